@@ -1,0 +1,31 @@
+# Compiler settings, each with its reason.
+
+# Reading code is easier when the compiler has already asked the dull questions.
+add_compile_options(
+  -Wall -Wextra
+  -Wshadow              # a hidden name is read wrongly in review
+  -Wnon-virtual-dtor    # deletes through interfaces must be complete
+  -Woverloaded-virtual  # an interface that changed must not be missed
+  -Wimplicit-fallthrough
+  -Wunused
+  -Wno-restrict         # GCC 12 sees overlaps in std::string that are not there (bug 105651)
+)
+
+# The same bits from the same seed on every machine: no contraction of a*b+c
+# into fused multiply-adds unless code asks for it, and no fast-math anywhere.
+add_compile_options(-ffp-contract=off)
+
+if(OUTCROP_SANITIZE)
+  add_compile_options(-fsanitize=${OUTCROP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${OUTCROP_SANITIZE})
+endif()
+
+# ccache serves rebuilds; precompiled headers need these sloppiness flags to hit.
+find_program(OUTCROP_CCACHE ccache)
+if(OUTCROP_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      ${OUTCROP_CCACHE})
+  add_compile_options(-fpch-preprocess)
+endif()

@@ -1,0 +1,46 @@
+# How parts are declared. A part is a folder: a static library, its test and
+# nothing else. Includes are written from the root of the tree.
+
+# outcrop_library(NAME SOURCES file... [LINKS target...] [PCH target])
+#   PCH: reuse the precompiled LibTorch headers of that target.
+function(outcrop_library name)
+  cmake_parse_arguments(ARG "" "PCH" "SOURCES;LINKS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PUBLIC ${ARG_LINKS})
+  if(ARG_PCH)
+    target_precompile_headers(${name} REUSE_FROM ${ARG_PCH})
+  endif()
+endfunction()
+
+# outcrop_program(NAME SOURCES file... [LINKS target...] [PCH target])
+function(outcrop_program name)
+  cmake_parse_arguments(ARG "" "PCH" "SOURCES;LINKS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${ARG_LINKS})
+  if(ARG_PCH)
+    target_precompile_headers(${name} REUSE_FROM ${ARG_PCH})
+  endif()
+endfunction()
+
+# outcrop_test(NAME SOURCES file... [LINKS target...] [PCH target] [TIMEOUT seconds])
+#   One program a folder: LibTorch's start-up is paid once, not once a case.
+#   OUTCROP_BIN and OUTCROP_SOURCE tell a test where programs and sources are.
+function(outcrop_test name)
+  cmake_parse_arguments(ARG "" "PCH;TIMEOUT" "SOURCES;LINKS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(${name} PRIVATE
+    OUTCROP_BIN="${CMAKE_BINARY_DIR}/bin" OUTCROP_SOURCE="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE ${ARG_LINKS} GTest::gmock GTest::gtest GTest::gtest_main)
+  if(ARG_PCH)
+    target_precompile_headers(${name} REUSE_FROM ${ARG_PCH})
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+endfunction()

@@ -1,0 +1,82 @@
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "protocol/base/clock.hpp"
+#include "protocol/base/durable_file.hpp"
+#include "protocol/base/hex.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace outcrop {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST(Hex, round_trips_and_refuses_upper_case) {
+  const Bytes bytes{std::byte{0x00}, std::byte{0x9f}, std::byte{0xff}};
+  EXPECT_EQ(to_hex(bytes), "009fff");
+  EXPECT_EQ(*from_hex("009fff"), bytes);
+  EXPECT_FALSE(from_hex("009FFF"));
+  EXPECT_FALSE(from_hex("009"));
+}
+
+TEST(Clock, writes_and_reads_one_form_of_time) {
+  const auto time = from_rfc3339("2038-01-19T03:14:08Z");
+  ASSERT_TRUE(time);
+  EXPECT_EQ(time->time_since_epoch().count(), 2147483648);
+  EXPECT_EQ(to_rfc3339(*time), "2038-01-19T03:14:08Z");
+  for (const char* bad : {"2026-02-30T00:00:00Z", "2026-11-21T24:00:00Z", "2026-11-21 08:00:00Z",
+                          "2026-11-21T08:00:00+01:00", ""}) {
+    EXPECT_FALSE(from_rfc3339(bad)) << bad;
+  }
+}
+
+TEST(DurableFile, replaces_a_file_and_leaves_nothing_else) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "state";
+  ASSERT_TRUE(write_file_durably(path, "old"));
+  ASSERT_TRUE(write_file_durably(path, "new"));
+  EXPECT_EQ(*read_text_file(path), "new");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), {}), 1);
+}
+
+TEST(DurableFile, keeps_the_old_file_when_the_disk_is_full) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "state";
+  ASSERT_TRUE(write_file_durably(path, "old"));
+  // A file-size limit stands in for a full disk: write() fails part of the way.
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  rlimit small = before;
+  small.rlim_cur = 1000;
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  const Status status = write_file_durably(path, std::string(5000, 'x'));
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(*read_text_file(path), "old");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), {}), 1);
+}
+
+TEST(DurableFile, refuses_a_file_above_its_limit_before_reading) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "large";
+  ASSERT_TRUE(write_file_durably(path, std::string(2048, 'x')));
+  const auto refused = read_file(path, ByteCount::kib(1));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::invalid_data);
+}
+
+TEST(DurableFile, never_publishes_a_folder_over_another) {
+  const TemporaryFolder folder;
+  for (const char* name : {"staged", "release"}) fs::create_directory(folder.path() / name);
+  const Status status = publish_folder(folder.path() / "staged", folder.path() / "release");
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code(), ErrorCode::already_exists);
+  EXPECT_TRUE(fs::exists(folder.path() / "staged"));
+}
+
+}  // namespace
+}  // namespace outcrop

@@ -1,0 +1,10 @@
+#include "trainer_host/cli/trainer_verbs.hpp"
+#include "trainer_host/cli/verb.hpp"
+
+int main(int argc, char** argv) {
+  if (const auto code = outcrop::cli::run_trainer_verb(argc, argv)) return *code;
+  return outcrop::cli::run_program("outcrop",
+                                   "Train generators in stages, quantize, sign, measure and ship "
+                                   "them to edge boards.",
+                                   argc, argv, {});
+}

@@ -1,0 +1,33 @@
+#include "trainer_host/cli/verb.hpp"
+
+#include <cstdio>
+
+#include "protocol/base/version.hpp"
+
+namespace outcrop::cli {
+
+int run_program(std::string_view program, std::string_view description, int argc, char** argv,
+                std::initializer_list<AddVerb> verbs) {
+  CLI::App app{std::string(description), std::string(program)};
+  app.set_version_flag("--version", std::string(program) + " " + std::string(version()));
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  Action chosen;
+  for (AddVerb add : verbs) add(app, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? static_cast<int>(ExitCode::done) : static_cast<int>(ExitCode::wrong_use);
+  }
+  if (!chosen) return static_cast<int>(ExitCode::wrong_use);
+  const Status status = chosen();
+  if (status) return static_cast<int>(ExitCode::done);
+  std::fprintf(stderr, "%s: %s\n", std::string(program).c_str(),
+               status.error().message().c_str());
+  return static_cast<int>(status.error().code() == ErrorCode::invalid_argument
+                              ? ExitCode::wrong_use
+                              : ExitCode::failed);
+}
+
+}  // namespace outcrop::cli

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include <CLI/CLI.hpp>
+
+#include "protocol/base/error.hpp"
+
+namespace outcrop::cli {
+
+// Exit codes of every program: 0 done, 1 failed, 2 wrong use.
+enum class ExitCode : int { done = 0, failed = 1, wrong_use = 2 };
+
+// A verb adds its subcommand to `app` and, when chosen, its work to `chosen`: main calls that
+// once after parsing, prints an error in one place and turns it into the exit code.
+using Action = std::function<Status()>;
+using AddVerb = void (*)(CLI::App& app, Action& chosen);
+
+// Parses, runs and reports: the whole of a main function. `program` names errors
+// ("outcrop: reading ...: cut short").
+[[nodiscard]] int run_program(std::string_view program, std::string_view description, int argc,
+                              char** argv, std::initializer_list<AddVerb> verbs);
+
+}  // namespace outcrop::cli

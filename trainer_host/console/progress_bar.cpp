@@ -1,0 +1,110 @@
+#include "trainer_host/console/progress_bar.hpp"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace outcrop {
+namespace {
+
+constexpr std::uint64_t bar_width = 24;
+constexpr std::chrono::milliseconds redraw_interval{100};
+
+std::size_t terminal_columns(std::FILE* out) {
+  winsize size{};
+  if (::ioctl(::fileno(out), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 100;
+  return size.ws_col;
+}
+
+// Cuts at a character, not inside one: the bar is UTF-8.
+std::string cut_to_columns(const std::string& text, std::size_t columns) {
+  std::size_t seen = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xC0U) == 0x80U) continue;
+    if (++seen > columns) return text.substr(0, i);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string human_duration(std::chrono::duration<double> duration) {
+  const long seconds = std::lround(duration.count());
+  std::array<char, 48> text{};
+  if (seconds < 60) {
+    std::snprintf(text.data(), text.size(), "%ld s", seconds);
+  } else if (seconds < 3600) {
+    std::snprintf(text.data(), text.size(), "%ld min %02ld s", seconds / 60, seconds % 60);
+  } else {
+    std::snprintf(text.data(), text.size(), "%ld h %02ld min", seconds / 3600, seconds / 60 % 60);
+  }
+  return text.data();
+}
+
+ProgressBar::ProgressBar(std::string label, std::uint64_t total, std::string unit, std::FILE* out)
+    : label_(std::move(label)),
+      unit_(std::move(unit)),
+      total_(std::max<std::uint64_t>(total, 1)),
+      out_(out),
+      terminal_(::isatty(::fileno(out)) == 1),
+      start_(SteadyClock::now()) {
+  if (terminal_) draw(false);
+}
+
+ProgressBar::~ProgressBar() { finish(note_); }
+
+void ProgressBar::update(std::uint64_t done, const std::string& note) {
+  if (finished_) return;
+  done_ = std::min(done, total_);
+  note_ = note;
+  if (terminal_) {
+    if (SteadyClock::now() - drawn_ >= redraw_interval) draw(false);
+    return;
+  }
+  const std::uint64_t tenths = done_ * 10 / total_;
+  if (tenths > tenths_printed_ && done_ < total_) {
+    tenths_printed_ = tenths;
+    draw(false);
+  }
+}
+
+void ProgressBar::finish(const std::string& note) {
+  if (finished_) return;
+  note_ = note;
+  draw(true);
+  finished_ = true;
+}
+
+void ProgressBar::draw(bool last) {
+  drawn_ = SteadyClock::now();
+  const std::chrono::duration<double> elapsed = drawn_ - start_;
+  const double share = static_cast<double>(done_) / static_cast<double>(total_);
+  std::string line = label_ + "  ";
+  if (terminal_) {
+    const auto filled = static_cast<std::uint64_t>(share * bar_width);
+    for (std::uint64_t i = 0; i < bar_width; ++i) line += i < filled ? "█" : "░";
+    line += "  ";
+  }
+  std::array<char, 16> percent{};
+  std::snprintf(percent.data(), percent.size(), "%3.0f%%", share * 100.0);
+  line += std::string(percent.data()) + "  " + std::to_string(done_) + "/" +
+          std::to_string(total_) + " " + unit_;
+  if (last) {
+    line += "  in " + human_duration(elapsed);
+  } else if (done_ > 0) {
+    line += "  " + human_duration(elapsed / share * (1.0 - share)) + " left";
+  }
+  if (!note_.empty()) line += "  " + note_;
+  if (terminal_) {
+    line = cut_to_columns(line, terminal_columns(out_) - 1);
+    std::fprintf(out_, "\r\033[K%s%s", line.c_str(), last ? "\n" : "");
+  } else {
+    std::fprintf(out_, "%s\n", line.c_str());
+  }
+  std::fflush(out_);
+}
+
+}  // namespace outcrop
