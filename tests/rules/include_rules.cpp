@@ -1,0 +1,125 @@
+#include "tests/rules/include_rules.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <string_view>
+
+namespace outcrop::rules {
+namespace fs = std::filesystem;
+namespace {
+
+using Prefixes = std::vector<std::string_view>;
+
+bool starts_with_any(std::string_view text, const Prefixes& prefixes) {
+  return std::any_of(prefixes.begin(), prefixes.end(),
+                     [&](std::string_view prefix) { return text.starts_with(prefix); });
+}
+
+// A file below `from` must not include what starts with one of `forbidden`...
+struct Forbids {
+  std::string_view from;
+  Prefixes forbidden;
+  std::string_view rule;
+};
+
+// ...and headers that start with one of `headers` may be included below `only_in` alone.
+struct Confines {
+  Prefixes headers;
+  Prefixes only_in;
+  std::string_view rule;
+};
+
+const std::vector<Forbids>& forbids() {
+  static const std::vector<Forbids> rules{
+      {"protocol/",
+       {"runtime/", "agent/", "trainer_host/"},
+       "protocol/ stands on its own: everybody depends on it"},
+      {"runtime/", {"agent/", "trainer_host/"}, "runtime/ knows neither host nor agent"},
+      {"agent/", {"trainer_host/"}, "host and board meet only in protocol/ and runtime/"},
+      {"trainer_host/", {"agent/"}, "host and board meet only in protocol/ and runtime/"},
+      {"trainer_host/trainer/", {"trainer_host/fleet/"}, "the wings of the host are apart"},
+      {"trainer_host/fleet/", {"trainer_host/trainer/"}, "the wings of the host are apart"},
+      {"trainer_host/cli/", {"trainer_host/trainer/"}, "the command line links no LibTorch"},
+      {"trainer_host/release/", {"trainer_host/trainer/"}, "signing links no LibTorch"},
+      {"trainer_host/trainer/data/",
+       {"trainer_host/trainer/models/", "trainer_host/trainer/train/",
+        "trainer_host/trainer/quantize/", "trainer_host/trainer/evaluate/",
+        "trainer_host/trainer/stage/"},
+       "data is made without LibTorch"},
+  };
+  return rules;
+}
+
+const std::vector<Confines>& confines() {
+  static const std::vector<Confines> rules{
+      {{"torch/", "ATen/", "c10/", "caffe2/"},
+       {"runtime/engine/torch/", "runtime/inspect/", "trainer_host/trainer/", "tests/", "bench/"},
+       "LibTorch headers stay in the torch engine and the trainer"},
+      {{"mqtt/", "MQTT"}, {"protocol/transport/paho/"}, "Paho stays behind the transport"},
+      {{"seccomp.h", "linux/landlock.h"},
+       {"runtime/runner/", "tests/"},
+       "confinement is the runner's"},
+  };
+  return rules;
+}
+
+std::vector<std::string> files_below(const fs::path& root, const Prefixes& extensions) {
+  static constexpr std::array<std::string_view, 8> parts{
+      "protocol", "runtime", "agent", "trainer_host", "tests", "bench", "toolchains", "systemd"};
+  std::vector<std::string> files;
+  for (std::string_view part : parts) {
+    if (!fs::exists(root / part)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(root / part)) {
+      const std::string extension = entry.path().extension().string();
+      if (std::find(extensions.begin(), extensions.end(), extension) != extensions.end()) {
+        files.push_back(fs::relative(entry.path(), root).string());
+      }
+    }
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// The name between the quotes or brackets of an include line; empty for any other line.
+std::string included_name(std::string_view line) {
+  const std::size_t hash = line.find_first_not_of(" \t");
+  if (hash == std::string_view::npos || !line.substr(hash).starts_with("#include")) return {};
+  const std::size_t open = line.find_first_of("\"<", hash);
+  if (open == std::string_view::npos) return {};
+  const std::size_t close = line.find_first_of("\">", open + 1);
+  if (close == std::string_view::npos) return {};
+  return std::string(line.substr(open + 1, close - open - 1));
+}
+
+void check_include(const std::string& file, const std::string& included,
+                   std::vector<Violation>& violations) {
+  for (const Forbids& rule : forbids()) {
+    if (file.starts_with(rule.from) && starts_with_any(included, rule.forbidden)) {
+      violations.push_back({file, included, std::string(rule.rule)});
+    }
+  }
+  for (const Confines& rule : confines()) {
+    if (starts_with_any(included, rule.headers) && !starts_with_any(file, rule.only_in)) {
+      violations.push_back({file, included, std::string(rule.rule)});
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Violation> find_violations(const fs::path& root) {
+  std::vector<Violation> violations;
+  for (const std::string& file : files_below(root, {".hpp", ".cpp"})) {
+    std::ifstream stream(root / file);
+    for (std::string line; std::getline(stream, line);) {
+      const std::string included = included_name(line);
+      if (!included.empty()) check_include(file, included, violations);
+    }
+  }
+  return violations;
+}
+
+std::vector<std::string> sources(const fs::path& root) { return files_below(root, {".cpp"}); }
+
+}  // namespace outcrop::rules

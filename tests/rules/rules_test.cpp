@@ -1,0 +1,85 @@
+#include <gmock/gmock.h>
+
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+#include "protocol/base/durable_file.hpp"
+#include "tests/rules/include_rules.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace outcrop::rules {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string output_of(const std::string& command) {
+  std::string output;
+  std::FILE* pipe = ::popen(command.c_str(), "r");
+  if (pipe == nullptr) return output;
+  std::array<char, 4096> part{};
+  while (const std::size_t got = std::fread(part.data(), 1, part.size(), pipe)) {
+    output.append(part.data(), got);
+  }
+  ::pclose(pipe);
+  return output;
+}
+
+TEST(Rules, the_tree_keeps_them) {
+  for (const Violation& violation : find_violations(OUTCROP_SOURCE)) {
+    ADD_FAILURE() << violation.file << " includes " << violation.included << ", but "
+                  << violation.rule;
+  }
+}
+
+TEST(Rules, a_planted_violation_of_each_kind_is_found) {
+  const TemporaryFolder folder;
+  const auto plant = [&](const fs::path& file, const std::string& text) {
+    fs::create_directories((folder.path() / file).parent_path());
+    ASSERT_TRUE(write_file_durably(folder.path() / file, text));
+  };
+  plant("agent/pull/pull.cpp", "#include \"trainer_host/release/open.hpp\"\n");
+  plant("trainer_host/fleet/depot.cpp", "  #include \"trainer_host/trainer/data/npy.hpp\"\n");
+  plant("protocol/blob/blob.hpp", "#include <torch/script.h>\n");
+  plant("agent/main.cpp", "#include <mqtt/async_client.h>\n// #include <torch/script.h>\n");
+  std::set<std::string> files;
+  for (const Violation& violation : find_violations(folder.path())) files.insert(violation.file);
+  EXPECT_THAT(files, ::testing::ElementsAre("agent/main.cpp", "agent/pull/pull.cpp",
+                                            "protocol/blob/blob.hpp",
+                                            "trainer_host/fleet/depot.cpp"));
+}
+
+TEST(Rules, programs_without_libtorch_do_not_pull_it_in) {
+  int checked = 0;
+  for (const char* program : {"outcrop", "outcropd", "outcrop-agent"}) {
+    const fs::path path = fs::path(OUTCROP_BIN) / program;
+    if (!fs::exists(path)) continue;
+    const std::string closure = output_of("ldd '" + path.string() + "'");
+    EXPECT_THAT(closure, ::testing::HasSubstr("libc.so"));
+    EXPECT_THAT(closure, ::testing::Not(::testing::HasSubstr("libtorch"))) << program;
+    ++checked;
+  }
+  EXPECT_GT(checked, 0);
+}
+
+TEST(Rules, every_source_belongs_to_a_target) {
+#if !OUTCROP_WITH_TORCH
+  GTEST_SKIP() << "sources that need LibTorch are in no target of this build";
+#endif
+  const auto text = read_text_file(OUTCROP_COMPILE_COMMANDS, ByteCount::mib(64));
+  ASSERT_TRUE(text);
+  std::set<std::string> compiled;
+  for (const auto& entry : nlohmann::json::parse(*text)) {
+    compiled.insert(fs::path(entry["file"].get<std::string>()).lexically_normal().string());
+  }
+  for (const std::string& source : sources(OUTCROP_SOURCE)) {
+    EXPECT_TRUE(compiled.contains((fs::path(OUTCROP_SOURCE) / source).lexically_normal().string()))
+        << source << " is in no CMake target";
+  }
+}
+
+}  // namespace
+}  // namespace outcrop::rules
