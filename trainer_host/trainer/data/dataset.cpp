@@ -1,0 +1,186 @@
+#include "trainer_host/trainer/data/dataset.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <regex>
+#include <utility>
+
+#include <openssl/evp.h>
+
+#include "protocol/base/hex.hpp"
+
+namespace outcrop::data {
+namespace fs = std::filesystem;
+namespace {
+
+enum class Role { velocity, gathers };
+
+// Where a file stands in its data set: pairs share a place, and places are sorted by it.
+struct Place {
+  std::string style;  // "flat" or "fault"
+  std::array<unsigned long, 3> numbers{};
+  auto operator<=>(const Place&) const = default;
+};
+
+struct NamedFile {
+  Place place;
+  Role role;
+};
+
+std::optional<NamedFile> recognize(const std::string& name) {
+  static const std::regex flat(R"((model|data)(\d{1,9})\.npy)");
+  static const std::regex fault(R"((vel|seis)(\d{1,9})_(\d{1,9})_(\d{1,9})\.npy)");
+  std::smatch match;
+  if (std::regex_match(name, match, flat)) {
+    return NamedFile{{"flat", {0, 0, std::stoul(match[2])}},
+                     match[1] == "model" ? Role::velocity : Role::gathers};
+  }
+  if (std::regex_match(name, match, fault)) {
+    return NamedFile{{"fault", {std::stoul(match[2]), std::stoul(match[3]), std::stoul(match[4])}},
+                     match[1] == "vel" ? Role::velocity : Role::gathers};
+  }
+  return std::nullopt;
+}
+
+std::string partner_name(const Place& place, Role missing) {
+  const auto& [first, second, index] = place.numbers;
+  const bool velocity = missing == Role::velocity;
+  if (place.style == "flat") {
+    return (velocity ? "model" : "data") + std::to_string(index) + ".npy";
+  }
+  return (velocity ? "vel" : "seis") + std::to_string(first) + "_" + std::to_string(second) + "_" +
+         std::to_string(index) + ".npy";
+}
+
+using Places = std::map<Place, std::map<Role, fs::path>>;
+
+Status collect(const fs::path& folder, Places& places) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const auto named = recognize(entry.path().filename().string());
+    if (!named) continue;
+    const auto [at, fresh] = places[named->place].emplace(named->role, entry.path());
+    if (!fresh) {
+      return fail(ErrorCode::invalid_data, at->second.string() + " and " + entry.path().string() +
+                                               " claim the same place in the data set");
+    }
+  }
+  if (error) {
+    return fail(ErrorCode::io, "listing " + folder.string() + ": " + error.message());
+  }
+  return {};
+}
+
+Status check_shape(const NpyArray& array, const Shape& sample, std::string_view what) {
+  const auto& shape = array.shape();
+  const bool right = !shape.empty() && shape[0] > 0 &&
+                     std::equal(shape.begin() + 1, shape.end(), sample.begin(), sample.end());
+  if (right) return {};
+  std::string expected = "(n";
+  for (const std::size_t extent : sample) expected += ", " + std::to_string(extent);
+  return fail(ErrorCode::invalid_data, array.path().string() + ": shape " + to_string(shape) +
+                                           "; " + std::string(what) + " have the shape " +
+                                           expected + ")");
+}
+
+Status check_velocities(const NpyArray& array) {
+  const auto [low, high] = std::minmax_element(array.values().begin(), array.values().end());
+  // Half a metre a second: what rounding in somebody else's generator may add.
+  if (*low >= grid::slowest - 0.5F && *high <= grid::fastest + 0.5F) return {};
+  const std::string hint = *high < 100 ? " (kilometres a second? multiply by 1000)" : "";
+  return fail(ErrorCode::invalid_data,
+              array.path().string() + ": velocities from " + std::to_string(*low) + " to " +
+                  std::to_string(*high) + hint +
+                  "; needed are metres a second from 1500 to 4500, the range of OpenFWI");
+}
+
+}  // namespace
+
+Result<std::vector<FilePair>> find_pairs(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) {
+    return fail(ErrorCode::not_found, "data set " + folder.string() + ": no such folder");
+  }
+  Places places;
+  OUTCROP_CHECK(collect(folder, places));
+  for (const char* name : {"model", "data"}) {
+    if (fs::is_directory(folder / name, error)) OUTCROP_CHECK(collect(folder / name, places));
+  }
+  std::vector<FilePair> pairs;
+  for (const auto& [place, files] : places) {
+    for (const Role role : {Role::velocity, Role::gathers}) {
+      if (files.contains(role)) continue;
+      return fail(ErrorCode::invalid_data, files.begin()->second.string() + " has no partner: " +
+                                               partner_name(place, role) + " is missing");
+    }
+    pairs.push_back({files.at(Role::velocity), files.at(Role::gathers)});
+  }
+  if (pairs.empty()) {
+    return fail(ErrorCode::not_found,
+                "data set " + folder.string() +
+                    ": no OpenFWI files; expected are pairs such as model1.npy and data1.npy "
+                    "(also in model/ and data/), or vel4_1_0.npy and seis4_1_0.npy");
+  }
+  return pairs;
+}
+
+Status Dataset::add(const FilePair& pair) {
+  OUTCROP_TRY(velocity, NpyArray::open(pair.velocity));
+  OUTCROP_TRY(gathers, NpyArray::open(pair.gathers));
+  OUTCROP_CHECK(check_shape(velocity, {1, grid::depth, grid::width}, "velocity maps"));
+  OUTCROP_CHECK(check_shape(gathers, {grid::shots, grid::times, grid::width}, "shot gathers"));
+  const std::size_t count = velocity.shape()[0];
+  if (count != gathers.shape()[0]) {
+    return fail(ErrorCode::invalid_data,
+                pair.velocity.string() + " holds " + std::to_string(count) + " maps but " +
+                    pair.gathers.string() + " gathers for " + std::to_string(gathers.shape()[0]) +
+                    "; the numbers must be equal");
+  }
+  OUTCROP_CHECK(velocity.check_finite());
+  OUTCROP_CHECK(gathers.check_finite());
+  OUTCROP_CHECK(check_velocities(velocity));
+  for (std::size_t row = 0; row < count; ++row) samples_.push_back({files_.size(), row});
+  files_.push_back({std::move(velocity), std::move(gathers)});
+  return {};
+}
+
+Result<Dataset> Dataset::open(const fs::path& folder) {
+  Dataset set;
+  set.folder_ = folder;
+  OUTCROP_TRY(pairs, find_pairs(folder));
+  for (const auto& pair : pairs) OUTCROP_CHECK(set.add(pair));
+  return set;
+}
+
+std::span<const float> Dataset::velocity(std::size_t i) const {
+  const Sample& sample = samples_.at(i);
+  return files_[sample.file].velocity.values().subspan(sample.row * grid::map_size, grid::map_size);
+}
+
+std::span<const float> Dataset::gathers(std::size_t i) const {
+  const Sample& sample = samples_.at(i);
+  return files_[sample.file].gathers.values().subspan(sample.row * grid::gather_size,
+                                                      grid::gather_size);
+}
+
+std::string Dataset::digest() const {
+  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(),
+                                                                   &EVP_MD_CTX_free);
+  EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr);
+  for (const Files& pair : files_) {
+    for (const NpyArray* array : {&pair.velocity, &pair.gathers}) {
+      // The zero byte and the length in the .npy header keep names and contents apart.
+      const std::string name = fs::relative(array->path(), folder_).generic_string();
+      EVP_DigestUpdate(context.get(), name.c_str(), name.size() + 1);
+      EVP_DigestUpdate(context.get(), array->file_bytes().data(), array->file_bytes().size());
+    }
+  }
+  std::array<std::byte, 32> digest{};
+  EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(digest.data()), nullptr);
+  return to_hex(digest);
+}
+
+}  // namespace outcrop::data
