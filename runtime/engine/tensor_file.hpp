@@ -1,0 +1,30 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "protocol/base/bytes.hpp"
+#include "protocol/base/error.hpp"
+#include "runtime/engine/tensor.hpp"
+
+namespace outcrop::runtime {
+
+// Named tensors in the public safetensors format (github.com/huggingface/safetensors): eight
+// bytes of little-endian header length, a JSON header, then the bytes of the tensors without
+// gaps. Golden inputs and outputs are such files, so that anybody's tools can read them.
+//
+// Reading is strict, since a file may come from anywhere: the header is at most 1 MiB; names are
+// not empty and not repeated; dtypes are F32 or I64; the byte ranges follow each other from the
+// first to the last byte. Order in memory is order in the file.
+
+[[nodiscard]] Result<Bytes> encode_tensor_file(std::span<const Tensor> tensors);
+[[nodiscard]] Result<std::vector<Tensor>> decode_tensor_file(BytesView bytes);
+
+// Written crash-safe (protocol/base/durable_file.hpp).
+[[nodiscard]] Status write_tensor_file(const std::filesystem::path& path,
+                                       std::span<const Tensor> tensors);
+[[nodiscard]] Result<std::vector<Tensor>> read_tensor_file(const std::filesystem::path& path,
+                                                           ByteCount limit = ByteCount::mib(256));
+
+}  // namespace outcrop::runtime
