@@ -1,0 +1,128 @@
+#include "trainer_host/trainer/models/layers.hpp"
+
+#include <cmath>
+#include <memory>
+
+#include "trainer_host/trainer/models/fast_transposed_convolution.hpp"
+
+namespace outcrop::models {
+namespace {
+
+using torch::jit::Module;
+using CompilationUnit = std::shared_ptr<torch::jit::CompilationUnit>;
+
+constexpr double batch_norm_momentum = 0.1;
+constexpr double batch_norm_epsilon = 1e-5;
+
+std::string list(const std::array<std::int64_t, 2>& pair) {
+  std::string text = "[";
+  text += std::to_string(pair[0]);
+  text += ", ";
+  text += std::to_string(pair[1]);
+  text += "]";
+  return text;
+}
+
+Module make_convolution(const CompilationUnit& unit, const Layer& layer, at::Generator random) {
+  const bool transposed = layer.kind == Layer::Kind::transposed_convolution;
+  const auto taps = static_cast<double>(layer.kernel[0] * layer.kernel[1]);
+  // A transposed convolution spreads its taps over stride² outputs.
+  const auto overlap = transposed ? static_cast<double>(layer.stride[0] * layer.stride[1]) : 1.0;
+  const double fan_in = std::max(static_cast<double>(layer.in_channels) * taps / overlap,
+                                 static_cast<double>(layer.in_channels));
+  const double gain = layer.relu ? 2.0 : 1.0;
+  std::vector<std::int64_t> shape{layer.out_channels, layer.in_channels, layer.kernel[0],
+                                  layer.kernel[1]};
+  if (transposed) std::swap(shape[0], shape[1]);
+  auto weight = torch::empty(shape).normal_(0.0, std::sqrt(gain / fan_in), random);
+  auto bias = torch::zeros({layer.out_channels});
+
+  Module module(transposed ? "__torch__.torch.nn.modules.conv.ConvTranspose2d"
+                           : "__torch__.torch.nn.modules.conv.Conv2d",
+                unit, /*shouldMangle=*/true);
+  module.register_parameter("weight", weight.requires_grad_(), /*is_buffer=*/false);
+  module.register_parameter("bias", bias.requires_grad_(), /*is_buffer=*/false);
+  const std::string call =
+      transposed ? "torch.conv_transpose2d(x, self.weight, self.bias, " + list(layer.stride) +
+                       ", " + list(layer.padding) + ", [0, 0], 1, [1, 1])"
+                 : "torch.conv2d(x, self.weight, self.bias, " + list(layer.stride) + ", " +
+                       list(layer.padding) + ", [1, 1], 1)";
+  module.define("def forward(self, x):\n    return " + call + "\n");
+  return module;
+}
+
+Module make_batch_norm(const CompilationUnit& unit, std::int64_t channels) {
+  Module module("__torch__.torch.nn.modules.batchnorm.BatchNorm2d", unit, /*shouldMangle=*/true);
+  module.register_parameter("weight", torch::ones({channels}).requires_grad_(), false);
+  module.register_parameter("bias", torch::zeros({channels}).requires_grad_(), false);
+  module.register_buffer("running_mean", torch::zeros({channels}));
+  module.register_buffer("running_var", torch::ones({channels}));
+  module.register_attribute("training", c10::BoolType::get(), true);
+  module.define(
+      "def forward(self, x):\n"
+      "    return torch.batch_norm(x, self.weight, self.bias, self.running_mean, "
+      "self.running_var, self.training, 0.1, 1e-5, False)\n");
+  return module;
+}
+
+torch::Tensor tensor_of(const Module& module, const char* name) {
+  return module.attr(name).toTensor();
+}
+
+}  // namespace
+
+std::array<std::int64_t, 2> Layer::output_size(std::array<std::int64_t, 2> size) const {
+  for (std::size_t i = 0; i < 2; ++i) {
+    size[i] = kind == Kind::transposed_convolution
+                  ? (size[i] - 1) * stride[i] - 2 * padding[i] + kernel[i]
+                  : (size[i] + 2 * padding[i] - kernel[i]) / stride[i] + 1;
+  }
+  return size;
+}
+
+std::int64_t Layer::multiply_adds(std::array<std::int64_t, 2> size) const {
+  const auto positions = kind == Kind::transposed_convolution ? size : output_size(size);
+  return positions[0] * positions[1] * in_channels * out_channels * kernel[0] * kernel[1];
+}
+
+Module build_network(const std::string& type_name, const std::vector<Layer>& layers,
+                     at::Generator random) {
+  const auto unit = std::make_shared<torch::jit::CompilationUnit>();
+  Module network(type_name, unit, /*shouldMangle=*/true);
+  network.register_attribute("training", c10::BoolType::get(), true);
+  std::string body = "def forward(self, x):\n";
+  for (const Layer& layer : layers) {
+    network.register_module(layer.name, make_convolution(unit, layer, random));
+    std::string step = "self." + layer.name + ".forward(x)";
+    if (layer.batch_norm) {
+      network.register_module(layer.name + "_norm", make_batch_norm(unit, layer.out_channels));
+      step = "self." + layer.name + "_norm.forward(" + step + ")";
+    }
+    if (layer.relu) step = "torch.relu(" + step + ")";
+    body += "    x = " + step + "\n";
+  }
+  network.define(body + "    return x\n");
+  return network;
+}
+
+torch::Tensor run_layers(const Module& network, const std::vector<Layer>& layers, torch::Tensor x) {
+  for (const Layer& layer : layers) {
+    const Module convolution = network.attr(layer.name).toModule();
+    const auto weight = tensor_of(convolution, "weight");
+    const auto bias = tensor_of(convolution, "bias");
+    x = layer.kind == Layer::Kind::transposed_convolution
+            ? fast_transposed_convolution(x, weight, bias, layer.stride, layer.padding)
+            : torch::conv2d(x, weight, bias, layer.stride, layer.padding);
+    if (layer.batch_norm) {
+      const Module norm = network.attr(layer.name + "_norm").toModule();
+      x = torch::batch_norm(x, tensor_of(norm, "weight"), tensor_of(norm, "bias"),
+                            tensor_of(norm, "running_mean"), tensor_of(norm, "running_var"),
+                            norm.is_training(), batch_norm_momentum, batch_norm_epsilon,
+                            /*cudnn_enabled=*/false);
+    }
+    if (layer.relu) x = torch::relu(x);
+  }
+  return x;
+}
+
+}  // namespace outcrop::models

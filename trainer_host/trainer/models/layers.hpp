@@ -1,0 +1,48 @@
+#pragma once
+
+#include <torch/script.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace outcrop::models {
+
+// One step of a convolutional network. A network is a list of them, and that list is the only
+// description there is: `build_network` writes it down as TorchScript (what is exported and
+// quantized) and `run_layers` runs it in C++ over the same tensors (what is trained).
+struct Layer {
+  enum class Kind { convolution, transposed_convolution };
+
+  std::string name;  // of the child module, unique in the network
+  Kind kind = Kind::convolution;
+  std::int64_t in_channels = 0;
+  std::int64_t out_channels = 0;
+  std::array<std::int64_t, 2> kernel{3, 3};  // rows (depth or time), columns
+  std::array<std::int64_t, 2> stride{1, 1};
+  std::array<std::int64_t, 2> padding{1, 1};
+  bool batch_norm = false;  // child `<name>_norm`; after a plain convolution only, so that it folds
+  bool relu = true;
+
+  // Rows and columns this layer makes of an input of `size`.
+  [[nodiscard]] std::array<std::int64_t, 2> output_size(std::array<std::int64_t, 2> size) const;
+  // Multiply-adds for one sample of `size` at its input; border effects are not subtracted.
+  [[nodiscard]] std::int64_t multiply_adds(std::array<std::int64_t, 2> size) const;
+};
+
+// A TorchScript module `type_name` with a child for each layer (types named as in torch.nn, which
+// is how the quantization passes know them) and `forward(x)`. Weights are drawn from `random`
+// (He et al. 2015, for the fan-in that a strided or transposed convolution really has).
+// Throws c10::Error when LibTorch refuses the source.
+[[nodiscard]] torch::jit::Module build_network(const std::string& type_name,
+                                               const std::vector<Layer>& layers,
+                                               at::Generator random);
+
+// What `network.forward(x)` computes, for training: transposed convolutions by the fast path,
+// autograd through the network's own parameters, batch statistics of BatchNorm where
+// `network.is_training()`. Equal to forward() up to the order of summation.
+[[nodiscard]] torch::Tensor run_layers(const torch::jit::Module& network,
+                                       const std::vector<Layer>& layers, torch::Tensor x);
+
+}  // namespace outcrop::models

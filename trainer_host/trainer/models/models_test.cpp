@@ -1,0 +1,264 @@
+#include <gtest/gtest.h>
+#include <torch/csrc/jit/mobile/import.h>
+#include <torch/csrc/jit/mobile/module.h>
+#include <torch/csrc/jit/passes/inliner.h>
+
+#include <cmath>
+#include <set>
+
+#include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/models/fast_transposed_convolution.hpp"
+#include "trainer_host/trainer/models/generator.hpp"
+#include "trainer_host/trainer/models/normalization.hpp"
+
+namespace outcrop::models {
+namespace {
+
+using torch::Tensor;
+
+constexpr GeneratorShape small{
+    .latent = 16, .encoder_width = 4, .velocity_width = 4, .seismic_width = 4};
+
+LatentPrior some_prior(std::int64_t latent) {
+  torch::manual_seed(3);
+  return fit_gaussian(torch::randn({64, latent}));
+}
+
+torch::jit::Module some_generator(const GeneratorShape& shape) {
+  Generator generator = make_generator(shape, 1);
+  generator.train(false);
+  return compose_generator(generator.velocity_decoder, generator.seismic_decoder,
+                           some_prior(shape.latent));
+}
+
+double relative_error(const Tensor& value, const Tensor& reference) {
+  return ((value - reference).abs().max() / reference.abs().max()).item<double>();
+}
+
+TEST(Layers, every_network_has_the_promised_sizes) {
+  Generator generator = make_generator(small, 1);
+  const auto latent = generator.encoder.forward({torch::zeros({2, 1, 70, 70})}).toTensor();
+  EXPECT_EQ(latent.sizes(), (std::vector<std::int64_t>{2, 16, 1, 1}));
+  EXPECT_EQ(generator.velocity_decoder.forward({latent}).toTensor().sizes(),
+            (std::vector<std::int64_t>{2, 1, 70, 70}));
+  EXPECT_EQ(generator.seismic_decoder.forward({latent}).toTensor().sizes(),
+            (std::vector<std::int64_t>{2, 5, 1000, 70}));
+}
+
+TEST(Layers, seismic_decoder_works_at_an_eighth_of_the_time_rows) {
+  std::array<std::int64_t, 2> size{1, 1};
+  const auto layers = seismic_decoder_layers(GeneratorShape{});
+  for (const Layer& layer : layers) {
+    EXPECT_LE(size[0], 125) << layer.name;
+    size = layer.output_size(size);
+  }
+  EXPECT_EQ(layers.back().stride[0], 8);
+  EXPECT_EQ(layers.back().kind, Layer::Kind::transposed_convolution);
+}
+
+TEST(Layers, training_path_equals_the_exported_graph) {
+  Generator generator = make_generator(small, 5);
+  const auto maps = torch::rand({3, 1, 70, 70}) * 2 - 1;
+  // Running statistics that are not the initial ones.
+  for (int i = 0; i < 3; ++i) {
+    const auto latent = run_layers(generator.encoder, encoder_layers(small), maps);
+    (void)run_layers(generator.velocity_decoder, velocity_decoder_layers(small), latent);
+    (void)run_layers(generator.seismic_decoder, seismic_decoder_layers(small), latent);
+  }
+  for (const bool training : {true, false}) {
+    generator.train(training);
+    const auto latent = run_layers(generator.encoder, encoder_layers(small), maps);
+    EXPECT_LT(relative_error(latent, generator.encoder.forward({maps}).toTensor()), 1e-4);
+    EXPECT_LT(relative_error(
+                  run_layers(generator.velocity_decoder, velocity_decoder_layers(small), latent),
+                  generator.velocity_decoder.forward({latent}).toTensor()),
+              1e-4);
+    EXPECT_LT(
+        relative_error(run_layers(generator.seismic_decoder, seismic_decoder_layers(small), latent),
+                       generator.seismic_decoder.forward({latent}).toTensor()),
+        1e-4);
+  }
+}
+
+TEST(Layers, same_seed_gives_the_same_weights_whatever_the_global_generator) {
+  torch::manual_seed(1);
+  const auto first = make_generator(small, 9);
+  torch::manual_seed(2);
+  const auto second = make_generator(small, 9);
+  const auto other = make_generator(small, 10);
+  const auto weight = [](const Generator& generator) {
+    return generator.seismic_decoder.attr("up3").toModule().attr("weight").toTensor();
+  };
+  EXPECT_TRUE(torch::equal(weight(first), weight(second)));
+  EXPECT_FALSE(torch::equal(weight(first), weight(other)));
+}
+
+struct Geometry {
+  std::array<std::int64_t, 2> kernel, stride, padding, size;
+};
+
+class FastTransposedConvolution : public testing::TestWithParam<Geometry> {};
+
+TEST_P(FastTransposedConvolution, equals_autograd_in_value_and_gradients) {
+  const auto& [kernel, stride, padding, size] = GetParam();
+  torch::manual_seed(0);
+  const auto leaf = [](std::vector<std::int64_t> shape) {
+    return torch::randn(shape).requires_grad_();
+  };
+  const Tensor x = leaf({3, 6, size[0], size[1]});
+  const Tensor weight = leaf({6, 5, kernel[0], kernel[1]});
+  const Tensor bias = leaf({5});
+  const auto run = [&](bool fast) {
+    const Tensor y = fast ? fast_transposed_convolution(x, weight, bias, stride, padding)
+                          : torch::conv_transpose2d(x, weight, bias, stride, padding);
+    auto gradients = torch::autograd::grad({y.pow(2).sum()}, {x, weight, bias});
+    gradients.push_back(y.detach());
+    return gradients;
+  };
+  const auto expected = run(false);
+  const auto got = run(true);
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    ASSERT_EQ(got[i].sizes(), expected[i].sizes());
+    EXPECT_LT(relative_error(got[i], expected[i]), 1e-5) << "tensor " << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Geometries, FastTransposedConvolution,
+                         testing::Values(Geometry{{5, 5}, {1, 1}, {0, 0}, {1, 1}},
+                                         Geometry{{8, 5}, {1, 1}, {0, 0}, {1, 1}},
+                                         Geometry{{4, 4}, {2, 2}, {1, 1}, {5, 7}},
+                                         Geometry{{4, 4}, {2, 2}, {2, 2}, {10, 10}},
+                                         Geometry{{3, 3}, {2, 2}, {1, 1}, {9, 4}},
+                                         Geometry{{4, 3}, {2, 2}, {1, 1}, {8, 5}},
+                                         Geometry{{3, 3}, {2, 1}, {1, 1}, {6, 5}},
+                                         Geometry{{16, 4}, {8, 2}, {4, 1}, {5, 7}}));
+
+TEST(FastTransposedConvolution, leaves_no_trace_in_the_exported_graph) {
+  auto generator = some_generator(small);
+  auto graph = generator.get_method("forward").graph()->copy();
+  torch::jit::Inline(*graph);
+  std::set<std::string> kinds;
+  for (const auto* node : graph->nodes()) kinds.insert(node->kind().toQualString());
+  EXPECT_TRUE(kinds.contains("aten::conv_transpose2d"));
+  EXPECT_FALSE(kinds.contains("aten::convolution_backward"));
+  for (const std::string& kind : kinds) {
+    EXPECT_TRUE(kind.starts_with("aten::") || kind.starts_with("prim::")) << kind;
+  }
+}
+
+TEST(Normalization, there_and_back) {
+  const auto pressure = torch::tensor({-26.9F, -1.0F, -1e-3F, 0.0F, 1e-3F, 2.0F, 52.7F});
+  EXPECT_TRUE(
+      torch::allclose(denormalize_pressure(normalize_pressure(pressure)), pressure, 1e-4, 1e-5));
+  EXPECT_NEAR(normalize_pressure(torch::tensor(minimum_pressure)).item<double>(), -1.0, 1e-6);
+  EXPECT_NEAR(normalize_pressure(torch::tensor(maximum_pressure)).item<double>(), 1.0, 1e-6);
+  const auto velocity = torch::tensor({1500.0F, 2345.6F, 4500.0F});
+  EXPECT_TRUE(torch::allclose(denormalize_velocity(normalize_velocity(velocity)), velocity));
+  EXPECT_EQ(denormalize_velocity(torch::tensor(1.5F)).item<float>(), 4500.0F);
+}
+
+TEST(LatentPrior, keeps_mean_and_covariance) {
+  torch::manual_seed(4);
+  const auto mix = torch::randn({8, 8});
+  const auto samples = torch::randn({20000, 8}).matmul(mix.t()) + 3.0;
+  const auto prior = fit_gaussian(samples);
+  EXPECT_TRUE(torch::allclose(prior.mean, torch::full({8}, 3.0F), 0.0, 0.2));
+  EXPECT_LT(relative_error(prior.factor.matmul(prior.factor.t()), mix.matmul(mix.t())), 0.05);
+  EXPECT_EQ(prior.factor.triu(1).abs().max().item<float>(), 0.0F);
+}
+
+TEST(LatentPrior, fewer_samples_than_dimensions_still_give_a_factor) {
+  torch::manual_seed(4);
+  const auto prior = fit_gaussian(torch::randn({10, 128}));
+  EXPECT_TRUE(torch::isfinite(prior.factor).all().item<bool>());
+}
+
+TEST(LatentPrior, refuses_latents_that_are_not_finite) {
+  auto latents = torch::randn({10, 4});
+  latents[3][1] = std::nanf("");
+  EXPECT_THROW(fit_gaussian(latents), c10::Error);
+  EXPECT_THROW(fit_gaussian(torch::randn({1, 4})), c10::Error);
+}
+
+TEST(ComposedGenerator, gives_physical_units_and_shapes) {
+  torch::NoGradGuard no_gradient;
+  auto generator = some_generator(small);
+  const auto pair = generator.forward({2}).toTuple();  // the seed has a default
+  const auto velocity = pair->elements()[0].toTensor();
+  const auto pressure = pair->elements()[1].toTensor();
+  EXPECT_EQ(velocity.sizes(), (std::vector<std::int64_t>{2, 1, 70, 70}));
+  EXPECT_EQ(pressure.sizes(), (std::vector<std::int64_t>{2, 5, 1000, 70}));
+  EXPECT_GE(velocity.min().item<double>(), minimum_velocity);
+  EXPECT_LE(velocity.max().item<double>(), maximum_velocity);
+  EXPECT_GE(pressure.min().item<double>(), minimum_pressure - 1e-3);
+  EXPECT_LE(pressure.max().item<double>(), maximum_pressure + 1e-3);
+}
+
+TEST(ComposedGenerator, denormalizes_as_the_library_does) {
+  torch::NoGradGuard no_gradient;
+  Generator parts = make_generator(small, 1);
+  parts.train(false);
+  auto generator = some_generator(small);
+  const auto latent = torch::randn({2, 16});
+  const auto pair = generator.get_method("decode")({latent}).toTuple();
+  const auto z = latent.reshape({2, 16, 1, 1});
+  EXPECT_TRUE(
+      torch::allclose(pair->elements()[0].toTensor(),
+                      denormalize_velocity(parts.velocity_decoder.forward({z}).toTensor())));
+  EXPECT_TRUE(torch::allclose(pair->elements()[1].toTensor(),
+                              denormalize_pressure(parts.seismic_decoder.forward({z}).toTensor()),
+                              1e-4, 1e-4));
+}
+
+TEST(ComposedGenerator, row_0_of_a_batch_of_3_equals_a_batch_of_1) {
+  torch::NoGradGuard no_gradient;
+  auto generator = some_generator(GeneratorShape{});
+  const auto latent_one = generator.get_method("latent")({1, 11}).toTensor();
+  const auto latent_three = generator.get_method("latent")({3, 11}).toTensor();
+  EXPECT_TRUE(torch::equal(latent_three.slice(0, 0, 1), latent_one));
+  const auto one = generator.forward({1, 11}).toTuple();
+  const auto three = generator.forward({3, 11}).toTuple();
+  for (std::size_t i = 0; i < 2; ++i) {
+    // Float kernels may sum in another order for another batch size; latents may not.
+    const auto row = three->elements()[i].toTensor().slice(0, 0, 1);
+    EXPECT_LT(relative_error(row, one->elements()[i].toTensor()), 1e-5) << "output " << i;
+  }
+}
+
+TEST(ComposedGenerator, latents_follow_the_prior) {
+  const auto prior = some_prior(16);
+  auto generator = some_generator(small);
+  const auto latents = generator.get_method("latent")({20000, 5}).toTensor();
+  const auto fitted = fit_gaussian(latents);
+  EXPECT_TRUE(torch::allclose(fitted.mean, prior.mean, 0.0, 0.03));
+  EXPECT_LT(relative_error(fitted.factor, prior.factor), 0.05);
+}
+
+TEST(ComposedGenerator, survives_saving_reloading_and_the_lite_interpreter) {
+  torch::NoGradGuard no_gradient;
+  const TemporaryFolder folder;
+  // Decoders that come back from files of their own, as quantized ones do.
+  Generator parts = make_generator(small, 1);
+  parts.train(false);
+  const auto velocity_file = (folder.path() / "velocity.pt").string();
+  const auto seismic_file = (folder.path() / "seismic.pt").string();
+  parts.velocity_decoder.save(velocity_file);
+  parts.seismic_decoder.save(seismic_file);
+  auto generator = compose_generator(torch::jit::load(velocity_file),
+                                     torch::jit::load(seismic_file), some_prior(16));
+  const auto expected = some_generator(small).forward({2, 3}).toTuple();
+  const auto file = (folder.path() / "generator.ptl").string();
+  generator._save_for_mobile(file);
+  auto lite = torch::jit::_load_for_mobile(file);
+  const auto got = lite.forward({2, 3}).toTuple();
+  const auto decoded =
+      lite.get_method("decode")({generator.get_method("latent")({2, 3}).toTensor()}).toTuple();
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_TRUE(torch::equal(got->elements()[i].toTensor(), expected->elements()[i].toTensor()));
+    EXPECT_TRUE(
+        torch::equal(decoded->elements()[i].toTensor(), expected->elements()[i].toTensor()));
+  }
+}
+
+}  // namespace
+}  // namespace outcrop::models
