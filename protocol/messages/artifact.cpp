@@ -1,0 +1,157 @@
+#include "protocol/messages/artifact.hpp"
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/base/version.hpp"
+#include "protocol/messages/fields.hpp"
+#include "protocol/messages/json_reader.hpp"
+
+namespace outcrop::messages {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr ByteCount artifact_limit = ByteCount::kib(256);
+
+// A name in the stage folder, never a way out of it.
+bool is_plain_file_name(const std::string& name) {
+  return !name.empty() && name.size() <= 255 && name[0] != '.' &&
+         name.find('/') == std::string::npos;
+}
+
+Json file_to_json(const FileReference& file) {
+  return {{"file", file.file}, {"sha256", file.sha256.hex()}, {"size", file.size.value()}};
+}
+
+// The three fields of a file, which in a variant stand among others.
+FileReference read_file_fields(ObjectReader& reader) {
+  FileReference file;
+  file.file = reader.text("file");
+  if (reader.ok() && !is_plain_file_name(file.file)) {
+    reader.refuse("file", "'" + file.file + "' is not a plain file name in the stage folder");
+  }
+  file.sha256 = reader.digest("sha256");
+  file.size = reader.size("size");
+  return file;
+}
+
+FileReference read_file_object(ObjectReader reader) {
+  FileReference file = read_file_fields(reader);
+  reader.done();
+  return file;
+}
+
+Json variant_to_json(const ArtifactVariant& variant) {
+  Json json = file_to_json(variant.file);
+  json["name"] = variant.name;
+  json["engine"] = variant.engine;
+  json["backend"] = variant.backend;
+  json["shown"] = Json::object();
+  for (const auto& [output, error] : variant.shown) {
+    json["shown"][output] = {{"mean_abs", error.mean_abs}, {"max_abs", error.max_abs}};
+  }
+  return json;
+}
+
+ArtifactVariant read_variant(ObjectReader& reader) {
+  ArtifactVariant variant;
+  variant.name = reader.name("name");
+  variant.file = read_file_fields(reader);
+  variant.engine = reader.name("engine");
+  variant.backend = reader.name("backend");
+  ObjectReader shown = reader.object("shown");
+  for (const std::string& output : shown.keys(16)) {
+    ObjectReader error = shown.object(output);
+    variant.shown[output] = {error.number("mean_abs", 0, 1e30), error.number("max_abs", 0, 1e30)};
+    error.done();
+  }
+  reader.done();
+  return variant;
+}
+
+Result<StageArtifact> parse_artifact(std::string_view text) {
+  OUTCROP_TRY(json, parse_object(text, artifact_limit, "artifact"));
+  OUTCROP_CHECK(check_type(json, "outcrop-artifact", "protocol"));
+  ObjectReader reader(json, "artifact");
+  StageArtifact artifact;
+  reader.constant("type", "outcrop-artifact");
+  (void)reader.integer("protocol", 1);
+  artifact.model = reader.name("model");
+  artifact.stage = reader.integer("stage", 1);
+  artifact.epoch = reader.integer("epoch", 1);
+  artifact.lineage = reader.digest_or_empty("lineage");
+  artifact.data_digest = reader.digest("data_digest");
+  artifact.code_version = reader.text("code_version");
+  artifact.latent = reader.text("latent");
+  artifact.objective = static_cast<Objective>(
+      reader.choice("objective", {"p50_ms", "p90_ms", "memory_mb", "error"}));
+  artifact.budgets = read_budgets(reader);
+  ObjectReader golden = reader.object("golden");
+  artifact.golden_method = golden.text("method");
+  artifact.golden_input = read_file_object(golden.object("input"));
+  artifact.golden_output = read_file_object(golden.object("output"));
+  golden.done();
+  std::set<std::string> names;
+  reader.objects("variants", 1, 16, [&](ObjectReader& element) {
+    artifact.variants.push_back(read_variant(element));
+    if (element.ok() && !names.insert(artifact.variants.back().name).second) {
+      element.refuse("name", "stands twice among the variants");
+    }
+  });
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  return artifact;
+}
+
+}  // namespace
+
+std::string to_json(const StageArtifact& artifact) {
+  Json variants = Json::array();
+  for (const ArtifactVariant& variant : artifact.variants) {
+    variants.push_back(variant_to_json(variant));
+  }
+  const Json json{{"type", "outcrop-artifact"},
+                  {"protocol", protocol_version},
+                  {"model", artifact.model},
+                  {"stage", artifact.stage},
+                  {"epoch", artifact.epoch},
+                  {"lineage", digest_or_empty(artifact.lineage)},
+                  {"data_digest", artifact.data_digest.hex()},
+                  {"code_version", artifact.code_version},
+                  {"latent", artifact.latent},
+                  {"objective", to_string(artifact.objective)},
+                  {"budgets", budgets_to_json(artifact.budgets)},
+                  {"golden",
+                   {{"method", artifact.golden_method},
+                    {"input", file_to_json(artifact.golden_input)},
+                    {"output", file_to_json(artifact.golden_output)}}},
+                  {"variants", variants}};
+  return json.dump(2) + "\n";
+}
+
+Result<FileReference> reference_file(const fs::path& folder, const std::string& file) {
+  std::error_code error;
+  const std::uintmax_t size = fs::file_size(folder / file, error);
+  if (error) {
+    return fail(ErrorCode::not_found, (folder / file).string() + ": " + error.message());
+  }
+  OUTCROP_TRY(digest, trust::sha256_file(folder / file));
+  return FileReference{file, digest, ByteCount(size)};
+}
+
+Status write_artifact(const fs::path& folder, const StageArtifact& artifact) {
+  return write_file_durably(folder / artifact_file_name, to_json(artifact));
+}
+
+Result<StageArtifact> read_artifact(const fs::path& folder) {
+  const fs::path path = folder / artifact_file_name;
+  auto text = read_text_file(path, artifact_limit);
+  if (!text) {
+    if (text.error().code() != ErrorCode::not_found) return fail(std::move(text).error());
+    return fail(ErrorCode::not_found, folder.string() + " is not a stage folder: it has no " +
+                                          std::string(artifact_file_name));
+  }
+  auto artifact = parse_artifact(*text);
+  if (!artifact) return fail(artifact.error().context(path.string()));
+  return artifact;
+}
+
+}  // namespace outcrop::messages
