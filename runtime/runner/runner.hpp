@@ -11,7 +11,9 @@
 
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/error.hpp"
+#include "runtime/engine/backend.hpp"
 #include "runtime/engine/tensor.hpp"
+#include "runtime/inspect/inspection.hpp"
 #include "runtime/measure/conditions.hpp"
 #include "runtime/measure/latency.hpp"
 #include "runtime/measure/measurement_lock.hpp"
@@ -46,29 +48,15 @@ struct RunnerOptions {
   std::chrono::milliseconds call_deadline{60'000};
 };
 
-struct BackendReport {
-  std::string name;                           // "qnnpack"
-  std::vector<std::string> failed_operators;  // offered by the library, failed the self-test
-};
-
 // What the child said of itself before it was given anything to load.
 struct Hello {
   std::string engine;          // "torch"
   std::string engine_version;  // "1.13.1"
-  std::vector<BackendReport> backends;
+  std::vector<Backend> backends;
   Confinement confinement = Confinement::reduced;
   std::vector<std::string> missing;  // what keeps it from `full`, in words
   Milliseconds start_time{};         // from fork to hello, by the parent's clock
   ByteCount memory;                  // resident before any model
-};
-
-// What a file would execute, found without executing it.
-struct Inspection {
-  std::vector<std::string> operators;  // sorted, "quantized::conv2d.new"
-  int bytecode_version = 0;
-  // Weights as stored, twice: as read and as packed for the kernels. Activations come on top
-  // and are known only by measuring.
-  ByteCount memory_estimate;
 };
 
 struct LoadRequest {

@@ -1,0 +1,202 @@
+#include "runtime/engine/torch/torch_engine.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <utility>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/jit/mobile/import.h>
+#include <torch/csrc/jit/mobile/module.h>
+#if __has_include(<torch/version.h>)
+#include <torch/version.h>
+#endif
+
+#include "runtime/engine/torch/conversion.hpp"
+#include "runtime/engine/torch/mapped_file.hpp"
+#include "runtime/engine/torch/self_test.hpp"
+#include "runtime/engine/torch/torch_error.hpp"
+#include "runtime/inspect/torch_inspection.hpp"
+
+// Exported by every LibTorch that has the fuser, in no header that its mobile build installs;
+// weak, so that a build without it links.
+namespace torch::jit {
+__attribute__((weak)) void setTensorExprFuserEnabled(bool enabled);
+}
+
+namespace outcrop::runtime {
+namespace {
+
+std::string lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+std::string schema_of(const torch::jit::mobile::Method& method) {
+  std::string text = method.name() + "(";
+  if (!method.function().hasSchema()) return text + "...)";
+  const c10::FunctionSchema& schema = method.function().getSchema();
+  bool first = true;
+  for (const c10::Argument& argument : schema.arguments()) {
+    if (argument.name() == "self") continue;
+    if (!first) text += ", ";
+    first = false;
+    text += argument.type()->annotation_str() + " " + argument.name();
+    if (argument.default_value()) {
+      const c10::IValue& value = *argument.default_value();
+      text += "=";
+      text += value.isInt()      ? std::to_string(value.toInt())
+              : value.isBool()   ? (value.toBool() ? "True" : "False")
+              : value.isDouble() ? std::to_string(value.toDouble())
+                                 : "...";
+    }
+  }
+  text += ") -> ";
+  for (std::size_t i = 0; i < schema.returns().size(); ++i) {
+    text += (i > 0 ? ", " : "") + schema.returns()[i].type()->annotation_str();
+  }
+  return text;
+}
+
+class TorchCall final : public Call {
+ public:
+  TorchCall(torch::jit::mobile::Method method, std::vector<c10::IValue> arguments)
+      : method_(std::move(method)), arguments_(std::move(arguments)) {}
+
+  Status run() override {
+    try {
+      const c10::InferenceMode no_autograd;
+      result_ = method_(arguments_);
+      return {};
+    } catch (const std::exception& error) {
+      return fail(torch_error(error, "running " + method_.name(), ErrorCode::invalid_data));
+    }
+  }
+
+  Result<std::vector<Tensor>> outputs() override {
+    try {
+      return from_ivalue(result_);
+    } catch (const std::exception& error) {
+      return fail(
+          torch_error(error, "copying the outputs of " + method_.name(), ErrorCode::invalid_data));
+    }
+  }
+
+ private:
+  torch::jit::mobile::Method method_;
+  std::vector<c10::IValue> arguments_;
+  c10::IValue result_;
+};
+
+class TorchModel final : public Model {
+ public:
+  explicit TorchModel(torch::jit::mobile::Module module) : module_(std::move(module)) {}
+
+  std::map<std::string, std::string> methods() const override {
+    std::map<std::string, std::string> schemas;
+    for (const auto& method : module_.get_methods()) schemas[method.name()] = schema_of(method);
+    return schemas;
+  }
+
+  Result<std::unique_ptr<Call>> prepare(std::string_view method,
+                                        std::span<const Value> arguments) override {
+    try {
+      const auto found = module_.find_method(std::string(method));
+      if (!found) {
+        std::string known;
+        for (const auto& [name, schema] : methods()) known += (known.empty() ? "" : ", ") + name;
+        return fail(ErrorCode::not_found,
+                    "the model has no method '" + std::string(method) + "'; it has " + known);
+      }
+      std::vector<c10::IValue> values;
+      for (const Value& argument : arguments) {
+        OUTCROP_TRY(value, to_ivalue(argument));
+        values.push_back(std::move(value));
+      }
+      return std::make_unique<TorchCall>(*found, std::move(values));
+    } catch (const std::exception& error) {
+      return fail(torch_error(error, "preparing a call", ErrorCode::invalid_argument));
+    }
+  }
+
+ private:
+  torch::jit::mobile::Module module_;
+};
+
+class TorchEngine final : public Engine {
+ public:
+  TorchEngine() {
+    for (const at::QEngine engine : at::globalContext().supportedQEngines()) {
+      if (engine != at::QEngine::QNNPACK && engine != at::QEngine::ONEDNN) continue;
+      at::globalContext().setQEngine(engine);
+      backends_.push_back(test_quantized_operators(lower_case(c10::toString(engine))));
+      engines_.push_back(engine);
+    }
+  }
+
+  std::string name() const override { return "torch"; }
+  std::string version() const override {
+#ifdef TORCH_VERSION
+    return TORCH_VERSION;
+#else
+    return "unknown";
+#endif
+  }
+  const std::vector<Backend>& backends() const override {
+    return backends_;
+  }
+
+  Result<Inspection> inspect(BytesView file) override {
+    return inspect_torch_model(file);
+  }
+
+  Result<std::unique_ptr<Model>> load(BytesView file, std::string_view backend,
+                                      int threads) override {
+    OUTCROP_TRY(index, find(backend));
+    try {
+      // Packed weights belong to the engine that is set when they are packed, at load.
+      at::globalContext().setQEngine(engines_[index]);
+      at::set_num_threads(threads);
+      const c10::InferenceMode no_autograd;
+      return std::make_unique<TorchModel>(
+          torch::jit::_load_for_mobile(std::make_unique<MappedFile>(file)));
+    } catch (const std::exception& error) {
+      return fail(torch_error(error, "loading the model", ErrorCode::invalid_data));
+    }
+  }
+
+ private:
+  [[nodiscard]] Result<std::size_t> find(std::string_view backend) const {
+    std::string known;
+    for (std::size_t i = 0; i < backends_.size(); ++i) {
+      if (backends_[i].name == backend) return i;
+      known += (known.empty() ? "" : ", ") + backends_[i].name;
+    }
+    return fail(ErrorCode::unsupported, "this LibTorch has no backend '" + std::string(backend) +
+                                            "'; it has " + (known.empty() ? "none" : known));
+  }
+
+  std::vector<at::QEngine> engines_;
+  std::vector<Backend> backends_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> start_torch_engine() {
+  try {
+    // Later versions of LibTorch miscompute and hang with fused kernels; none is needed here.
+    if (torch::jit::setTensorExprFuserEnabled != nullptr) {
+      torch::jit::setTensorExprFuserEnabled(false);
+    }
+    // Threads cannot be confined once they exist: the first is enough until then.
+    at::set_num_threads(1);
+    at::globalContext().setReleaseWeightsWhenPrepacking(true);
+    const c10::InferenceMode no_autograd;
+    return std::make_unique<TorchEngine>();
+  } catch (const std::exception& error) {
+    return fail(torch_error(error, "starting LibTorch", ErrorCode::unsupported));
+  }
+}
+
+}  // namespace outcrop::runtime
