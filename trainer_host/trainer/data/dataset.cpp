@@ -3,14 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <memory>
 #include <optional>
 #include <regex>
 #include <utility>
 
-#include <openssl/evp.h>
-
-#include "protocol/base/hex.hpp"
+#include "protocol/trust/digest.hpp"
 
 namespace outcrop::data {
 namespace fs = std::filesystem;
@@ -167,20 +164,16 @@ std::span<const float> Dataset::gathers(std::size_t i) const {
 }
 
 std::string Dataset::digest() const {
-  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(),
-                                                                   &EVP_MD_CTX_free);
-  EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr);
+  trust::Sha256Hasher hasher;
   for (const Files& pair : files_) {
     for (const NpyArray* array : {&pair.velocity, &pair.gathers}) {
-      // The zero byte and the length in the .npy header keep names and contents apart.
-      const std::string name = fs::relative(array->path(), folder_).generic_string();
-      EVP_DigestUpdate(context.get(), name.c_str(), name.size() + 1);
-      EVP_DigestUpdate(context.get(), array->file_bytes().data(), array->file_bytes().size());
+      // The zero byte behind a name and the lengths in .npy headers keep names and contents apart.
+      const std::string name = fs::relative(array->path(), folder_).generic_string() + '\0';
+      hasher.update(as_bytes(name));
+      hasher.update(array->file_bytes());
     }
   }
-  std::array<std::byte, 32> digest{};
-  EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(digest.data()), nullptr);
-  return to_hex(digest);
+  return hasher.finish().hex();
 }
 
 }  // namespace outcrop::data

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+#include <vector>
+
+// The inner loop of the acoustic solver, compiled once for each level of instruction set and
+// chosen at run time. Every level does the same operations in the same order on each cell, none
+// fused, so the bits are the same on every one of them.
+
+namespace outcrop::data {
+
+// Cells a row, the same for fields and coefficients. Rows lie one behind the other and begin at
+// 64-byte boundaries; the last `row_padding` cells are zero in fields and coefficients alike:
+// the kernel computes them too (as zero), and they serve the next row as its left neighbours.
+inline constexpr std::size_t row_stride = 320;
+inline constexpr std::size_t row_padding = 10;
+
+// What two neighbouring rows need to take one step.
+struct RowPair {
+  float* previous;        // p one step back at the first row; becomes p one step ahead
+  const float* current;   // p at the first row; two rows before and three after are read
+  const float* alpha[2];  // (v dt / dx)^2 / 12 for each row
+  const float* keep[2];   // 1 - kappa for each row
+};
+
+// p+ = p + keep (p - p-) + alpha (16 S1 - S2 - 60 p), S1 and S2 the sums over the four
+// neighbours at distance 1 and 2.
+using AdvanceRowPair = void (*)(const RowPair& rows);
+
+struct AcousticKernel {
+  std::string_view name;  // "x86-64", "x86-64-v3" (AVX2), "x86-64-v4" (AVX-512), "generic"
+  AdvanceRowPair advance;
+};
+
+// Those that this machine can run, the fastest last.
+[[nodiscard]] const std::vector<AcousticKernel>& acoustic_kernels();
+
+}  // namespace outcrop::data

@@ -1,0 +1,215 @@
+#include "trainer_host/trainer/data/acoustic_solver.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "trainer_host/trainer/data/flush_denormals.hpp"
+
+namespace outcrop::data {
+namespace {
+
+constexpr double pi = 3.14159265358979323846;
+constexpr double log_of_ten_million = 16.118095650958319788;  // damping: a wave loses 7 digits
+
+constexpr auto sponge = static_cast<std::ptrdiff_t>(experiment::sponge);
+constexpr auto map_rows = static_cast<std::ptrdiff_t>(grid::depth);
+constexpr auto map_columns = static_cast<std::ptrdiff_t>(grid::width);
+constexpr std::ptrdiff_t rows = map_rows + 2 * sponge;
+constexpr std::ptrdiff_t columns = map_columns + 2 * sponge;
+constexpr std::ptrdiff_t acquisition_row = sponge + static_cast<std::ptrdiff_t>(experiment::row);
+constexpr auto stride = static_cast<std::ptrdiff_t>(row_stride);
+constexpr std::ptrdiff_t reach = 2;  // cells that one step looks to each side
+constexpr std::ptrdiff_t halo = reach;
+static_assert(columns + static_cast<std::ptrdiff_t>(row_padding) == stride);
+static_assert(rows % 2 == 0, "rows are advanced in pairs");
+static_assert(row_padding >= reach);
+
+// Steps taken in one sweep over the rows: while rows are in the first-level cache, they are
+// advanced this many times. Four need 50 kB; more gained nothing.
+constexpr std::size_t sweep_steps = 4;
+
+// exp(-x) for x in 0...32, to about 1e-14, from operations that IEEE 754 fixes to the bit.
+double exp_of_minus(double x) {
+  const double part = x / 64.0;
+  double term = 1.0;
+  double sum = 1.0;
+  for (int n = 1; n <= 14; ++n) {
+    term *= -part / n;
+    sum += term;
+  }
+  for (int doubling = 0; doubling < 6; ++doubling) sum *= sum;
+  return sum;
+}
+
+std::ptrdiff_t clamp_to_map(std::ptrdiff_t padded, std::ptrdiff_t extent) {
+  return std::clamp<std::ptrdiff_t>(padded - sponge, 0, extent - 1);
+}
+
+// How far a padded row or column lies outside the map: 0 inside and in the first cell outside,
+// as OpenFWI counts.
+std::ptrdiff_t distance_outwards(std::ptrdiff_t padded, std::ptrdiff_t extent) {
+  return std::max<std::ptrdiff_t>({sponge - 1 - padded, padded - sponge - extent, 0});
+}
+
+}  // namespace
+
+double ricker(double time) {
+  constexpr double sample = grid::time_step;
+  if (time < -0.5e-6 || time > (experiment::wavelet_samples - 0.5) * sample) return 0.0;
+  const double phase = pi * experiment::peak_frequency *
+                       (time - static_cast<double>(experiment::wavelet_peak) * 1e-3);
+  const double square = phase * phase;
+  return (1.0 - 2.0 * square) * exp_of_minus(square);
+}
+
+void AcousticSolver::Free::operator()(float* memory) const {
+  std::free(memory);
+}
+
+AcousticSolver::Buffer AcousticSolver::allocate(std::size_t buffer_rows) {
+  const std::size_t bytes = buffer_rows * row_stride * sizeof(float);
+  Buffer buffer(static_cast<float*>(std::aligned_alloc(64, bytes)));
+  if (!buffer) throw std::bad_alloc();
+  std::memset(buffer.get(), 0, bytes);
+  return buffer;
+}
+
+AcousticSolver::AcousticSolver() : AcousticSolver(acoustic_kernels().back()) {}
+
+AcousticSolver::AcousticSolver(const AcousticKernel& kernel)
+    : kernel_(&kernel),
+      fields_{allocate(rows + 2 * halo), allocate(rows + 2 * halo)},
+      alpha_(allocate(map_rows)),
+      keep_(allocate(sponge)) {}
+
+Status AcousticSolver::set_velocity(std::span<const float> velocity) {
+  if (velocity.size() != grid::map_size) {
+    return fail(ErrorCode::invalid_argument,
+                "a velocity map of " + std::to_string(velocity.size()) + " values; needed are " +
+                    std::to_string(grid::map_size));
+  }
+  for (const float value : velocity) {
+    if (!(value >= 100.0F && value <= 6000.0F)) {
+      return fail(ErrorCode::invalid_argument, "a velocity of " + std::to_string(value) +
+                                                   " m/s; the solver takes 100 to 6000 m/s");
+    }
+  }
+  const auto [slowest, fastest] = std::minmax_element(velocity.begin(), velocity.end());
+  const double courant_number =
+      static_cast<double>(*fastest) * 1e-3 / static_cast<double>(grid::spacing);
+  substeps_ =
+      static_cast<std::size_t>(std::ceil(courant_number / experiment::largest_courant_number));
+  const double step = 1e-3 / static_cast<double>(substeps_);
+  set_alpha(velocity, step);
+  set_keep(static_cast<double>(*slowest), step);
+  source_scale_.clear();
+  for (const std::size_t column : experiment::source_columns) {
+    const double path =
+        static_cast<double>(velocity[experiment::row * grid::width + column]) * step;
+    source_scale_.push_back(static_cast<float>(path * path));
+  }
+  wavelet_.resize(grid::times * substeps_);
+  for (std::size_t i = 0; i < wavelet_.size(); ++i) {
+    wavelet_[i] = static_cast<float>(ricker(static_cast<double>(i) * step));
+  }
+  return {};
+}
+
+void AcousticSolver::set_alpha(std::span<const float> velocity, double step) {
+  for (std::ptrdiff_t row = 0; row < map_rows; ++row) {
+    for (std::ptrdiff_t column = 0; column < columns; ++column) {
+      const double value = static_cast<double>(velocity[static_cast<std::size_t>(
+          row * map_columns + clamp_to_map(column, map_columns))]);
+      const double courant_number = value * step / static_cast<double>(grid::spacing);
+      alpha_[static_cast<std::size_t>(row * stride + column)] =
+          static_cast<float>(courant_number * courant_number / 12.0);
+    }
+  }
+}
+
+void AcousticSolver::set_keep(double slowest, double step) {
+  const double thickness = static_cast<double>(sponge - 1) * static_cast<double>(grid::spacing);
+  const double strongest = 3.0 * slowest * log_of_ten_million / (2.0 * thickness);
+  const auto keep = [&](std::ptrdiff_t distance) {
+    const double share = static_cast<double>(distance) / static_cast<double>(sponge - 1);
+    return static_cast<float>(1.0 - strongest * share * share * step);
+  };
+  for (std::ptrdiff_t row = 0; row < sponge; ++row) {
+    for (std::ptrdiff_t column = 0; column < columns; ++column) {
+      // Beside the map its columns decide, corners included; above and below the rows do.
+      const bool beside = column < sponge || column >= sponge + map_columns;
+      keep_[static_cast<std::size_t>(row * stride + column)] =
+          keep(beside ? distance_outwards(column, map_columns) : row);
+    }
+  }
+}
+
+AcousticSolver::RowRange AcousticSolver::active_rows(std::size_t step) const {
+  // Rows that the source can have reached, and from which a receiver can still be reached: all
+  // others are exactly zero or are never heard of again.
+  const std::size_t left = wavelet_.size() - 1 - step;
+  const auto distance = reach * static_cast<std::ptrdiff_t>(std::min(step, left));
+  const std::ptrdiff_t first = std::max<std::ptrdiff_t>(acquisition_row - distance, 0);
+  const std::ptrdiff_t end = std::min(acquisition_row + distance + 1, rows);
+  return {first / 2 * 2, end};
+}
+
+std::size_t AcousticSolver::updates_per_shot() const {
+  std::size_t updates = 0;
+  for (std::size_t step = 0; step < wavelet_.size(); ++step) {
+    const RowRange range = active_rows(step);
+    updates += static_cast<std::size_t>((range.end - range.first) * columns);
+  }
+  return updates;
+}
+
+void AcousticSolver::advance(std::size_t step, std::ptrdiff_t row) {
+  const std::ptrdiff_t begin = (row + halo) * stride;
+  RowPair pair{};
+  pair.current = fields_[step % 2].get() + begin;
+  pair.previous = fields_[(step + 1) % 2].get() + begin;
+  for (const std::ptrdiff_t i : {0, 1}) {
+    pair.alpha[i] = alpha_.get() + clamp_to_map(row + i, map_rows) * stride;
+    pair.keep[i] = keep_.get() + distance_outwards(row + i, map_rows) * stride;
+  }
+  kernel_->advance(pair);
+}
+
+void AcousticSolver::shoot(std::size_t shot, std::span<float> gather) {
+  const FlushDenormals guard;
+  for (Buffer& field : fields_) {
+    std::fill_n(field.get(), (rows + 2 * halo) * stride, 0.0F);
+  }
+  const auto source_column =
+      sponge + static_cast<std::ptrdiff_t>(experiment::source_columns.at(shot));
+  const float scale = source_scale_.at(shot);
+  const std::ptrdiff_t acquisition = (acquisition_row + halo) * stride;
+  const std::size_t steps = wavelet_.size();
+  for (std::size_t first = 0; first < steps; first += sweep_steps) {
+    const std::size_t last = std::min(first + sweep_steps, steps);
+    // Each step follows the one before it at two rows' distance: all that it reads is then
+    // done, and what it overwrites nobody needs any more.
+    const std::ptrdiff_t sweep_end = rows + 2 * static_cast<std::ptrdiff_t>(sweep_steps - 1);
+    for (std::ptrdiff_t front = 0; front < sweep_end; front += 2) {
+      for (std::size_t step = first; step < last; ++step) {
+        const std::ptrdiff_t row = front - reach * static_cast<std::ptrdiff_t>(step - first);
+        const RowRange range = active_rows(step);
+        if (row < range.first || row >= range.end) continue;
+        advance(step, row);
+        if (row != acquisition_row / 2 * 2) continue;
+        float* ahead = fields_[(step + 1) % 2].get() + acquisition;
+        ahead[source_column] += scale * wavelet_[step];
+        if ((step + 1) % substeps_ != 0) continue;
+        const std::size_t sample = (step + 1) / substeps_ - 1;
+        std::copy_n(ahead + sponge, map_columns,
+                    gather.begin() + static_cast<std::ptrdiff_t>(sample * grid::width));
+      }
+    }
+  }
+}
+
+}  // namespace outcrop::data

@@ -1,0 +1,135 @@
+#include "trainer_host/trainer/data/earth_model.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "trainer_host/trainer/data/counter_random.hpp"
+
+namespace outcrop::data {
+namespace {
+
+// Lengths in cells of 10 m.
+constexpr double depth = grid::depth;
+constexpr double width = grid::width;
+constexpr double thinnest_layer = 8.0;
+constexpr std::size_t fewest_layers = 2;
+constexpr std::size_t most_layers = 4;
+
+struct Layers {
+  std::vector<double> interfaces;  // depths, growing
+  std::vector<float> velocities;   // one more, growing
+
+  [[nodiscard]] float velocity_at(double z) const {
+    const auto below = std::upper_bound(interfaces.begin(), interfaces.end(), z);
+    return velocities[static_cast<std::size_t>(below - interfaces.begin())];
+  }
+};
+
+Layers draw_layers(CounterRandom& random) {
+  const std::size_t count = fewest_layers + random.below(most_layers - fewest_layers + 1);
+  Layers layers;
+  for (std::size_t i = 0; i < count; ++i) {
+    layers.velocities.push_back(static_cast<float>(
+        random.uniform(static_cast<double>(grid::slowest), static_cast<double>(grid::fastest))));
+  }
+  // Sorted places in what the thinnest layers leave over, then each layer gets its least part.
+  const double spare = depth - static_cast<double>(count) * thinnest_layer;
+  for (std::size_t i = 0; i + 1 < count; ++i) {
+    layers.interfaces.push_back(random.uniform(0.0, spare));
+  }
+  std::sort(layers.velocities.begin(), layers.velocities.end());
+  std::sort(layers.interfaces.begin(), layers.interfaces.end());
+  for (std::size_t i = 0; i < layers.interfaces.size(); ++i) {
+    layers.interfaces[i] += static_cast<double>(i + 1) * thinnest_layer;
+  }
+  return layers;
+}
+
+// A sine along x that all layers of a map follow.
+struct Bend {
+  double amplitude;
+  double wavelength;
+  double phase;  // in turns
+
+  [[nodiscard]] double at(double x) const {
+    return amplitude * sine_of_turns(x / wavelength + phase);
+  }
+};
+
+Bend draw_bend(CounterRandom& random) {
+  return {random.uniform(2.0, 9.0), random.uniform(0.5 * width, 2.0 * width),
+          random.uniform(0.0, 1.0)};
+}
+
+// A straight line x = x0 + lean * (z - depth / 2); what lies right of it is shifted along it.
+struct Fault {
+  double middle;
+  double lean;    // columns a row: 0 is vertical, 1 dips at 45 degrees
+  double throw_;  // rows, downwards where positive
+
+  [[nodiscard]] bool shifts(double x, double z) const {
+    return x > middle + lean * (z - 0.5 * depth);
+  }
+};
+
+Fault draw_fault(CounterRandom& random) {
+  const double middle = random.uniform(0.2 * width, 0.8 * width);
+  const double lean = random.uniform(-0.8, 0.8);
+  const double size = random.uniform(5.0, 18.0);
+  return {middle, lean, random.below(2) == 0 ? size : -size};
+}
+
+}  // namespace
+
+double sine_of_turns(double turns) {
+  double part = turns - std::floor(turns + 0.5);  // -0.5 ... 0.5
+  if (part > 0.25) part = 0.5 - part;
+  if (part < -0.25) part = -0.5 - part;
+  const double angle = 6.28318530717958647692 * part;
+  const double square = angle * angle;
+  double term = angle;
+  double sum = angle;
+  for (int n = 1; n <= 9; ++n) {
+    term *= -square / (2 * n * (2 * n + 1));
+    sum += term;
+  }
+  return sum;
+}
+
+std::string_view to_string(Family family) {
+  return family == Family::flatvel_a ? "flatvel-a" : "curvefault-a";
+}
+
+Result<Family> parse_family(std::string_view name) {
+  for (const Family family : {Family::flatvel_a, Family::curvefault_a}) {
+    if (name == to_string(family)) return family;
+  }
+  return fail(ErrorCode::invalid_argument, "there is no family '" + std::string(name) +
+                                               "'; known are curvefault-a and flatvel-a");
+}
+
+void make_velocity_map(Family family, std::uint64_t seed, std::uint64_t sample,
+                       std::span<float> velocity) {
+  CounterRandom random(seed, sample);
+  const Layers layers = draw_layers(random);
+  const bool bent = family == Family::curvefault_a;
+  const Bend bend = bent ? draw_bend(random) : Bend{0.0, width, 0.0};
+  const Fault fault = bent ? draw_fault(random) : Fault{0.0, 0.0, 0.0};
+  for (std::size_t row = 0; row < grid::depth; ++row) {
+    for (std::size_t column = 0; column < grid::width; ++column) {
+      double x = static_cast<double>(column) + 0.5;
+      double z = static_cast<double>(row) + 0.5;
+      if (bent && fault.shifts(x, z)) {
+        z -= fault.throw_;
+        x -= fault.lean * fault.throw_;
+      }
+      velocity[row * grid::width + column] = layers.velocity_at(z - bend.at(x));
+    }
+  }
+}
+
+}  // namespace outcrop::data

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "protocol/base/error.hpp"
+#include "trainer_host/trainer/data/dataset.hpp"
+
+namespace outcrop::data {
+
+// Families of velocity maps in the style of OpenFWI's "A" versions, whose generator was never
+// released: two to four layers of constant velocity, growing with depth.
+enum class Family {
+  flatvel_a,     // flat layers
+  curvefault_a,  // layers bent to a sine and cut by one straight fault, one side shifted along it
+};
+
+// "flatvel-a", "curvefault-a".
+[[nodiscard]] std::string_view to_string(Family family);
+[[nodiscard]] Result<Family> parse_family(std::string_view name);
+
+// Writes the map of sample `sample` of the set with this seed: 70*70 velocities in m/s, row 0 at
+// the surface. Depends on nothing but its arguments, down to the last bit, on any machine whose
+// double arithmetic follows IEEE 754.
+void make_velocity_map(Family family, std::uint64_t seed, std::uint64_t sample,
+                       std::span<float> velocity);
+
+// sin(2 pi turns) to about 1e-13, from operations that IEEE 754 fixes to the bit; the
+// mathematics library's last bit differs between machines.
+[[nodiscard]] double sine_of_turns(double turns);
+
+}  // namespace outcrop::data

@@ -1,0 +1,204 @@
+#include "trainer_host/trainer/data/synth.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/base/version.hpp"
+#include "trainer_host/trainer/data/acoustic_solver.hpp"
+#include "trainer_host/trainer/data/dataset.hpp"
+#include "trainer_host/trainer/data/staged_dataset.hpp"
+
+namespace outcrop::data {
+namespace {
+
+// Writes the map of a sample and returns how many of its cells were clamped.
+using MapSource = std::function<std::size_t(std::uint64_t sample, std::span<float> velocity)>;
+
+// The shots of all samples, taken one by one by as many threads as there are.
+class ShotQueue {
+ public:
+  ShotQueue(const MapSource& maps, const StagedDataset& staged, std::uint64_t samples)
+      : maps_(maps), staged_(staged), shots_(samples * grid::shots) {}
+
+  // The work of one thread: until the queue is empty, something fails or abandon() is called.
+  void work() {
+    AcousticSolver solver;
+    std::vector<float> velocity(grid::map_size);
+    std::vector<float> gather(grid::times * grid::width);
+    std::uint64_t prepared = UINT64_MAX;
+    while (!abandoned_) {
+      const std::uint64_t job = next_++;
+      if (job >= shots_) break;
+      const std::uint64_t sample = job / grid::shots;
+      const std::size_t shot = job % grid::shots;
+      const auto fire = [&]() -> Status {
+        if (sample != prepared) {
+          const std::size_t clamped = maps_(sample, velocity);
+          if (shot == 0) clamped_ += clamped;
+          OUTCROP_CHECK(solver.set_velocity(velocity));
+          prepared = sample;
+        }
+        if (shot == 0) OUTCROP_CHECK(staged_.write_velocity(sample, velocity));
+        solver.shoot(shot, gather);
+        return staged_.write_gather(sample, shot, gather);
+      };
+      report(fire());
+    }
+  }
+
+  // Waits until something happened or a fifth of a second is over; returns the shots done.
+  std::uint64_t wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, std::chrono::milliseconds(200));
+    return done_;
+  }
+  void abandon() { abandoned_ = true; }
+  [[nodiscard]] bool finished() const { return abandoned_ || done_ == shots_; }
+
+  // After the threads have been joined.
+  [[nodiscard]] const std::optional<Error>& error() const { return error_; }
+  [[nodiscard]] std::uint64_t clamped() const { return clamped_; }
+
+ private:
+  void report(Status status) {
+    const std::lock_guard lock(mutex_);
+    if (status) {
+      ++done_;
+    } else {
+      if (!error_) error_ = std::move(status).error();
+      abandoned_ = true;
+    }
+    changed_.notify_one();
+  }
+
+  const MapSource& maps_;
+  const StagedDataset& staged_;
+  const std::uint64_t shots_;
+  std::atomic<std::uint64_t> next_{0};
+  std::atomic<std::uint64_t> done_{0};
+  std::atomic<std::uint64_t> clamped_{0};
+  std::atomic<bool> abandoned_{false};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Error> error_;  // guarded by mutex_ while threads run
+};
+
+Result<std::uint64_t> fire_all(const MapSource& maps, const StagedDataset& staged,
+                               const SynthOptions& options, const SynthHooks& hooks) {
+  ShotQueue queue(maps, staged, options.count);
+  {
+    std::vector<std::jthread> threads;
+    for (unsigned i = 0; i < options.threads; ++i) threads.emplace_back([&] { queue.work(); });
+    bool stop = false;
+    while (!stop && !queue.finished()) {
+      hooks.progress(queue.wait());
+      stop = hooks.stop_requested();
+    }
+    if (stop) queue.abandon();
+    threads.clear();
+    if (stop && !queue.error()) {
+      return fail(ErrorCode::interrupted,
+                  "stopped before the data set was complete; nothing is "
+                  "left of it");
+    }
+  }
+  if (queue.error()) return fail(*queue.error());
+  return queue.clamped();
+}
+
+nlohmann::ordered_json solver_json() {
+  return {{"equation", "acoustic, constant density, order 2 in time and 4 in space"},
+          {"grid_spacing_m", 10},
+          {"time_step_s", 0.001},
+          {"largest_courant_number", experiment::largest_courant_number},
+          {"recorded_steps", grid::times},
+          {"absorbing_cells", experiment::sponge},
+          {"wavelet", "ricker"},
+          {"peak_frequency_hz", experiment::peak_frequency},
+          {"wavelet_samples", experiment::wavelet_samples},
+          {"source_columns", experiment::source_columns},
+          {"acquisition_row", experiment::row}};
+}
+
+nlohmann::ordered_json source_json(const SynthOptions& options,
+                                   const std::optional<CropSource>& crops,
+                                   const std::optional<double>& clamped_share) {
+  if (!crops) return {{"family", to_string(options.family)}};
+  return {{"model", crops->path().filename().string()},
+          {"model_sha256", crops->digest()},
+          {"spacing_m", options.crop.spacing},
+          {"flipped", options.crop.flip_z},
+          {"clamped_share", *clamped_share}};
+}
+
+Status check(const SynthOptions& options) {
+  if (options.count < 1 || options.count > 10'000'000) {
+    return fail(ErrorCode::invalid_argument, "a count of " + std::to_string(options.count) +
+                                                 " samples; needed are 1 to 10000000");
+  }
+  if (options.threads < 1 || options.threads > 1024) {
+    return fail(ErrorCode::invalid_argument,
+                std::to_string(options.threads) + " threads; needed are 1 to 1024");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<SynthReport> synthesize(const SynthOptions& options, const SynthHooks& hooks) {
+  const auto start = std::chrono::steady_clock::now();
+  OUTCROP_CHECK(check(options));
+  std::optional<CropSource> crops;
+  MapSource maps = [&](std::uint64_t sample, std::span<float> velocity) -> std::size_t {
+    make_velocity_map(options.family, options.seed, sample, velocity);
+    return 0;
+  };
+  if (options.from) {
+    OUTCROP_TRY(source, CropSource::open(*options.from, options.crop));
+    crops = std::move(source);
+    maps = [&](std::uint64_t sample, std::span<float> velocity) {
+      return crops->crop(options.seed, sample, velocity);
+    };
+  }
+  const bool fault_names = !crops && options.family == Family::curvefault_a;
+  OUTCROP_TRY(staged, StagedDataset::create(options.out, options.count, options.samples_per_file,
+                                            fault_names ? Naming::vel_seis : Naming::model_data));
+  OUTCROP_TRY(clamped, fire_all(maps, staged, options, hooks));
+  SynthReport report;
+  report.folder = options.out;
+  report.samples = options.count;
+  if (crops) {
+    report.clamped_share =
+        static_cast<double>(clamped) / static_cast<double>(options.count * grid::map_size);
+  }
+  OUTCROP_CHECK(staged.complete());
+  {
+    // Read back as a trainer will: what it would refuse is not published.
+    OUTCROP_TRY(set, Dataset::open(staged.folder()));
+    report.digest = set.digest();
+  }
+  const nlohmann::ordered_json manifest{
+      {"format", "outcrop-dataset"},
+      {"format_version", 1},
+      {"source", source_json(options, crops, report.clamped_share)},
+      {"seed", options.seed},
+      {"samples", options.count},
+      {"samples_per_file", options.samples_per_file},
+      {"solver", solver_json()},
+      {"code_version", version()},
+      {"digest", report.digest}};
+  OUTCROP_CHECK(write_file_durably(staged.folder() / "dataset.json", manifest.dump(2) + "\n"));
+  OUTCROP_CHECK(staged.publish());
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+}  // namespace outcrop::data

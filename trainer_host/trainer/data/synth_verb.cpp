@@ -1,0 +1,112 @@
+#include "trainer_host/trainer/data/synth_verb.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "trainer_host/console/progress_bar.hpp"
+#include "trainer_host/trainer/data/stop_signal.hpp"
+#include "trainer_host/trainer/data/synth.hpp"
+
+namespace outcrop::data {
+namespace {
+
+struct Arguments {
+  SynthOptions options;
+  std::string family;
+  std::string model;
+  bool json = false;
+};
+
+void print(const SynthReport& report, bool as_json) {
+  if (as_json) {
+    nlohmann::ordered_json json{{"folder", report.folder.string()},
+                                {"samples", report.samples},
+                                {"digest", report.digest},
+                                {"seconds", report.seconds}};
+    if (report.clamped_share) json["clamped_share"] = *report.clamped_share;
+    std::printf("%s\n", json.dump().c_str());
+    return;
+  }
+  std::printf("%s: %llu samples in %s, %.0f ms a sample\ndigest %s\n", report.folder.c_str(),
+              static_cast<unsigned long long>(report.samples),
+              human_duration(std::chrono::duration<double>(report.seconds)).c_str(),
+              1e3 * report.seconds / static_cast<double>(report.samples), report.digest.c_str());
+  if (report.clamped_share) {
+    std::printf("clamped to 1500-4500 m/s: %.2f %% of the cells\n", 100 * *report.clamped_share);
+  }
+}
+
+Status run(Arguments& arguments) {
+  SynthOptions& options = arguments.options;
+  if (arguments.model.empty()) {
+    OUTCROP_TRY(family, parse_family(arguments.family));
+    options.family = family;
+  } else {
+    options.from = arguments.model;
+  }
+  Result<SynthReport> report = fail(ErrorCode::internal, "not run");
+  {
+    const StopSignal signal;
+    ProgressBar bar("synth", options.count * grid::shots, "shots");
+    SynthHooks hooks;
+    hooks.progress = [&](std::uint64_t done) { bar.update(done); };
+    hooks.stop_requested = [] { return StopSignal::requested(); };
+    report = synthesize(options, hooks);
+  }
+  if (!report) return fail(std::move(report).error());
+  print(*report, arguments.json);
+  return {};
+}
+
+}  // namespace
+
+void add_synth(CLI::App& app, cli::Action& chosen) {
+  auto arguments = std::make_shared<Arguments>();
+  SynthOptions& options = arguments->options;
+  options.threads = std::max(1U, std::thread::hardware_concurrency());
+  CLI::App* verb = app.add_subcommand(
+      "synth",
+      "Make training data: velocity maps and the shot gathers that the wave equation gives for "
+      "them, as float32 .npy in OpenFWI's layout (maps n,1,70,70 in m/s; gathers n,5,1000,70).");
+  auto* source = verb->add_option_group("source", "Where the velocity maps come from");
+  source
+      ->add_option("--family", arguments->family,
+                   "curvefault-a: bent layers cut by a fault; flatvel-a: flat layers")
+      ->check(CLI::IsMember({"curvefault-a", "flatvel-a"}));
+  auto* from = source->add_option("--from", arguments->model,
+                                  "Crops of your own velocity model instead: a 2-D float32 .npy, "
+                                  "depth by distance, in m/s; resampled to 10 m and clamped to "
+                                  "1500-4500 m/s");
+  source->require_option(1);
+  auto* spacing = verb->add_option("--spacing", options.crop.spacing,
+                                   "Distance of the model's cells in metres (with --from)")
+                      ->check(CLI::Range(0.1, 1000.0));
+  from->needs(spacing);
+  spacing->needs(from);
+  verb->add_flag("--flip-z", options.crop.flip_z, "The model's row 0 is its bottom (with --from)")
+      ->needs(from);
+  verb->add_option("--count", options.count, "Samples to make; each takes 1.4 MB")
+      ->required()
+      ->check(CLI::Range(1, 10'000'000));
+  verb->add_option("--seed", options.seed, "The same seed gives the same bytes")
+      ->capture_default_str();
+  verb->add_option("--threads", options.threads, "Does not change the result")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  verb->add_option("--out", options.out, "Folder to make; must not exist or be empty")->required();
+  verb->add_flag("--json", arguments->json, "Print the result as one line of JSON");
+  verb->footer(
+      "The folder appears when it is complete, with a manifest dataset.json (seed, solver\n"
+      "parameters, digest); Ctrl-C leaves nothing. Any folder in OpenFWI's layout trains as "
+      "well.\n\n"
+      "Examples:\n"
+      "  outcrop synth --family curvefault-a --count 320 --seed 1 --out data/train\n"
+      "  outcrop synth --from marmousi.npy --spacing 20 --flip-z --count 8 --out data/marmousi");
+  verb->callback([arguments, &chosen] { chosen = [arguments] { return run(*arguments); }; });
+}
+
+}  // namespace outcrop::data
