@@ -1,6 +1,7 @@
 #include "trainer_host/cli/verb.hpp"
 
 #include <cstdio>
+#include <filesystem>
 
 #include "protocol/base/version.hpp"
 
@@ -8,7 +9,9 @@ namespace outcrop::cli {
 
 int run_program(std::string_view program, std::string_view description, int argc, char** argv,
                 std::initializer_list<AddVerb> verbs) {
-  CLI::App app{std::string(description), std::string(program)};
+  // What the user typed: outcrop-trainer is usually reached as `outcrop synth`.
+  const std::string typed = std::filesystem::path(argv[0]).filename().string();
+  CLI::App app{std::string(description), typed.empty() ? std::string(program) : typed};
   app.set_version_flag("--version", std::string(program) + " " + std::string(version()));
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
@@ -23,8 +26,7 @@ int run_program(std::string_view program, std::string_view description, int argc
   if (!chosen) return static_cast<int>(ExitCode::wrong_use);
   const Status status = chosen();
   if (status) return static_cast<int>(ExitCode::done);
-  std::fprintf(stderr, "%s: %s\n", std::string(program).c_str(),
-               status.error().message().c_str());
+  std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), status.error().message().c_str());
   return static_cast<int>(status.error().code() == ErrorCode::invalid_argument
                               ? ExitCode::wrong_use
                               : ExitCode::failed);
