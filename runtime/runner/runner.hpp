@@ -56,6 +56,7 @@ struct Hello {
   Confinement confinement = Confinement::reduced;
   std::vector<std::string> missing;  // what keeps it from `full`, in words
   Milliseconds start_time{};         // from fork to hello, by the parent's clock
+  Milliseconds engine_start_time{};  // of that, the library's own start and its self-test
   ByteCount memory;                  // resident before any model
 };
 
@@ -98,6 +99,13 @@ struct Measurement {
 // disturbs one disturbs all. Memory is the larger, validity that of both.
 [[nodiscard]] Status append(Measurement& total, const Measurement& round);
 
+// Something that the confinement forbids, as a runner really tried it.
+struct ProbedAttempt {
+  std::string what;  // "write a file"
+  bool refused = false;
+  std::string detail;
+};
+
 // One confined child process and the model in it. The parent believes nothing the child sends:
 // frames are bounded, every exchange has a deadline, and a child that breaks the protocol, hangs
 // or dies is killed with its process group and reaped; the call then fails with timeout,
@@ -134,6 +142,12 @@ class Runner {
   // Whoever measures holds the machine's lock, hence the argument.
   [[nodiscard]] Result<Measurement> measure(const MeasurementLock& lock,
                                             const MeasureRequest& request);
+
+  // Has the child try what it must not be able to do, for tests and a board's check-up. `file`
+  // must be a path that could be created, `port` a TCP port that listens on loopback; an
+  // attempt that is not refused leaves the file behind.
+  [[nodiscard]] Result<std::vector<ProbedAttempt>> probe_confinement(
+      const std::filesystem::path& file, int port);
 
   // Resident peak so far, by /proc.
   [[nodiscard]] Result<ByteCount> peak_memory() const;

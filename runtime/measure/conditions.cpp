@@ -1,0 +1,113 @@
+#include "runtime/measure/conditions.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+namespace outcrop::runtime {
+namespace {
+
+// Others may take this share of a core beyond the idle ones: the clock ticks of /proc are coarse.
+constexpr double tolerated_load = 0.15;
+// Below this the ticks say nothing.
+constexpr std::chrono::milliseconds shortest_window{300};
+
+std::optional<std::uint64_t> read_number(const std::filesystem::path& path, int base) {
+  std::ifstream file(path);
+  std::string text;
+  if (!(file >> text)) return std::nullopt;
+  std::uint64_t value = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (result.ec != std::errc() || result.ptr != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// The first line of /proc/stat: user nice system idle iowait irq softirq steal, in clock ticks
+// (proc(5)). Guest time is contained in user.
+void read_busy_time(const std::filesystem::path& path, MachineState& state) {
+  std::ifstream file(path);
+  std::string name;
+  std::uint64_t user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, soft = 0, steal = 0;
+  if (!(file >> name >> user >> nice >> system >> idle >> wait >> irq >> soft) || name != "cpu") {
+    return;
+  }
+  file >> steal;
+  const auto tick = static_cast<std::uint64_t>(1000 / ::sysconf(_SC_CLK_TCK));
+  state.busy = std::chrono::milliseconds((user + nice + system + irq + soft) * tick);
+  state.stolen = std::chrono::milliseconds(steal * tick);
+}
+
+std::optional<std::uint64_t> lowest_ceiling(const std::filesystem::path& folder) {
+  std::optional<std::uint64_t> lowest;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const auto value = read_number(entry.path() / "cpufreq" / "scaling_max_freq", 10);
+    if (value && (!lowest || *value < *lowest)) lowest = value;
+  }
+  return lowest;
+}
+
+}  // namespace
+
+MachineState read_machine_state(const std::filesystem::path& root) {
+  MachineState state;
+  state.when = std::chrono::steady_clock::now();
+  read_busy_time(root / "proc/stat", state);
+  // The Raspberry Pi firmware's word, hexadecimal (raspberrypi.com, vcgencmd get_throttled).
+  if (const auto bits =
+          read_number(root / "sys/devices/platform/soc/soc:firmware/get_throttled", 16)) {
+    state.throttled = static_cast<std::uint32_t>(*bits);
+  }
+  state.frequency_ceiling = lowest_ceiling(root / "sys/devices/system/cpu");
+  state.cores = static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+  return state;
+}
+
+Validity judge(const MachineState& before, const MachineState& after, std::chrono::milliseconds own,
+               int threads) {
+  Validity validity;
+  const std::chrono::duration<double> window = after.when - before.when;
+  if (before.busy && after.busy && window >= shortest_window) {
+    const auto stolen = after.stolen.value_or(std::chrono::milliseconds(0)) -
+                        before.stolen.value_or(std::chrono::milliseconds(0));
+    const std::chrono::duration<double> others = *after.busy - *before.busy - own + stolen;
+    const double load = std::max(0.0, others / window);
+    validity.other_load = load;
+    const double idle_cores = std::max(0.0, static_cast<double>(after.cores) - threads);
+    if (load > idle_cores + tolerated_load) {
+      char text[160];
+      std::snprintf(text, sizeof text,
+                    "other work kept %.1f of %u cores busy, so the model had no core of its own",
+                    load, after.cores);
+      validity.void_because.emplace_back(text);
+    }
+  } else {
+    validity.unknown.emplace_back("load by others");
+  }
+  if (before.throttled && after.throttled) {
+    // Bits 0-3: under-voltage, capped, throttled, soft limit now; 16-19: since boot.
+    if (((*before.throttled | *after.throttled) & 0xfU) != 0 ||
+        *before.throttled != *after.throttled) {
+      validity.void_because.emplace_back(
+          "the firmware throttled the processor (under-voltage or "
+          "heat)");
+    }
+  } else {
+    validity.unknown.emplace_back("throttling");
+  }
+  if (before.frequency_ceiling && after.frequency_ceiling) {
+    if (*before.frequency_ceiling != *after.frequency_ceiling) {
+      validity.void_because.emplace_back("the processor's highest frequency was changed");
+    }
+  } else {
+    validity.unknown.emplace_back("processor frequency");
+  }
+  return validity;
+}
+
+}  // namespace outcrop::runtime

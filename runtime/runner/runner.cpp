@@ -1,0 +1,396 @@
+#include "runtime/runner/runner.hpp"
+
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <optional>
+#include <utility>
+
+#include "protocol/trust/verified_blob.hpp"
+#include "runtime/runner/child_process.hpp"
+#include "runtime/runner/frame.hpp"
+#include "runtime/runner/messages.hpp"
+
+namespace outcrop::runtime {
+namespace {
+
+using Json = nlohmann::json;
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr const char* program_name = "outcrop-runner-torch";
+// How long a child whose socket closed may take to end, before its end is made.
+constexpr std::chrono::milliseconds last_breath{2000};
+// A model that has taken over the child could claim to be fast: calls that make up less than this
+// share of what the parent waited for them are not believed.
+constexpr double least_share_of_wait = 0.5;
+constexpr std::chrono::milliseconds shortest_checked_wait{200};
+
+std::filesystem::path default_program() {
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return self.parent_path() / program_name;
+}
+
+// What LibTorch's thread pools read when they start; nothing of the caller's environment.
+std::vector<std::string> runner_environment() {
+  return {"PATH=/usr/bin:/bin", "LC_ALL=C", "OMP_WAIT_POLICY=PASSIVE", "OPENBLAS_NUM_THREADS=1"};
+}
+
+std::string seconds(std::chrono::milliseconds duration) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.1f s",
+                std::chrono::duration<double>(duration).count());
+  return text.data();
+}
+
+}  // namespace
+
+std::string_view to_string(Confinement confinement) {
+  return confinement == Confinement::full ? "full" : "reduced";
+}
+
+class Runner::Impl {
+ public:
+  Impl(ChildProcess child, Channel channel, RunnerOptions options)
+      : child_(std::move(child)), channel_(std::move(channel)), options_(std::move(options)) {}
+
+  // Receives what the child says first, and decides whether its confinement will do.
+  Status greet(SteadyClock::time_point start) {
+    child_.allow_cpu_time(std::chrono::ceil<std::chrono::seconds>(options_.start_deadline));
+    auto frame = receive("starting", options_.start_deadline);
+    if (!frame) return fail(std::move(frame).error());
+    OUTCROP_CHECK(read_hello(frame->header));
+    hello_.start_time = SteadyClock::now() - start;
+    if (const auto memory = child_.resident_memory()) hello_.memory = *memory;
+    if (hello_.confinement == Confinement::full || options_.confinement == Confinement::reduced) {
+      return {};
+    }
+    std::string missing;
+    for (const auto& item : hello_.missing) missing += (missing.empty() ? "" : "; ") + item;
+    return fail(ErrorCode::refused, "this machine cannot confine a runner fully (" + missing +
+                                        "); models are run here only where the configuration says "
+                                        "confinement = \"reduced\"");
+  }
+
+  Result<Frame> exchange(const Frame& request, std::chrono::milliseconds patience,
+                         std::string_view expected, int descriptor = -1) {
+    if (broken_) return fail(*broken_);
+    const std::string what = request.type();
+    child_.allow_cpu_time(
+        std::chrono::ceil<std::chrono::seconds>(patience * std::max(1, threads_)) +
+        std::chrono::seconds(1));
+    const auto deadline = SteadyClock::now() + patience;
+    if (auto sent = channel_.send(request, deadline, descriptor); !sent) {
+      if (sent.error().code() == ErrorCode::invalid_argument) return fail(sent.error());
+      return fail(give_up(sent.error(), what, patience));
+    }
+    return receive(what, patience, expected, deadline);
+  }
+
+  Result<Inspection> inspect(const trust::VerifiedBlob& blob) {
+    OUTCROP_TRY(reply, exchange({{{"type", "inspect"}}, {}}, options_.load_deadline, "inspected",
+                                blob.fd()));
+    return understood(decode_inspection(reply.header));
+  }
+
+  Result<LoadReport> load(const trust::VerifiedBlob& blob, const LoadRequest& request) {
+    threads_ = request.threads;
+    Frame frame{{{"type", "load"},
+                 {"backend", request.backend},
+                 {"threads", request.threads},
+                 {"allowed_operators", request.allowed_operators},
+                 {"expected_methods", request.expected_methods}},
+                {}};
+    const auto start = SteadyClock::now();
+    OUTCROP_TRY(reply, exchange(frame, options_.load_deadline, "loaded", blob.fd()));
+    const auto waited = SteadyClock::now() - start;
+    return understood(read_loaded(reply.header, waited));
+  }
+
+  Result<std::vector<Tensor>> infer(std::string_view method, std::span<const Value> arguments) {
+    Frame frame;
+    frame.header = {{"type", "infer"},
+                    {"method", method},
+                    {"arguments", encode_arguments(arguments, frame.payload)}};
+    OUTCROP_TRY(reply, exchange(frame, options_.call_deadline, "outputs"));
+    return understood(decode_tensors(reply.header.value("tensors", Json()), reply.payload));
+  }
+
+  Result<Measurement> measure(const MeasureRequest& request) {
+    if (request.maximum_calls == 0) {
+      return fail(ErrorCode::invalid_argument, "a measurement of no calls");
+    }
+    Frame frame;
+    frame.header = {{"type", "measure"},
+                    {"method", request.method},
+                    {"arguments", encode_arguments(request.arguments, frame.payload)},
+                    {"warm_up_calls", request.warm_up_calls},
+                    {"maximum_calls", request.maximum_calls},
+                    {"maximum_ns", std::chrono::nanoseconds(request.maximum_time).count()}};
+    const auto before = read_machine_state();
+    const auto cpu_before = child_.cpu_time();
+    OUTCROP_TRY(reply, exchange(frame, options_.call_deadline + request.maximum_time, "measured"));
+    const auto cpu_after = child_.cpu_time();
+    const auto after = read_machine_state();
+    OUTCROP_TRY(measurement, understood(read_measured(reply, request, after.when - before.when)));
+    const auto own =
+        cpu_before && cpu_after ? *cpu_after - *cpu_before : std::chrono::milliseconds(0);
+    Validity conditions = judge(before, after, own, threads_);
+    for (auto& reason : measurement.validity.void_because) {
+      conditions.void_because.push_back(std::move(reason));
+    }
+    measurement.validity = std::move(conditions);
+    if (const auto peak = child_.peak_memory()) measurement.peak_memory = *peak;
+    measurement.engine_memory = hello_.memory;
+    return measurement;
+  }
+
+  Result<std::vector<ProbedAttempt>> probe(const std::filesystem::path& file, int port) {
+    OUTCROP_TRY(reply, exchange({{{"type", "probe"}, {"file", file.string()}, {"port", port}}, {}},
+                                options_.call_deadline, "probed"));
+    std::vector<ProbedAttempt> attempts;
+    for (const Json& entry : reply.header.value("attempts", Json::array())) {
+      OUTCROP_TRY(what, get_string(entry, "what"));
+      OUTCROP_TRY(refused, get_bool(entry, "refused"));
+      OUTCROP_TRY(detail, get_string(entry, "detail"));
+      attempts.push_back({std::move(what), refused, std::move(detail)});
+    }
+    return attempts;
+  }
+
+  void say_goodbye() {
+    if (broken_) return;
+    // A child that does not care is killed all the same.
+    [[maybe_unused]] const Status sent =
+        channel_.send({{{"type", "bye"}}, {}}, SteadyClock::now() + std::chrono::milliseconds(100));
+    child_.end(std::chrono::milliseconds(200));
+  }
+
+  [[nodiscard]] const Hello& hello() const { return hello_; }
+  [[nodiscard]] const ChildProcess& child() const { return child_; }
+
+ private:
+  Result<Frame> receive(std::string_view what, std::chrono::milliseconds patience,
+                        std::string_view expected = "hello",
+                        std::optional<Deadline> deadline = std::nullopt) {
+    auto reply = channel_.receive(deadline.value_or(SteadyClock::now() + patience));
+    if (!reply) return fail(give_up(reply.error(), what, patience));
+    if (reply->type() == "error") return fail(decode_error(reply->header));
+    if (reply->type() != expected) {
+      return fail(give_up(Error(ErrorCode::invalid_data,
+                                "an answer of type '" + printable(reply->type(), 40) + "'"),
+                          what, patience));
+    }
+    return reply;
+  }
+
+  // Ends a child that can no longer be talked to and says why.
+  Error give_up(const Error& error, std::string_view what, std::chrono::milliseconds patience) {
+    const std::string during = " (at '" + std::string(what) + "')";
+    if (error.code() == ErrorCode::timeout) {
+      child_.end(std::chrono::milliseconds(0));
+      return remember({ErrorCode::timeout, "the runner gave no answer within " + seconds(patience) +
+                                               " and was ended" + during});
+    }
+    if (error.code() == ErrorCode::invalid_data) {
+      child_.end(std::chrono::milliseconds(0));
+      return remember({ErrorCode::crashed,
+                       "the runner broke its protocol and was ended: " + error.message() + during});
+    }
+    const ChildEnd end = child_.end(last_breath);
+    const std::string words = child_.last_words();
+    ErrorCode code = ErrorCode::crashed;
+    std::string reason = "the runner " + end.describe() + during;
+    if (end.by_signal && end.number == SIGXCPU) {
+      code = ErrorCode::timeout;
+      reason += ": it used up its CPU time";
+    } else if (words.find("bad_alloc") != std::string::npos) {
+      code = ErrorCode::out_of_memory;
+    } else if (end.by_signal && end.number == SIGKILL) {
+      reason += ", as the kernel does to a process when memory runs out";
+    }
+    if (!words.empty()) reason += "; its last words: " + words;
+    return remember({code, reason});
+  }
+
+  Error remember(Error error) {
+    broken_ = error;
+    return error;
+  }
+
+  // A reply that does not parse means a child that cannot be believed any more.
+  template <class T>
+  Result<T> understood(Result<T> value) {
+    if (value) return value;
+    return fail(give_up(value.error(), "reply", std::chrono::milliseconds(0)));
+  }
+
+  Status read_hello(const Json& header) {
+    OUTCROP_TRY(engine, get_string(header, "engine"));
+    OUTCROP_TRY(engine_version, get_string(header, "engine_version"));
+    OUTCROP_TRY(backends, decode_backends(header.value("backends", Json())));
+    OUTCROP_TRY(missing, get_strings(header, "missing"));
+    OUTCROP_TRY(self_test, get_integer(header, "self_test_ns", 0, INT64_MAX));
+    hello_.engine = std::move(engine);
+    hello_.engine_version = std::move(engine_version);
+    hello_.backends = std::move(backends);
+    hello_.missing = std::move(missing);
+    hello_.engine_start_time = Nanoseconds(self_test);
+    check_with_kernel();
+    hello_.confinement = hello_.missing.empty() ? Confinement::full : Confinement::reduced;
+    return {};
+  }
+
+  // The kernel's own word on two of the child's claims.
+  void check_with_kernel() {
+    if (const auto mode = child_.status_line("Seccomp"); !mode || *mode != 2) {
+      hello_.missing.emplace_back("the kernel shows no system call filter on the runner");
+    }
+    if (const auto set = child_.status_line("NoNewPrivs"); !set || *set != 1) {
+      hello_.missing.emplace_back("the kernel shows that the runner may gain privileges");
+    }
+  }
+
+  static Result<LoadReport> read_loaded(const Json& header, Nanoseconds waited) {
+    LoadReport report;
+    OUTCROP_TRY(inspection, decode_inspection(header.value("inspection", Json())));
+    OUTCROP_TRY(load_time, get_integer(header, "load_ns", 0, waited.count()));
+    report.inspection = std::move(inspection);
+    report.load_time = Nanoseconds(load_time);
+    const Json methods = header.value("methods", Json());
+    if (!methods.is_object() || methods.size() > 1000) {
+      return fail(ErrorCode::invalid_data, "malformed message: 'methods'");
+    }
+    for (const auto& [name, schema] : methods.items()) {
+      OUTCROP_TRY(text, get_string(methods, name.c_str()));
+      report.methods[printable(name, 200)] = std::move(text);
+    }
+    return report;
+  }
+
+  static Result<Measurement> read_measured(const Frame& reply, const MeasureRequest& request,
+                                           Nanoseconds waited) {
+    OUTCROP_TRY(cold, get_bool(reply.header, "cold"));
+    OUTCROP_TRY(first, get_integer(reply.header, "first_ns", 1, waited.count()));
+    OUTCROP_TRY(warm_up, get_integer(reply.header, "warm_up_ns", 0, waited.count()));
+    OUTCROP_TRY(tensors, decode_tensors(reply.header.value("tensors", Json()), reply.payload));
+    if (tensors.size() != 1 || tensors[0].dtype != DType::int64 ||
+        tensors[0].elements() > request.maximum_calls) {
+      return fail(ErrorCode::invalid_data, "malformed message: samples");
+    }
+    Measurement measurement;
+    measurement.first = Nanoseconds(first);
+    measurement.first_is_cold = cold;
+    Nanoseconds sum(first + warm_up);
+    for (const std::int64_t sample : tensors[0].integers()) {
+      if (sample < 0 || sample > waited.count()) {
+        return fail(ErrorCode::invalid_data, "a call that took longer than all calls together");
+      }
+      measurement.samples.emplace_back(sample);
+      sum += Nanoseconds(sample);
+    }
+    if (sum > waited) {
+      return fail(ErrorCode::invalid_data, "calls that took longer than they were waited for");
+    }
+    OUTCROP_TRY(steady, summarize(measurement.samples));
+    measurement.steady = steady;
+    if (waited > shortest_checked_wait &&
+        static_cast<double>(sum.count()) <
+            least_share_of_wait * static_cast<double>(waited.count())) {
+      measurement.validity.void_because.emplace_back(
+          "the runner accounts for less than half of the time that its calls were waited for");
+    }
+    return measurement;
+  }
+
+  ChildProcess child_;
+  Channel channel_;
+  RunnerOptions options_;
+  Hello hello_;
+  int threads_ = 1;
+  std::optional<Error> broken_;
+};
+
+Result<Runner> Runner::start(const RunnerOptions& options) {
+  const auto start = SteadyClock::now();
+  std::vector<std::string> command = options.launcher;
+  command.push_back((options.program.empty() ? default_program() : options.program).string());
+  command.emplace_back("--memory-limit");
+  command.push_back(std::to_string(options.memory_limit.value()));
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return fail(Error::from_errno("making a socket pair"));
+  }
+  Channel channel{UniqueFd(ends[0])};
+  OUTCROP_TRY(child, ChildProcess::start(command, runner_environment(), UniqueFd(ends[1])));
+  auto impl = std::make_unique<Impl>(std::move(child), std::move(channel), options);
+  if (auto greeted = impl->greet(start); !greeted) {
+    return fail(greeted.error().context("starting " + command.front()));
+  }
+  return Runner(std::move(impl));
+}
+
+Runner::Runner(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Runner::Runner(Runner&&) noexcept = default;
+Runner& Runner::operator=(Runner&&) noexcept = default;
+Runner::~Runner() {
+  if (impl_) impl_->say_goodbye();
+}
+
+const Hello& Runner::hello() const {
+  return impl_->hello();
+}
+int Runner::process_id() const {
+  return impl_->child().id();
+}
+
+Result<Inspection> Runner::inspect(const trust::VerifiedBlob& blob) {
+  return impl_->inspect(blob);
+}
+
+Result<LoadReport> Runner::load(const trust::VerifiedBlob& blob, const LoadRequest& request) {
+  return impl_->load(blob, request);
+}
+
+Result<std::vector<Tensor>> Runner::infer(std::string_view method,
+                                          std::span<const Value> arguments) {
+  return impl_->infer(method, arguments);
+}
+
+Result<Measurement> Runner::measure(const MeasurementLock& /*held*/,
+                                    const MeasureRequest& request) {
+  return impl_->measure(request);
+}
+
+Result<std::vector<ProbedAttempt>> Runner::probe_confinement(const std::filesystem::path& file,
+                                                             int port) {
+  return impl_->probe(file, port);
+}
+
+Result<ByteCount> Runner::peak_memory() const {
+  return impl_->child().peak_memory();
+}
+
+Status append(Measurement& total, const Measurement& round) {
+  total.samples.insert(total.samples.end(), round.samples.begin(), round.samples.end());
+  OUTCROP_TRY(steady, summarize(total.samples));
+  total.steady = steady;
+  total.peak_memory = std::max(total.peak_memory, round.peak_memory);
+  const auto add = [](std::vector<std::string>& to, const std::vector<std::string>& from) {
+    for (const auto& text : from) {
+      if (std::find(to.begin(), to.end(), text) == to.end()) to.push_back(text);
+    }
+  };
+  add(total.validity.void_because, round.validity.void_because);
+  add(total.validity.unknown, round.validity.unknown);
+  if (round.validity.other_load) {
+    total.validity.other_load =
+        std::max(total.validity.other_load.value_or(0), *round.validity.other_load);
+  }
+  return {};
+}
+
+}  // namespace outcrop::runtime
