@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "protocol/base/version.hpp"
+#include "protocol/messages/names.hpp"
 
 namespace outcrop::messages {
 namespace {

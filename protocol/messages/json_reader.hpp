@@ -90,6 +90,4 @@ class ObjectReader {
 [[nodiscard]] Status check_type(const Json& object, std::string_view type,
                                 std::string_view protocol_key);
 
-[[nodiscard]] bool is_name(std::string_view text);
-
 }  // namespace outcrop::messages

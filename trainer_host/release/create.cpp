@@ -1,0 +1,224 @@
+#include "trainer_host/release/create.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/base/version.hpp"
+#include "protocol/blob/chunk_table.hpp"
+#include "protocol/trust/freshness.hpp"
+#include "trainer_host/release/key_store.hpp"
+#include "trainer_host/release/open.hpp"
+#include "trainer_host/release/stage_inputs.hpp"
+#include "trainer_host/release/stage_store.hpp"
+
+namespace outcrop::release {
+namespace fs = std::filesystem;
+namespace {
+
+// Loads one variant on this host and writes down what it is and how far off it may be.
+Result<messages::Variant> prove_variant(const CreateRequest& request, const StageInputs& inputs,
+                                        const messages::Golden& golden, std::size_t index,
+                                        const HostProver& prover) {
+  const messages::ArtifactVariant& variant = inputs.artifact.variants[index];
+  const trust::VerifiedBlob& blob = inputs.variants[index];
+  auto proof = prover({blob, variant.name, variant.engine, variant.backend, golden.method,
+                       inputs.golden_inputs, inputs.golden_outputs, !request.skip_host_proof});
+  if (!proof) return fail(proof.error().context("variant " + variant.name));
+  messages::Variant described;
+  described.name = variant.name;
+  described.blob = reference(blob);
+  described.engine = variant.engine;
+  described.backend = variant.backend;
+  described.operators = std::move(proof->operators);
+  described.methods = std::move(proof->methods);
+  described.memory = proof->memory;
+  const ShownErrors& recorded = variant.shown;
+  if (!request.skip_host_proof) {
+    OUTCROP_CHECK(check_agreement(request.policy, variant.name, recorded, proof->shown));
+  }
+  OUTCROP_TRY(tolerance, make_tolerances(request.policy, variant.name, golden.outputs,
+                                         request.skip_host_proof ? recorded : proof->shown));
+  described.tolerance = std::move(tolerance);
+  return described;
+}
+
+Result<messages::Manifest> make_manifest(const CreateRequest& request, const StageInputs& inputs,
+                                         const HostProver& prover, const CreateProgress& progress) {
+  const messages::StageArtifact& artifact = inputs.artifact;
+  messages::Manifest manifest;
+  manifest.minimum_agent = std::string(version());
+  manifest.model = artifact.model;
+  manifest.stage = artifact.stage;
+  manifest.epoch = artifact.epoch;
+  manifest.lineage = artifact.lineage;
+  manifest.data_digest = artifact.data_digest;
+  manifest.code_version = artifact.code_version;
+  manifest.latent = artifact.latent;
+  manifest.objective = artifact.objective;
+  manifest.budgets = artifact.budgets;
+  manifest.host_proof_skipped = request.skip_host_proof;
+  manifest.golden = describe_golden(inputs, request.policy);
+  for (std::size_t i = 0; i < artifact.variants.size(); ++i) {
+    progress(i, artifact.variants.size() + 1, artifact.variants[i].name);
+    OUTCROP_TRY(variant, prove_variant(request, inputs, manifest.golden, i, prover));
+    manifest.variants.push_back(std::move(variant));
+  }
+  progress(artifact.variants.size(), artifact.variants.size() + 1, "signing");
+  return manifest;
+}
+
+// The manifest's exact bytes: those of an earlier call that was cut off, or new ones. They are
+// written down before anything is signed.
+Result<trust::VerifiedBlob> manifest_bytes(const CreateRequest& request, const StageInputs& inputs,
+                                           StageStore& store, const HostProver& prover,
+                                           const CreateProgress& progress) {
+  const trust::Sha256Digest inputs_identity =
+      identity(inputs, request.policy, request.skip_host_proof);
+  OUTCROP_TRY(made, store.made(inputs_identity));
+  if (made) return trust::verify_bytes(as_bytes(*made), trust::sha256(*made));
+  OUTCROP_TRY(manifest, make_manifest(request, inputs, prover, progress));
+  const std::string text = to_json(manifest);
+  if (text.size() > messages::manifest_limit.value()) {
+    return fail(ErrorCode::refused, "the manifest would have " + ByteCount(text.size()).human() +
+                                        ", more than the " + messages::manifest_limit.human() +
+                                        " allowed");
+  }
+  OUTCROP_TRY(blob, trust::verify_bytes(as_bytes(text), trust::sha256(text)));
+  // Reading what was written finds here what a board would refuse.
+  OUTCROP_TRY(parsed, messages::parse_manifest(blob));
+  if (parsed != manifest) return fail(ErrorCode::internal, "a manifest does not read as written");
+  OUTCROP_CHECK(store.remember(inputs_identity, text));
+  return blob;
+}
+
+Status make_folder(const fs::path& path) {
+  if (::mkdir(path.c_str(), 0755) != 0) {
+    return fail(Error::from_errno("making the folder " + path.string()));
+  }
+  return {};
+}
+
+Status write_blob(const fs::path& blobs, BytesView bytes, const trust::Sha256Digest& digest) {
+  return write_file_durably(blobs / digest.hex(), bytes);
+}
+
+Status write_blob_with_table(const fs::path& blobs, const trust::VerifiedBlob& blob) {
+  OUTCROP_CHECK(write_blob(blobs, blob.bytes(), blob.digest()));
+  const Bytes table = blob::encode(blob::make_chunk_table(blob.bytes()));
+  return write_blob(blobs, table, trust::sha256(table));
+}
+
+Status copy_envelope(const fs::path& from, const fs::path& to) {
+  OUTCROP_TRY(text, read_text_file(from, trust::envelope_limit));
+  return write_file_durably(to, text);
+}
+
+Status write_blobs(const fs::path& staged, const StageInputs& inputs,
+                   const trust::VerifiedBlob& manifest) {
+  const fs::path blobs = staged / "blobs";
+  OUTCROP_CHECK(make_folder(blobs));
+  for (const trust::VerifiedBlob& variant : inputs.variants) {
+    OUTCROP_CHECK(write_blob_with_table(blobs, variant));
+  }
+  OUTCROP_CHECK(write_blob_with_table(blobs, inputs.golden_input));
+  OUTCROP_CHECK(write_blob_with_table(blobs, inputs.golden_output));
+  return write_blob(blobs, manifest.bytes(), manifest.digest());
+}
+
+Status write_metadata(const fs::path& staged, const CreateRequest& request,
+                      const KeyStoreTrust& trust, const std::string& model,
+                      const std::string& stage_envelope) {
+  const fs::path metadata = staged / "metadata";
+  OUTCROP_CHECK(make_folder(metadata));
+  const fs::path source = KeyStorePaths(request.keys_folder).metadata();
+  for (std::uint64_t n = 1; n <= trust.root->version; ++n) {
+    OUTCROP_CHECK(copy_envelope(source / root_file_name(n), metadata / root_file_name(n)));
+  }
+  OUTCROP_CHECK(write_file_durably(metadata / "targets.json", trust.targets.envelope()));
+  OUTCROP_CHECK(write_file_durably(metadata / "revoked.json", trust.revoked.envelope()));
+  return write_file_durably(metadata / (trust::stage_role(model) + ".json"), stage_envelope);
+}
+
+// A release under metadata that has expired could be installed nowhere.
+Status check_fresh(const KeyStoreTrust& trust, Timestamp now) {
+  OUTCROP_CHECK(trust::check_expiry("root", *trust.root, now));
+  OUTCROP_CHECK(trust::check_expiry("targets", *trust.targets, now));
+  return trust::check_expiry("revoked", *trust.revoked, now);
+}
+
+// Whether `out` is this release already: complete and good. Anything else there is refused.
+Status recognise(const CreateRequest& request, const KeyStoreTrust& trust, const Clock& clock,
+                 const trust::Sha256Digest& manifest) {
+  const auto refuse = [&](const std::string& why) {
+    return fail(ErrorCode::already_exists, request.out.string() + " exists already and " + why +
+                                               "; name another folder or remove this one");
+  };
+  auto release = open_release(request.out, trust.root, clock, {trust.revoked});
+  if (!release) return refuse("is not a good release: " + release.error().message());
+  if (release->manifest_digest() != manifest) {
+    return refuse("holds another release (manifest " +
+                  release->manifest_digest().hex().substr(0, 16) + "…)");
+  }
+  for (const Check& check : check_blobs(*release)) {
+    if (!check.status) return refuse("is damaged: " + check.status.error().message());
+  }
+  return {};
+}
+
+fs::path staged_folder(const fs::path& out) {
+  const fs::path name = out.has_filename() ? out.filename() : out.parent_path().filename();
+  const fs::path parent = out.has_filename() ? out.parent_path() : out.parent_path().parent_path();
+  return parent / ("." + name.string() + ".making");
+}
+
+// Signs and assembles under another name, then publishes. What a killed call left is removed
+// first: the stage store's lock is held, so nobody else is at work for this model.
+Status assemble(const CreateRequest& request, const StageInputs& inputs, StageStore& store,
+                const KeyStoreTrust& trust, const Clock& clock,
+                const trust::VerifiedBlob& manifest) {
+  const messages::StageArtifact& artifact = inputs.artifact;
+  const fs::path staged = staged_folder(request.out);
+  std::error_code error;
+  fs::remove_all(staged, error);
+  const auto work = [&]() -> Status {
+    OUTCROP_CHECK(make_folder(staged));
+    // Blobs before the signature: a full disk is met before anything is permitted.
+    OUTCROP_CHECK(write_blobs(staged, inputs, manifest));
+    const trust::PermittedRelease permitted{manifest.digest(), manifest.size(), artifact.stage,
+                                            artifact.epoch};
+    OUTCROP_TRY(envelope, store.permit(permitted, request.policy.expires, clock.now(), trust));
+    OUTCROP_CHECK(write_metadata(staged, request, trust, artifact.model, envelope));
+    return publish_folder(staged, request.out);
+  };
+  Status status = work();
+  if (!status) fs::remove_all(staged, error);
+  return status;
+}
+
+}  // namespace
+
+Result<CreatedRelease> create_release(const CreateRequest& request, const HostProver& prover,
+                                      const Clock& clock, const CreateProgress& progress) {
+  const CreateProgress report =
+      progress ? progress : [](std::size_t, std::size_t, const std::string&) {};
+  OUTCROP_TRY(trust, read_key_store(request.keys_folder));
+  OUTCROP_CHECK(check_fresh(trust, clock.now()));
+  OUTCROP_TRY(inputs, read_stage_inputs(request.artifact_folder));
+  OUTCROP_TRY(store, StageStore::open(request.keys_folder, inputs.artifact.model, trust));
+  OUTCROP_TRY(bytes, manifest_bytes(request, inputs, store, prover, report));
+  OUTCROP_TRY(manifest, messages::parse_manifest(bytes));
+  std::error_code error;
+  const bool existed = fs::exists(request.out, error);
+  if (existed) {
+    OUTCROP_CHECK(recognise(request, trust, clock, bytes.digest()));
+  } else {
+    OUTCROP_CHECK(assemble(request, inputs, store, trust, clock, bytes));
+  }
+  report(manifest.variants.size() + 1, manifest.variants.size() + 1, "");
+  return CreatedRelease{bytes.digest(), std::move(manifest), existed};
+}
+
+}  // namespace outcrop::release

@@ -1,0 +1,221 @@
+#include "trainer_host/release/key_store.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <set>
+#include <span>
+#include <utility>
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/messages/names.hpp"
+
+namespace outcrop::release {
+namespace fs = std::filesystem;
+namespace {
+
+using trust::PrivateKey;
+
+constexpr std::string_view targets_file = "targets.json";
+constexpr std::string_view revoked_file = "revoked.json";
+
+Status make_folder(const fs::path& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) != 0) {
+    return fail(Error::from_errno("making the folder " + path.string()));
+  }
+  return {};
+}
+
+template <class Role>
+Status write_role(const fs::path& path, const Role& role, const PrivateKey& key) {
+  const std::string envelope =
+      trust::sign_envelope(Role::kind, as_bytes(trust::to_json(role)), std::span(&key, 1));
+  return write_file_durably(path, envelope);
+}
+
+void add_role(trust::RootMetadata& root, const std::string& role, const PrivateKey& key) {
+  const trust::PublicKey& public_key = key.public_key();
+  root.keys.emplace(public_key.id(), public_key);
+  root.roles[role] = {{public_key.id()}, 1};
+}
+
+Status write_stage_keys(const KeyStorePaths& paths, const KeyStoreOptions& options,
+                        trust::TargetsMetadata& targets) {
+  for (const std::string& model : options.models) {
+    OUTCROP_TRY(key, PrivateKey::generate());
+    OUTCROP_CHECK(make_folder(paths.stage(model), 0700));
+    OUTCROP_CHECK(key.write_pem(paths.stage(model) / "stage.key"));
+    targets.keys.emplace(key.public_key().id(), key.public_key());
+    targets.delegations.push_back({model, {{key.public_key().id()}, 1}});
+  }
+  return {};
+}
+
+Status fill_key_store(const KeyStorePaths& paths, const KeyStoreOptions& options, Timestamp now) {
+  for (const char* name : {"offline", "online", "stages"}) {
+    OUTCROP_CHECK(make_folder(paths.folder() / name, 0700));
+  }
+  OUTCROP_CHECK(make_folder(paths.metadata(), 0755));
+  OUTCROP_TRY(root_key, PrivateKey::generate());
+  OUTCROP_TRY(targets_key, PrivateKey::generate());
+  OUTCROP_TRY(snapshot_key, PrivateKey::generate());
+  OUTCROP_TRY(timestamp_key, PrivateKey::generate());
+  OUTCROP_CHECK(root_key.write_pem(paths.offline_key("root")));
+  OUTCROP_CHECK(targets_key.write_pem(paths.offline_key("targets")));
+  OUTCROP_CHECK(snapshot_key.write_pem(paths.online_key("snapshot")));
+  OUTCROP_CHECK(timestamp_key.write_pem(paths.online_key("timestamp")));
+
+  trust::RootMetadata root;
+  root.expires = now + options.root_expires;
+  add_role(root, "root", root_key);
+  add_role(root, "targets", targets_key);
+  add_role(root, "revoked", targets_key);
+  add_role(root, "snapshot", snapshot_key);
+  add_role(root, "timestamp", timestamp_key);
+  trust::TargetsMetadata targets;
+  targets.expires = now + options.targets_expires;
+  OUTCROP_CHECK(write_stage_keys(paths, options, targets));
+  trust::RevokedMetadata revoked;
+  revoked.expires = now + options.targets_expires;
+  OUTCROP_CHECK(write_role(paths.metadata() / root_file_name(root.version), root, root_key));
+  OUTCROP_CHECK(write_role(paths.metadata() / targets_file, targets, targets_key));
+  return write_role(paths.metadata() / revoked_file, revoked, targets_key);
+}
+
+Status check_options(const KeyStoreOptions& options) {
+  if (options.models.empty()) {
+    return fail(ErrorCode::invalid_argument,
+                "name at least one model that stages will be signed for");
+  }
+  std::set<std::string> seen;
+  for (const std::string& model : options.models) {
+    if (!messages::is_name(model)) {
+      return fail(ErrorCode::invalid_argument,
+                  "'" + model + "' is not a model name: 1 to 63 of a-z, 0-9 and -");
+    }
+    if (!seen.insert(model).second) {
+      return fail(ErrorCode::invalid_argument, "the model '" + model + "' is named twice");
+    }
+  }
+  if (options.root_expires.count() < 1 || options.targets_expires.count() < 1 ||
+      options.root_expires.count() > 36500 || options.targets_expires.count() > 36500) {
+    return fail(ErrorCode::invalid_argument, "metadata must be valid for 1 to 36500 days");
+  }
+  return {};
+}
+
+Result<std::string> read_envelope(const fs::path& path) {
+  return read_text_file(path, trust::envelope_limit);
+}
+
+// Adds `entry` to the list that `which` selects and signs the next version.
+Status revoke(const fs::path& folder, const trust::Revocation& entry,
+              std::vector<trust::Revocation> trust::RevokedMetadata::*which,
+              std::chrono::days expires, Timestamp now) {
+  const KeyStorePaths paths(folder);
+  OUTCROP_TRY(store, read_key_store(folder));
+  trust::RevokedMetadata next = *store.revoked;
+  auto& list = next.*which;
+  if (std::any_of(list.begin(), list.end(),
+                  [&](const trust::Revocation& old) { return old.what == entry.what; })) {
+    return {};
+  }
+  OUTCROP_TRY(key, PrivateKey::read_pem(paths.offline_key("targets")));
+  list.push_back(entry);
+  ++next.version;
+  next.expires = now + expires;
+  return write_role(paths.metadata() / revoked_file, next, key);
+}
+
+}  // namespace
+
+fs::path KeyStorePaths::offline_key(std::string_view role) const {
+  return folder_ / "offline" / (std::string(role) + ".key");
+}
+
+fs::path KeyStorePaths::online_key(std::string_view role) const {
+  return folder_ / "online" / (std::string(role) + ".key");
+}
+
+fs::path KeyStorePaths::stage(std::string_view model) const {
+  return folder_ / "stages" / model;
+}
+
+std::string root_file_name(std::uint64_t version) {
+  return std::to_string(version) + ".root.json";
+}
+
+Status init_key_store(const fs::path& folder, const KeyStoreOptions& options, Timestamp now) {
+  OUTCROP_CHECK(check_options(options));
+  std::error_code error;
+  if (fs::exists(folder, error)) {
+    if (!fs::is_directory(folder, error) || !fs::is_empty(folder, error)) {
+      return fail(ErrorCode::already_exists, folder.string() +
+                                                 " exists already; keys are never overwritten: "
+                                                 "name another folder or move this one away");
+    }
+    fs::remove(folder, error);  // empty: it is replaced by the whole store in one step
+  }
+  fs::path parent = fs::absolute(folder, error).parent_path();
+  if (!fs::is_directory(parent, error)) {
+    return fail(ErrorCode::not_found, "the folder " + parent.string() + " does not exist");
+  }
+  std::string staged = (parent / ".outcrop-keys-XXXXXX").string();
+  if (::mkdtemp(staged.data()) == nullptr) {  // mode 0700
+    return fail(Error::from_errno("making a folder in " + parent.string()));
+  }
+  Status status = fill_key_store(KeyStorePaths(staged), options, now);
+  if (status) status = publish_folder(staged, folder);
+  if (!status) fs::remove_all(staged, error);
+  return status;
+}
+
+Result<trust::TrustedRoot> pin_root_file(const fs::path& file) {
+  auto envelope = read_envelope(file);
+  if (!envelope) return fail(envelope.error().context("trust root"));
+  auto root = trust::TrustedRoot::pin(*envelope);
+  if (!root) return fail(root.error().context("trust root " + file.string()));
+  return root;
+}
+
+Result<trust::TrustedRoot> follow_roots(trust::TrustedRoot trusted, const fs::path& metadata) {
+  while (true) {
+    const fs::path next_file = metadata / root_file_name(trusted->version + 1);
+    std::error_code error;
+    if (!fs::exists(next_file, error)) return trusted;
+    OUTCROP_TRY(envelope, read_envelope(next_file));
+    auto next = trusted.follow(envelope);
+    if (!next) return fail(next.error().context(next_file.string()));
+    trusted = std::move(*next);
+  }
+}
+
+Result<KeyStoreTrust> read_key_store(const fs::path& folder) {
+  const KeyStorePaths paths(folder);
+  std::error_code error;
+  const fs::path first_root = paths.metadata() / root_file_name(1);
+  if (!fs::exists(first_root, error)) {
+    return fail(ErrorCode::not_found, folder.string() +
+                                          " is not a key folder: it has no metadata/1.root.json "
+                                          "(outcrop keys init makes one)");
+  }
+  OUTCROP_TRY(first, pin_root_file(first_root));
+  OUTCROP_TRY(root, follow_roots(std::move(first), paths.metadata()));
+  OUTCROP_TRY(targets_envelope, read_envelope(paths.metadata() / targets_file));
+  OUTCROP_TRY(targets, trust::verify_targets(root, targets_envelope));
+  OUTCROP_TRY(revoked_envelope, read_envelope(paths.metadata() / revoked_file));
+  OUTCROP_TRY(revoked, trust::verify_revoked(root, revoked_envelope));
+  return KeyStoreTrust{std::move(root), std::move(targets), std::move(revoked)};
+}
+
+Status revoke_manifest(const fs::path& folder, const trust::Revocation& manifest,
+                       std::chrono::days expires, Timestamp now) {
+  return revoke(folder, manifest, &trust::RevokedMetadata::manifests, expires, now);
+}
+
+Status revoke_key(const fs::path& folder, const trust::Revocation& key, std::chrono::days expires,
+                  Timestamp now) {
+  return revoke(folder, key, &trust::RevokedMetadata::keys, expires, now);
+}
+
+}  // namespace outcrop::release

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/base/clock.hpp"
+#include "protocol/base/error.hpp"
+#include "protocol/trust/ed25519.hpp"
+#include "protocol/trust/trusted_roles.hpp"
+
+namespace outcrop::release {
+
+// The folder that `outcrop keys init` makes:
+//
+//   offline/root.key, targets.key           sign roots, delegations and revocations; to be moved
+//                                           to a medium that is kept apart
+//   online/timestamp.key, snapshot.key      for the host's daemon
+//   stages/<model>/stage.key                for the trainer: signs the releases of one model
+//   stages/<model>/...                      what the stage key has signed so far (stage_store.hpp)
+//   metadata/1.root.json, targets.json,     public; every release carries them
+//            revoked.json
+//
+// Key files are PKCS #8 PEM with mode 0600. Nothing but init and the offline operations below
+// needs offline/ to be there.
+
+struct KeyStoreOptions {
+  std::vector<std::string> models;          // at least one
+  std::chrono::days root_expires{5 * 365};  // longest time between two uses of root.key
+  std::chrono::days targets_expires{365};   // the same for targets.key
+};
+
+// Where things are in a key store.
+class KeyStorePaths {
+ public:
+  explicit KeyStorePaths(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+  [[nodiscard]] std::filesystem::path offline_key(std::string_view role) const;
+  [[nodiscard]] std::filesystem::path online_key(std::string_view role) const;
+  [[nodiscard]] std::filesystem::path stage(std::string_view model) const;
+  [[nodiscard]] std::filesystem::path metadata() const { return folder_ / "metadata"; }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+// Makes keys and first metadata, whole or not at all. already_exists where the folder is there
+// and not empty: keys are never overwritten.
+[[nodiscard]] Status init_key_store(const std::filesystem::path& folder,
+                                    const KeyStoreOptions& options, Timestamp now);
+
+// The public side of a key store: what its owner trusts.
+struct KeyStoreTrust {
+  trust::TrustedRoot root;  // the newest of the chain
+  trust::Verified<trust::TargetsMetadata> targets;
+  trust::Verified<trust::RevokedMetadata> revoked;
+};
+[[nodiscard]] Result<KeyStoreTrust> read_key_store(const std::filesystem::path& folder);
+
+// The newest root in a metadata folder that can be reached from `trusted` through
+// <n>.root.json files, each signed by the one before.
+[[nodiscard]] Result<trust::TrustedRoot> follow_roots(trust::TrustedRoot trusted,
+                                                      const std::filesystem::path& metadata);
+[[nodiscard]] Result<trust::TrustedRoot> pin_root_file(const std::filesystem::path& file);
+[[nodiscard]] std::string root_file_name(std::uint64_t version);  // "1.root.json"
+
+// Offline operations: they need offline/targets.key and write a new version of the list, valid
+// for `expires` from `now`. Naming what is revoked already changes nothing.
+[[nodiscard]] Status revoke_manifest(const std::filesystem::path& folder,
+                                     const trust::Revocation& manifest, std::chrono::days expires,
+                                     Timestamp now);
+[[nodiscard]] Status revoke_key(const std::filesystem::path& folder, const trust::Revocation& key,
+                                std::chrono::days expires, Timestamp now);
+
+}  // namespace outcrop::release

@@ -1,0 +1,113 @@
+#include "trainer_host/release/stage_store.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <span>
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/messages/manifest.hpp"
+#include "protocol/trust/freshness.hpp"
+
+namespace outcrop::release {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::string_view key_file = "stage.key";
+constexpr std::string_view list_file = "stage.json";
+
+Result<UniqueFd> lock_folder(const fs::path& folder) {
+  const fs::path path = folder / "lock";
+  UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock) return fail(Error::from_errno("opening " + path.string()));
+  while (::flock(lock.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) return fail(Error::from_errno("locking " + path.string()));
+  }
+  return lock;
+}
+
+Status check_key(const trust::PrivateKey& key, const std::string& model,
+                 const KeyStoreTrust& trust) {
+  const trust::KeyId id = key.public_key().id();
+  const trust::Delegation* delegation = trust.targets->delegation(model);
+  if (delegation == nullptr) {
+    return fail(ErrorCode::untrusted, "targets delegates no key for the model '" + model + "'");
+  }
+  const auto& named = delegation->keys.keyids;
+  if (std::find(named.begin(), named.end(), id) == named.end()) {
+    return fail(ErrorCode::untrusted,
+                "the stage key of '" + model + "' is not the one that targets delegates it to");
+  }
+  for (const trust::Revocation& entry : trust.revoked->keys) {
+    if (entry.what == id) {
+      return fail(ErrorCode::revoked, "the stage key of '" + model + "' was revoked on " +
+                                          to_rfc3339(entry.time) + ": " + entry.reason);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<StageStore> StageStore::open(const fs::path& keys, std::string_view model,
+                                    const KeyStoreTrust& trust) {
+  const fs::path folder = KeyStorePaths(keys).stage(model);
+  std::error_code error;
+  if (!fs::exists(folder / key_file, error)) {
+    return fail(ErrorCode::not_found, keys.string() + " holds no stage key for the model '" +
+                                          std::string(model) +
+                                          "': " + (folder / key_file).string() + " is missing");
+  }
+  OUTCROP_TRY(lock, lock_folder(folder));
+  OUTCROP_TRY(key, trust::PrivateKey::read_pem(folder / key_file));
+  OUTCROP_CHECK(check_key(key, std::string(model), trust));
+  return StageStore(folder, std::string(model), std::move(key), std::move(lock));
+}
+
+Result<std::optional<std::string>> StageStore::made(const trust::Sha256Digest& inputs) const {
+  auto text = read_text_file(folder_ / "made" / (inputs.hex() + ".json"), messages::manifest_limit);
+  if (text) return std::optional(std::move(*text));
+  if (text.error().code() == ErrorCode::not_found) return std::optional<std::string>();
+  return fail(std::move(text).error());
+}
+
+Status StageStore::remember(const trust::Sha256Digest& inputs, std::string_view manifest) {
+  std::error_code error;
+  fs::create_directory(folder_ / "made", error);
+  return write_file_durably(folder_ / "made" / (inputs.hex() + ".json"), manifest);
+}
+
+Result<std::string> StageStore::permit(const trust::PermittedRelease& release,
+                                       std::chrono::days expires, Timestamp now,
+                                       const KeyStoreTrust& trust) {
+  const fs::path path = folder_ / list_file;
+  trust::StageMetadata list;
+  list.version = 0;
+  list.model = model_;
+  auto old = read_text_file(path, trust::envelope_limit);
+  if (old) {
+    auto verified = trust::verify_stage(trust.targets, trust.revoked, model_, *old);
+    if (!verified) return fail(verified.error().context(path.string()));
+    const bool listed = (*verified)->release(release.manifest) != nullptr;
+    if (listed && trust::check_expiry(list_file, **verified, now)) return std::move(*old);
+    list = **verified;
+  } else if (old.error().code() != ErrorCode::not_found) {
+    return fail(std::move(old).error());
+  }
+  if (list.release(release.manifest) == nullptr) list.releases.push_back(release);
+  ++list.version;
+  list.expires = now + expires;
+  std::string envelope = trust::sign_envelope(trust::StageMetadata::kind,
+                                              as_bytes(trust::to_json(list)), std::span(&key_, 1));
+  if (envelope.size() > trust::envelope_limit.value()) {
+    return fail(ErrorCode::refused, "the list of permitted releases of '" + model_ +
+                                        "' would be too long; withdraw "
+                                        "releases that nobody should install any more");
+  }
+  OUTCROP_CHECK(write_file_durably(path, envelope));
+  return envelope;
+}
+
+}  // namespace outcrop::release

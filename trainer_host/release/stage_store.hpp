@@ -1,0 +1,57 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "protocol/base/clock.hpp"
+#include "protocol/base/error.hpp"
+#include "protocol/base/unique_fd.hpp"
+#include "protocol/trust/ed25519.hpp"
+#include "trainer_host/release/key_store.hpp"
+
+namespace outcrop::release {
+
+// The trainer's part of a key store: one model's stage key and what it has signed.
+//
+//   stage.key             the key
+//   stage.json            the newest signed list of permitted releases
+//   made/<inputs>.json    the manifest that was made from these inputs (a digest of artifact,
+//                         policy and flags), kept before it is signed: a stage end that was
+//                         killed and started again finds it and ends with the same release
+//   lock                  held by whoever signs
+//
+// Every file is replaced whole. Holds the lock as long as it lives: two trainers that end a
+// stage at the same time take turns.
+class StageStore {
+ public:
+  // Errors: not_found where the key store has no such model; untrusted where the key is not the
+  // one that targets delegates the model to; revoked where that key is on the list.
+  [[nodiscard]] static Result<StageStore> open(const std::filesystem::path& keys,
+                                               std::string_view model, const KeyStoreTrust& trust);
+
+  [[nodiscard]] Result<std::optional<std::string>> made(const trust::Sha256Digest& inputs) const;
+  [[nodiscard]] Status remember(const trust::Sha256Digest& inputs, std::string_view manifest);
+
+  // The signed list (an envelope) with this release in it. Signs a new version, valid for
+  // `expires`, only where the release is not in the newest or that has expired.
+  [[nodiscard]] Result<std::string> permit(const trust::PermittedRelease& release,
+                                           std::chrono::days expires, Timestamp now,
+                                           const KeyStoreTrust& trust);
+
+ private:
+  StageStore(std::filesystem::path folder, std::string model, trust::PrivateKey key, UniqueFd lock)
+      : folder_(std::move(folder)),
+        model_(std::move(model)),
+        key_(std::move(key)),
+        lock_(std::move(lock)) {}
+
+  std::filesystem::path folder_;
+  std::string model_;
+  trust::PrivateKey key_;
+  UniqueFd lock_;
+};
+
+}  // namespace outcrop::release
