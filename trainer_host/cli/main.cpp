@@ -1,3 +1,5 @@
+#include "trainer_host/cli/keys.hpp"
+#include "trainer_host/cli/release.hpp"
 #include "trainer_host/cli/trainer_verbs.hpp"
 #include "trainer_host/cli/verb.hpp"
 
@@ -6,5 +8,5 @@ int main(int argc, char** argv) {
   return outcrop::cli::run_program("outcrop",
                                    "Train generators in stages, quantize, sign, measure and ship "
                                    "them to edge boards.",
-                                   argc, argv, {});
+                                   argc, argv, {outcrop::cli::add_keys, outcrop::cli::add_release});
 }

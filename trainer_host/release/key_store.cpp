@@ -208,6 +208,20 @@ Result<KeyStoreTrust> read_key_store(const fs::path& folder) {
   return KeyStoreTrust{std::move(root), std::move(targets), std::move(revoked)};
 }
 
+Status renew_targets(const fs::path& folder, std::chrono::days expires, Timestamp now) {
+  const KeyStorePaths paths(folder);
+  OUTCROP_TRY(store, read_key_store(folder));
+  OUTCROP_TRY(key, PrivateKey::read_pem(paths.offline_key("targets")));
+  trust::TargetsMetadata targets = *store.targets;
+  ++targets.version;
+  targets.expires = now + expires;
+  trust::RevokedMetadata revoked = *store.revoked;
+  ++revoked.version;
+  revoked.expires = now + expires;
+  OUTCROP_CHECK(write_role(paths.metadata() / targets_file, targets, key));
+  return write_role(paths.metadata() / revoked_file, revoked, key);
+}
+
 Status revoke_manifest(const fs::path& folder, const trust::Revocation& manifest,
                        std::chrono::days expires, Timestamp now) {
   return revoke(folder, manifest, &trust::RevokedMetadata::manifests, expires, now);

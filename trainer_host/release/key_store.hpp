@@ -66,8 +66,10 @@ struct KeyStoreTrust {
 [[nodiscard]] Result<trust::TrustedRoot> pin_root_file(const std::filesystem::path& file);
 [[nodiscard]] std::string root_file_name(std::uint64_t version);  // "1.root.json"
 
-// Offline operations: they need offline/targets.key and write a new version of the list, valid
-// for `expires` from `now`. Naming what is revoked already changes nothing.
+// Offline operations: they need offline/targets.key and write new versions of the documents, valid
+// for `expires` from `now`. Revoking what is revoked already changes nothing.
+[[nodiscard]] Status renew_targets(const std::filesystem::path& folder, std::chrono::days expires,
+                                   Timestamp now);
 [[nodiscard]] Status revoke_manifest(const std::filesystem::path& folder,
                                      const trust::Revocation& manifest, std::chrono::days expires,
                                      Timestamp now);

@@ -1,0 +1,166 @@
+#include "trainer_host/cli/keys.hpp"
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "protocol/base/clock.hpp"
+#include "protocol/trust/trusted_roles.hpp"
+#include "trainer_host/release/key_store.hpp"
+
+namespace outcrop::cli {
+namespace fs = std::filesystem;
+namespace {
+
+struct InitOptions {
+  fs::path folder;
+  std::vector<std::string> models;
+  int expires_days = 365;
+  int root_expires_days = 5 * 365;
+  bool json = false;
+};
+
+void print_init(const InitOptions& options, const release::KeyStoreTrust& trust) {
+  const std::string folder = options.folder.string();
+  if (options.json) {
+    nlohmann::json json{{"folder", folder},
+                        {"root_sha256", trust.root.digest().hex()},
+                        {"root_expires", to_rfc3339(trust.root->expires)},
+                        {"targets_expires", to_rfc3339(trust.targets->expires)},
+                        {"models", options.models}};
+    std::printf("%s\n", json.dump(2).c_str());
+    return;
+  }
+  std::printf("Made the keys in %s:\n", folder.c_str());
+  std::printf(
+      "  offline/   root.key and targets.key. Move this folder to a medium that you keep\n"
+      "             apart, and make a copy: whoever has these keys decides what your\n"
+      "             boards run, and without them no key can be replaced or revoked.\n");
+  std::printf("  online/    timestamp.key and snapshot.key, for the host's daemon\n");
+  for (const std::string& model : options.models) {
+    std::printf("  stages/%s/stage.key, for the trainer: signs stages of '%s', nothing else\n",
+                model.c_str(), model.c_str());
+  }
+  std::printf("  metadata/  public; every release carries it\n\n");
+  std::printf("Trust root  metadata/1.root.json, sha256 %s\n", trust.root.digest().hex().c_str());
+  std::printf("Valid until %s (root), %s (targets, revoked; outcrop keys renew)\n",
+              to_rfc3339(trust.root->expires).c_str(), to_rfc3339(trust.targets->expires).c_str());
+}
+
+Status run_init(const InitOptions& options) {
+  release::KeyStoreOptions store;
+  store.models = options.models;
+  store.targets_expires = std::chrono::days(options.expires_days);
+  store.root_expires = std::chrono::days(options.root_expires_days);
+  OUTCROP_CHECK(release::init_key_store(options.folder, store, SystemClock().now()));
+  OUTCROP_TRY(trust, release::read_key_store(options.folder));
+  print_init(options, trust);
+  return {};
+}
+
+void add_init(CLI::App& keys, Action& chosen) {
+  auto options = std::make_shared<InitOptions>();
+  CLI::App* init = keys.add_subcommand("init", "Make the keys that releases are signed with");
+  init->add_option("--dir", options->folder, "Folder to make; must not exist or be empty")
+      ->required();
+  init->add_option("--model", options->models,
+                   "Model that stages will be signed for; once for each model")
+      ->required();
+  init->add_option("--expires-days", options->expires_days,
+                   "Days that targets and the revoked list are valid")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 36500));
+  init->add_option("--root-expires-days", options->root_expires_days, "Days that the root is valid")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 36500));
+  init->add_flag("--json", options->json, "Print a JSON object instead of text");
+  init->footer("Example:\n  outcrop keys init --dir keys --model curvefault");
+  init->callback([options, &chosen] { chosen = [options] { return run_init(*options); }; });
+}
+
+struct RenewOptions {
+  fs::path folder;
+  int expires_days = 365;
+};
+
+void add_renew(CLI::App& keys, Action& chosen) {
+  auto options = std::make_shared<RenewOptions>();
+  CLI::App* renew = keys.add_subcommand(
+      "renew", "Sign targets and the revoked list anew before they expire (needs offline/)");
+  renew->add_option("--dir", options->folder, "Key folder")->required();
+  renew->add_option("--expires-days", options->expires_days, "Days that they are valid from now")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 36500));
+  renew->footer("Example:\n  outcrop keys renew --dir keys");
+  renew->callback([options, &chosen] {
+    chosen = [options]() -> Status {
+      OUTCROP_CHECK(release::renew_targets(
+          options->folder, std::chrono::days(options->expires_days), SystemClock().now()));
+      OUTCROP_TRY(trust, release::read_key_store(options->folder));
+      std::printf("targets version %llu, valid until %s\n",
+                  static_cast<unsigned long long>(trust.targets->version),
+                  to_rfc3339(trust.targets->expires).c_str());
+      return {};
+    };
+  });
+}
+
+struct RevokeOptions {
+  fs::path folder;
+  std::string manifest;
+  std::string key;
+  std::string reason;
+  int expires_days = 365;
+};
+
+Status run_revoke(const RevokeOptions& options) {
+  const Timestamp now = SystemClock().now();
+  const std::string& text = options.manifest.empty() ? options.key : options.manifest;
+  auto what = trust::Sha256Digest::from_hex(text);
+  if (!what) return fail(ErrorCode::invalid_argument, what.error().message());
+  const trust::Revocation entry{*what, options.reason, now};
+  const std::chrono::days expires(options.expires_days);
+  OUTCROP_CHECK(options.manifest.empty()
+                    ? release::revoke_key(options.folder, entry, expires, now)
+                    : release::revoke_manifest(options.folder, entry, expires, now));
+  OUTCROP_TRY(trust, release::read_key_store(options.folder));
+  std::printf("revoked list version %llu: %zu releases, %zu keys\n",
+              static_cast<unsigned long long>(trust.revoked->version),
+              trust.revoked->manifests.size(), trust.revoked->keys.size());
+  return {};
+}
+
+void add_revoke(CLI::App& keys, Action& chosen) {
+  auto options = std::make_shared<RevokeOptions>();
+  CLI::App* revoke = keys.add_subcommand(
+      "revoke", "Put a release or a stage key on the revoked list for good (needs offline/)");
+  revoke->add_option("--dir", options->folder, "Key folder")->required();
+  auto* what = revoke->add_option_group("what");
+  what->add_option("--manifest", options->manifest, "SHA-256 of the release's manifest");
+  what->add_option("--stage-key", options->key, "Key id of a stage key");
+  what->require_option(1);
+  revoke->add_option("--reason", options->reason, "Why: shown wherever it is refused")->required();
+  revoke->add_option("--expires-days", options->expires_days, "Days that the new list is valid")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 36500));
+  revoke->footer(
+      "Example:\n  outcrop keys revoke --dir keys --manifest 4f2a… --reason \"trained on bad "
+      "data\"");
+  revoke->callback([options, &chosen] { chosen = [options] { return run_revoke(*options); }; });
+}
+
+}  // namespace
+
+void add_keys(CLI::App& app, Action& chosen) {
+  CLI::App* keys = app.add_subcommand("keys", "Make, renew and revoke signing keys");
+  keys->require_subcommand(1);
+  add_init(*keys, chosen);
+  add_renew(*keys, chosen);
+  add_revoke(*keys, chosen);
+}
+
+}  // namespace outcrop::cli

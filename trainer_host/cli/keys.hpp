@@ -1,0 +1,10 @@
+#pragma once
+
+#include "trainer_host/cli/verb.hpp"
+
+namespace outcrop::cli {
+
+// outcrop keys init | renew | revoke
+void add_keys(CLI::App& app, Action& chosen);
+
+}  // namespace outcrop::cli

@@ -1,0 +1,135 @@
+#include "trainer_host/cli/release.hpp"
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "protocol/base/clock.hpp"
+#include "trainer_host/cli/release_output.hpp"
+#include "trainer_host/cli/trust_options.hpp"
+#include "trainer_host/console/progress_bar.hpp"
+#include "trainer_host/release/create.hpp"
+#include "trainer_host/release/host_prover.hpp"
+#include "trainer_host/release/open.hpp"
+
+namespace outcrop::cli {
+namespace fs = std::filesystem;
+namespace {
+
+struct CreateOptions {
+  release::CreateRequest request;
+  fs::path policy;
+  bool json = false;
+};
+
+Status run_create(CreateOptions& options) {
+  release::CreateRequest& request = options.request;
+  if (!options.policy.empty()) {
+    OUTCROP_TRY(policy, release::read_policy(options.policy));
+    request.policy = std::move(policy);
+  }
+  std::unique_ptr<ProgressBar> bar;
+  const auto progress = [&](std::size_t done, std::size_t total, const std::string& next) {
+    if (!bar) bar = std::make_unique<ProgressBar>("proving", total, "steps");
+    bar->update(done, next);
+  };
+  auto created =
+      release::create_release(request, release::make_host_prover(), SystemClock(), progress);
+  bar.reset();
+  if (!created) return fail(std::move(created).error());
+  print_created(*created, request.out, options.json);
+  return {};
+}
+
+void add_create(CLI::App& parent, Action& chosen) {
+  auto options = std::make_shared<CreateOptions>();
+  CLI::App* create = parent.add_subcommand(
+      "create", "Prove what a stage left on this host, and sign it as a release");
+  create
+      ->add_option("artifacts", options->request.artifact_folder,
+                   "Stage folder with artifact.json, variants and golden files")
+      ->required();
+  create
+      ->add_option("--keys", options->request.keys_folder,
+                   "Key folder (its offline/ part is not needed)")
+      ->required();
+  create->add_option("--out", options->request.out, "Release folder to make")->required();
+  create->add_option("--policy", options->policy,
+                     "TOML file: caps and floors of errors by output, days of validity");
+  create->add_flag("--skip-host-proof", options->request.skip_host_proof,
+                   "For tests: sign without comparing outputs; the manifest says so");
+  create->add_flag("--json", options->json, "Print a JSON object instead of a table");
+  create->footer("Example:\n  outcrop release create run/stage-1 --keys keys --out release-1");
+  create->callback([options, &chosen] { chosen = [options] { return run_create(*options); }; });
+}
+
+struct ReadOptions {
+  fs::path folder;
+  TrustOptions trust;
+  bool json = false;
+};
+
+void add_read_options(CLI::App& verb, ReadOptions& options) {
+  verb.add_option("release", options.folder, "Release folder")->required();
+  add_trust_options(verb, options.trust);
+  verb.add_flag("--json", options.json, "Print a JSON object instead of a table");
+}
+
+Status run_show(const ReadOptions& options) {
+  OUTCROP_TRY(anchor, read_trust(options.trust));
+  OUTCROP_TRY(release,
+              release::open_release(options.folder, anchor.root, SystemClock(), {anchor.revoked}));
+  print_release(release, anchor.source, options.json);
+  return {};
+}
+
+Status run_verify(const ReadOptions& options) {
+  OUTCROP_TRY(anchor, read_trust(options.trust));
+  release::Checks checks;
+  auto release =
+      release::open_release(options.folder, anchor.root, SystemClock(), {anchor.revoked}, &checks);
+  if (release) {
+    for (release::Check& check : release::check_blobs(*release)) checks.push_back(std::move(check));
+  }
+  print_checks(checks, options.folder, anchor.source, options.json);
+  for (const release::Check& check : checks) {
+    if (check.status) continue;
+    Error error = check.status.error().context(options.folder.string() + " is not good");
+    // A bad release is a failure, whatever kind of error it is; exit code 2 is for wrong use.
+    if (error.code() == ErrorCode::invalid_argument) {
+      error = Error(ErrorCode::invalid_data, error.message());
+    }
+    return fail(std::move(error));
+  }
+  return {};
+}
+
+void add_show(CLI::App& parent, Action& chosen) {
+  auto options = std::make_shared<ReadOptions>();
+  CLI::App* show = parent.add_subcommand("show", "Print what a verified release holds");
+  add_read_options(*show, *options);
+  show->footer("Example:\n  outcrop release show release-1 --keys keys");
+  show->callback([options, &chosen] { chosen = [options] { return run_show(*options); }; });
+}
+
+void add_verify(CLI::App& parent, Action& chosen) {
+  auto options = std::make_shared<ReadOptions>();
+  CLI::App* verify = parent.add_subcommand(
+      "verify", "Check every signature, digest, expiry and revocation of a release");
+  add_read_options(*verify, *options);
+  verify->footer("Example:\n  outcrop release verify release-1 --root keys/metadata/1.root.json");
+  verify->callback([options, &chosen] { chosen = [options] { return run_verify(*options); }; });
+}
+
+}  // namespace
+
+void add_release(CLI::App& app, Action& chosen) {
+  CLI::App* parent = app.add_subcommand("release", "Make, show and verify signed releases");
+  parent->require_subcommand(1);
+  add_create(*parent, chosen);
+  add_show(*parent, chosen);
+  add_verify(*parent, chosen);
+}
+
+}  // namespace outcrop::cli

@@ -1,0 +1,146 @@
+#include "trainer_host/cli/release_output.hpp"
+
+#include <array>
+#include <cstdio>
+
+#include <nlohmann/json.hpp>
+
+#include "trainer_host/console/table.hpp"
+
+namespace outcrop::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string short_number(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.3g", value);
+  return text.data();
+}
+
+std::string tolerance_text(const messages::OutputTolerance& tolerance,
+                           const messages::Manifest& manifest) {
+  std::string unit;
+  for (const messages::TensorSchema& output : manifest.golden.outputs) {
+    if (output.name == tolerance.output) unit = output.unit;
+  }
+  return short_number(tolerance.mean_abs) + " / " + short_number(tolerance.max_abs) + " " + unit;
+}
+
+void print_variants(const messages::Manifest& manifest) {
+  std::vector<std::string> headings{"variant", "size", "memory", "engine", "operators"};
+  for (const messages::TensorSchema& output : manifest.golden.outputs) {
+    headings.push_back(output.name + " tolerance (mean / max)");
+  }
+  Table table(headings);
+  for (const messages::Variant& variant : manifest.variants) {
+    std::vector<std::string> row{variant.name, variant.blob.size.human(), variant.memory.human(),
+                                 variant.engine + "/" + variant.backend,
+                                 std::to_string(variant.operators.size())};
+    for (const messages::OutputTolerance& tolerance : variant.tolerance) {
+      row.push_back(tolerance_text(tolerance, manifest));
+    }
+    table.add_row(std::move(row));
+  }
+  std::printf("%s", table.to_string().c_str());
+}
+
+void print_manifest(const messages::Manifest& manifest) {
+  Table facts({"field", "value"});
+  facts.add_row({"model", manifest.model});
+  facts.add_row({"stage", std::to_string(manifest.stage) + " (epoch " +
+                              std::to_string(manifest.epoch) + ")"});
+  facts.add_row({"lineage", manifest.lineage ? manifest.lineage->hex() : "first of its line"});
+  facts.add_row({"data", manifest.data_digest.hex()});
+  facts.add_row({"code", manifest.code_version});
+  facts.add_row({"latent", manifest.latent});
+  facts.add_row({"objective", std::string(to_string(manifest.objective))});
+  for (const messages::Budget& budget : manifest.budgets) {
+    facts.add_row({"budget " + budget.device_class, short_number(budget.p90_ms) + " ms p90, " +
+                                                        short_number(budget.memory_mb) + " MB"});
+  }
+  facts.add_row({"golden", std::to_string(manifest.golden.latents) + " latents through " +
+                               manifest.golden.method});
+  facts.add_row(
+      {"host proof", manifest.host_proof_skipped ? "SKIPPED: outputs were not compared" : "done"});
+  facts.add_row({"needs", "outcrop " + manifest.minimum_agent + ", protocol " +
+                              std::to_string(manifest.minimum_protocol)});
+  std::printf("%s\n", facts.to_string().c_str());
+  print_variants(manifest);
+}
+
+Json manifest_json(const messages::Manifest& manifest) {
+  return Json::parse(to_json(manifest));
+}
+
+}  // namespace
+
+void print_created(const release::CreatedRelease& created, const std::filesystem::path& folder,
+                   bool json) {
+  if (json) {
+    std::printf("%s\n", Json{{"folder", folder.string()},
+                             {"manifest_sha256", created.manifest_digest.hex()},
+                             {"existed", created.existed},
+                             {"manifest", manifest_json(created.manifest)}}
+                            .dump(2)
+                            .c_str());
+    return;
+  }
+  std::printf("%s %s, manifest %s\n\n", folder.c_str(),
+              created.existed ? "is this release already" : "made",
+              created.manifest_digest.hex().c_str());
+  print_manifest(created.manifest);
+}
+
+void print_release(const release::VerifiedRelease& release, const std::string& trust_source,
+                   bool json) {
+  const auto& stage = release.stage();
+  if (json) {
+    std::printf("%s\n", Json{{"folder", release.folder().string()},
+                             {"trust_root", trust_source},
+                             {"manifest_sha256", release.manifest_digest().hex()},
+                             {"signed_list_version", stage->version},
+                             {"expires", to_rfc3339(stage->expires)},
+                             {"manifest", manifest_json(release.manifest())}}
+                            .dump(2)
+                            .c_str());
+    return;
+  }
+  std::printf(
+      "Release %s\nmanifest   %s\ntrust root %s\nsigned     list version %llu of %zu "
+      "releases, valid until %s\n\n",
+      release.folder().c_str(), release.manifest_digest().hex().c_str(), trust_source.c_str(),
+      static_cast<unsigned long long>(stage->version), stage->releases.size(),
+      to_rfc3339(stage->expires).c_str());
+  print_manifest(release.manifest());
+}
+
+void print_checks(const release::Checks& checks, const std::filesystem::path& folder,
+                  const std::string& trust_source, bool json) {
+  if (json) {
+    Json list = Json::array();
+    bool good = true;
+    for (const release::Check& check : checks) {
+      good = good && check.status;
+      list.push_back({{"check", check.what},
+                      {"ok", check.status.has_value()},
+                      {"error", check.status ? "" : check.status.error().message()}});
+    }
+    std::printf("%s\n", Json{{"folder", folder.string()},
+                             {"trust_root", trust_source},
+                             {"good", good},
+                             {"checks", list}}
+                            .dump(2)
+                            .c_str());
+    return;
+  }
+  std::printf("Release %s\ntrust root %s\n\n", folder.c_str(), trust_source.c_str());
+  Table table({"check", "result", "why"});
+  for (const release::Check& check : checks) {
+    table.add_row({check.what, check.status ? "ok" : "FAILED",
+                   check.status ? "" : check.status.error().message()});
+  }
+  std::printf("%s", table.to_string().c_str());
+}
+
+}  // namespace outcrop::cli

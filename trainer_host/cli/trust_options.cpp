@@ -1,0 +1,51 @@
+#include "trainer_host/cli/trust_options.hpp"
+
+#include <cstdlib>
+#include <utility>
+
+#include "trainer_host/release/key_store.hpp"
+
+namespace outcrop::cli {
+namespace fs = std::filesystem;
+namespace {
+
+std::string describe(const fs::path& file, const trust::TrustedRoot& root) {
+  return file.string() + " (version " + std::to_string(root->version) + ", sha256 " +
+         root.digest().hex().substr(0, 16) + "…)";
+}
+
+fs::path default_keys() {
+  const char* named = std::getenv("OUTCROP_KEYS");
+  return named != nullptr && *named != '\0' ? named : "keys";
+}
+
+}  // namespace
+
+void add_trust_options(CLI::App& verb, TrustOptions& options) {
+  auto* root = verb.add_option("--root", options.root,
+                               "Root metadata to trust, e.g. keys/metadata/1.root.json");
+  verb.add_option("--keys", options.keys,
+                  "Key folder whose root and revoked list to trust; default: $OUTCROP_KEYS, "
+                  "else ./keys")
+      ->excludes(root);
+}
+
+Result<TrustAnchor> read_trust(const TrustOptions& options) {
+  if (!options.root.empty()) {
+    OUTCROP_TRY(root, release::pin_root_file(options.root));
+    std::string source = describe(options.root, root);
+    return TrustAnchor{std::move(root), std::nullopt, std::move(source)};
+  }
+  const fs::path keys = options.keys.empty() ? default_keys() : options.keys;
+  auto store = release::read_key_store(keys);
+  if (!store) {
+    if (!options.keys.empty()) return fail(std::move(store).error());
+    return fail(store.error().context(
+        "nothing says whom to trust (--root FILE, --keys DIR, OUTCROP_KEYS or ./keys)"));
+  }
+  const fs::path file = keys / "metadata" / release::root_file_name(store->root->version);
+  std::string source = describe(file, store->root);
+  return TrustAnchor{std::move(store->root), std::move(store->revoked), std::move(source)};
+}
+
+}  // namespace outcrop::cli

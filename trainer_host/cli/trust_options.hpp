@@ -1,0 +1,33 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "protocol/base/error.hpp"
+#include "protocol/trust/trusted_roles.hpp"
+
+namespace outcrop::cli {
+
+// --root FILE and --keys DIR: what the user trusts, for every verb that opens a release.
+struct TrustOptions {
+  std::filesystem::path root;
+  std::filesystem::path keys;
+};
+
+void add_trust_options(CLI::App& verb, TrustOptions& options);
+
+// Where verification starts, and where it came from.
+struct TrustAnchor {
+  trust::TrustedRoot root;
+  // The key folder's revoked list: newer than what a release can know.
+  std::optional<trust::Verified<trust::RevokedMetadata>> revoked;
+  std::string source;  // "keys/metadata/1.root.json (version 1, sha256 4f2a…)"
+};
+
+// --root, else the key folder of --keys, of OUTCROP_KEYS, or ./keys.
+[[nodiscard]] Result<TrustAnchor> read_trust(const TrustOptions& options);
+
+}  // namespace outcrop::cli
