@@ -70,7 +70,7 @@ int allow_with_conditions(const Filter& filter) {
   result |= allow(filter, "prlimit64", {SCMP_A2(SCMP_CMP_EQ, 0)});
   result |= allow(filter, "getrlimit");
   result |= allow(filter, "ugetrlimit");
-  for (const int command : {F_GETFD, F_GETFL}) {
+  for (const int command : {F_GETFD, F_GETFL, F_GET_SEALS}) {
     for (const char* control : {"fcntl", "fcntl64"}) {
       result |= allow(filter, control, {SCMP_A1(SCMP_CMP_EQ, static_cast<scmp_datum_t>(command))});
     }

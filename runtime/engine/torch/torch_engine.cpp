@@ -6,6 +6,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/dynamic_type.h>
 #include <torch/csrc/jit/mobile/import.h>
 #include <torch/csrc/jit/mobile/module.h>
 #if __has_include(<torch/version.h>)
@@ -33,30 +34,72 @@ std::string lower_case(std::string text) {
   return text;
 }
 
+// The lite interpreter describes types in a form of its own that prints differently.
+c10::TypePtr plain(const c10::TypePtr& type) {
+  const auto dynamic = type->cast<c10::DynamicType>();
+  return dynamic ? dynamic->fallback() : type;
+}
+
+// Arguments without the module itself.
+std::vector<c10::Argument> arguments_of(const c10::FunctionSchema& schema) {
+  std::vector<c10::Argument> arguments = schema.arguments();
+  if (!arguments.empty() && arguments.front().name() == "self") {
+    arguments.erase(arguments.begin());
+  }
+  return arguments;
+}
+
+// The lite interpreter writes "no default" as a default of None.
+bool has_default(const c10::Argument& argument) {
+  return argument.default_value() && !argument.default_value()->isNone();
+}
+
 std::string schema_of(const torch::jit::mobile::Method& method) {
   std::string text = method.name() + "(";
   if (!method.function().hasSchema()) return text + "...)";
   const c10::FunctionSchema& schema = method.function().getSchema();
   bool first = true;
-  for (const c10::Argument& argument : schema.arguments()) {
-    if (argument.name() == "self") continue;
+  for (const c10::Argument& argument : arguments_of(schema)) {
     if (!first) text += ", ";
     first = false;
-    text += argument.type()->annotation_str() + " " + argument.name();
-    if (argument.default_value()) {
-      const c10::IValue& value = *argument.default_value();
-      text += "=";
-      text += value.isInt()      ? std::to_string(value.toInt())
-              : value.isBool()   ? (value.toBool() ? "True" : "False")
-              : value.isDouble() ? std::to_string(value.toDouble())
-                                 : "...";
-    }
+    text += plain(argument.type())->annotation_str() + " " + argument.name();
+    if (!has_default(argument)) continue;
+    const c10::IValue& value = *argument.default_value();
+    text += "=";
+    text += value.isInt()      ? std::to_string(value.toInt())
+            : value.isBool()   ? (value.toBool() ? "True" : "False")
+            : value.isDouble() ? std::to_string(value.toDouble())
+                               : "...";
   }
   text += ") -> ";
   for (std::size_t i = 0; i < schema.returns().size(); ++i) {
-    text += (i > 0 ? ", " : "") + schema.returns()[i].type()->annotation_str();
+    text += (i > 0 ? ", " : "") + plain(schema.returns()[i].type())->annotation_str();
   }
   return text;
+}
+
+// The lite interpreter checks neither number nor types of arguments, and reads memory that is
+// not there when they are wrong.
+Status check_arguments(const torch::jit::mobile::Method& method,
+                       const std::vector<c10::IValue>& values) {
+  if (!method.function().hasSchema()) {
+    return fail(ErrorCode::invalid_data, "method '" + method.name() + "' has no schema");
+  }
+  const auto arguments = arguments_of(method.function().getSchema());
+  bool fits = values.size() <= arguments.size();
+  for (std::size_t i = 0; fits && i < arguments.size(); ++i) {
+    if (i >= values.size()) {
+      fits = has_default(arguments[i]);
+      continue;
+    }
+    const c10::TypeKind kind = plain(arguments[i].type())->kind();
+    fits = (values[i].isTensor() && kind == c10::TypeKind::TensorType) ||
+           (values[i].isInt() && kind == c10::TypeKind::IntType) ||
+           (values[i].isDouble() && kind == c10::TypeKind::FloatType) ||
+           (values[i].isBool() && kind == c10::TypeKind::BoolType);
+  }
+  if (fits) return {};
+  return fail(ErrorCode::invalid_argument, "arguments that do not fit " + schema_of(method));
 }
 
 class TorchCall final : public Call {
@@ -114,6 +157,7 @@ class TorchModel final : public Model {
         OUTCROP_TRY(value, to_ivalue(argument));
         values.push_back(std::move(value));
       }
+      OUTCROP_CHECK(check_arguments(*found, values));
       return std::make_unique<TorchCall>(*found, std::move(values));
     } catch (const std::exception& error) {
       return fail(torch_error(error, "preparing a call", ErrorCode::invalid_argument));
