@@ -1,11 +1,16 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace outcrop {
 
 // The version of this code, "0.1.0".
 [[nodiscard]] std::string_view version();
+
+// Version and commit, "0.1.0 (1f3c9a0b2d4e)": what a release and a data set say made them.
+// "-dirty" behind the commit means that the tree had changes which were not committed.
+[[nodiscard]] std::string code_version();
 
 // What host and board speak. A board refuses a manifest that asks for a higher one.
 inline constexpr int protocol_version = 1;
