@@ -20,16 +20,19 @@ constexpr auto map_rows = static_cast<std::ptrdiff_t>(grid::depth);
 constexpr auto map_columns = static_cast<std::ptrdiff_t>(grid::width);
 constexpr std::ptrdiff_t rows = map_rows + 2 * sponge;
 constexpr std::ptrdiff_t columns = map_columns + 2 * sponge;
-constexpr std::ptrdiff_t acquisition_row = sponge + static_cast<std::ptrdiff_t>(experiment::row);
 constexpr auto stride = static_cast<std::ptrdiff_t>(row_stride);
 constexpr std::ptrdiff_t reach = 2;  // cells that one step looks to each side
 constexpr std::ptrdiff_t halo = reach;
+constexpr auto group = static_cast<std::ptrdiff_t>(group_rows);
+// Rounded up to whole groups; the rows added stay zero, as the coefficients there are zero.
+constexpr std::ptrdiff_t stored_rows = (rows + group - 1) / group * group;
+constexpr std::ptrdiff_t field_rows = stored_rows + 2 * halo;
 static_assert(columns + static_cast<std::ptrdiff_t>(row_padding) == stride);
-static_assert(rows % 2 == 0, "rows are advanced in pairs");
+static_assert(group >= reach, "a step must not read what the step before has not written yet");
 static_assert(row_padding >= reach);
 
-// Steps taken in one sweep over the rows: while rows are in the first-level cache, they are
-// advanced this many times. Four need 50 kB; more gained nothing.
+// Steps taken in one sweep over the rows, so that a row is advanced this often while it is in the
+// first-level cache. Where both fields fit the second level (Zen 4, 1 MB) it gains 3 %.
 constexpr std::size_t sweep_steps = 4;
 
 // exp(-x) for x in 0...32, to about 1e-14, from operations that IEEE 754 fixes to the bit.
@@ -80,11 +83,12 @@ AcousticSolver::Buffer AcousticSolver::allocate(std::size_t buffer_rows) {
 
 AcousticSolver::AcousticSolver() : AcousticSolver(acoustic_kernels().back()) {}
 
-AcousticSolver::AcousticSolver(const AcousticKernel& kernel)
+AcousticSolver::AcousticSolver(const AcousticKernel& kernel, std::size_t row)
     : kernel_(&kernel),
-      fields_{allocate(rows + 2 * halo), allocate(rows + 2 * halo)},
-      alpha_(allocate(map_rows)),
-      keep_(allocate(sponge)) {}
+      acquisition_row_(sponge + static_cast<std::ptrdiff_t>(row)),
+      fields_{allocate(field_rows), allocate(field_rows)},
+      alpha_(allocate(map_rows + 1)),
+      keep_(allocate(sponge + 1)) {}
 
 Status AcousticSolver::set_velocity(std::span<const float> velocity) {
   if (velocity.size() != grid::map_size) {
@@ -107,9 +111,9 @@ Status AcousticSolver::set_velocity(std::span<const float> velocity) {
   set_alpha(velocity, step);
   set_keep(static_cast<double>(*slowest), step);
   source_scale_.clear();
+  const auto row = static_cast<std::size_t>(acquisition_row_ - sponge);
   for (const std::size_t column : experiment::source_columns) {
-    const double path =
-        static_cast<double>(velocity[experiment::row * grid::width + column]) * step;
+    const double path = static_cast<double>(velocity[row * grid::width + column]) * step;
     source_scale_.push_back(static_cast<float>(path * path));
   }
   wavelet_.resize(grid::times * substeps_);
@@ -153,9 +157,9 @@ AcousticSolver::RowRange AcousticSolver::active_rows(std::size_t step) const {
   // others are exactly zero or are never heard of again.
   const std::size_t left = wavelet_.size() - 1 - step;
   const auto distance = reach * static_cast<std::ptrdiff_t>(std::min(step, left));
-  const std::ptrdiff_t first = std::max<std::ptrdiff_t>(acquisition_row - distance, 0);
-  const std::ptrdiff_t end = std::min(acquisition_row + distance + 1, rows);
-  return {first / 2 * 2, end};
+  const std::ptrdiff_t first = std::max<std::ptrdiff_t>(acquisition_row_ - distance, 0);
+  const std::ptrdiff_t end = std::min(acquisition_row_ + distance + 1, rows);
+  return {first / group * group, end};
 }
 
 std::size_t AcousticSolver::updates_per_shot() const {
@@ -167,40 +171,40 @@ std::size_t AcousticSolver::updates_per_shot() const {
   return updates;
 }
 
-void AcousticSolver::advance(std::size_t step, std::ptrdiff_t row) {
-  const std::ptrdiff_t begin = (row + halo) * stride;
-  RowPair pair{};
-  pair.current = fields_[step % 2].get() + begin;
-  pair.previous = fields_[(step + 1) % 2].get() + begin;
-  for (const std::ptrdiff_t i : {0, 1}) {
-    pair.alpha[i] = alpha_.get() + clamp_to_map(row + i, map_rows) * stride;
-    pair.keep[i] = keep_.get() + distance_outwards(row + i, map_rows) * stride;
+void AcousticSolver::advance(std::size_t step, std::ptrdiff_t first_row) {
+  const std::ptrdiff_t begin = (first_row + halo) * stride;
+  RowGroup rows_now{};
+  rows_now.current = fields_[step % 2].get() + begin;
+  rows_now.previous = fields_[(step + 1) % 2].get() + begin;
+  for (std::ptrdiff_t i = 0; i < group; ++i) {
+    const std::ptrdiff_t row = first_row + i;
+    const bool added = row >= rows;
+    rows_now.alpha[i] = alpha_.get() + (added ? map_rows : clamp_to_map(row, map_rows)) * stride;
+    rows_now.keep[i] = keep_.get() + (added ? sponge : distance_outwards(row, map_rows)) * stride;
   }
-  kernel_->advance(pair);
+  kernel_->advance(rows_now);
 }
 
 void AcousticSolver::shoot(std::size_t shot, std::span<float> gather) {
   const FlushDenormals guard;
-  for (Buffer& field : fields_) {
-    std::fill_n(field.get(), (rows + 2 * halo) * stride, 0.0F);
-  }
+  for (Buffer& field : fields_) std::fill_n(field.get(), field_rows * stride, 0.0F);
   const auto source_column =
       sponge + static_cast<std::ptrdiff_t>(experiment::source_columns.at(shot));
   const float scale = source_scale_.at(shot);
-  const std::ptrdiff_t acquisition = (acquisition_row + halo) * stride;
+  const std::ptrdiff_t acquisition = (acquisition_row_ + halo) * stride;
   const std::size_t steps = wavelet_.size();
   for (std::size_t first = 0; first < steps; first += sweep_steps) {
     const std::size_t last = std::min(first + sweep_steps, steps);
-    // Each step follows the one before it at two rows' distance: all that it reads is then
+    // Each step follows the one before it at the distance of a group: all that it reads is then
     // done, and what it overwrites nobody needs any more.
-    const std::ptrdiff_t sweep_end = rows + 2 * static_cast<std::ptrdiff_t>(sweep_steps - 1);
-    for (std::ptrdiff_t front = 0; front < sweep_end; front += 2) {
+    const auto lag = group * static_cast<std::ptrdiff_t>(sweep_steps - 1);
+    for (std::ptrdiff_t front = 0; front < stored_rows + lag; front += group) {
       for (std::size_t step = first; step < last; ++step) {
-        const std::ptrdiff_t row = front - reach * static_cast<std::ptrdiff_t>(step - first);
+        const std::ptrdiff_t row = front - group * static_cast<std::ptrdiff_t>(step - first);
         const RowRange range = active_rows(step);
         if (row < range.first || row >= range.end) continue;
         advance(step, row);
-        if (row != acquisition_row / 2 * 2) continue;
+        if (row != acquisition_row_ / group * group) continue;
         float* ahead = fields_[(step + 1) % 2].get() + acquisition;
         ahead[source_column] += scale * wavelet_[step];
         if ((step + 1) % substeps_ != 0) continue;

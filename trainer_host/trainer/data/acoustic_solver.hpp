@@ -43,8 +43,9 @@ inline constexpr double largest_courant_number = 0.58;
 class AcousticSolver {
  public:
   AcousticSolver();
-  // With a kernel of the caller's choice, for tests and measurements.
-  explicit AcousticSolver(const AcousticKernel& kernel);
+  // With a kernel and a row of sources and receivers (below 70) of the caller's choice, for tests
+  // and measurements.
+  explicit AcousticSolver(const AcousticKernel& kernel, std::size_t row = experiment::row);
   AcousticSolver(AcousticSolver&&) noexcept = default;
   AcousticSolver& operator=(AcousticSolver&&) noexcept = default;
 
@@ -67,7 +68,7 @@ class AcousticSolver {
   };
   using Buffer = std::unique_ptr<float[], Free>;
   struct RowRange {
-    std::ptrdiff_t first;  // even
+    std::ptrdiff_t first;  // of a group
     std::ptrdiff_t end;
   };
 
@@ -75,12 +76,15 @@ class AcousticSolver {
   void set_alpha(std::span<const float> velocity, double step);
   void set_keep(double slowest, double step);
   [[nodiscard]] RowRange active_rows(std::size_t step) const;
-  void advance(std::size_t step, std::ptrdiff_t row);
+  void advance(std::size_t step, std::ptrdiff_t first_row);
 
   const AcousticKernel* kernel_;
-  Buffer fields_[2];
-  Buffer alpha_;  // one row for each row of the map: padding repeats the first and last
-  Buffer keep_;   // row 0 for the map's own rows, row i for the i-th away from it
+  std::ptrdiff_t acquisition_row_;  // with the padding
+  Buffer fields_[2];                // p now and one step back, by turns
+  // One row for each row of the map (padding repeats the first and last), then one of zeros.
+  Buffer alpha_;
+  // Row 0 for the map's own rows, row i for the i-th away from it, then one of zeros.
+  Buffer keep_;
   std::vector<float> wavelet_;       // for each step
   std::vector<float> source_scale_;  // (v dt)^2 in each source's cell
   std::size_t substeps_ = 1;

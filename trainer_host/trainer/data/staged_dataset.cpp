@@ -28,6 +28,18 @@ Status write_at(int fd, BytesView bytes, std::size_t offset, const fs::path& pat
   return {};
 }
 
+// Asked before anything is written: a data set that cannot fit must not fill the disk first.
+Status check_space(const fs::path& folder, std::size_t samples) {
+  const ByteCount needed(samples * (grid::map_size + grid::gather_size) * sizeof(float));
+  std::error_code error;
+  const fs::space_info space = fs::space(folder, error);
+  if (error) return fail(ErrorCode::io, "asking for the space of " + folder.string());
+  if (space.available >= needed.value()) return {};
+  return fail(ErrorCode::no_space, std::to_string(samples) + " samples need " + needed.human() +
+                                       "; there are " + ByteCount(space.available).human() +
+                                       " free at " + folder.string());
+}
+
 // Claims the disk space now: better no data set than none after a night.
 Status reserve(int fd, std::size_t size, const fs::path& path) {
   int failed = 0;
@@ -95,6 +107,7 @@ Result<StagedDataset> StagedDataset::create(const fs::path& out, std::size_t sam
   StagedDataset staged(place, samples_per_file);
   OUTCROP_CHECK(check_free(place));
   OUTCROP_CHECK(staged.claim());
+  OUTCROP_CHECK(check_space(staged.folder_, samples));
   OUTCROP_CHECK(staged.create_files(samples, naming));
   return staged;
 }
