@@ -1,0 +1,201 @@
+#include <gmock/gmock.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/messages/artifact.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "trainer_host/release/release_fixture.hpp"
+
+namespace outcrop::release {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+TEST_F(ReleaseTest, makes_a_release_that_verifies_without_offline_keys) {
+  fs::remove_all(keys_ / "offline");
+  const auto created = create(request());
+  ASSERT_THAT(created, IsOk());
+  EXPECT_FALSE(created->existed);
+  const auto release = open();
+  ASSERT_THAT(release, IsOk());
+  EXPECT_EQ(release->manifest_digest(), created->manifest_digest);
+  for (const Check& check : check_blobs(*release)) EXPECT_THAT(check.status, IsOk()) << check.what;
+  const messages::Manifest& manifest = release->manifest();
+  EXPECT_EQ(manifest.model, "curvefault");
+  EXPECT_FALSE(manifest.host_proof_skipped);
+  EXPECT_EQ(manifest.golden.latents, 2U);
+  ASSERT_EQ(manifest.golden.outputs.size(), 2U);
+  EXPECT_EQ(manifest.golden.outputs[0].unit, "m/s");
+  EXPECT_EQ(manifest.golden.outputs[0].shape, (std::vector<std::int64_t>{1, 3, 3}));
+  EXPECT_EQ(manifest.variant("int8-qint8")->operators, proof_.operators);
+  const auto blob = release->blob(manifest.variant("float")->blob);
+  ASSERT_THAT(blob, IsOk());
+  EXPECT_THAT(std::string(as_text(blob->bytes())), HasSubstr("weightsfloat"));
+}
+
+TEST_F(ReleaseTest, allows_half_more_than_shown_and_never_less_than_the_floor) {
+  const auto created = create(request());
+  ASSERT_THAT(created, IsOk());
+  const auto& tolerance = created->manifest.variants[0].tolerance;
+  ASSERT_EQ(tolerance.size(), 2U);
+  EXPECT_DOUBLE_EQ(tolerance[0].mean_abs, 30.0);
+  EXPECT_DOUBLE_EQ(tolerance[0].max_abs, 450.0);
+  EXPECT_DOUBLE_EQ(tolerance[1].mean_abs, 0.04) << "the floor";
+  EXPECT_DOUBLE_EQ(tolerance[1].max_abs, 0.4) << "the floor";
+}
+
+TEST_F(ReleaseTest, refuses_an_error_above_the_cap) {
+  proof_.shown["velocity"].mean_abs = 61.0;
+  auto artifact = *messages::read_artifact(stage_folder_);
+  for (auto& variant : artifact.variants) variant.shown["velocity"].mean_abs = 61.0;
+  ASSERT_TRUE(messages::write_artifact(stage_folder_, artifact));
+  EXPECT_THAT(create(request()),
+              ErrorIs(ErrorCode::refused, HasSubstr("above the policy's cap of 90")));
+  EXPECT_FALSE(fs::exists(folder_.path() / "release"));
+}
+
+TEST_F(ReleaseTest, refuses_a_variant_that_runs_unlike_what_was_quantized) {
+  proof_.shown["velocity"].mean_abs = 20.8;  // 4 % more than recorded
+  EXPECT_THAT(create(request()), ErrorIs(ErrorCode::refused, HasSubstr("not what was quantized")));
+  proof_.shown.erase("velocity");
+  EXPECT_THAT(create(request()), ErrorIs(ErrorCode::refused, HasSubstr("shows no error")));
+}
+
+TEST_F(ReleaseTest, refuses_a_file_that_changed_after_the_stage_ended) {
+  std::fstream file(stage_folder_ / "curvefault_int8-qint8.ptl",
+                    std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(50);
+  file.put('!');
+  file.close();
+  EXPECT_THAT(create(request()),
+              ErrorIs(ErrorCode::untrusted, HasSubstr("not the file that artifact.json")));
+}
+
+TEST_F(ReleaseTest, says_when_the_host_proof_was_skipped) {
+  auto skipping = request();
+  skipping.skip_host_proof = true;
+  const auto created = create(skipping);
+  ASSERT_THAT(created, IsOk());
+  EXPECT_TRUE(created->manifest.host_proof_skipped);
+  EXPECT_TRUE(open()->manifest().host_proof_skipped);
+}
+
+TEST_F(ReleaseTest, leaves_nothing_when_the_proof_fails) {
+  prover_status_ = fail(ErrorCode::crashed, "signal 11");
+  EXPECT_THAT(create(request()), ErrorIs(ErrorCode::crashed, HasSubstr("variant float")));
+  EXPECT_FALSE(fs::exists(folder_.path() / "release"));
+}
+
+TEST_F(ReleaseTest, recognises_what_it_made_before) {
+  const auto first = create(request());
+  ASSERT_THAT(first, IsOk());
+  proof_.memory = ByteCount::mib(31);  // measured anew, it would be another manifest
+  const auto second = create(request());
+  ASSERT_THAT(second, IsOk());
+  EXPECT_TRUE(second->existed);
+  EXPECT_EQ(second->manifest_digest, first->manifest_digest);
+  const auto elsewhere = create(request("copy"));
+  ASSERT_THAT(elsewhere, IsOk());
+  EXPECT_EQ(elsewhere->manifest_digest, first->manifest_digest);
+  EXPECT_EQ(open("copy")->stage()->releases.size(), 1U);
+  EXPECT_EQ(open("copy")->stage()->version, 1U);
+}
+
+TEST_F(ReleaseTest, never_overwrites_another_release_or_folder) {
+  ASSERT_THAT(create(request()), IsOk());
+  stage_folder_ = make_stage("stage-2", 2, "better");
+  EXPECT_THAT(create(request()),
+              ErrorIs(ErrorCode::already_exists, HasSubstr("holds another release")));
+  fs::create_directory(folder_.path() / "things");
+  EXPECT_THAT(create(request("things")),
+              ErrorIs(ErrorCode::already_exists, HasSubstr("not a good release")));
+}
+
+TEST_F(ReleaseTest, lists_every_release_that_is_still_permitted) {
+  const auto first = create(request());
+  ASSERT_THAT(first, IsOk());
+  stage_folder_ = make_stage("stage-2", 2, "better");
+  const auto second = create(request("release-2"));
+  ASSERT_THAT(second, IsOk());
+  const auto release = open("release-2");
+  ASSERT_THAT(release, IsOk());
+  EXPECT_EQ(release->stage()->version, 2U);
+  ASSERT_EQ(release->stage()->releases.size(), 2U);
+  EXPECT_EQ(release->stage()->releases[0].manifest, first->manifest_digest);
+  EXPECT_EQ(release->stage()->releases[1].manifest, second->manifest_digest);
+}
+
+TEST_F(ReleaseTest, takes_no_stage_key_that_targets_does_not_name) {
+  fs::remove(keys_ / "stages/curvefault/stage.key");
+  fs::copy_file(keys_ / "stages/flatvel/stage.key", keys_ / "stages/curvefault/stage.key");
+  EXPECT_THAT(create(request()),
+              ErrorIs(ErrorCode::untrusted, HasSubstr("not the one that targets delegates")));
+}
+
+TEST_F(ReleaseTest, a_full_disk_leaves_no_release) {
+  // A file-size limit stands in for a full disk: variants (100 kB) do not fit, manifests do.
+  // In a child, since the limit holds for sealed memory, too, and could not be raised again.
+  proof_.memory = ByteCount::mib(30);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const HostProver prover = [this](const HostProofRequest&) -> Result<HostProof> {
+      rlimit limit{60'000, RLIM_INFINITY};
+      ::setrlimit(RLIMIT_FSIZE, &limit);
+      return proof_;
+    };
+    const auto created = create_release(request(), prover, clock_);
+    ::_exit(created                                                                 ? 0
+            : created.error().message().find("File too large") == std::string::npos ? 1
+                                                                                    : 2);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 2);
+  EXPECT_FALSE(fs::exists(folder_.path() / "release"));
+  EXPECT_FALSE(fs::exists(folder_.path() / ".release.making"));
+  EXPECT_FALSE(fs::exists(keys_ / "stages/curvefault/stage.json")) << "nothing was permitted";
+  EXPECT_THAT(create(request()), IsOk());
+  EXPECT_EQ(proofs_, 0) << "the manifest that was made before is used";
+}
+
+// Killed by signal at many moments of its making, and started again.
+TEST_F(ReleaseTest, a_killed_create_ends_with_the_same_release_and_not_a_second_one) {
+  int unfinished = 0;
+  for (int round = 0; round < 12; ++round) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      const auto created = create(request());
+      ::_exit(created ? 0 : 1);
+    }
+    ::usleep(static_cast<useconds_t>(round) * 1500);
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    if (!fs::exists(folder_.path() / "release")) {
+      ++unfinished;
+    } else {
+      EXPECT_THAT(open(), IsOk()) << "a folder of that name is a whole release";
+    }
+  }
+  EXPECT_GT(unfinished, 0);
+  const auto created = create(request());
+  ASSERT_THAT(created, IsOk());
+  const auto release = open();
+  ASSERT_THAT(release, IsOk());
+  EXPECT_EQ(release->stage()->releases.size(), 1U);
+  EXPECT_EQ(release->stage()->version, 1U);
+  EXPECT_FALSE(fs::exists(folder_.path() / ".release.making"));
+  for (const Check& check : check_blobs(*release)) EXPECT_THAT(check.status, IsOk()) << check.what;
+}
+
+}  // namespace
+}  // namespace outcrop::release

@@ -1,0 +1,109 @@
+#include "trainer_host/release/key_store.hpp"
+
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include "protocol/base/durable_file.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "trainer_host/release/policy.hpp"
+
+namespace outcrop::release {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr Timestamp now{std::chrono::seconds(1'800'000'000)};
+
+KeyStoreOptions models(std::vector<std::string> names) {
+  KeyStoreOptions options;
+  options.models = std::move(names);
+  return options;
+}
+
+TEST(KeyStore, keeps_private_keys_to_their_owner) {
+  const TemporaryFolder folder;
+  const fs::path keys = folder.path() / "keys";
+  ASSERT_THAT(init_key_store(keys, models({"a", "b"}), now), IsOk());
+  int found = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(keys)) {
+    if (entry.path().extension() != ".key") continue;
+    struct stat info {};
+    ASSERT_EQ(::stat(entry.path().c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0600U) << entry.path();
+    ++found;
+  }
+  EXPECT_EQ(found, 6);
+  const auto trust = read_key_store(keys);
+  ASSERT_THAT(trust, IsOk());
+  EXPECT_NE(trust->targets->delegation("a"), nullptr);
+  EXPECT_NE(trust->targets->delegation("a")->keys.keyids,
+            trust->targets->delegation("b")->keys.keyids);
+  EXPECT_EQ(trust->targets->expires, now + std::chrono::days(365));
+}
+
+TEST(KeyStore, never_overwrites_and_leaves_nothing_half_made) {
+  const TemporaryFolder folder;
+  const fs::path keys = folder.path() / "keys";
+  ASSERT_THAT(init_key_store(keys, models({"a"}), now), IsOk());
+  const std::string before = *read_text_file(keys / "offline/root.key");
+  EXPECT_THAT(init_key_store(keys, models({"a"}), now),
+              ErrorIs(ErrorCode::already_exists, HasSubstr("never overwritten")));
+  EXPECT_EQ(*read_text_file(keys / "offline/root.key"), before);
+  EXPECT_THAT(init_key_store(folder.path() / "other", models({"Bad Name"}), now),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("Bad Name")));
+  EXPECT_THAT(init_key_store(folder.path() / "other", models({"a", "a"}), now),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("twice")));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), {}), 1);
+}
+
+TEST(KeyStore, says_what_is_missing) {
+  const TemporaryFolder folder;
+  EXPECT_THAT(read_key_store(folder.path()),
+              ErrorIs(ErrorCode::not_found, HasSubstr("outcrop keys init")));
+  const fs::path keys = folder.path() / "keys";
+  ASSERT_THAT(init_key_store(keys, models({"a"}), now), IsOk());
+  fs::remove_all(keys / "offline");
+  EXPECT_THAT(renew_targets(keys, std::chrono::days(1), now),
+              ErrorIs(ErrorCode::not_found, HasSubstr("targets.key")));
+}
+
+class PolicyTest : public ::testing::Test {
+ protected:
+  Result<Policy> read(std::string_view text) {
+    EXPECT_TRUE(write_file_durably(path_, text));
+    return read_policy(path_);
+  }
+  TemporaryFolder folder_;
+  fs::path path_ = folder_.path() / "policy.toml";
+};
+
+TEST_F(PolicyTest, keeps_defaults_for_what_a_file_does_not_name) {
+  const auto policy = read("factor = 2\n[output.velocity]\ncap_mean_abs = 60.0\n");
+  ASSERT_THAT(policy, IsOk());
+  EXPECT_EQ(policy->factor, 2.0);
+  EXPECT_EQ(policy->outputs.at("velocity").cap.mean_abs, 60.0);
+  EXPECT_EQ(policy->outputs.at("velocity").floor.mean_abs, 1.5);
+  EXPECT_EQ(policy->outputs.at("seismic").cap.mean_abs, 1.0);
+}
+
+TEST_F(PolicyTest, names_file_line_and_key_of_what_it_refuses) {
+  EXPECT_THAT(
+      read("factor = 1.5\nfactr = 2\n"),
+      ErrorIs(ErrorCode::invalid_argument, HasSubstr("policy.toml:2: factr is an unknown")));
+  EXPECT_THAT(read("\nfactor = \"big\"\n"),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("policy.toml:2: factor must be")));
+  EXPECT_THAT(read("factor = 0.5\n"), ErrorIs(ErrorCode::invalid_argument, HasSubstr("from 1.0")));
+  EXPECT_THAT(read("[output.velocity]\ncap = 3\n"),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("output.velocity.cap is an unknown")));
+  EXPECT_THAT(read("[output.velocity]\nfloor_mean_abs = 100.0\n"),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("floor above its cap")));
+  EXPECT_THAT(read("factor = = 1\n"),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("policy.toml:1:")));
+  EXPECT_THAT(read_policy(folder_.path() / "none.toml"),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("none.toml")));
+}
+
+}  // namespace
+}  // namespace outcrop::release
