@@ -105,7 +105,8 @@ Module build_network(const std::string& type_name, const std::vector<Layer>& lay
   return network;
 }
 
-torch::Tensor run_layers(const Module& network, const std::vector<Layer>& layers, torch::Tensor x) {
+torch::Tensor run_layers(const Module& network, const std::vector<Layer>& layers, torch::Tensor x,
+                         const LayerObserver& seen) {
   for (const Layer& layer : layers) {
     const Module convolution = network.attr(layer.name).toModule();
     const auto weight = tensor_of(convolution, "weight");
@@ -121,6 +122,7 @@ torch::Tensor run_layers(const Module& network, const std::vector<Layer>& layers
                             /*cudnn_enabled=*/false);
     }
     if (layer.relu) x = torch::relu(x);
+    if (seen) seen(layer, x);
   }
   return x;
 }

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -41,8 +42,11 @@ struct Layer {
 
 // What `network.forward(x)` computes, for training: transposed convolutions by the fast path,
 // autograd through the network's own parameters, batch statistics of BatchNorm where
-// `network.is_training()`. Equal to forward() up to the order of summation.
+// `network.is_training()`. Equal to forward() up to the order of summation. `seen`, where given,
+// is shown the output of each layer.
+using LayerObserver = std::function<void(const Layer& layer, const torch::Tensor& output)>;
 [[nodiscard]] torch::Tensor run_layers(const torch::jit::Module& network,
-                                       const std::vector<Layer>& layers, torch::Tensor x);
+                                       const std::vector<Layer>& layers, torch::Tensor x,
+                                       const LayerObserver& seen = {});
 
 }  // namespace outcrop::models

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "protocol/base/error.hpp"
+#include "trainer_host/trainer/models/generator.hpp"
+#include "trainer_host/trainer/train/adam.hpp"
+#include "trainer_host/trainer/train/history.hpp"
+
+namespace outcrop::train {
+
+// How far a run has come, apart from its weights. Order and flips of samples are functions of
+// seed and epoch, so there is no state of a random generator to keep.
+struct Progress {
+  std::int64_t epoch = 0;         // last finished one
+  std::int64_t ended_stages = 0;  // stages whose end (quantize, measure, release) is done
+  std::vector<EpochRecord> history;
+
+  [[nodiscard]] double trained_seconds() const;
+};
+
+// What a checkpoint belongs to.
+struct RunIdentity {
+  std::string model;
+  std::string config;       // TrainConfig::fingerprint()
+  std::string data_digest;  // of the training data
+  std::int64_t stage_epochs = 20;
+};
+
+// Writes weights, BatchNorm statistics, optimizer state and progress into one file, crash-safe: on
+// failure (no_space for a full disk) the checkpoint that was there is untouched.
+[[nodiscard]] Status save_checkpoint(const std::filesystem::path& path, const RunIdentity& identity,
+                                     const models::Generator& generator, const Adam& optimizer,
+                                     const Progress& progress);
+
+// Brings generator and optimizer to where the checkpoint stood. invalid_data where the file is no
+// checkpoint, cut short or damaged; invalid_argument where it was made with another configuration
+// or other data, with the lines that differ. On failure the tensors may be half restored.
+[[nodiscard]] Result<Progress> load_checkpoint(const std::filesystem::path& path,
+                                               const RunIdentity& identity,
+                                               const models::Generator& generator, Adam& optimizer);
+
+}  // namespace outcrop::train

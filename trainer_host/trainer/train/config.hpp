@@ -1,0 +1,70 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "protocol/base/error.hpp"
+#include "trainer_host/trainer/models/generator.hpp"
+
+namespace outcrop::train {
+
+struct ModelConfig {
+  std::string name;  // [a-z0-9-], pinned by boards and signing keys
+  models::GeneratorShape shape;
+};
+
+// Where samples come from. One of the two ways holds samples out for scoring, or neither.
+struct DataConfig {
+  std::filesystem::path train;                      // a folder in OpenFWI's layout
+  std::optional<std::filesystem::path> validation;  // another such folder
+  std::int64_t held_out = 0;                        // or so many samples at the end of `train`
+};
+
+struct LoopConfig {
+  std::filesystem::path out;  // checkpoint, training.csv, weights of each stage
+  std::int64_t stage_epochs = 20;
+  std::int64_t batch = 8;          // samples
+  double learning_rate = 2e-3;     // at the peak of a stage's cycle
+  double weight_decay = 1e-4;      // AdamW's, per unit of learning rate
+  double gradient_clip = 1.0;      // largest Euclidean norm of all gradients of one network
+  double seismic_in_latent = 0.0;  // share of the seismic loss that reaches the encoder
+  bool flip = true;                // mirror half of the samples left to right
+  std::uint64_t seed = 1;
+  std::int64_t threads = 0;  // 0: as many as there are processors
+};
+
+// What a stage's end needs to sign its release; without the section no release is made.
+struct ReleaseConfig {
+  std::filesystem::path keys;  // folder made by `outcrop keys init`
+  std::chrono::days expiry{90};
+  std::string objective;  // what "best" means on a board: "p90_ms", "memory_mb" or "error"
+};
+
+// What a board of a device class may spend on one inference.
+struct Budget {
+  double p90_ms = 0.0;     // milliseconds
+  double memory_mb = 0.0;  // peak memory of the runner, 10^6 bytes
+};
+
+// The configuration of `outcrop train`, CONFIG.toml.
+struct TrainConfig {
+  ModelConfig model;
+  DataConfig data;
+  LoopConfig train;
+  std::optional<ReleaseConfig> release;
+  std::map<std::string, Budget> budgets;  // by device class
+
+  // What decides the weights, one "key = value" a line: a checkpoint made under another text
+  // cannot be resumed. Threads, places, release and budgets are not part of it.
+  [[nodiscard]] std::string fingerprint() const;
+};
+
+// Reads and checks a whole file. invalid_argument names file, line, key and what would be right
+// for unknown keys, wrong types, values out of range and a missing key without default.
+[[nodiscard]] Result<TrainConfig> read_config(const std::filesystem::path& file);
+
+}  // namespace outcrop::train

@@ -1,0 +1,69 @@
+#include "trainer_host/trainer/train/history.hpp"
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace outcrop::train {
+namespace {
+
+using Json = nlohmann::json;
+
+Json to_json(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+std::optional<double> optional_from(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  return json.get<double>();
+}
+
+}  // namespace
+
+std::string to_csv(const std::vector<EpochRecord>& history) {
+  std::ostringstream csv;
+  csv.precision(9);
+  csv << "epoch,stage,learning_rate,velocity_loss,gather_loss,held_out_ssim,"
+         "held_out_mae_m_per_s,seconds\n";
+  const auto cell = [&](const std::optional<double>& value) {
+    if (value) csv << *value;
+    csv << ',';
+  };
+  for (const EpochRecord& row : history) {
+    csv << row.epoch << ',' << row.stage << ',' << row.learning_rate << ',' << row.velocity_loss
+        << ',' << row.gather_loss << ',';
+    cell(row.held_out_ssim);
+    cell(row.held_out_mae);
+    csv << row.seconds << '\n';
+  }
+  return csv.str();
+}
+
+std::string history_to_json(const std::vector<EpochRecord>& history) {
+  Json rows = Json::array();
+  for (const EpochRecord& row : history) {
+    rows.push_back({row.epoch, row.stage, row.learning_rate, row.velocity_loss, row.gather_loss,
+                    to_json(row.held_out_ssim), to_json(row.held_out_mae), row.seconds});
+  }
+  return rows.dump();
+}
+
+Result<std::vector<EpochRecord>> history_from_json(const std::string& text) {
+  std::vector<EpochRecord> history;
+  try {
+    for (const Json& row : Json::parse(text)) {
+      history.push_back({.epoch = row.at(0).get<std::int64_t>(),
+                         .stage = row.at(1).get<std::int64_t>(),
+                         .learning_rate = row.at(2).get<double>(),
+                         .velocity_loss = row.at(3).get<double>(),
+                         .gather_loss = row.at(4).get<double>(),
+                         .held_out_ssim = optional_from(row.at(5)),
+                         .held_out_mae = optional_from(row.at(6)),
+                         .seconds = row.at(7).get<double>()});
+    }
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::invalid_data, std::string("its history is damaged: ") + error.what());
+  }
+  return history;
+}
+
+}  // namespace outcrop::train

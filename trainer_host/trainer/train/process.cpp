@@ -1,0 +1,82 @@
+#include "trainer_host/trainer/train/process.hpp"
+
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+#include <malloc.h>
+#include <torch/csrc/jit/passes/tensorexpr_fuser.h>
+
+#include <atomic>
+#include <csignal>
+#include <thread>
+
+namespace outcrop::train {
+namespace {
+
+std::atomic<bool> stop_requested{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "the signal handler sets it");
+
+void request_stop(int) {
+  stop_requested.store(true);
+}
+
+void set_handler(int signal, void (*handler)(int), int flags) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = flags;
+  ::sigemptyset(&action.sa_mask);
+  ::sigaction(signal, &action, nullptr);
+}
+
+// OpenBLAS is asked by name: LibTorch links some libblas.so.3, and alternatives decide which.
+template <class Function>
+Function* openblas(const char* name) {
+  return reinterpret_cast<Function*>(::dlsym(RTLD_DEFAULT, name));
+}
+
+std::string set_blas_threads(int threads) {
+  constexpr int built_on_openmp = 2;
+  auto* get_parallel = openblas<int()>("openblas_get_parallel");
+  auto* set_num_threads = openblas<void(int)>("openblas_set_num_threads");
+  if (get_parallel == nullptr || set_num_threads == nullptr) {
+    return "BLAS is not OpenBLAS: matrix products will be slow (install libopenblas0-openmp)";
+  }
+  if (get_parallel() == built_on_openmp) {
+    set_num_threads(threads);
+    return "OpenBLAS shares them";
+  }
+  set_num_threads(1);
+  return "OpenBLAS keeps to 1, for its own pool would fight (libopenblas0-openmp shares)";
+}
+
+}  // namespace
+
+std::string set_threads(std::int64_t threads) {
+  const int count = threads > 0
+                        ? static_cast<int>(threads)
+                        : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  at::set_num_threads(count);
+  torch::jit::setTensorExprFuserEnabled(false);
+  return std::to_string(count) + (count == 1 ? " thread" : " threads") + " for LibTorch; " +
+         set_blas_threads(count);
+}
+
+void keep_freed_memory() {
+  // No block is mapped by itself, and the heap's top is returned only beyond 1 GiB.
+  ::mallopt(M_MMAP_MAX, 0);
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
+
+InterruptGuard::InterruptGuard() {
+  stop_requested = false;
+  for (const int signal : {SIGINT, SIGTERM}) set_handler(signal, request_stop, SA_RESETHAND);
+}
+
+InterruptGuard::~InterruptGuard() {
+  for (const int signal : {SIGINT, SIGTERM}) set_handler(signal, SIG_DFL, 0);
+}
+
+bool InterruptGuard::interrupted() {
+  return stop_requested.load();
+}
+
+}  // namespace outcrop::train

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace outcrop::train {
+
+// Settings of the whole process that training depends on.
+
+// Sets LibTorch's threads (0: as many as there are processors) and OpenBLAS's with them, and
+// returns a sentence on what was set. Two pools that both want every processor fight: OpenBLAS
+// built on OpenMP shares LibTorch's, any other build gets one thread. Also turns LibTorch's
+// tensor-expression fuser off, which miscomputes from version 2 on.
+std::string set_threads(std::int64_t threads);
+
+// Keeps freed memory in the process: by default every large tensor is mapped from and handed back
+// to the kernel, page fault by page fault, in each step.
+void keep_freed_memory();
+
+// While one lives, Ctrl-C (SIGINT) and SIGTERM only set a flag; a second one ends the process as
+// usual. One at a time.
+class InterruptGuard {
+ public:
+  InterruptGuard();
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+  ~InterruptGuard();
+
+  [[nodiscard]] static bool interrupted();
+};
+
+}  // namespace outcrop::train

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+
+#include "protocol/base/error.hpp"
+#include "trainer_host/trainer/models/generator.hpp"
+#include "trainer_host/trainer/train/config.hpp"
+#include "trainer_host/trainer/train/history.hpp"
+#include "trainer_host/trainer/train/samples.hpp"
+
+namespace outcrop::train {
+
+// What a stage has come to.
+struct StageContext {
+  const TrainConfig& config;
+  const models::Generator& generator;  // in evaluation mode; read it, copy it, do not change it
+  const models::LatentPrior& prior;    // fitted to `latents`
+  const torch::Tensor& latents;        // [training samples, latent], for calibration
+  const Samples& training;
+  const Samples& held_out;         // may be none
+  const std::string& data_digest;  // SHA-256 in hex of the training data
+  const std::vector<EpochRecord>& history;
+  std::filesystem::path weights;  // <model>_stage<N>.weights, already written
+  std::int64_t stage = 0;
+  std::int64_t epoch = 0;
+  std::chrono::duration<double> trained{0};  // wall-clock time of all epochs so far
+};
+
+// What happens at the end of each stage, before training goes on: quantize, measure, release.
+// After a kill in its middle it is called again for the same stage with the same weights, so it
+// must take up or replace what an earlier call left. An error stops training; the next start
+// calls it again. May change LibTorch's threads; training sets its own anew.
+using StageEnd = std::function<Status(const StageContext&)>;
+
+}  // namespace outcrop::train

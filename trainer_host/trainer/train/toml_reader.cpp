@@ -1,0 +1,194 @@
+#include "trainer_host/trainer/train/toml_reader.hpp"
+
+#include <algorithm>
+#include <sstream>
+
+#include "protocol/base/durable_file.hpp"
+
+namespace outcrop::train {
+namespace {
+
+std::string kind_of(const toml::node& node) {
+  switch (node.type()) {
+    case toml::node_type::table:
+      return "a table";
+    case toml::node_type::array:
+      return "an array";
+    case toml::node_type::string:
+      return "a string";
+    case toml::node_type::integer:
+      return "an integer";
+    case toml::node_type::floating_point:
+      return "a number";
+    case toml::node_type::boolean:
+      return "true or false";
+    default:
+      return "a date or time";
+  }
+}
+
+template <class Number>
+std::string spelled(Number number) {
+  std::ostringstream text;
+  text << number;
+  return text.str();
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+}  // namespace
+
+Result<TomlReader> TomlReader::open(const std::filesystem::path& file) {
+  OUTCROP_TRY(text, read_text_file(file, ByteCount::mib(1)));
+  TomlReader reader;
+  reader.file_ = file;
+  try {
+    reader.root_ = toml::parse(text, file.string());
+  } catch (const toml::parse_error& error) {
+    std::string message = file.string() + ":" + std::to_string(error.source().begin.line) + ": ";
+    return fail(ErrorCode::invalid_argument,
+                message + "this is not TOML: " + std::string(error.description()));
+  }
+  return reader;
+}
+
+TomlReader::Table TomlReader::root() {
+  return {*this, &root_, ""};
+}
+
+Status TomlReader::status() const {
+  if (error_) return fail(*error_);
+  return {};
+}
+
+void TomlReader::fail_at(const toml::node* node, const std::string& key, const std::string& why) {
+  if (error_) return;
+  const auto line = node != nullptr ? node->source().begin.line : 0;
+  std::string place = file_.string();
+  if (line > 0) place += ":" + std::to_string(line);
+  error_ = Error(ErrorCode::invalid_argument, place + ": " + key + ": " + why);
+}
+
+TomlReader::Table::Table(TomlReader& reader, const toml::table* table, std::string name)
+    : reader_(&reader), table_(table), name_(std::move(name)) {}
+
+std::string TomlReader::Table::full_name(std::string_view key) const {
+  return name_.empty() ? std::string(key) : name_ + "." + std::string(key);
+}
+
+const toml::node* TomlReader::Table::find(std::string_view key, bool required) {
+  asked_.emplace_back(key);
+  const toml::node* node = table_ != nullptr ? table_->get(key) : nullptr;
+  if (node == nullptr && required) reader_->fail_at(table_, full_name(key), "is missing");
+  return node;
+}
+
+bool TomlReader::Table::has(std::string_view key) {
+  return find(key, false) != nullptr;
+}
+
+void TomlReader::Table::refuse(std::string_view key, const std::string& why) {
+  const toml::node* node = table_ != nullptr ? table_->get(key) : nullptr;
+  reader_->fail_at(node != nullptr ? node : table_, full_name(key), why);
+}
+
+std::int64_t TomlReader::Table::integer(std::string_view key, std::optional<std::int64_t> fallback,
+                                        std::int64_t lowest, std::int64_t highest) {
+  const std::int64_t otherwise = fallback.value_or(lowest);
+  const toml::node* node = find(key, !fallback);
+  if (node == nullptr) return otherwise;
+  const std::string right =
+      "it must be an integer from " + std::to_string(lowest) + " to " + std::to_string(highest);
+  if (!node->is_integer()) {
+    refuse(key, "this is " + kind_of(*node) + "; " + right);
+    return otherwise;
+  }
+  const std::int64_t value = node->as_integer()->get();
+  if (value < lowest || value > highest) {
+    refuse(key, std::to_string(value) + " is out of range; " + right);
+    return otherwise;
+  }
+  return value;
+}
+
+double TomlReader::Table::number(std::string_view key, std::optional<double> fallback,
+                                 double lowest, double highest) {
+  const double otherwise = fallback.value_or(lowest);
+  const toml::node* node = find(key, !fallback);
+  if (node == nullptr) return otherwise;
+  const std::string right =
+      "it must be a number from " + spelled(lowest) + " to " + spelled(highest);
+  if (!node->is_number()) {
+    refuse(key, "this is " + kind_of(*node) + "; " + right);
+    return otherwise;
+  }
+  const double value = *node->value<double>();
+  if (!(value >= lowest && value <= highest)) {
+    refuse(key, spelled(value) + " is out of range; " + right);
+    return otherwise;
+  }
+  return value;
+}
+
+bool TomlReader::Table::boolean(std::string_view key, std::optional<bool> fallback) {
+  const toml::node* node = find(key, !fallback);
+  if (node == nullptr) return fallback.value_or(false);
+  if (!node->is_boolean()) {
+    refuse(key, "this is " + kind_of(*node) + "; it must be true or false, without quotes");
+    return fallback.value_or(false);
+  }
+  return node->as_boolean()->get();
+}
+
+std::string TomlReader::Table::text(std::string_view key, std::optional<std::string> fallback) {
+  const toml::node* node = find(key, !fallback);
+  if (node == nullptr) return fallback.value_or("");
+  if (!node->is_string() || node->as_string()->get().empty()) {
+    refuse(key, "this is " + (node->is_string() ? std::string("empty") : kind_of(*node)) +
+                    "; it must be text in quotes");
+    return fallback.value_or("");
+  }
+  return node->as_string()->get();
+}
+
+std::filesystem::path TomlReader::Table::path(std::string_view key,
+                                              std::optional<std::filesystem::path> fallback) {
+  const std::filesystem::path value =
+      text(key, fallback ? std::optional(fallback->string()) : std::nullopt);
+  if (value.empty() || value.is_absolute()) return value;
+  return (reader_->file_.parent_path() / value).lexically_normal();
+}
+
+std::vector<std::string> TomlReader::Table::table_names() {
+  std::vector<std::string> names;
+  if (table_ == nullptr) return names;
+  for (const auto& [key, node] : *table_) {
+    if (node.is_table()) names.emplace_back(key.str());
+  }
+  return names;
+}
+
+TomlReader::Table TomlReader::Table::table(std::string_view key) {
+  const toml::node* node = find(key, false);
+  if (node != nullptr && !node->is_table()) {
+    refuse(key, "this is " + kind_of(*node) + "; it must be a table, [" + full_name(key) + "]");
+    node = nullptr;
+  }
+  return {*reader_, node != nullptr ? node->as_table() : nullptr, full_name(key)};
+}
+
+void TomlReader::Table::finish() {
+  if (table_ == nullptr) return;
+  for (const auto& [key, node] : *table_) {
+    if (std::find(asked_.begin(), asked_.end(), key.str()) == asked_.end()) {
+      reader_->fail_at(&node, full_name(key.str()),
+                       "is not known here; known are " + joined(asked_));
+    }
+  }
+}
+
+}  // namespace outcrop::train

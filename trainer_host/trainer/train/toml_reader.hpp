@@ -1,0 +1,71 @@
+#pragma once
+
+#include <toml++/toml.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/base/error.hpp"
+
+namespace outcrop::train {
+
+// Strict reading of one TOML file: each value is asked for by name, with its type and bounds, and
+// what nobody asked for is refused. The first mistake is kept and every later question answered
+// with its default, so that a caller reads the whole file and asks for `status()` once.
+// Messages are "FILE:LINE: KEY: what is wrong; what would be right".
+class TomlReader {
+ public:
+  // not_found or io when the file cannot be read; invalid_argument when it is no TOML.
+  [[nodiscard]] static Result<TomlReader> open(const std::filesystem::path& file);
+
+  // One table of the file, [name]; a missing one reads as empty.
+  class Table {
+   public:
+    [[nodiscard]] std::int64_t integer(std::string_view key, std::optional<std::int64_t> fallback,
+                                       std::int64_t lowest, std::int64_t highest);
+    [[nodiscard]] double number(std::string_view key, std::optional<double> fallback, double lowest,
+                                double highest);
+    [[nodiscard]] bool boolean(std::string_view key, std::optional<bool> fallback);
+    [[nodiscard]] std::string text(std::string_view key, std::optional<std::string> fallback);
+    // A relative path starts at the folder of the file.
+    [[nodiscard]] std::filesystem::path path(std::string_view key,
+                                             std::optional<std::filesystem::path> fallback);
+    // Whether the key is there; it then counts as asked for.
+    [[nodiscard]] bool has(std::string_view key);
+    // Says that the value of `key` is wrong.
+    void refuse(std::string_view key, const std::string& why);
+    // Sub-tables by name, e.g. [budgets.raspberrypi4].
+    [[nodiscard]] std::vector<std::string> table_names();
+    [[nodiscard]] Table table(std::string_view key);
+    // Refuses every key that was not asked for. Call last.
+    void finish();
+
+   private:
+    friend class TomlReader;
+    Table(TomlReader& reader, const toml::table* table, std::string name);
+    const toml::node* find(std::string_view key, bool required);
+    [[nodiscard]] std::string full_name(std::string_view key) const;
+
+    TomlReader* reader_;
+    const toml::table* table_;  // null: missing
+    std::string name_;          // "" for the root
+    std::vector<std::string> asked_;
+  };
+
+  [[nodiscard]] Table root();
+  [[nodiscard]] Status status() const;
+
+ private:
+  void fail_at(const toml::node* node, const std::string& key, const std::string& why);
+
+  std::filesystem::path file_;
+  toml::table root_;
+  std::optional<Error> error_;
+};
+
+}  // namespace outcrop::train

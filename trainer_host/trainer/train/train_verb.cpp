@@ -1,0 +1,141 @@
+#include "trainer_host/trainer/train/train_verb.hpp"
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "trainer_host/console/progress_bar.hpp"
+#include "trainer_host/trainer/train/trainer.hpp"
+
+namespace outcrop::train {
+namespace {
+
+constexpr const char* footer = R"(Example CONFIG.toml (values shown are the defaults, except the
+names and paths, which have none; relative paths start at the file's folder):
+
+  [model]
+  name = "curvefault"       # a-z, 0-9, -
+  latent = 128              # values; a multiple of 4, up to 128
+  encoder_width = 16        # channels of the largest maps in each network
+  velocity_width = 16
+  seismic_width = 32
+
+  [data]
+  train = "data"            # a folder in OpenFWI's layout (outcrop synth makes one)
+  held_out = 0              # samples at its end kept for scoring
+  #validation = "other"     # or a folder of its own, instead of held_out
+
+  [train]
+  out = "run"               # checkpoint, training.csv, weights of each stage
+  stage_epochs = 20
+  batch = 8                 # samples a step
+  learning_rate = 0.002     # at the peak of each stage's cycle
+  weight_decay = 0.0001
+  gradient_clip = 1.0       # largest norm of a step's gradients
+  seismic_in_latent = 0.0   # 0 to 1: share of the gather loss that shapes the latent
+  flip = true               # mirror half of the samples
+  seed = 1
+  threads = 0               # 0: one for each processor
+
+  [release]                 # optional: sign a release at the end of each stage
+  keys = "keys"             # made by outcrop keys init
+  expiry_days = 90
+  objective = "p90_ms"      # or memory_mb, or error
+
+  [budgets.raspberrypi4]    # what one inference may cost on a device class
+  p90_ms = 200              # milliseconds
+  memory_mb = 100           # 10^6 bytes
+
+Examples:
+  outcrop train demo.toml --stages 2     train two stages, or what is missing of them
+  outcrop train demo.toml                go on until Ctrl-C, stage after stage
+
+Killed at any moment, the same command goes on after the last finished epoch.)";
+
+struct Arguments {
+  std::filesystem::path config;
+  std::int64_t stages = 0;
+  std::string resume = "auto";
+  std::string out;
+  bool check_config = false;
+  bool json = false;
+};
+
+TrainOptions options_of(const Arguments& arguments) {
+  TrainOptions options;
+  if (arguments.stages > 0) options.stages = arguments.stages;
+  if (arguments.resume == "none") {
+    options.resume = TrainOptions::Resume::none;
+  } else if (arguments.resume != "auto") {
+    options.resume = TrainOptions::Resume::from_file;
+    options.checkpoint = arguments.resume;
+  }
+  return options;
+}
+
+void print(const TrainSummary& summary, bool json) {
+  if (!json) {
+    std::printf("stage %ld, epoch %ld: %s of training; checkpoint %s\n",
+                static_cast<long>(summary.stage), static_cast<long>(summary.epoch),
+                human_duration(std::chrono::duration<double>(summary.trained_seconds)).c_str(),
+                summary.checkpoint.c_str());
+    return;
+  }
+  nlohmann::json result{{"stage", summary.stage},
+                        {"epoch", summary.epoch},
+                        {"velocity_loss", summary.velocity_loss},
+                        {"gather_loss", summary.gather_loss},
+                        {"held_out_ssim", nullptr},
+                        {"trained_seconds", summary.trained_seconds},
+                        {"checkpoint", summary.checkpoint.string()},
+                        {"weights", summary.weights.string()}};
+  if (summary.held_out_ssim) result["held_out_ssim"] = *summary.held_out_ssim;
+  std::printf("%s\n", result.dump(2).c_str());
+}
+
+Status run(const Arguments& arguments, const MakeStageEnd& make_stage_end) {
+  OUTCROP_TRY(config, read_config(arguments.config));
+  if (!arguments.out.empty()) config.train.out = arguments.out;
+  if (arguments.check_config) {
+    std::printf("%s is in order\n", arguments.config.c_str());
+    return {};
+  }
+  StageEnd stage_end;
+  if (make_stage_end) {
+    OUTCROP_TRY(made, make_stage_end(config));
+    stage_end = std::move(made);
+  }
+  OUTCROP_TRY(summary, train(config, options_of(arguments), stage_end));
+  print(summary, arguments.json);
+  return {};
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, cli::Action& chosen, MakeStageEnd make_stage_end) {
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* verb = app.add_subcommand(
+      "train", "Train a generator in stages; quantize, measure and release at each stage's end.");
+  verb->add_option("CONFIG", arguments->config, "TOML file that says what to train and how")
+      ->required();
+  verb->add_option("--stages", arguments->stages,
+                   "Stop after stage K, counted from the first (default: go on until Ctrl-C)")
+      ->type_name("K")
+      ->check(CLI::Range(1, 1'000'000));
+  verb->add_option("--resume", arguments->resume,
+                   "auto: go on from the checkpoint in the output folder, where there is one; "
+                   "PATH: from that checkpoint; none: start anew and replace it")
+      ->type_name("auto|PATH|none")
+      ->capture_default_str();
+  verb->add_option("--out", arguments->out, "Output folder, instead of train.out")
+      ->type_name("DIR");
+  verb->add_flag("--check-config", arguments->check_config,
+                 "Only read CONFIG and say what is wrong with it");
+  verb->add_flag("--json", arguments->json, "Print the result as JSON");
+  verb->footer(footer);
+  verb->callback([&chosen, arguments, make_stage_end = std::move(make_stage_end)] {
+    chosen = [arguments, make_stage_end] { return run(*arguments, make_stage_end); };
+  });
+}
+
+}  // namespace outcrop::train

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <functional>
+
+#include "trainer_host/cli/verb.hpp"
+#include "trainer_host/trainer/train/stage_end.hpp"
+
+namespace outcrop::train {
+
+// Makes what runs at the end of each stage of this configuration. Called once, before training.
+using MakeStageEnd = std::function<Result<StageEnd>(const TrainConfig& config)>;
+
+// The verb `train`. main, which knows what a stage ends with, wraps it in an AddVerb.
+void add_train(CLI::App& app, cli::Action& chosen, MakeStageEnd make_stage_end);
+
+}  // namespace outcrop::train

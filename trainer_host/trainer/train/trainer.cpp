@@ -1,0 +1,292 @@
+#include "trainer_host/trainer/train/trainer.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cstdio>
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/base/unique_fd.hpp"
+#include "trainer_host/console/progress_bar.hpp"
+#include "trainer_host/trainer/models/model_file.hpp"
+#include "trainer_host/trainer/train/checkpoint.hpp"
+#include "trainer_host/trainer/train/epoch.hpp"
+#include "trainer_host/trainer/train/process.hpp"
+#include "trainer_host/trainer/train/schedule.hpp"
+
+namespace outcrop::train {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::size_t most_scored_each_epoch = 64;  // held-out samples
+
+models::NamedTensors parameters_of(const models::Generator& generator) {
+  models::NamedTensors parameters;
+  for (auto& [name, tensor] : models::state_of(generator)) {
+    if (tensor.requires_grad()) parameters.emplace_back(name, tensor);
+  }
+  return parameters;
+}
+
+void say(const std::string& line) {
+  std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+std::string fixed(double value, int digits) {
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
+  return text.data();
+}
+
+// One training at a time in a folder; released with the process.
+Result<UniqueFd> lock_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  const fs::path path = folder / ".lock";
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (!fd) return fail(Error::from_errno("opening " + path.string()));
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    return fail(ErrorCode::refused, "another process is training in " + folder.string());
+  }
+  return fd;
+}
+
+// What a killed process was writing.
+void remove_leftovers(const fs::path& folder) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (entry.path().filename().string().find(".tmp-") != std::string::npos) {
+      fs::remove(entry.path(), error);
+    }
+  }
+}
+
+class Run {
+ public:
+  Run(const TrainConfig& config, SplitData data, const StageEnd& stage_end)
+      : config_(config),
+        data_(std::move(data)),
+        stage_end_(stage_end),
+        identity_{config.model.name, config.fingerprint(), data_.data_digest,
+                  config.train.stage_epochs},
+        generator_(models::make_generator(config.model.shape, config.train.seed)),
+        optimizer_(parameters_of(generator_), config.train.weight_decay),
+        checkpoint_(config.train.out / "checkpoint"),
+        batches_((data_.training.size() + static_cast<std::size_t>(config.train.batch) - 1) /
+                 static_cast<std::size_t>(config.train.batch)) {}
+
+  Status resume(const TrainOptions& options);
+  Status run(std::optional<std::int64_t> last_stage);
+  [[nodiscard]] TrainSummary summary() const;
+
+ private:
+  Status train_stage(std::int64_t stage);
+  Status train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done);
+  void score(EpochRecord& record);
+  Status end_stage(std::int64_t stage);
+  Status save();
+  [[nodiscard]] double progress_in_stage(std::int64_t epoch, std::size_t batch) const;
+  Error at_batch(const Error& error, std::int64_t epoch, std::size_t batch,
+                 std::span<const Draw> draws) const;
+  Error stopped_by_user(std::int64_t epoch, std::size_t batch) const;
+  [[nodiscard]] fs::path weights_path(std::int64_t stage) const;
+  [[nodiscard]] std::string where_it_stands() const;
+
+  const TrainConfig& config_;
+  SplitData data_;
+  const StageEnd& stage_end_;
+  RunIdentity identity_;
+  models::Generator generator_;
+  Adam optimizer_;
+  Progress progress_;
+  fs::path checkpoint_;
+  std::size_t batches_;  // an epoch
+};
+
+Status Run::resume(const TrainOptions& options) {
+  const bool from_file = options.resume == TrainOptions::Resume::from_file;
+  const fs::path path = from_file ? options.checkpoint : checkpoint_;
+  if (options.resume == TrainOptions::Resume::none || (!from_file && !fs::exists(path))) return {};
+  OUTCROP_TRY(progress, load_checkpoint(path, identity_, generator_, optimizer_));
+  progress_ = std::move(progress);
+  say("resumed from " + path.string() + " after epoch " + std::to_string(progress_.epoch));
+  return write_file_durably(config_.train.out / "training.csv", to_csv(progress_.history));
+}
+
+Status Run::run(std::optional<std::int64_t> last_stage) {
+  const std::int64_t length = config_.train.stage_epochs;
+  for (;;) {
+    const std::int64_t finished = progress_.epoch / length;
+    if (finished > progress_.ended_stages) OUTCROP_CHECK(end_stage(finished));
+    if (last_stage && finished >= *last_stage) return {};
+    OUTCROP_CHECK(train_stage(stage_of(progress_.epoch + 1, length)));
+  }
+}
+
+Status Run::train_stage(std::int64_t stage) {
+  const std::int64_t last = stage * config_.train.stage_epochs;
+  const auto epochs = static_cast<std::size_t>(last - progress_.epoch);
+  ProgressBar bar("stage " + std::to_string(stage), epochs * batches_, "batches");
+  std::size_t done = 0;
+  while (progress_.epoch < last) OUTCROP_CHECK(train_epoch(progress_.epoch + 1, bar, done));
+  return {};
+}
+
+Status Run::train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto draws =
+      draw_epoch(config_.train.seed, epoch, data_.training.size(), config_.train.flip);
+  EpochRecord record;
+  record.epoch = epoch;
+  record.stage = stage_of(epoch, config_.train.stage_epochs);
+  generator_.train(true);
+  for (std::size_t i = 0; i < batches_; ++i) {
+    if (InterruptGuard::interrupted()) return fail(stopped_by_user(epoch, i));
+    const auto chosen = batch_of(draws, i, batches_);
+    record.learning_rate = learning_rate(config_.train.learning_rate, progress_in_stage(epoch, i));
+    const auto loss = train_step(generator_, optimizer_, load_batch(data_.training, chosen),
+                                 config_.train, record.learning_rate);
+    if (!loss) return fail(at_batch(loss.error(), epoch, i, chosen));
+    record.velocity_loss += loss->velocity / static_cast<double>(batches_);
+    record.gather_loss += loss->gathers / static_cast<double>(batches_);
+    bar.update(++done, "epoch " + std::to_string(epoch) + "  loss: velocity " +
+                           fixed(loss->velocity, 4) + ", gathers " + fixed(loss->gathers, 4));
+  }
+  score(record);
+  record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  progress_.epoch = epoch;
+  progress_.history.push_back(record);
+  return save();
+}
+
+void Run::score(EpochRecord& record) {
+  if (data_.held_out.size() == 0) return;
+  generator_.train(false);
+  const auto scored = score_reconstructions(generator_, data_.held_out, most_scored_each_epoch);
+  record.held_out_ssim = scored.ssim;
+  record.held_out_mae = scored.mae;
+}
+
+Status Run::save() {
+  OUTCROP_CHECK(save_checkpoint(checkpoint_, identity_, generator_, optimizer_, progress_));
+  return write_file_durably(config_.train.out / "training.csv", to_csv(progress_.history));
+}
+
+Status Run::end_stage(std::int64_t stage) {
+  generator_.train(false);
+  const auto latents = encode_all(generator_, data_.training);
+  const auto prior = models::fit_gaussian(latents);
+  const std::chrono::duration<double> trained(progress_.trained_seconds());
+  OUTCROP_CHECK(models::save_weights(weights_path(stage), {.name = config_.model.name,
+                                                           .stage = stage,
+                                                           .epoch = progress_.epoch,
+                                                           .trained = trained,
+                                                           .data_digest = data_.data_digest,
+                                                           .generator = generator_,
+                                                           .prior = prior}));
+  const EpochRecord& last = progress_.history.back();
+  say("stage " + std::to_string(stage) + " trained: " + human_duration(trained) +
+      " of training in all" +
+      (last.held_out_ssim ? ", held-out SSIM " + fixed(*last.held_out_ssim, 3) + ", " +
+                                fixed(*last.held_out_mae, 0) + " m/s"
+                          : "") +
+      "; weights in " + weights_path(stage).string());
+  if (stage_end_) {
+    const Status ended = stage_end_(StageContext{
+        config_, generator_, prior, latents, data_.training, data_.held_out, data_.data_digest,
+        progress_.history, weights_path(stage), stage, progress_.epoch, trained});
+    (void)set_threads(config_.train.threads);
+    if (!ended) {
+      return fail(ended.error().context("ending stage " + std::to_string(stage)));
+    }
+  }
+  progress_.ended_stages = stage;
+  return save();
+}
+
+double Run::progress_in_stage(std::int64_t epoch, std::size_t batch) const {
+  const auto epochs_done = static_cast<double>(epoch_in_stage(epoch, config_.train.stage_epochs));
+  const double of_epoch = static_cast<double>(batch) / static_cast<double>(batches_);
+  return (epochs_done + of_epoch) / static_cast<double>(config_.train.stage_epochs);
+}
+
+std::string Run::where_it_stands() const {
+  if (progress_.epoch == 0) return "no epoch was finished, so nothing is saved";
+  return "epoch " + std::to_string(progress_.epoch) + " is the last good one, saved in " +
+         checkpoint_.string();
+}
+
+Error Run::at_batch(const Error& error, std::int64_t epoch, std::size_t batch,
+                    std::span<const Draw> draws) const {
+  std::string samples;
+  for (const Draw& draw : draws) {
+    samples += (samples.empty() ? "" : ", ") + std::to_string(draw.sample) +
+               (draw.flipped ? " (flipped)" : "");
+  }
+  return {error.code(), "stage " + std::to_string(stage_of(epoch, config_.train.stage_epochs)) +
+                            ", epoch " + std::to_string(epoch) + ", batch " +
+                            std::to_string(batch + 1) + " of " + std::to_string(batches_) +
+                            " (samples " + samples + "): " + error.message() + "; " +
+                            where_it_stands() + "; a smaller learning_rate may help"};
+}
+
+Error Run::stopped_by_user(std::int64_t epoch, std::size_t batch) const {
+  return {ErrorCode::interrupted, "stopped in epoch " + std::to_string(epoch) + " after " +
+                                      std::to_string(batch) + " of " + std::to_string(batches_) +
+                                      " batches; " + where_it_stands() +
+                                      "; the same command goes on from there"};
+}
+
+fs::path Run::weights_path(std::int64_t stage) const {
+  return config_.train.out / (config_.model.name + "_stage" + std::to_string(stage) + ".weights");
+}
+
+TrainSummary Run::summary() const {
+  TrainSummary summary;
+  summary.stage = progress_.ended_stages;
+  summary.epoch = progress_.epoch;
+  summary.trained_seconds = progress_.trained_seconds();
+  summary.checkpoint = checkpoint_;
+  summary.weights = weights_path(progress_.ended_stages);
+  if (!progress_.history.empty()) {
+    summary.velocity_loss = progress_.history.back().velocity_loss;
+    summary.gather_loss = progress_.history.back().gather_loss;
+    summary.held_out_ssim = progress_.history.back().held_out_ssim;
+  }
+  return summary;
+}
+
+Result<TrainSummary> train_in_folder(const TrainConfig& config, const TrainOptions& options,
+                                     const StageEnd& stage_end) {
+  OUTCROP_TRY(lock, lock_folder(config.train.out));
+  remove_leftovers(config.train.out);
+  OUTCROP_TRY(data, open_samples(config.data));
+  keep_freed_memory();
+  const std::string threads = set_threads(config.train.threads);
+  say(std::to_string(data.training.size()) + " samples to train on, " +
+      std::to_string(data.held_out.size()) + " held out; " + threads);
+  const InterruptGuard guard;
+  Run run(config, std::move(data), stage_end);
+  OUTCROP_CHECK(run.resume(options));
+  OUTCROP_CHECK(run.run(options.stages));
+  return run.summary();
+}
+
+}  // namespace
+
+Result<TrainSummary> train(const TrainConfig& config, const TrainOptions& options,
+                           const StageEnd& stage_end) {
+  try {
+    return train_in_folder(config, options, stage_end);
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorCode::out_of_memory,
+                "training needs more memory than there is: try a "
+                "smaller train.batch");
+  } catch (const std::exception& error) {
+    const std::string message = error.what();
+    // LibTorch appends a C++ backtrace that helps nobody here.
+    return fail(ErrorCode::internal, "LibTorch: " + message.substr(0, message.find('\n')));
+  }
+}
+
+}  // namespace outcrop::train

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+#include "protocol/base/error.hpp"
+#include "trainer_host/trainer/train/config.hpp"
+#include "trainer_host/trainer/train/stage_end.hpp"
+
+namespace outcrop::train {
+
+struct TrainOptions {
+  enum class Resume {
+    automatic,  // from the checkpoint in the output folder, where there is one
+    from_file,  // from `checkpoint`
+    none,       // from the beginning; the folder's checkpoint is replaced
+  };
+  Resume resume = Resume::automatic;
+  std::filesystem::path checkpoint;
+  std::optional<std::int64_t> stages;  // stop after this stage; nothing: there is no last one
+};
+
+struct TrainSummary {
+  std::int64_t stage = 0;
+  std::int64_t epoch = 0;
+  double velocity_loss = 0.0;
+  double gather_loss = 0.0;
+  std::optional<double> held_out_ssim;
+  double trained_seconds = 0.0;
+  std::filesystem::path checkpoint;
+  std::filesystem::path weights;
+};
+
+// Trains by stages until `options.stages` is done. In `config.train.out` it keeps
+//   checkpoint             after every epoch, crash-safe
+//   training.csv           a row for each finished epoch
+//   <model>_stage<N>.weights
+// Killed at any moment and started again with the same configuration, data, threads, machine and
+// library, it ends with the bits of a run that was never killed. What it does is said on standard
+// error, with a progress bar for each stage.
+//
+// Fails with `diverged` at the first loss or gradient that is not finite (the last good epoch
+// stays in the checkpoint), with `interrupted` after Ctrl-C, with `refused` where another process
+// trains in the same folder. Sets the process's threads.
+[[nodiscard]] Result<TrainSummary> train(const TrainConfig& config, const TrainOptions& options,
+                                         const StageEnd& stage_end);
+
+}  // namespace outcrop::train
