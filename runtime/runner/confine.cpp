@@ -55,8 +55,7 @@ bool set_limit(__rlimit_resource_t resource, rlim_t soft, rlim_t hard) {
   return ::setrlimit(resource, &limit) == 0;
 }
 
-bool set_limits(ByteCount memory_limit) {
-  const auto memory = static_cast<rlim_t>(private_memory().value() + memory_limit.value());
+bool set_limits(rlim_t memory) {
   // No limit on the number of processes: it counts all of a user's, and the filter forbids
   // starting any.
   return set_limit(RLIMIT_DATA, memory, memory) && set_limit(RLIMIT_FSIZE, 0, 0) &&
@@ -148,6 +147,9 @@ std::vector<std::string> confine_this_process(ByteCount memory_limit) {
   const auto need = [&](bool holds, std::string what) {
     if (!holds) missing.push_back(std::move(what));
   };
+  // Before the files of /proc are out of reach.
+  const ByteCount held = private_memory();
+  const auto memory = static_cast<rlim_t>(held.value() + memory_limit.value());
   need(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no new privileges");
   ::prctl(PR_SET_DUMPABLE, 0);
 
@@ -160,7 +162,7 @@ std::vector<std::string> confine_this_process(ByteCount memory_limit) {
   } else {
     need(false, "no files: threads were running before they could be confined");
   }
-  need(set_limits(memory_limit), "limits on memory, files and CPU time");
+  need(held > ByteCount() && set_limits(memory), "limits on memory, files and CPU time");
   if (const std::string filter = filter_system_calls(); !filter.empty()) {
     need(false, "system call filter: " + filter);
   }

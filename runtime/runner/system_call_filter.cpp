@@ -27,8 +27,8 @@ constexpr std::array harmless{
     // threads and signals of its own
     "futex", "futex_time64", "set_robust_list", "set_tid_address", "rseq", "membarrier",
     "sched_yield", "sched_getaffinity", "sched_setaffinity", "getcpu", "gettid", "getpid",
-    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigreturn", "sigaltstack", "restart_syscall",
-    "exit", "exit_group",
+    "getppid", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigreturn", "sigaltstack",
+    "restart_syscall", "exit", "exit_group",
     // time and the machine
     "clock_gettime", "clock_gettime64", "clock_getres", "clock_getres_time64", "clock_nanosleep",
     "clock_nanosleep_time64", "nanosleep", "gettimeofday", "time", "getrusage", "getrandom",
