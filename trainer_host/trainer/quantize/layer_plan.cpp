@@ -1,0 +1,223 @@
+#include "trainer_host/trainer/quantize/layer_plan.hpp"
+
+#include <torch/csrc/jit/ir/ir.h>
+#include <torch/csrc/jit/passes/inliner.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "trainer_host/trainer/quantize/operator_counter.hpp"
+
+namespace outcrop::quantize {
+namespace {
+
+using torch::jit::Block;
+using torch::jit::Graph;
+using torch::jit::Module;
+using torch::jit::Node;
+using torch::jit::Value;
+
+constexpr std::array<std::string_view, 3> int8_layers{"aten::conv2d", "aten::conv_transpose2d",
+                                                      "aten::linear"};
+// Multiply without a parameter; in float they would escape the count of multiply-adds.
+constexpr std::array<std::string_view, 6> matrix_products{
+    "aten::matmul", "aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm", "aten::einsum"};
+
+template <std::size_t N>
+bool contains(const std::array<std::string_view, N>& set, std::string_view name) {
+  return std::find(set.begin(), set.end(), name) != set.end();
+}
+
+std::shared_ptr<Graph> inlined_graph(const Module& module, const std::string& method) {
+  // With the optimizer off, calls inside of called methods are not inlined.
+  const torch::jit::GraphOptimizerEnabledGuard optimizer(true);
+  auto graph = module.get_method(method).graph()->copy();
+  torch::jit::Inline(*graph);
+  return graph;
+}
+
+void for_each_node(Block* block, const std::function<void(Node*)>& visit) {
+  for (Node* node : block->nodes()) {
+    visit(node);
+    for (Block* inner : node->blocks()) for_each_node(inner, visit);
+  }
+}
+
+// "up1.weight" for a value read from the module itself; "" for anything computed.
+std::string attribute_path(const Value* value) {
+  std::string path;
+  const Node* node = value->node();
+  while (node->kind() == torch::jit::prim::GetAttr) {
+    const std::string name = node->s(torch::jit::attr::name);
+    path = path.empty() ? name : name + "." + path;
+    node = node->input()->node();
+  }
+  return node->kind() == torch::jit::prim::Param ? path : std::string();
+}
+
+// The tensor of the module that `node` consumes, the weight before the bias; "" for none.
+std::string consumed_parameter(const Node* node) {
+  for (const Value* input : node->inputs()) {
+    if (input->type()->kind() != c10::TypeKind::TensorType) continue;
+    if (std::string path = attribute_path(input); !path.empty()) return path;
+  }
+  return {};
+}
+
+std::string owner_of(const std::string& parameter) {
+  const auto dot = parameter.rfind('.');
+  return dot == std::string::npos ? parameter : parameter.substr(0, dot);
+}
+
+Status check_node(const Node* node, const std::string& parameter) {
+  const std::string kind = node->kind().toQualString();
+  if (kind == "prim::CallMethod" || kind == "prim::CallFunction") {
+    return fail(ErrorCode::internal, "a " + kind + " was not inlined: what it does is unknown");
+  }
+  if (kind.starts_with("prim::")) return {};
+  if (node->owningBlock() != node->owningGraph()->block() &&
+      (contains(int8_layers, kind) || !parameter.empty())) {
+    return fail(ErrorCode::unsupported,
+                "layer '" + owner_of(parameter) + "' (" + kind + ") sits in a " +
+                    node->owningBlock()->owningNode()->kind().toQualString() +
+                    ": the quantization passes leave it in float without a word. Quantize what is "
+                    "inside as a module of its own and put the loop around the result");
+  }
+  if (contains(int8_layers, kind)) return {};
+  if (kind == "aten::batch_norm") {
+    return fail(ErrorCode::unsupported,
+                "batch norm '" + owner_of(parameter) +
+                    "' did not fold: it must follow a plain convolution directly");
+  }
+  if (!parameter.empty()) {
+    return fail(ErrorCode::unsupported, "layer '" + owner_of(parameter) + "' (" + kind +
+                                            ") has no int8 kernel here; there are ones for conv2d, "
+                                            "conv_transpose2d and linear");
+  }
+  if (contains(matrix_products, kind)) {
+    return fail(ErrorCode::unsupported,
+                kind + " has no int8 kernel here and would multiply in float");
+  }
+  return {};
+}
+
+std::int64_t positions(const OperatorCounter::Call& call) {
+  const auto input = call.inputs[0].toTensor();
+  const auto weight = call.inputs[1].toTensor();
+  if (call.name == "aten::linear") return input.numel() / weight.size(1);
+  if (call.name == "aten::conv_transpose2d") return input.size(2) * input.size(3);
+  const auto stride = call.inputs[3].toIntVector();
+  const auto padding = call.inputs[4].toIntVector();
+  const auto dilation = call.inputs[5].toIntVector();
+  std::int64_t count = 1;
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto axis = static_cast<std::int64_t>(i) + 2;
+    const auto reach = dilation[i] * (weight.size(axis) - 1) + 1;
+    count *= (input.size(axis) + 2 * padding[i] - reach) / stride[i] + 1;
+  }
+  return count;
+}
+
+Status measure_layers(const Module& module, const torch::Tensor& sample,
+                      std::vector<PlannedLayer>& plan) {
+  const torch::NoGradGuard no_grad;
+  OperatorCounter counter({int8_layers.begin(), int8_layers.end()});
+  Module(module).forward({sample});
+  const auto& calls = counter.calls();
+  bool equal = calls.size() == plan.size();
+  for (std::size_t i = 0; equal && i < calls.size(); ++i) {
+    equal = calls[i].name == "aten::" + plan[i].operation;
+  }
+  if (!equal) {
+    return fail(ErrorCode::internal, "a run executed " + std::to_string(calls.size()) +
+                                         " layers where the graph holds " +
+                                         std::to_string(plan.size()));
+  }
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    const auto weight = calls[i].inputs[1].toTensor();
+    const auto& bias = calls[i].inputs[2];
+    plan[i].weights = weight.numel();
+    plan[i].biases = bias.isTensor() ? bias.toTensor().numel() : 0;
+    plan[i].multiply_adds = positions(calls[i]) * weight.numel();
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<PlannedLayer>> plan_layers(const Module& module, const torch::Tensor& sample) {
+  try {
+    const auto graph = inlined_graph(module, "forward");
+    std::vector<PlannedLayer> plan;
+    Status status;
+    for_each_node(graph->block(), [&](Node* node) {
+      const std::string kind = node->kind().toQualString();
+      if (!status) return;
+      const std::string parameter = consumed_parameter(node);
+      status = check_node(node, parameter);
+      if (status && contains(int8_layers, kind)) {
+        PlannedLayer layer;
+        layer.name = owner_of(parameter);
+        layer.operation = kind.substr(std::string_view("aten::").size());
+        plan.push_back(std::move(layer));
+      }
+    });
+    if (!status) return fail(status.error());
+    if (plan.empty()) return fail(ErrorCode::unsupported, "there is no layer to quantize");
+    OUTCROP_CHECK(measure_layers(module, sample, plan));
+    return plan;
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::internal, std::string("planning the quantization: ") + error.what());
+  }
+}
+
+std::map<std::string, int> count_graph_operators(const Module& module, const std::string& method) {
+  std::map<std::string, int> counts;
+  const auto graph = inlined_graph(module, method);
+  for_each_node(graph->block(), [&](Node* node) {
+    const std::string kind = node->kind().toQualString();
+    if (!kind.starts_with("prim::")) ++counts[kind];
+  });
+  return counts;
+}
+
+std::string planned_operation_of(const std::string& quantized_operator) {
+  constexpr std::string_view space = "quantized::";
+  if (!quantized_operator.starts_with(space)) return {};
+  std::string operation = quantized_operator.substr(space.size());
+  if (operation.ends_with("_relu")) operation.resize(operation.size() - 5);
+  return contains(int8_layers, "aten::" + operation) ? operation : std::string();
+}
+
+Status check_against_plan(const std::map<std::string, int>& operators,
+                          const std::vector<PlannedLayer>& plan) {
+  std::map<std::string, int> missing;
+  std::map<std::string, std::string> names;
+  for (const PlannedLayer& layer : plan) {
+    ++missing[layer.operation];
+    names[layer.operation] += (names[layer.operation].empty() ? "" : ", ") + layer.name;
+  }
+  for (const auto& [name, count] : operators) {
+    if (contains(int8_layers, name)) {
+      return fail(ErrorCode::internal, std::to_string(count) + " × " + name +
+                                           " stayed float; planned in int8 were: " +
+                                           names[name.substr(std::string_view("aten::").size())]);
+    }
+    if (const std::string operation = planned_operation_of(name); !operation.empty()) {
+      missing[operation] -= count;
+    }
+  }
+  for (const auto& [operation, count] : missing) {
+    if (count == 0) continue;
+    return fail(ErrorCode::internal, std::to_string(std::abs(count)) + " × quantized::" +
+                                         operation + (count > 0 ? " fewer" : " more") +
+                                         " than planned; the plan has: " + names[operation]);
+  }
+  return {};
+}
+
+}  // namespace outcrop::quantize

@@ -1,0 +1,141 @@
+#include "trainer_host/trainer/quantize/static_quantization.hpp"
+
+#include <torch/csrc/jit/passes/fold_conv_bn.h>
+#include <torch/csrc/jit/passes/quantization/dedup_module_uses.h>
+#include <torch/csrc/jit/passes/quantization/finalize.h>
+#include <torch/csrc/jit/passes/quantization/insert_observers.h>
+#include <torch/csrc/jit/passes/quantization/insert_quant_dequant.h>
+#include <torch/csrc/jit/passes/tensorexpr_fuser.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
+
+#include <algorithm>
+#include <sstream>
+#include <string>
+#include <utility>
+
+namespace outcrop::quantize {
+namespace {
+
+using torch::jit::Module;
+using torch::jit::QConfig;
+using torch::jit::QConfigDict;
+using torch::jit::QuantType;
+
+bool is_type(const Module& module, const std::string& name) {
+  return module.type()->name()->name() == name;
+}
+
+void configure(const Module& module, const std::string& path, const QConfig& transposed,
+               QConfigDict& configuration) {
+  for (const auto& child : module.named_children()) {
+    const std::string child_path = path.empty() ? child.name : path + "." + child.name;
+    if (is_type(child.value, "ConvTranspose2d")) configuration[child_path] = transposed;
+    configure(child.value, child_path, transposed, configuration);
+  }
+}
+
+// One activation observer for all entries: the passes insist on a single one, and clone it for
+// each tensor.
+QConfigDict configure(const Module& network, const StaticQuantization& options) {
+  const auto unit = network._ivalue()->compilation_unit();
+  const bool per_channel = options.activations == ActivationType::quint8;
+  const Module activation = make_activation_observer(unit, options.activations, options.range);
+  QConfigDict configuration;
+  configuration[""] = QConfig{activation, make_weight_observer(unit, 0)};
+  const auto axis = per_channel ? std::optional<std::int64_t>(1) : std::nullopt;
+  configure(network, "", QConfig{activation, make_weight_observer(unit, axis)}, configuration);
+  return configuration;
+}
+
+void run_through(Module& observed, const torch::Tensor& calibration, std::int64_t batch) {
+  for (std::int64_t row = 0; row < calibration.size(0); row += batch) {
+    observed.forward({calibration.slice(0, row, std::min(row + batch, calibration.size(0)))});
+  }
+}
+
+// Tells observers what becomes of the tensor that they watch: a ReLU behind a transposed
+// convolution (which has no fused form) would throw away every negative code.
+void limit_observers(Module& observed, double output_limit) {
+  const auto graph = observed.get_method("forward").graph();
+  for (const auto* node : graph->nodes()) {
+    if (node->kind() != torch::jit::prim::CallMethod) continue;
+    const auto* owner = node->input(0)->node();
+    if (owner->kind() != torch::jit::prim::GetAttr) continue;
+    Module child = observed.attr(owner->s(torch::jit::attr::name)).toModule();
+    if (!child.hasattr("floor")) continue;
+    const auto& uses = node->output()->uses();
+    if (std::all_of(uses.begin(), uses.end(), [](const torch::jit::Use& use) {
+          return use.user->kind() == torch::jit::aten::relu;
+        })) {
+      child.setattr("floor", 0.0);
+    } else if (node->output() == graph->outputs().at(0)) {
+      child.setattr("floor", -output_limit);
+      child.setattr("ceiling", output_limit);
+    }
+  }
+}
+
+// The passes name values in the order of a hash table over addresses, and names end up in the
+// file: without this the same weights give other bytes in the next process.
+void name_values_by_order(Module& module) {
+  int number = 0;
+  for (auto* node : module.get_method("forward").graph()->nodes()) {
+    for (auto* output : node->outputs()) output->setDebugName(c10::str("v", number++));
+  }
+}
+
+}  // namespace
+
+void prepare_engine() {
+  torch::jit::setTensorExprFuserEnabled(false);
+  at::globalContext().setQEngine(at::QEngine::QNNPACK);
+}
+
+Module reload(const Module& module) {
+  std::stringstream bytes;
+  module.save(bytes);
+  return torch::jit::load(bytes);
+}
+
+Module fold_batch_norm(const Module& network) {
+  Module copy = network.deepcopy();
+  copy.eval();
+  return torch::jit::FoldConvBatchNorm(copy);
+}
+
+Result<QuantizedModule> quantize_static(const Module& network, const torch::Tensor& calibration,
+                                        const StaticQuantization& options) {
+  try {
+    prepare_engine();
+    const torch::NoGradGuard no_grad;
+    // Each graph runs a few times only: optimizing it costs more than it brings.
+    const torch::jit::GraphOptimizerEnabledGuard no_optimizer(false);
+    // Not a deepcopy: that shares its type with `network`, and the passes change types.
+    Module copy = reload(network);
+    copy.eval();
+    torch::jit::DedupModuleUses(copy);
+    Module folded = torch::jit::FoldConvBatchNorm(copy);
+    OUTCROP_TRY(plan, plan_layers(folded, calibration.slice(0, 0, 1)));
+
+    Module observed = torch::jit::InsertObservers(folded, "forward", configure(folded, options),
+                                                  /*inplace=*/false, QuantType::STATIC);
+    limit_observers(observed, options.output_limit);
+    run_through(observed, calibration, options.batch);
+    if (options.range == RangeSearch::squared_error) {
+      for (Module child : observed.modules()) {
+        if (child.hasattr("counting")) child.setattr("counting", true);
+      }
+      run_through(observed, calibration, options.batch);
+    }
+    Module quantized = torch::jit::InsertQuantDeQuant(observed, "forward", /*inplace=*/false,
+                                                      /*debug=*/false, QuantType::STATIC);
+    Module finished = reload(torch::jit::Finalize(quantized, QuantType::STATIC));
+    name_values_by_order(finished);
+    OUTCROP_CHECK(check_against_plan(count_graph_operators(finished, "forward"), plan));
+    return QuantizedModule{std::move(finished), std::move(plan)};
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::internal, std::string("quantizing: ") + error.what());
+  }
+}
+
+}  // namespace outcrop::quantize

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <torch/script.h>
+
+#include <limits>
+#include <vector>
+
+#include "protocol/base/error.hpp"
+#include "trainer_host/trainer/quantize/layer_plan.hpp"
+#include "trainer_host/trainer/quantize/observers.hpp"
+
+namespace outcrop::quantize {
+
+struct StaticQuantization {
+  ActivationType activations = ActivationType::qint8;
+  RangeSearch range = RangeSearch::squared_error;
+  // Seen for ranges a batch at a time.
+  std::int64_t batch = 16;
+  // Whoever reads the output clamps it to ± this: no codes are spent beyond.
+  double output_limit = std::numeric_limits<float>::max();
+};
+
+struct QuantizedModule {
+  torch::jit::Module module;  // reloaded from its own bytes: weights are held once
+  std::vector<PlannedLayer> plan;
+};
+
+// Post-training static int8 of one network by LibTorch's graph-mode passes: fold batch norm,
+// observe while `calibration` [N, ...] runs through, quantize. Activations per tensor; weights
+// symmetric, per channel where the kernels allow it (QNNPACK: everywhere; XNNPACK: plain
+// convolutions). Each call site owns its packed weights.
+// `network` (one Tensor in, one out, evaluation mode, float) is not changed. All layers of the
+// plan are int8 in the result or the call fails and names what is not; see plan_layers for what
+// is refused. Needs the engine "qnnpack" and sets it for the process.
+[[nodiscard]] Result<QuantizedModule> quantize_static(const torch::jit::Module& network,
+                                                      const torch::Tensor& calibration,
+                                                      const StaticQuantization& options);
+
+// Batch norms folded into the convolutions before them, where they fold; `network` is unchanged.
+[[nodiscard]] torch::jit::Module fold_batch_norm(const torch::jit::Module& network);
+
+// Saved and loaded again in memory. After the passes a module still holds its float weights, and
+// saving it for mobile directly would store them beside the packed ones.
+[[nodiscard]] torch::jit::Module reload(const torch::jit::Module& module);
+
+// LibTorch's settings that all of this rests on: engine "qnnpack" (both int8 kernel sets), no
+// tensor-expression fuser (it miscomputes torch.round in later versions). Throws c10::Error
+// where this LibTorch has no such engine.
+void prepare_engine();
+
+}  // namespace outcrop::quantize

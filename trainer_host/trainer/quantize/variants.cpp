@@ -1,0 +1,294 @@
+#include "trainer_host/trainer/quantize/variants.hpp"
+
+#include <ATen/Parallel.h>
+#include <torch/csrc/jit/passes/xnnpack_rewrite.h>
+
+#include <algorithm>
+#include <optional>
+#include <sstream>
+#include <utility>
+
+#include "protocol/base/durable_file.hpp"
+#include "runtime/engine/tensor_file.hpp"
+#include "trainer_host/trainer/evaluate/metrics.hpp"
+#include "trainer_host/trainer/quantize/lite_model.hpp"
+#include "trainer_host/trainer/quantize/operator_counter.hpp"
+#include "trainer_host/trainer/quantize/static_quantization.hpp"
+
+namespace outcrop::quantize {
+namespace {
+
+using torch::jit::Module;
+
+// Enough for stable ranges; more only takes longer.
+constexpr std::int64_t largest_calibration = 128;
+
+class SingleThread {
+ public:
+  SingleThread() : before_(at::get_num_threads()) { at::set_num_threads(1); }
+  SingleThread(const SingleThread&) = delete;
+  SingleThread& operator=(const SingleThread&) = delete;
+  ~SingleThread() { at::set_num_threads(before_); }
+
+ private:
+  int before_;
+};
+
+// A variant before it is a file. `plan` holds what must run in int8: nothing for float.
+struct Built {
+  std::string name;
+  Module generator;
+  std::vector<PlannedLayer> plan;
+};
+
+std::span<const float> values(const torch::Tensor& tensor) {
+  return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
+}
+
+runtime::Tensor named(const std::string& name, const torch::Tensor& tensor) {
+  const auto plain = tensor.contiguous();
+  return runtime::Tensor::of_floats(name, plain.sizes().vec(), values(plain));
+}
+
+// Written through memory: the name of a file would end up in its bytes.
+std::string mobile_bytes(const Module& generator) {
+  std::ostringstream out;
+  reload(generator)._save_for_mobile(out);
+  return out.str();
+}
+
+std::string script_bytes(const Module& module) {
+  std::ostringstream out;
+  module.save(out);
+  return out.str();
+}
+
+torch::Tensor evenly_chosen(const torch::Tensor& latents) {
+  const auto rows = latents.size(0);
+  const auto count = std::min(rows, largest_calibration);
+  std::vector<std::int64_t> chosen;
+  for (std::int64_t i = 0; i < count; ++i) chosen.push_back(i * rows / count);
+  const auto picked = latents.index_select(0, torch::tensor(chosen)).contiguous();
+  return picked.reshape({count, latents.size(1), 1, 1});
+}
+
+Built build_float(const models::Generator& generator, const models::LatentPrior& prior) {
+  return {"float",
+          models::compose_generator(reload(fold_batch_norm(generator.velocity_decoder)),
+                                    reload(fold_batch_norm(generator.seismic_decoder)), prior),
+          {}};
+}
+
+// Each decoder by itself: optimizing the composed module would pack every weight twice, once for
+// `forward` and once for `decode`.
+Built build_float_mobile(const models::Generator& generator, const models::LatentPrior& prior) {
+  const auto optimized = [](const Module& decoder) {
+    return reload(torch::jit::optimizeForMobile(reload(fold_batch_norm(decoder))));
+  };
+  return {"float-mobile",
+          models::compose_generator(optimized(generator.velocity_decoder),
+                                    optimized(generator.seismic_decoder), prior),
+          {}};
+}
+
+Result<Built> build_int8(const std::string& name, const models::Generator& generator,
+                         const models::LatentPrior& prior, const torch::Tensor& calibration,
+                         StaticQuantization options) {
+  options.output_limit = 1.0;  // denormalization clamps to [-1, 1]
+  auto velocity = quantize_static(generator.velocity_decoder, calibration, options);
+  if (!velocity) return fail(velocity.error().context(name + ", velocity decoder"));
+  auto seismic = quantize_static(generator.seismic_decoder, calibration, options);
+  if (!seismic) return fail(seismic.error().context(name + ", seismic decoder"));
+  Built built{name, models::compose_generator(velocity->module, seismic->module, prior), {}};
+  for (auto& [network, plan] : {std::pair{"velocity_decoder.", &velocity->plan},
+                                std::pair{"seismic_decoder.", &seismic->plan}}) {
+    for (PlannedLayer layer : *plan) {
+      layer.name = network + layer.name;
+      built.plan.push_back(std::move(layer));
+    }
+  }
+  return built;
+}
+
+// Parts of the composed generator that are no layers, and what they cost.
+std::vector<FloatPart> parts_besides_layers() {
+  return {{"noise", "integers: the same bits on every machine, and no weights to shrink"},
+          {"prior", "integers in fixed point: a latent is the same on every machine"},
+          {"velocity_of", "element by element in m/s, finer than 8 bits hold"},
+          {"pressure_of", "element by element through expm1, whose range 8 bits cannot hold"}};
+}
+
+void describe_coverage(const Built& built, const models::LatentPrior& prior, VariantFile& variant) {
+  variant.float_parts.push_back({"encoder", "stays on the host as a float file"});
+  for (const FloatPart& part : parts_besides_layers()) variant.float_parts.push_back(part);
+  if (built.plan.empty()) {
+    variant.float_parts.push_back(
+        {"velocity_decoder, seismic_decoder", "this variant is float: what int8 is compared with"});
+    return;
+  }
+  variant.float_parts.push_back(
+      {"biases of all layers", "float in the file, 32-bit integers when they run"});
+  std::int64_t weights = 0;
+  std::int64_t biases = 0;
+  std::int64_t multiply_adds = 0;
+  for (const PlannedLayer& layer : built.plan) {
+    weights += layer.weights;
+    biases += layer.biases;
+    multiply_adds += layer.multiply_adds;
+  }
+  // What the file stores besides layers: the decoders hold nothing but packed weights by now.
+  std::int64_t besides = 0;
+  for (const auto& tensor : built.generator.parameters()) besides += tensor.numel();
+  for (const auto& tensor : built.generator.buffers()) besides += tensor.numel();
+  const auto share = [](auto part, auto whole) {
+    return static_cast<double>(part) / static_cast<double>(whole);
+  };
+  variant.coverage.modules =
+      share(built.plan.size(), built.plan.size() + parts_besides_layers().size());
+  variant.coverage.parameters = share(weights, weights + biases + besides);
+  variant.coverage.multiply_adds = share(multiply_adds, multiply_adds + prior.factor.numel());
+}
+
+using ScoreFunction = evaluate::Score (*)(std::span<const float>, std::span<const float>);
+
+OutputError compare(const torch::Tensor& truth, const torch::Tensor& output, ScoreFunction score) {
+  OutputError error;
+  evaluate::MeanScore mean;
+  for (std::int64_t row = 0; row < truth.size(0); ++row) {
+    const auto golden = values(truth[row]);
+    const auto shown = values(output[row]);
+    const auto one = score(golden, shown);
+    mean.add(one);
+    error.mean_abs_error = std::max(error.mean_abs_error, one.mae);
+    error.max_abs_error =
+        std::max(error.max_abs_error, evaluate::max_absolute_error(golden, shown));
+  }
+  error.ssim = mean.mean().ssim;
+  error.average_abs_error = mean.mean().mae;
+  return error;
+}
+
+// Runs the file's bytes as a board would and checks what was executed against the plan.
+Result<GeneratedPair> run_as_board(const std::string& bytes, const Built& built,
+                                   const torch::Tensor& latents) {
+  OUTCROP_TRY(model, LiteModel::load(bytes, built.name));
+  if (!built.plan.empty()) {
+    OperatorCounter counter;
+    OUTCROP_TRY(first, model.decode(latents.slice(0, 0, 1)));
+    if (auto status = check_against_plan(counter.counts(), built.plan); !status) {
+      return fail(status.error().context(built.name + ", operators executed"));
+    }
+  }
+  return model.decode(latents);
+}
+
+struct Golden {
+  torch::Tensor latents;
+  GeneratedPair outputs;
+};
+
+Result<Golden> make_golden(const std::string& float_bytes, const torch::Tensor& training_latent) {
+  OUTCROP_TRY(model, LiteModel::load(float_bytes, "float"));
+  std::vector<torch::Tensor> latents;
+  for (const auto seed : golden_seeds) {
+    OUTCROP_TRY(latent, model.sample_latent(seed));
+    latents.push_back(latent);
+  }
+  latents.push_back(training_latent.reshape({1, -1}));
+  Golden golden;
+  golden.latents = torch::cat(latents).contiguous();
+  OUTCROP_TRY(outputs, model.decode(golden.latents));
+  golden.outputs = outputs;
+  if (!golden.outputs.velocity.isfinite().all().item<bool>() ||
+      !golden.outputs.seismic.isfinite().all().item<bool>()) {
+    return fail(ErrorCode::diverged, "the float model's outputs are not finite");
+  }
+  return golden;
+}
+
+Result<std::vector<Built>> build_all(const models::Generator& generator,
+                                     const models::LatentPrior& prior,
+                                     const torch::Tensor& calibration, RangeSearch range) {
+  std::vector<Built> built{build_float(generator, prior), build_float_mobile(generator, prior)};
+  for (const auto& [name, type] : {std::pair{"int8-quint8", ActivationType::quint8},
+                                   std::pair{"int8-qint8", ActivationType::qint8}}) {
+    StaticQuantization options;
+    options.activations = type;
+    options.range = range;
+    OUTCROP_TRY(variant, build_int8(name, generator, prior, calibration, options));
+    built.push_back(std::move(variant));
+  }
+  return built;
+}
+
+Result<ExportedStage> export_all(const models::Generator& generator,
+                                 const models::LatentPrior& prior, const torch::Tensor& latents,
+                                 const std::filesystem::path& folder, const std::string& stem,
+                                 RangeSearch range) {
+  OUTCROP_TRY(variants, build_all(generator, prior, evenly_chosen(latents), range));
+  ExportedStage stage;
+  std::optional<Golden> golden;
+  for (const Built& built : variants) {
+    const std::string bytes = mobile_bytes(built.generator);
+    if (!golden) {
+      OUTCROP_TRY(made, make_golden(bytes, latents[0]));
+      golden = std::move(made);
+    }
+    OUTCROP_TRY(outputs, run_as_board(bytes, built, golden->latents));
+    VariantFile variant;
+    variant.name = built.name;
+    variant.file = folder / (stem + "_" + built.name + ".ptl");
+    variant.size = ByteCount(bytes.size());
+    describe_coverage(built, prior, variant);
+    variant.velocity =
+        compare(golden->outputs.velocity, outputs.velocity, evaluate::score_velocity_map);
+    variant.seismic =
+        compare(golden->outputs.seismic, outputs.seismic, evaluate::score_shot_gathers);
+    OUTCROP_CHECK(write_file_durably(variant.file, bytes));
+    stage.variants.push_back(std::move(variant));
+  }
+  stage.encoder = folder / (stem + "_encoder.pt");
+  OUTCROP_CHECK(
+      write_file_durably(stage.encoder, script_bytes(fold_batch_norm(generator.encoder))));
+  stage.golden_input = folder / "golden_input.safetensors";
+  stage.golden_output = folder / "golden_output.safetensors";
+  const std::vector<runtime::Tensor> inputs{named("latent", golden->latents)};
+  const std::vector<runtime::Tensor> outputs{named("velocity", golden->outputs.velocity),
+                                             named("seismic", golden->outputs.seismic)};
+  OUTCROP_CHECK(runtime::write_tensor_file(stage.golden_input, inputs));
+  OUTCROP_CHECK(runtime::write_tensor_file(stage.golden_output, outputs));
+  return stage;
+}
+
+}  // namespace
+
+Result<ExportedStage> export_variants(const models::Generator& generator,
+                                      const models::LatentPrior& prior,
+                                      const torch::Tensor& calibration_latents,
+                                      const std::filesystem::path& folder, const std::string& model,
+                                      int stage, RangeSearch range) {
+  const std::string stem = model + "_stage" + std::to_string(stage);
+  try {
+    if (calibration_latents.dim() != 2 || calibration_latents.size(0) < 1) {
+      return fail(ErrorCode::invalid_argument,
+                  "exporting " + stem + ": calibration latents must be [N, latent] with N >= 1");
+    }
+    const torch::NoGradGuard no_grad;
+    const SingleThread single_thread;
+    prepare_engine();
+    // Type names count up with every copy made in a module's compilation unit, and they end up
+    // in the files: start from fresh units, or bytes would depend on what happened before.
+    models::Generator fresh = generator;
+    fresh.encoder = reload(generator.encoder);
+    fresh.velocity_decoder = reload(generator.velocity_decoder);
+    fresh.seismic_decoder = reload(generator.seismic_decoder);
+    auto exported =
+        export_all(fresh, prior, calibration_latents.detach().contiguous(), folder, stem, range);
+    if (!exported) return fail(exported.error().context("exporting " + stem));
+    return exported;
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::internal, "exporting " + stem + ": " + error.what());
+  }
+}
+
+}  // namespace outcrop::quantize

@@ -1,0 +1,148 @@
+#include "trainer_host/trainer/quantize/variants.hpp"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "protocol/base/durable_file.hpp"
+#include "runtime/engine/tensor_file.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/quantize/lite_model.hpp"
+#include "trainer_host/trainer/quantize/small_generator_for_tests.hpp"
+
+namespace outcrop::quantize {
+namespace {
+
+using ::testing::HasSubstr;
+
+Result<ExportedStage> export_small(const std::filesystem::path& folder) {
+  const auto latents = small_latents(48);
+  return export_variants(make_small_generator(), models::fit_gaussian(latents), latents, folder,
+                         "small", 3);
+}
+
+// One export for the tests that only read it.
+class Variants : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new TemporaryFolder;
+    stage_ = new Result<ExportedStage>(export_small(folder_->path()));
+  }
+  static void TearDownTestSuite() {
+    delete stage_;
+    delete folder_;
+  }
+  void SetUp() override { ASSERT_THAT(*stage_, IsOk()); }
+
+  static TemporaryFolder* folder_;
+  static Result<ExportedStage>* stage_;
+};
+TemporaryFolder* Variants::folder_ = nullptr;
+Result<ExportedStage>* Variants::stage_ = nullptr;
+
+const VariantFile& named(const ExportedStage& stage, const std::string& name) {
+  return *std::find_if(stage.variants.begin(), stage.variants.end(),
+                       [&](const VariantFile& variant) { return variant.name == name; });
+}
+
+TEST_F(Variants, are_exported_with_sizes_errors_and_what_stays_float) {
+  const ExportedStage& stage = **stage_;
+  ASSERT_EQ(stage.variants.size(), 4U);
+  EXPECT_EQ(named(stage, "int8-qint8").file.filename(), "small_stage3_int8-qint8.ptl");
+  for (const VariantFile& variant : stage.variants) {
+    EXPECT_EQ(std::filesystem::file_size(variant.file), variant.size.value());
+    EXPECT_EQ(variant.engine, "torch");
+    EXPECT_EQ(variant.backend, "qnnpack");
+  }
+  EXPECT_EQ(named(stage, "float").velocity.max_abs_error, 0.0);
+  EXPECT_LT(named(stage, "float-mobile").velocity.max_abs_error, 0.1);
+  for (const char* name : {"int8-quint8", "int8-qint8"}) {
+    const VariantFile& variant = named(stage, name);
+    EXPECT_GT(variant.velocity.mean_abs_error, 0.0);
+    EXPECT_GT(variant.velocity.ssim, 0.9);
+    EXPECT_GT(variant.seismic.ssim, 0.9);
+    EXPECT_GE(variant.velocity.mean_abs_error, variant.velocity.average_abs_error);
+    EXPECT_GT(variant.coverage.multiply_adds, 0.999);
+    EXPECT_LT(variant.coverage.multiply_adds, 1.0);
+    EXPECT_LT(variant.coverage.modules, 1.0);
+    EXPECT_LT(variant.coverage.parameters, 1.0);
+    EXPECT_THAT(variant.float_parts.size(), ::testing::Ge(5U));
+  }
+}
+
+TEST_F(Variants, have_the_same_bytes_when_exported_again) {
+  const TemporaryFolder second;
+  ASSERT_THAT(export_small(second.path()), IsOk());
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_->path())) {
+    auto before = read_file(entry.path(), ByteCount::mib(64));
+    auto after = read_file(second.path() / entry.path().filename(), ByteCount::mib(64));
+    ASSERT_THAT(before, IsOk());
+    ASSERT_THAT(after, IsOk());
+    EXPECT_TRUE(*before == *after) << entry.path().filename();
+    ++files;
+  }
+  EXPECT_EQ(files, 7);
+}
+
+TEST_F(Variants, reproduce_the_golden_outputs_from_the_golden_inputs) {
+  const ExportedStage& stage = **stage_;
+  auto inputs = runtime::read_tensor_file(stage.golden_input);
+  auto outputs = runtime::read_tensor_file(stage.golden_output);
+  ASSERT_THAT(inputs, IsOk());
+  ASSERT_THAT(outputs, IsOk());
+  ASSERT_EQ(inputs->size(), 1U);
+  EXPECT_EQ(inputs->front().name, "latent");
+  EXPECT_EQ(inputs->front().shape, (std::vector<std::int64_t>{3, 32}));
+  ASSERT_EQ(outputs->size(), 2U);
+  EXPECT_EQ(outputs->at(0).name, "velocity");
+  EXPECT_EQ(outputs->at(1).name, "seismic");
+
+  auto model = LiteModel::load(named(stage, "float").file);
+  ASSERT_THAT(model, IsOk());
+  const auto values = inputs->front().floats();
+  const auto latents = torch::tensor(std::vector<float>(values.begin(), values.end()));
+  auto pair = model->decode(latents.reshape({3, 32}));
+  ASSERT_THAT(pair, IsOk());
+  const auto golden = outputs->at(1).floats();
+  EXPECT_TRUE(std::equal(golden.begin(), golden.end(), pair->seismic.data_ptr<float>()));
+}
+
+TEST_F(Variants, a_damaged_file_is_a_clear_error) {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "cut.ptl";
+  const VariantFile& whole = named(**stage_, "int8-qint8");
+  std::filesystem::copy_file(whole.file, file);
+  std::filesystem::resize_file(file, whole.size.value() / 2);
+  EXPECT_THAT(LiteModel::load(file), ErrorIs(ErrorCode::invalid_data, HasSubstr("damaged")));
+  EXPECT_THAT(LiteModel::load(folder.path() / "none.ptl"),
+              ErrorIs(ErrorCode::not_found, HasSubstr("none.ptl")));
+}
+
+TEST_F(Variants, a_layer_that_cannot_be_int8_fails_the_export_and_names_network_and_layer) {
+  const TemporaryFolder folder;
+  auto generator = make_small_generator();
+  auto& decoder = generator.seismic_decoder;
+  torch::jit::Module loop("__torch__.Loop", decoder._ivalue()->compilation_unit(), true);
+  loop.register_attribute("training", c10::BoolType::get(), false);
+  loop.register_module("step", decoder);
+  loop.define(
+      "def forward(self, x):\n"
+      "    y = x\n"
+      "    for i in range(1):\n"
+      "        y = self.step.forward(x)\n"
+      "    return y\n");
+  generator.seismic_decoder = loop;
+  const auto latents = small_latents(8);
+  EXPECT_THAT(
+      export_variants(generator, models::fit_gaussian(latents), latents, folder.path(), "small", 1),
+      ErrorIs(ErrorCode::unsupported,
+              ::testing::AllOf(HasSubstr("seismic decoder"), HasSubstr("step.up1"))));
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+}  // namespace
+}  // namespace outcrop::quantize
