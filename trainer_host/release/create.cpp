@@ -1,7 +1,5 @@
 #include "trainer_host/release/create.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -10,6 +8,7 @@
 #include "protocol/blob/chunk_table.hpp"
 #include "protocol/trust/freshness.hpp"
 #include "trainer_host/release/key_store.hpp"
+#include "trainer_host/release/new_file.hpp"
 #include "trainer_host/release/open.hpp"
 #include "trainer_host/release/stage_inputs.hpp"
 #include "trainer_host/release/stage_store.hpp"
@@ -94,15 +93,11 @@ Result<trust::VerifiedBlob> manifest_bytes(const CreateRequest& request, const S
   return blob;
 }
 
-Status make_folder(const fs::path& path) {
-  if (::mkdir(path.c_str(), 0755) != 0) {
-    return fail(Error::from_errno("making the folder " + path.string()));
-  }
-  return {};
-}
-
+// Two variants may share a blob or a table: a name says what the content is.
 Status write_blob(const fs::path& blobs, BytesView bytes, const trust::Sha256Digest& digest) {
-  return write_file_durably(blobs / digest.hex(), bytes);
+  const Status status = write_new_file(blobs / digest.hex(), bytes);
+  if (!status && status.error().code() == ErrorCode::already_exists) return {};
+  return status;
 }
 
 Status write_blob_with_table(const fs::path& blobs, const trust::VerifiedBlob& blob) {
@@ -113,13 +108,13 @@ Status write_blob_with_table(const fs::path& blobs, const trust::VerifiedBlob& b
 
 Status copy_envelope(const fs::path& from, const fs::path& to) {
   OUTCROP_TRY(text, read_text_file(from, trust::envelope_limit));
-  return write_file_durably(to, text);
+  return write_new_file(to, text);
 }
 
 Status write_blobs(const fs::path& staged, const StageInputs& inputs,
                    const trust::VerifiedBlob& manifest) {
   const fs::path blobs = staged / "blobs";
-  OUTCROP_CHECK(make_folder(blobs));
+  OUTCROP_CHECK(make_folder(blobs, 0755));
   for (const trust::VerifiedBlob& variant : inputs.variants) {
     OUTCROP_CHECK(write_blob_with_table(blobs, variant));
   }
@@ -132,14 +127,14 @@ Status write_metadata(const fs::path& staged, const CreateRequest& request,
                       const KeyStoreTrust& trust, const std::string& model,
                       const std::string& stage_envelope) {
   const fs::path metadata = staged / "metadata";
-  OUTCROP_CHECK(make_folder(metadata));
+  OUTCROP_CHECK(make_folder(metadata, 0755));
   const fs::path source = KeyStorePaths(request.keys_folder).metadata();
   for (std::uint64_t n = 1; n <= trust.root->version; ++n) {
     OUTCROP_CHECK(copy_envelope(source / root_file_name(n), metadata / root_file_name(n)));
   }
-  OUTCROP_CHECK(write_file_durably(metadata / "targets.json", trust.targets.envelope()));
-  OUTCROP_CHECK(write_file_durably(metadata / "revoked.json", trust.revoked.envelope()));
-  return write_file_durably(metadata / (trust::stage_role(model) + ".json"), stage_envelope);
+  OUTCROP_CHECK(write_new_file(metadata / "targets.json", trust.targets.envelope()));
+  OUTCROP_CHECK(write_new_file(metadata / "revoked.json", trust.revoked.envelope()));
+  return write_new_file(metadata / (trust::stage_role(model) + ".json"), stage_envelope);
 }
 
 // A release under metadata that has expired could be installed nowhere.
@@ -184,7 +179,7 @@ Status assemble(const CreateRequest& request, const StageInputs& inputs, StageSt
   std::error_code error;
   fs::remove_all(staged, error);
   const auto work = [&]() -> Status {
-    OUTCROP_CHECK(make_folder(staged));
+    OUTCROP_CHECK(make_folder(staged, 0755));
     // Blobs before the signature: a full disk is met before anything is permitted.
     OUTCROP_CHECK(write_blobs(staged, inputs, manifest));
     const trust::PermittedRelease permitted{manifest.digest(), manifest.size(), artifact.stage,

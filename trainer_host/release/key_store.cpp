@@ -1,7 +1,5 @@
 #include "trainer_host/release/key_store.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <set>
 #include <span>
@@ -9,6 +7,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/messages/names.hpp"
+#include "trainer_host/release/new_file.hpp"
 
 namespace outcrop::release {
 namespace fs = std::filesystem;
@@ -19,18 +18,9 @@ using trust::PrivateKey;
 constexpr std::string_view targets_file = "targets.json";
 constexpr std::string_view revoked_file = "revoked.json";
 
-Status make_folder(const fs::path& path, mode_t mode) {
-  if (::mkdir(path.c_str(), mode) != 0) {
-    return fail(Error::from_errno("making the folder " + path.string()));
-  }
-  return {};
-}
-
 template <class Role>
-Status write_role(const fs::path& path, const Role& role, const PrivateKey& key) {
-  const std::string envelope =
-      trust::sign_envelope(Role::kind, as_bytes(trust::to_json(role)), std::span(&key, 1));
-  return write_file_durably(path, envelope);
+std::string sign_role(const Role& role, const PrivateKey& key) {
+  return trust::sign_envelope(Role::kind, as_bytes(trust::to_json(role)), std::span(&key, 1));
 }
 
 void add_role(trust::RootMetadata& root, const std::string& role, const PrivateKey& key) {
@@ -77,9 +67,10 @@ Status fill_key_store(const KeyStorePaths& paths, const KeyStoreOptions& options
   OUTCROP_CHECK(write_stage_keys(paths, options, targets));
   trust::RevokedMetadata revoked;
   revoked.expires = now + options.targets_expires;
-  OUTCROP_CHECK(write_role(paths.metadata() / root_file_name(root.version), root, root_key));
-  OUTCROP_CHECK(write_role(paths.metadata() / targets_file, targets, targets_key));
-  return write_role(paths.metadata() / revoked_file, revoked, targets_key);
+  OUTCROP_CHECK(
+      write_new_file(paths.metadata() / root_file_name(root.version), sign_role(root, root_key)));
+  OUTCROP_CHECK(write_new_file(paths.metadata() / targets_file, sign_role(targets, targets_key)));
+  return write_new_file(paths.metadata() / revoked_file, sign_role(revoked, targets_key));
 }
 
 Status check_options(const KeyStoreOptions& options) {
@@ -124,7 +115,7 @@ Status revoke(const fs::path& folder, const trust::Revocation& entry,
   list.push_back(entry);
   ++next.version;
   next.expires = now + expires;
-  return write_role(paths.metadata() / revoked_file, next, key);
+  return write_file_durably(paths.metadata() / revoked_file, sign_role(next, key));
 }
 
 }  // namespace
@@ -218,8 +209,8 @@ Status renew_targets(const fs::path& folder, std::chrono::days expires, Timestam
   trust::RevokedMetadata revoked = *store.revoked;
   ++revoked.version;
   revoked.expires = now + expires;
-  OUTCROP_CHECK(write_role(paths.metadata() / targets_file, targets, key));
-  return write_role(paths.metadata() / revoked_file, revoked, key);
+  OUTCROP_CHECK(write_file_durably(paths.metadata() / targets_file, sign_role(targets, key)));
+  return write_file_durably(paths.metadata() / revoked_file, sign_role(revoked, key));
 }
 
 Status revoke_manifest(const fs::path& folder, const trust::Revocation& manifest,
