@@ -86,8 +86,8 @@ struct MeasureRequest {
 };
 
 struct Measurement {
-  Milliseconds first{};              // the first call ever of this method in this child
-  bool first_is_cold = false;        // false where the method had been called before
+  // The first call ever of this method in this child, whichever request made it.
+  Milliseconds first{};
   std::vector<Nanoseconds> samples;  // steady calls in order
   Latency steady;                    // of `samples`
   ByteCount peak_memory;             // resident, read by the parent from /proc

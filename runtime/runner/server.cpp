@@ -169,11 +169,16 @@ Result<std::unique_ptr<Call>> Server::prepare(const Frame& request) {
 
 Result<Frame> Server::infer(const Frame& request) {
   OUTCROP_TRY(call, prepare(request));
+  const auto start = SteadyClock::now();
   OUTCROP_CHECK(call->run());
-  warm_methods_.insert(request.header.value("method", std::string{}));
+  const std::int64_t call_time = nanoseconds_since(start);
+  const bool cold = warm_methods_.insert(request.header.value("method", std::string{})).second;
   OUTCROP_TRY(outputs, call->outputs());
   Frame reply;
-  reply.header = {{"type", "outputs"}, {"tensors", encode_tensors(outputs, reply.payload)}};
+  reply.header = {{"type", "outputs"},
+                  {"cold", cold},
+                  {"call_ns", call_time},
+                  {"tensors", encode_tensors(outputs, reply.payload)}};
   return reply;
 }
 

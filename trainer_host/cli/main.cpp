@@ -1,3 +1,4 @@
+#include "trainer_host/cli/bench.hpp"
 #include "trainer_host/cli/keys.hpp"
 #include "trainer_host/cli/release.hpp"
 #include "trainer_host/cli/trainer_verbs.hpp"
@@ -5,8 +6,9 @@
 
 int main(int argc, char** argv) {
   if (const auto code = outcrop::cli::run_trainer_verb(argc, argv)) return *code;
-  return outcrop::cli::run_program("outcrop",
-                                   "Train generators in stages, quantize, sign, measure and ship "
-                                   "them to edge boards.",
-                                   argc, argv, {outcrop::cli::add_keys, outcrop::cli::add_release});
+  return outcrop::cli::run_program(
+      "outcrop",
+      "Train generators in stages, quantize, sign, measure and ship "
+      "them to edge boards.",
+      argc, argv, {outcrop::cli::add_keys, outcrop::cli::add_release, outcrop::cli::add_bench});
 }

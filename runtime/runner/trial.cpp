@@ -1,0 +1,100 @@
+#include "runtime/runner/trial.hpp"
+
+#include <algorithm>
+
+namespace outcrop::runtime {
+namespace {
+
+// A candidate on its way: its runner lives until all are measured.
+struct Entry {
+  const Candidate& candidate;
+  TrialResult result;
+  std::optional<Runner> runner;
+};
+
+Status admit(Entry& entry, const TrialOptions& options) {
+  auto runner = Runner::start(options.runner);
+  if (!runner) return fail(std::move(runner).error());
+  entry.runner.emplace(std::move(*runner));
+  entry.result.hello = entry.runner->hello();
+  LoadRequest request = entry.candidate.load;
+  if (entry.candidate.allow_all_operators) {
+    OUTCROP_TRY(inspection, entry.runner->inspect(*entry.candidate.blob));
+    request.allowed_operators = inspection.operators;
+  }
+  OUTCROP_TRY(load, entry.runner->load(*entry.candidate.blob, request));
+  entry.result.load = std::move(load);
+  if (options.golden_inputs.empty()) return {};
+  OUTCROP_TRY(proof,
+              prove(*entry.runner, options.method, options.golden_inputs, options.golden_outputs));
+  entry.result.proof = std::move(proof);
+  if (entry.candidate.tolerances.empty()) return {};
+  return check_tolerances(*entry.result.proof, entry.candidate.tolerances);
+}
+
+Status measure_round(Entry& entry, const MeasurementLock& lock, const MeasureRequest& request) {
+  OUTCROP_TRY(round, entry.runner->measure(lock, request));
+  if (entry.result.measurement) return append(*entry.result.measurement, round);
+  entry.result.measurement = std::move(round);
+  return {};
+}
+
+MeasureRequest round_request(const TrialOptions& options, std::size_t rounds) {
+  MeasureRequest request;
+  request.method = options.method;
+  request.arguments = options.arguments;
+  if (request.arguments.empty()) {
+    for (const Tensor& input : options.golden_inputs) {
+      request.arguments.emplace_back(input.row(0));
+    }
+  }
+  request.maximum_calls = std::max<std::size_t>(1, (options.calls + rounds - 1) / rounds);
+  request.maximum_time = options.time / static_cast<std::int64_t>(rounds);
+  return request;
+}
+
+}  // namespace
+
+Result<Trial> try_candidates(const std::vector<Candidate>& candidates,
+                             const TrialOptions& options) {
+  const std::size_t rounds =
+      std::clamp<std::size_t>(options.rounds, 1, std::max<std::size_t>(1, options.calls));
+  const std::size_t steps = candidates.size() * (1 + rounds);
+  std::size_t done = 0;
+  const auto next = [&](const std::string& what) {
+    if (options.progress) options.progress(done, steps, what);
+    ++done;
+  };
+
+  std::vector<Entry> entries;
+  for (const Candidate& candidate : candidates) {
+    entries.push_back({candidate, {}, std::nullopt});
+    entries.back().result.name = candidate.name;
+  }
+  for (Entry& entry : entries) {
+    next("proving " + entry.candidate.name);
+    entry.result.outcome = admit(entry, options);
+    if (!entry.result.outcome) entry.runner.reset();
+  }
+
+  OUTCROP_TRY(lock, MeasurementLock::acquire(options.patience));
+  MeasureRequest request = round_request(options, rounds);
+  for (std::size_t round = 0; round < rounds; ++round) {
+    for (Entry& entry : entries) {
+      next("measuring " + entry.candidate.name);
+      if (!entry.runner) continue;
+      if (auto measured = measure_round(entry, lock, request); !measured) {
+        entry.result.outcome = std::move(measured);
+        entry.runner.reset();
+      }
+    }
+    request.warm_up_calls = 1;  // it is warm; the turn before evicted its caches
+  }
+  Trial trial;
+  trial.lock_note = lock.note();
+  for (Entry& entry : entries) trial.results.push_back(std::move(entry.result));
+  if (options.progress) options.progress(steps, steps, "done");
+  return trial;
+}
+
+}  // namespace outcrop::runtime

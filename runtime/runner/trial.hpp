@@ -1,0 +1,63 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/base/error.hpp"
+#include "runtime/engine/tensor.hpp"
+#include "runtime/runner/prove.hpp"
+#include "runtime/runner/runner.hpp"
+
+namespace outcrop::runtime {
+
+// One variant of a model that is to be tried on this machine.
+struct Candidate {
+  std::string name;                           // "int8-qint8"
+  const trust::VerifiedBlob* blob = nullptr;  // must outlive the trial
+  LoadRequest load;
+  // Lists the operators itself and allows them all, instead of load.allowed_operators: for a
+  // file of one's own that no manifest describes.
+  bool allow_all_operators = false;
+  std::vector<Tolerance> tolerances;  // empty: errors are shown and not judged
+};
+
+struct TrialOptions {
+  RunnerOptions runner;
+  std::string method;                 // proved and measured
+  std::vector<Tensor> golden_inputs;  // empty: nothing is proved
+  std::vector<Tensor> golden_outputs;
+  std::vector<Value> arguments;                 // of measured calls; empty: the first golden latent
+  std::size_t calls = 100;                      // steady calls of each candidate
+  std::chrono::milliseconds time{5'000};        // for these calls; whichever ends first
+  std::size_t rounds = 4;                       // candidates take turns this often
+  std::chrono::milliseconds patience{600'000};  // for another process that is measuring
+  // Called before each step with what comes next.
+  std::function<void(std::size_t done, std::size_t total, const std::string& next)> progress;
+};
+
+// What became of one candidate. `outcome` is the first thing that went wrong: a candidate that
+// failed does not stop the others, and what was found before stays.
+struct TrialResult {
+  std::string name;
+  Status outcome;
+  std::optional<Hello> hello;
+  std::optional<LoadReport> load;
+  std::optional<ProofReport> proof;
+  std::optional<Measurement> measurement;
+};
+
+struct Trial {
+  std::vector<TrialResult> results;  // in the order of the candidates
+  std::string lock_note;             // of MeasurementLock
+};
+
+// Starts, loads and proves every candidate in a runner of its own, then measures those that
+// passed in turns under the machine's lock, so that what disturbs one disturbs all. All runners
+// are alive together. Fails as a whole only where the lock cannot be had.
+[[nodiscard]] Result<Trial> try_candidates(const std::vector<Candidate>& candidates,
+                                           const TrialOptions& options);
+
+}  // namespace outcrop::runtime
