@@ -1,0 +1,168 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "runtime/measure/conditions.hpp"
+#include "runtime/measure/latency.hpp"
+#include "runtime/measure/measurement_lock.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace outcrop::runtime {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+TEST(Latency, percentiles_are_measured_values_by_nearest_rank) {
+  std::vector<Nanoseconds> samples;
+  for (int i = 100; i >= 1; --i) samples.emplace_back(i * 1'000'000);  // 100 ... 1 ms
+  const auto latency = summarize(samples);
+  ASSERT_THAT(latency, IsOk());
+  EXPECT_EQ(latency->calls, 100U);
+  EXPECT_DOUBLE_EQ(latency->p50.count(), 50);
+  EXPECT_DOUBLE_EQ(latency->p90.count(), 90);
+  EXPECT_DOUBLE_EQ(latency->p99.count(), 99);
+  EXPECT_DOUBLE_EQ(latency->minimum.count(), 1);
+  EXPECT_DOUBLE_EQ(latency->maximum.count(), 100);
+  EXPECT_DOUBLE_EQ(latency->mean.count(), 50.5);
+  EXPECT_NEAR(latency->standard_deviation.count(), 29.0115, 1e-4);  // of a sample: n - 1
+}
+
+TEST(Latency, of_few_samples_is_never_a_value_that_was_not_measured) {
+  const auto one = summarize(std::vector{Nanoseconds(2'000'000)});
+  ASSERT_THAT(one, IsOk());
+  EXPECT_DOUBLE_EQ(one->p50.count(), 2);
+  EXPECT_DOUBLE_EQ(one->p90.count(), 2);
+  EXPECT_DOUBLE_EQ(one->standard_deviation.count(), 0);
+  const auto two = summarize(std::vector{Nanoseconds(4'000'000), Nanoseconds(2'000'000)});
+  ASSERT_THAT(two, IsOk());
+  EXPECT_DOUBLE_EQ(two->p50.count(), 2);
+  EXPECT_DOUBLE_EQ(two->p90.count(), 4);
+  EXPECT_THAT(summarize({}), ErrorIs(ErrorCode::invalid_argument, HasSubstr("no call")));
+}
+
+TEST(MeasurementLocks, are_held_by_one_process_at_a_time_and_released_by_its_death) {
+  const TemporaryFolder folder;
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t other = ::fork();
+  if (other == 0) {
+    const auto held = MeasurementLock::acquire(milliseconds(0), {folder.path()});
+    [[maybe_unused]] const auto told = ::write(ready[1], held ? "y" : "n", 1);
+    ::pause();
+    ::_exit(0);
+  }
+  char answer = 0;
+  ASSERT_EQ(::read(ready[0], &answer, 1), 1);
+  ASSERT_EQ(answer, 'y');
+  EXPECT_THAT(MeasurementLock::acquire(milliseconds(50), {folder.path()}),
+              ErrorIs(ErrorCode::timeout, HasSubstr("process " + std::to_string(other))));
+  ::kill(other, SIGKILL);
+  ::waitpid(other, nullptr, 0);
+  const auto mine = MeasurementLock::acquire(milliseconds(2000), {folder.path()});
+  ASSERT_THAT(mine, IsOk());
+  EXPECT_EQ(mine->note(), "");
+  struct stat status {};
+  ASSERT_EQ(::stat(mine->path().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0666U);
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
+TEST(MeasurementLocks, elsewhere_than_usual_say_so) {
+  const TemporaryFolder folder;
+  const auto lock =
+      MeasurementLock::acquire(milliseconds(0), {folder.path() / "missing", folder.path()});
+  ASSERT_THAT(lock, IsOk());
+  EXPECT_THAT(lock->note(), HasSubstr((folder.path() / "missing").string()));
+  EXPECT_THAT(MeasurementLock::acquire(milliseconds(0), {folder.path() / "missing"}),
+              ErrorIs(ErrorCode::io, HasSubstr("no folder can hold")));
+}
+
+TEST(MeasurementLocks, do_not_follow_links_that_somebody_else_left) {
+  const TemporaryFolder folder;
+  std::filesystem::create_symlink(folder.path() / "victim", folder.path() / "outcrop-measure.lock");
+  EXPECT_THAT(MeasurementLock::acquire(milliseconds(0), {folder.path()}),
+              ErrorIs(ErrorCode::io, HasSubstr("")));
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "victim"));
+}
+
+// A machine of two cores that did nothing else for a second.
+std::pair<MachineState, MachineState> quiet_second() {
+  MachineState before;
+  before.when = std::chrono::steady_clock::now();
+  before.busy = milliseconds(100'000);
+  before.stolen = milliseconds(0);
+  before.throttled = 0;
+  before.frequency_ceiling = 1'800'000;
+  before.cores = 2;
+  MachineState after = before;
+  after.when += std::chrono::seconds(1);
+  *after.busy += milliseconds(1000);
+  return {before, after};
+}
+
+TEST(Runs, are_valid_while_the_model_has_its_cores) {
+  auto [before, after] = quiet_second();
+  EXPECT_TRUE(judge(before, after, milliseconds(1000), 1).valid());
+  *after.busy += milliseconds(1000);  // another program on the other core
+  EXPECT_TRUE(judge(before, after, milliseconds(1000), 1).valid());
+  EXPECT_THAT(judge(before, after, milliseconds(1000), 2).void_because,
+              Contains(HasSubstr("other work")));
+}
+
+TEST(Runs, are_void_under_throttling_stolen_time_or_another_frequency) {
+  auto [before, after] = quiet_second();
+  after.throttled = 0x50005;
+  EXPECT_THAT(judge(before, after, milliseconds(1000), 1).void_because,
+              Contains(HasSubstr("throttled")));
+  std::tie(before, after) = quiet_second();
+  after.frequency_ceiling = 600'000;
+  EXPECT_THAT(judge(before, after, milliseconds(1000), 1).void_because,
+              Contains(HasSubstr("frequency")));
+  std::tie(before, after) = quiet_second();
+  after.stolen = milliseconds(1500);
+  EXPECT_FALSE(judge(before, after, milliseconds(1000), 1).valid());
+}
+
+TEST(Runs, are_not_void_for_sensors_that_are_not_there) {
+  auto [before, after] = quiet_second();
+  after.throttled.reset();
+  after.frequency_ceiling.reset();
+  after.busy.reset();
+  const Validity validity = judge(before, after, milliseconds(1000), 1);
+  EXPECT_TRUE(validity.valid());
+  EXPECT_EQ(validity.unknown.size(), 3U);
+}
+
+TEST(MachineStates, are_read_from_recorded_trees_and_missing_files_are_unknown) {
+  const TemporaryFolder root;
+  const auto write = [&](const std::string& path, const std::string& text) {
+    std::filesystem::create_directories((root.path() / path).parent_path());
+    std::ofstream(root.path() / path) << text;
+  };
+  EXPECT_FALSE(read_machine_state(root.path()).busy);
+  write("proc/stat", "cpu  100 0 50 1000 7 1 2 3 0 0\ncpu0 1 2 3 4\n");
+  write("sys/devices/platform/soc/soc:firmware/get_throttled", "50005\n");
+  write("sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq", "1800000\n");
+  write("sys/devices/system/cpu/cpu1/cpufreq/scaling_max_freq", "1500000\n");
+  MachineState state = read_machine_state(root.path());
+  EXPECT_EQ(state.busy, milliseconds(153 * 1000 / ::sysconf(_SC_CLK_TCK)));
+  EXPECT_EQ(state.stolen, milliseconds(3 * 1000 / ::sysconf(_SC_CLK_TCK)));
+  EXPECT_EQ(state.throttled, 0x50005U);
+  EXPECT_EQ(state.frequency_ceiling, 1'500'000U);
+  write("sys/devices/platform/soc/soc:firmware/get_throttled", "nonsense\n");
+  write("proc/stat", "no such thing\n");
+  state = read_machine_state(root.path());
+  EXPECT_FALSE(state.throttled);
+  EXPECT_FALSE(state.busy);
+}
+
+}  // namespace
+}  // namespace outcrop::runtime
