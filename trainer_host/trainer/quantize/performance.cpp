@@ -1,0 +1,231 @@
+#include "trainer_host/trainer/quantize/performance.hpp"
+
+#include <array>
+#include <cstdio>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <utility>
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/trust/digest.hpp"
+#include "protocol/trust/verified_blob.hpp"
+#include "runtime/engine/tensor_file.hpp"
+#include "runtime/runner/trial.hpp"
+#include "trainer_host/console/table.hpp"
+
+namespace outcrop::quantize {
+namespace {
+
+constexpr const char* csv_heading =
+    "model,stage,variant,size_bytes,load_ms,first_ms,inferences,mean_ms,min_ms,max_ms,std_ms,"
+    "p50_ms,p90_ms,peak_memory_bytes,engine_memory_bytes,velocity_ssim,velocity_mae_m_per_s,"
+    "seismic_ssim,seismic_mae,int8_modules,int8_parameters,int8_multiply_adds,valid";
+
+std::string number(double value, const char* format = "%.6g") {
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), format, value);
+  return text.data();
+}
+
+std::string csv_line(const PerformanceRow& row) {
+  const VariantFile& variant = row.variant;
+  const std::vector<std::string> cells{row.model,
+                                       std::to_string(row.stage),
+                                       variant.name,
+                                       std::to_string(variant.size.value()),
+                                       number(row.load.count()),
+                                       number(row.first.count()),
+                                       std::to_string(row.steady.calls),
+                                       number(row.steady.mean.count()),
+                                       number(row.steady.minimum.count()),
+                                       number(row.steady.maximum.count()),
+                                       number(row.steady.standard_deviation.count()),
+                                       number(row.steady.p50.count()),
+                                       number(row.steady.p90.count()),
+                                       std::to_string(row.peak_memory.value()),
+                                       std::to_string(row.engine_memory.value()),
+                                       number(variant.velocity.ssim),
+                                       number(variant.velocity.average_abs_error),
+                                       number(variant.seismic.ssim),
+                                       number(variant.seismic.average_abs_error),
+                                       number(variant.coverage.modules),
+                                       number(variant.coverage.parameters),
+                                       number(variant.coverage.multiply_adds),
+                                       row.valid ? "yes" : "no"};
+  std::string line;
+  for (const std::string& cell : cells) line += (line.empty() ? "" : ",") + cell;
+  return line;
+}
+
+// The lines of a table that is already there, by model, stage and variant in their order.
+class Lines {
+ public:
+  Status read(const std::string& text, const std::filesystem::path& path) {
+    std::istringstream stream(text);
+    std::string line;
+    std::getline(stream, line);
+    if (line != csv_heading) {
+      return fail(ErrorCode::invalid_data,
+                  path.string() + ", line 1: not the heading of quantization_performance.csv");
+    }
+    for (int at = 2; std::getline(stream, line); ++at) {
+      std::istringstream cells(line);
+      std::string model;
+      std::string stage;
+      std::string variant;
+      std::getline(cells, model, ',');
+      std::getline(cells, stage, ',');
+      std::getline(cells, variant, ',');
+      char* end = nullptr;
+      const auto number = std::strtol(stage.c_str(), &end, 10);
+      if (variant.empty() || stage.empty() || *end != '\0') {
+        return fail(ErrorCode::invalid_data, path.string() + ", line " + std::to_string(at) +
+                                                 ": not a row of model, stage and variant");
+      }
+      put(model, static_cast<int>(number), variant, line);
+    }
+    return {};
+  }
+
+  void put(const std::string& model, int stage, const std::string& variant,
+           const std::string& line) {
+    auto& rows = lines_[{model, stage}];
+    for (auto& [name, old] : rows) {
+      if (name == variant) {
+        old = line;
+        return;
+      }
+    }
+    rows.emplace_back(variant, line);
+  }
+
+  [[nodiscard]] std::string to_string() const {
+    std::string text = std::string(csv_heading) + "\n";
+    for (const auto& [stage, rows] : lines_) {
+      for (const auto& [variant, line] : rows) text += line + "\n";
+    }
+    return text;
+  }
+
+ private:
+  std::map<std::pair<std::string, int>, std::vector<std::pair<std::string, std::string>>> lines_;
+};
+
+Result<trust::VerifiedBlob> seal(const VariantFile& variant) {
+  // Our own file of a moment ago: its digest names it for the runner, no signature is needed.
+  OUTCROP_TRY(digest, trust::sha256_file(variant.file));
+  return trust::verify_blob(variant.file, digest, variant.size);
+}
+
+nlohmann::ordered_json error_to_json(const OutputError& error) {
+  return {{"mean_abs_error", error.mean_abs_error},
+          {"max_abs_error", error.max_abs_error},
+          {"average_abs_error", error.average_abs_error},
+          {"ssim", error.ssim}};
+}
+
+}  // namespace
+
+Result<std::vector<PerformanceRow>> measure_performance(const ExportedStage& exported,
+                                                        const std::string& model, int stage,
+                                                        const MeasureOptions& options) {
+  std::vector<trust::VerifiedBlob> blobs;
+  for (const VariantFile& variant : exported.variants) {
+    OUTCROP_TRY(blob, seal(variant));
+    blobs.push_back(std::move(blob));
+  }
+  std::vector<runtime::Candidate> candidates;
+  for (std::size_t i = 0; i < blobs.size(); ++i) {
+    runtime::Candidate candidate;
+    candidate.name = exported.variants[i].name;
+    candidate.blob = &blobs[i];
+    candidate.load.backend = exported.variants[i].backend;
+    candidate.load.threads = options.threads;
+    candidate.allow_all_operators = true;
+    candidates.push_back(std::move(candidate));
+  }
+  runtime::TrialOptions trial_options;
+  trial_options.runner = options.runner;
+  trial_options.method = "decode";
+  OUTCROP_TRY(inputs, runtime::read_tensor_file(exported.golden_input));
+  OUTCROP_TRY(outputs, runtime::read_tensor_file(exported.golden_output));
+  trial_options.golden_inputs = std::move(inputs);
+  trial_options.golden_outputs = std::move(outputs);
+  trial_options.calls = options.calls;
+  trial_options.time = options.time;
+  trial_options.rounds = options.rounds;
+  trial_options.progress = options.progress;
+  OUTCROP_TRY(trial, runtime::try_candidates(candidates, trial_options));
+
+  std::vector<PerformanceRow> rows;
+  for (std::size_t i = 0; i < trial.results.size(); ++i) {
+    const runtime::TrialResult& result = trial.results[i];
+    if (!result.outcome) return fail(result.outcome.error().context("measuring " + result.name));
+    rows.push_back({.model = model,
+                    .stage = stage,
+                    .variant = exported.variants[i],
+                    .load = result.load->load_time,
+                    .first = result.measurement->first,
+                    .steady = result.measurement->steady,
+                    .peak_memory = result.measurement->peak_memory,
+                    .engine_memory = result.measurement->engine_memory,
+                    .valid = result.measurement->validity.valid()});
+  }
+  return rows;
+}
+
+Status update_performance_csv(const std::filesystem::path& path,
+                              const std::vector<PerformanceRow>& rows) {
+  Lines lines;
+  if (std::filesystem::exists(path)) {
+    OUTCROP_TRY(text, read_text_file(path));
+    OUTCROP_CHECK(lines.read(text, path));
+  }
+  for (const PerformanceRow& row : rows) {
+    lines.put(row.model, row.stage, row.variant.name, csv_line(row));
+  }
+  return write_file_durably(path, lines.to_string());
+}
+
+std::string performance_table(const std::vector<PerformanceRow>& rows) {
+  Table table({"variant", "size", "of float", "ms p50", "ms p90", "peak", "MAE m/s", "SSIM map",
+               "SSIM gather", "int8 MAC", "int8 params"});
+  for (const PerformanceRow& row : rows) {
+    const VariantFile& variant = row.variant;
+    const auto whole = static_cast<double>(rows.front().variant.size.value());
+    table.add_row({variant.name + (row.valid ? "" : " (busy machine)"), variant.size.human(),
+                   number(static_cast<double>(variant.size.value()) / whole, "%.3f"),
+                   number(row.steady.p50.count(), "%.1f"), number(row.steady.p90.count(), "%.1f"),
+                   row.peak_memory.human(), number(variant.velocity.average_abs_error, "%.2f"),
+                   number(variant.velocity.ssim, "%.4f"), number(variant.seismic.ssim, "%.4f"),
+                   number(100 * variant.coverage.multiply_adds, "%.2f %%"),
+                   number(100 * variant.coverage.parameters, "%.1f %%")});
+  }
+  return table.to_string();
+}
+
+std::string exported_to_json(const ExportedStage& exported) {
+  nlohmann::ordered_json variants = nlohmann::ordered_json::array();
+  for (const VariantFile& variant : exported.variants) {
+    nlohmann::ordered_json parts = nlohmann::ordered_json::array();
+    for (const FloatPart& part : variant.float_parts) {
+      parts.push_back({{"name", part.name}, {"reason", part.reason}});
+    }
+    variants.push_back({{"name", variant.name},
+                        {"file", variant.file.filename().string()},
+                        {"engine", variant.engine},
+                        {"backend", variant.backend},
+                        {"size", variant.size.value()},
+                        {"int8_share",
+                         {{"modules", variant.coverage.modules},
+                          {"parameters", variant.coverage.parameters},
+                          {"multiply_adds", variant.coverage.multiply_adds}}},
+                        {"velocity", error_to_json(variant.velocity)},
+                        {"seismic", error_to_json(variant.seismic)},
+                        {"stays_float", std::move(parts)}});
+  }
+  return nlohmann::ordered_json{{"variants", std::move(variants)}}.dump(2) + "\n";
+}
+
+}  // namespace outcrop::quantize

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "protocol/base/bytes.hpp"
+#include "protocol/base/error.hpp"
+#include "runtime/measure/latency.hpp"
+#include "runtime/runner/runner.hpp"
+#include "trainer_host/trainer/quantize/exported.hpp"
+
+namespace outcrop::quantize {
+
+// One line of quantization_performance.csv: a variant of a stage, measured on this machine by the
+// boards' own confined runner.
+struct PerformanceRow {
+  std::string model;
+  int stage = 0;
+  VariantFile variant;  // size, coverage, errors against float at the same latents
+  runtime::Milliseconds load{};
+  runtime::Milliseconds first{};  // the first call of all, cold
+  runtime::Latency steady;
+  ByteCount peak_memory;    // of the whole runner
+  ByteCount engine_memory;  // of that, before the model was loaded
+  bool valid = true;        // false: others kept the machine busy meanwhile; figures are loose
+};
+
+struct MeasureOptions {
+  runtime::RunnerOptions runner;
+  int threads = 1;
+  std::size_t calls = 100;               // steady inferences of each variant
+  std::chrono::milliseconds time{5000};  // for these; whichever ends first
+  std::size_t rounds = 4;                // variants take turns, so that noise hits all alike
+  std::function<void(std::size_t done, std::size_t total, const std::string& next)> progress;
+};
+
+// Starts a runner for each variant file, loads, proves the golden outputs (the errors of `shown`
+// are the quantizer's; this only refuses what is not finite or misshapen) and measures `decode`
+// of the first golden latent. Waits for others that measure on this machine. Fails on the first
+// variant that does not run.
+[[nodiscard]] Result<std::vector<PerformanceRow>> measure_performance(
+    const ExportedStage& exported, const std::string& model, int stage,
+    const MeasureOptions& options = {});
+
+// Puts rows into the table at `path`, crash-safe, replacing those of the same model, stage and
+// variant: however often a stage's end is repeated, there is one row for each. Rows are sorted by
+// model and stage. invalid_data where the file is something else.
+[[nodiscard]] Status update_performance_csv(const std::filesystem::path& path,
+                                            const std::vector<PerformanceRow>& rows);
+
+// Sizes, shares and errors as a table for people; with times where rows are given.
+[[nodiscard]] std::string performance_table(const std::vector<PerformanceRow>& rows);
+
+// What is int8 in each variant, what stays float and why, and the errors: for people and
+// machines. The same input gives the same text.
+[[nodiscard]] std::string exported_to_json(const ExportedStage& exported);
+
+}  // namespace outcrop::quantize

@@ -1,0 +1,51 @@
+#include "trainer_host/trainer/quantize/performance.hpp"
+
+#include <gtest/gtest.h>
+
+#include "protocol/base/durable_file.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace outcrop::quantize {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+PerformanceRow row(int stage, const std::string& variant, double p50) {
+  PerformanceRow made;
+  made.model = "small";
+  made.stage = stage;
+  made.variant.name = variant;
+  made.variant.size = ByteCount(1000);
+  made.steady.calls = 100;
+  made.steady.p50 = runtime::Milliseconds(p50);
+  return made;
+}
+
+TEST(PerformanceTable, has_one_row_for_each_stage_and_variant_however_often_it_is_written) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "quantization_performance.csv";
+  ASSERT_THAT(update_performance_csv(path, {row(2, "float", 20.25), row(2, "int8", 2.5)}), IsOk());
+  ASSERT_THAT(update_performance_csv(path, {row(1, "float", 21.25)}), IsOk());
+  ASSERT_THAT(update_performance_csv(path, {row(2, "float", 22.75)}), IsOk());
+  auto text = read_text_file(path);
+  ASSERT_THAT(text, IsOk());
+  EXPECT_EQ(std::count(text->begin(), text->end(), '\n'), 4);
+  EXPECT_THAT(*text, AllOf(HasSubstr("22.75"), HasSubstr("21.25"), Not(HasSubstr("20.25"))));
+  EXPECT_LT(text->find("small,1,float"), text->find("small,2,float"));
+  EXPECT_LT(text->find("small,2,float"), text->find("small,2,int8"));
+}
+
+TEST(PerformanceTable, a_file_of_another_kind_is_refused_and_kept) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "quantization_performance.csv";
+  ASSERT_THAT(write_file_durably(path, std::string_view("my notes\n")), IsOk());
+  EXPECT_THAT(update_performance_csv(path, {row(1, "float", 1)}),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("line 1")));
+  EXPECT_EQ(*read_text_file(path), "my notes\n");
+}
+
+}  // namespace
+}  // namespace outcrop::quantize
