@@ -20,6 +20,7 @@ namespace {
 struct CreateOptions {
   release::CreateRequest request;
   fs::path policy;
+  bool allow_reduced = false;
   bool json = false;
 };
 
@@ -34,8 +35,10 @@ Status run_create(CreateOptions& options) {
     if (!bar) bar = std::make_unique<ProgressBar>("proving", total, "steps");
     bar->update(done, next);
   };
+  runtime::RunnerOptions runner;
+  if (options.allow_reduced) runner.confinement = runtime::Confinement::reduced;
   auto created =
-      release::create_release(request, release::make_host_prover(), SystemClock(), progress);
+      release::create_release(request, release::make_host_prover(runner), SystemClock(), progress);
   bar.reset();
   if (!created) return fail(std::move(created).error());
   print_created(*created, request.out, options.json);
@@ -59,6 +62,8 @@ void add_create(CLI::App& parent, Action& chosen) {
                      "TOML file: caps and floors of errors by output, days of validity");
   create->add_flag("--skip-host-proof", options->request.skip_host_proof,
                    "For tests: sign without comparing outputs; the manifest says so");
+  create->add_flag("--allow-reduced-confinement", options->allow_reduced,
+                   "Run the variants on a machine that cannot confine them fully");
   create->add_flag("--json", options->json, "Print a JSON object instead of a table");
   create->footer("Example:\n  outcrop release create run/stage-1 --keys keys --out release-1");
   create->callback([options, &chosen] { chosen = [options] { return run_create(*options); }; });

@@ -1,0 +1,105 @@
+#include <gmock/gmock.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <fstream>
+
+#include <nlohmann/json.hpp>
+
+#include "protocol/base/clock.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "trainer_host/release/release_fixture.hpp"
+
+namespace outcrop::release {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+struct Outcome {
+  int code = -1;
+  std::string output;  // standard output and error
+};
+
+Outcome run(const std::string& arguments) {
+  const std::string command = OUTCROP_BIN "/outcrop " + arguments + " 2>&1";
+  Outcome outcome;
+  std::FILE* pipe = ::popen(command.c_str(), "r");
+  std::array<char, 4096> buffer{};
+  while (const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
+    outcome.output.append(buffer.data(), got);
+  }
+  const int status = ::pclose(pipe);
+  outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return outcome;
+}
+
+// A release made now, by the system's clock, since the program has no other.
+class ReleaseVerbsTest : public ReleaseTest {
+ protected:
+  void SetUp() override {
+    ReleaseTest::SetUp();
+    fs::remove_all(keys_);
+    const Outcome made =
+        run("keys init --dir " + keys_.string() + " --model curvefault --model flatvel");
+    ASSERT_EQ(made.code, 0) << made.output;
+    EXPECT_THAT(made.output, HasSubstr("Move this folder to a medium that you keep"));
+    const HostProver prover = [this](const HostProofRequest&) -> Result<HostProof> {
+      return proof_;
+    };
+    ASSERT_THAT(create_release(request(), prover, SystemClock()), IsOk());
+  }
+  std::string release() const { return (folder_.path() / "release").string(); }
+  std::string keys() const { return " --keys " + keys_.string(); }
+};
+
+TEST_F(ReleaseVerbsTest, verify_lists_every_check_and_says_whom_it_trusts) {
+  const Outcome good = run("release verify " + release() + keys());
+  EXPECT_EQ(good.code, 0) << good.output;
+  EXPECT_THAT(good.output, HasSubstr("metadata/1.root.json (version 1, sha256"));
+  EXPECT_THAT(good.output, HasSubstr("variant int8-qint8, chunk table  ok"));
+  const Outcome by_root = run("release verify " + release() + " --json --root " +
+                              (keys_ / "metadata/1.root.json").string());
+  EXPECT_EQ(by_root.code, 0) << by_root.output;
+  EXPECT_TRUE(nlohmann::json::parse(by_root.output)["good"].get<bool>());
+}
+
+TEST_F(ReleaseVerbsTest, verify_fails_and_names_the_damage) {
+  for (const auto& entry : fs::directory_iterator(folder_.path() / "release/blobs")) {
+    if (entry.file_size() > 90'000) std::ofstream(entry.path(), std::ios::app) << "x";
+  }
+  const Outcome bad = run("release verify " + release() + keys());
+  EXPECT_EQ(bad.code, 1) << bad.output;
+  EXPECT_THAT(bad.output, HasSubstr("FAILED"));
+  EXPECT_THAT(bad.output, HasSubstr("is not good"));
+}
+
+TEST_F(ReleaseVerbsTest, revoked_releases_are_neither_verified_nor_shown) {
+  const auto shown = run("release show --json " + release() + keys());
+  ASSERT_EQ(shown.code, 0) << shown.output;
+  const auto json = nlohmann::json::parse(shown.output);
+  EXPECT_EQ(json["manifest"]["model"], "curvefault");
+  const Outcome revoked =
+      run("keys revoke --dir " + keys_.string() + " --reason 'bad data' --manifest " +
+          json["manifest_sha256"].get<std::string>());
+  EXPECT_EQ(revoked.code, 0) << revoked.output;
+  const Outcome after = run("release show " + release() + keys());
+  EXPECT_EQ(after.code, 1);
+  EXPECT_THAT(after.output, HasSubstr("was revoked on"));
+  EXPECT_EQ(run("release verify " + release() + keys()).code, 1);
+}
+
+TEST_F(ReleaseVerbsTest, wrong_use_is_told_from_failure) {
+  EXPECT_EQ(run("release verify").code, 2);
+  EXPECT_EQ(run("keys init --dir " + (folder_.path() / "k").string() + " --model 'Bad Name'").code,
+            2);
+  EXPECT_EQ(run("keys revoke --dir " + keys_.string() + " --reason x --manifest zz").code, 2);
+  const Outcome again = run("keys init --dir " + keys_.string() + " --model a");
+  EXPECT_EQ(again.code, 1);
+  EXPECT_THAT(again.output, HasSubstr("never overwritten"));
+  EXPECT_THAT(run("release create --help").output, HasSubstr("Example:"));
+}
+
+}  // namespace
+}  // namespace outcrop::release
