@@ -1,0 +1,213 @@
+// `outcrop bench` from a signed release of real quantized models to its table and JSON.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+
+#include "protocol/base/clock.hpp"
+#include "protocol/messages/artifact.hpp"
+#include "runtime/engine/tensor_file.hpp"
+#include "runtime/runner/trial.hpp"
+#include "tests/hostile/hostile_models.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "trainer_host/release/create.hpp"
+#include "trainer_host/release/host_prover.hpp"
+#include "trainer_host/release/key_store.hpp"
+
+namespace outcrop {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+runtime::RunnerOptions runner_options() {
+  runtime::RunnerOptions options;
+  options.program = fs::path(OUTCROP_BIN) / "outcrop-runner-torch";
+  return options;
+}
+
+struct Output {
+  int code = 0;
+  std::string text;
+};
+
+// Standard output and error together, as a person sees them.
+Output outcrop(const std::string& arguments, bool with_errors = true) {
+  const std::string command =
+      std::string(OUTCROP_BIN) + "/outcrop " + arguments + (with_errors ? " 2>&1" : " 2>/dev/null");
+  std::FILE* pipe = ::popen(command.c_str(), "r");
+  Output run;
+  std::array<char, 4096> buffer{};
+  while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
+    run.text.append(buffer.data(), count);
+  }
+  run.code = WEXITSTATUS(::pclose(pipe));
+  return run;
+}
+
+// Keys, and a stage folder with small real generators as a trainer leaves it.
+class Bench : public ::testing::Test {
+ protected:
+  // Made once; each test works on a copy.
+  void SetUp() override {
+    static const TemporaryFolder made;
+    if (fs::is_empty(made.path())) make(made.path());
+    if (HasFatalFailure()) return;
+    fs::copy(made.path(), folder_.path(), fs::copy_options::recursive);
+  }
+
+  void make(const fs::path& folder) {
+    release::KeyStoreOptions options;
+    options.models = {"small"};
+    ASSERT_THAT(release::init_key_store(folder / "keys", options, SystemClock().now()), IsOk());
+    const fs::path stage = folder / "stage";
+    fs::create_directory(stage);
+    hostile::write_small_generator(stage / "float.ptl", hostile::Form::float32);
+    const auto goldens =
+        hostile::write_small_generator(stage / "int8-qint8.ptl", hostile::Form::qint8);
+    ASSERT_THAT(
+        runtime::write_tensor_file(stage / "golden_input.safetensors", goldens.golden_inputs),
+        IsOk());
+    ASSERT_THAT(
+        runtime::write_tensor_file(stage / "golden_output.safetensors", goldens.golden_outputs),
+        IsOk());
+    describe(stage);
+  }
+
+  // artifact.json with the errors that the variants really show.
+  void describe(const fs::path& stage) {
+    messages::StageArtifact artifact;
+    artifact.model = "small";
+    artifact.stage = 1;
+    artifact.epoch = 20;
+    artifact.data_digest = trust::sha256("data");
+    artifact.code_version = "0.1.0";
+    artifact.latent = "fixed numbers";
+    artifact.golden_input = messages::reference_file(stage, "golden_input.safetensors").value();
+    artifact.golden_output = messages::reference_file(stage, "golden_output.safetensors").value();
+    for (const char* name : {"float", "int8-qint8"}) {
+      artifact.variants.push_back(
+          {name, messages::reference_file(stage, std::string(name) + ".ptl").value(), "torch",
+           "qnnpack", shown(stage, name)});
+    }
+    ASSERT_THAT(messages::write_artifact(stage, artifact), IsOk());
+  }
+
+  std::map<std::string, messages::ShownError> shown(const fs::path& stage,
+                                                    const std::string& variant) {
+    const auto reference = messages::reference_file(stage, variant + ".ptl").value();
+    const auto blob = trust::verify_blob(stage / reference.file, reference.sha256, reference.size);
+    auto runner = runtime::Runner::start(runner_options());
+    if (!blob || !runner) throw std::runtime_error("no runner");
+    runtime::LoadRequest load;
+    load.allowed_operators = runner->inspect(*blob).value().operators;
+    if (!runner->load(*blob, load)) throw std::runtime_error("not loaded");
+    const auto inputs = runtime::read_tensor_file(stage / "golden_input.safetensors");
+    const auto outputs = runtime::read_tensor_file(stage / "golden_output.safetensors");
+    std::map<std::string, messages::ShownError> errors;
+    const auto proof = runtime::prove(*runner, "decode", *inputs, *outputs);
+    if (!proof) throw std::runtime_error(proof.error().message());
+    for (const auto& output : proof->outputs) {
+      errors[output.name] = {output.mean_abs_error, output.max_abs_error};
+    }
+    return errors;
+  }
+
+  Result<release::CreatedRelease> create(bool skip_host_proof = false) {
+    return release::create_release(
+        {stage(), keys(), release_folder(), release::Policy(), skip_host_proof},
+        release::make_host_prover(runner_options()), SystemClock());
+  }
+
+  [[nodiscard]] fs::path keys() const { return folder_.path() / "keys"; }
+  [[nodiscard]] fs::path stage() const { return folder_.path() / "stage"; }
+  [[nodiscard]] fs::path release_folder() const { return folder_.path() / "release"; }
+  [[nodiscard]] std::string bench_release() const {
+    return "bench " + release_folder().string() + " --keys " + keys().string() + " --calls 20";
+  }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+TEST_F(Bench, proves_and_measures_every_variant_of_a_release) {
+  ASSERT_THAT(create(), IsOk());
+  const Output run = outcrop(bench_release() + " --json", /*with_errors=*/false);
+  ASSERT_EQ(run.code, 0) << run.text;
+  const auto json = nlohmann::json::parse(run.text);
+  EXPECT_EQ(json["subject"], "small stage 1");
+  ASSERT_EQ(json["variants"].size(), 2U);
+  for (const auto& variant : json["variants"]) {
+    EXPECT_EQ(variant["verdict"], "ok");
+    EXPECT_EQ(variant["confinement"], "full");
+    EXPECT_EQ(variant["calls"], 20);
+    EXPECT_EQ(variant["latents"], 3);
+    EXPECT_GT(variant["first_ms"].get<double>(), 0);
+    EXPECT_LE(variant["p50_ms"].get<double>(), variant["p90_ms"].get<double>());
+  }
+  EXPECT_LT(json["variants"][0]["errors"]["velocity"]["mean_abs"].get<double>(), 0.01);
+  EXPECT_GT(json["variants"][1]["errors"]["velocity"]["mean_abs"].get<double>(), 0.01);
+
+  const Output table = outcrop(bench_release() + " --variant int8-qint8");
+  EXPECT_EQ(table.code, 0);
+  EXPECT_THAT(table.text, HasSubstr("velocity error (m/s)"));
+  EXPECT_THAT(table.text, ::testing::Not(HasSubstr("\nfloat ")));
+}
+
+TEST_F(Bench, fails_a_release_of_a_tampered_weight_and_create_refuses_it_first) {
+  // After the errors were recorded: what is signed is not what was quantized.
+  const auto artifact = messages::read_artifact(stage());
+  ASSERT_THAT(artifact, IsOk());
+  hostile::write_tampered_generator(stage() / "int8-qint8.ptl");
+  auto perturbed = *artifact;
+  perturbed.variants[1].file = messages::reference_file(stage(), "int8-qint8.ptl").value();
+  ASSERT_THAT(messages::write_artifact(stage(), perturbed), IsOk());
+  EXPECT_THAT(create(), ErrorIs(ErrorCode::refused, HasSubstr("int8-qint8")));
+  EXPECT_FALSE(fs::exists(release_folder()));
+
+  ASSERT_THAT(create(/*skip_host_proof=*/true), IsOk());
+  const Output run = outcrop(bench_release());
+  EXPECT_EQ(run.code, 1);
+  EXPECT_THAT(run.text, HasSubstr("--skip-host-proof"));
+  EXPECT_THAT(run.text, HasSubstr("int8-qint8: the proof failed: output 'velocity' is off by"));
+}
+
+TEST_F(Bench, refuses_a_flipped_bit_by_its_digest) {
+  const auto created = create();
+  ASSERT_THAT(created, IsOk());
+  for (const auto& entry : fs::recursive_directory_iterator(release_folder())) {
+    if (entry.path().filename() != created->manifest.variants[1].blob.sha256.hex()) continue;
+    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(5000);
+    const char byte = static_cast<char>(file.get() ^ 1);
+    file.seekp(5000);
+    file.put(byte);
+  }
+  const Output run = outcrop(bench_release());
+  EXPECT_EQ(run.code, 1);
+  EXPECT_THAT(run.text, HasSubstr("the digest is"));
+  EXPECT_THAT(run.text, ::testing::Not(HasSubstr("p50")));
+}
+
+TEST_F(Bench, says_that_a_bare_file_is_not_verified_and_wants_to_be_asked_for_it) {
+  const std::string file = (stage() / "float.ptl").string();
+  const Output refused = outcrop("bench " + file);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.text, HasSubstr("--unverified"));
+  const Output run = outcrop("bench " + file + " --unverified --calls 4");
+  EXPECT_EQ(run.code, 0) << run.text;
+  EXPECT_THAT(run.text, HasSubstr("NOT VERIFIED"));
+  EXPECT_THAT(outcrop(bench_release() + " --variant int4").text, HasSubstr("release"));
+}
+
+}  // namespace
+}  // namespace outcrop
