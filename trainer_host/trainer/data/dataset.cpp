@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <map>
 #include <optional>
-#include <regex>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "protocol/trust/digest.hpp"
 
@@ -27,17 +29,42 @@ struct NamedFile {
   Role role;
 };
 
-std::optional<NamedFile> recognize(const std::string& name) {
-  static const std::regex flat(R"((model|data)(\d{1,9})\.npy)");
-  static const std::regex fault(R"((vel|seis)(\d{1,9})_(\d{1,9})_(\d{1,9})\.npy)");
-  std::smatch match;
-  if (std::regex_match(name, match, flat)) {
-    return NamedFile{{"flat", {0, 0, std::stoul(match[2])}},
-                     match[1] == "model" ? Role::velocity : Role::gathers};
+// "vel4_1_0.npy" with stem "vel" gives {4, 1, 0}; nothing where a name has another form.
+std::optional<std::vector<unsigned long>> numbers_of(std::string_view name, std::string_view stem) {
+  constexpr std::string_view ending = ".npy";
+  if (!name.starts_with(stem) || !name.ends_with(ending) ||
+      name.size() < stem.size() + ending.size()) {
+    return std::nullopt;
   }
-  if (std::regex_match(name, match, fault)) {
-    return NamedFile{{"fault", {std::stoul(match[2]), std::stoul(match[3]), std::stoul(match[4])}},
-                     match[1] == "vel" ? Role::velocity : Role::gathers};
+  name.remove_prefix(stem.size());
+  name.remove_suffix(ending.size());
+  std::vector<unsigned long> numbers;
+  const char* at = name.data();
+  const char* const end = at + name.size();
+  while (true) {
+    unsigned long number = 0;
+    const auto [behind, error] = std::from_chars(at, end, number);
+    if (error != std::errc()) return std::nullopt;
+    numbers.push_back(number);
+    if (behind == end) return numbers;
+    if (*behind != '_') return std::nullopt;
+    at = behind + 1;
+  }
+}
+
+std::optional<NamedFile> recognize(std::string_view name) {
+  const std::pair<std::string_view, Role> flat[]{{"model", Role::velocity},
+                                                 {"data", Role::gathers}};
+  for (const auto& [stem, role] : flat) {
+    const auto numbers = numbers_of(name, stem);
+    if (numbers && numbers->size() == 1) return NamedFile{{"flat", {0, 0, (*numbers)[0]}}, role};
+  }
+  const std::pair<std::string_view, Role> fault[]{{"vel", Role::velocity}, {"seis", Role::gathers}};
+  for (const auto& [stem, role] : fault) {
+    const auto numbers = numbers_of(name, stem);
+    if (numbers && numbers->size() == 3) {
+      return NamedFile{{"fault", {(*numbers)[0], (*numbers)[1], (*numbers)[2]}}, role};
+    }
   }
   return std::nullopt;
 }

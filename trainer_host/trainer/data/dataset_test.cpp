@@ -58,7 +58,10 @@ TEST_F(DatasetFolder, reads_fault_names_and_subfolders_and_ignores_other_files) 
   write_gathers("seis4_1_0.npy", 1, 1);
   write_velocity("model/model1.npy", 1, 2);
   write_gathers("data/data1.npy", 1, 2);
-  ASSERT_THAT(write_npy(folder_.path() / "other.npy", {1}, std::vector<float>(1)), IsOk());
+  for (const char* name : {"other.npy", "model.npy", "model1.npy.part", "vel4_1.npy", "modelx.npy",
+                           "data1_2.npy", "seis4_1_0_2.npy", "vel4__0.npy"}) {
+    ASSERT_THAT(write_npy(folder_.path() / name, {1}, std::vector<float>(1)), IsOk());
+  }
   const auto set = open();
   ASSERT_THAT(set, IsOk());
   EXPECT_EQ(set->size(), 2U);
