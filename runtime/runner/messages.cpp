@@ -11,11 +11,11 @@ using Json = nlohmann::json;
 
 constexpr std::size_t longest_list = 10'000;
 
-constexpr std::array all_codes{ErrorCode::invalid_argument, ErrorCode::invalid_data,
-                               ErrorCode::not_found,        ErrorCode::io,
-                               ErrorCode::refused,          ErrorCode::unsupported,
-                               ErrorCode::out_of_memory,    ErrorCode::internal,
-                               ErrorCode::timeout};
+constexpr std::array all_codes{ErrorCode::untrusted,    ErrorCode::invalid_argument,
+                               ErrorCode::invalid_data, ErrorCode::not_found,
+                               ErrorCode::io,           ErrorCode::refused,
+                               ErrorCode::unsupported,  ErrorCode::out_of_memory,
+                               ErrorCode::internal,     ErrorCode::timeout};
 
 tl::unexpected<Error> malformed(const std::string& what) {
   return fail(ErrorCode::invalid_data, "malformed message: " + what);
