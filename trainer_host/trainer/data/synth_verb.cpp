@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include <nlohmann/json.hpp>
@@ -51,9 +52,12 @@ Status run(Arguments& arguments) {
   Result<SynthReport> report = fail(ErrorCode::internal, "not run");
   {
     const StopSignal signal;
-    ProgressBar bar("synth", options.count * grid::shots, "shots");
+    std::optional<ProgressBar> bar;  // from the first shot on: a refusal needs none
     SynthHooks hooks;
-    hooks.progress = [&](std::uint64_t done) { bar.update(done); };
+    hooks.progress = [&](std::uint64_t done) {
+      if (!bar) bar.emplace("synth", options.count * grid::shots, "shots");
+      bar->update(done);
+    };
     hooks.stop_requested = [] { return StopSignal::requested(); };
     report = synthesize(options, hooks);
   }
