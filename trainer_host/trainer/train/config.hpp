@@ -19,9 +19,9 @@ struct ModelConfig {
 
 // Where samples come from. One of the two ways holds samples out for scoring, or neither.
 struct DataConfig {
-  std::filesystem::path train;                      // a folder in OpenFWI's layout
-  std::optional<std::filesystem::path> validation;  // another such folder
-  std::int64_t held_out = 0;                        // or so many samples at the end of `train`
+  std::filesystem::path train;                        // a folder in OpenFWI's layout
+  std::optional<std::filesystem::path> validation{};  // another such folder
+  std::int64_t held_out = 0;                          // or so many samples at the end of `train`
 };
 
 struct LoopConfig {

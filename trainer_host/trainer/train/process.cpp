@@ -5,27 +5,10 @@
 #include <malloc.h>
 #include <torch/csrc/jit/passes/tensorexpr_fuser.h>
 
-#include <atomic>
-#include <csignal>
 #include <thread>
 
 namespace outcrop::train {
 namespace {
-
-std::atomic<bool> stop_requested{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "the signal handler sets it");
-
-void request_stop(int) {
-  stop_requested.store(true);
-}
-
-void set_handler(int signal, void (*handler)(int), int flags) {
-  struct sigaction action {};
-  action.sa_handler = handler;
-  action.sa_flags = flags;
-  ::sigemptyset(&action.sa_mask);
-  ::sigaction(signal, &action, nullptr);
-}
 
 // OpenBLAS is asked by name: LibTorch links some libblas.so.3, and alternatives decide which.
 template <class Function>
@@ -64,19 +47,6 @@ void keep_freed_memory() {
   // No block is mapped by itself, and the heap's top is returned only beyond 1 GiB.
   ::mallopt(M_MMAP_MAX, 0);
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
-}
-
-InterruptGuard::InterruptGuard() {
-  stop_requested = false;
-  for (const int signal : {SIGINT, SIGTERM}) set_handler(signal, request_stop, SA_RESETHAND);
-}
-
-InterruptGuard::~InterruptGuard() {
-  for (const int signal : {SIGINT, SIGTERM}) set_handler(signal, SIG_DFL, 0);
-}
-
-bool InterruptGuard::interrupted() {
-  return stop_requested.load();
 }
 
 }  // namespace outcrop::train

@@ -17,16 +17,4 @@ std::string set_threads(std::int64_t threads);
 // to the kernel, page fault by page fault, in each step.
 void keep_freed_memory();
 
-// While one lives, Ctrl-C (SIGINT) and SIGTERM only set a flag; a second one ends the process as
-// usual. One at a time.
-class InterruptGuard {
- public:
-  InterruptGuard();
-  InterruptGuard(const InterruptGuard&) = delete;
-  InterruptGuard& operator=(const InterruptGuard&) = delete;
-  ~InterruptGuard();
-
-  [[nodiscard]] static bool interrupted();
-};
-
 }  // namespace outcrop::train

@@ -1,9 +1,8 @@
 #include "trainer_host/trainer/train/samples.hpp"
 
 #include <algorithm>
-#include <cstring>
-#include <numeric>
 
+#include "trainer_host/trainer/data/counter_random.hpp"
 #include "trainer_host/trainer/models/normalization.hpp"
 
 namespace outcrop::train {
@@ -14,21 +13,6 @@ constexpr std::int64_t width = data::grid::width;
 constexpr std::int64_t shots = data::grid::shots;
 constexpr std::int64_t times = data::grid::times;
 constexpr std::int64_t middle_shot = shots / 2;
-
-// SplitMix64 (Steele et al., OOPSLA 2014) as a hash: a counter goes in, 64 mixed bits come out.
-std::uint64_t mix(std::uint64_t value) {
-  value += 0x9e3779b97f4a7c15U;
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9U;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111ebU;
-  return value ^ (value >> 31);
-}
-
-std::uint64_t random_bits(std::uint64_t seed, std::int64_t epoch, std::uint64_t index) {
-  return mix(mix(mix(seed) ^ static_cast<std::uint64_t>(epoch)) ^ index);
-}
-
-// One more counter for each use: flips must not follow the order.
-constexpr std::uint64_t flip_counters = std::uint64_t{1} << 63;
 
 torch::Tensor view_of(std::span<const float> values, at::IntArrayRef shape) {
   // from_blob wants a mutable pointer; nothing writes through it.
@@ -61,15 +45,13 @@ Result<SplitData> open_samples(const DataConfig& config) {
 }
 
 std::vector<Draw> draw_epoch(std::uint64_t seed, std::int64_t epoch, std::size_t count, bool flip) {
+  data::CounterRandom random(seed, static_cast<std::uint64_t>(epoch));
   std::vector<Draw> draws(count);
   for (std::size_t i = 0; i < count; ++i) {
-    draws[i] = {.sample = i,
-                .flipped = flip && (random_bits(seed, epoch, flip_counters | i) & 1U) != 0};
+    draws[i] = {.sample = i, .flipped = flip && random.below(2) == 1};
   }
-  // Fisher-Yates. The bias of the remainder is count / 2^64.
-  for (std::size_t i = count; i > 1; --i) {
-    std::swap(draws[i - 1], draws[random_bits(seed, epoch, i) % i]);
-  }
+  // Fisher-Yates.
+  for (std::size_t i = count; i > 1; --i) std::swap(draws[i - 1], draws[random.below(i)]);
   return draws;
 }
 

@@ -8,6 +8,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/unique_fd.hpp"
 #include "trainer_host/console/progress_bar.hpp"
+#include "trainer_host/trainer/data/stop_signal.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/train/checkpoint.hpp"
 #include "trainer_host/trainer/train/epoch.hpp"
@@ -141,7 +142,7 @@ Status Run::train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done)
   record.stage = stage_of(epoch, config_.train.stage_epochs);
   generator_.train(true);
   for (std::size_t i = 0; i < batches_; ++i) {
-    if (InterruptGuard::interrupted()) return fail(stopped_by_user(epoch, i));
+    if (data::StopSignal::requested()) return fail(stopped_by_user(epoch, i));
     const auto chosen = batch_of(draws, i, batches_);
     record.learning_rate = learning_rate(config_.train.learning_rate, progress_in_stage(epoch, i));
     const auto loss = train_step(generator_, optimizer_, load_batch(data_.training, chosen),
@@ -265,7 +266,7 @@ Result<TrainSummary> train_in_folder(const TrainConfig& config, const TrainOptio
   const std::string threads = set_threads(config.train.threads);
   say(std::to_string(data.training.size()) + " samples to train on, " +
       std::to_string(data.held_out.size()) + " held out; " + threads);
-  const InterruptGuard guard;
+  const data::StopSignal stop_signal;
   Run run(config, std::move(data), stage_end);
   OUTCROP_CHECK(run.resume(options));
   OUTCROP_CHECK(run.run(options.stages));

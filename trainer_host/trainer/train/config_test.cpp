@@ -1,0 +1,147 @@
+#include "trainer_host/trainer/train/config.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace outcrop::train {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr const char* whole = R"([model]
+name = "curvefault"
+latent = 64
+
+[data]
+train = "maps"
+held_out = 8
+
+[train]
+out = "/tmp/elsewhere"
+batch = 4
+learning_rate = 1e-3
+flip = false
+
+[release]
+keys = "keys"
+expiry_days = 30
+objective = "memory_mb"
+
+[budgets.raspberrypi4]
+p90_ms = 200
+memory_mb = 120.5
+)";
+
+class Config : public testing::Test {
+ protected:
+  Result<TrainConfig> read(const std::string& text) {
+    std::ofstream(file()) << text;
+    return read_config(file());
+  }
+  [[nodiscard]] std::filesystem::path file() const { return folder_.path() / "demo.toml"; }
+
+  // `whole` with one piece of text replaced.
+  static std::string with(const std::string& old, const std::string& replacement) {
+    std::string text = whole;
+    return text.replace(text.find(old), old.size(), replacement);
+  }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+TEST_F(Config, reads_every_section) {
+  const auto config = read(whole);
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->model.name, "curvefault");
+  EXPECT_EQ(config->model.shape.latent, 64);
+  EXPECT_EQ(config->data.train, file().parent_path() / "maps");
+  EXPECT_EQ(config->data.held_out, 8);
+  EXPECT_EQ(config->train.out, "/tmp/elsewhere");
+  EXPECT_EQ(config->train.batch, 4);
+  EXPECT_EQ(config->train.stage_epochs, 20);
+  EXPECT_DOUBLE_EQ(config->train.learning_rate, 1e-3);
+  EXPECT_FALSE(config->train.flip);
+  EXPECT_EQ(config->release->expiry, std::chrono::days(30));
+  EXPECT_EQ(config->release->objective, "memory_mb");
+  EXPECT_DOUBLE_EQ(config->budgets.at("raspberrypi4").memory_mb, 120.5);
+}
+
+TEST_F(Config, without_release_section_no_release_is_asked_for) {
+  const auto config = read("[model]\nname = \"a\"\n[data]\ntrain = \"d\"\n[train]\nout = \"o\"\n");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_FALSE(config->release.has_value());
+  EXPECT_TRUE(config->budgets.empty());
+}
+
+TEST_F(Config, names_file_line_and_key_of_an_unknown_key) {
+  EXPECT_THAT(
+      read(with("flip = false", "flips = false")),
+      ErrorIs(ErrorCode::invalid_argument, AllOf(HasSubstr("demo.toml:13: train.flips"),
+                                                 HasSubstr("known are"), HasSubstr("flip"))));
+  EXPECT_THAT(read(with("[release]", "[releases]")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("demo.toml:15: releases")));
+}
+
+TEST_F(Config, says_which_type_would_be_right) {
+  EXPECT_THAT(read(with("batch = 4", "batch = \"4\"")),
+              ErrorIs(ErrorCode::invalid_argument,
+                      AllOf(HasSubstr("demo.toml:11: train.batch: this is a string"),
+                            HasSubstr("an integer from 2 to 1024"))));
+  EXPECT_THAT(read(with("flip = false", "flip = 0")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("true or false")));
+  EXPECT_THAT(read(with("name = \"curvefault\"", "name = 7")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("demo.toml:2: model.name")));
+  EXPECT_THAT(read(with("[budgets.raspberrypi4]", "[budgets]")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("budgets.p90_ms")));
+}
+
+TEST_F(Config, says_which_range_would_be_right) {
+  EXPECT_THAT(
+      read(with("learning_rate = 1e-3", "learning_rate = -1.0")),
+      ErrorIs(ErrorCode::invalid_argument, AllOf(HasSubstr("demo.toml:12: train.learning_rate: -1"),
+                                                 HasSubstr("from 1e-07 to 1"))));
+  EXPECT_THAT(read(with("learning_rate = 1e-3", "learning_rate = nan")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("train.learning_rate")));
+  EXPECT_THAT(read(with("latent = 64", "latent = 66")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("multiple of 4")));
+  EXPECT_THAT(read(with("memory_mb\"", "fastest\"")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("demo.toml:18: release.objective")));
+  EXPECT_THAT(read(with("\"curvefault\"", "\"Curve Fault\"")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("Curve Fault")));
+}
+
+TEST_F(Config, names_what_is_missing) {
+  EXPECT_THAT(
+      read(with("train = \"maps\"\n", "")),
+      ErrorIs(ErrorCode::invalid_argument, AllOf(HasSubstr("data.train"), HasSubstr("missing"))));
+}
+
+TEST_F(Config, refuses_two_ways_of_holding_out) {
+  EXPECT_THAT(read(with("held_out = 8", "held_out = 8\nvalidation = \"other\"")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("not both")));
+}
+
+TEST_F(Config, names_the_line_that_is_no_toml) {
+  EXPECT_THAT(read(with("latent = 64", "latent = = 64")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("demo.toml:3: this is not TOML")));
+  EXPECT_THAT(read_config("/does/not/exist.toml"),
+              ErrorIs(ErrorCode::not_found, HasSubstr("exist.toml")));
+}
+
+TEST_F(Config, fingerprint_holds_what_decides_the_weights) {
+  const auto base = read(whole)->fingerprint();
+  EXPECT_NE(read(with("batch = 4", "batch = 8"))->fingerprint(), base);
+  EXPECT_NE(read(with("flip = false", "flip = true"))->fingerprint(), base);
+  EXPECT_EQ(read(with("/tmp/elsewhere", "/tmp/here"))->fingerprint(), base);
+  EXPECT_EQ(read(with("batch = 4", "batch = 4\nthreads = 1"))->fingerprint(), base);
+  EXPECT_EQ(read(with("expiry_days = 30", "expiry_days = 31"))->fingerprint(), base);
+}
+
+}  // namespace
+}  // namespace outcrop::train

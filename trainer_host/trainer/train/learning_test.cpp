@@ -1,0 +1,84 @@
+#include <gtest/gtest.h>
+
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/evaluate/metrics.hpp"
+#include "trainer_host/trainer/models/model_file.hpp"
+#include "trainer_host/trainer/models/normalization.hpp"
+#include "trainer_host/trainer/train/samples.hpp"
+#include "trainer_host/trainer/train/toy_data.hpp"
+#include "trainer_host/trainer/train/trainer.hpp"
+
+namespace outcrop::train {
+namespace {
+
+std::vector<float> mean_over(const Samples& samples, bool gathers) {
+  std::vector<double> sum(gathers ? data::grid::gather_size : data::grid::map_size);
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const auto values = gathers ? samples.gathers(i) : samples.velocity(i);
+    for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += values[k];
+  }
+  std::vector<float> mean(sum.size());
+  for (std::size_t k = 0; k < sum.size(); ++k) {
+    mean[k] = static_cast<float>(sum[k] / static_cast<double>(samples.size()));
+  }
+  return mean;
+}
+
+std::span<const float> values_of(const torch::Tensor& tensor) {
+  return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
+}
+
+// The demo's configuration on a smaller scale: what it learned from few maps must carry over to
+// maps that it never saw.
+TEST(Learning, beats_the_mean_map_and_the_mean_gather_on_samples_held_out) {
+  torch::NoGradGuard no_gradient;
+  const TemporaryFolder folder;
+  ASSERT_THAT(make_toy_data(folder.path() / "data", 112, 3), IsOk());
+  TrainConfig config;
+  config.model.name = "small";
+  config.model.shape = {.latent = 64, .encoder_width = 8, .velocity_width = 8, .seismic_width = 8};
+  config.data = {.train = folder.path() / "data", .held_out = 16};
+  config.train.out = folder.path() / "run";
+  config.train.stage_epochs = 12;
+  config.train.threads = 1;
+  {
+    torch::AutoGradMode gradient(true);
+    TrainOptions options;
+    options.stages = 1;
+    ASSERT_THAT(train(config, options, {}), IsOk());
+  }
+  auto model = models::load_model(config.train.out / "small_stage1.weights");
+  ASSERT_THAT(model, IsOk());
+  const auto data = open_samples(config.data);
+  ASSERT_THAT(data, IsOk());
+  const auto mean_map = mean_over(data->training, false);
+  const auto mean_gather = mean_over(data->training, true);
+  evaluate::MeanScore map, map_baseline, gather, gather_baseline;
+  for (std::size_t i = 0; i < data->held_out.size(); ++i) {
+    const std::vector<Draw> one{{i, false}};
+    const auto latent =
+        model->generator.encoder.forward({load_batch(data->held_out, one).velocity}).toTensor();
+    const auto velocity = models::denormalize_velocity(
+        model->generator.velocity_decoder.forward({latent}).toTensor());
+    const auto pressure =
+        models::denormalize_pressure(model->generator.seismic_decoder.forward({latent}).toTensor());
+    const auto true_map = data->held_out.velocity(i);
+    const auto true_gather = data->held_out.gathers(i);
+    map.add(evaluate::score_velocity_map(true_map, values_of(velocity)));
+    map_baseline.add(evaluate::score_velocity_map(true_map, mean_map));
+    gather.add(evaluate::score_shot_gathers(true_gather, values_of(pressure)));
+    gather_baseline.add(evaluate::score_shot_gathers(true_gather, mean_gather));
+  }
+  RecordProperty("ssim", std::to_string(map.mean().ssim));
+  std::printf(
+      "map SSIM %.3f (mean %.3f), MAE %.0f (%.0f) m/s; gather SSIM %.3f (%.3f), MAE %.3f (%.3f)\n",
+      map.mean().ssim, map_baseline.mean().ssim, map.mean().mae, map_baseline.mean().mae,
+      gather.mean().ssim, gather_baseline.mean().ssim, gather.mean().mae,
+      gather_baseline.mean().mae);
+  EXPECT_LT(map.mean().mae, 0.7 * map_baseline.mean().mae);
+  EXPECT_LT(gather.mean().mae, 0.8 * gather_baseline.mean().mae);
+}
+
+}  // namespace
+}  // namespace outcrop::train

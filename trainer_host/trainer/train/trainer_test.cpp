@@ -1,0 +1,374 @@
+#include "trainer_host/trainer/train/trainer.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <thread>
+
+#include "protocol/base/durable_file.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/models/model_file.hpp"
+#include "trainer_host/trainer/train/toy_data.hpp"
+
+extern char** environ;
+
+namespace outcrop::train {
+namespace fs = std::filesystem;
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class Trainer : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    data_ = new TemporaryFolder;
+    ASSERT_THAT(make_toy_data(data_->path(), 6, 1), IsOk());
+  }
+  static void TearDownTestSuite() {
+    delete data_;
+    data_ = nullptr;
+  }
+
+  // A run that takes well under a second.
+  [[nodiscard]] TrainConfig tiny(const std::string& out) const {
+    TrainConfig config;
+    config.model.name = "tiny";
+    config.model.shape = {.latent = 8, .encoder_width = 2, .velocity_width = 2, .seismic_width = 2};
+    config.data.train = data_->path();
+    config.data.held_out = 2;
+    config.train.out = folder_.path() / out;
+    config.train.stage_epochs = 3;
+    config.train.batch = 2;
+    config.train.threads = 1;
+    return config;
+  }
+
+  // The same as a file, for a process of its own.
+  [[nodiscard]] fs::path write_config(const TrainConfig& config) const {
+    const fs::path path = config.train.out.string() + ".toml";
+    const auto& shape = config.model.shape;
+    std::ofstream(path) << "[model]\nname = \"" << config.model.name
+                        << "\"\nlatent = " << shape.latent
+                        << "\nencoder_width = " << shape.encoder_width
+                        << "\nvelocity_width = " << shape.velocity_width
+                        << "\nseismic_width = " << shape.seismic_width << "\n[data]\ntrain = '"
+                        << config.data.train.string() << "'\nheld_out = " << config.data.held_out
+                        << "\n[train]\nout = '" << config.train.out.string()
+                        << "'\nstage_epochs = " << config.train.stage_epochs
+                        << "\nbatch = " << config.train.batch << "\nthreads = 1\n";
+    return path;
+  }
+
+  static Result<TrainSummary> run(const TrainConfig& config, std::int64_t stages,
+                                  const StageEnd& stage_end = {}) {
+    TrainOptions options;
+    options.stages = stages;
+    return train(config, options, stage_end);
+  }
+
+  static std::vector<std::string> csv_rows(const fs::path& out) {
+    std::ifstream stream(out / "training.csv");
+    std::vector<std::string> rows;
+    for (std::string line; std::getline(stream, line);) rows.push_back(line);
+    return rows;
+  }
+
+  static const fs::path& data() { return data_->path(); }
+  [[nodiscard]] const fs::path& folder() const { return folder_.path(); }
+
+ private:
+  inline static TemporaryFolder* data_ = nullptr;
+  TemporaryFolder folder_;
+};
+
+// Weights, BatchNorm statistics and optimizer state, bit for bit.
+void expect_same_state(const fs::path& first, const fs::path& second) {
+  const auto left = models::read_model_file(first);
+  const auto right = models::read_model_file(second);
+  ASSERT_THAT(left, IsOk());
+  ASSERT_THAT(right, IsOk());
+  ASSERT_EQ(left->tensors.size(), right->tensors.size());
+  for (std::size_t i = 0; i < left->tensors.size(); ++i) {
+    EXPECT_EQ(left->tensors[i].first, right->tensors[i].first);
+    EXPECT_TRUE(torch::equal(left->tensors[i].second, right->tensors[i].second))
+        << left->tensors[i].first;
+  }
+}
+
+pid_t start_child(const fs::path& config, const std::string& stages, const fs::path& log) {
+  const std::string program = std::string(OUTCROP_BIN) + "/outcrop-train-child";
+  const std::string file = config.string();
+  const std::string stage_log = log.string();
+  std::vector<char*> argv{const_cast<char*>(program.c_str()), const_cast<char*>(file.c_str()),
+                          const_cast<char*>(stages.c_str()), const_cast<char*>(stage_log.c_str()),
+                          nullptr};
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addopen(&actions, 2, (stage_log + ".stderr").c_str(),
+                                     O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  pid_t child = -1;
+  const int failed =
+      ::posix_spawn(&child, program.c_str(), &actions, nullptr, argv.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  EXPECT_EQ(failed, 0) << "starting " << program;
+  return child;
+}
+
+int wait_for(pid_t child) {
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+
+TEST_F(Trainer, keeps_checkpoint_curve_and_weights_of_each_stage) {
+  std::vector<std::int64_t> ended;
+  const TrainConfig config = tiny("run");
+  const auto summary = run(config, 2, [&](const StageContext& context) -> Status {
+    ended.push_back(context.stage);
+    EXPECT_EQ(context.epoch, context.stage * 3);
+    EXPECT_EQ(context.latents.sizes(), (std::vector<std::int64_t>{4, 8}));
+    EXPECT_EQ(context.held_out.size(), 2U);
+    EXPECT_FALSE(context.generator.encoder.is_training());
+    EXPECT_TRUE(fs::exists(context.weights));
+    return {};
+  });
+  ASSERT_THAT(summary, IsOk());
+  EXPECT_EQ(ended, (std::vector<std::int64_t>{1, 2}));
+  EXPECT_EQ(summary->epoch, 6);
+  const auto rows = csv_rows(config.train.out);
+  ASSERT_EQ(rows.size(), 7U);
+  EXPECT_TRUE(rows[0].starts_with("epoch,stage,"));
+  EXPECT_TRUE(rows[6].starts_with("6,2,"));
+  const auto model = models::load_model(config.train.out / "tiny_stage2.weights");
+  ASSERT_THAT(model, IsOk());
+  EXPECT_EQ(model->stage, 2);
+  EXPECT_TRUE(model->prior.has_value());
+}
+
+TEST_F(Trainer, does_nothing_where_the_stages_are_done) {
+  const TrainConfig config = tiny("run");
+  ASSERT_THAT(run(config, 1), IsOk());
+  const auto before = *read_file(config.train.out / "checkpoint", ByteCount::mib(64));
+  int ends = 0;
+  ASSERT_THAT(run(config, 1,
+                  [&](const StageContext&) -> Status {
+                    ++ends;
+                    return {};
+                  }),
+              IsOk());
+  EXPECT_EQ(ends, 0);
+  EXPECT_EQ(*read_file(config.train.out / "checkpoint", ByteCount::mib(64)), before);
+}
+
+TEST_F(Trainer, killed_at_any_moment_ends_with_the_bits_of_a_run_never_killed) {
+  const TrainConfig whole = tiny("whole");
+  const auto started = std::chrono::steady_clock::now();
+  ASSERT_EQ(wait_for(start_child(write_config(whole), "2", folder() / "whole.log")), 0);
+  const auto duration = std::chrono::steady_clock::now() - started;
+
+  const TrainConfig killed = tiny("killed");
+  const fs::path config = write_config(killed);
+  const fs::path log = folder() / "killed.log";
+  std::mt19937 random(20261121);
+  int kills = 0;
+  for (; kills < 12; ++kills) {
+    const pid_t child = start_child(config, "2", log);
+    const std::uniform_real_distribution<double> share(0.2, 1.0);
+    std::this_thread::sleep_for(duration * std::uniform_real_distribution<>(share)(random));
+    ::kill(child, SIGKILL);
+    if (WIFEXITED(wait_for(child))) break;
+  }
+  EXPECT_GT(kills, 0) << "the run was never hit";
+  ASSERT_EQ(wait_for(start_child(config, "2", log)), 0);
+  expect_same_state(whole.train.out / "checkpoint", killed.train.out / "checkpoint");
+
+  // The curve: every epoch once. Wall-clock seconds, the last column, may differ.
+  const auto without_seconds = [](std::vector<std::string> rows) {
+    for (std::string& row : rows) row.resize(row.rfind(','));
+    return rows;
+  };
+  EXPECT_EQ(without_seconds(csv_rows(killed.train.out)),
+            without_seconds(csv_rows(whole.train.out)));
+  for (const auto& entry : fs::directory_iterator(killed.train.out)) {
+    EXPECT_EQ(entry.path().string().find(".tmp-"), std::string::npos) << entry.path();
+  }
+}
+
+TEST_F(Trainer, a_stage_end_that_was_cut_off_is_run_again_before_training_goes_on) {
+  const TrainConfig config = tiny("run");
+  std::vector<std::int64_t> ended;
+  const auto failing = run(config, 2, [&](const StageContext& context) -> Status {
+    ended.push_back(context.stage);
+    return fail(ErrorCode::io, "the release could not be written");
+  });
+  EXPECT_THAT(failing, ErrorIs(ErrorCode::io, AllOf(HasSubstr("ending stage 1"),
+                                                    HasSubstr("could not be written"))));
+  const auto weights = *read_file(config.train.out / "tiny_stage1.weights", ByteCount::mib(64));
+  ASSERT_THAT(run(config, 2,
+                  [&](const StageContext& context) -> Status {
+                    ended.push_back(context.stage);
+                    return {};
+                  }),
+              IsOk());
+  EXPECT_EQ(ended, (std::vector<std::int64_t>{1, 1, 2}));
+  EXPECT_EQ(*read_file(config.train.out / "tiny_stage1.weights", ByteCount::mib(64)), weights);
+}
+
+TEST_F(Trainer, resume_none_starts_anew_and_a_path_goes_on_elsewhere) {
+  const TrainConfig config = tiny("run");
+  ASSERT_THAT(run(config, 1), IsOk());
+  fs::copy_file(config.train.out / "checkpoint", folder() / "kept");
+  ASSERT_THAT(run(config, 2), IsOk());
+  TrainConfig other = tiny("other");
+  TrainOptions options;
+  options.stages = 2;
+  options.resume = TrainOptions::Resume::from_file;
+  options.checkpoint = folder() / "kept";
+  ASSERT_THAT(train(other, options, {}), IsOk());
+  EXPECT_EQ(csv_rows(other.train.out).size(), 7U);
+  expect_same_state(config.train.out / "checkpoint", other.train.out / "checkpoint");
+  options.resume = TrainOptions::Resume::none;
+  options.stages = 1;
+  const auto anew = train(other, options, {});
+  ASSERT_THAT(anew, IsOk());
+  EXPECT_EQ(anew->epoch, 3);
+  expect_same_state(folder() / "kept", other.train.out / "checkpoint");
+}
+
+TEST_F(Trainer, refuses_a_checkpoint_of_another_configuration_or_of_other_data) {
+  TrainConfig config = tiny("run");
+  ASSERT_THAT(run(config, 1), IsOk());
+  TrainConfig other = config;
+  other.train.learning_rate = 5e-4;
+  EXPECT_THAT(run(other, 2), ErrorIs(ErrorCode::invalid_argument,
+                                     AllOf(HasSubstr("another configuration"),
+                                           HasSubstr("train.learning_rate"), HasSubstr("0.002"))));
+  const TemporaryFolder other_data;
+  ASSERT_THAT(make_toy_data(other_data.path(), 6, 2), IsOk());
+  other = config;
+  other.data.train = other_data.path();
+  EXPECT_THAT(run(other, 2),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("other training data")));
+}
+
+TEST_F(Trainer, refuses_a_checkpoint_that_is_cut_short_or_damaged) {
+  const TrainConfig config = tiny("run");
+  ASSERT_THAT(run(config, 1), IsOk());
+  const fs::path path = config.train.out / "checkpoint";
+  const auto size = fs::file_size(path);
+  fs::copy_file(path, folder() / "whole");
+  for (const std::uintmax_t length :
+       {std::uintmax_t{0}, std::uintmax_t{10}, std::uintmax_t{60}, size / 2, size - 1}) {
+    fs::copy_file(folder() / "whole", path, fs::copy_options::overwrite_existing);
+    fs::resize_file(path, length);
+    EXPECT_THAT(run(config, 2), ErrorIs(ErrorCode::invalid_data, HasSubstr(path.string())))
+        << length << " bytes";
+  }
+  fs::copy_file(folder() / "whole", path, fs::copy_options::overwrite_existing);
+  {
+    std::fstream stream(path, std::ios::in | std::ios::out | std::ios::binary);
+    stream.seekp(static_cast<std::streamoff>(size - 100));
+    stream.put('\x55');
+  }
+  EXPECT_THAT(run(config, 2), ErrorIs(ErrorCode::invalid_data, HasSubstr("damaged")));
+}
+
+TEST_F(Trainer, tells_weights_and_checkpoints_apart_by_looking_inside) {
+  const TrainConfig config = tiny("run");
+  ASSERT_THAT(run(config, 1), IsOk());
+  // Names that lie.
+  const fs::path checkpoint = folder() / "model.weights";
+  const fs::path weights = folder() / "checkpoint";
+  fs::copy_file(config.train.out / "checkpoint", checkpoint);
+  fs::copy_file(config.train.out / "tiny_stage1.weights", weights);
+  EXPECT_EQ(models::read_model_file(checkpoint)->kind, models::ModelFileKind::checkpoint);
+  EXPECT_EQ(models::read_model_file(weights)->kind, models::ModelFileKind::weights);
+  EXPECT_THAT(models::load_model(checkpoint), IsOk());
+  TrainOptions options;
+  options.stages = 2;
+  options.resume = TrainOptions::Resume::from_file;
+  options.checkpoint = weights;
+  EXPECT_THAT(train(config, options, {}),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("pure weights, no checkpoint")));
+  options.checkpoint = data() / "model1.npy";
+  EXPECT_THAT(train(config, options, {}),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("neither weights nor a checkpoint")));
+}
+
+TEST_F(Trainer, a_full_disk_is_reported_and_the_old_checkpoint_kept) {
+  const TrainConfig config = tiny("run");
+  ASSERT_THAT(run(config, 1), IsOk());
+  const fs::path path = config.train.out / "checkpoint";
+  const auto before = *read_file(path, ByteCount::mib(64));
+  // A file-size limit stands in for a full disk: write() fails part of the way.
+  ::signal(SIGXFSZ, SIG_IGN);
+  rlimit unlimited{};
+  ::getrlimit(RLIMIT_FSIZE, &unlimited);
+  rlimit small = unlimited;
+  small.rlim_cur = before.size() / 2;
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  const auto result = run(config, 2);
+  ::setrlimit(RLIMIT_FSIZE, &unlimited);
+  EXPECT_THAT(result, ErrorIs(ErrorCode::io, AllOf(HasSubstr("saving the checkpoint"),
+                                                   HasSubstr("checkpoint.tmp"))));
+  EXPECT_EQ(*read_file(path, ByteCount::mib(64)), before);
+  EXPECT_THAT(run(config, 2), IsOk());
+}
+
+TEST_F(Trainer, a_loss_that_is_not_finite_stops_at_the_last_good_epoch_and_names_batch_and_layer) {
+  const TrainConfig config = tiny("run");
+  const auto result = run(config, 2, [](const StageContext& context) -> Status {
+    // A weight that overflows its layer from the next epoch on.
+    torch::NoGradGuard no_gradient;
+    context.generator.velocity_decoder.attr("up4").toModule().attr("weight").toTensor().fill_(
+        3e38F);
+    return {};
+  });
+  EXPECT_THAT(result,
+              ErrorIs(ErrorCode::diverged,
+                      AllOf(HasSubstr("stage 2, epoch 4, batch 1 of 2"), HasSubstr("samples "),
+                            HasSubstr("the output of velocity_decoder.up4 is not finite"),
+                            HasSubstr("epoch 3 is the last good one"))));
+  EXPECT_EQ(csv_rows(config.train.out).size(), 4U);
+}
+
+TEST_F(Trainer, control_c_ends_cleanly_and_says_where_it_stands) {
+  TrainConfig config = tiny("run");
+  config.train.stage_epochs = 10'000;
+  const pid_t child = start_child(write_config(config), "1", folder() / "log");
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (csv_rows(config.train.out).size() < 3 && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  ::kill(child, SIGINT);
+  const int status = wait_for(child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << status;
+  const auto said = read_text_file(folder() / "log.stderr");
+  ASSERT_THAT(said, IsOk());
+  EXPECT_THAT(*said, AllOf(HasSubstr("stopped in epoch"), HasSubstr("the last good one, saved in"),
+                           HasSubstr("the same command goes on from there")));
+}
+
+TEST_F(Trainer, two_processes_do_not_train_in_one_folder) {
+  const TrainConfig config = tiny("run");
+  Result<TrainSummary> inner = fail(ErrorCode::internal, "never ran");
+  const auto outer = run(config, 1, [&](const StageContext&) -> Status {
+    inner = run(config, 1);
+    return {};
+  });
+  EXPECT_THAT(outer, IsOk());
+  EXPECT_THAT(inner, ErrorIs(ErrorCode::refused, HasSubstr("another process is training")));
+}
+
+}  // namespace
+}  // namespace outcrop::train
