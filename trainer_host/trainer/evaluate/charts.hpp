@@ -36,7 +36,7 @@ struct Gallery {
 
 // Rows of true, reconstructed and generated velocity map, then true, reconstructed and generated
 // gather of the middle shot. One colour bar for all maps (1500–4500 m/s), one grey scale for all
-// gathers (the 98th percentile of the true ones).
+// gathers (the 96th percentile of the true ones).
 [[nodiscard]] Status draw_gallery(const Gallery& gallery, const std::filesystem::path& png);
 
 }  // namespace outcrop::evaluate

@@ -14,7 +14,7 @@ namespace {
 using namespace data::grid;
 
 // Pixels.
-constexpr int panel = 176;
+constexpr int panel = 175;
 constexpr int gap = 12;
 constexpr int left = 96;
 constexpr int middle = 84;  // between maps and gathers: their time axis
@@ -65,14 +65,14 @@ std::string matrix(const std::vector<float>& values, std::size_t columns, std::s
   return text + "EOD\n";
 }
 
-// The smallest bound that 98 % of the true amplitudes keep to: reflections show, the direct wave
+// The smallest bound that 96 % of the true amplitudes keep to: reflections show, the direct wave
 // is clipped.
 double amplitude_shown(const std::vector<GalleryRow>& rows) {
   std::vector<float> amplitudes;
   for (const GalleryRow& row : rows) {
     for (const float value : row.true_gather) amplitudes.push_back(std::fabs(value));
   }
-  const auto at = amplitudes.begin() + static_cast<std::ptrdiff_t>(amplitudes.size() * 98 / 100);
+  const auto at = amplitudes.begin() + static_cast<std::ptrdiff_t>(amplitudes.size() * 96 / 100);
   std::nth_element(amplitudes.begin(), at, amplitudes.end());
   return std::max(1e-3, static_cast<double>(*at));
 }
@@ -85,7 +85,7 @@ std::string tics(bool first_column, bool last_row, const char* x_label, const ch
   text += last_row ? "set format x '%.1f'\nset xlabel '" + std::string(x_label) + "' offset 0,0.9\n"
                    : "set format x ''\nunset xlabel\n";
   text += first_column
-              ? "set format y '%.1f'\nset ylabel '" + std::string(y_label) + "' offset 2.2,0\n"
+              ? "set format y '%.1f'\nset ylabel '" + std::string(y_label) + "' offset 1.4,0\n"
               : "set format y ''\nunset ylabel\n";
   return text;
 }
@@ -101,7 +101,7 @@ std::string map_panel(const std::vector<float>& map, const Place& place, bool fi
         "set label 1 " + quoted(note) + " at graph 0.04, graph 0.075 left front boxed font ',8'\n";
   }
   text += "plot $m matrix using (($1 + 0.5) * " + number(cell) + "):(($2 + 0.5) * " + number(cell) +
-          "):3 with image pixels notitle\n";
+          "):3 with image notitle\n";
   return text + "unset label 1\n";
 }
 
@@ -112,7 +112,7 @@ std::string gather_panel(const std::vector<float>& gather, const Place& place, b
          tics(first_column, last_row, "receiver (km)", "time (s)", "0.2") +
          "set xrange [0:0.7]\nset yrange [1:0]\n" + "plot $m matrix using (($1 + 0.5) * " +
          number(spacing / 1000.0) + "):(($2 + 0.5) * " + number(seconds) +
-         "):3 with image pixels notitle\n";
+         "):3 with image notitle\n";
 }
 
 std::string text_at(const std::string& text, double x, double y, int height,
@@ -147,7 +147,7 @@ std::string colour_bar(int x, int height, const std::string& label, const std::s
   const double h = height;
   return "set colorbox horizontal user origin screen " + number((x + block / 4) / w) + ", screen " +
          number(52 / h) + " size screen " + number(block / 2 / w) + ", screen " + number(12 / h) +
-         "\nset cblabel " + quoted(label) + " offset 0,0.4\nset cbtics scale 0.4 offset 0,0.4\n" +
+         "\nset cblabel " + quoted(label) + " offset 0,0.9\nset cbtics scale 0.4 offset 0,0.4\n" +
          range;
 }
 

@@ -115,13 +115,13 @@ Status draw_loss_curve(const std::filesystem::path& training_csv, const std::fil
          << "set border 3 lc rgb '#404040'\n"
          << "set grid ytics lc rgb '#e4e4e4' lt 1\n"
          << "set tics nomirror out tc rgb '#404040'\n"
-         << "set xlabel 'epoch'\n"
+         << "set xlabel 'epoch' offset 0,0.3\n"
          << "set ylabel 'training loss (L1 + L2, normalized units)'\n"
          << "set logscale y\n"
          << "set format y '%g'\n"
          << "set ytics (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)\n"
          << "set xrange [" << epochs.front() - 0.5 << ":" << epochs.back() + 0.5 << "]\n"
-         << "set key outside below center horizontal samplen 2.5 spacing 1.2\n"
+         << "set key outside below center horizontal samplen 2.5 height 1\n"
          << stage_marks(history);
   if (scored) {
     script << "set y2label 'SSIM of held-out velocity maps' tc rgb '#009e73'\n"
