@@ -46,7 +46,9 @@ fs::path parent_of(const fs::path& path) {
 
 }  // namespace
 
-Status sync_folder(const fs::path& folder) { return sync_path(folder, O_RDONLY | O_DIRECTORY); }
+Status sync_folder(const fs::path& folder) {
+  return sync_path(folder, O_RDONLY | O_DIRECTORY);
+}
 
 Status write_file_durably(const fs::path& path,
                           const std::function<Status(const fs::path&)>& write) {

@@ -7,23 +7,40 @@ namespace outcrop {
 
 std::string_view to_string(ErrorCode code) {
   switch (code) {
-    case ErrorCode::invalid_argument: return "invalid argument";
-    case ErrorCode::invalid_data: return "invalid data";
-    case ErrorCode::not_found: return "not found";
-    case ErrorCode::already_exists: return "already exists";
-    case ErrorCode::io: return "input/output";
-    case ErrorCode::no_space: return "no space";
-    case ErrorCode::untrusted: return "untrusted";
-    case ErrorCode::expired: return "expired";
-    case ErrorCode::revoked: return "revoked";
-    case ErrorCode::refused: return "refused";
-    case ErrorCode::unsupported: return "unsupported";
-    case ErrorCode::timeout: return "timeout";
-    case ErrorCode::crashed: return "crashed";
-    case ErrorCode::out_of_memory: return "out of memory";
-    case ErrorCode::diverged: return "diverged";
-    case ErrorCode::interrupted: return "interrupted";
-    case ErrorCode::internal: return "internal";
+    case ErrorCode::invalid_argument:
+      return "invalid argument";
+    case ErrorCode::invalid_data:
+      return "invalid data";
+    case ErrorCode::not_found:
+      return "not found";
+    case ErrorCode::already_exists:
+      return "already exists";
+    case ErrorCode::io:
+      return "input/output";
+    case ErrorCode::no_space:
+      return "no space";
+    case ErrorCode::untrusted:
+      return "untrusted";
+    case ErrorCode::expired:
+      return "expired";
+    case ErrorCode::revoked:
+      return "revoked";
+    case ErrorCode::refused:
+      return "refused";
+    case ErrorCode::unsupported:
+      return "unsupported";
+    case ErrorCode::timeout:
+      return "timeout";
+    case ErrorCode::crashed:
+      return "crashed";
+    case ErrorCode::out_of_memory:
+      return "out of memory";
+    case ErrorCode::diverged:
+      return "diverged";
+    case ErrorCode::interrupted:
+      return "interrupted";
+    case ErrorCode::internal:
+      return "internal";
   }
   return "unknown";
 }

@@ -14,19 +14,19 @@ enum class ErrorCode {
   invalid_data,      // bytes that do not mean what their place says they mean
   not_found,
   already_exists,
-  io,                // the operating system refused to read or write
-  no_space,          // the disk or a quota is full
-  untrusted,         // a signature, digest or role does not hold
+  io,         // the operating system refused to read or write
+  no_space,   // the disk or a quota is full
+  untrusted,  // a signature, digest or role does not hold
   expired,
   revoked,
-  refused,           // a policy says no: operator list, confinement, cap, budget
-  unsupported,       // this build or machine cannot do it
+  refused,      // a policy says no: operator list, confinement, cap, budget
+  unsupported,  // this build or machine cannot do it
   timeout,
-  crashed,           // a child process ended without an answer
+  crashed,  // a child process ended without an answer
   out_of_memory,
-  diverged,          // training met a number that is not finite
-  interrupted,       // a person or the system asked to stop
-  internal,          // a defect of ours
+  diverged,     // training met a number that is not finite
+  interrupted,  // a person or the system asked to stop
+  internal,     // a defect of ours
 };
 
 [[nodiscard]] std::string_view to_string(ErrorCode code);
@@ -60,7 +60,9 @@ using Status = Result<void>;
 inline tl::unexpected<Error> fail(ErrorCode code, std::string message) {
   return tl::unexpected<Error>(Error(code, std::move(message)));
 }
-inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(std::move(error)); }
+inline tl::unexpected<Error> fail(Error error) {
+  return tl::unexpected<Error>(std::move(error));
+}
 
 }  // namespace outcrop
 
@@ -68,10 +70,11 @@ inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(st
 // These two are the project's only macros with control flow.
 #define OUTCROP_CONCAT_(a, b) a##b
 #define OUTCROP_CONCAT(a, b) OUTCROP_CONCAT_(a, b)
-#define OUTCROP_TRY(name, expression) OUTCROP_TRY_(name, expression, OUTCROP_CONCAT(result_, __LINE__))
-#define OUTCROP_TRY_(name, expression, result)                                     \
-  auto result = (expression);                                                      \
-  if (!result) return ::outcrop::fail(std::move(result).error());                  \
+#define OUTCROP_TRY(name, expression) \
+  OUTCROP_TRY_(name, expression, OUTCROP_CONCAT(result_, __LINE__))
+#define OUTCROP_TRY_(name, expression, result)                    \
+  auto result = (expression);                                     \
+  if (!result) return ::outcrop::fail(std::move(result).error()); \
   auto name = std::move(*result)
 #define OUTCROP_CHECK(expression) OUTCROP_CHECK_(expression, OUTCROP_CONCAT(status_, __LINE__))
 #define OUTCROP_CHECK_(expression, status) \

@@ -27,8 +27,8 @@ Result<Bytes> from_hex(std::string_view text) {
     const std::size_t high = digits.find(text[i]);
     const std::size_t low = digits.find(text[i + 1]);
     if (high == std::string_view::npos || low == std::string_view::npos) {
-      return fail(ErrorCode::invalid_data, "'" + std::string(text.substr(i, 2)) +
-                                               "' is not lower-case hexadecimal");
+      return fail(ErrorCode::invalid_data,
+                  "'" + std::string(text.substr(i, 2)) + "' is not lower-case hexadecimal");
     }
     bytes.push_back(static_cast<std::byte>(high << 4 | low));
   }

@@ -4,8 +4,12 @@
 
 namespace outcrop {
 
-std::string_view version() { return OUTCROP_VERSION; }
+std::string_view version() {
+  return OUTCROP_VERSION;
+}
 
-std::string code_version() { return std::string(version()) + " (" OUTCROP_COMMIT ")"; }
+std::string code_version() {
+  return std::string(version()) + " (" OUTCROP_COMMIT ")";
+}
 
 }  // namespace outcrop

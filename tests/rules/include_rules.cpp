@@ -120,6 +120,8 @@ std::vector<Violation> find_violations(const fs::path& root) {
   return violations;
 }
 
-std::vector<std::string> sources(const fs::path& root) { return files_below(root, {".cpp"}); }
+std::vector<std::string> sources(const fs::path& root) {
+  return files_below(root, {".cpp"});
+}
 
 }  // namespace outcrop::rules

@@ -47,9 +47,9 @@ TEST(Rules, a_planted_violation_of_each_kind_is_found) {
   plant("agent/main.cpp", "#include <mqtt/async_client.h>\n// #include <torch/script.h>\n");
   std::set<std::string> files;
   for (const Violation& violation : find_violations(folder.path())) files.insert(violation.file);
-  EXPECT_THAT(files, ::testing::ElementsAre("agent/main.cpp", "agent/pull/pull.cpp",
-                                            "protocol/blob/blob.hpp",
-                                            "trainer_host/fleet/depot.cpp"));
+  EXPECT_THAT(files,
+              ::testing::ElementsAre("agent/main.cpp", "agent/pull/pull.cpp",
+                                     "protocol/blob/blob.hpp", "trainer_host/fleet/depot.cpp"));
 }
 
 TEST(Rules, programs_without_libtorch_do_not_pull_it_in) {

@@ -19,8 +19,7 @@ MATCHER_P2(ErrorIs, code, message, "is the error asked for") {
     *result_listener << "which is a value";
     return false;
   }
-  *result_listener << "which is " << to_string(arg.error().code()) << ": "
-                   << arg.error().message();
+  *result_listener << "which is " << to_string(arg.error().code()) << ": " << arg.error().message();
   return arg.error().code() == code &&
          ::testing::ExplainMatchResult(message, arg.error().message(), result_listener);
 }

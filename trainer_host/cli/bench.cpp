@@ -13,7 +13,7 @@
 #include "runtime/runner/trial.hpp"
 #include "trainer_host/cli/bench_output.hpp"
 #include "trainer_host/cli/trust_options.hpp"
-#include "trainer_host/console/progress_bar.hpp"
+#include "trainer_host/console/step_progress.hpp"
 #include "trainer_host/release/open.hpp"
 
 namespace outcrop::cli {
@@ -156,13 +156,10 @@ Status run_bench(const BenchOptions& options) {
   if (options.allow_reduced) {
     prepared.trial.runner.confinement = runtime::Confinement::reduced;
   }
-  std::unique_ptr<ProgressBar> bar;
-  prepared.trial.progress = [&](std::size_t done, std::size_t total, const std::string& next) {
-    if (!bar) bar = std::make_unique<ProgressBar>("bench", total, "steps");
-    bar->update(done, next);
-  };
+  const StepProgress progress("bench");
+  prepared.trial.progress = progress;
   auto trial = runtime::try_candidates(prepared.candidates, prepared.trial);
-  bar.reset();
+  progress.finish();
   if (!trial) return fail(std::move(trial).error());
   print_trial(*trial, prepared.subject, options.json);
   for (const runtime::TrialResult& result : trial->results) {

@@ -8,7 +8,7 @@
 #include "protocol/base/clock.hpp"
 #include "trainer_host/cli/release_output.hpp"
 #include "trainer_host/cli/trust_options.hpp"
-#include "trainer_host/console/progress_bar.hpp"
+#include "trainer_host/console/step_progress.hpp"
 #include "trainer_host/release/create.hpp"
 #include "trainer_host/release/host_prover.hpp"
 #include "trainer_host/release/open.hpp"
@@ -30,16 +30,12 @@ Status run_create(CreateOptions& options) {
     OUTCROP_TRY(policy, release::read_policy(options.policy));
     request.policy = std::move(policy);
   }
-  std::unique_ptr<ProgressBar> bar;
-  const auto progress = [&](std::size_t done, std::size_t total, const std::string& next) {
-    if (!bar) bar = std::make_unique<ProgressBar>("proving", total, "steps");
-    bar->update(done, next);
-  };
+  const StepProgress progress("proving");
   runtime::RunnerOptions runner;
   if (options.allow_reduced) runner.confinement = runtime::Confinement::reduced;
   auto created =
       release::create_release(request, release::make_host_prover(runner), SystemClock(), progress);
-  bar.reset();
+  progress.finish();
   if (!created) return fail(std::move(created).error());
   print_created(*created, request.out, options.json);
   return {};

@@ -20,8 +20,8 @@ constexpr std::array<std::string_view, 4> trainer_verbs{"synth", "train", "quant
 }  // namespace
 
 std::optional<int> run_trainer_verb(int argc, char** argv) {
-  if (argc < 2 || std::find(trainer_verbs.begin(), trainer_verbs.end(), argv[1]) ==
-                      trainer_verbs.end()) {
+  if (argc < 2 ||
+      std::find(trainer_verbs.begin(), trainer_verbs.end(), argv[1]) == trainer_verbs.end()) {
     return std::nullopt;
   }
   std::error_code error;

@@ -27,9 +27,8 @@ int run_program(std::string_view program, std::string_view description, int argc
   const Status status = chosen();
   if (status) return static_cast<int>(ExitCode::done);
   std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), status.error().message().c_str());
-  return static_cast<int>(status.error().code() == ErrorCode::invalid_argument
-                              ? ExitCode::wrong_use
-                              : ExitCode::failed);
+  return static_cast<int>(status.error().code() == ErrorCode::invalid_argument ? ExitCode::wrong_use
+                                                                               : ExitCode::failed);
 }
 
 }  // namespace outcrop::cli

@@ -54,7 +54,9 @@ ProgressBar::ProgressBar(std::string label, std::uint64_t total, std::string uni
   if (terminal_) draw(false);
 }
 
-ProgressBar::~ProgressBar() { finish(note_); }
+ProgressBar::~ProgressBar() {
+  finish(note_);
+}
 
 void ProgressBar::update(std::uint64_t done, const std::string& note) {
   if (finished_) return;

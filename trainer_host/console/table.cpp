@@ -20,7 +20,9 @@ bool looks_numeric(const std::string& cell) {
 
 }  // namespace
 
-Table::Table(std::vector<std::string> headings) { rows_.push_back(std::move(headings)); }
+Table::Table(std::vector<std::string> headings) {
+  rows_.push_back(std::move(headings));
+}
 
 void Table::add_row(std::vector<std::string> cells) {
   cells.resize(rows_.front().size());

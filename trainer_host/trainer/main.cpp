@@ -1,8 +1,20 @@
 #include "trainer_host/cli/verb.hpp"
 #include "trainer_host/trainer/data/synth_verb.hpp"
+#if OUTCROP_WITH_TORCH
+#include "trainer_host/trainer/stage/stage_end.hpp"
+#include "trainer_host/trainer/train/train_verb.hpp"
+#endif
 
 int main(int argc, char** argv) {
+  using outcrop::cli::Action;
   return outcrop::cli::run_program(
-      "outcrop-trainer", "The verbs of outcrop that need LibTorch or make its data.", argc, argv,
-      {outcrop::data::add_synth});
+      "outcrop-trainer", "The verbs of outcrop that train, quantize and evaluate, and make data.",
+      argc, argv, {
+        outcrop::data::add_synth,
+#if OUTCROP_WITH_TORCH
+            [](CLI::App& app, Action& chosen) {
+              outcrop::train::add_train(app, chosen, outcrop::stage::make_stage_end);
+            },
+#endif
+      });
 }
