@@ -1,0 +1,10 @@
+#pragma once
+
+#include "trainer_host/cli/verb.hpp"
+
+namespace outcrop::evaluate {
+
+// `outcrop evaluate`: scores, baselines and a gallery for a trained stage.
+void add_evaluate(CLI::App& app, cli::Action& chosen);
+
+}  // namespace outcrop::evaluate

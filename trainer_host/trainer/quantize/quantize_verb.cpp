@@ -1,0 +1,145 @@
+#include "trainer_host/trainer/quantize/quantize_verb.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "protocol/base/durable_file.hpp"
+#include "trainer_host/console/progress_bar.hpp"
+#include "trainer_host/trainer/data/dataset.hpp"
+#include "trainer_host/trainer/models/model_file.hpp"
+#include "trainer_host/trainer/models/normalization.hpp"
+#include "trainer_host/trainer/quantize/performance.hpp"
+#include "trainer_host/trainer/quantize/variants.hpp"
+
+namespace outcrop::quantize {
+namespace fs = std::filesystem;
+namespace {
+
+struct Arguments {
+  fs::path weights;
+  fs::path data;
+  fs::path out;
+  bool min_max = false;
+  bool skip_measuring = false;
+  std::size_t calls = 100;
+  double seconds = 5;
+  bool json = false;
+};
+
+// [N, latent] of all maps.
+torch::Tensor encode(models::Generator& generator, const data::Dataset& data) {
+  using namespace data::grid;
+  const torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor> latents;
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    const auto map = torch::from_blob(
+        const_cast<float*>(data.velocity(i).data()),
+        {1, 1, static_cast<std::int64_t>(depth), static_cast<std::int64_t>(width)});
+    latents.push_back(
+        generator.encoder.forward({models::normalize_velocity(map)}).toTensor().reshape({1, -1}));
+  }
+  return torch::cat(latents);
+}
+
+Result<std::vector<PerformanceRow>> measure(const Arguments& arguments,
+                                            const ExportedStage& exported,
+                                            const models::TrainedModel& model) {
+  ProgressBar bar("measure", 1000, "‰");
+  MeasureOptions options;
+  options.calls = arguments.calls;
+  options.time = std::chrono::milliseconds(static_cast<std::int64_t>(arguments.seconds * 1000));
+  options.progress = [&](std::size_t done, std::size_t total, const std::string& next) {
+    bar.update(1000 * done / std::max<std::size_t>(1, total), next);
+  };
+  return measure_performance(exported, model.name, static_cast<int>(model.stage), options);
+}
+
+void print_stays_float(const ExportedStage& exported) {
+  std::printf("Not int8 in %s:\n", exported.variants.back().name.c_str());
+  for (const FloatPart& part : exported.variants.back().float_parts) {
+    std::printf("  %-22s %s\n", part.name.c_str(), part.reason.c_str());
+  }
+}
+
+Status run(const Arguments& arguments) {
+  OUTCROP_TRY(model, models::load_model(arguments.weights));
+  OUTCROP_TRY(dataset, data::Dataset::open(arguments.data));
+  if (model.data_digest != dataset.digest()) {
+    std::fprintf(stderr, "note: %s is not the data that these weights were trained on\n",
+                 arguments.data.c_str());
+  }
+  const auto latents = encode(model.generator, dataset);
+  if (!model.prior) model.prior = models::fit_gaussian(latents);
+  std::error_code error;
+  fs::create_directories(arguments.out, error);
+  if (error)
+    return fail(ErrorCode::io, "making " + arguments.out.string() + ": " + error.message());
+  OUTCROP_TRY(exported, export_variants(
+                            model.generator, *model.prior, latents, arguments.out, model.name,
+                            static_cast<int>(model.stage),
+                            arguments.min_max ? RangeSearch::min_max : RangeSearch::squared_error));
+  const std::string json = exported_to_json(exported);
+  OUTCROP_CHECK(write_file_durably(arguments.out / "quantization.json", json));
+  std::vector<PerformanceRow> rows;
+  if (arguments.skip_measuring) {
+    for (const VariantFile& variant : exported.variants) {
+      PerformanceRow row;
+      row.variant = variant;
+      rows.push_back(std::move(row));
+    }
+  } else {
+    OUTCROP_TRY(measured, measure(arguments, exported, model));
+    rows = std::move(measured);
+    OUTCROP_CHECK(update_performance_csv(arguments.out / "quantization_performance.csv", rows));
+  }
+  if (arguments.json) {
+    std::printf("%s\n", nlohmann::ordered_json::parse(json).dump().c_str());
+    return {};
+  }
+  std::fputs(performance_table(rows).c_str(), stdout);
+  print_stays_float(exported);
+  return {};
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app, cli::Action& chosen) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* verb = app.add_subcommand(
+      "quantize",
+      "Export trained weights in all variants: float, float-mobile, int8-quint8 (QNNPACK kernels) "
+      "and int8-qint8 (XNNPACK kernels), with golden outputs, sizes, errors and times. A stage's "
+      "end does this by itself.");
+  verb->add_option("WEIGHTS", arguments->weights,
+                   "<model>_stage<N>.weights, or a checkpoint (told apart by looking inside)")
+      ->required()
+      ->check(CLI::ExistingFile);
+  verb->add_option("--data", arguments->data,
+                   "The training data: its latents calibrate the ranges of activations")
+      ->required();
+  verb->add_option("--out", arguments->out,
+                   "Folder for the files; those of the same name are replaced")
+      ->required();
+  verb->add_flag("--min-max", arguments->min_max,
+                 "Take activation ranges as wide as seen, instead of the least squared error");
+  verb->add_flag("--no-measure", arguments->skip_measuring,
+                 "Leave out times and memory (they take the confined runner some seconds)");
+  verb->add_option("--calls", arguments->calls, "Steady inferences of each variant")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  verb->add_option("--seconds", arguments->seconds,
+                   "Longest time for these inferences of one variant, in seconds")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 3600.0));
+  verb->add_flag("--json", arguments->json, "Print what was exported as one line of JSON");
+  verb->footer(
+      "Every layer that should be int8 is planned first and counted when it runs: an export where\n"
+      "one stayed float fails and names it. The same weights and data give the same bytes.\n\n"
+      "Example:\n"
+      "  outcrop quantize run/curvefault_stage1.weights --data data/train --out variants");
+  verb->callback([arguments, &chosen] { chosen = [arguments] { return run(*arguments); }; });
+}
+
+}  // namespace outcrop::quantize
