@@ -7,8 +7,8 @@
 namespace outcrop::models {
 namespace {
 
-// mean + factor · noise in fixed point. All terms are integers: noise below 2^24 and factor below
-// 2^24 in units of 2^-20, so a sum of 128 products stays below 2^55 in units of 2^-40 whatever
+// mean + factor · noise in fixed point. All terms are integers: noise below 2^23 and factor below
+// 2^30 in units of 2^-20, so a sum of 128 products stays below 2^60 in units of 2^-40 whatever
 // the order; the way to double and float rounds correctly on every machine.
 constexpr const char* generator_source = R"(
 def latent(self, batch_size: int, seed: int) -> Tensor:
@@ -25,7 +25,7 @@ def forward(self, batch_size: int, seed: int = 0) -> Tuple[Tensor, Tensor]:
 )";
 
 constexpr int factor_fraction_bits = 20;
-constexpr double largest_factor = 16.0;  // 2^24 in fixed point
+constexpr double largest_factor = 1024.0;  // 2^30 in fixed point
 
 }  // namespace
 

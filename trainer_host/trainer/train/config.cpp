@@ -56,6 +56,7 @@ LoopConfig read_loop(TomlReader::Table table) {
   loop.learning_rate = table.number("learning_rate", loop.learning_rate, 1e-7, 1.0);
   loop.weight_decay = table.number("weight_decay", loop.weight_decay, 0.0, 1.0);
   loop.gradient_clip = table.number("gradient_clip", loop.gradient_clip, 1e-6, 1e6);
+  loop.edge_weight = table.number("edge_weight", loop.edge_weight, 0.0, 100.0);
   loop.seismic_in_latent = table.number("seismic_in_latent", loop.seismic_in_latent, 0.0, 1.0);
   loop.flip = table.boolean("flip", loop.flip);
   loop.seed = static_cast<std::uint64_t>(table.integer(
@@ -91,7 +92,7 @@ std::map<std::string, Budget> read_budgets(TomlReader::Table table) {
     entry.finish();
     budgets.emplace(device_class, budget);
   }
-  table.finish();
+  table.finish("budgets stand in a table for each device class, [budgets.NAME]");
   return budgets;
 }
 
@@ -109,6 +110,7 @@ std::string TrainConfig::fingerprint() const {
        << "\ntrain.batch = " << train.batch << "\ntrain.learning_rate = " << train.learning_rate
        << "\ntrain.weight_decay = " << train.weight_decay
        << "\ntrain.gradient_clip = " << train.gradient_clip
+       << "\ntrain.edge_weight = " << train.edge_weight
        << "\ntrain.seismic_in_latent = " << train.seismic_in_latent
        << "\ntrain.flip = " << train.flip << "\ntrain.seed = " << train.seed << "\n";
   return text.str();

@@ -31,6 +31,7 @@ struct LoopConfig {
   double learning_rate = 2e-3;     // at the peak of a stage's cycle
   double weight_decay = 1e-4;      // AdamW's, per unit of learning rate
   double gradient_clip = 1.0;      // largest Euclidean norm of all gradients of one network
+  double edge_weight = 1.0;        // of the error of differences between neighbouring cells
   double seismic_in_latent = 0.0;  // share of the seismic loss that reaches the encoder
   bool flip = true;                // mirror half of the samples left to right
   std::uint64_t seed = 1;

@@ -98,7 +98,7 @@ TEST_F(Config, says_which_type_would_be_right) {
   EXPECT_THAT(read(with("name = \"curvefault\"", "name = 7")),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("demo.toml:2: model.name")));
   EXPECT_THAT(read(with("[budgets.raspberrypi4]", "[budgets]")),
-              ErrorIs(ErrorCode::invalid_argument, HasSubstr("budgets.p90_ms")));
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("[budgets.NAME]")));
 }
 
 TEST_F(Config, says_which_range_would_be_right) {

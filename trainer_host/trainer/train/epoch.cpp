@@ -48,7 +48,7 @@ Result<StepLoss> train_step(const models::Generator& generator, Adam& optimizer,
   }
   const auto gathers = models::run_layers(generator.seismic_decoder,
                                           models::seismic_decoder_layers(shape), seismic_latent);
-  const auto of_velocity = velocity_loss(map, batch.velocity);
+  const auto of_velocity = velocity_loss(map, batch.velocity, config.edge_weight);
   const auto of_gathers = gather_loss(gathers, batch.gathers, batch.shot_weight);
   const StepLoss loss{of_velocity.item<double>(), of_gathers.item<double>()};
   if (!std::isfinite(loss.velocity) || !std::isfinite(loss.gathers)) {

@@ -58,8 +58,13 @@ struct RowWeightedLoss : torch::autograd::Function<RowWeightedLoss> {
 
 }  // namespace
 
-Tensor velocity_loss(const Tensor& prediction, const Tensor& truth) {
-  return RowWeightedLoss::apply(prediction, truth, torch::ones({prediction.size(0)}));
+Tensor velocity_loss(const Tensor& prediction, const Tensor& truth, double edge_weight) {
+  auto loss = RowWeightedLoss::apply(prediction, truth, torch::ones({prediction.size(0)}));
+  if (edge_weight == 0.0) return loss;
+  const Tensor error = prediction - truth;
+  const Tensor down = error.slice(2, 1) - error.slice(2, 0, -1);
+  const Tensor across = error.slice(3, 1) - error.slice(3, 0, -1);
+  return loss + edge_weight * (down.abs().mean() + across.abs().mean());
 }
 
 Tensor gather_loss(const Tensor& prediction, const Tensor& truth, const Tensor& shot_weight) {

@@ -181,12 +181,12 @@ TomlReader::Table TomlReader::Table::table(std::string_view key) {
   return {*reader_, node != nullptr ? node->as_table() : nullptr, full_name(key)};
 }
 
-void TomlReader::Table::finish() {
+void TomlReader::Table::finish(const std::string& right) {
   if (table_ == nullptr) return;
+  const std::string known = right.empty() ? "known are " + joined(asked_) : right;
   for (const auto& [key, node] : *table_) {
     if (std::find(asked_.begin(), asked_.end(), key.str()) == asked_.end()) {
-      reader_->fail_at(&node, full_name(key.str()),
-                       "is not known here; known are " + joined(asked_));
+      reader_->fail_at(&node, full_name(key.str()), "is not known here; " + known);
     }
   }
 }

@@ -42,8 +42,9 @@ class TomlReader {
     // Sub-tables by name, e.g. [budgets.raspberrypi4].
     [[nodiscard]] std::vector<std::string> table_names();
     [[nodiscard]] Table table(std::string_view key);
-    // Refuses every key that was not asked for. Call last.
-    void finish();
+    // Refuses every key that was not asked for. Call last. `right` says what would be, where the
+    // names that were asked for do not.
+    void finish(const std::string& right = {});
 
    private:
     friend class TomlReader;

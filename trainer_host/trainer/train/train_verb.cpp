@@ -32,6 +32,7 @@ names and paths, which have none; relative paths start at the file's folder):
   learning_rate = 0.002     # at the peak of each stage's cycle
   weight_decay = 0.0001
   gradient_clip = 1.0       # largest norm of a step's gradients
+  edge_weight = 1.0         # of errors of differences between neighbouring cells
   seismic_in_latent = 0.0   # 0 to 1: share of the gather loss that shapes the latent
   flip = true               # mirror half of the samples
   seed = 1

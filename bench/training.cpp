@@ -1,0 +1,226 @@
+// outcrop-bench-training: one training step by the fast path beside plain autograd.
+
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+#include <torch/torch.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "protocol/base/durable_file.hpp"
+#include "trainer_host/console/table.hpp"
+#include "trainer_host/trainer/models/generator.hpp"
+#include "trainer_host/trainer/train/epoch.hpp"
+#include "trainer_host/trainer/train/process.hpp"
+
+namespace outcrop::bench {
+namespace {
+
+using nlohmann::ordered_json;
+using torch::Tensor;
+
+double milliseconds_of(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+      .count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+std::string number(double value, const char* format = "%.1f") {
+  char text[32];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+train::Batch random_batch(std::int64_t samples) {
+  torch::manual_seed(1);
+  return {torch::rand({samples, 1, 70, 70}) * 2 - 1, torch::rand({samples, 5, 1000, 70}) * 2 - 1,
+          torch::ones({samples, 5, 1, 1})};
+}
+
+models::NamedTensors parameters_of(const models::Generator& generator) {
+  models::NamedTensors parameters;
+  for (auto& [name, tensor] : models::state_of(generator)) {
+    if (tensor.requires_grad()) parameters.emplace_back(name, tensor);
+  }
+  return parameters;
+}
+
+// The same network as anybody would train it: LibTorch's own transposed convolution, losses of
+// tensor operations, torch::optim.
+class PlainStep {
+ public:
+  explicit PlainStep(models::Generator generator)
+      : generator_(std::move(generator)), optimizer_(tensors(), {1e-3}) {}
+
+  void operator()(const train::Batch& batch) {
+    const auto& shape = generator_.shape;
+    optimizer_.zero_grad();
+    const auto latent = run(generator_.encoder, models::encoder_layers(shape), batch.velocity);
+    const auto map =
+        run(generator_.velocity_decoder, models::velocity_decoder_layers(shape), latent);
+    const auto gathers =
+        run(generator_.seismic_decoder, models::seismic_decoder_layers(shape), latent.detach());
+    const auto of_map = map - batch.velocity;
+    const auto of_gathers = (gathers - batch.gathers) * batch.shot_weight;
+    const auto loss = of_map.abs().mean() + of_map.pow(2).mean() + of_gathers.abs().mean() +
+                      of_gathers.pow(2).mean();
+    loss.backward();
+    torch::nn::utils::clip_grad_norm_(optimizer_.param_groups()[0].params(), 1.0);
+    optimizer_.step();
+  }
+
+ private:
+  [[nodiscard]] std::vector<Tensor> tensors() const {
+    std::vector<Tensor> result;
+    for (const auto& [name, tensor] : parameters_of(generator_)) result.push_back(tensor);
+    return result;
+  }
+
+  static Tensor run(const torch::jit::Module& network, const std::vector<models::Layer>& layers,
+                    Tensor x) {
+    const auto value = [](const torch::jit::Module& module, const char* name) {
+      return module.attr(name).toTensor();
+    };
+    for (const models::Layer& layer : layers) {
+      const auto child = network.attr(layer.name).toModule();
+      const auto weight = value(child, "weight");
+      const auto bias = value(child, "bias");
+      x = layer.kind == models::Layer::Kind::transposed_convolution
+              ? torch::conv_transpose2d(x, weight, bias, layer.stride, layer.padding)
+              : torch::conv2d(x, weight, bias, layer.stride, layer.padding);
+      if (layer.batch_norm) {
+        const auto norm = network.attr(layer.name + "_norm").toModule();
+        x = torch::batch_norm(x, value(norm, "weight"), value(norm, "bias"),
+                              value(norm, "running_mean"), value(norm, "running_var"), true, 0.1,
+                              1e-5, false);
+      }
+      if (layer.relu) x = torch::relu(x);
+    }
+    return x;
+  }
+
+  models::Generator generator_;
+  torch::optim::AdamW optimizer_;
+};
+
+class FastStep {
+ public:
+  explicit FastStep(models::Generator generator)
+      : generator_(std::move(generator)), optimizer_(parameters_of(generator_), 1e-4) {}
+
+  void operator()(const train::Batch& batch) {
+    const auto loss = train::train_step(generator_, optimizer_, batch, config_, 1e-3);
+    if (!loss) throw std::runtime_error(loss.error().message());
+  }
+
+ private:
+  models::Generator generator_;
+  train::Adam optimizer_;
+  train::LoopConfig config_;
+};
+
+void set_blas_threads(int threads) {
+  if (auto* set =
+          reinterpret_cast<void (*)(int)>(::dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) {
+    set(threads);
+  }
+}
+
+ordered_json compare_steps(const train::Batch& batch, int repetitions) {
+  FastStep fast(models::make_generator({}, 1));
+  PlainStep plain(models::make_generator({}, 1));
+  std::vector<double> fast_ms, plain_ms, ratios;
+  fast(batch);
+  plain(batch);
+  for (int i = 0; i < repetitions; ++i) {
+    fast_ms.push_back(milliseconds_of([&] { fast(batch); }));
+    plain_ms.push_back(milliseconds_of([&] { plain(batch); }));
+    ratios.push_back(plain_ms.back() / fast_ms.back());
+  }
+  const auto samples = static_cast<double>(batch.velocity.size(0));
+  Table table({"step", "ms", "ms a sample", "samples a second"});
+  const auto add = [&](const char* name, double ms) {
+    table.add_row({name, number(ms), number(ms / samples), number(1000 * samples / ms)});
+  };
+  add("fast path", median(fast_ms));
+  add("plain autograd", median(plain_ms));
+  std::printf("One training step, batch of %ld, %d threads; medians of %d, interleaved\n%s",
+              static_cast<long>(batch.velocity.size(0)), at::get_num_threads(), repetitions,
+              table.to_string().c_str());
+  std::printf("plain / fast: %s\n\n", number(median(ratios), "%.2f").c_str());
+  return {{"batch", batch.velocity.size(0)},
+          {"threads", at::get_num_threads()},
+          {"fast_ms", median(fast_ms)},
+          {"plain_ms", median(plain_ms)},
+          {"plain_over_fast", median(ratios)},
+          {"fast_samples_per_second", 1000 * samples / median(fast_ms)}};
+}
+
+// LibTorch's threads by OpenBLAS's: do the two pools fight here?
+ordered_json compare_threads(const train::Batch& batch, int repetitions) {
+  const int processors = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  std::vector<std::pair<int, int>> plans{{1, 1}};
+  if (processors > 1) plans.insert(plans.end(), {{processors, 1}, {processors, processors}});
+  FastStep fast(models::make_generator({}, 1));
+  fast(batch);
+  std::vector<std::vector<double>> times(plans.size());
+  for (int i = 0; i < repetitions; ++i) {
+    for (std::size_t k = 0; k < plans.size(); ++k) {
+      at::set_num_threads(plans[k].first);
+      set_blas_threads(plans[k].second);
+      times[k].push_back(milliseconds_of([&] { fast(batch); }));
+    }
+  }
+  Table table({"LibTorch threads", "OpenBLAS threads", "ms a step"});
+  ordered_json rows = ordered_json::array();
+  for (std::size_t k = 0; k < plans.size(); ++k) {
+    const double ms = median(times[k]);
+    table.add_row({std::to_string(plans[k].first), std::to_string(plans[k].second), number(ms)});
+    rows.push_back(
+        {{"libtorch_threads", plans[k].first}, {"openblas_threads", plans[k].second}, {"ms", ms}});
+  }
+  std::printf("Threads, fast path\n%s", table.to_string().c_str());
+  return rows;
+}
+
+int run(bool quick, const std::string& json_file) {
+  train::keep_freed_memory();
+  std::printf("%s\n\n", train::set_threads(0).c_str());
+  const auto batch = random_batch(8);
+  ordered_json result;
+  result["step"] = compare_steps(batch, quick ? 3 : 11);
+  result["threads"] = compare_threads(batch, quick ? 3 : 11);
+  if (json_file.empty()) return 0;
+  const Status written = write_file_durably(json_file, result.dump(2) + "\n");
+  if (!written) std::fprintf(stderr, "%s\n", written.error().message().c_str());
+  return written ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace outcrop::bench
+
+int main(int argc, char** argv) {
+  CLI::App app{"One training step by the fast path beside plain autograd.",
+               "outcrop-bench-training"};
+  bool quick = false;
+  std::string json_file;
+  app.add_flag("--quick", quick, "Fewer repetitions");
+  app.add_option("--json", json_file, "Write the figures to this file as well");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return outcrop::bench::run(quick, json_file);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "outcrop-bench-training: %s\n", error.what());
+    return 1;
+  }
+}
