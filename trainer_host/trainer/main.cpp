@@ -1,6 +1,8 @@
 #include "trainer_host/cli/verb.hpp"
 #include "trainer_host/trainer/data/synth_verb.hpp"
 #if OUTCROP_WITH_TORCH
+#include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
+#include "trainer_host/trainer/quantize/quantize_verb.hpp"
 #include "trainer_host/trainer/stage/stage_end.hpp"
 #include "trainer_host/trainer/train/train_verb.hpp"
 #endif
@@ -15,6 +17,7 @@ int main(int argc, char** argv) {
             [](CLI::App& app, Action& chosen) {
               outcrop::train::add_train(app, chosen, outcrop::stage::make_stage_end);
             },
+            outcrop::quantize::add_quantize, outcrop::evaluate::add_evaluate,
 #endif
       });
 }

@@ -1,12 +1,11 @@
 #include "trainer_host/trainer/quantize/quantize_verb.hpp"
 
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/durable_file.hpp"
-#include "trainer_host/console/progress_bar.hpp"
+#include "trainer_host/console/step_progress.hpp"
 #include "trainer_host/trainer/data/dataset.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/models/normalization.hpp"
@@ -46,13 +45,11 @@ torch::Tensor encode(models::Generator& generator, const data::Dataset& data) {
 Result<std::vector<PerformanceRow>> measure(const Arguments& arguments,
                                             const ExportedStage& exported,
                                             const models::TrainedModel& model) {
-  ProgressBar bar("measure", 1000, "‰");
   MeasureOptions options;
   options.calls = arguments.calls;
   options.time = std::chrono::milliseconds(static_cast<std::int64_t>(arguments.seconds * 1000));
-  options.progress = [&](std::size_t done, std::size_t total, const std::string& next) {
-    bar.update(1000 * done / std::max<std::size_t>(1, total), next);
-  };
+  const StepProgress progress("measure");
+  options.progress = progress;
   return measure_performance(exported, model.name, static_cast<int>(model.stage), options);
 }
 
