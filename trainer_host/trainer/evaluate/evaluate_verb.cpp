@@ -140,6 +140,7 @@ Status run(const Arguments& arguments) {
   EvaluationInputs inputs{.data = dataset,
                           .training = training ? &*training : nullptr,
                           .real = real ? &*real : nullptr,
+                          .real_label = "real: " + fs::path(arguments.real).filename().string(),
                           .generated = arguments.generated,
                           .progress = {}};
   Result<Evaluation> evaluation = fail(ErrorCode::internal, "not run");

@@ -234,7 +234,7 @@ void Evaluator::score_baselines() {
 Status Evaluator::add_real_row() {
   if (inputs_.real == nullptr || inputs_.real->size() == 0) return {};
   OUTCROP_TRY(pair, models_.front().decode((*encoder_)(inputs_.real->velocity(0))));
-  result_.rows.push_back(reconstructed_row("real model", *inputs_.real, 0, pair));
+  result_.rows.push_back(reconstructed_row(inputs_.real_label, *inputs_.real, 0, pair));
   return {};
 }
 

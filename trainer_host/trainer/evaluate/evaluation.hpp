@@ -46,6 +46,7 @@ struct EvaluationInputs {
   const data::Dataset& data;                // never seen in training, or say so
   const data::Dataset* training = nullptr;  // for its mean and for nearest maps
   const data::Dataset* real = nullptr;      // an extra row of the gallery: its first sample
+  std::string real_label = "real model";    // beside that row
   std::size_t generated = 32;               // maps made from noise (forward's seeds 1, 2, …)
   std::size_t gallery_rows = 4;
   std::function<void(std::size_t done, std::size_t total)> progress;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <map>
 #include <optional>
 #include <sstream>
@@ -100,6 +101,23 @@ std::string stage_marks(const History& history) {
   return out.str();
 }
 
+// Room around the curves; gnuplot's own choice on a logarithmic axis is whole decades.
+std::string loss_range(const History& history) {
+  double low = std::numeric_limits<double>::max();
+  double high = std::numeric_limits<double>::min();
+  for (const char* name : {"velocity_loss", "gather_loss"}) {
+    for (const double loss : history.column(name)) {
+      if (!(loss > 0.0) || !std::isfinite(loss)) continue;
+      low = std::min(low, loss);
+      high = std::max(high, loss);
+    }
+  }
+  if (low > high) return {};
+  std::ostringstream out;
+  out << "set yrange [" << low / 1.3 << ":" << high * 1.3 << "]\n";
+  return out.str();
+}
+
 }  // namespace
 
 Status draw_loss_curve(const std::filesystem::path& training_csv, const std::filesystem::path& png,
@@ -119,8 +137,9 @@ Status draw_loss_curve(const std::filesystem::path& training_csv, const std::fil
          << "set ylabel 'training loss (L1 + L2, normalized units)'\n"
          << "set logscale y\n"
          << "set format y '%g'\n"
-         << "set ytics (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)\n"
-         << "set xrange [" << epochs.front() - 0.5 << ":" << epochs.back() + 0.5 << "]\n"
+         << "set ytics (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)\n"
+         << loss_range(history) << "set xrange [" << epochs.front() - 0.5 << ":"
+         << epochs.back() + 0.5 << "]\n"
          << "set key outside below center horizontal samplen 2.5 height 1\n"
          << stage_marks(history);
   if (scored) {

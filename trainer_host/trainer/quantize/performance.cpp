@@ -190,17 +190,20 @@ Status update_performance_csv(const std::filesystem::path& path,
 
 std::string performance_table(const std::vector<PerformanceRow>& rows) {
   Table table({"variant", "size", "of float", "ms p50", "ms p90", "peak", "MAE m/s", "SSIM map",
-               "SSIM gather", "int8 MAC", "int8 params"});
+               "SSIM gather", "int8 MAC %", "int8 params %"});
   for (const PerformanceRow& row : rows) {
     const VariantFile& variant = row.variant;
+    const bool measured = row.steady.calls > 0;
     const auto whole = static_cast<double>(rows.front().variant.size.value());
     table.add_row({variant.name + (row.valid ? "" : " (busy machine)"), variant.size.human(),
                    number(static_cast<double>(variant.size.value()) / whole, "%.3f"),
-                   number(row.steady.p50.count(), "%.1f"), number(row.steady.p90.count(), "%.1f"),
-                   row.peak_memory.human(), number(variant.velocity.average_abs_error, "%.2f"),
+                   measured ? number(row.steady.p50.count(), "%.1f") : "–",
+                   measured ? number(row.steady.p90.count(), "%.1f") : "–",
+                   measured ? row.peak_memory.human() : "–",
+                   number(variant.velocity.average_abs_error, "%.2f"),
                    number(variant.velocity.ssim, "%.4f"), number(variant.seismic.ssim, "%.4f"),
-                   number(100 * variant.coverage.multiply_adds, "%.2f %%"),
-                   number(100 * variant.coverage.parameters, "%.1f %%")});
+                   number(100 * variant.coverage.multiply_adds, "%.3f"),
+                   number(100 * variant.coverage.parameters, "%.1f")});
   }
   return table.to_string();
 }

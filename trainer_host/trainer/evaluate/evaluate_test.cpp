@@ -1,0 +1,122 @@
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "protocol/base/durable_file.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/data/synth.hpp"
+#include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
+#include "trainer_host/trainer/evaluate/evaluation.hpp"
+#include "trainer_host/trainer/quantize/small_generator_for_tests.hpp"
+#include "trainer_host/trainer/quantize/variants.hpp"
+
+namespace outcrop::evaluate {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+// Data and an untrained generator's stage folder, made once.
+class Evaluate : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new TemporaryFolder;
+    fs::create_directory(stage());
+    data::SynthOptions synth;
+    synth.count = 5;
+    synth.seed = 4;
+    synth.threads = 2;
+    synth.out = data();
+    made_ = data::synthesize(synth, {}).has_value();
+    const auto latents = quantize::small_latents(24);
+    made_ = made_ &&
+            quantize::export_variants(quantize::make_small_generator(),
+                                      models::fit_gaussian(latents), latents, stage(), "small", 1)
+                .has_value();
+  }
+  static void TearDownTestSuite() { delete folder_; }
+  void SetUp() override { ASSERT_TRUE(made_); }
+
+  static fs::path data() { return folder_->path() / "data"; }
+  static fs::path stage() { return folder_->path() / "stage1"; }
+
+  static int run(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"outcrop", "evaluate"});
+    std::vector<char*> pointers;
+    for (std::string& argument : arguments) pointers.push_back(argument.data());
+    return cli::run_program("outcrop", "test", static_cast<int>(pointers.size()), pointers.data(),
+                            {add_evaluate});
+  }
+
+  static TemporaryFolder* folder_;
+  static bool made_;
+};
+TemporaryFolder* Evaluate::folder_ = nullptr;
+bool Evaluate::made_ = false;
+
+TEST_F(Evaluate, scores_reconstructions_beside_baselines) {
+  auto files = find_stage_files(stage(), std::nullopt, {});
+  auto dataset = data::Dataset::open(data());
+  ASSERT_THAT(files, IsOk());
+  ASSERT_THAT(dataset, IsOk());
+  EvaluationInputs inputs{.data = *dataset, .training = &*dataset, .generated = 8, .progress = {}};
+  auto result = evaluate(*files, inputs);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->samples, 5U);
+  ASSERT_EQ(result->variants.size(), 2U);
+  EXPECT_EQ(result->variants[0].name, "float");
+  EXPECT_EQ(result->variants[1].name, "int8-qint8");
+  ASSERT_EQ(result->baselines.size(), 3U);
+  // The mean is the best constant map under RMSE, so it beats 3000 m/s on its own data.
+  EXPECT_LT(result->baselines[0].velocity.rmse, result->baselines[2].velocity.rmse);
+  EXPECT_LT(result->baselines[0].gathers.rmse, result->baselines[2].gathers.rmse);
+  // An untrained model is no better than that mean.
+  EXPECT_GT(result->variants[0].velocity.rmse, result->baselines[0].velocity.rmse);
+  EXPECT_GT(result->generated.diversity, 0.0);
+  ASSERT_TRUE(result->generated.data_nearest.has_value());
+  EXPECT_EQ(*result->generated.data_nearest, 0.0);  // these are the training maps themselves
+  EXPECT_GT(*result->generated.closest, 0.0);
+  EXPECT_EQ(result->rows.size(), 4U);
+}
+
+TEST_F(Evaluate, writes_gallery_and_figures) {
+  const fs::path out = folder_->path() / "out";
+  ASSERT_EQ(run({stage().string(), data().string(), "--train", data().string(), "--real",
+                 data().string(), "--generated", "8", "--out", out.string()}),
+            0);
+  EXPECT_GT(fs::file_size(out / "gallery.png"), 10'000U);
+  auto text = read_text_file(out / "evaluation.json");
+  ASSERT_THAT(text, IsOk());
+  const auto json = nlohmann::json::parse(*text);
+  EXPECT_EQ(json.at("model"), "small");
+  EXPECT_EQ(json.at("stage"), 1);
+  EXPECT_EQ(json.at("reconstructions").size(), 2U);
+}
+
+TEST_F(Evaluate, a_single_file_asks_for_its_encoder) {
+  const std::string file = (stage() / "small_stage1_float.ptl").string();
+  const std::string encoder = (stage() / "small_stage1_encoder.pt").string();
+  EXPECT_EQ(run({file, data().string()}), 2);
+  EXPECT_EQ(run({file, data().string(), "--encoder", encoder, "--generated", "8"}), 0);
+}
+
+TEST_F(Evaluate, says_what_is_missing_or_damaged) {
+  EXPECT_THAT(find_stage_files(stage(), std::nullopt, {"int4"}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("int8-quint8")));
+  EXPECT_THAT(find_stage_files(data(), std::nullopt, {}),
+              ErrorIs(ErrorCode::not_found, HasSubstr("_encoder.pt")));
+  EXPECT_THAT(find_stage_files(data() / "none", std::nullopt, {}),
+              ErrorIs(ErrorCode::not_found, HasSubstr("stage folder")));
+  const fs::path damaged = folder_->path() / "encoder.pt";
+  fs::copy_file(stage() / "small_stage1_encoder.pt", damaged);
+  fs::resize_file(damaged, fs::file_size(damaged) / 2);
+  auto files = find_stage_files(stage(), damaged, {"float"});
+  auto dataset = data::Dataset::open(data());
+  ASSERT_THAT(files, IsOk());
+  EXPECT_THAT(evaluate(*files, {.data = *dataset, .progress = {}}),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("encoder.pt")));
+}
+
+}  // namespace
+}  // namespace outcrop::evaluate
