@@ -105,6 +105,9 @@ class PlainStep {
                               1e-5, false);
       }
       if (layer.relu) x = torch::relu(x);
+      if (const auto& grid = layer.grid; grid.rows > 0) {
+        x = x.reshape({-1, grid.channels, grid.rows, grid.columns});
+      }
     }
     return x;
   }
@@ -116,7 +119,7 @@ class PlainStep {
 class FastStep {
  public:
   explicit FastStep(models::Generator generator)
-      : generator_(std::move(generator)), optimizer_(parameters_of(generator_), 1e-4) {}
+      : generator_(std::move(generator)), optimizer_(train::make_optimizer(generator_, config_)) {}
 
   void operator()(const train::Batch& batch) {
     const auto loss = train::train_step(generator_, optimizer_, batch, config_, 1e-3);
@@ -124,9 +127,9 @@ class FastStep {
   }
 
  private:
+  train::LoopConfig config_;
   models::Generator generator_;
   train::Adam optimizer_;
-  train::LoopConfig config_;
 };
 
 void set_blas_threads(int threads) {

@@ -17,7 +17,7 @@ struct GeneratorShape {
   std::int64_t latent = 128;         // values; a multiple of 4
   std::int64_t encoder_width = 16;   // channels at full size; grows eightfold
   std::int64_t velocity_width = 16;  // channels at 70x70; sixteenfold at 5x5
-  std::int64_t seismic_width = 32;   // channels at 125 time rows x 35 columns
+  std::int64_t seismic_width = 8;    // channels at 125 time rows x 35 columns, 16-fold before
 
   bool operator==(const GeneratorShape&) const = default;
 };

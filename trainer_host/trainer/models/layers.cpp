@@ -23,6 +23,11 @@ std::string list(const std::array<std::int64_t, 2>& pair) {
   return text;
 }
 
+std::string grid_shape(const Layer::Grid& grid) {
+  return "[-1, " + std::to_string(grid.channels) + ", " + std::to_string(grid.rows) + ", " +
+         std::to_string(grid.columns) + "]";
+}
+
 Module make_convolution(const CompilationUnit& unit, const Layer& layer, at::Generator random) {
   const bool transposed = layer.kind == Layer::Kind::transposed_convolution;
   const auto taps = static_cast<double>(layer.kernel[0] * layer.kernel[1]);
@@ -30,7 +35,8 @@ Module make_convolution(const CompilationUnit& unit, const Layer& layer, at::Gen
   const auto overlap = transposed ? static_cast<double>(layer.stride[0] * layer.stride[1]) : 1.0;
   const double fan_in = std::max(static_cast<double>(layer.in_channels) * taps / overlap,
                                  static_cast<double>(layer.in_channels));
-  const double gain = layer.relu ? 2.0 : 1.0;
+  // Without ReLU it is an end (latent, map, gathers): those start near zero, as their targets lie.
+  const double gain = layer.relu ? 2.0 : 0.1;
   std::vector<std::int64_t> shape{layer.out_channels, layer.in_channels, layer.kernel[0],
                                   layer.kernel[1]};
   if (transposed) std::swap(shape[0], shape[1]);
@@ -72,6 +78,7 @@ torch::Tensor tensor_of(const Module& module, const char* name) {
 }  // namespace
 
 std::array<std::int64_t, 2> Layer::output_size(std::array<std::int64_t, 2> size) const {
+  if (grid.rows > 0) return {grid.rows, grid.columns};
   for (std::size_t i = 0; i < 2; ++i) {
     size[i] = kind == Kind::transposed_convolution
                   ? (size[i] - 1) * stride[i] - 2 * padding[i] + kernel[i]
@@ -81,7 +88,9 @@ std::array<std::int64_t, 2> Layer::output_size(std::array<std::int64_t, 2> size)
 }
 
 std::int64_t Layer::multiply_adds(std::array<std::int64_t, 2> size) const {
-  const auto positions = kind == Kind::transposed_convolution ? size : output_size(size);
+  // A grid is laid out from a single position.
+  const auto positions =
+      kind == Kind::transposed_convolution || grid.rows > 0 ? size : output_size(size);
   return positions[0] * positions[1] * in_channels * out_channels * kernel[0] * kernel[1];
 }
 
@@ -99,6 +108,7 @@ Module build_network(const std::string& type_name, const std::vector<Layer>& lay
       step = "self." + layer.name + "_norm.forward(" + step + ")";
     }
     if (layer.relu) step = "torch.relu(" + step + ")";
+    if (layer.grid.rows > 0) step = "torch.reshape(" + step + ", " + grid_shape(layer.grid) + ")";
     body += "    x = " + step + "\n";
   }
   network.define(body + "    return x\n");
@@ -122,6 +132,9 @@ torch::Tensor run_layers(const Module& network, const std::vector<Layer>& layers
                             /*cudnn_enabled=*/false);
     }
     if (layer.relu) x = torch::relu(x);
+    if (const auto& grid = layer.grid; grid.rows > 0) {
+      x = x.reshape({-1, grid.channels, grid.rows, grid.columns});
+    }
     if (seen) seen(layer, x);
   }
   return x;

@@ -25,6 +25,14 @@ struct Layer {
   std::array<std::int64_t, 2> padding{1, 1};
   bool batch_norm = false;  // child `<name>_norm`; after a plain convolution only, so that it folds
   bool relu = true;
+  // Where rows > 0: the output channels at the single position are laid out as this grid, each
+  // value with weights of its own, out_channels = channels · rows · columns.
+  struct Grid {
+    std::int64_t channels = 0;
+    std::int64_t rows = 0;
+    std::int64_t columns = 0;
+  };
+  Grid grid{};
 
   // Rows and columns this layer makes of an input of `size`.
   [[nodiscard]] std::array<std::int64_t, 2> output_size(std::array<std::int64_t, 2> size) const;

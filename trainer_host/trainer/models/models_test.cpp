@@ -87,7 +87,7 @@ TEST(Layers, same_seed_gives_the_same_weights_whatever_the_global_generator) {
   const auto second = make_generator(small, 9);
   const auto other = make_generator(small, 10);
   const auto weight = [](const Generator& generator) {
-    return generator.seismic_decoder.attr("up3").toModule().attr("weight").toTensor();
+    return generator.seismic_decoder.attr("grid").toModule().attr("weight").toTensor();
   };
   EXPECT_TRUE(torch::equal(weight(first), weight(second)));
   EXPECT_FALSE(torch::equal(weight(first), weight(other)));

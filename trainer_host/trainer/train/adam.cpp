@@ -23,10 +23,12 @@ const torch::Tensor* find(const models::NamedTensors& tensors, const std::string
 
 }  // namespace
 
-Adam::Adam(models::NamedTensors parameters, double weight_decay)
+Adam::Adam(models::NamedTensors parameters, double weight_decay, std::vector<double> rates)
     : parameters_(std::move(parameters)),
+      rates_(std::move(rates)),
       weight_decay_(weight_decay),
       steps_(torch::zeros({}, torch::kLong)) {
+  rates_.resize(parameters_.size(), 1.0);
   for (const auto& [name, parameter] : parameters_) {
     first_.push_back(torch::zeros(parameter.sizes()));
     second_.push_back(torch::zeros(parameter.sizes()));
@@ -46,10 +48,10 @@ double Adam::gradient_norm() const {
 void Adam::step(double learning_rate, double gradient_scale) {
   steps_ += 1;
   const auto t = static_cast<double>(steps_.item<std::int64_t>());
-  const AdamCoefficients c{
-      .decay = static_cast<float>(1.0 - learning_rate * weight_decay_),
+  AdamCoefficients c{
+      .decay = 0.0F,
       .gradient_scale = static_cast<float>(gradient_scale),
-      .step_size = static_cast<float>(learning_rate / (1.0 - std::pow(beta1, t))),
+      .step_size = 0.0F,
       .second_correction = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(beta2, t))),
       .beta1 = static_cast<float>(beta1),
       .beta2 = static_cast<float>(beta2),
@@ -57,6 +59,9 @@ void Adam::step(double learning_rate, double gradient_scale) {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const torch::Tensor& parameter = parameters_[i].second;
     if (!parameter.grad().defined()) continue;
+    const double rate = learning_rate * rates_[i];
+    c.decay = static_cast<float>(1.0 - rate * weight_decay_);
+    c.step_size = static_cast<float>(rate / (1.0 - std::pow(beta1, t)));
     const torch::Tensor gradient = parameter.grad().contiguous();
     float* weight = parameter.data_ptr<float>();
     const float* slope = gradient.data_ptr<float>();

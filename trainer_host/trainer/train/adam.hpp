@@ -15,8 +15,9 @@ namespace outcrop::train {
 // so the result does not depend on the number of threads.
 class Adam {
  public:
-  // `parameters` are updated in place and must outlive nothing: tensors are shared.
-  Adam(models::NamedTensors parameters, double weight_decay);
+  // `parameters` are shared and updated in place. `rates`, where not empty, holds for each of them
+  // a factor on the learning rate.
+  Adam(models::NamedTensors parameters, double weight_decay, std::vector<double> rates = {});
 
   // Euclidean norm over all gradients; tensors without one count as zero. Not finite when any
   // value is not.
@@ -36,6 +37,7 @@ class Adam {
   models::NamedTensors parameters_;
   std::vector<torch::Tensor> first_;   // moving mean of gradients
   std::vector<torch::Tensor> second_;  // moving mean of their squares
+  std::vector<double> rates_;
   double weight_decay_;
   torch::Tensor steps_;  // int64 []
 };

@@ -57,6 +57,8 @@ LoopConfig read_loop(TomlReader::Table table) {
   loop.weight_decay = table.number("weight_decay", loop.weight_decay, 0.0, 1.0);
   loop.gradient_clip = table.number("gradient_clip", loop.gradient_clip, 1e-6, 1e6);
   loop.edge_weight = table.number("edge_weight", loop.edge_weight, 0.0, 100.0);
+  loop.seismic_rate = table.number("seismic_rate", loop.seismic_rate, 1e-3, 1e3);
+  loop.latent_penalty = table.number("latent_penalty", loop.latent_penalty, 0.0, 10.0);
   loop.seismic_in_latent = table.number("seismic_in_latent", loop.seismic_in_latent, 0.0, 1.0);
   loop.flip = table.boolean("flip", loop.flip);
   loop.seed = static_cast<std::uint64_t>(table.integer(
@@ -111,6 +113,8 @@ std::string TrainConfig::fingerprint() const {
        << "\ntrain.weight_decay = " << train.weight_decay
        << "\ntrain.gradient_clip = " << train.gradient_clip
        << "\ntrain.edge_weight = " << train.edge_weight
+       << "\ntrain.seismic_rate = " << train.seismic_rate
+       << "\ntrain.latent_penalty = " << train.latent_penalty
        << "\ntrain.seismic_in_latent = " << train.seismic_in_latent
        << "\ntrain.flip = " << train.flip << "\ntrain.seed = " << train.seed << "\n";
   return text.str();

@@ -32,6 +32,8 @@ struct LoopConfig {
   double weight_decay = 1e-4;      // AdamW's, per unit of learning rate
   double gradient_clip = 1.0;      // largest Euclidean norm of all gradients of one network
   double edge_weight = 1.0;        // of the error of differences between neighbouring cells
+  double seismic_rate = 5.0;       // learning rate of the seismic decoder, times the others'
+  double latent_penalty = 0.01;    // on the mean square of the latents, against their drift
   double seismic_in_latent = 0.0;  // share of the seismic loss that reaches the encoder
   bool flip = true;                // mirror half of the samples left to right
   std::uint64_t seed = 1;

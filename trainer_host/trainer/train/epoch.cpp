@@ -34,6 +34,17 @@ Result<StepLoss> diverged(const models::Generator& generator, const Batch& batch
 
 }  // namespace
 
+Adam make_optimizer(const models::Generator& generator, const LoopConfig& config) {
+  models::NamedTensors parameters;
+  std::vector<double> rates;
+  for (auto& [name, tensor] : models::state_of(generator)) {
+    if (!tensor.requires_grad()) continue;  // statistics of BatchNorm
+    rates.push_back(name.starts_with("seismic_decoder.") ? config.seismic_rate : 1.0);
+    parameters.emplace_back(name, tensor);
+  }
+  return {std::move(parameters), config.weight_decay, std::move(rates)};
+}
+
 Result<StepLoss> train_step(const models::Generator& generator, Adam& optimizer, const Batch& batch,
                             const LoopConfig& config, double learning_rate) {
   optimizer.zero_gradients();
@@ -54,7 +65,7 @@ Result<StepLoss> train_step(const models::Generator& generator, Adam& optimizer,
   if (!std::isfinite(loss.velocity) || !std::isfinite(loss.gathers)) {
     return diverged(generator, batch);
   }
-  (of_velocity + of_gathers).backward();
+  (of_velocity + of_gathers + latent.pow(2).mean() * config.latent_penalty).backward();
   const double norm = optimizer.gradient_norm();
   if (!std::isfinite(norm)) return diverged(generator, batch);
   optimizer.step(learning_rate, std::min(1.0, config.gradient_clip / std::max(norm, 1e-12)));

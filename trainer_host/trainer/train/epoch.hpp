@@ -16,6 +16,9 @@ struct StepLoss {
   double gathers = 0.0;
 };
 
+// The optimizer for all three networks.
+[[nodiscard]] Adam make_optimizer(const models::Generator& generator, const LoopConfig& config);
+
 // One optimizer step. The gather loss trains the seismic decoder; `config.seismic_in_latent` of
 // its gradient goes on into the encoder. `diverged` names the place of the first number that is
 // not finite; the weights are then unchanged.

@@ -193,8 +193,8 @@ TEST_F(FirstNonFinite, names_the_weight) {
 
 TEST_F(FirstNonFinite, names_the_first_layer_that_overflows) {
   torch::NoGradGuard no_gradient;
-  weight(generator_.seismic_decoder, "up3").fill_(3e38F);
-  EXPECT_EQ(first_non_finite(generator_, batch_), "the output of seismic_decoder.up3");
+  weight(generator_.seismic_decoder, "grid").fill_(3e38F);
+  EXPECT_EQ(first_non_finite(generator_, batch_), "the output of seismic_decoder.grid");
 }
 
 TEST_F(FirstNonFinite, names_the_input) {

@@ -16,9 +16,9 @@ names and paths, which have none; relative paths start at the file's folder):
   [model]
   name = "curvefault"       # a-z, 0-9, -
   latent = 128              # values; a multiple of 4, up to 128
-  encoder_width = 16        # channels of the largest maps in each network
+  encoder_width = 16        # channels of the largest maps of each network
   velocity_width = 16
-  seismic_width = 32
+  seismic_width = 8
 
   [data]
   train = "data"            # a folder in OpenFWI's layout (outcrop synth makes one)
@@ -33,6 +33,8 @@ names and paths, which have none; relative paths start at the file's folder):
   weight_decay = 0.0001
   gradient_clip = 1.0       # largest norm of a step's gradients
   edge_weight = 1.0         # of errors of differences between neighbouring cells
+  seismic_rate = 5.0        # learning rate of the seismic decoder, times the others'
+  latent_penalty = 0.01     # on the mean square of the latents
   seismic_in_latent = 0.0   # 0 to 1: share of the gather loss that shapes the latent
   flip = true               # mirror half of the samples
   seed = 1

@@ -21,14 +21,6 @@ namespace {
 
 constexpr std::size_t most_scored_each_epoch = 64;  // held-out samples
 
-models::NamedTensors parameters_of(const models::Generator& generator) {
-  models::NamedTensors parameters;
-  for (auto& [name, tensor] : models::state_of(generator)) {
-    if (tensor.requires_grad()) parameters.emplace_back(name, tensor);
-  }
-  return parameters;
-}
-
 void say(const std::string& line) {
   std::fprintf(stderr, "%s\n", line.c_str());
 }
@@ -71,7 +63,7 @@ class Run {
         identity_{config.model.name, config.fingerprint(), data_.data_digest,
                   config.train.stage_epochs},
         generator_(models::make_generator(config.model.shape, config.train.seed)),
-        optimizer_(parameters_of(generator_), config.train.weight_decay),
+        optimizer_(make_optimizer(generator_, config.train)),
         checkpoint_(config.train.out / "checkpoint"),
         batches_((data_.training.size() + static_cast<std::size_t>(config.train.batch) - 1) /
                  static_cast<std::size_t>(config.train.batch)) {}
