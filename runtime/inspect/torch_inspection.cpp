@@ -4,6 +4,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include <c10/util/Optional.h>
@@ -30,10 +31,15 @@ namespace outcrop::runtime {
 namespace {
 
 // The lite interpreter also knows a FlatBuffers format, whose operators nothing lists before it
-// is loaded: only zip archives are let through.
+// is loaded: only zip archives are let through. LibTorch 2 looks for that format's mark, at byte
+// 4, before it looks for a zip archive's at byte 0 (getFileFormat in
+// torch/csrc/jit/mobile/file_format.h), so that a file with both marks could be inspected as the
+// one and loaded as the other.
 bool is_zip(BytesView file) {
-  constexpr std::string_view magic{"PK\x03\x04", 4};
-  return file.size() >= magic.size() && as_text(file.first(magic.size())) == magic;
+  constexpr std::string_view zip{"PK\x03\x04", 4};
+  constexpr std::string_view flatbuffer = "PTMF";
+  const std::string_view start = as_text(file.first(std::min<std::size_t>(file.size(), 8)));
+  return start.size() == 8 && start.starts_with(zip) && !start.ends_with(flatbuffer);
 }
 
 }  // namespace
@@ -41,7 +47,8 @@ bool is_zip(BytesView file) {
 Result<Inspection> inspect_torch_model(BytesView file) {
   if (!is_zip(file)) {
     return fail(ErrorCode::invalid_data,
-                "not a LibTorch lite-interpreter file: it does not begin as a zip archive");
+                "not a LibTorch lite-interpreter file: it does not begin as a zip archive "
+                "and nothing else");
   }
   try {
     Inspection inspection;

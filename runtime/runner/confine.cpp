@@ -122,6 +122,11 @@ bool can_map(std::size_t bytes, int kind) {
   return true;
 }
 
+// The limit counts no shared mapping, and none that the kernel takes for a stack.
+bool can_map_uncounted(std::size_t bytes) {
+  return can_map(bytes, MAP_SHARED) || can_map(bytes, MAP_PRIVATE | MAP_GROWSDOWN);
+}
+
 // As much as the limit that is set allows in all: with what the process already holds, too much.
 bool can_exceed_memory_limit() {
   rlimit limit{};
@@ -186,7 +191,7 @@ std::vector<Attempt> try_to_escape(const std::string& file, int port) {
       attempt("signal its parent", [] { return ::kill(::getppid(), 0) == 0; }),
       attempt("take more memory than its limit", [] { return can_exceed_memory_limit(); }),
       attempt("take memory that no limit counts",
-              [] { return can_map(std::size_t{1} << 20, MAP_SHARED); }),
+              [] { return can_map_uncounted(std::size_t{1} << 20); }),
       attempt("raise its limits", [] { return can_raise_limits(); }),
       attempt("gain privileges", [] { return can_gain_privileges(); }),
   };

@@ -7,6 +7,14 @@
 namespace outcrop::runtime {
 namespace {
 
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4g", value);
+  return text;
+}
+
+}  // namespace
+
 Status check_goldens(std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
   if (inputs.empty() || outputs.empty()) {
     return fail(ErrorCode::invalid_data, "a proof needs golden inputs and golden outputs");
@@ -23,14 +31,6 @@ Status check_goldens(std::span<const Tensor> inputs, std::span<const Tensor> out
   }
   return {};
 }
-
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g", value);
-  return text;
-}
-
-}  // namespace
 
 Result<OutputError> compare(const Tensor& output, const Tensor& golden) {
   if (output.dtype != DType::float32 || golden.dtype != DType::float32 ||

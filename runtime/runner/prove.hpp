@@ -25,6 +25,10 @@ struct ProofReport {
   std::vector<OutputError> outputs;  // in the order of the golden outputs
 };
 
+// That there are golden inputs and outputs, all with the same number of latents, one or more, as
+// their first dimension; else invalid_data.
+[[nodiscard]] Status check_goldens(std::span<const Tensor> inputs, std::span<const Tensor> outputs);
+
 // Sends the golden inputs one row at a time and compares here, in the parent: the child never
 // judges itself. Every golden tensor has the latents along its first dimension; the k-th golden
 // output belongs to the k-th output of `method`. Fails with invalid_data where outputs are not

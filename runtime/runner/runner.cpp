@@ -62,8 +62,11 @@ class Runner::Impl {
     child_.allow_cpu_time(std::chrono::ceil<std::chrono::seconds>(options_.start_deadline));
     auto frame = receive("starting", options_.start_deadline);
     if (!frame) return fail(std::move(frame).error());
-    OUTCROP_CHECK(read_hello(frame->header));
-    hello_.start_time = SteadyClock::now() - start;
+    const Nanoseconds waited = SteadyClock::now() - start;
+    if (auto understood = read_hello(frame->header, waited); !understood) {
+      return fail(give_up(understood.error(), "starting", options_.start_deadline));
+    }
+    hello_.start_time = waited;
     if (const auto memory = child_.resident_memory()) hello_.memory = *memory;
     if (hello_.confinement == Confinement::full || options_.confinement == Confinement::reduced) {
       return {};
@@ -115,9 +118,11 @@ class Runner::Impl {
     frame.header = {{"type", "infer"},
                     {"method", method},
                     {"arguments", encode_arguments(arguments, frame.payload)}};
+    const auto start = SteadyClock::now();
     OUTCROP_TRY(reply, exchange(frame, options_.call_deadline, "outputs"));
+    const Nanoseconds waited = SteadyClock::now() - start;
     OUTCROP_TRY(cold, understood(get_bool(reply.header, "cold")));
-    OUTCROP_TRY(time, understood(get_integer(reply.header, "call_ns", 0, INT64_MAX)));
+    OUTCROP_TRY(time, understood(get_integer(reply.header, "call_ns", 1, waited.count())));
     if (cold) first_calls_[std::string(method)] = Nanoseconds(time);
     return understood(decode_tensors(reply.header.value("tensors", Json()), reply.payload));
   }
@@ -234,12 +239,12 @@ class Runner::Impl {
     return fail(give_up(value.error(), "reply", std::chrono::milliseconds(0)));
   }
 
-  Status read_hello(const Json& header) {
+  Status read_hello(const Json& header, Nanoseconds waited) {
     OUTCROP_TRY(engine, get_string(header, "engine"));
     OUTCROP_TRY(engine_version, get_string(header, "engine_version"));
     OUTCROP_TRY(backends, decode_backends(header.value("backends", Json())));
     OUTCROP_TRY(missing, get_strings(header, "missing"));
-    OUTCROP_TRY(self_test, get_integer(header, "self_test_ns", 0, INT64_MAX));
+    OUTCROP_TRY(self_test, get_integer(header, "self_test_ns", 0, waited.count()));
     hello_.engine = std::move(engine);
     hello_.engine_version = std::move(engine_version);
     hello_.backends = std::move(backends);

@@ -16,6 +16,7 @@
 #include "runtime/runner/messages.hpp"
 #include "runtime/runner/prove.hpp"
 #include "runtime/runner/runner.hpp"
+#include "runtime/runner/trial.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -65,6 +66,7 @@ INSTANTIATE_TEST_SUITE_P(
         BrokenReply{"huge-shape", ErrorCode::crashed, "more bytes than fit"},
         BrokenReply{"missing-bytes", ErrorCode::crashed, "without all its bytes"},
         BrokenReply{"extra-bytes", ErrorCode::crashed, "belong to no tensor"},
+        BrokenReply{"slow-call", ErrorCode::crashed, "'call_ns'"},
         BrokenReply{"half-a-frame", ErrorCode::timeout, "no answer within 1.5 s"},
         BrokenReply{
             "dies-talking", ErrorCode::crashed,
@@ -84,6 +86,8 @@ TEST(Runners, that_claim_impossible_times_are_not_believed) {
   EXPECT_THAT(runner->measure(
                   *lock, {.method = "forward", .arguments = {}, .maximum_time = milliseconds(100)}),
               ErrorIs(ErrorCode::crashed, HasSubstr("'first_ns'")));
+  EXPECT_THAT(Runner::start(fake("slow-start")),
+              ErrorIs(ErrorCode::crashed, HasSubstr("'self_test_ns'")));
 }
 
 TEST(Runners, that_never_say_hello_are_ended_in_time) {
@@ -180,6 +184,26 @@ TEST(Proofs, hold_up_to_the_bound_and_no_further) {
               ErrorIs(ErrorCode::refused, HasSubstr("")));
   EXPECT_THAT(check_tolerances(report_of(1, 1), {}),
               ErrorIs(ErrorCode::refused, HasSubstr("no tolerance")));
+}
+
+TEST(Trials, never_skip_a_proof_in_silence) {
+  Candidate candidate;
+  candidate.name = "int8-qint8";
+  TrialOptions options;
+  options.runner = fake("exits");
+  options.method = "decode";
+  options.goldens = Goldens{};
+  EXPECT_THAT(try_candidates({candidate}, options),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("needs golden inputs")));
+  const std::array<float, 2> values{1, 2};
+  options.goldens->inputs = {Tensor::of_floats("latent", {1, 2}, values)};
+  options.goldens->outputs = {Tensor::of_floats("velocity", {2, 1}, values)};
+  EXPECT_THAT(try_candidates({candidate}, options),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("same number of latents")));
+  options.goldens.reset();
+  candidate.tolerances = {{"velocity", 10, 100}};
+  EXPECT_THAT(try_candidates({candidate}, options),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("'int8-qint8' has tolerances")));
 }
 
 TEST(Proofs, compare_in_double_and_refuse_what_cannot_be_compared) {

@@ -8,16 +8,15 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/unique_fd.hpp"
-#include "protocol/trust/verified_blob.hpp"
 #include "runtime/runner/prove.hpp"
-#include "tests/hostile/hostile_models.hpp"
+#include "runtime/runner/runner_fixture.hpp"
 #include "tests/support/result_matchers.hpp"
-#include "tests/support/temporary_folder.hpp"
 
 namespace outcrop::runtime {
 namespace {
@@ -27,72 +26,6 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-
-RunnerOptions options() {
-  RunnerOptions options;
-  options.program = std::filesystem::path(OUTCROP_BIN) / "outcrop-runner-torch";
-  return options;
-}
-
-Runner started(const RunnerOptions& with = options()) {
-  auto runner = Runner::start(with);
-  if (!runner) throw std::runtime_error(runner.error().message());
-  return std::move(*runner);
-}
-
-trust::VerifiedBlob blob_of(const std::filesystem::path& file) {
-  const auto digest = trust::sha256_file(file);
-  auto blob = trust::verify_blob(file, digest.value(), ByteCount(std::filesystem::file_size(file)));
-  if (!blob) throw std::runtime_error(blob.error().message());
-  return std::move(*blob);
-}
-
-// Allows just what the file names, as a manifest that was signed for it would.
-Result<LoadReport> load_allowing_all(Runner& runner, const trust::VerifiedBlob& blob,
-                                     int threads = 1) {
-  OUTCROP_TRY(inspection, runner.inspect(blob));
-  LoadRequest request;
-  request.allowed_operators = inspection.operators;
-  request.threads = threads;
-  return runner.load(blob, request);
-}
-
-Value any_tensor() {
-  const std::array<float, 2> values{1, 2};
-  return Tensor::of_floats("", {2}, values);
-}
-
-// The models that most tests share, made once.
-struct Models {
-  TemporaryFolder folder;
-  hostile::SmallGenerator goldens;
-
-  Models() {
-    using hostile::Form;
-    goldens = hostile::write_small_generator(path("float"), Form::float32);
-    hostile::write_small_generator(path("mobile"), Form::float_mobile);
-    hostile::write_small_generator(path("quint8"), Form::quint8);
-    hostile::write_small_generator(path("qint8"), Form::qint8);
-  }
-  [[nodiscard]] std::filesystem::path path(const std::string& name) const {
-    return folder.path() / (name + ".ptl");
-  }
-};
-
-const Models& models() {
-  static const Models made;
-  return made;
-}
-
-class Runners : public ::testing::Test {
- protected:
-  [[nodiscard]] std::filesystem::path file(const std::string& name) const {
-    return folder_.path() / name;
-  }
-
- private:
-  TemporaryFolder folder_;
-};
 
 TEST_F(Runners, start_fully_confined_and_say_what_they_are) {
   const Runner runner = started();
@@ -220,49 +153,6 @@ TEST_F(Runners, contain_a_model_that_reads_files) {
               ErrorIs(ErrorCode::invalid_data, HasSubstr("not permitted")));
 }
 
-TEST_F(Runners, are_ended_when_a_model_does_not) {
-  for (const auto when : {hostile::When::load, hostile::When::call}) {
-    hostile::write_endless(file("endless.ptl"), when);
-    RunnerOptions hurried = options();
-    hurried.load_deadline = hurried.call_deadline = milliseconds(700);
-    Runner runner = started(hurried);
-    const int process = runner.process_id();
-    const auto loaded = load_allowing_all(runner, blob_of(file("endless.ptl")));
-    if (when == hostile::When::load) {
-      EXPECT_THAT(loaded, ErrorIs(ErrorCode::timeout, HasSubstr("0.7 s")));
-    } else {
-      ASSERT_THAT(loaded, IsOk());
-      EXPECT_THAT(runner.infer("forward", std::array{any_tensor()}),
-                  ErrorIs(ErrorCode::timeout, HasSubstr("'infer'")));
-    }
-    EXPECT_EQ(::kill(process, 0), -1) << "the child is still there";
-    EXPECT_THAT(runner.infer("forward", std::array{any_tensor()}),
-                ErrorIs(ErrorCode::timeout, HasSubstr("")));
-  }
-}
-
-TEST_F(Runners, report_out_of_memory_and_go_on) {
-  hostile::write_greedy(file("greedy.ptl"), hostile::When::load);
-  Runner runner = started();
-  EXPECT_THAT(load_allowing_all(runner, blob_of(file("greedy.ptl"))),
-              ErrorIs(ErrorCode::out_of_memory, HasSubstr("226000000000")));
-  EXPECT_THAT(load_allowing_all(runner, blob_of(models().path("float"))), IsOk());
-}
-
-TEST_F(Runners, hold_a_model_to_its_memory_limit) {
-  hostile::write_hoarder(file("hoarder.ptl"));
-  RunnerOptions small = options();
-  small.memory_limit = ByteCount::mib(64);
-  Runner runner = started(small);
-  ASSERT_THAT(load_allowing_all(runner, blob_of(file("hoarder.ptl"))), IsOk());
-  EXPECT_THAT(runner.infer("forward", std::array{any_tensor()}),
-              ErrorIs(ErrorCode::out_of_memory, HasSubstr("")));
-  const auto peak = runner.peak_memory();
-  ASSERT_THAT(peak, IsOk());
-  EXPECT_GT(peak->value(), runner.hello().memory.value() + ByteCount::mib(30).value());
-  EXPECT_LT(peak->value(), runner.hello().memory.value() + ByteCount::mib(80).value());
-}
-
 TEST_F(Runners, report_the_signal_of_a_crash) {
   for (const auto when : {hostile::When::load, hostile::When::call}) {
     hostile::write_crashing(file("crash.ptl"), when);
@@ -311,6 +201,18 @@ TEST_F(Runners, survive_files_that_are_cut_or_damaged) {
   const auto blob = trust::verify_bytes(damaged, trust::sha256(BytesView(damaged)));
   ASSERT_THAT(blob, IsOk());
   EXPECT_THAT(load_allowing_all(runner, *blob), Not(IsOk()));
+}
+
+TEST_F(Runners, refuse_a_zip_archive_that_the_loader_would_take_for_a_flatbuffer) {
+  auto bytes = read_file(models().path("quint8"), ByteCount::mib(10));
+  ASSERT_THAT(bytes, IsOk());
+  const BytesView mark = as_bytes(std::string_view("PTMF"));
+  std::copy(mark.begin(), mark.end(), bytes->begin() + 4);
+  const auto blob = trust::verify_bytes(*bytes, trust::sha256(BytesView(*bytes)));
+  ASSERT_THAT(blob, IsOk());
+  Runner runner = started();
+  EXPECT_THAT(runner.inspect(*blob), ErrorIs(ErrorCode::invalid_data, HasSubstr("zip archive")));
+  EXPECT_THAT(runner.load(*blob, {}), ErrorIs(ErrorCode::invalid_data, HasSubstr("zip archive")));
 }
 
 TEST_F(Runners, fail_the_proof_of_a_tampered_weight) {

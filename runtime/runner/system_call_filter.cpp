@@ -51,8 +51,8 @@ int allow(const Filter& filter, const char* name,
 }
 
 int allow_with_conditions(const Filter& filter) {
-  // Shared mappings are memory that RLIMIT_DATA does not count.
-  constexpr scmp_datum_t mapping_kind = 0x0f;
+  // RLIMIT_DATA counts neither shared mappings nor those that grow downwards, as stacks may.
+  constexpr scmp_datum_t mapping_kind = 0x0f | MAP_GROWSDOWN;
   // A thread, never a process; clone3 hides its flags in memory, and glibc falls back.
   constexpr scmp_datum_t thread_flags = CLONE_THREAD | CLONE_VM | CLONE_SIGHAND;
   const auto self = static_cast<scmp_datum_t>(::getpid());

@@ -24,9 +24,9 @@ Status admit(Entry& entry, const TrialOptions& options) {
   }
   OUTCROP_TRY(load, entry.runner->load(*entry.candidate.blob, request));
   entry.result.load = std::move(load);
-  if (options.golden_inputs.empty()) return {};
-  OUTCROP_TRY(proof,
-              prove(*entry.runner, options.method, options.golden_inputs, options.golden_outputs));
+  if (!options.goldens) return {};
+  OUTCROP_TRY(proof, prove(*entry.runner, options.method, options.goldens->inputs,
+                           options.goldens->outputs));
   entry.result.proof = std::move(proof);
   if (entry.candidate.tolerances.empty()) return {};
   return check_tolerances(*entry.result.proof, entry.candidate.tolerances);
@@ -43,8 +43,8 @@ MeasureRequest round_request(const TrialOptions& options, std::size_t rounds) {
   MeasureRequest request;
   request.method = options.method;
   request.arguments = options.arguments;
-  if (request.arguments.empty()) {
-    for (const Tensor& input : options.golden_inputs) {
+  if (request.arguments.empty() && options.goldens) {
+    for (const Tensor& input : options.goldens->inputs) {
       request.arguments.emplace_back(input.row(0));
     }
   }
@@ -53,10 +53,23 @@ MeasureRequest round_request(const TrialOptions& options, std::size_t rounds) {
   return request;
 }
 
+// Nothing passes because nothing was asked of it.
+Status check_proof_is_possible(const std::vector<Candidate>& candidates,
+                               const TrialOptions& options) {
+  if (options.goldens) return check_goldens(options.goldens->inputs, options.goldens->outputs);
+  for (const Candidate& candidate : candidates) {
+    if (candidate.tolerances.empty()) continue;
+    return fail(ErrorCode::invalid_argument,
+                "'" + candidate.name + "' has tolerances, and there are no goldens to prove it by");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Trial> try_candidates(const std::vector<Candidate>& candidates,
                              const TrialOptions& options) {
+  OUTCROP_CHECK(check_proof_is_possible(candidates, options));
   const std::size_t rounds =
       std::clamp<std::size_t>(options.rounds, 1, std::max<std::size_t>(1, options.calls));
   const std::size_t steps = candidates.size() * (1 + rounds);

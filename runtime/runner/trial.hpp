@@ -24,11 +24,17 @@ struct Candidate {
   std::vector<Tolerance> tolerances;  // empty: errors are shown and not judged
 };
 
+// Inputs and the outputs that every candidate must give for them, as check_goldens() wants them.
+struct Goldens {
+  std::vector<Tensor> inputs;
+  std::vector<Tensor> outputs;
+};
+
 struct TrialOptions {
   RunnerOptions runner;
-  std::string method;                 // proved and measured
-  std::vector<Tensor> golden_inputs;  // empty: nothing is proved
-  std::vector<Tensor> golden_outputs;
+  std::string method;  // proved and measured
+  // Without: nothing is proved, which is an error where a candidate has tolerances.
+  std::optional<Goldens> goldens;
   std::vector<Value> arguments;                 // of measured calls; empty: the first golden latent
   std::size_t calls = 100;                      // steady calls of each candidate
   std::chrono::milliseconds time{5'000};        // for these calls; whichever ends first
@@ -56,7 +62,8 @@ struct Trial {
 
 // Starts, loads and proves every candidate in a runner of its own, then measures those that
 // passed in turns under the machine's lock, so that what disturbs one disturbs all. All runners
-// are alive together. Fails as a whole only where the lock cannot be had.
+// are alive together. Fails as a whole where the lock cannot be had, with invalid_data where
+// the goldens prove nothing, and with invalid_argument where there are tolerances without goldens.
 [[nodiscard]] Result<Trial> try_candidates(const std::vector<Candidate>& candidates,
                                            const TrialOptions& options);
 

@@ -27,9 +27,10 @@ void send_frame(std::string_view header, std::uint64_t payload, std::string_view
   [[maybe_unused]] const auto sent = ::write(socket_descriptor, frame.data(), frame.size());
 }
 
-void say_hello() {
+void say_hello(std::string_view self_test_ns) {
   send_frame(R"({"type":"hello","engine":"torch","engine_version":"1","backends":[],)"
-             R"("missing":[],"self_test_ns":1})",
+             R"("missing":[],"self_test_ns":)" +
+                 std::string(self_test_ns) + "}",
              0);
 }
 
@@ -65,6 +66,9 @@ void answer(std::string_view mode) {
   }
   if (mode == "extra-bytes") {
     return send_frame(R"({"type":"outputs","cold":true,"call_ns":1,"tensors":[]})", 4, "abcd");
+  }
+  if (mode == "slow-call") {  // longer than the parent waited
+    return send_frame(R"({"type":"outputs","cold":true,"call_ns":9000000000000,"tensors":[]})", 0);
   }
   if (mode == "fast-clock") {  // claims a call that took longer than the parent waited
     return send_frame(R"({"type":"measured","cold":true,"first_ns":9000000000000,"warm_up_ns":0,)"
@@ -103,7 +107,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "[%s]\n", names.c_str());
     return 4;
   }
-  say_hello();
+  // The other claims a self-test that took longer than the parent waited for all of the start.
+  say_hello(mode == "slow-start" ? "9000000000000" : "1");
   wait_for_request();
   answer(mode);
   return 0;

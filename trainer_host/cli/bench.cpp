@@ -11,6 +11,7 @@
 #include "protocol/trust/verified_blob.hpp"
 #include "runtime/engine/tensor_file.hpp"
 #include "runtime/runner/trial.hpp"
+#include "trainer_host/cli/bench_golden.hpp"
 #include "trainer_host/cli/bench_output.hpp"
 #include "trainer_host/cli/trust_options.hpp"
 #include "trainer_host/console/step_progress.hpp"
@@ -84,8 +85,8 @@ Result<Prepared> prepare_release(const BenchOptions& options) {
   prepared.trial.method = manifest.golden.method;
   OUTCROP_TRY(inputs, read_golden(release, manifest.golden.input));
   OUTCROP_TRY(outputs, read_golden(release, manifest.golden.output));
-  prepared.trial.golden_inputs = std::move(inputs);
-  prepared.trial.golden_outputs = std::move(outputs);
+  prepared.trial.goldens = runtime::Goldens{std::move(inputs), std::move(outputs)};
+  OUTCROP_CHECK(check_goldens(manifest.golden, *prepared.trial.goldens));
   for (const messages::Variant& variant : manifest.variants) {
     if (!options.variants.empty() && std::find(options.variants.begin(), options.variants.end(),
                                                variant.name) == options.variants.end()) {

@@ -9,8 +9,10 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "protocol/base/clock.hpp"
 #include "protocol/messages/artifact.hpp"
@@ -19,9 +21,12 @@
 #include "tests/hostile/hostile_models.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/cli/bench_golden.hpp"
 #include "trainer_host/release/create.hpp"
 #include "trainer_host/release/host_prover.hpp"
 #include "trainer_host/release/key_store.hpp"
+#include "trainer_host/release/stage_inputs.hpp"
+#include "trainer_host/release/stage_store.hpp"
 
 namespace outcrop {
 namespace {
@@ -122,12 +127,26 @@ class Bench : public ::testing::Test {
     return errors;
   }
 
+  // Has the next release be signed with this manifest instead of what the stage folder says.
+  void replace_manifest(const messages::Manifest& manifest) {
+    const auto trust = release::read_key_store(keys());
+    ASSERT_THAT(trust, IsOk());
+    const auto inputs = release::read_stage_inputs(stage());
+    ASSERT_THAT(inputs, IsOk());
+    auto store = release::StageStore::open(keys(), "small", *trust);
+    ASSERT_THAT(store, IsOk());
+    ASSERT_THAT(store->remember(release::identity(*inputs, release::Policy(), true),
+                                messages::to_json(manifest)),
+                IsOk());
+  }
+
   Result<release::CreatedRelease> create(bool skip_host_proof = false) {
     return release::create_release(
         {stage(), keys(), release_folder(), release::Policy(), skip_host_proof},
         release::make_host_prover(runner_options()), SystemClock());
   }
 
+  [[nodiscard]] fs::path scratch() const { return folder_.path() / "scratch"; }
   [[nodiscard]] fs::path keys() const { return folder_.path() / "keys"; }
   [[nodiscard]] fs::path stage() const { return folder_.path() / "stage"; }
   [[nodiscard]] fs::path release_folder() const { return folder_.path() / "release"; }
@@ -179,6 +198,54 @@ TEST_F(Bench, fails_a_release_of_a_tampered_weight_and_create_refuses_it_first) 
   EXPECT_EQ(run.code, 1);
   EXPECT_THAT(run.text, HasSubstr("--skip-host-proof"));
   EXPECT_THAT(run.text, HasSubstr("int8-qint8: the proof failed: output 'velocity' is off by"));
+}
+
+TEST_F(Bench, refuses_goldens_that_are_not_what_the_signed_manifest_describes) {
+  fs::create_directory(scratch());
+  fs::copy(keys(), scratch() / "keys", fs::copy_options::recursive);
+  const auto honest = release::create_release(
+      {stage(), scratch() / "keys", scratch() / "release", release::Policy(), true},
+      release::make_host_prover(runner_options()), SystemClock());
+  ASSERT_THAT(honest, IsOk());
+  messages::Manifest manifest = honest->manifest;
+  manifest.golden.latents = 2;
+  replace_manifest(manifest);
+  ASSERT_THAT(create(/*skip_host_proof=*/true), IsOk());
+  const Output run = outcrop(bench_release());
+  EXPECT_EQ(run.code, 1);
+  EXPECT_THAT(run.text, HasSubstr("golden input 'latent' is float32 [3, 16]; the manifest "
+                                  "describes 'latent', float32 [2, 16]"));
+  EXPECT_THAT(run.text, ::testing::Not(HasSubstr("p50")));
+}
+
+TEST(BenchGoldens, must_have_the_names_shapes_and_latents_of_the_manifest) {
+  const std::vector<float> zeros(12);
+  const auto tensor = [&](const char* name, std::vector<std::int64_t> shape) {
+    const auto count = static_cast<std::size_t>(shape[0] * shape[1]);
+    return runtime::Tensor::of_floats(name, std::move(shape), std::span(zeros).first(count));
+  };
+  messages::Golden described;
+  described.latents = 2;
+  described.inputs = {{"latent", "float32", {4}, ""}};
+  described.outputs = {{"velocity", "float32", {6}, "m/s"}};
+  const runtime::Goldens good{{tensor("latent", {2, 4})}, {tensor("velocity", {2, 6})}};
+  EXPECT_THAT(cli::check_goldens(described, good), IsOk());
+
+  const auto refused = [&](const auto& change, const char* message) {
+    runtime::Goldens goldens = good;
+    change(goldens);
+    EXPECT_THAT(cli::check_goldens(described, goldens),
+                ErrorIs(ErrorCode::untrusted, HasSubstr(message)));
+  };
+  refused([](auto& goldens) { goldens.inputs.clear(); }, "input tensors are none");
+  refused([](auto& goldens) { goldens.outputs.clear(); }, "output tensors are none");
+  refused([&](auto& goldens) { goldens.outputs.push_back(goldens.outputs[0]); },
+          "velocity, velocity; the manifest names velocity");
+  refused([&](auto& goldens) { goldens.outputs = {tensor("seismic", {2, 6})}; }, "'seismic'");
+  refused([&](auto& goldens) { goldens.inputs = {tensor("latent", {1, 4})}; }, "[1, 4]");
+  refused([&](auto& goldens) { goldens.outputs = {tensor("velocity", {2, 5})}; }, "[2, 5]");
+  described.inputs.clear();
+  refused([](auto& goldens) { goldens.inputs.clear(); }, "the manifest names none");
 }
 
 TEST_F(Bench, refuses_a_flipped_bit_by_its_digest) {

@@ -9,8 +9,10 @@
 
 namespace outcrop::runtime {
 
-// Lets LibTorch read bytes where they lie, without a path and without a copy of the file: what
-// is inspected and what is loaded are the same sealed memory. The bytes must outlive it.
+// Lets LibTorch read sealed bytes where they lie, without a path: what is inspected and what is
+// loaded are the same memory. LibTorch copies what it reads, tensors too, into memory of its own,
+// so a loaded model takes the size of its weights beside the mapping and keeps no pointer into
+// it. The bytes must outlive this object.
 class MappedFile final : public caffe2::serialize::ReadAdapterInterface {
  public:
   explicit MappedFile(BytesView bytes) : bytes_(bytes) {}

@@ -150,8 +150,7 @@ Result<std::vector<PerformanceRow>> measure_performance(const ExportedStage& exp
   trial_options.method = "decode";
   OUTCROP_TRY(inputs, runtime::read_tensor_file(exported.golden_input));
   OUTCROP_TRY(outputs, runtime::read_tensor_file(exported.golden_output));
-  trial_options.golden_inputs = std::move(inputs);
-  trial_options.golden_outputs = std::move(outputs);
+  trial_options.goldens = runtime::Goldens{std::move(inputs), std::move(outputs)};
   trial_options.calls = options.calls;
   trial_options.time = options.time;
   trial_options.rounds = options.rounds;
