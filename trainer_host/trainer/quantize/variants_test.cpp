@@ -11,6 +11,7 @@
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/quantize/lite_model.hpp"
+#include "trainer_host/trainer/quantize/performance.hpp"
 #include "trainer_host/trainer/quantize/small_generator_for_tests.hpp"
 
 namespace outcrop::quantize {
@@ -109,6 +110,25 @@ TEST_F(Variants, reproduce_the_golden_outputs_from_the_golden_inputs) {
   ASSERT_THAT(pair, IsOk());
   const auto golden = outputs->at(1).floats();
   EXPECT_TRUE(std::equal(golden.begin(), golden.end(), pair->seismic.data_ptr<float>()));
+}
+
+TEST_F(Variants, are_measured_by_the_confined_runner) {
+  MeasureOptions options;
+  options.runner.program = std::filesystem::path(OUTCROP_BIN) / "outcrop-runner-torch";
+  options.runner.confinement = runtime::Confinement::reduced;  // what this machine can is enough
+  options.calls = 4;
+  options.rounds = 2;
+  auto rows = measure_performance(**stage_, "small", 3, options);
+  ASSERT_THAT(rows, IsOk());
+  ASSERT_EQ(rows->size(), 4U);
+  for (const PerformanceRow& row : *rows) {
+    EXPECT_EQ(row.stage, 3);
+    EXPECT_GE(row.steady.calls, 2U) << row.variant.name;
+    EXPECT_GT(row.steady.p50.count(), 0.0);
+    EXPECT_GT(row.first.count(), 0.0);
+    EXPECT_GT(row.peak_memory, row.engine_memory);
+  }
+  EXPECT_THAT(performance_table(*rows), HasSubstr("int8-qint8"));
 }
 
 TEST_F(Variants, a_damaged_file_is_a_clear_error) {
