@@ -25,12 +25,31 @@ bool is_type(const Module& module, const std::string& name) {
   return module.type()->name()->name() == name;
 }
 
-void configure(const Module& module, const std::string& path, const QConfig& transposed,
-               QConfigDict& configuration) {
+// Scale and zero point of a channel take 16 bytes in the file: with more channels than this one
+// scale serves all, or the scales would outweigh what int8 saves.
+constexpr std::int64_t most_scaled_channels = 4096;
+
+// Which axis of a layer's weight has a scale for each slice; none: one scale for the tensor.
+std::optional<std::int64_t> channel_axis(const Module& layer, ActivationType activations) {
+  const bool transposed = is_type(layer, "ConvTranspose2d");
+  // XNNPACK's kernels for transposed convolutions and linear layers take one scale only.
+  if (transposed || is_type(layer, "Linear")) {
+    if (activations == ActivationType::qint8) return std::nullopt;
+  }
+  const std::int64_t axis = transposed ? 1 : 0;
+  if (!layer.hasattr("weight")) return axis;
+  const bool many = layer.attr("weight").toTensor().size(axis) > most_scaled_channels;
+  return many ? std::nullopt : std::optional(axis);
+}
+
+void configure(const Module& module, const std::string& path, const Module& activation,
+               ActivationType activations, QConfigDict& configuration) {
+  const auto unit = module._ivalue()->compilation_unit();
   for (const auto& child : module.named_children()) {
     const std::string child_path = path.empty() ? child.name : path + "." + child.name;
-    if (is_type(child.value, "ConvTranspose2d")) configuration[child_path] = transposed;
-    configure(child.value, child_path, transposed, configuration);
+    configuration[child_path] =
+        QConfig{activation, make_weight_observer(unit, channel_axis(child.value, activations))};
+    configure(child.value, child_path, activation, activations, configuration);
   }
 }
 
@@ -38,12 +57,10 @@ void configure(const Module& module, const std::string& path, const QConfig& tra
 // each tensor.
 QConfigDict configure(const Module& network, const StaticQuantization& options) {
   const auto unit = network._ivalue()->compilation_unit();
-  const bool per_channel = options.activations == ActivationType::quint8;
   const Module activation = make_activation_observer(unit, options.activations, options.range);
   QConfigDict configuration;
   configuration[""] = QConfig{activation, make_weight_observer(unit, 0)};
-  const auto axis = per_channel ? std::optional<std::int64_t>(1) : std::nullopt;
-  configure(network, "", QConfig{activation, make_weight_observer(unit, axis)}, configuration);
+  configure(network, "", activation, options.activations, configuration);
   return configuration;
 }
 

@@ -28,7 +28,7 @@ struct QuantizedModule {
 // Post-training static int8 of one network by LibTorch's graph-mode passes: fold batch norm,
 // observe while `calibration` [N, ...] runs through, quantize. Activations per tensor; weights
 // symmetric, per channel where the kernels allow it (QNNPACK: everywhere; XNNPACK: plain
-// convolutions). Each call site owns its packed weights.
+// convolutions) and the scales do not outweigh the weights. Each call site owns its packed weights.
 // `network` (one Tensor in, one out, evaluation mode, float) is not changed. All layers of the
 // plan are int8 in the result or the call fails and names what is not; see plan_layers for what
 // is refused. Needs the engine "qnnpack" and sets it for the process.
