@@ -27,6 +27,7 @@ namespace {
 
 // More than a running child ever opens, few enough to be of no use.
 constexpr rlim_t open_descriptors = 32;
+constexpr rlim_t main_stack = rlim_t{8} << 20;
 // Until the parent sets its own limit with the first request.
 constexpr rlim_t cpu_seconds = 60;
 
@@ -56,10 +57,15 @@ bool set_limit(__rlimit_resource_t resource, rlim_t soft, rlim_t hard) {
 }
 
 bool set_limits(rlim_t memory) {
+  // RLIMIT_DATA does not count the main thread's stack.
+  rlimit inherited{};
+  if (::getrlimit(RLIMIT_STACK, &inherited) != 0) return false;
+  const rlim_t stack = std::min(main_stack, inherited.rlim_cur);
   // No limit on the number of processes: it counts all of a user's, and the filter forbids
   // starting any.
   return set_limit(RLIMIT_DATA, memory, memory) && set_limit(RLIMIT_FSIZE, 0, 0) &&
          set_limit(RLIMIT_CORE, 0, 0) && set_limit(RLIMIT_MEMLOCK, 0, 0) &&
+         set_limit(RLIMIT_STACK, stack, stack) &&
          set_limit(RLIMIT_NOFILE, open_descriptors, open_descriptors) &&
          // Only the soft limit ends the process, and only the parent may still move it.
          set_limit(RLIMIT_CPU, cpu_seconds, RLIM_INFINITY);

@@ -22,8 +22,9 @@ constexpr std::array harmless{
     // what the process already holds
     "read", "write", "readv", "writev", "pread64", "lseek", "_llseek", "close", "fstat", "fstat64",
     "poll", "ppoll", "ppoll_time64", "recvmsg", "recvfrom",
-    // memory (mappings below)
-    "brk", "munmap", "mprotect", "mremap", "madvise",
+    // memory (mappings below; no mremap: growing a stack's mapping escapes RLIMIT_DATA, and the
+    // C library copies where it may not grow)
+    "brk", "munmap", "mprotect", "madvise",
     // threads and signals of its own
     "futex", "futex_time64", "set_robust_list", "set_tid_address", "rseq", "membarrier",
     "sched_yield", "sched_getaffinity", "sched_setaffinity", "getcpu", "gettid", "getpid",

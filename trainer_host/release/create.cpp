@@ -6,7 +6,6 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/blob/chunk_table.hpp"
-#include "protocol/trust/freshness.hpp"
 #include "trainer_host/release/key_store.hpp"
 #include "trainer_host/release/new_file.hpp"
 #include "trainer_host/release/open.hpp"
@@ -135,13 +134,6 @@ Status write_metadata(const fs::path& staged, const CreateRequest& request,
   OUTCROP_CHECK(write_new_file(metadata / "targets.json", trust.targets.envelope()));
   OUTCROP_CHECK(write_new_file(metadata / "revoked.json", trust.revoked.envelope()));
   return write_new_file(metadata / (trust::stage_role(model) + ".json"), stage_envelope);
-}
-
-// A release under metadata that has expired could be installed nowhere.
-Status check_fresh(const KeyStoreTrust& trust, Timestamp now) {
-  OUTCROP_CHECK(trust::check_expiry("root", *trust.root, now));
-  OUTCROP_CHECK(trust::check_expiry("targets", *trust.targets, now));
-  return trust::check_expiry("revoked", *trust.revoked, now);
 }
 
 // Whether `out` is this release already: complete and good. Anything else there is refused.

@@ -7,6 +7,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/messages/names.hpp"
+#include "protocol/trust/freshness.hpp"
 #include "trainer_host/release/new_file.hpp"
 
 namespace outcrop::release {
@@ -197,6 +198,12 @@ Result<KeyStoreTrust> read_key_store(const fs::path& folder) {
   OUTCROP_TRY(revoked_envelope, read_envelope(paths.metadata() / revoked_file));
   OUTCROP_TRY(revoked, trust::verify_revoked(root, revoked_envelope));
   return KeyStoreTrust{std::move(root), std::move(targets), std::move(revoked)};
+}
+
+Status check_fresh(const KeyStoreTrust& trust, Timestamp now) {
+  OUTCROP_CHECK(trust::check_expiry("root", *trust.root, now));
+  OUTCROP_CHECK(trust::check_expiry("targets", *trust.targets, now));
+  return trust::check_expiry("revoked", *trust.revoked, now);
 }
 
 Status renew_targets(const fs::path& folder, std::chrono::days expires, Timestamp now) {

@@ -59,6 +59,9 @@ struct KeyStoreTrust {
 };
 [[nodiscard]] Result<KeyStoreTrust> read_key_store(const std::filesystem::path& folder);
 
+// A release under metadata that has expired could be installed nowhere: `expired` names it.
+[[nodiscard]] Status check_fresh(const KeyStoreTrust& trust, Timestamp now);
+
 // The newest root in a metadata folder that can be reached from `trusted` through
 // <n>.root.json files, each signed by the one before.
 [[nodiscard]] Result<trust::TrustedRoot> follow_roots(trust::TrustedRoot trusted,

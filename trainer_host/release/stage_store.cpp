@@ -79,22 +79,29 @@ Status StageStore::remember(const trust::Sha256Digest& inputs, std::string_view 
   return write_file_durably(folder_ / "made" / (inputs.hex() + ".json"), manifest);
 }
 
+Result<std::optional<SignedList>> StageStore::signed_list(const KeyStoreTrust& trust) const {
+  const fs::path path = folder_ / list_file;
+  auto text = read_text_file(path, trust::envelope_limit);
+  if (!text) {
+    if (text.error().code() == ErrorCode::not_found) return std::optional<SignedList>();
+    return fail(std::move(text).error());
+  }
+  auto verified = trust::verify_stage(trust.targets, trust.revoked, model_, *text);
+  if (!verified) return fail(verified.error().context(path.string()));
+  return SignedList{std::move(*verified), std::move(*text)};
+}
+
 Result<std::string> StageStore::permit(const trust::PermittedRelease& release,
                                        std::chrono::days expires, Timestamp now,
                                        const KeyStoreTrust& trust) {
-  const fs::path path = folder_ / list_file;
+  OUTCROP_TRY(old, signed_list(trust));
   trust::StageMetadata list;
   list.version = 0;
   list.model = model_;
-  auto old = read_text_file(path, trust::envelope_limit);
   if (old) {
-    auto verified = trust::verify_stage(trust.targets, trust.revoked, model_, *old);
-    if (!verified) return fail(verified.error().context(path.string()));
-    const bool listed = (*verified)->release(release.manifest) != nullptr;
-    if (listed && trust::check_expiry(list_file, **verified, now)) return std::move(*old);
-    list = **verified;
-  } else if (old.error().code() != ErrorCode::not_found) {
-    return fail(std::move(old).error());
+    const bool listed = old->metadata->release(release.manifest) != nullptr;
+    if (listed && trust::check_expiry(list_file, *old->metadata, now)) return old->envelope;
+    list = *old->metadata;
   }
   if (list.release(release.manifest) == nullptr) list.releases.push_back(release);
   ++list.version;
@@ -106,7 +113,7 @@ Result<std::string> StageStore::permit(const trust::PermittedRelease& release,
                                         "' would be too long; withdraw "
                                         "releases that nobody should install any more");
   }
-  OUTCROP_CHECK(write_file_durably(path, envelope));
+  OUTCROP_CHECK(write_file_durably(folder_ / list_file, envelope));
   return envelope;
 }
 

@@ -14,6 +14,12 @@
 
 namespace outcrop::release {
 
+// The newest list of permitted releases, with the exact envelope that was signed.
+struct SignedList {
+  trust::Verified<trust::StageMetadata> metadata;
+  std::string envelope;
+};
+
 // The trainer's part of a key store: one model's stage key and what it has signed.
 //
 //   stage.key             the key
@@ -34,6 +40,9 @@ class StageStore {
 
   [[nodiscard]] Result<std::optional<std::string>> made(const trust::Sha256Digest& inputs) const;
   [[nodiscard]] Status remember(const trust::Sha256Digest& inputs, std::string_view manifest);
+
+  // What was signed so far, verified but for expiry; nothing before the first release.
+  [[nodiscard]] Result<std::optional<SignedList>> signed_list(const KeyStoreTrust& trust) const;
 
   // The signed list (an envelope) with this release in it. Signs a new version, valid for
   // `expires`, only where the release is not in the newest or that has expired.

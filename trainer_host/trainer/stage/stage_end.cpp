@@ -11,7 +11,6 @@
 #include "trainer_host/release/create.hpp"
 #include "trainer_host/release/host_prover.hpp"
 #include "trainer_host/release/key_store.hpp"
-#include "trainer_host/release/open.hpp"
 #include "trainer_host/release/stage_store.hpp"
 #include "trainer_host/trainer/evaluate/charts.hpp"
 #include "trainer_host/trainer/quantize/performance.hpp"
@@ -36,15 +35,22 @@ struct StagePaths {
   fs::path release;
 };
 
-// The manifest that this one follows: that of the stage before, where it was released here.
+// The manifest that this one follows: that of the stage before, where it was released here. It
+// may have expired or been revoked since: it stays the ancestor.
 Result<std::optional<trust::Sha256Digest>> lineage_of(const train::TrainConfig& config,
                                                       std::int64_t stage) {
-  const StagePaths before(config, stage - 1);
-  if (!config.release || !fs::exists(before.release)) return std::nullopt;
+  const std::optional<trust::Sha256Digest> none;
+  if (!config.release || stage == 1) return none;
   OUTCROP_TRY(keys, release::read_key_store(config.release->keys));
-  OUTCROP_TRY(opened,
-              release::open_release(before.release, keys.root, SystemClock(), {keys.revoked}));
-  return opened.manifest_digest();
+  OUTCROP_TRY(store, release::StageStore::open(config.release->keys, config.model.name, keys));
+  OUTCROP_TRY(list, store.signed_list(keys));
+  if (!list) return none;
+  const fs::path blobs = StagePaths(config, stage - 1).release / "blobs";
+  for (const trust::PermittedRelease& permitted : list->metadata->releases) {
+    const bool of_stage_before = permitted.stage == static_cast<std::uint64_t>(stage - 1);
+    if (of_stage_before && fs::exists(blobs / permitted.manifest.hex())) return permitted.manifest;
+  }
+  return none;
 }
 
 Result<messages::StageArtifact> describe(const train::StageContext& context,
@@ -104,25 +110,46 @@ Status measure(const train::StageContext& context, const quantize::ExportedStage
 }
 
 // Everything of the stage's folder, under a name that nobody takes for the stage.
+Status fill_folder(const train::StageContext& context, const fs::path& folder) {
+  std::fprintf(stderr, "Stage %ld ends: quantizing…\n", static_cast<long>(context.stage));
+  OUTCROP_TRY(exported, quantize::export_variants(context.generator, context.prior, context.latents,
+                                                  folder, context.config.model.name,
+                                                  static_cast<int>(context.stage)));
+  OUTCROP_CHECK(
+      write_file_durably(folder / "quantization.json", quantize::exported_to_json(exported)));
+  OUTCROP_CHECK(measure(context, exported));
+  std::error_code error;
+  fs::copy_file(context.weights, folder / context.weights.filename(), error);
+  if (error) {
+    return fail(ErrorCode::io, "copying " + context.weights.string() + ": " + error.message());
+  }
+  OUTCROP_TRY(artifact, describe(context, exported, folder));
+  return messages::write_artifact(folder, artifact);
+}
+
 Status make_folder(const train::StageContext& context, const StagePaths& paths) {
   std::error_code error;
   fs::remove_all(paths.making, error);
   fs::create_directories(paths.making, error);
   if (error) return fail(ErrorCode::io, "making " + paths.making.string() + ": " + error.message());
-  std::fprintf(stderr, "Stage %ld ends: quantizing…\n", static_cast<long>(context.stage));
-  OUTCROP_TRY(exported, quantize::export_variants(context.generator, context.prior, context.latents,
-                                                  paths.making, context.config.model.name,
-                                                  static_cast<int>(context.stage)));
-  OUTCROP_CHECK(
-      write_file_durably(paths.making / "quantization.json", quantize::exported_to_json(exported)));
-  OUTCROP_CHECK(measure(context, exported));
-  fs::copy_file(context.weights, paths.making / context.weights.filename(), error);
-  if (error) {
-    return fail(ErrorCode::io, "copying " + context.weights.string() + ": " + error.message());
-  }
-  OUTCROP_TRY(artifact, describe(context, exported, paths.making));
-  OUTCROP_CHECK(messages::write_artifact(paths.making, artifact));
-  return publish_folder(paths.making, paths.folder);
+  Status status = fill_folder(context, paths.making);
+  if (status) status = publish_folder(paths.making, paths.folder);
+  // What was half made would only fill a disk that may be full already.
+  if (!status) fs::remove_all(paths.making, error);
+  return status;
+}
+
+// A folder from before a kill holds these very weights; anything else is another training's.
+Status check_same_training(const train::StageContext& context, const StagePaths& paths) {
+  const fs::path kept = paths.folder / context.weights.filename();
+  auto before = trust::sha256_file(kept);
+  if (!before) return fail(before.error().context("checking what an earlier call left"));
+  OUTCROP_TRY(now, trust::sha256_file(context.weights));
+  if (*before == now) return {};
+  return fail(ErrorCode::already_exists,
+              paths.folder.string() +
+                  " holds the model of another training; remove it together with " +
+                  paths.release.string() + ", or train into another folder (--out)");
 }
 
 Status make_release(const train::TrainConfig& config, const StagePaths& paths) {
@@ -144,7 +171,8 @@ Status make_release(const train::TrainConfig& config, const StagePaths& paths) {
 
 Status finish_stage(const train::StageContext& context) {
   const StagePaths paths(context.config, context.stage);
-  if (!fs::exists(paths.folder)) OUTCROP_CHECK(make_folder(context, paths));
+  OUTCROP_CHECK(fs::exists(paths.folder) ? check_same_training(context, paths)
+                                         : make_folder(context, paths));
   OUTCROP_CHECK(evaluate::draw_loss_curve(
       context.config.train.out / "training.csv", context.config.train.out / "loss.png",
       context.config.model.name + ", " + human_duration(context.trained) + " of training"));
@@ -157,6 +185,7 @@ Status finish_stage(const train::StageContext& context) {
 Result<train::StageEnd> make_stage_end(const train::TrainConfig& config) {
   if (config.release) {
     OUTCROP_TRY(keys, release::read_key_store(config.release->keys));
+    OUTCROP_CHECK(release::check_fresh(keys, SystemClock().now()));
     OUTCROP_TRY(store, release::StageStore::open(config.release->keys, config.model.name, keys));
   }
   OUTCROP_TRY(runner, runtime::Runner::start());
