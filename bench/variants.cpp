@@ -54,7 +54,7 @@ class WorkFolder {
 // a trained one: times do not depend on weights, errors do.
 Result<quantize::ExportedStage> make_variants(const fs::path& folder, bool quick) {
   data::SynthOptions synth;
-  synth.count = quick ? 8 : 48;
+  synth.count = quick ? 8 : 24;
   synth.seed = 1;
   synth.threads = 2;
   synth.out = folder / "data";
@@ -63,7 +63,7 @@ Result<quantize::ExportedStage> make_variants(const fs::path& folder, bool quick
   config.model.name = "bench";
   config.data.train = synth.out;
   config.train.out = folder / "run";
-  config.train.stage_epochs = quick ? 2 : 10;
+  config.train.stage_epochs = quick ? 2 : 8;
   Result<quantize::ExportedStage> exported = fail(ErrorCode::internal, "no stage ended");
   OUTCROP_TRY(trained, train::train(config, {.checkpoint = {}, .stages = 1},
                                     [&](const train::StageContext& stage) -> Status {
