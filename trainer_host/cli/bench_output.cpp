@@ -21,8 +21,8 @@ std::string number(double value, const char* format = "%.2f") {
   return text;
 }
 
-std::string mebibytes(ByteCount bytes) {
-  return number(static_cast<double>(bytes.value()) / (1 << 20), "%.1f");
+std::string megabytes(ByteCount bytes) {
+  return number(static_cast<double>(bytes.value()) / 1e6, "%.1f");
 }
 
 std::string verdict(const TrialResult& result) {
@@ -55,13 +55,13 @@ std::vector<std::string> row_of(const TrialResult& result, const BenchSubject& s
                                 std::size_t errors) {
   std::vector<std::string> row{result.name};
   const auto size = subject.sizes.find(result.name);
-  row.push_back(size == subject.sizes.end() ? not_measured : mebibytes(size->second));
+  row.push_back(size == subject.sizes.end() ? not_measured : megabytes(size->second));
   row.push_back(result.load ? number(result.load->load_time.count(), "%.1f") : not_measured);
   if (const auto& measured = result.measurement) {
     row.push_back(number(measured->first.count()));
     row.push_back(number(measured->steady.p50.count()));
     row.push_back(number(measured->steady.p90.count()));
-    row.push_back(mebibytes(measured->peak_memory));
+    row.push_back(megabytes(measured->peak_memory));
   } else {
     row.insert(row.end(), 4, not_measured);
   }
@@ -153,8 +153,8 @@ void print_trial(const runtime::Trial& trial, const BenchSubject& subject, bool 
     return;
   }
   const auto errors = error_headings(trial, subject);
-  std::vector<std::string> headings{"variant", "MiB",    "load ms", "first ms",
-                                    "p50 ms",  "p90 ms", "peak MiB"};
+  std::vector<std::string> headings{"variant", "MB",     "load ms", "first ms",
+                                    "p50 ms",  "p90 ms", "peak MB"};
   headings.insert(headings.end(), errors.begin(), errors.end());
   headings.insert(headings.end(), {"confinement", "verdict"});
   Table table(headings);

@@ -16,15 +16,24 @@
 namespace outcrop::cli {
 namespace {
 
-constexpr std::array<std::string_view, 4> trainer_verbs{"synth", "train", "quantize", "evaluate"};
+struct TrainerVerb {
+  std::string_view name;
+  std::string_view does;
+};
+constexpr std::array<TrainerVerb, 4> trainer_verbs{{
+    {"synth", "Make velocity maps and their shot gathers from the wave equation"},
+    {"train", "Train a generator in stages; each ends quantized, measured and released"},
+    {"quantize", "Make the float and int8 variants of trained weights"},
+    {"evaluate", "Score a stage on data, beside what learned nothing, with a gallery"},
+}};
 
 }  // namespace
 
 std::optional<int> run_trainer_verb(int argc, char** argv) {
-  if (argc < 2 ||
-      std::find(trainer_verbs.begin(), trainer_verbs.end(), argv[1]) == trainer_verbs.end()) {
-    return std::nullopt;
-  }
+  const bool ours =
+      argc > 1 && std::any_of(trainer_verbs.begin(), trainer_verbs.end(),
+                              [&](const TrainerVerb& verb) { return verb.name == argv[1]; });
+  if (!ours) return std::nullopt;
   std::error_code error;
   const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
   const auto trainer = self.parent_path() / "outcrop-trainer";
@@ -37,6 +46,13 @@ std::optional<int> run_trainer_verb(int argc, char** argv) {
                "It is part of builds with LibTorch (preset release; not no-torch).\n",
                argv[1], trainer.c_str(), std::strerror(errno));
   return static_cast<int>(ExitCode::failed);
+}
+
+void add_trainer_verbs(CLI::App& app, Action& chosen) {
+  static_cast<void>(chosen);
+  for (const TrainerVerb& verb : trainer_verbs) {
+    app.add_subcommand(std::string(verb.name), std::string(verb.does));
+  }
 }
 
 }  // namespace outcrop::cli

@@ -13,7 +13,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr ByteCount largest_file = ByteCount::mib(4096);
-constexpr std::size_t longest_header = 8 << 20;  // bytes; a checkpoint keeps its history there
+// Bytes. A checkpoint keeps its history there, 150 bytes an epoch: room for a million of them.
+constexpr std::size_t longest_header = 256 << 20;
 
 std::string first_line(ModelFileKind kind) {
   return "outcrop " + std::string(to_string(kind)) + " 1\n";
@@ -51,6 +52,15 @@ Result<NamedTensors> decode_tensors(BytesView payload) {
   return tensors;
 }
 
+// Of header and tensors together: a changed epoch or history is damage as much as a changed weight.
+std::string digest_of(Json about, BytesView payload) {
+  about.erase("sha256");
+  trust::Sha256Hasher hasher;
+  hasher.update(as_bytes(about.dump()));
+  hasher.update(payload);
+  return hasher.finish().hex();
+}
+
 // Splits off what stands before the next line end.
 Result<std::string_view> take_line(std::string_view& text, std::size_t limit) {
   const std::size_t end = text.substr(0, limit).find('\n');
@@ -84,8 +94,8 @@ Result<ModelFile> decode_model_file(std::string_view text) {
   file.about = header;
   const Json about = Json::parse(header, nullptr, /*allow_exceptions=*/false);
   if (!about.is_object() || !about.contains("payload_bytes") ||
-      !about["payload_bytes"].is_number_unsigned() || !about.contains("payload_sha256") ||
-      !about["payload_sha256"].is_string()) {
+      !about["payload_bytes"].is_number_unsigned() || !about.contains("sha256") ||
+      !about["sha256"].is_string()) {
     return fail(ErrorCode::invalid_data, "its header is damaged");
   }
   const ByteCount expected(about["payload_bytes"].get<std::uint64_t>());
@@ -95,8 +105,8 @@ Result<ModelFile> decode_model_file(std::string_view text) {
                                              expected.human() + " of tensors are there");
   }
   if (present != expected ||
-      trust::sha256(as_bytes(text)).hex() != about["payload_sha256"].get<std::string>()) {
-    return fail(ErrorCode::invalid_data, "it is damaged: its tensors are not those written");
+      digest_of(about, as_bytes(text)) != about["sha256"].get<std::string>()) {
+    return fail(ErrorCode::invalid_data, "it is damaged: its content is not what was written");
   }
   OUTCROP_TRY(tensors, decode_tensors(as_bytes(text)));
   file.tensors = std::move(tensors);
@@ -145,7 +155,7 @@ Status write_model_file(const std::filesystem::path& path, const ModelFile& file
   Json about = Json::parse(file.about, nullptr, /*allow_exceptions=*/false);
   if (!about.is_object()) return fail(ErrorCode::internal, "a model file needs a JSON object");
   about["payload_bytes"] = payload.size();
-  about["payload_sha256"] = trust::sha256(payload).hex();
+  about["sha256"] = digest_of(about, payload);
   Bytes bytes = to_bytes(first_line(file.kind) + about.dump() + "\n");
   bytes.insert(bytes.end(), payload.begin(), payload.end());
   return write_file_durably(path, bytes);

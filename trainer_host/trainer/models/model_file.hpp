@@ -19,7 +19,8 @@ namespace outcrop::models {
 // neither is ever taken for the other by its name:
 //
 //   outcrop weights 1\n        or   outcrop checkpoint 1\n
-//   one line of JSON           payload_bytes, payload_sha256, and what the kind keeps there
+//   one line of JSON           payload_bytes, sha256 (of the rest of this line and the payload),
+//                              and what the kind keeps there
 //   payload                    named tensors, a safetensors file
 enum class ModelFileKind { weights, checkpoint };
 

@@ -1,5 +1,6 @@
 #include "trainer_host/trainer/quantize/performance.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <map>
@@ -204,7 +205,11 @@ std::string performance_table(const std::vector<PerformanceRow>& rows) {
                    number(100 * variant.coverage.multiply_adds, "%.3f"),
                    number(100 * variant.coverage.parameters, "%.1f")});
   }
-  return table.to_string();
+  const bool disturbed =
+      std::any_of(rows.begin(), rows.end(), [](const PerformanceRow& row) { return !row.valid; });
+  return table.to_string() +
+         (disturbed ? "busy machine: other work disturbed these times; the CSV says valid: no\n"
+                    : "");
 }
 
 std::string exported_to_json(const ExportedStage& exported) {

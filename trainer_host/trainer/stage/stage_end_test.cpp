@@ -140,6 +140,10 @@ TEST_F(StageEnd, never_releases_the_model_of_another_training) {
   config.replace(config.find("threads = 1"), 0, "seed = 2\n");
   ASSERT_THAT(write_file_durably(path("train.toml"), config), IsOk());
   EXPECT_EQ(wait_for(start({"--resume", "none"})), 1);
+  EXPECT_THAT(log(), HasSubstr("holds finished stages of another training; nothing was changed"));
+  // Nor where the way back was taken by hand.
+  fs::remove(path("run") / "checkpoint");
+  EXPECT_EQ(wait_for(start()), 1);
   EXPECT_THAT(log(), HasSubstr("holds the model of another training"));
   EXPECT_EQ(permitted().size(), 1U);
 }

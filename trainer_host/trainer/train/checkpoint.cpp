@@ -64,6 +64,11 @@ Result<Progress> restore(const models::ModelFile& file, const RunIdentity& ident
     return fail(ErrorCode::invalid_data, std::string("its header is damaged: ") + error.what());
   }
   OUTCROP_TRY(rows, history_from_json(history));
+  if (progress.epoch < 1 || std::ssize(rows) != progress.epoch) {
+    return fail(ErrorCode::invalid_data,
+                "its header is damaged: a history of " + std::to_string(rows.size()) +
+                    " epochs in a checkpoint of epoch " + std::to_string(progress.epoch));
+  }
   progress.history = std::move(rows);
   OUTCROP_CHECK(models::restore_state(generator, file.tensors));
   OUTCROP_CHECK(optimizer.restore(file.tensors));

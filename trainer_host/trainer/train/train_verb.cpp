@@ -45,9 +45,9 @@ names and paths, which have none; relative paths start at the file's folder):
   expiry_days = 90
   objective = "p90_ms"      # or memory_mb, or error
 
-  [budgets.raspberrypi4]    # what one inference may cost on a device class
-  p90_ms = 200              # milliseconds
-  memory_mb = 100           # 10^6 bytes
+  [budgets.raspberry-pi-4]  # what one inference may cost on a device class
+  p90_ms = 400              # milliseconds
+  memory_mb = 400           # peak of the whole runner, LibTorch included; 10^6 bytes
 
 Examples:
   outcrop train demo.toml --stages 2     train two stages, or what is missing of them
@@ -96,13 +96,24 @@ void print(const TrainSummary& summary, bool json) {
   std::printf("%s\n", result.dump(2).c_str());
 }
 
+// What was released must not be mixed with another training's files.
+Status check_no_stage_finished(const std::filesystem::path& out) {
+  if (!std::filesystem::exists(out / "stage1")) return {};
+  return fail(ErrorCode::already_exists,
+              out.string() +
+                  " holds finished stages of another training; nothing was changed. Name another "
+                  "folder (--out DIR), or remove this one first");
+}
+
 Status run(const Arguments& arguments, const MakeStageEnd& make_stage_end) {
   OUTCROP_TRY(config, read_config(arguments.config));
   if (!arguments.out.empty()) config.train.out = arguments.out;
   if (arguments.check_config) {
-    std::printf("%s is in order\n", arguments.config.c_str());
+    std::printf("%s reads well; the folders that it names were not looked at\n",
+                arguments.config.c_str());
     return {};
   }
+  if (arguments.resume == "none") OUTCROP_CHECK(check_no_stage_finished(config.train.out));
   StageEnd stage_end;
   if (make_stage_end) {
     OUTCROP_TRY(made, make_stage_end(config));
@@ -127,7 +138,7 @@ void add_train(CLI::App& app, cli::Action& chosen, MakeStageEnd make_stage_end) 
       ->check(CLI::Range(1, 1'000'000));
   verb->add_option("--resume", arguments->resume,
                    "auto: go on from the checkpoint in the output folder, where there is one; "
-                   "PATH: from that checkpoint; none: start anew and replace it")
+                   "PATH: from that checkpoint; none: start anew, where no stage is finished yet")
       ->type_name("auto|PATH|none")
       ->capture_default_str();
   verb->add_option("--out", arguments->out, "Output folder, instead of train.out")

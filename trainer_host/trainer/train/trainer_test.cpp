@@ -281,6 +281,24 @@ TEST_F(Trainer, refuses_a_checkpoint_that_is_cut_short_or_damaged) {
     stream.put('\x55');
   }
   EXPECT_THAT(run(config, 2), ErrorIs(ErrorCode::invalid_data, HasSubstr("damaged")));
+
+  // A header that still reads, but says another epoch.
+  std::string text = *read_text_file(folder() / "whole");
+  const std::size_t at = text.find("\"epoch\":3");
+  ASSERT_NE(at, std::string::npos);
+  text[at + 8] = '2';
+  ASSERT_THAT(write_file_durably(path, text), IsOk());
+  EXPECT_THAT(run(config, 2), ErrorIs(ErrorCode::invalid_data, HasSubstr("damaged")));
+}
+
+TEST_F(Trainer, two_threads_resume_to_the_same_bits) {
+  TrainConfig whole = tiny("whole-run");
+  TrainConfig resumed = tiny("resumed-run");
+  whole.train.threads = resumed.train.threads = 2;
+  ASSERT_THAT(run(whole, 2), IsOk());
+  ASSERT_THAT(run(resumed, 1), IsOk());
+  ASSERT_THAT(run(resumed, 2), IsOk());
+  expect_same_state(whole.train.out / "checkpoint", resumed.train.out / "checkpoint");
 }
 
 TEST_F(Trainer, tells_weights_and_checkpoints_apart_by_looking_inside) {
