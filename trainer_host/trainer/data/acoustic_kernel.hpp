@@ -36,8 +36,8 @@ struct AcousticKernel {
   AdvanceRowGroup advance;
 };
 
-// Those that this machine can run, the fastest last. AVX-512 is not among them: on the machine
-// that could be measured (Zen 4) it was no faster than AVX2.
+// Those that this machine can run, the fastest last. AVX-512 is not among them: where it was
+// measured (docs/measurements.md) it was no faster than AVX2.
 [[nodiscard]] const std::vector<AcousticKernel>& acoustic_kernels();
 
 }  // namespace outcrop::data

@@ -30,7 +30,7 @@ struct LoopConfig {
   std::int64_t batch = 8;          // samples
   double learning_rate = 2e-3;     // at the peak of a stage's cycle
   double weight_decay = 1e-4;      // AdamW's, per unit of learning rate
-  double gradient_clip = 1.0;      // largest Euclidean norm of all gradients of one network
+  double gradient_clip = 1.0;      // largest Euclidean norm over the gradients of all three networks
   double edge_weight = 1.0;        // of the error of differences between neighbouring cells
   double seismic_rate = 5.0;       // learning rate of the seismic decoder, times the others'
   double latent_penalty = 0.01;    // on the mean square of the latents, against their drift
