@@ -19,7 +19,7 @@
 
 #include "bench/solver_plain.hpp"
 #include "protocol/base/durable_file.hpp"
-#include "trainer_host/console/table.hpp"
+#include "platform/console/table.hpp"
 #include "trainer_host/trainer/data/acoustic_solver.hpp"
 #include "trainer_host/trainer/data/earth_model.hpp"
 #include "trainer_host/trainer/data/exact_answer.hpp"

@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "protocol/base/durable_file.hpp"
-#include "trainer_host/console/table.hpp"
+#include "platform/console/table.hpp"
 #include "trainer_host/trainer/models/generator.hpp"
 #include "trainer_host/trainer/train/epoch.hpp"
 #include "trainer_host/trainer/train/process.hpp"

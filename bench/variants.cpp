@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "protocol/base/durable_file.hpp"
-#include "trainer_host/console/step_progress.hpp"
-#include "trainer_host/console/table.hpp"
+#include "platform/console/step_progress.hpp"
+#include "platform/console/table.hpp"
 #include "trainer_host/trainer/data/synth.hpp"
 #include "trainer_host/trainer/quantize/performance.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"

@@ -174,6 +174,33 @@ std::string ObjectReader::text(std::string_view key, std::size_t longest) {
   return value == nullptr ? std::string() : value->get<std::string>();
 }
 
+std::string ObjectReader::lines(std::string_view key, std::size_t longest) {
+  const Json* value = find(key);
+  if (value == nullptr) return {};
+  if (!value->is_string() || value->get_ref<const std::string&>().size() > longest) {
+    refuse(key, "must be a text of at most " + std::to_string(longest) + " bytes");
+    return {};
+  }
+  std::string text = value->get<std::string>();
+  std::string without_breaks = text;
+  std::erase_if(without_breaks, [](char c) { return c == '\n' || c == '\r' || c == '\t'; });
+  if (has_control_characters(without_breaks)) {
+    refuse(key, "holds control characters other than line breaks and tabs");
+    return {};
+  }
+  return text;
+}
+
+bool ObjectReader::boolean(std::string_view key) {
+  const Json* value = find(key);
+  if (value == nullptr) return false;
+  if (!value->is_boolean()) {
+    refuse(key, "must be true or false");
+    return false;
+  }
+  return value->get<bool>();
+}
+
 std::string ObjectReader::name(std::string_view key) {
   std::string value = text(key);
   if (ok() && !is_name(value)) {

@@ -41,6 +41,9 @@ class ObjectReader {
   ObjectReader(const Json& object, std::string path);
 
   [[nodiscard]] std::string text(std::string_view key, std::size_t longest = 256);
+  // Text of several lines, as PEM files and envelopes are: line feeds and tabs are allowed.
+  [[nodiscard]] std::string lines(std::string_view key, std::size_t longest);
+  [[nodiscard]] bool boolean(std::string_view key);
   [[nodiscard]] std::string name(std::string_view key);           // [a-z0-9-]{1,63}
   [[nodiscard]] std::string name_or_empty(std::string_view key);  // or ""
   [[nodiscard]] std::uint64_t integer(std::string_view key, std::uint64_t least,

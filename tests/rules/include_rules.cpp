@@ -33,8 +33,12 @@ struct Confines {
 const std::vector<Forbids>& forbids() {
   static const std::vector<Forbids> rules{
       {"protocol/",
-       {"runtime/", "agent/", "trainer_host/"},
+       {"platform/", "runtime/", "agent/", "trainer_host/"},
        "protocol/ stands on its own: everybody depends on it"},
+      {"platform/",
+       {"runtime/", "agent/", "trainer_host/", "protocol/messages/", "protocol/trust/",
+        "protocol/blob/", "protocol/transport/"},
+       "platform/ is about machines, not models"},
       {"runtime/", {"agent/", "trainer_host/"}, "runtime/ knows neither host nor agent"},
       {"agent/", {"trainer_host/"}, "host and board meet only in protocol/ and runtime/"},
       {"trainer_host/", {"agent/"}, "host and board meet only in protocol/ and runtime/"},
@@ -65,8 +69,8 @@ const std::vector<Confines>& confines() {
 }
 
 std::vector<std::string> files_below(const fs::path& root, const Prefixes& extensions) {
-  static constexpr std::array<std::string_view, 8> parts{
-      "protocol", "runtime", "agent", "trainer_host", "tests", "bench", "toolchains", "systemd"};
+  static constexpr std::array<std::string_view, 9> parts{
+      "protocol", "platform", "runtime", "agent", "trainer_host", "tests", "bench", "toolchains", "systemd"};
   std::vector<std::string> files;
   for (std::string_view part : parts) {
     if (!fs::exists(root / part)) continue;

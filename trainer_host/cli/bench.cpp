@@ -14,7 +14,7 @@
 #include "trainer_host/cli/bench_golden.hpp"
 #include "trainer_host/cli/bench_output.hpp"
 #include "trainer_host/cli/trust_options.hpp"
-#include "trainer_host/console/step_progress.hpp"
+#include "platform/console/step_progress.hpp"
 #include "trainer_host/release/open.hpp"
 
 namespace outcrop::cli {

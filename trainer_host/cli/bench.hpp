@@ -1,6 +1,6 @@
 #pragma once
 
-#include "trainer_host/cli/verb.hpp"
+#include "platform/cli/verb.hpp"
 
 namespace outcrop::cli {
 

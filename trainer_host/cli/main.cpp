@@ -2,7 +2,7 @@
 #include "trainer_host/cli/keys.hpp"
 #include "trainer_host/cli/release.hpp"
 #include "trainer_host/cli/trainer_verbs.hpp"
-#include "trainer_host/cli/verb.hpp"
+#include "platform/cli/verb.hpp"
 
 int main(int argc, char** argv) {
   if (const auto code = outcrop::cli::run_trainer_verb(argc, argv)) return *code;

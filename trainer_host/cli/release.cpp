@@ -8,7 +8,7 @@
 #include "protocol/base/clock.hpp"
 #include "trainer_host/cli/release_output.hpp"
 #include "trainer_host/cli/trust_options.hpp"
-#include "trainer_host/console/step_progress.hpp"
+#include "platform/console/step_progress.hpp"
 #include "trainer_host/release/create.hpp"
 #include "trainer_host/release/host_prover.hpp"
 #include "trainer_host/release/open.hpp"

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "trainer_host/console/table.hpp"
+#include "platform/console/table.hpp"
 
 namespace outcrop::cli {
 namespace {

@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <string_view>
 
-#include "trainer_host/cli/verb.hpp"
+#include "platform/cli/verb.hpp"
 
 namespace outcrop::cli {
 namespace {

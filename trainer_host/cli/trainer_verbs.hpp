@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "trainer_host/cli/verb.hpp"
+#include "platform/cli/verb.hpp"
 
 namespace outcrop::cli {
 

@@ -1,4 +1,4 @@
-#include "trainer_host/cli/verb.hpp"
+#include "platform/cli/verb.hpp"
 #include "trainer_host/trainer/data/synth_verb.hpp"
 #if OUTCROP_WITH_TORCH
 #include "trainer_host/trainer/evaluate/evaluate_verb.hpp"

@@ -8,7 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "trainer_host/console/progress_bar.hpp"
+#include "platform/console/progress_bar.hpp"
 #include "trainer_host/trainer/data/stop_signal.hpp"
 #include "trainer_host/trainer/data/synth.hpp"
 

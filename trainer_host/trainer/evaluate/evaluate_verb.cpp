@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/durable_file.hpp"
-#include "trainer_host/console/progress_bar.hpp"
-#include "trainer_host/console/table.hpp"
+#include "platform/console/progress_bar.hpp"
+#include "platform/console/table.hpp"
 #include "trainer_host/trainer/evaluate/evaluation.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 

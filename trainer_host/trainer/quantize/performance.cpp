@@ -13,7 +13,7 @@
 #include "protocol/trust/verified_blob.hpp"
 #include "runtime/engine/tensor_file.hpp"
 #include "runtime/runner/trial.hpp"
-#include "trainer_host/console/table.hpp"
+#include "platform/console/table.hpp"
 
 namespace outcrop::quantize {
 namespace {

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/durable_file.hpp"
-#include "trainer_host/console/step_progress.hpp"
+#include "platform/console/step_progress.hpp"
 #include "trainer_host/trainer/data/dataset.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/models/normalization.hpp"

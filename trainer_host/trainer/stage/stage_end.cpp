@@ -7,7 +7,7 @@
 #include "protocol/base/version.hpp"
 #include "protocol/messages/artifact.hpp"
 #include "runtime/runner/runner.hpp"
-#include "trainer_host/console/step_progress.hpp"
+#include "platform/console/step_progress.hpp"
 #include "trainer_host/release/create.hpp"
 #include "trainer_host/release/host_prover.hpp"
 #include "trainer_host/release/key_store.hpp"

@@ -4,10 +4,12 @@
 #include <array>
 #include <sstream>
 
-#include "trainer_host/trainer/train/toml_reader.hpp"
+#include "platform/config/toml_reader.hpp"
 
 namespace outcrop::train {
 namespace {
+
+using platform::TomlReader;
 
 constexpr std::int64_t largest_width = 256;  // channels
 constexpr std::array<std::string_view, 3> objectives{"p90_ms", "memory_mb", "error"};

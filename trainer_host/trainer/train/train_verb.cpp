@@ -4,7 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "trainer_host/console/progress_bar.hpp"
+#include "platform/console/progress_bar.hpp"
 #include "trainer_host/trainer/train/trainer.hpp"
 
 namespace outcrop::train {

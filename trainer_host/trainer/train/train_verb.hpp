@@ -2,7 +2,7 @@
 
 #include <functional>
 
-#include "trainer_host/cli/verb.hpp"
+#include "platform/cli/verb.hpp"
 #include "trainer_host/trainer/train/stage_end.hpp"
 
 namespace outcrop::train {

@@ -7,7 +7,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/unique_fd.hpp"
-#include "trainer_host/console/progress_bar.hpp"
+#include "platform/console/progress_bar.hpp"
 #include "trainer_host/trainer/data/stop_signal.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/train/checkpoint.hpp"

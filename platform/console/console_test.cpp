@@ -2,8 +2,8 @@
 
 #include <cstdio>
 
-#include "trainer_host/console/progress_bar.hpp"
-#include "trainer_host/console/table.hpp"
+#include "platform/console/progress_bar.hpp"
+#include "platform/console/table.hpp"
 
 namespace outcrop {
 namespace {

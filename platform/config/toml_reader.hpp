@@ -12,7 +12,7 @@
 
 #include "protocol/base/error.hpp"
 
-namespace outcrop::train {
+namespace outcrop::platform {
 
 // Strict reading of one TOML file: each value is asked for by name, with its type and bounds, and
 // what nobody asked for is refused. The first mistake is kept and every later question answered
@@ -69,4 +69,4 @@ class TomlReader {
   std::optional<Error> error_;
 };
 
-}  // namespace outcrop::train
+}  // namespace outcrop::platform

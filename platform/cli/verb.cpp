@@ -1,4 +1,4 @@
-#include "trainer_host/cli/verb.hpp"
+#include "platform/cli/verb.hpp"
 
 #include <cstdio>
 #include <filesystem>

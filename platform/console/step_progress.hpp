@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "trainer_host/console/progress_bar.hpp"
+#include "platform/console/progress_bar.hpp"
 
 namespace outcrop {
 

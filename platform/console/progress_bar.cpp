@@ -1,4 +1,4 @@
-#include "trainer_host/console/progress_bar.hpp"
+#include "platform/console/progress_bar.hpp"
 
 #include <sys/ioctl.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "trainer_host/console/table.hpp"
+#include "platform/console/table.hpp"
 
 #include <algorithm>
 #include <cctype>

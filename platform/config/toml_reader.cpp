@@ -1,11 +1,11 @@
-#include "trainer_host/trainer/train/toml_reader.hpp"
+#include "platform/config/toml_reader.hpp"
 
 #include <algorithm>
 #include <sstream>
 
 #include "protocol/base/durable_file.hpp"
 
-namespace outcrop::train {
+namespace outcrop::platform {
 namespace {
 
 std::string kind_of(const toml::node& node) {
@@ -191,4 +191,4 @@ void TomlReader::Table::finish(const std::string& right) {
   }
 }
 
-}  // namespace outcrop::train
+}  // namespace outcrop::platform

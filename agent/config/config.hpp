@@ -1,0 +1,70 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "protocol/base/bytes.hpp"
+#include "protocol/base/error.hpp"
+#include "protocol/messages/device_message.hpp"
+
+namespace outcrop::agent {
+
+// agent.toml and the files of agent.toml.d/*.toml beside it, later ones by name over earlier ones.
+// Root-owned on a board: it pins what no message from outside may change.
+//
+//   state = "/var/lib/outcrop-agent"     # identity, releases, outbox; absolute or beside the file
+//   socket = "/run/outcrop-agent/control.sock"
+//   socket_mode = "0660"
+//   log = "info"                         # trace debug info warning error
+//   [device]
+//   model = "curvefault"                 # what this board runs; offers of others are rejected
+//   class = "raspberry-pi-4"             # whose budgets it must keep
+//   [broker]                             # default: as the enrolment says
+//   host = "fleet.example"
+//   port = 8883
+//   [runner]
+//   program = "/usr/lib/outcrop/outcrop-runner-torch"   # default: beside outcrop-agent
+//   launcher = []                        # put in front of the program, for emulators
+//   confinement = "full"                 # or "reduced": accepted, and shown in every report
+//   threads = 1
+//   memory_limit_mb = 1024
+//   [measure]
+//   calls = 100
+//   seconds = 5
+//   rounds = 4
+//   attempts = 3                         # of a measurement that another load disturbed
+//   patience_seconds = 600               # for another process that is measuring
+//   [disk]
+//   reserve_mb = 64                      # stays free: a pull that would take it is refused
+//   [owner]
+//   updates = "automatic"                # or "approve": each update waits for `outcrop-agent
+//   approve`
+struct AgentConfig {
+  std::filesystem::path state;
+  std::filesystem::path socket;
+  unsigned socket_mode = 0660;
+  std::string log = "info";
+  std::string model;
+  std::string device_class;
+  std::string broker_host;        // empty: as the enrolment says
+  std::uint16_t broker_port = 0;  // 0: as the enrolment says
+  std::filesystem::path runner_program;
+  std::vector<std::string> runner_launcher;
+  bool allow_reduced_confinement = false;
+  int threads = 1;
+  ByteCount memory_limit = ByteCount::mib(1024);
+  std::size_t measure_calls = 100;
+  std::chrono::seconds measure_time{5};
+  std::size_t measure_rounds = 4;
+  std::size_t measure_attempts = 3;
+  std::chrono::seconds measure_patience{600};
+  ByteCount disk_reserve = ByteCount::mib(64);
+  bool approve_updates = false;
+};
+
+// Errors name file, line and key, unknown keys included, and what would be right.
+[[nodiscard]] Result<AgentConfig> read_config(const std::filesystem::path& file);
+
+}  // namespace outcrop::agent

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "protocol/base/error.hpp"
+#include "protocol/messages/enrolment.hpp"
+#include "protocol/trust/ed25519.hpp"
+
+namespace outcrop::agent {
+
+// Who this board is: <state>/identity/
+//   device.key         Ed25519, born here, mode 0600; TLS identity and signature of reports
+//   enrolment.json     the bundle as it came
+//   certificate.pem    out of it, for the TLS library
+//   authority.pem
+class Identity {
+ public:
+  // not_found, saying how to enrol, where there is none; untrusted where key and certificate
+  // differ.
+  [[nodiscard]] static Result<Identity> open(const std::filesystem::path& state);
+
+  [[nodiscard]] const messages::EnrolmentBundle& enrolment() const { return enrolment_; }
+  [[nodiscard]] const std::string& device() const { return enrolment_.device; }
+  [[nodiscard]] const trust::PrivateKey& key() const { return key_; }
+  [[nodiscard]] std::filesystem::path key_file() const { return folder_ / "device.key"; }
+  [[nodiscard]] std::filesystem::path certificate_file() const {
+    return folder_ / "certificate.pem";
+  }
+  [[nodiscard]] std::filesystem::path authority_file() const { return folder_ / "authority.pem"; }
+
+ private:
+  Identity(std::filesystem::path folder, messages::EnrolmentBundle enrolment, trust::PrivateKey key)
+      : folder_(std::move(folder)), enrolment_(std::move(enrolment)), key_(std::move(key)) {}
+
+  std::filesystem::path folder_;
+  messages::EnrolmentBundle enrolment_;
+  trust::PrivateKey key_;
+};
+
+// Makes the key where there is none yet and returns the request for the host. `token` is what
+// `outcrop device enroll` printed. invalid_argument where it is no token.
+[[nodiscard]] Result<messages::EnrolmentRequest> request_enrolment(
+    const std::filesystem::path& state, std::string_view token);
+
+// Takes the host's answer: the certificate must be for our key and name the device; model and class
+// must be those of the configuration. Replaces an earlier identity of the same key.
+[[nodiscard]] Status accept_enrolment(const std::filesystem::path& state,
+                                      const messages::EnrolmentBundle& bundle,
+                                      std::string_view model, std::string_view device_class);
+
+}  // namespace outcrop::agent

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <utility>  // before Asio
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "agent/slots/slots.hpp"
+#include "protocol/blob/chunk_table.hpp"
+#include "protocol/transport/session.hpp"
+
+namespace outcrop::agent {
+
+struct PullOptions {
+  std::size_t window = 8;                    // chunks asked for and not yet here
+  std::chrono::milliseconds silence{1'000};  // then ask again; doubled up to the next
+  std::chrono::milliseconds longest_silence{30'000};
+  // Wrong chunks (by their digest) in one blob before the pull is given up.
+  std::size_t most_wrong_chunks = 32;
+};
+
+// Fetches blobs from depots over a session, one at a time (SCHEMA.md, "Transfer"). Waits through
+// lost connections as long as it takes: only cancel(), the byte budget, the disk, wrong data or a
+// depot that says "not here" to every request for long (10 tries) end a pull. Lives on the
+// session's executor.
+class Puller {
+ public:
+  Puller(boost::asio::any_io_executor executor, transport::Session& session, std::string device,
+         PullOptions options = {});
+  ~Puller();
+
+  // To be called by the owner of the session's handlers.
+  void on_connected();  // after `rx` was subscribed again
+  void on_lost();
+  void on_frame(std::string_view payload);  // a message on `rx`
+
+  using Progress = std::function<void(ByteCount done, ByteCount total)>;
+
+  // Every byte that arrives counts against `budget`, also chunks that came twice.
+  struct Budget {
+    ByteCount left;
+  };
+
+  // A blob with its table: what lies in `partial` is hashed again first, so that a killed agent
+  // asks only for the rest. Errors: refused (byte budget, naming it), no_space, untrusted (wrong
+  // chunks), not_found (no depot has it), interrupted (cancelled), io.
+  [[nodiscard]] boost::asio::awaitable<Result<StagedBlob>> pull(const blob::ChunkTable& table,
+                                                                std::filesystem::path partial,
+                                                                Budget& budget, Progress progress);
+  // A small blob without a table (manifest, chunk table): checked as a whole, kept in memory until
+  // then.
+  [[nodiscard]] boost::asio::awaitable<Result<StagedBlob>> pull_small(trust::Sha256Digest digest,
+                                                                      ByteCount size,
+                                                                      std::filesystem::path partial,
+                                                                      Budget& budget);
+
+  // Ends the pull at work with `interrupted`.
+  void cancel();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace outcrop::agent

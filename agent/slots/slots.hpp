@@ -1,0 +1,87 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/base/bytes.hpp"
+#include "protocol/base/error.hpp"
+#include "protocol/messages/manifest.hpp"
+#include "protocol/trust/verified_blob.hpp"
+
+namespace outcrop::agent {
+
+// A blob that has arrived and lies on the disk, not yet verified as a whole: what pull yields and
+// what only verify() may turn into a VerifiedBlob.
+class StagedBlob {
+ public:
+  StagedBlob(std::filesystem::path file, trust::Sha256Digest digest, ByteCount size)
+      : file_(std::move(file)), digest_(digest), size_(size) {}
+  [[nodiscard]] const std::filesystem::path& file() const { return file_; }
+  [[nodiscard]] const trust::Sha256Digest& digest() const { return digest_; }
+  [[nodiscard]] ByteCount size() const { return size_; }
+
+ private:
+  std::filesystem::path file_;
+  trust::Sha256Digest digest_;
+  ByteCount size_;
+};
+
+// A release and the variant of it that serves, or served.
+struct Installed {
+  trust::Sha256Digest manifest;
+  ByteCount manifest_size;
+  std::string variant;
+  bool operator==(const Installed&) const = default;
+};
+
+// The releases on this board: <state>/releases/
+//   blobs/<sha256>        blobs by digest, manifests too; variants share what they share
+//   blobs/<sha256>.part   a transfer that is not complete
+//   slots.json            which release serves (active), which to return to (previous)
+// Blobs are named by no more than a digest; they become VerifiedBlobs each time they are used.
+class Slots {
+ public:
+  [[nodiscard]] static Result<Slots> open(const std::filesystem::path& folder,
+                                          ByteCount disk_reserve);
+
+  [[nodiscard]] const std::optional<Installed>& active() const { return active_; }
+  [[nodiscard]] const std::optional<Installed>& previous() const { return previous_; }
+
+  [[nodiscard]] bool has(const trust::Sha256Digest& blob) const;
+  [[nodiscard]] std::filesystem::path partial_file(const trust::Sha256Digest& blob) const;
+  // no_space, saying how much is free and how much is wanted, where `bytes` more would eat the
+  // reserve. Never removes anything.
+  [[nodiscard]] Status reserve(ByteCount bytes) const;
+
+  // Verifies what has arrived and keeps it under its digest; a staged file that is not what it
+  // should be is removed.
+  [[nodiscard]] Result<trust::VerifiedBlob> keep(StagedBlob blob);
+  // A blob that was kept: hashed again into sealed memory. A damaged one is removed (untrusted), so
+  // that the next deployment pulls it anew.
+  [[nodiscard]] Result<trust::VerifiedBlob> blob(const trust::Sha256Digest& digest, ByteCount size);
+  [[nodiscard]] Result<messages::Manifest> manifest(const trust::Sha256Digest& digest,
+                                                    ByteCount size);
+
+  // The new release serves from now on; what served before is the one to return to. Durable.
+  [[nodiscard]] Status activate(const Installed& release);
+  // Back to the previous release (which then has no previous), or to nothing.
+  [[nodiscard]] Status roll_back();
+  // To a release that was committed before and still lies here, or (nullopt) to nothing.
+  [[nodiscard]] Status return_to(const std::optional<Installed>& release);
+
+  // Removes blobs that neither active, previous nor `also` (the deployment at work) names.
+  [[nodiscard]] Status collect_garbage(const std::vector<trust::Sha256Digest>& also);
+
+ private:
+  Slots(std::filesystem::path folder, ByteCount reserve);
+  Status save() const;
+
+  std::filesystem::path folder_;
+  ByteCount reserve_;
+  std::optional<Installed> active_;
+  std::optional<Installed> previous_;
+};
+
+}  // namespace outcrop::agent

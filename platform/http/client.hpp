@@ -1,0 +1,35 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+
+#include "protocol/base/error.hpp"
+
+namespace outcrop::http {
+
+struct Answer {
+  int status = 0;
+  std::string content_type;
+  std::string body;
+};
+
+struct Call {
+  std::string method = "GET";
+  std::string target;  // path and query, percent-encoded by the caller (see encode())
+  std::string content_type = "application/json";
+  std::string body;
+  std::chrono::milliseconds deadline{30'000};
+};
+
+// One request over a Unix socket, blocking. Errors: not_found where there is no socket ("is
+// outcropd running?" is the caller's to add), io where nobody listens or it breaks, refused where
+// permissions forbid it, timeout. An answer with an error status is an answer here; see call_ok().
+[[nodiscard]] Result<Answer> call(const std::filesystem::path& socket, const Call& call);
+
+// The same, with the server's {"error": ...} turned back into an Error.
+[[nodiscard]] Result<Answer> call_ok(const std::filesystem::path& socket, const Call& call);
+
+[[nodiscard]] std::string encode(std::string_view text);  // percent-encoding of one path segment
+
+}  // namespace outcrop::http

@@ -1,0 +1,81 @@
+#include "protocol/messages/command.hpp"
+
+#include "protocol/base/version.hpp"
+#include "protocol/messages/deployment_fields.hpp"
+#include "protocol/messages/fields.hpp"
+#include "protocol/messages/json_reader.hpp"
+
+namespace outcrop::messages {
+namespace {
+
+Result<Command> parse_cancel(const Json& json) {
+  OUTCROP_CHECK(check_type(json, "cancel", "protocol"));
+  ObjectReader reader(json, "cancel");
+  reader.constant("type", "cancel");
+  (void)reader.integer("protocol", 1);
+  Cancel cancel;
+  const DeploymentId deployment = read_deployment(reader);
+  cancel.rollout = deployment.rollout;
+  cancel.generation = deployment.generation;
+  cancel.manifest = deployment.manifest;
+  cancel.return_to = reader.digest_or_empty("return_to");
+  cancel.reason = reader.text("reason", longest_reason);
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  return cancel;
+}
+
+Result<Command> parse_acknowledgement(const Json& json) {
+  OUTCROP_CHECK(check_type(json, "acknowledgement", "protocol"));
+  ObjectReader reader(json, "acknowledgement");
+  reader.constant("type", "acknowledgement");
+  (void)reader.integer("protocol", 1);
+  Acknowledgement acknowledgement;
+  reader.objects("reports", 1, 256, [&](ObjectReader& report) {
+    MessageId id;
+    id.session = report.integer("session", 1);
+    id.sequence = report.integer("sequence", 1);
+    report.done();
+    acknowledgement.reports.push_back(id);
+  });
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  return acknowledgement;
+}
+
+}  // namespace
+
+std::string to_json(const Cancel& cancel) {
+  Json json{{"type", "cancel"},
+            {"protocol", protocol_version},
+            {"return_to", digest_or_empty(cancel.return_to)},
+            {"reason", cancel.reason}};
+  add_deployment(json, {cancel.rollout, cancel.generation, cancel.manifest});
+  return json.dump();
+}
+
+std::string to_json(const Acknowledgement& acknowledgement) {
+  Json reports = Json::array();
+  for (const MessageId& id : acknowledgement.reports) {
+    reports.push_back({{"session", id.session}, {"sequence", id.sequence}});
+  }
+  return Json{{"type", "acknowledgement"}, {"protocol", protocol_version}, {"reports", reports}}
+      .dump();
+}
+
+Result<Command> parse_command(std::string_view text) {
+  OUTCROP_TRY(json, parse_object(text, offer_limit, "command"));
+  const auto type = json.find("type");
+  const std::string name =
+      type != json.end() && type->is_string() ? type->get<std::string>() : std::string();
+  if (name == "cancel") return parse_cancel(json);
+  if (name == "acknowledgement") return parse_acknowledgement(json);
+  if (name != "offer") {
+    return fail(ErrorCode::invalid_data,
+                "command.type must be 'offer', 'cancel' or 'acknowledgement'");
+  }
+  OUTCROP_TRY(offer, parse_offer(text));
+  return Command(std::move(offer));
+}
+
+}  // namespace outcrop::messages

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "protocol/base/error.hpp"
+
+namespace outcrop::transport {
+
+// One connection to a broker by MQTT v5 that comes back by itself. An interface, so that nothing
+// above it knows the library (transport/paho) and tests can lose and reorder messages.
+
+struct Message {
+  std::string topic;
+  std::string payload;
+  bool retained = false;  // to be retained (sent), or from the broker's memory (received)
+};
+
+enum class Delivery { at_most_once = 0, at_least_once = 1 };
+
+// PEM files. The board's identity is its certificate's common name.
+struct TlsFiles {
+  std::filesystem::path authority;    // who may vouch for the other side
+  std::filesystem::path certificate;  // our own
+  std::filesystem::path key;
+};
+
+struct SessionOptions {
+  std::string host = "127.0.0.1";  // with TLS it must be a name in the broker's certificate
+  std::uint16_t port = 8883;
+  // With use_username_as_clientid the broker replaces it by the certificate's common name.
+  std::string client_id;
+  std::optional<TlsFiles> tls;  // none: plain, for tests and benchmarks on loopback only
+  std::optional<Message> will;  // sent by the broker when this connection is lost, at least once
+  std::chrono::seconds keep_alive{30};
+  std::chrono::seconds connect_timeout{10};
+  // Back-off between attempts: doubled from the first to the last, with random jitter.
+  std::chrono::milliseconds first_retry{500};
+  std::chrono::milliseconds last_retry{60'000};
+  std::uint16_t receive_maximum = 64;
+};
+
+// All are called on the session's executor, one at a time.
+struct SessionHandlers {
+  std::function<void()> connected;         // after each (re)connect: subscribe here, every time
+  std::function<void(const Error&)> lost;  // and after each attempt that failed
+  std::function<void(Message)> message;
+};
+
+using Completion = std::function<void(Status)>;
+
+// Not thread-safe: call it on its executor. Completions are called there too, exactly once, never
+// from within the call. What is published while there is no connection fails at once with `io`:
+// what must not be lost is its owner's to keep and to send again.
+class Session {
+ public:
+  virtual ~Session() = default;
+
+  // Connects, and goes on trying until stop().
+  virtual void start(SessionHandlers handlers) = 0;
+  // Says good-bye (the will is not sent), then calls `done`. No handler is called afterwards.
+  virtual void stop(std::function<void()> done) = 0;
+  [[nodiscard]] virtual bool connected() const = 0;
+
+  // Completes when the broker acknowledged (at least once) or when it was handed to the socket.
+  // refused where the broker denies it (MQTT reason 135).
+  virtual void publish(Message message, Delivery delivery, Completion done) = 0;
+  virtual void subscribe(std::string filter, Delivery delivery, Completion done) = 0;
+  virtual void unsubscribe(std::string filter, Completion done) = 0;
+};
+
+}  // namespace outcrop::transport

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <utility>  // before Asio
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "protocol/base/error.hpp"
+#include "protocol/transport/session.hpp"
+
+namespace outcrop::fleet {
+
+struct BrokerOptions {
+  std::filesystem::path
+      folder;  // <state>/broker: certificates, configuration, log; made where missing
+  std::filesystem::path program = "/usr/sbin/mosquitto";
+  std::string listen = "127.0.0.1";  // address
+  std::uint16_t port = 8883;         // 0: a free one
+  std::vector<std::string>
+      names;  // further DNS names and addresses of the certificate; localhost, 127.0.0.1 always
+};
+
+// A mosquitto child with what a fleet needs: mutual TLS, identities from certificates, an ACL by
+// pattern, TCP_NODELAY, no persistence (boards and host say again what counts). The child dies with
+// this process and is started again, with back-off, when it dies alone.
+//
+//   authority/        our own CA (pki::Authority): vouches for the broker and for outcropd itself
+//   server.pem/key    changed when names change
+//   host.pem/key      outcropd's identity as a client, "outcropd:host": no board can have that name
+//   clients.pem       who may vouch for clients: our CA and the device CAs given below
+//   revoked.pem       their CRLs
+//   mosquitto.conf, acl
+class Broker {
+ public:
+  // Starts it and waits until it listens. Errors: not_found (no mosquitto: which package),
+  // already_exists (the port is taken), internal with the last words of its log.
+  [[nodiscard]] static Result<std::unique_ptr<Broker>> start(boost::asio::any_io_executor executor,
+                                                             const BrokerOptions& options);
+  ~Broker();
+
+  [[nodiscard]] std::uint16_t port() const;
+  [[nodiscard]] int process_id() const;  // 0 while it is down
+  // How outcropd itself connects.
+  [[nodiscard]] transport::SessionOptions host_session() const;
+  // What boards must trust to believe the broker, PEM.
+  [[nodiscard]] const std::string& authority() const;
+
+  // Clients of this device authority are let in; its CRL is obeyed. Durable; restarts the broker
+  // where the authority is new, reloads it otherwise.
+  [[nodiscard]] Status trust_devices(std::string_view authority_pem, std::string_view crl_pem);
+  // Ends a connection that is open under this name by taking its session over: for a board whose
+  // certificate is in the CRL already.
+  void disconnect(const std::string& device);
+
+ private:
+  class Impl;
+  explicit Broker(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace outcrop::fleet

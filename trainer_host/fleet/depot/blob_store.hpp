@@ -1,0 +1,34 @@
+#pragma once
+
+#include <filesystem>
+
+#include "protocol/base/bytes.hpp"
+#include "protocol/base/error.hpp"
+#include "protocol/base/unique_fd.hpp"
+#include "protocol/trust/digest.hpp"
+
+namespace outcrop::fleet {
+
+// Blobs by digest in a folder that several workers may share: <folder>/<first two digits>/<sha256>.
+// A file of that name is complete and was verified when it was put there.
+class BlobStore {
+ public:
+  [[nodiscard]] static Result<BlobStore> open(std::filesystem::path folder);
+
+  [[nodiscard]] bool has(const trust::Sha256Digest& digest) const;
+  [[nodiscard]] std::filesystem::path file(const trust::Sha256Digest& digest) const;
+  [[nodiscard]] Result<Bytes> read(const trust::Sha256Digest& digest, ByteCount limit) const;
+
+  // An upload in pieces: bytes at `offset` of the blob's partial file, which must continue where it
+  // ends (else `invalid_argument`, naming where). When `size` is reached the digest is checked
+  // (untrusted, and the partial removed) and the blob appears. Returns how many bytes are there
+  // now. no_space leaves nothing half.
+  [[nodiscard]] Result<ByteCount> upload(const trust::Sha256Digest& digest, ByteCount size,
+                                         ByteCount offset, BytesView bytes);
+
+ private:
+  explicit BlobStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  std::filesystem::path folder_;
+};
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <utility>  // before Asio
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "protocol/transport/session.hpp"
+#include "trainer_host/fleet/depot/blob_store.hpp"
+
+namespace outcrop::fleet {
+
+struct DepotStatistics {
+  std::uint64_t chunks = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t refused = 0;  // requests for what is not there, or malformed
+};
+
+// Answers chunk requests (SCHEMA.md, "Transfer") with at most 16 publishes unacknowledged in all:
+// more, and Paho's receive thread may block for a second. Boards take turns, so that one that asks
+// for much does not hold up the others; of one board at most 64 indexes wait, further ones are
+// dropped and asked for again.
+class Depot {
+ public:
+  Depot(boost::asio::any_io_executor executor, transport::Session& session, BlobStore store,
+        std::string name);
+  ~Depot();
+
+  // To be called by the owner of the session's handlers: after each connect (subscribes), after
+  // each loss, and with each message; returns whether it was a request.
+  void on_connected();
+  void on_lost();
+  bool on_message(const transport::Message& message);
+
+  [[nodiscard]] const DepotStatistics& statistics() const;
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,141 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/base/clock.hpp"
+#include "protocol/base/error.hpp"
+#include "protocol/messages/device_message.hpp"
+#include "protocol/messages/manifest.hpp"
+#include "protocol/messages/report.hpp"
+#include "protocol/messages/status.hpp"
+#include "protocol/trust/ed25519.hpp"
+
+namespace outcrop::fleet {
+
+// The only authority on what the fleet is and what it shall be. An interface: SQLite now,
+// PostgreSQL later.
+
+struct Device {
+  std::string name;
+  std::string model;
+  std::string device_class;
+  trust::PublicKey key;
+  std::string certificate;  // PEM
+  Timestamp enrolled;
+  std::optional<Timestamp> revoked;
+  std::string revoked_reason;
+  // As it last said of itself.
+  std::optional<messages::DeviceStatus> status;
+  std::optional<Timestamp> last_seen;
+};
+
+enum class ReleaseState { published, withdrawn, revoked };
+[[nodiscard]] std::string_view to_string(ReleaseState state);
+
+struct ReleaseRecord {
+  trust::Sha256Digest manifest;
+  ByteCount manifest_size;
+  std::string model;
+  std::uint64_t stage = 1;
+  std::uint64_t epoch = 1;
+  ReleaseState state = ReleaseState::published;
+  std::string reason;
+  Timestamp published;
+  ByteCount total;  // bytes of all its blobs
+};
+
+enum class RolloutState { canary, widening, paused, done, stopped, aborted };
+[[nodiscard]] std::string_view to_string(RolloutState state);
+
+struct RolloutRecord {
+  std::string name;
+  std::string model;
+  trust::Sha256Digest manifest;
+  RolloutState state = RolloutState::canary;
+  RolloutState resume_to = RolloutState::canary;  // while paused
+  std::string reason;                             // of the verdict, in words
+  messages::OnUnmeasurable on_unmeasurable = messages::OnUnmeasurable::hold;
+  std::chrono::seconds soak{0};
+  ByteCount byte_budget;
+  Timestamp started;
+  std::optional<Timestamp> ended;
+};
+
+// What one board is to run because of a rollout, and how far it is.
+struct Assignment {
+  std::string rollout;
+  std::string device;
+  bool canary = false;
+  std::uint64_t generation = 0;  // 0: not offered yet
+  bool cancelled = false;        // the generation is that of a cancel
+  trust::Sha256Digest manifest;
+  std::optional<trust::Sha256Digest> return_to;  // what it served before, for a cancel
+  std::vector<std::string> variants;             // of the offer
+  std::optional<messages::DeploymentState>
+      state;  // as reported for this generation; none: no word yet
+  std::string reason;
+  Timestamp updated;
+};
+
+struct StoredReport {
+  messages::Report report;
+  Timestamp received;
+};
+
+class Registry {
+ public:
+  virtual ~Registry() = default;
+
+  // Everything between is one transaction; rolled back when the Status is an error.
+  [[nodiscard]] virtual Status transaction(const std::function<Status()>& work) = 0;
+  // A generation that no board has seen: only rises, across everything.
+  [[nodiscard]] virtual Result<std::uint64_t> next_generation() = 0;
+
+  [[nodiscard]] virtual Status save(const Device& device) = 0;  // inserts or replaces
+  [[nodiscard]] virtual Result<std::optional<Device>> device(const std::string& name) = 0;
+  [[nodiscard]] virtual Result<std::vector<Device>> devices() = 0;  // by name
+
+  [[nodiscard]] virtual Status save(const ReleaseRecord& release) = 0;
+  [[nodiscard]] virtual Result<std::optional<ReleaseRecord>> release(
+      const trust::Sha256Digest& manifest) = 0;
+  [[nodiscard]] virtual Result<std::vector<ReleaseRecord>> releases() = 0;  // newest first
+
+  [[nodiscard]] virtual Status save(const RolloutRecord& rollout) = 0;
+  [[nodiscard]] virtual Result<std::optional<RolloutRecord>> rollout(const std::string& name) = 0;
+  [[nodiscard]] virtual Result<std::vector<RolloutRecord>> rollouts() = 0;  // newest first
+  [[nodiscard]] virtual Status save(const Assignment& assignment) = 0;
+  [[nodiscard]] virtual Result<std::vector<Assignment>> assignments(const std::string& rollout) = 0;
+  // The one of the highest generation: what this board is to be at.
+  [[nodiscard]] virtual Result<std::optional<Assignment>> desired(const std::string& device) = 0;
+
+  // False where (device, session, sequence) is there already.
+  [[nodiscard]] virtual Result<bool> add_report(const messages::Report& report,
+                                                std::string_view envelope, Timestamp received) = 0;
+  // Newest first, at most `limit`; all devices where `device` is empty, all releases where
+  // `manifest` is none.
+  [[nodiscard]] virtual Result<std::vector<StoredReport>> reports(
+      const std::string& device, const std::optional<trust::Sha256Digest>& manifest,
+      std::size_t limit) = 0;
+
+  // Signed metadata as it is published: role ("root/1", "targets", ...) -> envelope.
+  [[nodiscard]] virtual Status save_metadata(const std::string& role,
+                                             const std::string& envelope) = 0;
+  [[nodiscard]] virtual Result<std::vector<std::pair<std::string, std::string>>> metadata() = 0;
+
+  // A consistent copy of the whole database while it is in use.
+  [[nodiscard]] virtual Status back_up(const std::filesystem::path& file) = 0;
+};
+
+// WAL, synchronous=FULL, foreign keys on. One thread. A file of a newer schema is refused as
+// unsupported, an older one is brought forward; a file that is no database is invalid_data.
+[[nodiscard]] Result<std::unique_ptr<Registry>> open_sqlite_registry(
+    const std::filesystem::path& file);
+
+}  // namespace outcrop::fleet

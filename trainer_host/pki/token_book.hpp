@@ -1,0 +1,33 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "protocol/base/clock.hpp"
+#include "protocol/base/error.hpp"
+#include "protocol/messages/enrolment.hpp"
+
+namespace outcrop::pki {
+
+// One-time enrolment tokens, kept beside the device authority: <folder>/tokens/<id>.json. The file
+// holds the secret (mode 0600) until it is used, then only who used it.
+struct TokenGrant {
+  std::string device;
+  std::string model;
+  std::string device_class;
+};
+
+// The token to print: "<id>-<secret>".
+[[nodiscard]] Result<std::string> grant_token(const std::filesystem::path& folder,
+                                              const TokenGrant& grant, Timestamp now,
+                                              std::chrono::minutes valid);
+
+// Checks the request's MAC against its token and marks the token used, durably, before it returns.
+// Errors: untrusted (no such token, wrong MAC), expired, already_exists (used, saying for whom and
+// when).
+[[nodiscard]] Result<TokenGrant> redeem(const std::filesystem::path& folder,
+                                        const messages::EnrolmentRequest& request, Timestamp now);
+
+}  // namespace outcrop::pki
