@@ -20,11 +20,12 @@ struct TrainerVerb {
   std::string_view name;
   std::string_view does;
 };
-constexpr std::array<TrainerVerb, 4> trainer_verbs{{
+constexpr std::array<TrainerVerb, 5> trainer_verbs{{
     {"synth", "Make velocity maps and their shot gathers from the wave equation"},
     {"train", "Train a generator in stages; each ends quantized, measured and released"},
     {"quantize", "Make the float and int8 variants of trained weights"},
     {"evaluate", "Score a stage on data, beside what learned nothing, with a gallery"},
+    {"draw", "Draw samples that a board generated"},
 }};
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "platform/cli/verb.hpp"
 #include "trainer_host/trainer/data/synth_verb.hpp"
+#include "trainer_host/trainer/evaluate/draw_verb.hpp"
 #if OUTCROP_WITH_TORCH
 #include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
 #include "trainer_host/trainer/quantize/quantize_verb.hpp"
@@ -12,7 +13,7 @@ int main(int argc, char** argv) {
   return outcrop::cli::run_program(
       "outcrop-trainer", "The verbs of outcrop that train, quantize and evaluate, and make data.",
       argc, argv, {
-        outcrop::data::add_synth,
+        outcrop::data::add_synth, outcrop::evaluate::add_draw,
 #if OUTCROP_WITH_TORCH
             [](CLI::App& app, Action& chosen) {
               outcrop::train::add_train(app, chosen, outcrop::stage::make_stage_end);

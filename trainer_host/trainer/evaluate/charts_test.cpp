@@ -6,15 +6,19 @@
 #include <cmath>
 
 #include "protocol/base/durable_file.hpp"
+#include "runtime/engine/tensor_file.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/evaluate/gnuplot.hpp"
+#include "trainer_host/trainer/evaluate/sample_picture.hpp"
 
 namespace outcrop::evaluate {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Each;
 using ::testing::HasSubstr;
+using ::testing::SizeIs;
 
 constexpr const char* two_stages =
     "epoch,stage,learning_rate,velocity_loss,gather_loss,held_out_ssim,held_out_mae_m_per_s,"
@@ -85,6 +89,34 @@ TEST(Charts, gallery_is_drawn_in_a_sane_size) {
   ASSERT_THAT(draw_gallery(gallery, png), IsOk());
   EXPECT_TRUE(is_picture(png));
   EXPECT_LT(std::filesystem::file_size(png), 400'000U);
+}
+
+TEST(Charts, samples_from_a_board_are_drawn) {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "made.safetensors";
+  const std::vector<float> maps(2 * 70 * 70, 2500.0F);
+  const std::vector<float> gathers(2 * 5 * 1000 * 70, 0.1F);
+  const auto velocity = runtime::Tensor::of_floats("velocity", {2, 1, 70, 70}, maps);
+  const auto seismic = runtime::Tensor::of_floats("seismic", {2, 5, 1000, 70}, gathers);
+  ASSERT_THAT(runtime::write_tensor_file(file, std::vector{velocity, seismic}), IsOk());
+  const auto samples = read_samples(file, 4);
+  ASSERT_THAT(samples, IsOk());
+  ASSERT_EQ(samples->size(), 2U);
+  EXPECT_THAT(samples->front().map, Each(2500.0F));
+  EXPECT_THAT(samples->front().gather, SizeIs(1000 * 70));
+  const auto png = folder.path() / "made.png";
+  ASSERT_THAT(draw_samples(*samples, "made on pi-1", "int8-qint8", png), IsOk());
+  EXPECT_TRUE(is_picture(png));
+}
+
+TEST(Charts, a_file_without_gathers_is_no_sample) {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "made.safetensors";
+  const std::vector<float> maps(70 * 70, 2500.0F);
+  const auto velocity = runtime::Tensor::of_floats("velocity", {1, 1, 70, 70}, maps);
+  ASSERT_THAT(runtime::write_tensor_file(file, std::vector{velocity}), IsOk());
+  EXPECT_THAT(read_samples(file, 4),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("[N, 5, 1000, 70]")));
 }
 
 TEST(Charts, a_script_that_gnuplot_refuses_leaves_no_picture) {

@@ -5,9 +5,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "protocol/base/durable_file.hpp"
 #include "platform/console/progress_bar.hpp"
 #include "platform/console/table.hpp"
+#include "protocol/base/durable_file.hpp"
 #include "trainer_host/trainer/evaluate/evaluation.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "trainer_host/trainer/evaluate/gnuplot.hpp"
+
+namespace outcrop::evaluate {
+
+// Velocity maps and shot gathers as gnuplot images, laid out in pixels from the upper left corner:
+// what galleries and pictures of single samples are put together from.
+
+inline constexpr int panel = 175;  // pixels a side
+inline constexpr int panel_gap = 12;
+
+// Viridis: even steps look even, also in grey and to the colour-blind.
+inline constexpr const char* velocity_palette =
+    "set palette defined (0 '#440154', 1 '#482878', 2 '#3e4989', 3 '#31688e', 4 '#26828e', "
+    "5 '#1f9e89', 6 '#35b779', 7 '#6ece58', 8 '#b5de2b', 9 '#fde725')\n";
+inline constexpr const char* seismic_palette = "set palette defined (0 '#000000', 1 '#f8f8f8')\n";
+
+// What stands before the first panel: borders, tics, fonts.
+inline constexpr const char* panel_style =
+    "set multiplot\nset border lc rgb '#606060' lw 0.6\nset tics out nomirror front "
+    "font ',8'\nset xlabel font ',9'\nset ylabel font ',9'\nset cbtics font ',8'\n"
+    "set style textbox opaque fillcolor rgb '#ffffff' noborder margins 0.6, 0.5\n";
+
+[[nodiscard]] std::string number(double value, const char* format = "%.5f");
+
+// The smallest bound that 96 % of the amplitudes keep to: reflections show, the direct wave is
+// clipped. At least .001.
+[[nodiscard]] double amplitude_shown(std::vector<float> pressures);
+
+struct PanelPlace {
+  int x = 0;
+  int y = 0;
+  PixelSize picture;
+  bool first_column = true;  // with the vertical axis
+  bool last_row = true;      // with the horizontal axis
+};
+
+// 70 × 70 values in m/s, row 0 at the surface; `note` in its corner.
+[[nodiscard]] std::string map_panel(const std::vector<float>& map, const PanelPlace& place,
+                                    const std::string& note = {});
+// One shot: 1000 × 70 pressures.
+[[nodiscard]] std::string gather_panel(const std::vector<float>& gather, const PanelPlace& place);
+
+// `style` is gnuplot's: "center font ',10'".
+[[nodiscard]] std::string text_at(const std::string& text, double x, double y, PixelSize picture,
+                                  const std::string& style);
+
+// Horizontal bars at the picture's foot, centred below a block of panels from x on.
+[[nodiscard]] std::string velocity_bar(int x, int width, PixelSize picture);
+[[nodiscard]] std::string pressure_bar(int x, int width, PixelSize picture, double amplitude);
+
+}  // namespace outcrop::evaluate
