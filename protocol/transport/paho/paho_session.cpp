@@ -1,0 +1,245 @@
+#include "protocol/transport/paho/paho_session.hpp"
+
+#include <utility>  // before Asio
+
+#include <algorithm>
+#include <random>
+#include <unordered_map>
+#include <vector>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "protocol/transport/paho/no_delay.hpp"
+#include "protocol/transport/paho/paho_link.hpp"
+
+namespace outcrop::transport {
+namespace {
+
+namespace asio = boost::asio;
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds farewell{2000};
+// A connection that held this long was a good one: the next loss is retried at once again.
+constexpr milliseconds good_connection{10'000};
+
+// All of it lives on the executor. Links, posted events and timers know it weakly.
+class Core : public std::enable_shared_from_this<Core> {
+ public:
+  Core(asio::any_io_executor executor, SessionOptions options)
+      : executor_(std::move(executor)),
+        options_(std::move(options)),
+        timer_(executor_),
+        retry_(options_.first_retry) {}
+
+  void start(SessionHandlers handlers) {
+    if (phase_ != Phase::idle) return;
+    handlers_ = std::make_shared<const SessionHandlers>(std::move(handlers));
+    work_.emplace(executor_);
+    connect();
+  }
+
+  void stop(std::function<void()> done) {
+    farewells_.push_back(std::move(done));
+    if (phase_ == Phase::stopping) return;
+    handlers_.reset();
+    const bool polite = phase_ == Phase::connected && link_->disconnect(farewell).has_value();
+    phase_ = Phase::stopping;
+    if (!polite) return finish_stop();
+    after(farewell, [this] { finish_stop(); });
+  }
+
+  // The session is gone; nobody will ask for anything again.
+  void abandon() {
+    handlers_.reset();
+    forget_timer();
+    link_.reset();
+    fail_pending({ErrorCode::interrupted, "the session was closed"});
+    for (auto& done : std::exchange(farewells_, {})) asio::post(executor_, std::move(done));
+    phase_ = Phase::stopped;
+    work_.reset();
+  }
+
+  [[nodiscard]] bool connected() const { return phase_ == Phase::connected; }
+
+  template <class Operation>
+  void operate(Operation operation, Completion done) {
+    if (phase_ != Phase::connected) {
+      complete(std::move(done), fail(ErrorCode::io, "not connected to " + broker()));
+      return;
+    }
+    const std::uint64_t id = next_id_++;
+    pending_.emplace(id, std::move(done));
+    if (Status status = operation(*link_, id); !status) finish(id, std::move(status));
+  }
+
+ private:
+  enum class Phase { idle, connecting, connected, waiting, stopping, stopped };
+
+  [[nodiscard]] std::string broker() const {
+    return options_.host + ":" + std::to_string(options_.port);
+  }
+
+  // Runs `member` on the executor if this link is still the one in use then.
+  template <class... Arguments>
+  auto posting(void (Core::*member)(Arguments...)) {
+    return [executor = executor_, weak = weak_from_this(), link = next_link_,
+            member](Arguments... arguments) {
+      asio::post(executor, [weak, link, member, ... kept = std::move(arguments)]() mutable {
+        const auto self = weak.lock();
+        if (self && self->link_ && self->current_link_ == link) {
+          (self.get()->*member)(std::move(kept)...);
+        }
+      });
+    };
+  }
+
+  void connect() {
+    phase_ = Phase::connecting;
+    ++next_link_;
+    auto link = PahoLink::open(options_, {.connected = posting(&Core::on_connected),
+                                          .lost = posting(&Core::on_lost),
+                                          .message = posting(&Core::on_message),
+                                          .done = posting(&Core::on_done),
+                                          .disconnected = posting(&Core::finish_stop)});
+    if (!link) return on_failed(link.error());
+    link_ = std::move(*link);
+    current_link_ = next_link_;
+    // Paho looks at its own time-out only every three seconds.
+    after(options_.connect_timeout, [this] { on_failed({ErrorCode::timeout, "no answer"}); });
+  }
+
+  void on_connected(Status status) {
+    if (phase_ != Phase::connecting) return;
+    if (!status) return on_failed(status.error());
+    forget_timer();
+    set_no_delay(options_.port);
+    phase_ = Phase::connected;
+    connected_at_ = Clock::now();
+    const auto handlers = handlers_;
+    if (handlers->connected) handlers->connected();
+  }
+
+  void on_failed(const Error& error) { retire(error.context("connecting to " + broker()), false); }
+
+  void on_lost(Error error, bool taken_over) {
+    if (phase_ == Phase::stopping) return finish_stop();
+    if (phase_ == Phase::connecting) return on_failed(error);
+    if (Clock::now() - connected_at_ >= good_connection) retry_ = options_.first_retry;
+    retire(error.context(broker()), taken_over);
+  }
+
+  // Drops the link and comes back later: with another of our identity about, much later, or both
+  // would throw each other out for ever.
+  void retire(const Error& error, bool taken_over) {
+    link_.reset();
+    phase_ = Phase::waiting;
+    fail_pending(error);
+    if (taken_over) retry_ = options_.last_retry;
+    std::uniform_int_distribution<milliseconds::rep> jitter(retry_.count() / 2, retry_.count());
+    after(milliseconds(jitter(random_)), [this] { connect(); });
+    retry_ = std::min(retry_ * 2, options_.last_retry);
+    const auto handlers = handlers_;
+    if (handlers->lost) handlers->lost(error);
+  }
+
+  void on_message(Message message) {
+    if (phase_ != Phase::connected) return;
+    const auto handlers = handlers_;
+    if (handlers->message) handlers->message(std::move(message));
+  }
+
+  void on_done(std::uint64_t id, Status status) { finish(id, std::move(status)); }
+
+  void finish(std::uint64_t id, Status status) {
+    const auto found = pending_.find(id);
+    if (found == pending_.end()) return;
+    Completion done = std::move(found->second);
+    pending_.erase(found);
+    complete(std::move(done), std::move(status));
+  }
+
+  void complete(Completion done, Status status) {
+    asio::post(executor_, [done = std::move(done), status = std::move(status)]() mutable {
+      if (done) done(std::move(status));
+    });
+  }
+
+  void fail_pending(const Error& error) {
+    for (auto& [id, done] : std::exchange(pending_, {})) complete(std::move(done), fail(error));
+  }
+
+  void finish_stop() {
+    if (phase_ == Phase::stopping) abandon();
+  }
+
+  void after(milliseconds delay, std::function<void()> what) {
+    timer_.expires_after(delay);
+    timer_.async_wait([weak = weak_from_this(), what = std::move(what),
+                       ticket = ++timer_ticket_](const boost::system::error_code& cancelled) {
+      const auto self = weak.lock();
+      if (!cancelled && self && self->timer_ticket_ == ticket) what();
+    });
+  }
+
+  void forget_timer() {
+    ++timer_ticket_;  // its handler may be in the queue already
+    timer_.cancel();
+  }
+
+  asio::any_io_executor executor_;
+  SessionOptions options_;
+  std::shared_ptr<const SessionHandlers> handlers_;  // none: none may be called any more
+  std::optional<asio::executor_work_guard<asio::any_io_executor>> work_;
+  Phase phase_ = Phase::idle;
+  asio::steady_timer timer_;
+  std::uint64_t timer_ticket_ = 0;
+  milliseconds retry_;
+  Clock::time_point connected_at_;
+  std::minstd_rand random_{std::random_device{}()};
+  std::uint64_t next_id_ = 1;
+  std::unordered_map<std::uint64_t, Completion> pending_;
+  std::vector<std::function<void()>> farewells_;
+  std::uint64_t next_link_ = 0;
+  std::uint64_t current_link_ = 0;
+  std::unique_ptr<PahoLink> link_;
+};
+
+class PahoSession final : public Session {
+ public:
+  PahoSession(asio::any_io_executor executor, SessionOptions options)
+      : core_(std::make_shared<Core>(std::move(executor), std::move(options))) {}
+  ~PahoSession() override { core_->abandon(); }
+
+  void start(SessionHandlers handlers) override { core_->start(std::move(handlers)); }
+  void stop(std::function<void()> done) override { core_->stop(std::move(done)); }
+  [[nodiscard]] bool connected() const override { return core_->connected(); }
+
+  void publish(Message message, Delivery delivery, Completion done) override {
+    core_->operate([&](PahoLink& link,
+                       std::uint64_t id) { return link.publish(std::move(message), delivery, id); },
+                   std::move(done));
+  }
+  void subscribe(std::string filter, Delivery delivery, Completion done) override {
+    core_->operate(
+        [&](PahoLink& link, std::uint64_t id) { return link.subscribe(filter, delivery, id); },
+        std::move(done));
+  }
+  void unsubscribe(std::string filter, Completion done) override {
+    core_->operate([&](PahoLink& link, std::uint64_t id) { return link.unsubscribe(filter, id); },
+                   std::move(done));
+  }
+
+ private:
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace
+
+std::unique_ptr<Session> make_paho_session(asio::any_io_executor executor, SessionOptions options) {
+  return std::make_unique<PahoSession>(std::move(executor), std::move(options));
+}
+
+}  // namespace outcrop::transport
