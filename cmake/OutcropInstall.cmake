@@ -1,0 +1,14 @@
+# Where programs, units and documents go: `cmake --install BUILD [--prefix DIR] [--component host|board]`.
+include(GNUInstallDirs)
+
+set(board_programs outcrop-agent)
+set(host_programs outcrop outcropd outcrop-trainer)
+if(OUTCROP_WITH_TORCH)
+  list(APPEND board_programs outcrop-runner-torch)
+endif()
+install(TARGETS ${board_programs} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT board)
+install(TARGETS ${host_programs} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT host)
+if(OUTCROP_WITH_TORCH)
+  # The host proves releases with the boards' own runner.
+  install(TARGETS outcrop-runner-torch RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT host)
+endif()
