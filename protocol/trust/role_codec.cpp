@@ -165,6 +165,10 @@ void read_fields(ObjectReader& reader, SnapshotMetadata& snapshot) {
 }
 
 void read_fields(ObjectReader& reader, TimestampMetadata& timestamp) {
+  timestamp.issued = reader.time("issued");
+  if (reader.ok() && timestamp.issued >= timestamp.expires) {
+    reader.refuse("issued", "must be before the time of expiry");
+  }
   ObjectReader snapshot = reader.object("snapshot");
   timestamp.snapshot_version = snapshot.integer("version", 1);
   timestamp.snapshot = snapshot.digest("sha256");
@@ -247,6 +251,7 @@ std::string to_json(const SnapshotMetadata& snapshot) {
 
 std::string to_json(const TimestampMetadata& timestamp) {
   Json json = header_to_json(timestamp);
+  json["issued"] = to_rfc3339(timestamp.issued);
   json["snapshot"] = {{"version", timestamp.snapshot_version},
                       {"sha256", timestamp.snapshot.hex()},
                       {"size", timestamp.snapshot_size.value()}};

@@ -91,6 +91,7 @@ struct SnapshotMetadata : RoleHeader {
 
 struct TimestampMetadata : RoleHeader {
   static constexpr std::string_view kind = "timestamp";
+  Timestamp issued;  // when it was signed, before `expires`
   std::uint64_t snapshot_version = 1;
   Sha256Digest snapshot;  // of the envelope
   ByteCount snapshot_size;

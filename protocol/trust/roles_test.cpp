@@ -172,6 +172,7 @@ TEST_F(RolesTest, a_timestamp_names_exactly_one_snapshot) {
   EXPECT_EQ(**verified, snapshot);
   TimestampMetadata timestamp;
   timestamp.expires = snapshot.expires;
+  timestamp.issued = now;
   timestamp.snapshot = sha256(verified->envelope());
   timestamp.snapshot_size = ByteCount(verified->envelope().size());
   const auto named = verify_timestamp(root(), sign(timestamp, {online_key_}));
@@ -181,6 +182,15 @@ TEST_F(RolesTest, a_timestamp_names_exactly_one_snapshot) {
   snapshot.versions["stage-a"] = 8;
   const auto other = verify_snapshot(root(), sign(snapshot, {online_key_}));
   EXPECT_THAT(check_snapshot(*named, *other), ErrorIs(ErrorCode::untrusted, HasSubstr("snapshot")));
+}
+
+TEST_F(RolesTest, a_timestamp_is_signed_before_it_expires) {
+  TimestampMetadata timestamp;
+  timestamp.issued = timestamp.expires = now;
+  EXPECT_THAT(verify_timestamp(root(), sign(timestamp, {online_key_})),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("timestamp.issued: must be before")));
+  timestamp.issued = now - std::chrono::seconds(1);
+  EXPECT_THAT(verify_timestamp(root(), sign(timestamp, {online_key_})), IsOk());
 }
 
 TEST(Freshness, expires_at_its_second) {
