@@ -6,6 +6,7 @@
 #include "protocol/base/durable_file.hpp"
 
 namespace outcrop::platform {
+namespace fs = std::filesystem;
 namespace {
 
 std::string kind_of(const toml::node& node) {
@@ -40,20 +41,59 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
-}  // namespace
-
-Result<TomlReader> TomlReader::open(const std::filesystem::path& file) {
+Result<toml::table> parse(const fs::path& file) {
   OUTCROP_TRY(text, read_text_file(file, ByteCount::mib(1)));
-  TomlReader reader;
-  reader.file_ = file;
   try {
-    reader.root_ = toml::parse(text, file.string());
+    return toml::parse(text, file.string());
   } catch (const toml::parse_error& error) {
     std::string message = file.string() + ":" + std::to_string(error.source().begin.line) + ": ";
     return fail(ErrorCode::invalid_argument,
                 message + "this is not TOML: " + std::string(error.description()));
   }
+}
+
+// Moves what `from` says into `into`. Moved, not copied: a copy forgets its file and line.
+void merge(toml::table& into, toml::table&& from) {
+  for (auto& [key, node] : from) {
+    toml::table* inner = node.as_table();
+    toml::table* present = into[key.str()].as_table();
+    if (inner != nullptr && present != nullptr) {
+      merge(*present, std::move(*inner));
+      continue;
+    }
+    node.visit(
+        [&, &name = key](auto& value) { into.insert_or_assign(name.str(), std::move(value)); });
+  }
+}
+
+}  // namespace
+
+Result<TomlReader> TomlReader::open(const fs::path& file) {
+  TomlReader reader;
+  reader.file_ = file;
+  OUTCROP_TRY(root, parse(file));
+  reader.root_ = std::move(root);
+  OUTCROP_CHECK(reader.merge_drop_ins());
   return reader;
+}
+
+Status TomlReader::merge_drop_ins() {
+  fs::path folder = file_;
+  folder += ".d";
+  std::vector<fs::path> drop_ins;
+  std::error_code error;
+  if (!fs::exists(folder, error) && !error) return {};
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->path().extension() == ".toml") drop_ins.push_back(entry->path());
+  }
+  if (error) return fail(ErrorCode::io, "reading " + folder.string() + ": " + error.message());
+  std::sort(drop_ins.begin(), drop_ins.end());
+  for (const fs::path& drop_in : drop_ins) {
+    OUTCROP_TRY(table, parse(drop_in));
+    merge(root_, std::move(table));
+  }
+  return {};
 }
 
 TomlReader::Table TomlReader::root() {
@@ -68,7 +108,8 @@ Status TomlReader::status() const {
 void TomlReader::fail_at(const toml::node* node, const std::string& key, const std::string& why) {
   if (error_) return;
   const auto line = node != nullptr ? node->source().begin.line : 0;
-  std::string place = file_.string();
+  const auto source = node != nullptr ? node->source().path : nullptr;
+  std::string place = source ? *source : file_.string();
   if (line > 0) place += ":" + std::to_string(line);
   error_ = Error(ErrorCode::invalid_argument, place + ": " + key + ": " + why);
 }
@@ -155,10 +196,32 @@ std::string TomlReader::Table::text(std::string_view key, std::optional<std::str
   return node->as_string()->get();
 }
 
-std::filesystem::path TomlReader::Table::path(std::string_view key,
-                                              std::optional<std::filesystem::path> fallback) {
-  const std::filesystem::path value =
-      text(key, fallback ? std::optional(fallback->string()) : std::nullopt);
+std::vector<std::string> TomlReader::Table::texts(std::string_view key,
+                                                  std::optional<std::vector<std::string>> fallback,
+                                                  std::size_t most) {
+  const toml::node* node = find(key, !fallback);
+  if (node == nullptr) return fallback.value_or(std::vector<std::string>());
+  const std::string right =
+      "it must be a list of at most " + std::to_string(most) + " texts in quotes, [\"...\"]";
+  std::vector<std::string> texts;
+  if (!node->is_array()) {
+    refuse(key, "this is " + kind_of(*node) + "; " + right);
+    return texts;
+  }
+  for (const toml::node& element : *node->as_array()) {
+    if (!element.is_string() || element.as_string()->get().empty()) {
+      refuse(key, "it holds " + (element.is_string() ? "an empty text" : kind_of(element)) + "; " +
+                      right);
+      return texts;
+    }
+    texts.push_back(element.as_string()->get());
+  }
+  if (texts.size() > most) refuse(key, "it has " + std::to_string(texts.size()) + "; " + right);
+  return texts;
+}
+
+fs::path TomlReader::Table::path(std::string_view key, std::optional<fs::path> fallback) {
+  const fs::path value = text(key, fallback ? std::optional(fallback->string()) : std::nullopt);
   if (value.empty() || value.is_absolute()) return value;
   return (reader_->file_.parent_path() / value).lexically_normal();
 }

@@ -14,13 +14,16 @@
 
 namespace outcrop::platform {
 
-// Strict reading of one TOML file: each value is asked for by name, with its type and bounds, and
-// what nobody asked for is refused. The first mistake is kept and every later question answered
-// with its default, so that a caller reads the whole file and asks for `status()` once.
-// Messages are "FILE:LINE: KEY: what is wrong; what would be right".
+// Strict reading of a TOML file and its drop-ins: what FILE.d/*.toml say, in the order of their
+// names, replaces what FILE says, key by key (a list as a whole). Each value is asked for by name,
+// with its type and bounds, and what nobody asked for is refused. The first mistake is kept and
+// every later question answered with its default, so that a caller reads the whole file and asks
+// for `status()` once. Messages are "FILE:LINE: KEY: what is wrong; what would be right", with the
+// file that says it.
 class TomlReader {
  public:
-  // not_found or io when the file cannot be read; invalid_argument when it is no TOML.
+  // not_found or io when a file cannot be read; invalid_argument when it is no TOML. FILE must be
+  // there, FILE.d need not.
   [[nodiscard]] static Result<TomlReader> open(const std::filesystem::path& file);
 
   // One table of the file, [name]; a missing one reads as empty.
@@ -32,7 +35,11 @@ class TomlReader {
                                 double highest);
     [[nodiscard]] bool boolean(std::string_view key, std::optional<bool> fallback);
     [[nodiscard]] std::string text(std::string_view key, std::optional<std::string> fallback);
-    // A relative path starts at the folder of the file.
+    // An array of texts, none of them empty.
+    [[nodiscard]] std::vector<std::string> texts(std::string_view key,
+                                                 std::optional<std::vector<std::string>> fallback,
+                                                 std::size_t most);
+    // A relative path starts at the folder of FILE, in a drop-in too.
     [[nodiscard]] std::filesystem::path path(std::string_view key,
                                              std::optional<std::filesystem::path> fallback);
     // Whether the key is there; it then counts as asked for.
@@ -62,6 +69,7 @@ class TomlReader {
   [[nodiscard]] Status status() const;
 
  private:
+  Status merge_drop_ins();
   void fail_at(const toml::node* node, const std::string& key, const std::string& why);
 
   std::filesystem::path file_;

@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <set>
 
-#include <toml++/toml.h>
 #include <nlohmann/json.hpp>
+
+#include "platform/config/toml_reader.hpp"
 
 namespace outcrop::release {
 namespace {
@@ -15,114 +14,27 @@ std::string number_text(double number) {
   return nlohmann::json(number).dump();
 }
 
-// Reads one table; the first thing that is wrong is kept.
-class TableReader {
- public:
-  TableReader(const toml::table& table, std::string section, std::string file, Status& failure)
-      : table_(table), section_(std::move(section)), file_(std::move(file)), failure_(failure) {}
-
-  void number(std::string_view key, double least, double most, double& value) {
-    const toml::node* node = find(key);
-    if (node == nullptr) return;
-    const auto found = node->value<double>();
-    if (!node->is_number() || !found || !(*found >= least && *found <= most)) {
-      refuse(*node, key,
-             "must be a number from " + number_text(least) + " to " + number_text(most));
-      return;
-    }
-    value = *found;
-  }
-
-  void text(std::string_view key, std::string& value) {
-    const toml::node* node = find(key);
-    if (node == nullptr) return;
-    const auto* found = node->as_string();
-    if (found == nullptr || found->get().empty() || found->get().size() > 64) {
-      refuse(*node, key, "must be a text of 1 to 64 bytes");
-      return;
-    }
-    value = found->get();
-  }
-
-  const toml::table* table(std::string_view key) {
-    const toml::node* node = find(key);
-    if (node != nullptr && !node->is_table()) refuse(*node, key, "must be a table");
-    return node == nullptr ? nullptr : node->as_table();
-  }
-
-  void done() {
-    for (const auto& [key, node] : table_) {
-      if (!read_.contains(std::string(key.str()))) {
-        std::string known;
-        for (const std::string& name : read_) known += (known.empty() ? "" : ", ") + name;
-        refuse(node, key.str(), "is an unknown key; known here: " + known);
-      }
-    }
-  }
-
- private:
-  const toml::node* find(std::string_view key) {
-    read_.emplace(key);
-    return table_.get(key);
-  }
-
-  void refuse(const toml::node& node, std::string_view key, const std::string& why) {
-    if (!failure_) return;
-    failure_ =
-        fail(ErrorCode::invalid_argument, file_ + ":" + std::to_string(node.source().begin.line) +
-                                              ": " + section_ + std::string(key) + " " + why);
-  }
-
-  const toml::table& table_;
-  std::string section_;
-  std::string file_;
-  Status& failure_;
-  std::set<std::string> read_;
-};
-
 constexpr double largest = 1e12;
 
-void read_output(TableReader& reader, OutputPolicy& output) {
-  reader.text("unit", output.unit);
-  reader.number("floor_mean_abs", 0, largest, output.floor.mean_abs);
-  reader.number("floor_max_abs", 0, largest, output.floor.max_abs);
-  reader.number("cap_mean_abs", 0, largest, output.cap.mean_abs);
-  reader.number("cap_max_abs", 0, largest, output.cap.max_abs);
-  reader.number("agreement_mean_abs", 0, largest, output.agreement.mean_abs);
-  reader.number("agreement_max_abs", 0, largest, output.agreement.max_abs);
-  reader.done();
-}
-
-Status read_tables(const toml::table& document, const std::string& file, Policy& policy) {
-  Status failure;
-  TableReader top(document, "", file, failure);
-  double expires = static_cast<double>(policy.expires.count());
-  top.number("expires_days", 1, 36500, expires);
-  policy.expires = std::chrono::days(std::llround(std::floor(expires)));
-  top.number("factor", 1, 100, policy.factor);
-  top.number("agreement", 0, 1, policy.agreement);
-  if (const toml::table* outputs = top.table("output")) {
-    for (const auto& [name, node] : *outputs) {
-      const std::string section = "output." + std::string(name.str());
-      const toml::table* table = node.as_table();
-      if (table == nullptr) {
-        return fail(ErrorCode::invalid_argument, file + ":" +
-                                                     std::to_string(node.source().begin.line) +
-                                                     ": " + section + " must be a table");
-      }
-      TableReader reader(*table, section + ".", file, failure);
-      read_output(reader, policy.outputs[std::string(name.str())]);
-    }
+OutputPolicy read_output(platform::TomlReader::Table table, const OutputPolicy& otherwise) {
+  const auto bounds = [&](const std::string& kind, const ErrorBounds& fallback) {
+    return ErrorBounds{table.number(kind + "_mean_abs", fallback.mean_abs, 0, largest),
+                       table.number(kind + "_max_abs", fallback.max_abs, 0, largest)};
+  };
+  OutputPolicy output;
+  output.unit = table.text("unit", otherwise.unit);
+  if (output.unit.size() > 64) table.refuse("unit", "it must be a text of 1 to 64 bytes");
+  output.floor = bounds("floor", otherwise.floor);
+  output.cap = bounds("cap", otherwise.cap);
+  output.agreement = bounds("agreement", otherwise.agreement);
+  table.finish();
+  if (output.floor.mean_abs > output.cap.mean_abs) {
+    table.refuse("floor_mean_abs", "is above its cap, cap_mean_abs");
   }
-  top.done();
-  OUTCROP_CHECK(failure);
-  for (const auto& [name, output] : policy.outputs) {
-    if (output.floor.mean_abs > output.cap.mean_abs || output.floor.max_abs > output.cap.max_abs) {
-      return fail(ErrorCode::invalid_argument,
-                  file + ": output." + name + " has a floor above its cap");
-    }
+  if (output.floor.max_abs > output.cap.max_abs) {
+    table.refuse("floor_max_abs", "is above its cap, cap_max_abs");
   }
-  return {};
+  return output;
 }
 
 Result<const OutputPolicy*> policy_of(const Policy& policy, const std::string& variant,
@@ -165,15 +77,19 @@ Status close_enough(const std::string& what, double quantizer, double runner, do
 }  // namespace
 
 Result<Policy> read_policy(const std::filesystem::path& file) {
+  OUTCROP_TRY(reader, platform::TomlReader::open(file));
+  platform::TomlReader::Table top = reader.root();
   Policy policy;
-  try {
-    const toml::table document = toml::parse_file(file.string());
-    OUTCROP_CHECK(read_tables(document, file.string(), policy));
-  } catch (const toml::parse_error& error) {
-    return fail(ErrorCode::invalid_argument, file.string() + ":" +
-                                                 std::to_string(error.source().begin.line) + ": " +
-                                                 std::string(error.description()));
+  policy.expires = std::chrono::days(top.integer("expires_days", policy.expires.count(), 1, 36500));
+  policy.factor = top.number("factor", policy.factor, 1, 100);
+  policy.agreement = top.number("agreement", policy.agreement, 0, 1);
+  platform::TomlReader::Table outputs = top.table("output");
+  for (const std::string& name : outputs.table_names()) {
+    policy.outputs[name] = read_output(outputs.table(name), policy.outputs[name]);
   }
+  outputs.finish("each output has a section of its own, [output.NAME]");
+  top.finish();
+  OUTCROP_CHECK(reader.status());
   return policy;
 }
 

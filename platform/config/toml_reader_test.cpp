@@ -1,0 +1,115 @@
+#include "platform/config/toml_reader.hpp"
+
+#include <gmock/gmock.h>
+
+#include "protocol/base/durable_file.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace outcrop::platform {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class TomlReaderTest : public ::testing::Test {
+ protected:
+  void write(const std::string& name, std::string_view text) {
+    fs::create_directories((folder_.path() / name).parent_path());
+    ASSERT_THAT(write_file_durably(folder_.path() / name, text), IsOk());
+  }
+  Result<TomlReader> open() { return TomlReader::open(folder_.path() / "a.toml"); }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(TomlReaderTest, drop_ins_replace_single_keys_in_the_order_of_their_names) {
+  write("a.toml", "name = \"main\"\nkept = 1\n[table]\na = 1\nb = 1\nlist = [\"x\", \"y\"]\n");
+  write("a.toml.d/20-later.toml", "name = \"later\"\n[table]\nlist = [\"z\"]\n");
+  write("a.toml.d/10-first.toml", "name = \"first\"\n[table]\na = 2\n[new]\nc = 3\n");
+  write("a.toml.d/30-other.conf", "this is no TOML and not read");
+  auto reader = open();
+  ASSERT_THAT(reader, IsOk());
+  auto root = reader->root();
+  EXPECT_EQ(root.text("name", {}), "later");
+  EXPECT_EQ(root.integer("kept", {}, 0, 9), 1);
+  auto table = root.table("table");
+  EXPECT_EQ(table.integer("a", {}, 0, 9), 2);
+  EXPECT_EQ(table.integer("b", {}, 0, 9), 1);
+  EXPECT_THAT(table.texts("list", {}, 4), ElementsAre("z"));
+  table.finish();
+  auto added = root.table("new");
+  EXPECT_EQ(added.integer("c", {}, 0, 9), 3);
+  added.finish();
+  root.finish();
+  EXPECT_THAT(reader->status(), IsOk());
+}
+
+TEST_F(TomlReaderTest, errors_name_the_drop_in_and_its_line) {
+  write("a.toml", "n = 1\n[table]\na = 1\n");
+  write("a.toml.d/10.toml", "\n\nn = 12\n");
+  const auto refused = [&](const auto& ask, const std::string& message) {
+    auto reader = open();
+    ASSERT_THAT(reader, IsOk());
+    auto root = reader->root();
+    ask(root);
+    EXPECT_THAT(reader->status(), ErrorIs(ErrorCode::invalid_argument, HasSubstr(message)));
+  };
+  refused([](auto& root) { (void)root.integer("n", {}, 0, 9); },
+          "a.toml.d/10.toml:3: n: 12 is out of range");
+  refused([](auto& root) { root.finish(); }, "a.toml.d/10.toml:3: n: is not known");
+  refused([](auto& root) { (void)root.table("table").integer("b", {}, 0, 9); },
+          "a.toml:2: table.b: is missing");
+  write("a.toml.d/20.toml", "[table]\nunknown = 1\n");
+  refused([](auto& root) { root.table("table").finish("known is a"); }, "a.toml:3: table.a");
+  refused(
+      [](auto& root) {
+        auto table = root.table("table");
+        (void)table.integer("a", {}, 0, 9);
+        table.finish();
+      },
+      "a.toml.d/20.toml:2: table.unknown: is not known here; known are a");
+  write("a.toml.d/30.toml", "table = 3\n");
+  refused([](auto& root) { (void)root.table("table"); },
+          "a.toml.d/30.toml:1: table: this is an integer");
+  write("a.toml.d/40.toml", "\nn = = 1\n");
+  EXPECT_THAT(open(), ErrorIs(ErrorCode::invalid_argument,
+                              HasSubstr("a.toml.d/40.toml:2: this is not TOML")));
+}
+
+TEST_F(TomlReaderTest, a_list_holds_texts_only) {
+  const auto refused = [&](std::string_view text, const std::string& message) {
+    write("a.toml", text);
+    auto reader = open();
+    ASSERT_THAT(reader, IsOk());
+    (void)reader->root().texts("list", {}, 2);
+    EXPECT_THAT(reader->status(), ErrorIs(ErrorCode::invalid_argument, HasSubstr(message)));
+  };
+  refused("list = \"a\"", "list: this is a string; it must be a list of at most 2 texts");
+  refused("list = [\"a\", 3]", "list: it holds an integer");
+  refused("list = [\"\"]", "list: it holds an empty text");
+  refused("list = [\"a\", \"b\", \"c\"]", "list: it has 3");
+  refused("other = 1", "list: is missing");
+}
+
+TEST_F(TomlReaderTest, a_relative_path_starts_beside_the_main_file) {
+  write("a.toml", "");
+  write("a.toml.d/10.toml", "state = \"data/state\"\n");
+  auto reader = open();
+  ASSERT_THAT(reader, IsOk());
+  EXPECT_EQ(reader->root().path("state", {}), folder_.path() / "data/state");
+}
+
+TEST_F(TomlReaderTest, says_what_cannot_be_read) {
+  EXPECT_THAT(open(), ErrorIs(ErrorCode::not_found, HasSubstr("a.toml")));
+  write("a.toml", "");
+  write("a.toml.d", "a file where a folder belongs");
+  EXPECT_THAT(open(), ErrorIs(ErrorCode::io, HasSubstr("a.toml.d")));
+  fs::remove(folder_.path() / "a.toml.d");
+  fs::create_directories(folder_.path() / "a.toml.d/folder.toml");
+  EXPECT_THAT(open(), ErrorIs(ErrorCode::invalid_argument, HasSubstr("folder.toml")));
+}
+
+}  // namespace
+}  // namespace outcrop::platform
