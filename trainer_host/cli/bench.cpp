@@ -6,15 +6,15 @@
 #include <string>
 #include <vector>
 
+#include "platform/console/step_progress.hpp"
 #include "protocol/base/clock.hpp"
 #include "protocol/trust/digest.hpp"
 #include "protocol/trust/verified_blob.hpp"
 #include "runtime/engine/tensor_file.hpp"
+#include "runtime/runner/described_goldens.hpp"
 #include "runtime/runner/trial.hpp"
-#include "trainer_host/cli/bench_golden.hpp"
 #include "trainer_host/cli/bench_output.hpp"
 #include "trainer_host/cli/trust_options.hpp"
-#include "platform/console/step_progress.hpp"
 #include "trainer_host/release/open.hpp"
 
 namespace outcrop::cli {
@@ -86,7 +86,7 @@ Result<Prepared> prepare_release(const BenchOptions& options) {
   OUTCROP_TRY(inputs, read_golden(release, manifest.golden.input));
   OUTCROP_TRY(outputs, read_golden(release, manifest.golden.output));
   prepared.trial.goldens = runtime::Goldens{std::move(inputs), std::move(outputs)};
-  OUTCROP_CHECK(check_goldens(manifest.golden, *prepared.trial.goldens));
+  OUTCROP_CHECK(runtime::check_goldens(manifest.golden, *prepared.trial.goldens));
   for (const messages::Variant& variant : manifest.variants) {
     if (!options.variants.empty() && std::find(options.variants.begin(), options.variants.end(),
                                                variant.name) == options.variants.end()) {

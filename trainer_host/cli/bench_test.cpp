@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -17,11 +16,11 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/messages/artifact.hpp"
 #include "runtime/engine/tensor_file.hpp"
-#include "runtime/runner/trial.hpp"
+#include "runtime/runner/prove.hpp"
+#include "runtime/runner/runner.hpp"
 #include "tests/hostile/hostile_models.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
-#include "trainer_host/cli/bench_golden.hpp"
 #include "trainer_host/release/create.hpp"
 #include "trainer_host/release/host_prover.hpp"
 #include "trainer_host/release/key_store.hpp"
@@ -216,36 +215,6 @@ TEST_F(Bench, refuses_goldens_that_are_not_what_the_signed_manifest_describes) {
   EXPECT_THAT(run.text, HasSubstr("golden input 'latent' is float32 [3, 16]; the manifest "
                                   "describes 'latent', float32 [2, 16]"));
   EXPECT_THAT(run.text, ::testing::Not(HasSubstr("p50")));
-}
-
-TEST(BenchGoldens, must_have_the_names_shapes_and_latents_of_the_manifest) {
-  const std::vector<float> zeros(12);
-  const auto tensor = [&](const char* name, std::vector<std::int64_t> shape) {
-    const auto count = static_cast<std::size_t>(shape[0] * shape[1]);
-    return runtime::Tensor::of_floats(name, std::move(shape), std::span(zeros).first(count));
-  };
-  messages::Golden described;
-  described.latents = 2;
-  described.inputs = {{"latent", "float32", {4}, ""}};
-  described.outputs = {{"velocity", "float32", {6}, "m/s"}};
-  const runtime::Goldens good{{tensor("latent", {2, 4})}, {tensor("velocity", {2, 6})}};
-  EXPECT_THAT(cli::check_goldens(described, good), IsOk());
-
-  const auto refused = [&](const auto& change, const char* message) {
-    runtime::Goldens goldens = good;
-    change(goldens);
-    EXPECT_THAT(cli::check_goldens(described, goldens),
-                ErrorIs(ErrorCode::untrusted, HasSubstr(message)));
-  };
-  refused([](auto& goldens) { goldens.inputs.clear(); }, "input tensors are none");
-  refused([](auto& goldens) { goldens.outputs.clear(); }, "output tensors are none");
-  refused([&](auto& goldens) { goldens.outputs.push_back(goldens.outputs[0]); },
-          "velocity, velocity; the manifest names velocity");
-  refused([&](auto& goldens) { goldens.outputs = {tensor("seismic", {2, 6})}; }, "'seismic'");
-  refused([&](auto& goldens) { goldens.inputs = {tensor("latent", {1, 4})}; }, "[1, 4]");
-  refused([&](auto& goldens) { goldens.outputs = {tensor("velocity", {2, 5})}; }, "[2, 5]");
-  described.inputs.clear();
-  refused([](auto& goldens) { goldens.inputs.clear(); }, "the manifest names none");
 }
 
 TEST_F(Bench, refuses_a_flipped_bit_by_its_digest) {

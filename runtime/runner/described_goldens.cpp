@@ -1,9 +1,9 @@
-#include "trainer_host/cli/bench_golden.hpp"
+#include "runtime/runner/described_goldens.hpp"
 
 #include <string>
 #include <vector>
 
-namespace outcrop::cli {
+namespace outcrop::runtime {
 namespace {
 
 std::string names(const auto& tensors) {
@@ -14,7 +14,7 @@ std::string names(const auto& tensors) {
 
 Status check_side(const std::string& side, std::uint64_t latents,
                   const std::vector<messages::TensorSchema>& described,
-                  const std::vector<runtime::Tensor>& tensors) {
+                  const std::vector<Tensor>& tensors) {
   if (described.empty() || tensors.size() != described.size()) {
     return fail(ErrorCode::untrusted, "the golden " + side + " tensors are " + names(tensors) +
                                           "; the manifest names " + names(described));
@@ -22,9 +22,9 @@ Status check_side(const std::string& side, std::uint64_t latents,
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     std::vector<std::int64_t> shape{static_cast<std::int64_t>(latents)};
     shape.insert(shape.end(), described[i].shape.begin(), described[i].shape.end());
-    const runtime::Tensor& tensor = tensors[i];
+    const Tensor& tensor = tensors[i];
     if (tensor.name == described[i].name && tensor.shape == shape &&
-        runtime::to_string(tensor.dtype) == described[i].dtype) {
+        to_string(tensor.dtype) == described[i].dtype) {
       continue;
     }
     std::string wanted;
@@ -32,7 +32,7 @@ Status check_side(const std::string& side, std::uint64_t latents,
       wanted += (wanted.empty() ? "" : ", ") + std::to_string(size);
     }
     return fail(ErrorCode::untrusted, "golden " + side + " '" + tensor.name + "' is " +
-                                          runtime::describe(tensor) + "; the manifest describes '" +
+                                          describe(tensor) + "; the manifest describes '" +
                                           described[i].name + "', " + described[i].dtype + " [" +
                                           wanted + "]");
   }
@@ -41,7 +41,7 @@ Status check_side(const std::string& side, std::uint64_t latents,
 
 }  // namespace
 
-Status check_goldens(const messages::Golden& described, const runtime::Goldens& goldens) {
+Status check_goldens(const messages::Golden& described, const Goldens& goldens) {
   if (described.latents == 0) {
     return fail(ErrorCode::untrusted, "the manifest describes goldens of no latents");
   }
@@ -49,4 +49,4 @@ Status check_goldens(const messages::Golden& described, const runtime::Goldens& 
   return check_side("output", described.latents, described.outputs, goldens.outputs);
 }
 
-}  // namespace outcrop::cli
+}  // namespace outcrop::runtime
