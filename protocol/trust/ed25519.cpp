@@ -1,9 +1,6 @@
 #include "protocol/trust/ed25519.hpp"
 
 #include <fcntl.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,38 +12,18 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/hex.hpp"
 #include "protocol/base/unique_fd.hpp"
+#include "protocol/trust/openssl.hpp"
 
 namespace outcrop::trust {
 namespace {
 
 constexpr ByteCount largest_key_file = ByteCount::kib(16);
 
-struct FreeOpenSsl {
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-  void operator()(BIO* bio) const { BIO_free_all(bio); }
-};
-template <class T>
-using Owned = std::unique_ptr<T, FreeOpenSsl>;
-
 const unsigned char* unsigned_bytes(BytesView bytes) {
   return reinterpret_cast<const unsigned char*>(bytes.data());
 }
 unsigned char* unsigned_bytes(Bytes& bytes) {
   return reinterpret_cast<unsigned char*>(bytes.data());
-}
-
-// The reason OpenSSL gives, and an empty error queue for the next caller.
-std::string openssl_reason() {
-  const unsigned long code = ERR_get_error();
-  ERR_clear_error();
-  const char* reason = ERR_reason_error_string(code);
-  return reason == nullptr ? "no reason given" : reason;
-}
-
-// A key that needs a password must fail, not ask on the terminal of a service.
-int refuse_password(char*, int, int, void*) {
-  return -1;
 }
 
 }  // namespace

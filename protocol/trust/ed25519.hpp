@@ -58,6 +58,9 @@ class PrivateKey {
   [[nodiscard]] const PublicKey& public_key() const { return public_key_; }
   [[nodiscard]] Bytes sign(BytesView message) const;
 
+  // The EVP_PKEY inside, for OpenSSL's X.509 calls; it lives as long as this key.
+  [[nodiscard]] void* openssl() const { return key_.get(); }
+
  private:
   explicit PrivateKey(std::shared_ptr<void> key, const PublicKey& public_key)
       : key_(std::move(key)), public_key_(public_key) {}

@@ -8,6 +8,7 @@
 
 #include "protocol/base/clock.hpp"
 #include "protocol/base/error.hpp"
+#include "protocol/trust/certificate.hpp"
 #include "protocol/trust/ed25519.hpp"
 
 namespace outcrop::pki {
@@ -16,15 +17,17 @@ namespace outcrop::pki {
 // with whoever enrols them, and one that outcropd makes for its broker and for itself.
 //
 //   authority.key, authority.pem     mode 0600 and 0644
-//   revoked.pem                      its list of revoked certificates (CRL), empty at first
-//   revoked.json                     serial, common name, reason, time
+//   revoked.json                     serial, common name, reason and time of what is revoked
+//   revoked.pem                      the same as a signed list (CRL), empty at first
 //
 // Everything it signs is valid from 2020 (boards without a clock must find it valid) to 2120.
 class Authority {
  public:
-  // Opens the folder, or makes key, certificate and an empty CRL where it is empty or missing.
+  // Opens the folder, or makes key, certificate and an empty CRL where it is missing or has none.
+  // A call that was killed in between is completed by the next.
   [[nodiscard]] static Result<Authority> open_or_make(const std::filesystem::path& folder,
                                                       std::string_view common_name);
+  // not_found where there is no authority; untrusted where key and certificate differ.
   [[nodiscard]] static Result<Authority> open(const std::filesystem::path& folder);
 
   enum class Usage { client, server };
@@ -40,9 +43,12 @@ class Authority {
   [[nodiscard]] Result<std::string> issue(const Subject& subject,
                                           const trust::PublicKey& key) const;
 
-  // Writes a new CRL first, then returns it. Revoking twice changes nothing.
+  // Writes a new CRL first, then returns it. Revoking twice changes nothing. untrusted where the
+  // certificate is another authority's.
   [[nodiscard]] Result<std::string> revoke(std::string_view certificate_pem,
                                            std::string_view reason, Timestamp now) const;
+
+  [[nodiscard]] Result<bool> is_revoked(std::string_view certificate_pem) const;
 
   [[nodiscard]] const std::string& certificate() const { return certificate_; }  // PEM
   [[nodiscard]] Result<std::string> revocation_list() const;                     // PEM
@@ -56,17 +62,9 @@ class Authority {
   std::string certificate_;
 };
 
-struct CertificateInfo {
-  std::string common_name;
-  trust::PublicKey key;
-  std::string serial;  // hexadecimal
-};
-// invalid_data for what is no certificate or has no Ed25519 key.
-[[nodiscard]] Result<CertificateInfo> read_certificate(std::string_view pem);
-// untrusted where it is not signed by that authority.
-[[nodiscard]] Status check_issued_by(std::string_view certificate_pem,
-                                     std::string_view authority_pem);
-// The public key of a PKCS #10 request whose self-signature holds.
-[[nodiscard]] Result<trust::PublicKey> read_certificate_request(std::string_view pem);
+using trust::CertificateInfo;
+using trust::check_issued_by;
+using trust::read_certificate;
+using trust::read_certificate_request;
 
 }  // namespace outcrop::pki

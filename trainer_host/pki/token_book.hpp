@@ -26,7 +26,7 @@ struct TokenGrant {
 
 // Checks the request's MAC against its token and marks the token used, durably, before it returns.
 // Errors: untrusted (no such token, wrong MAC), expired, already_exists (used, saying for whom and
-// when).
+// when). The very request that used it may come again: signing that was cut off is completed so.
 [[nodiscard]] Result<TokenGrant> redeem(const std::filesystem::path& folder,
                                         const messages::EnrolmentRequest& request, Timestamp now);
 

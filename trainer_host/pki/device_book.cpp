@@ -1,0 +1,80 @@
+#include "trainer_host/pki/device_book.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/messages/names.hpp"
+#include "trainer_host/pki/private_file.hpp"
+
+namespace outcrop::pki {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr ByteCount longest_certificate = ByteCount::kib(64);
+
+fs::path folder_of(const Authority& authority, const std::string& device) {
+  return authority.folder() / "devices" / device;
+}
+
+Status check_name(const std::string& device) {
+  if (messages::is_name(device)) return {};
+  return fail(ErrorCode::invalid_argument,
+              "'" + device + "' cannot be a device's name: 1 to 63 of a-z, 0-9 and -");
+}
+
+Result<std::vector<std::string>> certificates(const fs::path& folder) {
+  std::vector<std::string> found;
+  std::error_code error;
+  if (!fs::exists(folder, error)) return found;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
+    if (entry.path().extension() != ".pem") continue;
+    OUTCROP_TRY(pem, read_text_file(entry.path(), longest_certificate));
+    found.push_back(std::move(pem));
+  }
+  if (error) return fail(ErrorCode::io, "listing " + folder.string() + ": " + error.message());
+  return found;
+}
+
+}  // namespace
+
+Result<std::string> device_certificate(const Authority& authority, const std::string& device,
+                                       const trust::PublicKey& key) {
+  OUTCROP_CHECK(check_name(device));
+  const fs::path folder = folder_of(authority, device);
+  OUTCROP_CHECK(make_private_folder(folder));
+  OUTCROP_TRY(lock, lock_folder(folder));
+  OUTCROP_TRY(earlier, certificates(folder));
+  for (std::string& pem : earlier) {
+    OUTCROP_TRY(info, read_certificate(pem));
+    if (info.key != key) continue;
+    OUTCROP_TRY(revoked, authority.is_revoked(pem));
+    if (!revoked) return std::move(pem);
+    return fail(ErrorCode::revoked,
+                "this key of '" + device +
+                    "' was revoked. On the board, remove identity/ in its state folder and "
+                    "request again: that makes a new key");
+  }
+  OUTCROP_TRY(pem, authority.issue({device, {}, Authority::Usage::client}, key));
+  OUTCROP_TRY(info, read_certificate(pem));
+  OUTCROP_CHECK(write_file_durably(folder / (info.serial + ".pem"), pem));
+  return pem;
+}
+
+Result<std::string> revoke_device(const Authority& authority, const std::string& device,
+                                  std::string_view reason, Timestamp now) {
+  OUTCROP_CHECK(check_name(device));
+  OUTCROP_TRY(given, certificates(folder_of(authority, device)));
+  if (given.empty()) {
+    return fail(ErrorCode::not_found, "the device authority in " + authority.folder().string() +
+                                          " has given no certificate to '" + device + "'");
+  }
+  std::string list;
+  for (const std::string& pem : given) {
+    OUTCROP_TRY(next, authority.revoke(pem, reason, now));
+    list = std::move(next);
+  }
+  return list;
+}
+
+}  // namespace outcrop::pki
