@@ -10,19 +10,25 @@
 namespace outcrop::fleet {
 
 // Blobs by digest in a folder that several workers may share: <folder>/<first two digits>/<sha256>.
-// A file of that name is complete and was verified when it was put there.
+// A file of that name is complete and was verified when it was put there; <sha256>.part beside it
+// is an upload that is not complete. Several threads and processes may use one folder.
 class BlobStore {
  public:
   [[nodiscard]] static Result<BlobStore> open(std::filesystem::path folder);
 
   [[nodiscard]] bool has(const trust::Sha256Digest& digest) const;
   [[nodiscard]] std::filesystem::path file(const trust::Sha256Digest& digest) const;
+  // not_found where there is no such blob, untrusted where the disk has changed it.
   [[nodiscard]] Result<Bytes> read(const trust::Sha256Digest& digest, ByteCount limit) const;
+
+  // How many bytes are there: all of a blob, or what was uploaded so far.
+  [[nodiscard]] ByteCount uploaded(const trust::Sha256Digest& digest) const;
 
   // An upload in pieces: bytes at `offset` of the blob's partial file, which must continue where it
   // ends (else `invalid_argument`, naming where). When `size` is reached the digest is checked
-  // (untrusted, and the partial removed) and the blob appears. Returns how many bytes are there
-  // now. no_space leaves nothing half.
+  // (untrusted, and the partial removed) and the blob appears; that reads the whole file, half a
+  // second for a gigabyte. Returns how many bytes are there now; `size` where the blob was there
+  // already. A piece that failed (no_space) leaves nothing of itself: the upload can go on later.
   [[nodiscard]] Result<ByteCount> upload(const trust::Sha256Digest& digest, ByteCount size,
                                          ByteCount offset, BytesView bytes);
 

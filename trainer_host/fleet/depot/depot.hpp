@@ -1,12 +1,8 @@
 #pragma once
 
-#include <utility>  // before Asio
-
 #include <cstdint>
 #include <memory>
 #include <string>
-
-#include <boost/asio/any_io_executor.hpp>
 
 #include "protocol/transport/session.hpp"
 #include "trainer_host/fleet/depot/blob_store.hpp"
@@ -22,11 +18,11 @@ struct DepotStatistics {
 // Answers chunk requests (SCHEMA.md, "Transfer") with at most 16 publishes unacknowledged in all:
 // more, and Paho's receive thread may block for a second. Boards take turns, so that one that asks
 // for much does not hold up the others; of one board at most 64 indexes wait, further ones are
-// dropped and asked for again.
+// dropped and asked for again. Nothing is remembered over a lost connection: boards ask again.
 class Depot {
  public:
-  Depot(boost::asio::any_io_executor executor, transport::Session& session, BlobStore store,
-        std::string name);
+  // `name` as in SCHEMA.md, [a-z0-9-]{1,63}. Lives on the session's executor.
+  Depot(transport::Session& session, BlobStore store, std::string name);
   ~Depot();
 
   // To be called by the owner of the session's handlers: after each connect (subscribes), after

@@ -1,0 +1,153 @@
+#include "trainer_host/fleet/depot/blob_store.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "protocol/base/durable_file.hpp"
+
+namespace outcrop::fleet {
+namespace fs = std::filesystem;
+namespace {
+
+fs::path partial_of(fs::path file) {
+  file += ".part";
+  return file;
+}
+
+// 0 where there is no such file.
+ByteCount size_of(const fs::path& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return {};
+  return ByteCount(static_cast<std::uint64_t>(info.st_size));
+}
+
+Status write_at(int fd, ByteCount offset, BytesView bytes, const fs::path& path) {
+  auto at = static_cast<off_t>(offset.value());
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), at);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return fail(Error::from_errno("writing " + path.string()));
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+    at += written;
+  }
+  return {};
+}
+
+bool is_still(int fd, const fs::path& path) {
+  struct stat opened {};
+  struct stat named {};
+  return ::fstat(fd, &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+Status lock(int fd, const fs::path& path) {
+  while (::flock(fd, LOCK_EX) != 0) {
+    if (errno != EINTR) return fail(Error::from_errno("locking " + path.string()));
+  }
+  return {};
+}
+
+// The partial file, locked against other workers. Its lock goes with the descriptor.
+Result<UniqueFd> lock_partial(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path.parent_path(), error);
+  if (error) {
+    return fail(ErrorCode::io, "making " + path.parent_path().string() + ": " + error.message());
+  }
+  while (true) {
+    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    if (!fd) return fail(Error::from_errno("opening " + path.string()));
+    OUTCROP_CHECK(lock(fd.get(), path));
+    // Whoever held the lock may have renamed or removed the file meanwhile.
+    if (is_still(fd.get(), path)) return fd;
+  }
+}
+
+Status finish(int fd, const fs::path& partial, const fs::path& file,
+              const trust::Sha256Digest& digest) {
+  OUTCROP_TRY(found, trust::sha256_file(partial));
+  if (found != digest) {
+    ::unlink(partial.c_str());
+    return fail(ErrorCode::untrusted, "what was uploaded as blob " + digest.hex() +
+                                          " has the digest " + found.hex() +
+                                          "; it was removed, upload it again");
+  }
+  if (::fsync(fd) != 0) return fail(Error::from_errno("syncing " + partial.string()));
+  if (::rename(partial.c_str(), file.c_str()) != 0) {
+    return fail(Error::from_errno("renaming to " + file.string()));
+  }
+  OUTCROP_CHECK(sync_folder(file.parent_path()));
+  return sync_folder(file.parent_path().parent_path());
+}
+
+}  // namespace
+
+Result<BlobStore> BlobStore::open(fs::path folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error || !fs::is_directory(folder, error)) {
+    return fail(ErrorCode::io, "opening the blob store " + folder.string() + ": " +
+                                   (error ? error.message() : "it is not a folder"));
+  }
+  return BlobStore(std::move(folder));
+}
+
+fs::path BlobStore::file(const trust::Sha256Digest& digest) const {
+  const std::string name = digest.hex();
+  return folder_ / name.substr(0, 2) / name;
+}
+
+bool BlobStore::has(const trust::Sha256Digest& digest) const {
+  struct stat info {};
+  return ::stat(file(digest).c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
+ByteCount BlobStore::uploaded(const trust::Sha256Digest& digest) const {
+  return size_of(has(digest) ? file(digest) : partial_of(file(digest)));
+}
+
+Result<Bytes> BlobStore::read(const trust::Sha256Digest& digest, ByteCount limit) const {
+  OUTCROP_TRY(bytes, read_file(file(digest), limit));
+  if (trust::sha256(BytesView(bytes)) != digest) {
+    return fail(ErrorCode::untrusted, "blob " + file(digest).string() +
+                                          " is damaged: remove it and publish the release again");
+  }
+  return bytes;
+}
+
+Result<ByteCount> BlobStore::upload(const trust::Sha256Digest& digest, ByteCount size,
+                                    ByteCount offset, BytesView bytes) {
+  if (has(digest)) return size_of(file(digest));
+  if (offset > size || bytes.size() > size.value() - offset.value()) {
+    return fail(ErrorCode::invalid_argument,
+                "blob " + digest.hex() + " was announced with " + std::to_string(size.value()) +
+                    " bytes; a piece of " + std::to_string(bytes.size()) + " at " +
+                    std::to_string(offset.value()) + " goes beyond");
+  }
+  const fs::path partial = partial_of(file(digest));
+  OUTCROP_TRY(fd, lock_partial(partial));
+  if (has(digest)) {  // it appeared while this one waited for the lock
+    ::unlink(partial.c_str());
+    return size_of(file(digest));
+  }
+  const ByteCount there = size_of(partial);
+  if (offset != there) {
+    return fail(ErrorCode::invalid_argument, "the upload of blob " + digest.hex() + " goes on at " +
+                                                 std::to_string(there.value()) + ", not at " +
+                                                 std::to_string(offset.value()));
+  }
+  if (auto written = write_at(fd.get(), offset, bytes, partial); !written) {
+    // Nothing half: where even this fails, the next piece is told where the file ends.
+    if (::ftruncate(fd.get(), static_cast<off_t>(offset.value())) != 0) ::unlink(partial.c_str());
+    return fail(std::move(written).error());
+  }
+  const ByteCount now(offset.value() + bytes.size());
+  if (now == size) OUTCROP_CHECK(finish(fd.get(), partial, file(digest), digest));
+  return now;
+}
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,150 @@
+#include "trainer_host/fleet/depot/blob_store.hpp"
+
+#include <sys/resource.h>
+
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include <gmock/gmock.h>
+
+#include "protocol/base/durable_file.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class BlobStoreTest : public ::testing::Test {
+ protected:
+  TemporaryFolder folder_;
+  BlobStore store_ = *BlobStore::open(folder_.path() / "blobs");
+  std::string text_ = std::string(200'000, 'a') + std::string(100'000, 'b');
+  trust::Sha256Digest digest_ = trust::sha256(text_);
+  ByteCount size_{text_.size()};
+
+  Result<ByteCount> upload(std::size_t offset, std::size_t length) {
+    return store_.upload(digest_, size_, ByteCount(offset),
+                         as_bytes(std::string_view(text_).substr(offset, length)));
+  }
+  std::size_t files() {
+    std::size_t count = 0;
+    for (const auto& entry : fs::recursive_directory_iterator(folder_.path())) {
+      count += entry.is_regular_file() ? 1 : 0;
+    }
+    return count;
+  }
+};
+
+TEST_F(BlobStoreTest, shows_a_blob_only_when_its_last_piece_is_there) {
+  EXPECT_EQ(*upload(0, 150'000), ByteCount(150'000));
+  EXPECT_FALSE(store_.has(digest_));
+  EXPECT_EQ(store_.uploaded(digest_), ByteCount(150'000));
+  EXPECT_EQ(*upload(150'000, 150'000), size_);
+  EXPECT_TRUE(store_.has(digest_));
+  EXPECT_EQ(store_.uploaded(digest_), size_);
+  EXPECT_EQ(as_text(*store_.read(digest_, size_)), text_);
+  EXPECT_EQ(files(), 1U);
+  EXPECT_EQ(store_.file(digest_).parent_path().filename(), digest_.hex().substr(0, 2));
+}
+
+TEST_F(BlobStoreTest, goes_on_with_an_upload_after_a_restart) {
+  ASSERT_THAT(upload(0, 100'000), IsOk());
+  BlobStore again = *BlobStore::open(folder_.path() / "blobs");
+  EXPECT_EQ(again.uploaded(digest_), ByteCount(100'000));
+  EXPECT_THAT(upload(100'000, 200'000), IsOk());
+  EXPECT_TRUE(again.has(digest_));
+}
+
+TEST_F(BlobStoreTest, says_where_an_upload_goes_on) {
+  ASSERT_THAT(upload(0, 1000), IsOk());
+  EXPECT_THAT(upload(0, 1000),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("goes on at 1000, not at 0")));
+  EXPECT_THAT(upload(2000, 1000),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("goes on at 1000, not at 2000")));
+  EXPECT_EQ(store_.uploaded(digest_), ByteCount(1000));
+}
+
+TEST_F(BlobStoreTest, refuses_pieces_beyond_the_announced_size) {
+  EXPECT_THAT(store_.upload(digest_, ByteCount(10), {}, as_bytes("eleven byte")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("beyond")));
+  EXPECT_THAT(store_.upload(digest_, ByteCount(10), ByteCount(~0ULL), as_bytes("x")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("beyond")));
+  EXPECT_EQ(files(), 0U);
+}
+
+TEST_F(BlobStoreTest, removes_an_upload_that_is_not_what_it_was_called) {
+  text_[5] = 'x';
+  EXPECT_THAT(upload(0, text_.size()),
+              ErrorIs(ErrorCode::untrusted, HasSubstr(trust::sha256(text_).hex())));
+  EXPECT_FALSE(store_.has(digest_));
+  EXPECT_EQ(files(), 0U);
+  text_[5] = 'a';
+  EXPECT_THAT(upload(0, text_.size()), IsOk());
+}
+
+TEST_F(BlobStoreTest, takes_a_blob_twice_and_an_empty_one) {
+  ASSERT_THAT(upload(0, text_.size()), IsOk());
+  EXPECT_EQ(*upload(0, 5), size_);
+  EXPECT_THAT(store_.upload(trust::sha256(""), {}, {}, {}), IsOk());
+  EXPECT_TRUE(store_.has(trust::sha256("")));
+}
+
+TEST_F(BlobStoreTest, leaves_nothing_of_a_piece_that_could_not_be_written_whole) {
+  ASSERT_THAT(upload(0, 100'000), IsOk());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{150'000, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const auto result = upload(100'000, 200'000);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_THAT(result, ErrorIs(ErrorCode::io, HasSubstr("writing")));
+  EXPECT_EQ(store_.uploaded(digest_), ByteCount(100'000));
+  EXPECT_THAT(upload(100'000, 200'000), IsOk());
+}
+
+TEST_F(BlobStoreTest, says_that_the_disk_is_full) {
+  fs::path partial = store_.file(digest_);
+  fs::create_directories(partial.parent_path());
+  partial += ".part";
+  fs::create_symlink("/dev/full", partial);
+  EXPECT_THAT(upload(0, 1000), ErrorIs(ErrorCode::no_space, HasSubstr("writing")));
+  EXPECT_THAT(upload(0, text_.size()), IsOk());
+}
+
+TEST_F(BlobStoreTest, tells_a_blob_that_the_disk_has_damaged) {
+  ASSERT_THAT(upload(0, text_.size()), IsOk());
+  std::fstream(store_.file(digest_)) << 'x';
+  EXPECT_THAT(store_.read(digest_, size_), ErrorIs(ErrorCode::untrusted, HasSubstr("damaged")));
+}
+
+TEST_F(BlobStoreTest, has_two_workers_upload_one_blob_without_mixing_it_up) {
+  const auto work = [this] {
+    BlobStore store = *BlobStore::open(folder_.path() / "blobs");
+    while (!store.has(digest_)) {
+      const ByteCount at = store.uploaded(digest_);
+      const auto piece = std::string_view(text_).substr(at.value(), 1000);
+      (void)store.upload(digest_, size_, at, as_bytes(piece));  // the other may have been faster
+    }
+  };
+  std::thread first(work);
+  std::thread second(work);
+  first.join();
+  second.join();
+  EXPECT_EQ(as_text(*store_.read(digest_, size_)), text_);
+  EXPECT_EQ(files(), 1U);
+}
+
+TEST(BlobStore, says_when_its_folder_cannot_be_one) {
+  const TemporaryFolder folder;
+  ASSERT_THAT(write_file_durably(folder.path() / "file", "x"), IsOk());
+  EXPECT_THAT(BlobStore::open(folder.path() / "file"), ErrorIs(ErrorCode::io, HasSubstr("file")));
+}
+
+}  // namespace
+}  // namespace outcrop::fleet

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <list>
+
+#include "protocol/base/error.hpp"
+#include "protocol/base/unique_fd.hpp"
+#include "trainer_host/fleet/depot/blob_store.hpp"
+
+namespace outcrop::fleet {
+
+// A blob that is open for reading.
+struct OpenBlob {
+  trust::Sha256Digest digest;
+  UniqueFd fd;
+  ByteCount size;
+};
+
+// The blobs that boards are pulling, the latest first, so that a chunk costs one pread and not an
+// open and a close besides. A blob never changes, so a descriptor never grows stale.
+class OpenBlobs {
+ public:
+  explicit OpenBlobs(BlobStore store, std::size_t most = 16)
+      : store_(std::move(store)), most_(most) {}
+
+  // Valid until the next call. Errors: not_found, io.
+  [[nodiscard]] Result<const OpenBlob*> open(const trust::Sha256Digest& digest);
+
+ private:
+  BlobStore store_;
+  std::size_t most_;
+  std::list<OpenBlob> blobs_;
+};
+
+}  // namespace outcrop::fleet
