@@ -18,7 +18,7 @@ struct Call {
   std::string method = "GET";
   std::string target;  // path and query, percent-encoded by the caller (see encode())
   std::string content_type = "application/json";
-  std::string body;
+  std::string body{};
   std::chrono::milliseconds deadline{30'000};
 };
 

@@ -52,7 +52,8 @@ struct ServerOptions {
 // Serves until it is destroyed; everything runs on `executor`. Connections are kept alive, served
 // at most 32 at a time, and closed after 60 s without a request. A body above the limit is answered
 // 413, what is no HTTP 400; a handler that throws 500. A socket file that nobody listens on is
-// replaced, one that is served fails with already_exists.
+// replaced, one that is served fails with already_exists. A handler that is at work when the server
+// is destroyed goes on: what it refers to must live as long as the executor runs.
 class Server {
  public:
   [[nodiscard]] static Result<Server> listen(boost::asio::any_io_executor executor,

@@ -1,0 +1,137 @@
+#include "platform/http/client.hpp"
+
+#include <utility>  // before Asio
+
+#include <cerrno>
+#include <exception>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+
+#include "platform/http/error_names.hpp"
+
+namespace outcrop::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace wire = boost::beast::http;
+using boost::system::error_code;
+using Protocol = asio::local::stream_protocol;
+
+constexpr std::uint64_t longest_answer = 64u << 20;
+
+Error error_of(const std::string& what, const error_code& error) {
+  if (error == beast::error::timeout) return {ErrorCode::timeout, what + ": no answer in time"};
+  ErrorCode code = ErrorCode::io;
+  if (error.category() == boost::system::system_category()) {
+    if (error.value() == ENOENT) code = ErrorCode::not_found;
+    if (error.value() == EACCES || error.value() == EPERM) code = ErrorCode::refused;
+  }
+  return {code, what + ": " + error.message()};
+}
+
+// Connect, write, read, one after the other on a loop of its own.
+class Exchange {
+ public:
+  Exchange(const std::string& socket, const Call& call)
+      : endpoint_(socket), deadline_(call.deadline) {
+    const auto verb = wire::string_to_verb(call.method);
+    if (verb == wire::verb::unknown) {
+      request_.method_string(call.method);
+    } else {
+      request_.method(verb);
+    }
+    request_.version(11);
+    request_.target(call.target);
+    request_.set(wire::field::host, "local");
+    request_.keep_alive(false);
+    if (!call.body.empty()) request_.set(wire::field::content_type, call.content_type);
+    request_.body() = call.body;
+    request_.prepare_payload();
+    parser_.body_limit(longest_answer);
+  }
+
+  error_code run() {
+    stream_.expires_after(deadline_);
+    stream_.async_connect(endpoint_, [this](const error_code& error) {
+      if (finished(error)) return;
+      wire::async_write(stream_, request_, [this](const error_code& failed, std::size_t) {
+        // A server that refuses a long body answers before it has read it: read on.
+        written_ = failed;
+        if (failed == beast::error::timeout && finished(failed)) return;
+        wire::async_read(stream_, buffer_, parser_,
+                         [this](const error_code& ended, std::size_t) { finished(ended); });
+      });
+    });
+    loop_.run();
+    return result_ && written_ ? written_ : result_;
+  }
+
+  Answer answer() {
+    auto response = parser_.release();
+    return {static_cast<int>(response.result_int()),
+            std::string(response[wire::field::content_type]), std::move(response.body())};
+  }
+
+ private:
+  bool finished(const error_code& error) {
+    result_ = error;
+    return static_cast<bool>(error);
+  }
+
+  asio::io_context loop_;
+  Protocol::endpoint endpoint_;
+  std::chrono::milliseconds deadline_;
+  beast::basic_stream<Protocol, asio::io_context::executor_type> stream_{loop_};
+  beast::flat_buffer buffer_;
+  wire::request<wire::string_body> request_;
+  wire::response_parser<wire::string_body> parser_;
+  error_code result_;
+  error_code written_;
+};
+
+}  // namespace
+
+Result<Answer> call(const std::filesystem::path& socket, const Call& call) {
+  const std::string what = "speaking to " + socket.string();
+  try {
+    Exchange exchange(socket.string(), call);
+    if (const error_code error = exchange.run()) return fail(error_of(what, error));
+    return exchange.answer();
+  } catch (const boost::system::system_error& error) {
+    return fail(error_of(what, error.code()));
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::io, what + ": " + error.what());
+  }
+}
+
+Result<Answer> call_ok(const std::filesystem::path& socket, const Call& request) {
+  OUTCROP_TRY(answer, call(socket, request));
+  if (answer.status >= 200 && answer.status < 300) return answer;
+  if (auto error = error_of_body(answer.body)) return fail(std::move(*error));
+  return fail(ErrorCode::io, request.method + " " + request.target + " on " + socket.string() +
+                                 " was answered with status " + std::to_string(answer.status));
+}
+
+std::string encode(std::string_view text) {
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  std::string encoded;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.' || c == '~';
+    if (plain) {
+      encoded.push_back(c);
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      encoded.push_back('%');
+      encoded.push_back(digits[byte >> 4]);
+      encoded.push_back(digits[byte & 15]);
+    }
+  }
+  return encoded;
+}
+
+}  // namespace outcrop::http

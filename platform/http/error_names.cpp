@@ -1,0 +1,60 @@
+#include "platform/http/error_names.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+namespace outcrop::http {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::array<std::pair<ErrorCode, std::string_view>, 17> names{{
+    {ErrorCode::invalid_argument, "invalid_argument"},
+    {ErrorCode::invalid_data, "invalid_data"},
+    {ErrorCode::not_found, "not_found"},
+    {ErrorCode::already_exists, "already_exists"},
+    {ErrorCode::io, "io"},
+    {ErrorCode::no_space, "no_space"},
+    {ErrorCode::untrusted, "untrusted"},
+    {ErrorCode::expired, "expired"},
+    {ErrorCode::revoked, "revoked"},
+    {ErrorCode::refused, "refused"},
+    {ErrorCode::unsupported, "unsupported"},
+    {ErrorCode::timeout, "timeout"},
+    {ErrorCode::crashed, "crashed"},
+    {ErrorCode::out_of_memory, "out_of_memory"},
+    {ErrorCode::diverged, "diverged"},
+    {ErrorCode::interrupted, "interrupted"},
+    {ErrorCode::internal, "internal"},
+}};
+
+}  // namespace
+
+std::string error_body(const Error& error) {
+  const auto* const known = std::find_if(
+      names.begin(), names.end(), [&](const auto& entry) { return entry.first == error.code(); });
+  const Json body{{"error",
+                   {{"code", known == names.end() ? "internal" : known->second},
+                    {"message", error.message()}}}};
+  return body.dump(-1, ' ', false, Json::error_handler_t::replace);  // of what is no UTF-8
+}
+
+std::optional<Error> error_of_body(std::string_view body) {
+  const Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("error")) return std::nullopt;
+  const Json& error = json["error"];
+  if (!error.is_object() || !error.contains("code") || !error.contains("message") ||
+      !error["code"].is_string() || !error["message"].is_string()) {
+    return std::nullopt;
+  }
+  const auto code = error["code"].get<std::string>();
+  const auto* const known = std::find_if(names.begin(), names.end(),
+                                         [&](const auto& entry) { return entry.second == code; });
+  return Error(known == names.end() ? ErrorCode::internal : known->first,
+               error["message"].get<std::string>());
+}
+
+}  // namespace outcrop::http

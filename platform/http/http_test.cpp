@@ -1,0 +1,224 @@
+#include "platform/http/server.hpp"
+
+#include <gmock/gmock.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <optional>
+#include <stdexcept>
+#include <thread>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include "platform/http/client.hpp"
+#include "protocol/base/unique_fd.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace outcrop::http {
+namespace {
+
+using boost::asio::awaitable;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+awaitable<Response> answer(Request request) {
+  if (request.path == "/throw") throw std::runtime_error("the handler broke");
+  if (request.path == "/missing") {
+    co_return error_response(Error(ErrorCode::not_found, "no such board"));
+  }
+  std::string body = request.method + " " + request.path;
+  for (const auto& [key, value] : request.query) body += " " + key + "=" + value;
+  body += " " + std::to_string(request.body.size());
+  if (request.peer_uid != ::getuid()) body += " wrong uid";
+  co_return Response{200, "text/plain", std::move(body)};
+}
+
+class HttpTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    listen(answer);
+    loop_ = std::thread([this] { io_.run(); });
+  }
+  void TearDown() override {
+    boost::asio::post(io_, [this] { server_.reset(); });
+    work_.reset();
+    loop_.join();
+  }
+  void listen(Handler handler) {
+    auto server =
+        Server::listen(io_.get_executor(), {socket_, 0600, ByteCount::kib(64)}, std::move(handler));
+    ASSERT_THAT(server, IsOk());
+    server_.emplace(std::move(*server));
+  }
+  // What comes back for these very bytes until the server closes.
+  std::string raw(const std::string& bytes) const {
+    const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, socket_.c_str(), sizeof address.sun_path - 1);
+    if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return "";
+    EXPECT_GT(::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), 0);
+    ::shutdown(fd.get(), SHUT_WR);
+    std::string answer(64 * 1024, '\0');
+    std::size_t filled = 0;
+    while (filled < answer.size()) {
+      const ssize_t got = ::recv(fd.get(), answer.data() + filled, answer.size() - filled, 0);
+      if (got <= 0) break;
+      filled += static_cast<std::size_t>(got);
+    }
+    answer.resize(filled);
+    return answer;
+  }
+  Result<Answer> get(const std::string& target) const { return call(socket_, {"GET", target}); }
+
+  TemporaryFolder folder_;
+  std::filesystem::path socket_ = folder_.path() / "http.sock";
+  boost::asio::io_context io_;
+  std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work_{
+      io_.get_executor()};
+  std::optional<Server> server_;
+  std::thread loop_;
+};
+
+TEST_F(HttpTest, requests_arrive_decoded_and_say_who_asks) {
+  auto answer = get("/v1/devices/" + encode("a b/c") + "?device=pi-1&text=%C3%A4+x&flag");
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_EQ(answer->content_type, "text/plain");
+  EXPECT_EQ(answer->body, "GET /v1/devices/a b/c device=pi-1 flag= text=\u00e4+x 0");
+  auto put = call(socket_, {"PUT", "/v1/x", "application/octet-stream", std::string(65'536, 'x')});
+  ASSERT_THAT(put, IsOk());
+  EXPECT_EQ(put->body, "PUT /v1/x 65536");
+}
+
+TEST_F(HttpTest, errors_cross_the_socket_and_come_back) {
+  auto answer = get("/missing");
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_EQ(answer->status, 404);
+  EXPECT_EQ(answer->body, R"({"error":{"code":"not_found","message":"no such board"}})");
+  EXPECT_THAT(call_ok(socket_, {"GET", "/missing"}),
+              ErrorIs(ErrorCode::not_found, HasSubstr("no such board")));
+  EXPECT_EQ(error_response(Error(ErrorCode::no_space, "")).status, 507);
+  EXPECT_EQ(error_response(Error(ErrorCode::revoked, "")).status, 403);
+  EXPECT_EQ(error_response(Error(ErrorCode::already_exists, "")).status, 409);
+}
+
+TEST_F(HttpTest, a_handler_that_throws_does_not_end_the_server) {
+  auto answer = get("/throw");
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_EQ(answer->status, 500);
+  EXPECT_THAT(answer->body, HasSubstr("the handler broke"));
+  EXPECT_EQ(get("/v1/x")->status, 200);
+}
+
+TEST_F(HttpTest, what_is_no_http_is_refused) {
+  EXPECT_THAT(raw("hello\r\n\r\n"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(raw("GET /" + std::string(20'000, 'a') + " HTTP/1.1\r\n\r\n"),
+              StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(raw("GET /v1/%zz HTTP/1.1\r\nHost: a\r\n\r\n"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(raw("GET http://evil/ HTTP/1.1\r\nHost: a\r\n\r\n"), StartsWith("HTTP/1.1 400"));
+  EXPECT_EQ(raw("GET /v1/x HTT"), "");  // went away in the middle
+  EXPECT_EQ(get("/v1/x")->status, 200);
+}
+
+TEST_F(HttpTest, a_body_above_the_limit_is_answered_413) {
+  for (const std::size_t size : {std::size_t{65'537}, std::size_t{20} << 20}) {
+    auto answer = call(socket_, {"PUT", "/v1/x", "text/plain", std::string(size, 'x')});
+    ASSERT_THAT(answer, IsOk()) << size;
+    EXPECT_EQ(answer->status, 413);
+  }
+  const std::string chunked = "PUT /v1/x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" +
+                              std::string(0x20000, 'x') + "\r\n0\r\n\r\n";
+  EXPECT_THAT(raw(chunked), StartsWith("HTTP/1.1 413"));
+}
+
+TEST_F(HttpTest, one_connection_carries_several_requests) {
+  const std::string request = "GET /v1/x HTTP/1.1\r\nHost: a\r\n\r\n";
+  const std::string answers = raw(request + request);
+  EXPECT_NE(answers.find("GET /v1/x 0"), answers.rfind("GET /v1/x 0"));
+}
+
+TEST_F(HttpTest, more_connections_than_places_wait_their_turn) {
+  std::vector<std::thread> callers;
+  std::atomic<int> good = 0;
+  for (int i = 0; i < 50; ++i) {
+    callers.emplace_back([&] {
+      const auto answer = get("/v1/x");
+      if (answer && answer->status == 200) ++good;
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(good, 50);
+}
+
+TEST_F(HttpTest, curl_works_as_documented) {
+  const std::string file = (folder_.path() / "out").string();
+  const std::string command =
+      "curl -sf --unix-socket " + socket_.string() + " http://local/v1/status -o " + file;
+  if (std::system("command -v curl >/dev/null") != 0) GTEST_SKIP() << "no curl here";
+  EXPECT_EQ(std::system(command.c_str()), 0);
+}
+
+TEST_F(HttpTest, a_socket_that_is_served_is_left_alone) {
+  auto second = Server::listen(io_.get_executor(), {socket_, 0600, ByteCount::kib(64)}, answer);
+  EXPECT_THAT(second, ErrorIs(ErrorCode::already_exists, HasSubstr("is served already")));
+  EXPECT_EQ(get("/v1/x")->status, 200);
+  struct stat info {};
+  ASSERT_EQ(::stat(socket_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777u, 0600u);
+}
+
+TEST_F(HttpTest, a_socket_left_by_a_dead_process_is_replaced) {
+  const std::filesystem::path stale = folder_.path() / "stale.sock";
+  {
+    const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, stale.c_str(), sizeof address.sun_path - 1);
+    ASSERT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    ASSERT_EQ(::listen(fd.get(), 1), 0);
+  }
+  EXPECT_THAT(call(stale, {}), ErrorIs(ErrorCode::io, HasSubstr("refused")));
+  boost::asio::io_context other;
+  {
+    auto server = Server::listen(other.get_executor(), {stale, 0660, ByteCount::kib(64)}, answer);
+    EXPECT_THAT(server, IsOk());
+  }
+  EXPECT_FALSE(std::filesystem::exists(stale));  // removed with the server
+  EXPECT_THAT(call(stale, {}), ErrorIs(ErrorCode::not_found, HasSubstr("stale.sock")));
+}
+
+TEST_F(HttpTest, other_files_are_never_replaced) {
+  const std::filesystem::path file = folder_.path() / "file";
+  std::FILE* made = std::fopen(file.c_str(), "w");
+  ASSERT_NE(made, nullptr);
+  std::fclose(made);
+  EXPECT_THAT(Server::listen(io_.get_executor(), {file, 0600, ByteCount::kib(64)}, answer),
+              ErrorIs(ErrorCode::already_exists, HasSubstr("is no socket")));
+  EXPECT_THAT(
+      Server::listen(io_.get_executor(),
+                     {folder_.path() / std::string(120, 'a'), 0600, ByteCount::kib(64)}, answer),
+      ErrorIs(ErrorCode::invalid_argument, HasSubstr("must have 1 to 107 bytes")));
+}
+
+TEST_F(HttpTest, a_silent_server_is_given_up_in_time) {
+  const std::filesystem::path silent = folder_.path() / "silent.sock";
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, silent.c_str(), sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(fd.get(), 1), 0);
+  Call slow;
+  slow.deadline = std::chrono::milliseconds(100);
+  EXPECT_THAT(call(silent, slow), ErrorIs(ErrorCode::timeout, HasSubstr("no answer in time")));
+}
+
+}  // namespace
+}  // namespace outcrop::http
