@@ -27,11 +27,13 @@ struct BrokerOptions {
 
 // A mosquitto child with what a fleet needs: mutual TLS, identities from certificates, an ACL by
 // pattern, TCP_NODELAY, no persistence (boards and host say again what counts). The child dies with
-// this process and is started again, with back-off, when it dies alone.
+// the thread that started it and is started again, with back-off, when it dies alone. To be used on
+// its executor only, and by one outcropd a folder.
 //
 //   authority/        our own CA (pki::Authority): vouches for the broker and for outcropd itself
-//   server.pem/key    changed when names change
+//   server.pem/key    made anew at each start, as the next two
 //   host.pem/key      outcropd's identity as a client, "outcropd:host": no board can have that name
+//   devices/          device authorities and their lists of revoked certificates, as given below
 //   clients.pem       who may vouch for clients: our CA and the device CAs given below
 //   revoked.pem       their CRLs
 //   mosquitto.conf, acl
@@ -51,7 +53,9 @@ class Broker {
   [[nodiscard]] const std::string& authority() const;
 
   // Clients of this device authority are let in; its CRL is obeyed. Durable; restarts the broker
-  // where the authority is new, reloads it otherwise.
+  // where the authority is new, reloads it otherwise (open connections stay: see disconnect).
+  // Errors: invalid_data, untrusted (a CRL that this authority did not sign), expired (a CRL older
+  // than the one known).
   [[nodiscard]] Status trust_devices(std::string_view authority_pem, std::string_view crl_pem);
   // Ends a connection that is open under this name by taking its session over: for a board whose
   // certificate is in the CRL already.
@@ -59,8 +63,8 @@ class Broker {
 
  private:
   class Impl;
-  explicit Broker(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit Broker(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace outcrop::fleet
