@@ -10,7 +10,7 @@
 
 namespace outcrop::platform {
 
-// What a program that runs for long owes its machine: a log, an answer to SIGTERM, and word to
+// What a program that runs for long owes its machine: a log, and word to
 // systemd that it lives (sd_notify(3);
 // https://www.freedesktop.org/software/systemd/man/sd_notify.html).
 
