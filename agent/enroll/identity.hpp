@@ -32,6 +32,7 @@ class Identity {
  private:
   Identity(std::filesystem::path folder, messages::EnrolmentBundle enrolment, trust::PrivateKey key)
       : folder_(std::move(folder)), enrolment_(std::move(enrolment)), key_(std::move(key)) {}
+  [[nodiscard]] Status write_for_tls() const;
 
   std::filesystem::path folder_;
   messages::EnrolmentBundle enrolment_;

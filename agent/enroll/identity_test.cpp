@@ -1,0 +1,165 @@
+#include "agent/enroll/identity.hpp"
+
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/trust/certificate.hpp"
+#include "protocol/trust/enrolment_token.hpp"
+#include "protocol/trust/envelope.hpp"
+#include "protocol/trust/roles.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace outcrop::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr const char* token = "0123456789abcdef-00112233445566778899aabbccddeeff";
+
+class IdentityTest : public ::testing::Test {
+ protected:
+  // Signs as the openssl program would: agent/ does not know the host's code.
+  std::string certificate(const messages::EnrolmentRequest& request, const std::string& name) {
+    EXPECT_THAT(write_file_durably(at("r.pem"), request.certificate_request), IsOk());
+    if (!fs::exists(at("ca.pem"))) {
+      shell(
+          "openssl req -x509 -newkey ed25519 -nodes -keyout ca.key -out ca.pem -days 9 -subj "
+          "'/CN=Outcrop devices'");
+    }
+    shell("openssl req -in r.pem -noout -verify");
+    shell(
+        "openssl x509 -req -in r.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 9 -subj /CN=" +
+        name + " -out c.pem");
+    return *read_text_file(at("c.pem"));
+  }
+  static std::string root_envelope() {
+    const auto key = trust::PrivateKey::generate();
+    trust::RootMetadata root;
+    root.expires = Timestamp(std::chrono::seconds(4'000'000'000));
+    const trust::PublicKey& public_key = key->public_key();
+    root.keys.emplace(public_key.id(), public_key);
+    for (const std::string& role : trust::top_level_roles()) {
+      root.roles[role] = {{public_key.id()}, 1};
+    }
+    return trust::sign_envelope(trust::RootMetadata::kind, as_bytes(trust::to_json(root)),
+                                std::span(&*key, 1));
+  }
+  messages::EnrolmentBundle bundle_for(const messages::EnrolmentRequest& request,
+                                       const std::string& name = "pi-1") {
+    messages::EnrolmentBundle bundle;
+    bundle.device = name;
+    bundle.model = "curvefault";
+    bundle.device_class = "raspberry-pi-4";
+    bundle.certificate = certificate(request, name);
+    bundle.broker_authority = *read_text_file(at("ca.pem"));
+    bundle.broker_host = "fleet.example";
+    bundle.root_envelope = root_envelope();
+    bundle.root = trust::sha256(bundle.root_envelope);
+    return bundle;
+  }
+  Status accept(const messages::EnrolmentBundle& bundle) {
+    return accept_enrolment(state_, bundle, "curvefault", "raspberry-pi-4");
+  }
+  fs::path at(const std::string& name) const { return folder_.path() / name; }
+  void shell(const std::string& command) const {
+    EXPECT_EQ(
+        std::system(
+            ("cd " + folder_.path().string() + " && " + command + " 2>/dev/null >&2").c_str()),
+        0)
+        << command;
+  }
+  TemporaryFolder folder_;
+  fs::path state_ = folder_.path() / "state";
+};
+
+TEST_F(IdentityTest, a_board_asks_and_becomes_what_the_host_says) {
+  EXPECT_THAT(Identity::open(state_),
+              ErrorIs(ErrorCode::not_found, HasSubstr("outcrop device enroll")));
+  const auto request = request_enrolment(state_, token);
+  ASSERT_THAT(request, IsOk());
+  EXPECT_EQ(request->token_id, "0123456789abcdef");
+  EXPECT_EQ(request->mac,
+            trust::token_mac("00112233445566778899aabbccddeeff", request->certificate_request));
+  const auto bundle = bundle_for(*request);
+  ASSERT_THAT(accept(bundle), IsOk());
+  const auto identity = Identity::open(state_);
+  ASSERT_THAT(identity, IsOk());
+  EXPECT_EQ(identity->device(), "pi-1");
+  EXPECT_EQ(identity->enrolment(), bundle);
+  EXPECT_EQ(*read_text_file(identity->certificate_file()), bundle.certificate);
+  EXPECT_EQ(*read_text_file(identity->authority_file()), bundle.broker_authority);
+  EXPECT_EQ(trust::read_certificate(bundle.certificate)->key, identity->key().public_key());
+}
+
+TEST_F(IdentityTest, the_key_is_the_boards_alone_and_stays_through_requests) {
+  const auto first = request_enrolment(state_, token);
+  const auto second = request_enrolment(state_, token);
+  EXPECT_EQ(*first, *second);
+  struct stat info {};
+  ASSERT_EQ(::stat((state_ / "identity/device.key").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777u, 0600u);
+  ASSERT_EQ(::stat((state_ / "identity").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777u, 0700u);
+}
+
+TEST_F(IdentityTest, a_bundle_for_another_key_is_refused) {
+  ASSERT_THAT(request_enrolment(state_, token), IsOk());
+  const auto other = request_enrolment(folder_.path() / "other", token);
+  EXPECT_THAT(accept(bundle_for(*other)),
+              ErrorIs(ErrorCode::untrusted, HasSubstr("another board's key")));
+  EXPECT_THAT(Identity::open(state_), ErrorIs(ErrorCode::not_found, HasSubstr("not enrolled")));
+}
+
+TEST_F(IdentityTest, a_bundle_that_contradicts_itself_or_the_board_is_refused) {
+  const auto request = request_enrolment(state_, token);
+  const auto good = bundle_for(*request);
+  auto bundle = good;
+  bundle.device = "pi-2";
+  EXPECT_THAT(accept(bundle), ErrorIs(ErrorCode::untrusted, HasSubstr("names 'pi-1'")));
+  bundle = good;
+  bundle.model = "flatvel";
+  EXPECT_THAT(accept(bundle), ErrorIs(ErrorCode::refused, HasSubstr("says model 'curvefault'")));
+  bundle = good;
+  bundle.device_class = "server";
+  EXPECT_THAT(accept(bundle), ErrorIs(ErrorCode::refused, HasSubstr("says class")));
+  bundle = good;
+  bundle.root_envelope = "{}";
+  EXPECT_THAT(accept(bundle), ErrorIs(ErrorCode::invalid_data, HasSubstr("enrolment.root")));
+  bundle = good;
+  bundle.broker_authority = "none";
+  EXPECT_THAT(accept(bundle),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("enrolment.broker_authority")));
+  EXPECT_THAT(accept_enrolment(folder_.path() / "new", good, "curvefault", "raspberry-pi-4"),
+              ErrorIs(ErrorCode::not_found, HasSubstr("has not asked")));
+}
+
+TEST_F(IdentityTest, a_token_with_a_slip_is_told) {
+  for (const char* wrong : {"", "0123456789abcdef", "0123456789abcdef-0011", " x"}) {
+    EXPECT_THAT(request_enrolment(state_, wrong),
+                ErrorIs(ErrorCode::invalid_argument, HasSubstr("no enrolment token")));
+  }
+  EXPECT_FALSE(fs::exists(state_));
+}
+
+TEST_F(IdentityTest, acceptance_that_was_cut_off_is_completed_and_damage_is_named) {
+  ASSERT_THAT(accept(bundle_for(*request_enrolment(state_, token))), IsOk());
+  fs::remove(state_ / "identity/certificate.pem");
+  ASSERT_THAT(Identity::open(state_), IsOk());
+  EXPECT_TRUE(fs::exists(state_ / "identity/certificate.pem"));
+  fs::remove(state_ / "identity/device.key");
+  ASSERT_THAT(trust::PrivateKey::generate()->write_pem(state_ / "identity/device.key"), IsOk());
+  EXPECT_THAT(Identity::open(state_), ErrorIs(ErrorCode::untrusted, HasSubstr("another board")));
+  ASSERT_THAT(write_file_durably(state_ / "identity/enrolment.json", "{"), IsOk());
+  EXPECT_THAT(Identity::open(state_),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("enrolment.json")));
+}
+
+}  // namespace
+}  // namespace outcrop::agent
