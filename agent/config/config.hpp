@@ -1,18 +1,19 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/error.hpp"
-#include "protocol/messages/device_message.hpp"
 
 namespace outcrop::agent {
 
 // agent.toml and the files of agent.toml.d/*.toml beside it, later ones by name over earlier ones.
-// Root-owned on a board: it pins what no message from outside may change.
+// Root-owned on a board: it pins what no message from outside may change. Everything but [device]
+// has a default, shown here.
 //
 //   state = "/var/lib/outcrop-agent"     # identity, releases, outbox; absolute or beside the file
 //   socket = "/run/outcrop-agent/control.sock"
@@ -39,8 +40,7 @@ namespace outcrop::agent {
 //   [disk]
 //   reserve_mb = 64                      # stays free: a pull that would take it is refused
 //   [owner]
-//   updates = "automatic"                # or "approve": each update waits for `outcrop-agent
-//   approve`
+//   updates = "automatic"                # or "approve": each waits for `outcrop-agent approve`
 struct AgentConfig {
   std::filesystem::path state;
   std::filesystem::path socket;
@@ -64,7 +64,8 @@ struct AgentConfig {
   bool approve_updates = false;
 };
 
-// Errors name file, line and key, unknown keys included, and what would be right.
+// Errors name file, line and key, unknown keys included, and what would be right. untrusted where a
+// file belongs to neither root nor the user that runs this, or where everybody may write it.
 [[nodiscard]] Result<AgentConfig> read_config(const std::filesystem::path& file);
 
 }  // namespace outcrop::agent

@@ -15,7 +15,8 @@ namespace outcrop::agent {
 // more at each start, and the sequence within it.
 class Outbox {
  public:
-  // Persists the new session number before it returns.
+  // Makes the folder where there is none, and persists the new session number before it returns.
+  // Errors: unsupported where session.json is of a newer agent, invalid_data where it is damaged.
   [[nodiscard]] static Result<Outbox> open(const std::filesystem::path& folder);
 
   [[nodiscard]] std::uint64_t session() const { return session_; }

@@ -43,6 +43,8 @@ struct Installed {
 // Blobs are named by no more than a digest; they become VerifiedBlobs each time they are used.
 class Slots {
  public:
+  // Makes the folder where there is none. Errors, which change nothing: unsupported where
+  // slots.json is of a newer agent, invalid_data where it is damaged.
   [[nodiscard]] static Result<Slots> open(const std::filesystem::path& folder,
                                           ByteCount disk_reserve);
 
@@ -55,8 +57,8 @@ class Slots {
   // reserve. Never removes anything.
   [[nodiscard]] Status reserve(ByteCount bytes) const;
 
-  // Verifies what has arrived and keeps it under its digest; a staged file that is not what it
-  // should be is removed.
+  // Verifies what has arrived, syncs it and keeps it under its digest; a staged file that is not
+  // what it should be is removed.
   [[nodiscard]] Result<trust::VerifiedBlob> keep(StagedBlob blob);
   // A blob that was kept: hashed again into sealed memory. A damaged one is removed (untrusted), so
   // that the next deployment pulls it anew.
@@ -64,19 +66,24 @@ class Slots {
   [[nodiscard]] Result<messages::Manifest> manifest(const trust::Sha256Digest& digest,
                                                     ByteCount size);
 
-  // The new release serves from now on; what served before is the one to return to. Durable.
+  // Each of these three is durable, does nothing where it was done before, and fails with not_found
+  // where the manifest is not here.
+  // The new release serves from now on; what served before is the one to return to.
   [[nodiscard]] Status activate(const Installed& release);
   // Back to the previous release (which then has no previous), or to nothing.
   [[nodiscard]] Status roll_back();
   // To a release that was committed before and still lies here, or (nullopt) to nothing.
   [[nodiscard]] Status return_to(const std::optional<Installed>& release);
 
-  // Removes blobs that neither active, previous nor `also` (the deployment at work) names.
+  // Removes blobs, whole or partial, that neither active, previous nor `also` (the deployment at
+  // work) names: the digests in it, and what those among them name that are manifests. Removes
+  // nothing at all where the manifest of active or previous cannot be read.
   [[nodiscard]] Status collect_garbage(const std::vector<trust::Sha256Digest>& also);
 
  private:
   Slots(std::filesystem::path folder, ByteCount reserve);
-  Status save() const;
+  // On disk before it counts; what is to serve must be there.
+  Status change(std::optional<Installed> active, std::optional<Installed> previous);
 
   std::filesystem::path folder_;
   ByteCount reserve_;

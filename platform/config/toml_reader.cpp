@@ -71,6 +71,7 @@ void merge(toml::table& into, toml::table&& from) {
 Result<TomlReader> TomlReader::open(const fs::path& file) {
   TomlReader reader;
   reader.file_ = file;
+  reader.files_ = {file};
   OUTCROP_TRY(root, parse(file));
   reader.root_ = std::move(root);
   OUTCROP_CHECK(reader.merge_drop_ins());
@@ -92,6 +93,7 @@ Status TomlReader::merge_drop_ins() {
   for (const fs::path& drop_in : drop_ins) {
     OUTCROP_TRY(table, parse(drop_in));
     merge(root_, std::move(table));
+    files_.push_back(drop_in);
   }
   return {};
 }

@@ -67,12 +67,15 @@ class TomlReader {
 
   [[nodiscard]] Table root();
   [[nodiscard]] Status status() const;
+  // What was read: FILE, then its drop-ins.
+  [[nodiscard]] const std::vector<std::filesystem::path>& files() const { return files_; }
 
  private:
   Status merge_drop_ins();
   void fail_at(const toml::node* node, const std::string& key, const std::string& why);
 
   std::filesystem::path file_;
+  std::vector<std::filesystem::path> files_;
   toml::table root_;
   std::optional<Error> error_;
 };

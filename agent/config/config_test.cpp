@@ -1,0 +1,142 @@
+#include "agent/config/config.hpp"
+
+#include <gmock/gmock.h>
+
+#include "protocol/base/durable_file.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace outcrop::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr const char* device = "[device]\nmodel = \"curvefault\"\nclass = \"raspberry-pi-4\"\n";
+
+class AgentConfigTest : public ::testing::Test {
+ protected:
+  Result<AgentConfig> read(const std::string& text) {
+    EXPECT_THAT(write_file_durably(file_, text), IsOk());
+    return read_config(file_);
+  }
+  // The line that the drop-in stands on is the first.
+  Result<AgentConfig> with_drop_in(const std::string& text) {
+    fs::create_directories(folder_.path() / "agent.toml.d");
+    EXPECT_THAT(write_file_durably(folder_.path() / "agent.toml.d/50.toml", text), IsOk());
+    return read(device);
+  }
+
+  TemporaryFolder folder_;
+  fs::path file_ = folder_.path() / "agent.toml";
+};
+
+TEST_F(AgentConfigTest, needs_no_more_than_the_device) {
+  const auto config = read(device);
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->model, "curvefault");
+  EXPECT_EQ(config->device_class, "raspberry-pi-4");
+  EXPECT_EQ(config->state, "/var/lib/outcrop-agent");
+  EXPECT_EQ(config->socket, "/run/outcrop-agent/control.sock");
+  EXPECT_EQ(config->socket_mode, 0660U);
+  EXPECT_EQ(config->broker_port, 0);
+  EXPECT_EQ(config->runner_program.filename(), "outcrop-runner-torch");
+  EXPECT_TRUE(config->runner_program.is_absolute());
+  EXPECT_FALSE(config->allow_reduced_confinement);
+  EXPECT_FALSE(config->approve_updates);
+}
+
+TEST_F(AgentConfigTest, reads_every_key) {
+  const auto config = read(R"(state = "state"
+socket = "/tmp/x.sock"
+socket_mode = "0600"
+log = "debug"
+[device]
+model = "curvefault"
+class = "raspberry-pi-4"
+[broker]
+host = "fleet.example"
+port = 8884
+[runner]
+program = "/usr/lib/outcrop/outcrop-runner-torch"
+launcher = ["qemu-aarch64-static", "-L", "/sysroot"]
+confinement = "reduced"
+threads = 2
+memory_limit_mb = 512
+[measure]
+calls = 50
+seconds = 2
+rounds = 3
+attempts = 1
+patience_seconds = 0
+[disk]
+reserve_mb = 0
+[owner]
+updates = "approve"
+)");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->state, folder_.path() / "state");
+  EXPECT_EQ(config->socket, "/tmp/x.sock");
+  EXPECT_EQ(config->socket_mode, 0600U);
+  EXPECT_EQ(config->log, "debug");
+  EXPECT_EQ(config->broker_host, "fleet.example");
+  EXPECT_EQ(config->broker_port, 8884);
+  EXPECT_EQ(config->runner_program, "/usr/lib/outcrop/outcrop-runner-torch");
+  EXPECT_THAT(config->runner_launcher, ElementsAre("qemu-aarch64-static", "-L", "/sysroot"));
+  EXPECT_TRUE(config->allow_reduced_confinement);
+  EXPECT_EQ(config->threads, 2);
+  EXPECT_EQ(config->memory_limit, ByteCount::mib(512));
+  EXPECT_EQ(config->measure_calls, 50U);
+  EXPECT_EQ(config->measure_time, std::chrono::seconds(2));
+  EXPECT_EQ(config->measure_rounds, 3U);
+  EXPECT_EQ(config->measure_attempts, 1U);
+  EXPECT_EQ(config->measure_patience, std::chrono::seconds(0));
+  EXPECT_EQ(config->disk_reserve, ByteCount(0));
+  EXPECT_TRUE(config->approve_updates);
+}
+
+TEST_F(AgentConfigTest, names_file_line_and_key_of_what_it_refuses) {
+  const auto refused = [&](const std::string& text, const std::string& message) {
+    EXPECT_THAT(with_drop_in(text),
+                ErrorIs(ErrorCode::invalid_argument, HasSubstr("agent.toml.d/50.toml:" + message)))
+        << text;
+  };
+  refused("stat = \"x\"\n", "1: stat: is not known here");
+  refused("[device]\nmodel = \"Curve Fault\"\n", "2: device.model: 'Curve Fault' is no name");
+  refused("[device]\nmodle = \"a\"\n", "2: device.modle: is not known here");
+  refused("[runner]\nconfinement = \"none\"\n",
+          "2: runner.confinement: 'none' is not known; it must be \"full\" or \"reduced\"");
+  refused("[runner]\nthreads = \"2\"\n", "2: runner.threads: this is a string; it must be an");
+  refused("[runner]\nthreads = 0\n", "2: runner.threads: 0 is out of range");
+  refused("[runner]\nlauncher = \"qemu\"\n", "2: runner.launcher: this is a string");
+  refused("[broker]\nport = 65536\n", "2: broker.port: 65536 is out of range");
+  refused("[broker]\nhost = \"\"\n", "2: broker.host: this is empty");
+  refused("[measure]\ncalls = 1.5\n", "2: measure.calls: this is a number");
+  refused("[owner]\nupdates = true\n", "2: owner.updates: this is true or false");
+  refused("log = \"loud\"\n", "1: log: 'loud' is not known");
+  refused("socket_mode = 432\n", "1: socket_mode: this is an integer");
+  refused("socket_mode = \"0777\"\n", "1: socket_mode: '0777' is no mode of a socket");
+  refused("socket_mode = \"rw\"\n", "1: socket_mode: 'rw' is no mode");
+  refused("disk = 3\n", "1: disk: this is an integer; it must be a table, [disk]");
+}
+
+TEST_F(AgentConfigTest, the_device_must_be_named) {
+  EXPECT_THAT(read(""),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("device.model: is missing")));
+  EXPECT_THAT(
+      read("\n[device]\nmodel = \"a\"\n"),
+      ErrorIs(ErrorCode::invalid_argument, HasSubstr("agent.toml:2: device.class: is missing")));
+  EXPECT_THAT(read_config(folder_.path() / "none.toml"),
+              ErrorIs(ErrorCode::not_found, HasSubstr("none.toml")));
+}
+
+TEST_F(AgentConfigTest, is_not_for_everybody_to_write) {
+  ASSERT_THAT(with_drop_in("log = \"debug\"\n"), IsOk());
+  fs::permissions(folder_.path() / "agent.toml.d/50.toml", fs::perms::others_write,
+                  fs::perm_options::add);
+  EXPECT_THAT(read_config(file_), ErrorIs(ErrorCode::untrusted, HasSubstr("50.toml")));
+}
+
+}  // namespace
+}  // namespace outcrop::agent

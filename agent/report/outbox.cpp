@@ -1,0 +1,128 @@
+#include "agent/report/outbox.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include <spdlog/spdlog.h>
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/messages/json_reader.hpp"
+
+namespace outcrop::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using messages::MessageId;
+
+constexpr std::uint64_t outbox_format = 1;
+constexpr std::size_t most_pending = 256;
+constexpr ByteCount longest_envelope = ByteCount::mib(1);
+constexpr const char* session_file = "session.json";
+
+std::string file_name(const MessageId& id) {
+  return std::to_string(id.session) + "-" + std::to_string(id.sequence) + ".json";
+}
+
+std::optional<std::uint64_t> number(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value == 0) return std::nullopt;
+  return value;
+}
+
+// Nothing for a file that is no report.
+std::optional<MessageId> message_id(const fs::path& file) {
+  const std::string stem = file.stem().string();
+  const auto dash = stem.find('-');
+  if (file.extension() != ".json" || dash == std::string::npos) return std::nullopt;
+  const auto session = number(std::string_view(stem).substr(0, dash));
+  const auto sequence = number(std::string_view(stem).substr(dash + 1));
+  if (!session || !sequence) return std::nullopt;
+  return MessageId{*session, *sequence};
+}
+
+Result<std::vector<MessageId>> list(const fs::path& folder) {
+  std::vector<MessageId> ids;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (const auto id = message_id(entry->path())) ids.push_back(*id);
+  }
+  if (error) return fail(ErrorCode::io, "reading " + folder.string() + ": " + error.message());
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+Status remove_file(const fs::path& file) {
+  std::error_code error;
+  fs::remove(file, error);
+  if (error) return fail(ErrorCode::io, "removing " + file.string() + ": " + error.message());
+  return {};
+}
+
+// 0 before the first start.
+Result<std::uint64_t> last_session(const fs::path& file) {
+  const auto text = read_text_file(file, ByteCount::kib(4));
+  if (!text && text.error().code() == ErrorCode::not_found) return 0;
+  if (!text) return fail(text.error());
+  auto json = messages::parse_object(*text, ByteCount::kib(4), file.string());
+  if (!json) return fail(json.error());
+  messages::ObjectReader reader(*json, file.string());
+  if (reader.integer("format", 1) > outbox_format) {
+    return fail(ErrorCode::unsupported,
+                file.string() + " was written by a newer agent; install that agent again");
+  }
+  const std::uint64_t session = reader.integer("session", 1);
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  return session;
+}
+
+}  // namespace
+
+Result<Outbox> Outbox::open(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) return fail(ErrorCode::io, "making " + folder.string() + ": " + error.message());
+  OUTCROP_TRY(last, last_session(folder / session_file));
+  OUTCROP_TRY(waiting, list(folder));
+  // A session number is never used twice, even where its file was lost.
+  if (!waiting.empty()) last = std::max(last, waiting.back().session);
+  const messages::Json json{{"format", outbox_format}, {"session", last + 1}};
+  OUTCROP_CHECK(write_file_durably(folder / session_file, json.dump() + "\n"));
+  return Outbox(folder, last + 1);
+}
+
+Status Outbox::add(const MessageId& id, std::string_view envelope) {
+  OUTCROP_CHECK(write_file_durably(folder_ / file_name(id), envelope));
+  OUTCROP_TRY(waiting, list(folder_));
+  for (std::size_t i = 0; i + most_pending < waiting.size(); ++i) {
+    spdlog::warn("report {} of session {} was never acknowledged and makes room for newer ones",
+                 waiting[i].sequence, waiting[i].session);
+    OUTCROP_CHECK(remove_file(folder_ / file_name(waiting[i])));
+  }
+  return {};
+}
+
+Status Outbox::acknowledge(const std::vector<MessageId>& ids) {
+  for (const MessageId& id : ids) OUTCROP_CHECK(remove_file(folder_ / file_name(id)));
+  return {};
+}
+
+Result<std::vector<Outbox::Pending>> Outbox::pending() const {
+  OUTCROP_TRY(waiting, list(folder_));
+  std::vector<Pending> reports;
+  for (const MessageId& id : waiting) {
+    auto envelope = read_text_file(folder_ / file_name(id), longest_envelope);
+    if (!envelope) {
+      // One that cannot be read must not keep the others back.
+      spdlog::warn("a waiting report is left out: {}", envelope.error().message());
+      continue;
+    }
+    reports.push_back({id, std::move(*envelope)});
+  }
+  return reports;
+}
+
+}  // namespace outcrop::agent

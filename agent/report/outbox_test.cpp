@@ -1,0 +1,106 @@
+#include "agent/report/outbox.hpp"
+
+#include <gmock/gmock.h>
+
+#include "protocol/base/durable_file.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace outcrop::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using messages::MessageId;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class OutboxTest : public ::testing::Test {
+ protected:
+  Outbox open() {
+    auto outbox = Outbox::open(folder_);
+    EXPECT_THAT(outbox, IsOk());
+    return std::move(*outbox);
+  }
+  static std::vector<MessageId> ids(const Outbox& outbox) {
+    std::vector<MessageId> found;
+    const auto reports = outbox.pending();
+    EXPECT_THAT(reports, IsOk());
+    for (const auto& report : *reports) found.push_back(report.id);
+    return found;
+  }
+
+  TemporaryFolder temporary_;
+  fs::path folder_ = temporary_.path() / "outbox";
+};
+
+TEST_F(OutboxTest, every_start_is_a_new_session) {
+  EXPECT_EQ(open().session(), 1U);
+  EXPECT_EQ(open().session(), 2U);
+  Outbox outbox = open();
+  EXPECT_EQ(outbox.session(), 3U);
+  EXPECT_EQ(outbox.next_sequence(), 1U);
+  EXPECT_EQ(outbox.next_sequence(), 2U);
+}
+
+TEST_F(OutboxTest, reports_wait_until_they_are_acknowledged_oldest_first) {
+  {
+    Outbox outbox = open();
+    for (const std::uint64_t sequence : {9, 10, 2}) {
+      ASSERT_THAT(outbox.add({1, sequence}, "report " + std::to_string(sequence)), IsOk());
+    }
+  }
+  Outbox outbox = open();
+  ASSERT_THAT(outbox.add({2, 1}, "of this session"), IsOk());
+  EXPECT_THAT(ids(outbox),
+              ElementsAre(MessageId{1, 2}, MessageId{1, 9}, MessageId{1, 10}, MessageId{2, 1}));
+  EXPECT_EQ(outbox.pending()->front().envelope, "report 2");
+  ASSERT_THAT(outbox.acknowledge({{1, 9}, {2, 1}, {7, 7}}), IsOk()) << "7-7 is not known: no harm";
+  EXPECT_THAT(ids(open()), ElementsAre(MessageId{1, 2}, MessageId{1, 10}));
+}
+
+TEST_F(OutboxTest, the_same_report_twice_is_one) {
+  Outbox outbox = open();
+  ASSERT_THAT(outbox.add({1, 1}, "report"), IsOk());
+  ASSERT_THAT(outbox.add({1, 1}, "report"), IsOk());
+  EXPECT_THAT(ids(outbox), ElementsAre(MessageId{1, 1}));
+}
+
+TEST_F(OutboxTest, the_oldest_goes_where_too_many_wait) {
+  Outbox outbox = open();
+  for (std::uint64_t sequence = 1; sequence <= 258; ++sequence) {
+    ASSERT_THAT(outbox.add({1, sequence}, "report"), IsOk());
+  }
+  const auto waiting = ids(outbox);
+  EXPECT_EQ(waiting.size(), 256U);
+  EXPECT_EQ(waiting.front(), (MessageId{1, 3}));
+  EXPECT_EQ(waiting.back(), (MessageId{1, 258}));
+}
+
+TEST_F(OutboxTest, a_session_is_never_used_twice_even_where_its_file_was_lost) {
+  for (int start = 0; start < 4; ++start) (void)open();
+  Outbox outbox = open();
+  ASSERT_THAT(outbox.add({outbox.session(), 1}, "report"), IsOk());
+  fs::remove(folder_ / "session.json");
+  EXPECT_EQ(open().session(), outbox.session() + 1);
+}
+
+TEST_F(OutboxTest, one_bad_file_keeps_no_other_report_back) {
+  Outbox outbox = open();
+  ASSERT_THAT(outbox.add({1, 2}, "report"), IsOk());
+  fs::create_directory(folder_ / "1-1.json");
+  ASSERT_THAT(write_file_durably(folder_ / "notes.json", "not a report"), IsOk());
+  ASSERT_THAT(write_file_durably(folder_ / "1-x.json", "not a report"), IsOk());
+  EXPECT_THAT(ids(outbox), ElementsAre(MessageId{1, 2}));
+}
+
+TEST_F(OutboxTest, leaves_a_damaged_or_newer_session_as_it_is) {
+  (void)open();
+  const fs::path file = folder_ / "session.json";
+  ASSERT_THAT(write_file_durably(file, "{\"format\":2,\"epoch\":1}"), IsOk());
+  EXPECT_THAT(Outbox::open(folder_), ErrorIs(ErrorCode::unsupported, HasSubstr("newer agent")));
+  ASSERT_THAT(write_file_durably(file, ""), IsOk());
+  EXPECT_THAT(Outbox::open(folder_), ErrorIs(ErrorCode::invalid_data, HasSubstr("session.json")));
+}
+
+}  // namespace
+}  // namespace outcrop::agent

@@ -1,0 +1,230 @@
+#include "agent/slots/slots.hpp"
+
+#include <fcntl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/base/unique_fd.hpp"
+#include "protocol/messages/json_reader.hpp"
+
+namespace outcrop::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using messages::Json;
+using messages::ObjectReader;
+
+constexpr std::uint64_t slots_format = 1;
+constexpr ByteCount slots_limit = ByteCount::kib(64);
+constexpr const char* slots_file = "slots.json";
+constexpr std::size_t hex_digits = 64;
+
+Json to_json(const std::optional<Installed>& release) {
+  if (!release) return nullptr;
+  return {{"manifest", release->manifest.hex()},
+          {"size", release->manifest_size.value()},
+          {"variant", release->variant}};
+}
+
+std::optional<Installed> read_release(ObjectReader& slots, std::string_view key) {
+  if (slots.null(key)) return std::nullopt;
+  ObjectReader reader = slots.object(key);
+  Installed release;
+  release.manifest = reader.digest("manifest");
+  release.manifest_size = reader.size("size");
+  release.variant = reader.name("variant");
+  reader.done();
+  return release;
+}
+
+// What is on the disk is synced before it gets its final name.
+Status sync_file(const fs::path& file) {
+  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return fail(Error::from_errno("opening " + file.string()));
+  if (::fsync(fd.get()) != 0) return fail(Error::from_errno("syncing " + file.string()));
+  return {};
+}
+
+Status make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) return fail(ErrorCode::io, "making " + folder.string() + ": " + error.message());
+  return sync_folder(folder.has_parent_path() ? folder.parent_path() : fs::path("."));
+}
+
+using Digests = std::set<trust::Sha256Digest>;
+
+void add_references(const messages::Manifest& manifest, Digests& digests) {
+  const auto add = [&](const messages::BlobReference& blob) {
+    digests.insert(blob.sha256);
+    digests.insert(blob.chunk_table);
+  };
+  add(manifest.golden.input);
+  add(manifest.golden.output);
+  for (const messages::Variant& variant : manifest.variants) add(variant.blob);
+}
+
+// A release that serves or may be returned to: what it names must be known, or nothing is removed.
+Status add_release(const fs::path& blobs, const std::optional<Installed>& release,
+                   Digests& digests) {
+  if (!release) return {};
+  digests.insert(release->manifest);
+  OUTCROP_TRY(blob, trust::verify_blob(blobs / release->manifest.hex(), release->manifest,
+                                       release->manifest_size));
+  OUTCROP_TRY(manifest, messages::parse_manifest(blob));
+  add_references(manifest, digests);
+  return {};
+}
+
+// Of the deployment at work: its manifest may not be there yet, and other blobs are no manifests.
+void add_named(const fs::path& blobs, const trust::Sha256Digest& digest, Digests& digests) {
+  digests.insert(digest);
+  std::error_code error;
+  const auto size = fs::file_size(blobs / digest.hex(), error);
+  if (error || ByteCount(size) > messages::manifest_limit) return;
+  const auto blob = trust::verify_blob(blobs / digest.hex(), digest, ByteCount(size));
+  if (!blob) return;
+  if (const auto manifest = messages::parse_manifest(*blob)) add_references(*manifest, digests);
+}
+
+}  // namespace
+
+Slots::Slots(fs::path folder, ByteCount reserve) : folder_(std::move(folder)), reserve_(reserve) {}
+
+Result<Slots> Slots::open(const fs::path& folder, ByteCount disk_reserve) {
+  OUTCROP_CHECK(make_folder(folder));
+  OUTCROP_CHECK(make_folder(folder / "blobs"));
+  Slots slots(folder, disk_reserve);
+  const fs::path file = folder / slots_file;
+  auto text = read_text_file(file, slots_limit);
+  if (!text && text.error().code() == ErrorCode::not_found) return slots;
+  if (!text) return fail(text.error());
+  const auto read = [&]() -> Status {
+    OUTCROP_TRY(json, messages::parse_object(*text, slots_limit, slots_file));
+    ObjectReader reader(json, slots_file);
+    if (reader.integer("format", 1) > slots_format) {
+      return fail(ErrorCode::unsupported,
+                  "was written by a newer agent; install that agent again, or remove the file: "
+                  "this board then serves nothing until its next offer");
+    }
+    slots.active_ = read_release(reader, "active");
+    slots.previous_ = read_release(reader, "previous");
+    reader.done();
+    return reader.status();
+  };
+  if (const Status status = read(); !status) return fail(status.error().context(file.string()));
+  return slots;
+}
+
+bool Slots::has(const trust::Sha256Digest& blob) const {
+  std::error_code error;
+  return fs::is_regular_file(folder_ / "blobs" / blob.hex(), error);
+}
+
+fs::path Slots::partial_file(const trust::Sha256Digest& blob) const {
+  return folder_ / "blobs" / (blob.hex() + ".part");
+}
+
+Status Slots::reserve(ByteCount bytes) const {
+  struct statvfs disk {};
+  if (::statvfs(folder_.c_str(), &disk) != 0) {
+    return fail(Error::from_errno("asking for the free space of " + folder_.string()));
+  }
+  const ByteCount available(std::uint64_t{disk.f_bavail} * disk.f_frsize);
+  if (available >= reserve_ && available.value() - reserve_.value() >= bytes.value()) return {};
+  return fail(ErrorCode::no_space, bytes.human() + " are wanted in " + folder_.string() +
+                                       " where " + available.human() + " are free and " +
+                                       reserve_.human() + " of them must stay so");
+}
+
+Result<trust::VerifiedBlob> Slots::keep(StagedBlob blob) {
+  const fs::path& staged = blob.file();
+  auto verified = trust::verify_blob(staged, blob.digest(), blob.size());
+  if (!verified) {
+    std::error_code ignored;
+    if (verified.error().code() == ErrorCode::untrusted) fs::remove(staged, ignored);
+    return fail(verified.error());
+  }
+  OUTCROP_CHECK(sync_file(staged));
+  const fs::path file = folder_ / "blobs" / blob.digest().hex();
+  if (::rename(staged.c_str(), file.c_str()) != 0) {
+    return fail(Error::from_errno("renaming to " + file.string()));
+  }
+  OUTCROP_CHECK(sync_folder(file.parent_path()));
+  return verified;
+}
+
+Result<trust::VerifiedBlob> Slots::blob(const trust::Sha256Digest& digest, ByteCount size) {
+  const fs::path file = folder_ / "blobs" / digest.hex();
+  auto verified = trust::verify_blob(file, digest, size);
+  if (verified || verified.error().code() != ErrorCode::untrusted) return verified;
+  // A caller that is wrong about the size is no reason to lose a good blob.
+  const auto actual = trust::sha256_file(file);
+  if (!actual || *actual == digest) return verified;
+  std::error_code error;
+  fs::remove(file, error);
+  return fail(verified.error().context(error ? "a damaged blob" : "a damaged blob, now removed"));
+}
+
+Result<messages::Manifest> Slots::manifest(const trust::Sha256Digest& digest, ByteCount size) {
+  OUTCROP_TRY(bytes, blob(digest, size));
+  return messages::parse_manifest(bytes);
+}
+
+Status Slots::change(std::optional<Installed> active, std::optional<Installed> previous) {
+  if (active && !has(active->manifest)) {
+    return fail(ErrorCode::not_found,
+                "the manifest " + active->manifest.hex().substr(0, 16) + "… is not on this board");
+  }
+  if (active == active_ && previous == previous_) return {};
+  const Json json{
+      {"format", slots_format}, {"active", to_json(active)}, {"previous", to_json(previous)}};
+  OUTCROP_CHECK(write_file_durably(folder_ / slots_file, json.dump(2) + "\n"));
+  active_ = std::move(active);
+  previous_ = std::move(previous);
+  return {};
+}
+
+Status Slots::activate(const Installed& release) {
+  if (active_ == release) return {};
+  return change(release, active_);
+}
+
+Status Slots::roll_back() {
+  return change(previous_, std::nullopt);
+}
+
+Status Slots::return_to(const std::optional<Installed>& release) {
+  if (active_ == release) return {};
+  const bool keeps_previous = release && previous_ != release;
+  return change(release, keeps_previous ? previous_ : std::nullopt);
+}
+
+Status Slots::collect_garbage(const std::vector<trust::Sha256Digest>& also) {
+  const fs::path blobs = folder_ / "blobs";
+  Digests kept;
+  for (const auto& release : {active_, previous_}) {
+    if (const Status status = add_release(blobs, release, kept); !status) {
+      return fail(status.error().context("nothing was removed, since a release is not readable"));
+    }
+  }
+  for (const trust::Sha256Digest& digest : also) add_named(blobs, digest, kept);
+  std::vector<fs::path> garbage;
+  std::error_code error;
+  for (fs::directory_iterator entry(blobs, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    const auto digest = trust::Sha256Digest::from_hex(name.substr(0, hex_digits));
+    if (digest && !kept.contains(*digest)) garbage.push_back(entry->path());
+  }
+  for (const fs::path& file : garbage) {
+    if (!error) fs::remove(file, error);
+  }
+  if (error) return fail(ErrorCode::io, "tidying " + blobs.string() + ": " + error.message());
+  return {};
+}
+
+}  // namespace outcrop::agent
