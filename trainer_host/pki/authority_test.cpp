@@ -122,6 +122,10 @@ TEST_F(AuthorityTest, revoked_certificates_stand_in_the_list) {
   EXPECT_EQ(*read_text_file(authority.folder() / "revoked.pem"), *list);
   EXPECT_THAT(verify(authority, *lost, ""), HasSubstr("certificate revoked"));
   EXPECT_THAT(verify(authority, *kept, ""), HasSubstr("leaf.pem: OK"));
+  const std::string text =
+      output_of("openssl crl -noout -text -in " + (folder_.path() / "list.pem").string());
+  EXPECT_THAT(text, HasSubstr("Last Update: Jan  1 00:00:02 2020 GMT"));
+  EXPECT_THAT(text, HasSubstr("Next Update: Jan  1 00:00:00 2120 GMT"));
   EXPECT_TRUE(*authority.is_revoked(*lost));
   EXPECT_FALSE(*authority.is_revoked(*kept));
   EXPECT_THAT(authority.revoke(*kept, "two\nlines", now),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <ctime>
 
 #include "protocol/trust/openssl.hpp"
 
@@ -14,6 +15,7 @@ using trust::Owned;
 
 constexpr const char* valid_from = "20200101000000Z";
 constexpr const char* valid_to = "21200101000000Z";
+constexpr std::time_t valid_from_seconds = 1'577'836'800;
 constexpr int serial_bits = 159;  // positive, and at most 20 octets
 
 EVP_PKEY* native(const trust::PrivateKey& key) {
@@ -205,16 +207,17 @@ Result<std::string> make_revocation_list(const std::vector<RevokedSerial>& revok
   const Owned<X509_CRL> list(X509_CRL_new());
   const Owned<ASN1_TIME> from(ASN1_TIME_new());
   const Owned<ASN1_TIME> to(ASN1_TIME_new());
+  const std::size_t number = revoked.size() + 1;
   // From 2020 on, as the certificates: a list that a machine's clock finds too young would shut
-  // every board out.
+  // every board out. A second more for each number: OpenSSL takes the list of the latest date.
   const bool begun =
       list && from && to && X509_CRL_set_version(list.get(), X509_CRL_VERSION_2) == 1 &&
       X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(authority.get())) == 1 &&
-      ASN1_TIME_set_string_X509(from.get(), valid_from) == 1 &&
+      ASN1_TIME_adj(from.get(), valid_from_seconds, 0, static_cast<long>(number)) != nullptr &&
       ASN1_TIME_set_string_X509(to.get(), valid_to) == 1 &&
       X509_CRL_set1_lastUpdate(list.get(), from.get()) == 1 &&
       X509_CRL_set1_nextUpdate(list.get(), to.get()) == 1 &&
-      add_list_extensions(list.get(), authority.get(), revoked.size() + 1);
+      add_list_extensions(list.get(), authority.get(), number);
   if (!begun) return openssl_failed("making a list of revoked certificates");
   for (const RevokedSerial& entry : revoked) OUTCROP_CHECK(add_revoked(list.get(), entry));
   X509_CRL_sort(list.get());

@@ -30,7 +30,8 @@ struct RevokedSerial {
   std::string serial;  // hexadecimal
   Timestamp time;
 };
-// Its number is one more than it has entries: lists only grow.
+// Its number is one more than it has entries, and its date 2020 and as many seconds: lists only
+// grow, and a later one is newer.
 [[nodiscard]] Result<std::string> make_revocation_list(const std::vector<RevokedSerial>& revoked,
                                                        const trust::PrivateKey& authority_key,
                                                        std::string_view authority_pem);
