@@ -18,8 +18,10 @@
 namespace outcrop::agent {
 
 struct PullOptions {
-  std::size_t window = 8;                    // chunks asked for and not yet here
-  std::chrono::milliseconds silence{1'000};  // then ask again; doubled up to the next
+  std::size_t window = 8;  // chunks asked for and not yet here; at most 64
+  // Nothing came for so long: ask again, for one chunk, doubled up to the longest. A slow link
+  // makes it longer by itself.
+  std::chrono::milliseconds silence{1'000};
   std::chrono::milliseconds longest_silence{30'000};
   // Wrong chunks (by their digest) in one blob before the pull is given up.
   std::size_t most_wrong_chunks = 32;
@@ -27,8 +29,8 @@ struct PullOptions {
 
 // Fetches blobs from depots over a session, one at a time (SCHEMA.md, "Transfer"). Waits through
 // lost connections as long as it takes: only cancel(), the byte budget, the disk, wrong data or a
-// depot that says "not here" to every request for long (10 tries) end a pull. Lives on the
-// session's executor.
+// depot that says "not here" to every request for long (10 tries) end a pull. The partial file
+// stays, whatever happens. Lives on the session's executor; `session` must outlive it.
 class Puller {
  public:
   Puller(boost::asio::any_io_executor executor, transport::Session& session, std::string device,
@@ -40,21 +42,24 @@ class Puller {
   void on_lost();
   void on_frame(std::string_view payload);  // a message on `rx`
 
+  // Called after each chunk.
   using Progress = std::function<void(ByteCount done, ByteCount total)>;
 
-  // Every byte that arrives counts against `budget`, also chunks that came twice.
+  // Every byte of a frame counts against `left`: also those of chunks that came twice and of frames
+  // that nobody asked for. A frame has up to 80 bytes besides its chunk.
   struct Budget {
     ByteCount left;
   };
 
   // A blob with its table: what lies in `partial` is hashed again first, so that a killed agent
-  // asks only for the rest. Errors: refused (byte budget, naming it), no_space, untrusted (wrong
-  // chunks), not_found (no depot has it), interrupted (cancelled), io.
+  // asks only for the rest. `table` and `budget` must live until it ends. Errors: refused (byte
+  // budget, naming it), no_space, untrusted (wrong chunks), not_found (no depot has it),
+  // interrupted (cancelled), io, already_exists (another pull is at work).
   [[nodiscard]] boost::asio::awaitable<Result<StagedBlob>> pull(const blob::ChunkTable& table,
                                                                 std::filesystem::path partial,
                                                                 Budget& budget, Progress progress);
-  // A small blob without a table (manifest, chunk table): checked as a whole, kept in memory until
-  // then.
+  // A small blob without a table (manifest, chunk table): checked as a whole, started over where it
+  // was cut off.
   [[nodiscard]] boost::asio::awaitable<Result<StagedBlob>> pull_small(trust::Sha256Digest digest,
                                                                       ByteCount size,
                                                                       std::filesystem::path partial,
@@ -65,7 +70,7 @@ class Puller {
 
  private:
   class Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace outcrop::agent
