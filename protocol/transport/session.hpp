@@ -37,7 +37,7 @@ struct SessionOptions {
   std::optional<TlsFiles> tls;  // none: plain, for tests and benchmarks on loopback only
   std::optional<Message> will;  // sent by the broker when this connection is lost, at least once
   std::chrono::seconds keep_alive{30};
-  std::chrono::seconds connect_timeout{10};
+  std::chrono::seconds connect_timeout{10};  // at least 4
   // Back-off between attempts: doubled from the first to the last, with random jitter.
   std::chrono::milliseconds first_retry{500};
   std::chrono::milliseconds last_retry{60'000};

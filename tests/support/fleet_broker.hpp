@@ -26,6 +26,7 @@ class FleetBroker {
                                                  const pki::Authority* authority = nullptr);
   // Revokes what enroll() gave, tells the broker, and has the connection ended.
   void revoke(const transport::SessionOptions& board);
+  void stop_broker() { broker_.reset(); }
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_.path(); }
 
  private:

@@ -22,8 +22,8 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds farewell{2000};
-// A connection that held this long was a good one: the next loss is retried at once again.
-constexpr milliseconds good_connection{10'000};
+// Paho looks for a new connection once a second where others are open, twice until it is made.
+constexpr milliseconds shortest_timeout{4000};
 
 // All of it lives on the executor. Links, posted events and timers know it weakly.
 class Core : public std::enable_shared_from_this<Core> {
@@ -108,7 +108,9 @@ class Core : public std::enable_shared_from_this<Core> {
     link_ = std::move(*link);
     current_link_ = next_link_;
     // Paho looks at its own time-out only every three seconds.
-    after(options_.connect_timeout, [this] { on_failed({ErrorCode::timeout, "no answer"}); });
+    after(std::max<milliseconds>(options_.connect_timeout, shortest_timeout), [this] {
+      on_failed({ErrorCode::timeout, "no answer"});
+    });
   }
 
   void on_connected(Status status) {
@@ -127,7 +129,9 @@ class Core : public std::enable_shared_from_this<Core> {
   void on_lost(Error error, bool taken_over) {
     if (phase_ == Phase::stopping) return finish_stop();
     if (phase_ == Phase::connecting) return on_failed(error);
-    if (Clock::now() - connected_at_ >= good_connection) retry_ = options_.first_retry;
+    // Only a long connection was a good one: two of the same identity throw each other out, which
+    // mosquitto 2.0 does not tell from any other loss, and must come to do so ever less often.
+    if (Clock::now() - connected_at_ > options_.last_retry) retry_ = options_.first_retry;
     retire(error.context(broker()), taken_over);
   }
 
