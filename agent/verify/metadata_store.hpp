@@ -25,7 +25,10 @@ namespace outcrop::agent {
 class MetadataStore {
  public:
   // `root_envelope` is pinned at enrolment and used on the first start only; later the newest root
-  // that was followed. `clock_synchronised` says whether the clock may be believed.
+  // that was followed. Another one than on the first start is a new enrolment: trust begins
+  // anew. `clock_synchronised` says whether the clock may be believed. Errors: unsupported where
+  // the state is of a newer agent, invalid_data or untrusted where it is damaged; it is left as it
+  // is.
   [[nodiscard]] static Result<MetadataStore> open(const std::filesystem::path& folder,
                                                   std::string_view root_envelope,
                                                   std::string_view model, const Clock& clock,
@@ -34,16 +37,20 @@ class MetadataStore {
   MetadataStore& operator=(MetadataStore&&) noexcept;
   ~MetadataStore();
 
-  // An envelope of meta/<role> ("root/2", "targets", "timestamp", ...). Returns whether the
-  // consistent set changed. A failure says why this envelope cannot count (wrong key, lower
-  // version, expired time far in the future is kept out by expiry of root and targets, ...) and
-  // changes nothing. A revoked list that verifies counts at once, before the rest of its set is
-  // there.
+  // An envelope of meta/<role> ("root/2", "targets", "timestamp", ...). Returns whether anything
+  // that the questions below are answered from changed: root, set or revoked list. A failure
+  // says why this envelope cannot count (wrong key, lower version, signed in the future, a full
+  // disk) and changes nothing; it is kept aside, since a root that is still to come may vouch for
+  // it. A revoked list that verifies counts at once, before the rest of its set is there. A root
+  // that gives new keys to a role lets its versions begin anew, and the time floor with the keys
+  // of timestamp; what the old keys signed counts no more, except the revoked list, until
+  // the new keys have signed one.
   [[nodiscard]] Result<bool> accept(std::string_view role, std::string_view envelope);
 
   [[nodiscard]] std::uint64_t root_version() const;
   [[nodiscard]] std::uint64_t snapshot_version() const;  // 0: no consistent set yet
-  // Since the newest timestamp role was received whose version rose; the age that reports carry.
+  // Since the newest timestamp role that counted was signed, or, without a synchronised clock,
+  // since it came; 0 before the first. The age that reports carry.
   [[nodiscard]] std::chrono::seconds age() const;
   // The later of floor and (synchronised) clock; the floor is moved by verified metadata only and
   // never beyond the expiry of root and targets.
