@@ -1,0 +1,233 @@
+#include "agent/agent.hpp"
+
+#include <sys/timex.h>
+
+#include <spdlog/spdlog.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "agent/control/handlers.hpp"
+#include "agent/enroll/identity.hpp"
+#include "platform/http/server.hpp"
+#include "platform/service/service.hpp"
+#include "protocol/base/version.hpp"
+#include "protocol/transport/awaitable.hpp"
+#include "protocol/transport/paho/paho_session.hpp"
+#include "protocol/transport/topics.hpp"
+#include "protocol/trust/roles.hpp"
+
+namespace outcrop::agent {
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+namespace topics = transport::topics;
+namespace {
+
+// Whether the kernel's clock is kept by somebody (NTP, chrony, systemd-timesyncd).
+bool clock_is_synchronised() {
+  timex state{};
+  const int result = ::adjtimex(&state);
+  return result >= 0 && result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+}
+
+transport::SessionOptions session_options(const Identity& identity, const AgentConfig& config) {
+  const messages::EnrolmentBundle& enrolment = identity.enrolment();
+  transport::SessionOptions options;
+  options.host = config.broker_host.empty() ? enrolment.broker_host : config.broker_host;
+  options.port = config.broker_port == 0 ? enrolment.broker_port : config.broker_port;
+  options.client_id = identity.device();
+  options.tls = transport::TlsFiles{identity.authority_file(), identity.certificate_file(),
+                                    identity.key_file()};
+  return options;
+}
+
+}  // namespace
+
+class Agent::Impl {
+ public:
+  Impl(asio::any_io_executor executor, const AgentConfig& config, Identity identity,
+       MetadataStore metadata, Slots slots, Outbox outbox, const DeployTimes& times,
+       transport::SessionOptions options)
+      : executor_(executor),
+        config_(config),
+        identity_(std::move(identity)),
+        metadata_(std::move(metadata)),
+        slots_(std::move(slots)),
+        outbox_(std::move(outbox)),
+        announcer_(executor, Board{identity_.device(), identity_.key(), config_, metadata_, slots_,
+                                   engine_, outbox_}),
+        broker_(options.host + ":" + std::to_string(options.port)),
+        session_(transport::make_paho_session(executor, with_will(std::move(options)))),
+        puller_(executor, *session_, identity_.device()),
+        serving_(executor, config_, slots_),
+        deployer_(executor, {config_, metadata_, slots_, puller_, announcer_, serving_, engine_,
+                             config_.state / "deployment.json", times}) {
+    announcer_.speak_through(*session_);
+  }
+
+  Status listen() {
+    ControlParts parts{identity_.device(), broker_,   config_, *session_,
+                       metadata_,          slots_,    engine_, deployer_,
+                       serving_,           announcer_};
+    OUTCROP_TRY(server, http::Server::listen(executor_, {config_.socket, config_.socket_mode},
+                                             make_control_handler(parts)));
+    server_.emplace(std::move(server));
+    return {};
+  }
+
+  void start() {
+    asio::co_spawn(executor_, deployer_.run(), [](const std::exception_ptr& thrown) {
+      if (thrown) std::rethrow_exception(thrown);  // a defect: ends the process
+    });
+    session_->start({.connected = [this] { on_connected(); },
+                     .lost = [this](const Error& error) { on_lost(error); },
+                     .message = [this](transport::Message message) { on_message(message); }});
+    spdlog::info("outcrop-agent {} for {} ({}, {}), session {}, broker {}", version(),
+                 identity_.device(), config_.model, config_.device_class, outbox_.session(),
+                 broker_);
+  }
+
+  asio::awaitable<void> stop() {
+    server_.reset();
+    deployer_.stop();
+    if (session_->connected()) {
+      transport::Message goodbye{topics::status(identity_.device()),
+                                 messages::to_json(announcer_.status_of(deployer_.record(), false)),
+                                 true};
+      const Status said = co_await transport::publish(*session_, std::move(goodbye),
+                                                      transport::Delivery::at_least_once);
+      if (!said) spdlog::debug("saying good-bye: {}", said.error().message());
+    }
+    co_await transport::stop(*session_);
+  }
+
+  [[nodiscard]] bool busy() const { return deployer_.busy() || serving_.busy(); }
+
+ private:
+  transport::SessionOptions with_will(transport::SessionOptions options) const {
+    const ReadRecord read = read_record(config_.state / "deployment.json");
+    options.will =
+        transport::Message{topics::status(identity_.device()),
+                           messages::to_json(announcer_.status_of(read.record, false)), true};
+    return options;
+  }
+
+  void on_connected() {
+    spdlog::info("connected to {}", broker_);
+    lost_said_ = false;
+    asio::co_spawn(executor_, subscribe(), asio::detached);
+  }
+
+  // The status comes last: it is what the host answers with an offer.
+  asio::awaitable<void> subscribe() {
+    const std::vector<std::string> filters{topics::receive(identity_.device()),
+                                           topics::command(identity_.device()),
+                                           std::string(topics::metadata_prefix) + "#"};
+    for (std::size_t i = 0; i < filters.size(); ++i) {
+      const Status done =
+          co_await transport::subscribe(*session_, filters[i], transport::Delivery::at_least_once);
+      if (!done) {
+        spdlog::warn("subscribing to {}: {}", filters[i], done.error().message());
+        co_return;  // the connection is gone; the next one tries again
+      }
+    }
+    puller_.on_connected();
+    announcer_.status(deployer_.record());
+    announcer_.on_connected();
+  }
+
+  void on_lost(const Error& error) {
+    puller_.on_lost();
+    if (!lost_said_) spdlog::warn("no connection to {}: {}", broker_, error.message());
+    lost_said_ = true;
+  }
+
+  void on_message(const transport::Message& message) {
+    if (message.topic == topics::receive(identity_.device())) {
+      puller_.on_frame(message.payload);
+    } else if (message.topic == topics::command(identity_.device())) {
+      on_command(message.payload);
+    } else if (message.topic.starts_with(topics::metadata_prefix)) {
+      on_metadata(message.topic.substr(topics::metadata_prefix.size()), message.payload);
+    }
+  }
+
+  void on_command(const std::string& payload) {
+    const auto command = messages::parse_command(payload);
+    if (!command) {
+      spdlog::warn("a command is refused: {}", command.error().message());
+      return;
+    }
+    if (const auto* offer = std::get_if<messages::Offer>(&*command)) deployer_.on_offer(*offer);
+    if (const auto* cancel = std::get_if<messages::Cancel>(&*command)) deployer_.on_cancel(*cancel);
+    if (const auto* seen = std::get_if<messages::Acknowledgement>(&*command)) {
+      announcer_.on_acknowledged(*seen);
+    }
+  }
+
+  void on_metadata(const std::string& role, const std::string& envelope) {
+    if (role.starts_with("stage-") && role != trust::stage_role(config_.model)) return;
+    const auto accepted = metadata_.accept(role, envelope);
+    if (!accepted) {
+      spdlog::warn("metadata {} is not accepted: {}", role, accepted.error().message());
+      return;
+    }
+    deployer_.on_metadata();
+  }
+
+  asio::any_io_executor executor_;
+  const AgentConfig config_;
+  const Identity identity_;
+  MetadataStore metadata_;
+  Slots slots_;
+  Outbox outbox_;
+  std::optional<runtime::Hello> engine_;
+  Announcer announcer_;
+  std::string broker_;
+  std::unique_ptr<transport::Session> session_;
+  Puller puller_;
+  Serving serving_;
+  Deployer deployer_;
+  std::optional<http::Server> server_;
+  bool lost_said_ = false;
+};
+
+Agent::Agent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Agent::~Agent() = default;
+
+Result<std::unique_ptr<Agent>> Agent::open(asio::any_io_executor executor,
+                                           const AgentConfig& config, const DeployTimes& times,
+                                           std::optional<transport::SessionOptions> plain) {
+  static const SystemClock clock;
+  OUTCROP_TRY(identity, Identity::open(config.state));
+  const messages::EnrolmentBundle& enrolment = identity.enrolment();
+  if (enrolment.model != config.model || enrolment.device_class != config.device_class) {
+    return fail(ErrorCode::invalid_argument, "the configuration says " + config.model + " on " +
+                                                 config.device_class +
+                                                 "; this board was enrolled for " +
+                                                 enrolment.model + " on " + enrolment.device_class);
+  }
+  OUTCROP_TRY(metadata, MetadataStore::open(config.state / "metadata", enrolment.root_envelope,
+                                            config.model, clock, clock_is_synchronised));
+  OUTCROP_TRY(slots, Slots::open(config.state / "releases", config.disk_reserve));
+  OUTCROP_TRY(outbox, Outbox::open(config.state / "outbox"));
+  auto options = plain ? *plain : session_options(identity, config);
+  std::unique_ptr<Agent> agent(new Agent(
+      std::make_unique<Impl>(std::move(executor), config, std::move(identity), std::move(metadata),
+                             std::move(slots), std::move(outbox), times, std::move(options))));
+  OUTCROP_CHECK(agent->impl_->listen());
+  return agent;
+}
+
+void Agent::start() {
+  impl_->start();
+}
+
+asio::awaitable<void> Agent::stop() {
+  return impl_->stop();
+}
+
+bool Agent::busy() const {
+  return impl_->busy();
+}
+
+}  // namespace outcrop::agent

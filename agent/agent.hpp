@@ -1,0 +1,43 @@
+#pragma once
+
+#include <utility>  // before Asio
+
+#include <memory>
+#include <optional>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "agent/config/config.hpp"
+#include "agent/deploy/deployer.hpp"
+#include "protocol/base/error.hpp"
+#include "protocol/transport/session.hpp"
+
+namespace outcrop::agent {
+
+// A whole agent: one session with the broker, one deployment at a time, one socket for the owner.
+// Everything but runners and hashing happens on the executor.
+class Agent {
+ public:
+  // Where this board's identity, state and socket are as the configuration says. `plain` replaces
+  // the session with the broker of the enrolment: for tests.
+  [[nodiscard]] static Result<std::unique_ptr<Agent>> open(
+      boost::asio::any_io_executor executor, const AgentConfig& config,
+      const DeployTimes& times = {}, std::optional<transport::SessionOptions> plain = {});
+  ~Agent();
+
+  // Connects, serves and works until stop().
+  void start();
+  // Says good-bye to the broker; then nothing of the agent runs on the executor any more.
+  [[nodiscard]] boost::asio::awaitable<void> stop();
+
+  // A job that blocks is still at work: the process should end without waiting for its thread.
+  [[nodiscard]] bool busy() const;
+
+ private:
+  class Impl;
+  explicit Agent(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace outcrop::agent

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "agent/deploy/deployer.hpp"
+#include "platform/http/server.hpp"
+#include "protocol/transport/session.hpp"
+
+namespace outcrop::agent {
+
+// What the control socket shows and works on. All must outlive the handler.
+struct ControlParts {
+  std::string device;
+  std::string broker;
+  const AgentConfig& config;
+  const transport::Session& session;
+  const MetadataStore& metadata;
+  const Slots& slots;
+  const std::optional<runtime::Hello>& engine;
+  Deployer& deployer;
+  Serving& serving;
+  const Announcer& announcer;
+};
+
+// Answers what API.md beside this file describes.
+[[nodiscard]] http::Handler make_control_handler(const ControlParts& parts);
+
+}  // namespace outcrop::agent

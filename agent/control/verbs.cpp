@@ -1,0 +1,228 @@
+#include "agent/control/verbs.hpp"
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+
+#include <nlohmann/json.hpp>
+
+#include "agent/control/socket_option.hpp"
+#include "platform/http/client.hpp"
+#include "protocol/base/bytes.hpp"
+#include "protocol/base/durable_file.hpp"
+#include "runtime/engine/tensor_file.hpp"
+
+namespace outcrop::agent {
+namespace {
+
+using Json = nlohmann::json;
+
+// A first inference starts a runner and loads the model.
+constexpr std::chrono::minutes infer_deadline{10};
+
+struct Options {
+  SocketOption socket;
+  bool json = false;
+  bool release = false;
+  std::int64_t seed = 0;
+  std::int64_t count = 1;
+  std::filesystem::path out;
+};
+
+Result<http::Answer> ask(const Options& options, const http::Call& call) {
+  OUTCROP_TRY(socket, find_socket(options.socket));
+  auto answer = http::call_ok(socket, call);
+  if (answer) return answer;
+  const Error& error = answer.error();
+  std::error_code ignored;
+  if (!std::filesystem::exists(socket, ignored) || error.code() == ErrorCode::io) {
+    return fail(error.code(),
+                error.message() + "; is the agent running? systemctl status outcrop-agent");
+  }
+  return fail(error);
+}
+
+std::string text(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+std::uint64_t count(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  return found != json.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+}
+
+std::string release(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || !found->is_object()) return "nothing";
+  return text(*found, "variant") + " of release " + text(*found, "manifest").substr(0, 12);
+}
+
+void line(const char* key, const std::string& value) {
+  std::printf("%-12s %s\n", key, value.c_str());
+}
+
+void print_deployment(const Json& deployment) {
+  std::string state = text(deployment, "state");
+  const std::uint64_t total = count(deployment, "bytes_total");
+  if (state == "DOWNLOADING" && total > 0) {
+    state += " " + ByteCount(count(deployment, "bytes_done")).human() + " of " +
+             ByteCount(total).human();
+  } else if (const std::string variant = text(deployment, "variant"); !variant.empty()) {
+    state += " " + variant;
+  }
+  line("deployment", state + ", rollout " + text(deployment, "rollout") + ", release " +
+                         text(deployment, "manifest").substr(0, 12));
+  if (const std::string reason = text(deployment, "reason"); !reason.empty()) line("", reason);
+}
+
+void print_status(const Json& status) {
+  line("device", text(status, "device") + " (" + text(status, "model") + ", " +
+                     text(status, "device_class") + "), agent " + text(status, "agent"));
+  line("broker", text(status, "broker") +
+                     (status.value("connected", false) ? ", connected" : ", not connected"));
+  line("serves", release(status, "active"));
+  line("previous", release(status, "previous"));
+  if (const auto deployment = status.find("deployment");
+      deployment != status.end() && deployment->is_object()) {
+    print_deployment(*deployment);
+  } else {
+    line("deployment", "none yet");
+  }
+  if (status.value("held", false))
+    line("held", "updates are held back by " + text(status, "held_by"));
+  if (text(status, "updates") == "approve") line("updates", "wait for `outcrop-agent approve`");
+  if (const auto engine = status.find("engine"); engine != status.end() && engine->is_object()) {
+    line("engine", text(*engine, "name") + " " + text(*engine, "version") + ", confinement " +
+                       text(*engine, "confinement"));
+  }
+  line("metadata", "snapshot " + std::to_string(count(status, "snapshot_version")) + ", root " +
+                       std::to_string(count(status, "root_version")) + ", " +
+                       std::to_string(count(status, "metadata_age_seconds")) + " s old");
+  if (const auto waiting = count(status, "reports_waiting"); waiting > 0) {
+    line("reports", std::to_string(waiting) + " not acknowledged yet");
+  }
+}
+
+Status show(const http::Answer& answer, bool as_json) {
+  const Json status = Json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  if (!status.is_object()) return fail(ErrorCode::invalid_data, "the agent's answer is no status");
+  if (as_json) {
+    std::printf("%s\n", status.dump(2).c_str());
+  } else {
+    try {
+      print_status(status);
+    } catch (const Json::exception& error) {
+      return fail(ErrorCode::invalid_data, std::string("the agent's status: ") + error.what());
+    }
+  }
+  return {};
+}
+
+Status run_infer(const Options& options) {
+  http::Call call;
+  call.method = "POST";
+  call.target =
+      "/v1/infer?seed=" + std::to_string(options.seed) + "&count=" + std::to_string(options.count);
+  call.deadline = infer_deadline;
+  OUTCROP_TRY(answer, ask(options, call));
+  OUTCROP_TRY(tensors, runtime::decode_tensor_file(as_bytes(answer.body)));
+  OUTCROP_CHECK(write_file_durably(options.out, std::string_view(answer.body)));
+  if (options.json) {
+    Json json{
+        {"file", options.out.string()}, {"bytes", answer.body.size()}, {"tensors", Json::array()}};
+    for (const runtime::Tensor& tensor : tensors) {
+      json["tensors"].push_back({{"name", tensor.name},
+                                 {"dtype", runtime::to_string(tensor.dtype)},
+                                 {"shape", tensor.shape}});
+    }
+    std::printf("%s\n", json.dump(2).c_str());
+    return {};
+  }
+  std::printf("%s: %s", options.out.c_str(), ByteCount(answer.body.size()).human().c_str());
+  for (const runtime::Tensor& tensor : tensors) {
+    std::printf(", %s %s", tensor.name.c_str(), runtime::describe(tensor).c_str());
+  }
+  std::printf("\n");
+  return {};
+}
+
+// A verb that asks one thing and shows the status that comes back.
+void add_simple(CLI::App& app, cli::Action& chosen, const char* name, const char* help,
+                const char* example, const http::Call& call) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = app.add_subcommand(name, help);
+  add_socket_option(*verb, options->socket);
+  verb->add_flag("--json", options->json,
+                 "Print the status as a JSON object (agent/control/API.md)");
+  verb->footer(example);
+  verb->callback([options, call, &chosen] {
+    chosen = [options, call]() -> Status {
+      OUTCROP_TRY(answer, ask(*options, call));
+      return show(answer, options->json);
+    };
+  });
+}
+
+}  // namespace
+
+void add_status(CLI::App& app, cli::Action& chosen) {
+  add_simple(
+      app, chosen, "status", "Show what this board serves and what it is at",
+      "Examples:\n  outcrop-agent status\n  outcrop-agent status --json | jq .deployment.state",
+      {.method = "GET", .target = "/v1/status"});
+}
+
+void add_approve(CLI::App& app, cli::Action& chosen) {
+  add_simple(app, chosen, "approve", "Let the update that waits for the owner go on",
+             "Example:\n  outcrop-agent approve", {.method = "POST", .target = "/v1/approve"});
+}
+
+void add_rollback(CLI::App& app, cli::Action& chosen) {
+  add_simple(app, chosen, "rollback",
+             "End the update at work, or return to the release that served before",
+             "The host is told who asked. Keep the update away with `outcrop-agent hold`.\n\n"
+             "Example:\n  outcrop-agent rollback",
+             {.method = "POST", .target = "/v1/rollback"});
+}
+
+void add_hold(CLI::App& app, cli::Action& chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = app.add_subcommand("hold", "Hold updates back from now on");
+  add_socket_option(*verb, options->socket);
+  verb->add_flag("--release", options->release, "Let updates through again");
+  verb->add_flag("--json", options->json,
+                 "Print the status as a JSON object (agent/control/API.md)");
+  verb->footer(
+      "Held updates wait; nothing is lost. The host may still take a release back, and a revoked\n"
+      "release stops all the same.\n\n"
+      "Examples:\n  outcrop-agent hold\n  outcrop-agent hold --release");
+  verb->callback([options, &chosen] {
+    chosen = [options]() -> Status {
+      OUTCROP_TRY(answer, ask(*options, {.method = "POST",
+                                         .target = "/v1/hold",
+                                         .body = Json{{"held", !options->release}}.dump()}));
+      return show(answer, options->json);
+    };
+  });
+}
+
+void add_infer(CLI::App& app, cli::Action& chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = app.add_subcommand("infer", "Generate samples with the release that serves");
+  add_socket_option(*verb, options->socket);
+  verb->add_option("--out", options->out, "The .safetensors file to write")->required();
+  verb->add_option("--seed", options->seed, "The same seed gives the same samples")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  verb->add_option("--count", options->count, "Samples")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  verb->add_flag("--json", options->json, "Say what was written as a JSON object");
+  verb->footer(
+      "Examples:\n  outcrop-agent infer --out map.safetensors\n"
+      "  outcrop-agent infer --seed 7 --count 4 --out maps.safetensors");
+  verb->callback([options, &chosen] { chosen = [options] { return run_infer(*options); }; });
+}
+
+}  // namespace outcrop::agent

@@ -1,0 +1,210 @@
+#include "agent/deploy/announcer.hpp"
+
+#include <algorithm>
+#include <deque>
+
+#include <spdlog/spdlog.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "protocol/base/version.hpp"
+#include "protocol/transport/awaitable.hpp"
+#include "protocol/transport/topics.hpp"
+#include "protocol/trust/envelope.hpp"
+
+namespace outcrop::agent {
+namespace asio = boost::asio;
+namespace topics = transport::topics;
+namespace {
+
+constexpr std::chrono::seconds first_repeat{60};
+constexpr std::chrono::seconds last_repeat{3600};
+
+}  // namespace
+
+class Announcer::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(asio::any_io_executor executor, const Board& board)
+      : executor_(executor), timer_(executor), board_(board) {}
+
+  void publish(std::string topic, std::string payload, bool retained) {
+    if (session_ == nullptr || !session_->connected()) return;  // said again after connecting
+    auto done = [topic](const Status& status) {
+      if (status || status.error().code() == ErrorCode::io) return;
+      spdlog::error("the broker did not take {}: {}", topic, status.error().message());
+    };
+    session_->publish({std::move(topic), std::move(payload), retained},
+                      transport::Delivery::at_least_once, done);
+  }
+
+  messages::DeviceHeader header() {
+    messages::DeviceHeader header;
+    header.device = board_.device;
+    header.session = board_.outbox.session();
+    header.sequence = board_.outbox.next_sequence();
+    header.time = board_.metadata.now();
+    header.clock_synchronised = board_.metadata.clock_synchronised();
+    return header;
+  }
+
+  messages::Report make_report(const Deployment& deployment) {
+    messages::Report report;
+    report.header = header();
+    report.deployment = deployment.id();
+    report.state = deployment.state;
+    report.reason = deployment.reason;
+    report.device_class = board_.config.device_class;
+    report.agent = std::string(version());
+    report.engine = "unknown";
+    if (board_.engine) {
+      report.engine = board_.engine->engine;
+      report.engine_version = board_.engine->engine_version;
+      report.full_confinement = board_.engine->confinement == runtime::Confinement::full;
+      report.confinement_missing = board_.engine->missing;
+    } else {
+      report.confinement_missing = {"no runner has started yet"};
+    }
+    report.metadata_age = board_.metadata.age();
+    if (const auto& active = board_.slots.active()) {
+      report.active_manifest = active->manifest;
+      report.active_variant = active->variant;
+    }
+    report.variants = deployment.variants;
+    return report;
+  }
+
+  // Sends what is pending, one at a time, then waits and does so again while anything is left.
+  asio::awaitable<void> send_all() {
+    const std::shared_ptr<Impl> self = shared_from_this();
+    if (sending_) co_return;
+    sending_ = true;
+    auto pending = board_.outbox.pending();
+    if (!pending) spdlog::error("reading the outbox: {}", pending.error().message());
+    for (std::size_t i = 0; pending && i < pending->size(); ++i) {
+      if (session_ == nullptr || !session_->connected()) break;
+      transport::Message message{topics::up(board_.device, "report"), (*pending)[i].envelope,
+                                 false};
+      const Status sent = co_await transport::publish(*session_, std::move(message),
+                                                      transport::Delivery::at_least_once);
+      if (!sent && sent.error().code() == ErrorCode::io) break;  // the next connection's business
+      if (!sent) spdlog::error("the broker did not take a report: {}", sent.error().message());
+    }
+    sending_ = false;
+    if (again_) {
+      again_ = false;
+      send_soon();
+    } else if (pending && !pending->empty()) {
+      repeat_later();
+    }
+  }
+
+  void send_soon() {
+    if (sending_) {
+      again_ = true;
+      return;
+    }
+    asio::co_spawn(executor_, send_all(), asio::detached);
+  }
+
+  void repeat_later() {
+    timer_.expires_after(repeat_);
+    repeat_ = std::min(2 * repeat_, last_repeat);
+    timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+      const auto self = weak.lock();
+      if (!error && self) self->send_soon();
+    });
+  }
+
+  asio::any_io_executor executor_;
+  asio::steady_timer timer_;
+  Board board_;
+  transport::Session* session_ = nullptr;
+  bool sending_ = false;
+  bool again_ = false;
+  std::chrono::seconds repeat_ = first_repeat;
+};
+
+Announcer::Announcer(asio::any_io_executor executor, const Board& board)
+    : impl_(std::make_shared<Impl>(std::move(executor), board)) {}
+Announcer::~Announcer() = default;
+
+void Announcer::speak_through(transport::Session& session) {
+  impl_->session_ = &session;
+}
+
+messages::DeviceStatus Announcer::status_of(const Record& record, bool online) const {
+  const Board& board = impl_->board_;
+  messages::DeviceStatus status;
+  status.device = board.device;
+  status.session = board.outbox.session();
+  status.online = online;
+  status.agent = std::string(version());
+  status.speaks = protocol_version;
+  status.model = board.config.model;
+  status.device_class = board.config.device_class;
+  status.held = record.held;
+  status.generation = record.generation;
+  status.root_version = board.metadata.root_version();
+  status.snapshot_version = board.metadata.snapshot_version();
+  if (record.deployment) {
+    status.deployment = messages::DeviceStatus::Deployment{
+        record.deployment->id(), record.deployment->state, record.deployment->reason};
+  }
+  if (const auto& active = board.slots.active()) {
+    status.active_manifest = active->manifest;
+    status.active_variant = active->variant;
+  }
+  return status;
+}
+
+void Announcer::status(const Record& record, bool online) {
+  impl_->publish(topics::status(impl_->board_.device), messages::to_json(status_of(record, online)),
+                 true);
+}
+
+void Announcer::progress(const Deployment& deployment, const std::string& variant,
+                         const Transfer& transfer) {
+  messages::Progress progress;
+  progress.header = impl_->header();
+  progress.deployment = deployment.id();
+  progress.state = deployment.state;
+  progress.reason = deployment.reason;
+  progress.variant = variant.empty() ? deployment.variant : variant;
+  progress.bytes_done = transfer.done;
+  progress.bytes_total = transfer.total;
+  impl_->publish(topics::up(impl_->board_.device, "progress"), messages::to_json(progress), false);
+}
+
+void Announcer::report(const Deployment& deployment) {
+  const messages::Report report = impl_->make_report(deployment);
+  const std::string text = messages::to_json(report);
+  const std::string envelope =
+      trust::sign_envelope("report", as_bytes(text), std::span(&impl_->board_.key, 1));
+  const messages::MessageId id{report.header.session, report.header.sequence};
+  if (auto kept = impl_->board_.outbox.add(id, envelope); !kept) {
+    // It cannot be sent again after a loss, but it can be sent.
+    spdlog::error("keeping a report: {}", kept.error().message());
+    impl_->publish(topics::up(impl_->board_.device, "report"), envelope, false);
+    return;
+  }
+  impl_->send_soon();
+}
+
+void Announcer::on_connected() {
+  impl_->repeat_ = first_repeat;
+  impl_->send_soon();
+}
+
+void Announcer::on_acknowledged(const messages::Acknowledgement& acknowledgement) {
+  if (auto done = impl_->board_.outbox.acknowledge(acknowledgement.reports); !done) {
+    spdlog::error("clearing the outbox: {}", done.error().message());
+  }
+}
+
+std::size_t Announcer::pending_reports() const {
+  const auto pending = impl_->board_.outbox.pending();
+  return pending ? pending->size() : 0;
+}
+
+}  // namespace outcrop::agent

@@ -1,0 +1,294 @@
+#include "agent/deploy/deployer.hpp"
+
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+
+#include "agent/deploy/machine.hpp"
+#include "agent/deploy/recovery.hpp"
+#include "agent/deploy/steps.hpp"
+
+namespace outcrop::agent {
+namespace asio = boost::asio;
+namespace {
+
+std::string describe(const Owner& owner) {
+  return "owner (uid " + std::to_string(owner.uid) + ")";
+}
+
+}  // namespace
+
+class Deployer::Impl {
+ public:
+  Impl(asio::any_io_executor executor, const DeployParts& parts)
+      : parts_(parts),
+        machine_(parts_),
+        changed_(executor),
+        steps_(executor, parts_, machine_, changed_) {}
+
+  asio::awaitable<void> run() {
+    machine_.open();
+    steps_.greet_engine();
+    recover();
+    co_await resume_serving();
+    while (!stopping_) {
+      if (!machine_.at_work()) {
+        co_await changed_.wait();
+        continue;
+      }
+      steps_.begin();
+      const Outcome outcome = co_await steps_.step();
+      // Whatever interrupted it has changed the record already.
+      if (steps_.interrupted() || stopping_) continue;
+      machine_.advance(outcome.event, outcome.reason);
+      if (!machine_.at_work()) finish();
+    }
+  }
+
+  void stop() {
+    stopping_ = true;
+    interrupt();
+    Record record = machine_.record();
+    record.stopped = true;
+    if (auto written = write_record(parts_.record_file, record); !written) {
+      spdlog::error("writing the record: {}", written.error().message());
+    }
+  }
+
+  void on_offer(const messages::Offer& offer) {
+    if (!is_new(offer.generation)) return;
+    end_current(offer.generation);
+    Deployment deployment;
+    deployment.offer = offer;
+    deployment.budget_left = offer.byte_budget;
+    machine_.begin(std::move(deployment));
+    interrupt();
+  }
+
+  void on_cancel(const messages::Cancel& cancel) {
+    if (!is_new(cancel.generation)) return;
+    end_current(cancel.generation);
+    Deployment deployment;
+    deployment.offer.rollout = cancel.rollout;
+    deployment.offer.generation = cancel.generation;
+    deployment.offer.manifest = cancel.manifest;
+    deployment.offer.model = parts_.config.model;
+    deployment.offer.device_class = parts_.config.device_class;
+    deployment.cancel = cancel;
+    machine_.begin(std::move(deployment));
+    interrupt();
+  }
+
+  void on_metadata() {
+    check_what_serves();
+    if (machine_.unfinished() && !machine_.deployment().cancel) {
+      const auto& manifest = machine_.deployment().offer.manifest;
+      if (auto allowed = parts_.metadata.check_run(manifest); !allowed) {
+        machine_.advance(Event::failed, allowed.error().message());
+        finish();
+        interrupt();
+      }
+    }
+    parts_.announcer.status(machine_.record());
+    changed_.notify();
+  }
+
+  Status hold(bool held, const Owner& owner) {
+    Record& record = machine_.record();
+    record.held = held;
+    record.held_by = held ? "uid " + std::to_string(owner.uid) : std::string();
+    spdlog::info("{} {}", describe(owner), held ? "holds updates" : "lets updates through");
+    if (!machine_.save()) return fail(ErrorCode::io, "the hold could not be written to the disk");
+    if (!held && waits_for_owner() && !parts_.config.approve_updates) {
+      machine_.advance(Event::owner_agrees, describe(owner) + " lets updates through");
+      interrupt();
+    } else {
+      machine_.announce();
+    }
+    return {};
+  }
+
+  Status approve(const Owner& owner) {
+    if (!waits_for_owner()) {
+      return fail(ErrorCode::refused, "no update waits for approval");
+    }
+    machine_.deployment().approved = true;
+    machine_.advance(Event::owner_agrees, describe(owner) + " approved");
+    interrupt();
+    return {};
+  }
+
+  Status roll_back(const Owner& owner) {
+    const std::string reason = describe(owner) + " rolled back";
+    if (machine_.unfinished()) {
+      machine_.abandon(reason);
+      finish();
+      interrupt();
+      return {};
+    }
+    const auto previous = parts_.slots.previous();
+    if (!previous) return fail(ErrorCode::refused, "there is no release to return to");
+    OUTCROP_CHECK(parts_.metadata.check_run(previous->manifest));
+    return leave_active(reason);
+  }
+
+  const DeployParts parts_;
+  Machine machine_;
+  Signal changed_;
+  Steps steps_;
+  bool stopping_ = false;
+
+ private:
+  bool waits_for_owner() const {
+    const auto& deployment = machine_.record().deployment;
+    return deployment && deployment->state == DeploymentState::held && deployment->awaits_owner;
+  }
+
+  void interrupt() {
+    steps_.interrupt();
+    changed_.notify();
+  }
+
+  bool is_new(std::uint64_t generation) {
+    const std::uint64_t seen = machine_.record().generation;
+    if (generation < seen) {
+      spdlog::info("ignoring generation {}: {} was seen", generation, seen);
+    } else if (generation == seen) {
+      machine_.announce();
+    }
+    return generation > seen;
+  }
+
+  void end_current(std::uint64_t generation) {
+    machine_.abandon("superseded by generation " + std::to_string(generation));
+  }
+
+  // What lies here of releases that neither serve nor served before is not needed any more.
+  void finish() {
+    steps_.forget();
+    if (auto cleaned = parts_.slots.collect_garbage({}); !cleaned) {
+      spdlog::warn("cleaning up: {}", cleaned.error().message());
+    }
+  }
+
+  void recover() {
+    Record& record = machine_.record();
+    const bool in_order = record.stopped;
+    if (!record.deployment) return;
+    Deployment& deployment = *record.deployment;
+    std::uint64_t crashes = 0;
+    if (machine_.at_work() && !in_order) {
+      crashes = ++deployment.crashes[std::string(messages::to_string(deployment.state))];
+    }
+    const Recovery recovery = recovery_from(deployment.state, deployment.awaits_owner, crashes);
+    switch (recovery.action) {
+      case Recovery::Action::nothing:
+      case Recovery::Action::wait:
+        machine_.save();
+        return;
+      case Recovery::Action::resume:
+        machine_.advance(Event::resumed, crashes > 0 ? "the agent was started again" : "");
+        return;
+      case Recovery::Action::give_up:
+        machine_.advance(Event::failed, recovery.reason);
+        finish();
+    }
+  }
+
+  // What served before serves again, if it is still what it was and may run.
+  asio::awaitable<void> resume_serving() {
+    check_what_serves();
+    const auto active = parts_.slots.active();
+    if (!active) co_return;
+    const Status whole = co_await steps_.check_installed(*active);
+    if (whole) {
+      spdlog::info("{} of release {} serves", active->variant, short_name(active->manifest));
+    } else if (parts_.slots.active() == active) {
+      (void)leave_active("the release that served is damaged: " + whole.error().message());
+    }
+  }
+
+  void check_what_serves() {
+    // Twice: the previous release may be revoked, too.
+    for (int i = 0; i < 2 && parts_.slots.active(); ++i) {
+      const auto allowed = parts_.metadata.check_run(parts_.slots.active()->manifest);
+      if (allowed) return;
+      (void)leave_active(allowed.error().message());
+    }
+  }
+
+  // Stops serving the active release, returns to the one before and says so.
+  Status leave_active(const std::string& reason) {
+    const Installed left = *parts_.slots.active();
+    Record& record = machine_.record();
+    const bool is_latest = record.deployment && record.deployment->target() == left &&
+                           next_state(record.deployment->state, Event::serving_lost).has_value();
+    parts_.serving.end();
+    if (is_latest && record.deployment->state != DeploymentState::updated) {
+      machine_.advance(Event::serving_lost, reason);  // undoes the activation itself
+      finish();
+      interrupt();
+      return {};
+    }
+    auto back = parts_.slots.roll_back();
+    if (!back) {
+      spdlog::error("returning to the previous release: {}", back.error().message());
+      back = parts_.slots.return_to(std::nullopt);
+    }
+    if (!back) return back;
+    if (is_latest) {
+      machine_.advance(Event::serving_lost, reason);
+    } else {
+      spdlog::warn("release {} serves no more: {}", short_name(left.manifest), reason);
+      if (record.deployment) {
+        Deployment about = *record.deployment;
+        about.reason =
+            as_reason("release " + short_name(left.manifest) + " serves no more: " + reason);
+        parts_.announcer.report(about);
+      }
+      machine_.announce();
+    }
+    if (!machine_.unfinished()) finish();
+    return {};
+  }
+};
+
+Deployer::Deployer(asio::any_io_executor executor, const DeployParts& parts)
+    : impl_(std::make_shared<Impl>(std::move(executor), parts)) {}
+Deployer::~Deployer() = default;
+
+asio::awaitable<void> Deployer::run() {
+  return impl_->run();
+}
+void Deployer::stop() {
+  impl_->stop();
+}
+void Deployer::on_offer(const messages::Offer& offer) {
+  impl_->on_offer(offer);
+}
+void Deployer::on_cancel(const messages::Cancel& cancel) {
+  impl_->on_cancel(cancel);
+}
+void Deployer::on_metadata() {
+  impl_->on_metadata();
+}
+Status Deployer::hold(bool held, const Owner& owner) {
+  return impl_->hold(held, owner);
+}
+Status Deployer::approve(const Owner& owner) {
+  return impl_->approve(owner);
+}
+Status Deployer::roll_back(const Owner& owner) {
+  return impl_->roll_back(owner);
+}
+const Record& Deployer::record() const {
+  return impl_->machine_.record();
+}
+Deployer::Work Deployer::work() const {
+  return impl_->steps_.work();
+}
+bool Deployer::busy() const {
+  return impl_->steps_.busy();
+}
+
+}  // namespace outcrop::agent

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <utility>  // before Asio
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "agent/config/config.hpp"
+#include "agent/deploy/announcer.hpp"
+#include "agent/deploy/record.hpp"
+#include "agent/prove/serving.hpp"
+#include "agent/pull/puller.hpp"
+#include "agent/slots/slots.hpp"
+#include "agent/verify/metadata_store.hpp"
+#include "protocol/messages/command.hpp"
+
+namespace outcrop::agent {
+
+// Waiting times that a test shortens.
+struct DeployTimes {
+  std::chrono::milliseconds metadata{120'000};     // for metadata that an offer asks for
+  std::chrono::milliseconds soak_interval{5'000};  // between golden inferences of a soak
+  std::chrono::milliseconds progress{500};         // between messages while downloading
+};
+
+// What the deployer works with. All must outlive it.
+struct DeployParts {
+  const AgentConfig& config;
+  MetadataStore& metadata;
+  Slots& slots;
+  Puller& puller;
+  Announcer& announcer;
+  Serving& serving;
+  std::optional<runtime::Hello>& engine;  // filled in when a runner first says hello
+  std::filesystem::path record_file;
+  DeployTimes times;
+};
+
+// Who asked for something on this machine.
+struct Owner {
+  std::uint32_t uid = 0;
+};
+
+// Takes releases from offer to commit, one at a time (transitions.hpp has the machine). Each state
+// is on the disk before it is acted on, so that the agent may be killed anywhere. All members are
+// to be called on the executor; none blocks.
+class Deployer {
+ public:
+  Deployer(boost::asio::any_io_executor executor, const DeployParts& parts);
+  ~Deployer();
+
+  // Takes up what was under way and what serves, then works until stop(). Call once.
+  [[nodiscard]] boost::asio::awaitable<void> run();
+  // run() returns soon; the record says that the agent ended in order.
+  void stop();
+
+  void on_offer(const messages::Offer& offer);
+  void on_cancel(const messages::Cancel& cancel);
+  // The metadata store has accepted something.
+  void on_metadata();
+
+  // Errors: refused, saying why.
+  [[nodiscard]] Status hold(bool held, const Owner& owner);
+  [[nodiscard]] Status approve(const Owner& owner);
+  [[nodiscard]] Status roll_back(const Owner& owner);
+
+  [[nodiscard]] const Record& record() const;
+  struct Work {
+    std::string variant;  // at work, or empty
+    Announcer::Transfer transfer;
+  };
+  [[nodiscard]] Work work() const;
+
+  // A job that blocks is still at work on one of its threads.
+  [[nodiscard]] bool busy() const;
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace outcrop::agent

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <string>
+
+#include "agent/deploy/deployer.hpp"
+#include "agent/deploy/transitions.hpp"
+
+namespace outcrop::agent {
+
+// The record, and every change of it: looked up in the table, persisted, announced. Knows nothing
+// of how a state does its work.
+class Machine {
+ public:
+  explicit Machine(const DeployParts& parts) : parts_(parts) {}
+
+  // Reads the record. One that cannot be understood means: roll back.
+  void open();
+
+  [[nodiscard]] Record& record() { return record_; }
+  [[nodiscard]] const Record& record() const { return record_; }
+  [[nodiscard]] bool has_deployment() const { return record_.deployment.has_value(); }
+  [[nodiscard]] Deployment& deployment() { return *record_.deployment; }
+
+  // There is something to do now.
+  [[nodiscard]] bool at_work() const;
+  // ... or there will be, once the owner agrees.
+  [[nodiscard]] bool unfinished() const;
+
+  // A new command: persisted as OFFERED, announced.
+  void begin(Deployment deployment);
+  // Follows the edge: undoes an activation that is not committed where it leads to an end that is
+  // none of success, persists, announces, and reports the ends. An event that nobody handles names
+  // the state and ends the process.
+  void advance(Event event, std::string reason = {});
+  // Ends what is at work because something else begins or somebody said so.
+  void abandon(std::string reason);
+
+  // Persists without a change of state.
+  bool save();  // whether it could be
+  void announce(const std::string& variant = {});
+
+ private:
+  void undo();
+
+  const DeployParts& parts_;
+  Record record_;
+};
+
+// At most 1000 printable bytes: what fits in a message.
+[[nodiscard]] std::string as_reason(std::string_view text);
+
+// "3f9c02ab1e77": enough of a digest for a person.
+[[nodiscard]] std::string short_name(const trust::Sha256Digest& digest);
+
+}  // namespace outcrop::agent

@@ -1,0 +1,156 @@
+#include "agent/deploy/record.hpp"
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/messages/deployment_fields.hpp"
+#include "protocol/messages/json_reader.hpp"
+
+namespace outcrop::agent {
+namespace {
+
+using messages::Json;
+using messages::ObjectReader;
+
+constexpr std::uint64_t record_version = 1;
+constexpr ByteCount record_limit = ByteCount::mib(1);
+
+// The measured variants are kept in the form in which they are reported.
+std::string variants_to_text(const Deployment& deployment) {
+  messages::Report report;
+  report.header.device = "this";
+  report.deployment = deployment.id();
+  report.device_class = "this";
+  report.engine = "this";
+  report.variants = deployment.variants;
+  return messages::to_json(report);
+}
+
+Json installed_to_json(const std::optional<Installed>& installed) {
+  if (!installed) return nullptr;
+  return {{"manifest", installed->manifest.hex()},
+          {"size", installed->manifest_size.value()},
+          {"variant", installed->variant}};
+}
+
+std::optional<Installed> read_installed(ObjectReader& reader, std::string_view key) {
+  if (reader.null(key)) return std::nullopt;
+  ObjectReader object = reader.object(key);
+  Installed installed;
+  installed.manifest = object.digest("manifest");
+  installed.manifest_size = object.size("size");
+  installed.variant = object.name("variant");
+  object.done();
+  return installed;
+}
+
+Json deployment_to_json(const Deployment& deployment) {
+  return {{"offer", messages::to_json(deployment.offer)},
+          {"cancel", deployment.cancel ? messages::to_json(*deployment.cancel) : std::string()},
+          {"state", messages::to_string(deployment.state)},
+          {"reason", deployment.reason},
+          {"awaits_owner", deployment.awaits_owner},
+          {"approved", deployment.approved},
+          {"budget_left", deployment.budget_left.value()},
+          {"variant", deployment.variant},
+          {"before", installed_to_json(deployment.before)},
+          {"crashes", deployment.crashes},
+          {"variants", variants_to_text(deployment)}};
+}
+
+Result<Deployment> read_whole(ObjectReader& reader) {
+  Deployment deployment;
+  const std::string offer = reader.lines("offer", messages::offer_limit.value());
+  const std::string cancel = reader.lines("cancel", messages::offer_limit.value());
+  deployment.state = messages::read_state(reader);
+  deployment.reason = reader.text("reason", messages::longest_reason);
+  deployment.awaits_owner = reader.boolean("awaits_owner");
+  deployment.approved = reader.boolean("approved");
+  deployment.budget_left = reader.size("budget_left");
+  deployment.variant = reader.name_or_empty("variant");
+  deployment.before = read_installed(reader, "before");
+  ObjectReader crashes = reader.object("crashes");
+  for (const std::string& state : crashes.keys(32)) {
+    deployment.crashes[state] = crashes.integer(state, 0);
+  }
+  crashes.done();
+  const std::string variants = reader.lines("variants", messages::report_limit.value());
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  OUTCROP_TRY(parsed, messages::parse_offer(offer));
+  deployment.offer = std::move(parsed);
+  if (!cancel.empty()) {
+    OUTCROP_TRY(command, messages::parse_command(cancel));
+    const auto* parsed_cancel = std::get_if<messages::Cancel>(&command);
+    if (parsed_cancel == nullptr) return fail(ErrorCode::invalid_data, "record.cancel is none");
+    deployment.cancel = *parsed_cancel;
+  }
+  OUTCROP_TRY(report, messages::parse_report(as_bytes(variants)));
+  deployment.variants = std::move(report.variants);
+  return deployment;
+}
+
+}  // namespace
+
+messages::DeploymentId Deployment::id() const {
+  return {offer.rollout, offer.generation, offer.manifest};
+}
+
+Installed Deployment::target() const {
+  return {offer.manifest, offer.manifest_size, variant};
+}
+
+std::string to_json(const Record& record) {
+  return Json{
+      {"version", record_version},
+      {"generation", record.generation},
+      {"held", record.held},
+      {"held_by", record.held_by},
+      {"stopped", record.stopped},
+      {"deployment", record.deployment ? deployment_to_json(*record.deployment) : Json(nullptr)}}
+      .dump(1);
+}
+
+Result<Record> parse_record(std::string_view text) {
+  OUTCROP_TRY(json, messages::parse_object(text, record_limit, "record"));
+  ObjectReader reader(json, "record");
+  if (const auto version = reader.integer("version", 1); version > record_version) {
+    return fail(ErrorCode::unsupported,
+                "record.version is " + std::to_string(version) + ": written by a newer agent");
+  }
+  Record record;
+  record.generation = reader.integer("generation", 0);
+  record.held = reader.boolean("held");
+  record.held_by = reader.text("held_by");
+  record.stopped = reader.boolean("stopped");
+  if (!reader.null("deployment")) {
+    ObjectReader deployment = reader.object("deployment");
+    OUTCROP_TRY(read, read_whole(deployment));
+    record.deployment = std::move(read);
+  }
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  return record;
+}
+
+ReadRecord read_record(const std::filesystem::path& file) {
+  auto text = read_text_file(file, record_limit);
+  if (!text) {
+    if (text.error().code() == ErrorCode::not_found) return {};
+    return {{}, fail(std::move(text).error())};
+  }
+  auto record = parse_record(*text);
+  if (record) return {std::move(*record), {}};
+  ReadRecord partial{{}, fail(record.error().context(file.string()))};
+  if (const auto json = messages::parse_object(*text, record_limit, "record")) {
+    const auto generation = json->find("generation");
+    if (generation != json->end() && generation->is_number_unsigned()) {
+      partial.record.generation = generation->get<std::uint64_t>();
+    }
+  }
+  return partial;
+}
+
+Status write_record(const std::filesystem::path& file, const Record& record) {
+  return write_file_durably(file, std::string_view(to_json(record)));
+}
+
+}  // namespace outcrop::agent

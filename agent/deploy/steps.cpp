@@ -1,0 +1,299 @@
+#include "agent/deploy/steps.hpp"
+
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+
+#include "agent/prove/golden_files.hpp"
+
+namespace outcrop::agent {
+namespace asio = boost::asio;
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+// So often at least, what a deployment may still receive is written down.
+constexpr std::uint64_t save_every = ByteCount::mib(8).value();
+
+Outcome failed(const Error& error) {
+  return {Event::failed, error.message()};
+}
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+}  // namespace
+
+Steps::Steps(asio::any_io_executor executor, const DeployParts& parts, Machine& machine,
+             Signal& changed)
+    : executor_(executor),
+      parts_(parts),
+      machine_(machine),
+      changed_(changed),
+      files_(executor),
+      trials_(executor),
+      fetcher_(parts.puller, parts.slots, files_) {}
+
+void Steps::interrupt() {
+  interrupted_ = true;
+  parts_.puller.cancel();
+}
+
+void Steps::forget() {
+  plan_.reset();
+  trial_.reset();
+  work_ = {};
+}
+
+bool Steps::busy() const {
+  return files_.busy() || trials_.busy();
+}
+
+Steps::Awaitable Steps::step() {
+  switch (machine_.deployment().state) {
+    case DeploymentState::offered:
+      return offered();
+    case DeploymentState::downloading:
+      return downloading();
+    case DeploymentState::downloaded:
+      return downloaded();
+    case DeploymentState::verified:
+      return [](Steps&) -> Awaitable { co_return Outcome{Event::proving_starts, {}}; }(*this);
+    case DeploymentState::proving:
+      return proving();
+    case DeploymentState::measuring:
+      return measuring();
+    case DeploymentState::updating:
+      return updating();
+    case DeploymentState::soaking:
+      return soaking();
+    default:
+      break;
+  }
+  spdlog::critical("the state {} has no work", to_string(machine_.deployment().state));
+  std::abort();
+}
+
+std::optional<Installed> Steps::committed_before() const {
+  const messages::Offer& offer = machine_.deployment().offer;
+  for (const auto& release : {parts_.slots.active(), parts_.slots.previous()}) {
+    if (!release || release->manifest != offer.manifest) continue;
+    if (offer.variants.empty() || contains(offer.variants, release->variant)) return release;
+  }
+  return std::nullopt;
+}
+
+Steps::Awaitable Steps::offered() {
+  Deployment& deployment = machine_.deployment();
+  if (deployment.cancel) co_return take_back();
+  const messages::Offer& offer = deployment.offer;
+  const AgentConfig& config = parts_.config;
+  if (offer.model != config.model) {
+    co_return Outcome{Event::refused, "this board runs the model " + config.model +
+                                          " and was offered " + offer.model};
+  }
+  if (offer.device_class != config.device_class) {
+    co_return Outcome{Event::refused, "this board is of the class " + config.device_class +
+                                          " and was offered a release for " + offer.device_class};
+  }
+  const bool held = machine_.record().held;
+  if (!deployment.approved && (held || config.approve_updates)) {
+    co_return Outcome{Event::owner_holds,
+                      held ? "the owner (" + machine_.record().held_by + ") holds updates"
+                           : "waits for the owner: outcrop-agent approve"};
+  }
+  if (const auto committed = committed_before()) {
+    const Status allowed = parts_.metadata.check_run(committed->manifest);
+    if (!allowed) co_return Outcome{Event::refused, allowed.error().message()};
+    const Status whole = co_await check_installed(*committed);
+    if (interrupted_) co_return Outcome{};
+    if (whole) {
+      deployment.variant = committed->variant;
+      deployment.offer.manifest_size = committed->manifest_size;
+      co_return Outcome{Event::was_committed, "it served before: nothing to transfer"};
+    }
+    spdlog::warn("pulling a release anew that lies here damaged: {}", whole.error().message());
+  }
+  Outcome outcome = co_await wait_for_permission();
+  co_return outcome;
+}
+
+// Metadata may be on its way: the offer and the roles are different topics.
+Steps::Awaitable Steps::wait_for_permission() {
+  Deployment& deployment = machine_.deployment();
+  const auto deadline = SteadyClock::now() + parts_.times.metadata;
+  bool said = false;
+  while (!interrupted_) {
+    const auto permitted =
+        parts_.metadata.check_install(deployment.offer.manifest, deployment.offer.snapshot_version);
+    if (permitted) {
+      deployment.offer.manifest_size = permitted->size;
+      co_return Outcome{Event::admitted, {}};
+    }
+    const ErrorCode code = permitted.error().code();
+    if (code != ErrorCode::not_found && code != ErrorCode::expired) {
+      co_return Outcome{
+          deployment.state == DeploymentState::offered ? Event::refused : Event::failed,
+          permitted.error().message()};
+    }
+    if (SteadyClock::now() >= deadline) {
+      co_return Outcome{Event::failed, "metadata: " + permitted.error().message()};
+    }
+    if (!said) {
+      spdlog::info("waiting for metadata: {}", permitted.error().message());
+      said = true;
+    }
+    co_await changed_.wait_until(deadline);
+  }
+  co_return Outcome{};
+}
+
+void Steps::on_transfer(const Puller::Budget& budget, ByteCount done, ByteCount total) {
+  if (interrupted_) return;
+  work_.transfer = {done, total};
+  Deployment& deployment = machine_.deployment();
+  deployment.budget_left = budget.left;
+  if (done.value() >= saved_at_ + save_every) {
+    deployment.crashes.clear();  // it goes on, however often the power fails
+    saved_at_ = done.value();
+    machine_.save();
+  }
+  const auto now = SteadyClock::now();
+  if (now - announced_ < parts_.times.progress && done != total) return;
+  announced_ = now;
+  parts_.announcer.progress(deployment, {}, work_.transfer);
+}
+
+asio::awaitable<Result<messages::Manifest>> Steps::fetch(Puller::Budget& budget) {
+  const messages::Offer offer = machine_.deployment().offer;
+  auto manifest = co_await fetcher_.manifest(offer.manifest, offer.manifest_size, budget);
+  if (!manifest) co_return manifest;
+  if (manifest->model != parts_.config.model) {
+    co_return fail(ErrorCode::untrusted, "the release is of the model " + manifest->model);
+  }
+  for (const std::string& name : offer.variants) {
+    if (manifest->variant(name) != nullptr) continue;
+    co_return fail(ErrorCode::not_found, "the release has no variant '" + name + "'");
+  }
+  const Status known = co_await engine_known();
+  if (!known) co_return fail(known.error());
+  Plan plan{*manifest, fit(*manifest, offer.variants, *parts_.engine,
+                           {parts_.config.memory_limit, available_memory()})};
+  if (plan.fitting.variants.empty()) {
+    std::string why = "no variant of this release can run here";
+    for (const auto& variant : plan.fitting.left_out) {
+      why += "; " + variant.name + " " + variant.reason;
+    }
+    co_return fail(ErrorCode::refused, why);
+  }
+  Puller::Progress progress = [this, &budget](ByteCount done, ByteCount total) {
+    on_transfer(budget, done, total);
+  };
+  saved_at_ = 0;
+  Status fetched = co_await fetcher_.blobs(plan.manifest, plan.fitting.variants, budget, progress);
+  if (!fetched && fetched.error().code() == ErrorCode::no_space) {
+    const auto keep = all_digests(offer.manifest, plan.manifest);
+    if (auto cleaned = parts_.slots.collect_garbage(keep); !cleaned) {
+      spdlog::warn("making room: {}", cleaned.error().message());
+    }
+    fetched = co_await fetcher_.blobs(plan.manifest, plan.fitting.variants, budget, progress);
+  }
+  if (!fetched) co_return fail(fetched.error());
+  plan_ = std::move(plan);
+  co_return manifest;
+}
+
+Steps::Awaitable Steps::downloading() {
+  // Again, since this is also where a killed agent goes on.
+  const Outcome permission = co_await wait_for_permission();
+  if (interrupted_ || permission.event != Event::admitted) co_return permission;
+  Puller::Budget budget{machine_.deployment().budget_left};
+  const auto manifest = co_await fetch(budget);
+  if (interrupted_) co_return Outcome{};
+  machine_.deployment().budget_left = budget.left;
+  if (!manifest) {
+    // A whole manifest that this agent is too old for: not the release's fault.
+    const bool too_new = manifest.error().code() == ErrorCode::unsupported && !plan_;
+    co_return Outcome{too_new ? Event::refused : Event::failed, manifest.error().message()};
+  }
+  co_return Outcome{Event::pulled, {}};
+}
+
+Steps::Awaitable Steps::downloaded() {
+  struct Shared {
+    messages::Manifest manifest;
+    Status status;
+  };
+  auto shared = std::make_shared<Shared>(Shared{plan_->manifest, {}});
+  std::function<void()> job = [shared, slots = &parts_.slots] {
+    if (auto goldens = read_goldens(*slots, shared->manifest); !goldens) {
+      shared->status = fail(std::move(goldens).error());
+    }
+  };
+  co_await files_.run(std::move(job));
+  if (!shared->status) co_return failed(shared->status.error());
+  co_return Outcome{Event::verified, {}};
+}
+
+asio::awaitable<Status> Steps::check_installed(Installed release) {
+  auto status = std::make_shared<Status>();
+  std::function<void()> job = [status, release, slots = &parts_.slots] {
+    *status = [&]() -> Status {
+      OUTCROP_TRY(manifest, slots->manifest(release.manifest, release.manifest_size));
+      const messages::Variant* variant = manifest.variant(release.variant);
+      if (variant == nullptr) return fail(ErrorCode::not_found, "no such variant");
+      for (const auto& reference : needed_blobs(manifest, {release.variant})) {
+        OUTCROP_TRY(blob, slots->blob(reference.sha256, reference.size));
+        (void)blob;
+      }
+      return {};
+    }();
+  };
+  co_await files_.run(std::move(job));
+  co_return *status;
+}
+
+void Steps::greet_engine() {
+  if (parts_.engine || greeting_) return;
+  greeting_ = true;
+  engine_error_.reset();
+  auto hello = std::make_shared<Result<runtime::Hello>>();
+  trials_.post(
+      [hello, options = runner_options(parts_.config)] {
+        auto runner = runtime::Runner::start(options);
+        if (runner) {
+          *hello = runner->hello();
+        } else {
+          *hello = fail(std::move(runner).error());
+        }
+      },
+      [this, hello] {
+        greeting_ = false;
+        if (*hello) {
+          parts_.engine = **hello;
+          spdlog::info("engine {} {}, confinement {}", (*hello)->engine, (*hello)->engine_version,
+                       runtime::to_string((*hello)->confinement));
+        } else {
+          engine_error_ = hello->error();
+          spdlog::error("the runner does not start: {}", hello->error().message());
+        }
+        changed_.notify();
+      });
+}
+
+asio::awaitable<Status> Steps::engine_known() {
+  greet_engine();
+  while (!parts_.engine && !engine_error_ && !interrupted_) co_await changed_.wait();
+  if (parts_.engine) co_return Status();
+  if (engine_error_) {
+    Error error = engine_error_->context("the runner does not start");
+    co_return fail(Error(ErrorCode::crashed, error.message()));
+  }
+  co_return fail(ErrorCode::interrupted, "interrupted");
+}
+
+}  // namespace outcrop::agent

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <utility>  // before Asio
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "agent/deploy/fetch.hpp"
+#include "agent/deploy/machine.hpp"
+#include "agent/prove/fitting.hpp"
+#include "agent/prove/signal.hpp"
+#include "agent/prove/trial.hpp"
+#include "agent/prove/worker.hpp"
+
+namespace outcrop::agent {
+
+// How a state's work ended.
+struct Outcome {
+  Event event = Event::failed;
+  std::string reason;
+};
+
+// The work of each state. One step at a time; interrupt() makes the one at work return soon, and
+// what it then returns means nothing. A job on a worker's thread that nobody waits for any more
+// goes on to its end, unheard.
+class Steps {
+ public:
+  Steps(boost::asio::any_io_executor executor, const DeployParts& parts, Machine& machine,
+        Signal& changed);
+
+  void begin() { interrupted_ = false; }
+  void interrupt();
+  [[nodiscard]] bool interrupted() const { return interrupted_; }
+
+  // Works for the state in which the machine's deployment is.
+  [[nodiscard]] boost::asio::awaitable<Outcome> step();
+
+  // That the release lies here whole, by hashing it.
+  [[nodiscard]] boost::asio::awaitable<Status> check_installed(Installed release);
+
+  // Asks a runner which engine it is, unless that is known.
+  void greet_engine();
+
+  void forget();  // what was prepared for the deployment that has ended
+  [[nodiscard]] Deployer::Work work() const { return work_; }
+  [[nodiscard]] bool busy() const;
+
+ private:
+  using Awaitable = boost::asio::awaitable<Outcome>;
+
+  Awaitable offered();
+  Awaitable wait_for_permission();
+  Awaitable downloading();
+  Awaitable downloaded();
+  Awaitable proving();
+  Awaitable measuring();
+  Awaitable updating();
+  Awaitable soaking();
+  [[nodiscard]] Outcome take_back();
+  [[nodiscard]] Outcome unmeasurable(const std::string& why);
+  boost::asio::awaitable<Status> engine_known();
+  boost::asio::awaitable<Result<messages::Manifest>> fetch(Puller::Budget& budget);
+  boost::asio::awaitable<Status> prove_serving();
+  [[nodiscard]] std::optional<Installed> committed_before() const;
+  [[nodiscard]] Outcome decided();
+  void start_trial();
+  void on_transfer(const Puller::Budget& budget, ByteCount done, ByteCount total);
+
+  // What is known of the release at work, from downloading to the decision.
+  struct Plan {
+    messages::Manifest manifest;
+    Fitting fitting;
+  };
+  // A trial under way, shared with the thread that runs it.
+  struct Trial {
+    std::optional<TrialOutcome> outcome;
+    bool measuring = false;
+  };
+
+  boost::asio::any_io_executor executor_;
+  const DeployParts& parts_;
+  Machine& machine_;
+  Signal& changed_;
+  bool interrupted_ = false;
+  std::optional<Plan> plan_;
+  std::shared_ptr<Trial> trial_;
+  Deployer::Work work_;
+  std::chrono::steady_clock::time_point announced_{};
+  std::uint64_t saved_at_ = 0;
+  bool greeting_ = false;
+  std::optional<Error> engine_error_;
+
+  Worker files_;   // hashes
+  Worker trials_;  // starts runners and measures
+  Fetcher fetcher_;
+};
+
+}  // namespace outcrop::agent

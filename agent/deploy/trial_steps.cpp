@@ -1,0 +1,199 @@
+// Steps of the deployment from the proof to the commit.
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+
+#include "agent/decide/decide.hpp"
+#include "agent/deploy/steps.hpp"
+
+namespace outcrop::agent {
+namespace asio = boost::asio;
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+using messages::OnUnmeasurable;
+
+constexpr std::chrono::milliseconds shortest_soak_interval{200};
+
+}  // namespace
+
+void Steps::start_trial() {
+  trial_ = std::make_shared<Trial>();
+  TrialRequest request;
+  request.manifest = plan_->manifest;
+  request.variants = plan_->fitting.variants;
+  request.config = &parts_.config;
+  request.slots = &parts_.slots;
+  request.progress = [this, trial = trial_](const std::string& next) {
+    asio::post(executor_, [this, trial, next] {
+      if (trial != trial_) return;  // of a deployment that has ended
+      const std::size_t space = next.find(' ');
+      work_.variant = space == std::string::npos ? std::string() : next.substr(space + 1);
+      trial->measuring = trial->measuring || next.starts_with("measuring");
+      machine_.announce(work_.variant);
+      changed_.notify();
+    });
+  };
+  auto outcome = std::make_shared<TrialOutcome>();
+  trials_.post([request = std::move(request), outcome] { *outcome = run_trial(request); },
+               [this, trial = trial_, outcome] {
+                 trial->outcome = std::move(*outcome);
+                 changed_.notify();
+               });
+}
+
+Steps::Awaitable Steps::proving() {
+  start_trial();
+  const auto trial = trial_;
+  while (!interrupted_ && !trial->outcome && !trial->measuring) co_await changed_.wait();
+  if (interrupted_) co_return Outcome{};
+  if (trial->outcome && !trial->outcome->status) {
+    co_return Outcome{Event::failed, trial->outcome->status.error().message()};
+  }
+  co_return Outcome{Event::proved, {}};
+}
+
+Steps::Awaitable Steps::measuring() {
+  const auto trial = trial_;
+  while (!interrupted_ && !trial->outcome) co_await changed_.wait();
+  if (interrupted_) co_return Outcome{};
+  if (!trial->outcome->status) {
+    co_return Outcome{Event::failed, trial->outcome->status.error().message()};
+  }
+  Outcome outcome = decided();
+  // The figures are worth a report, whatever comes of the release.
+  Deployment measured = machine_.deployment();
+  measured.reason = as_reason(outcome.reason);
+  parts_.announcer.report(measured);
+  co_return outcome;
+}
+
+Outcome Steps::decided() {
+  Deployment& deployment = machine_.deployment();
+  deployment.variants = trial_->outcome->variants;
+  for (const auto& variant : plan_->fitting.left_out) deployment.variants.push_back(variant);
+  Decision decision = decide(plan_->manifest, parts_.config.device_class, deployment.variants);
+  switch (decision.verdict) {
+    case Decision::Verdict::activate:
+      deployment.variant = decision.variant;
+      return {Event::chosen, decision.reason};
+    case Decision::Verdict::no_budget:
+      return {Event::nothing_to_choose, decision.reason};
+    case Decision::Verdict::unmeasurable:
+      return unmeasurable(decision.reason);
+    case Decision::Verdict::fail:
+      break;
+  }
+  return {Event::failed, decision.reason};
+}
+
+Outcome Steps::unmeasurable(const std::string& why) {
+  Deployment& deployment = machine_.deployment();
+  const OnUnmeasurable wanted = deployment.offer.on_unmeasurable;
+  if (wanted == OnUnmeasurable::fail) return {Event::failed, "not measurable: " + why};
+  if (wanted == OnUnmeasurable::hold) return {Event::unmeasurable, why};
+  if (parts_.slots.active()) {
+    return {Event::unmeasurable, why + "; only a first install is activated without a measurement"};
+  }
+  const std::string variant = first_proved(plan_->manifest, deployment.variants);
+  if (variant.empty()) return {Event::unmeasurable, why + "; no variant was proved"};
+  const auto& budgets = plan_->manifest.budgets;
+  const bool has_budget = std::any_of(budgets.begin(), budgets.end(), [&](const auto& budget) {
+    return budget.device_class == parts_.config.device_class;
+  });
+  if (!has_budget) return {Event::unmeasurable, why + "; no budget for boards of this class"};
+  deployment.variant = variant;
+  return {Event::accepted_unmeasured, "first install, activated without a measurement: " + why};
+}
+
+Steps::Awaitable Steps::updating() {
+  const Deployment& deployment = machine_.deployment();
+  const Installed target = deployment.target();
+  if (const auto allowed = parts_.metadata.check_run(target.manifest); !allowed) {
+    co_return Outcome{Event::failed, allowed.error().message()};
+  }
+  const bool serves = parts_.slots.active() == target;
+  if (!serves) {
+    parts_.serving.end();
+    const Status done =
+        deployment.returns() ? parts_.slots.return_to(target) : parts_.slots.activate(target);
+    if (!done) co_return Outcome{Event::failed, done.error().message()};
+  }
+  if (deployment.returns()) {
+    co_return Outcome{Event::soaked,
+                      serves ? "it serves already" : "returned to it: it served before"};
+  }
+  co_return Outcome{Event::activated, deployment.reason};
+}
+
+// A golden inference by the release that serves; an interruption does not wait for it.
+asio::awaitable<Status> Steps::prove_serving() {
+  struct Shared {
+    bool done = false;
+    Status status;
+  };
+  auto shared = std::make_shared<Shared>();
+  const Installed target = machine_.deployment().target();
+  auto prove = [](std::shared_ptr<Shared> into, Serving& serving, Installed release,
+                  Signal& changed) -> asio::awaitable<void> {
+    into->status = co_await serving.prove(std::move(release));
+    into->done = true;
+    changed.notify();
+  };
+  asio::co_spawn(executor_, prove(shared, parts_.serving, target, changed_), asio::detached);
+  while (!shared->done && !interrupted_) co_await changed_.wait();
+  if (!shared->done) co_return fail(ErrorCode::interrupted, "interrupted");
+  co_return shared->status;
+}
+
+Steps::Awaitable Steps::soaking() {
+  const std::chrono::milliseconds soak = machine_.deployment().offer.soak;
+  const std::string reason = machine_.deployment().reason;
+  const auto interval =
+      std::max(shortest_soak_interval, std::min(parts_.times.soak_interval, soak / 4));
+  std::optional<SteadyClock::time_point> end;
+  for (;;) {
+    const Status proved = co_await prove_serving();
+    if (interrupted_) co_return Outcome{};
+    if (!proved) {
+      co_return Outcome{Event::failed, "while it soaked: " + proved.error().message()};
+    }
+    if (!end) end = SteadyClock::now() + soak;
+    if (SteadyClock::now() >= *end) break;
+    const auto next = std::min(*end, SteadyClock::now() + interval);
+    while (!interrupted_ && SteadyClock::now() < next) co_await changed_.wait_until(next);
+    if (interrupted_) co_return Outcome{};
+  }
+  co_return Outcome{Event::soaked, reason};
+}
+
+Outcome Steps::take_back() {
+  const messages::Cancel& cancel = *machine_.deployment().cancel;
+  const std::string reason = cancel.reason.empty() ? "taken back by the host" : cancel.reason;
+  std::optional<Installed> target;
+  if (cancel.return_to) {
+    for (const auto& release : {parts_.slots.active(), parts_.slots.previous()}) {
+      if (release && release->manifest == *cancel.return_to) target = release;
+    }
+    const std::string name = short_name(*cancel.return_to);
+    if (!target) {
+      return {Event::failed, reason + "; release " + name + " is not here to return to"};
+    }
+    if (const auto allowed = parts_.metadata.check_run(target->manifest); !allowed) {
+      return {Event::failed,
+              reason + "; release " + name + " may not serve: " + allowed.error().message()};
+    }
+  }
+  if (parts_.slots.active() != target) {
+    parts_.serving.end();
+    if (auto back = parts_.slots.return_to(target); !back) {
+      return {Event::failed, reason + "; returning failed: " + back.error().message()};
+    }
+  }
+  return {Event::cancelled, reason};
+}
+
+}  // namespace outcrop::agent

@@ -1,0 +1,73 @@
+#include "agent/prove/fitting.hpp"
+
+#include <algorithm>
+#include <fstream>
+
+namespace outcrop::agent {
+namespace {
+
+// Why the variant cannot run here; empty where it can.
+std::string obstacle(const messages::Variant& variant, const runtime::Hello& engine,
+                     const BoardLimits& limits) {
+  if (variant.engine != engine.engine) {
+    return "needs the engine '" + variant.engine + "'; this board has " + engine.engine;
+  }
+  const auto backend = std::find_if(engine.backends.begin(), engine.backends.end(),
+                                    [&](const auto& b) { return b.name == variant.backend; });
+  if (backend == engine.backends.end()) {
+    return "needs the backend '" + variant.backend + "', which this board's engine has not";
+  }
+  for (const std::string& wrong : backend->failed) {
+    // A failed "quantized::conv2d" is also "quantized::conv2d.new" and "quantized::conv2d_relu".
+    const auto uses = [&](const std::string& name) { return name.starts_with(wrong); };
+    if (std::any_of(variant.operators.begin(), variant.operators.end(), uses)) {
+      return "uses " + wrong + ", which " + variant.backend + " computes wrongly on this board";
+    }
+  }
+  if (variant.memory > limits.memory_limit) {
+    return "needs " + variant.memory.human() + "; the runner's limit is " +
+           limits.memory_limit.human();
+  }
+  const ByteCount wanted(variant.memory.value() + engine.memory.value());
+  if (limits.memory_available != ByteCount() && wanted > limits.memory_available) {
+    return "needs " + wanted.human() + " with its engine; this board has " +
+           limits.memory_available.human() + " to give";
+  }
+  return {};
+}
+
+}  // namespace
+
+ByteCount available_memory() {
+  std::ifstream file("/proc/meminfo");
+  std::string key;
+  std::uint64_t kib = 0;
+  for (std::string rest; file >> key >> kib && std::getline(file, rest);) {
+    if (key == "MemAvailable:") return ByteCount::kib(kib);
+  }
+  return {};
+}
+
+Fitting fit(const messages::Manifest& manifest, const std::vector<std::string>& asked,
+            const runtime::Hello& engine, const BoardLimits& limits) {
+  Fitting fitting;
+  for (const messages::Variant& variant : manifest.variants) {
+    std::string reason;
+    if (!asked.empty() && std::find(asked.begin(), asked.end(), variant.name) == asked.end()) {
+      reason = "not asked for";
+    } else {
+      reason = obstacle(variant, engine, limits);
+    }
+    if (reason.empty()) {
+      fitting.variants.push_back(variant.name);
+    } else {
+      messages::ReportedVariant left_out;
+      left_out.name = variant.name;
+      left_out.reason = reason;
+      fitting.left_out.push_back(std::move(left_out));
+    }
+  }
+  return fitting;
+}
+
+}  // namespace outcrop::agent

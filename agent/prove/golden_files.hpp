@@ -1,0 +1,17 @@
+#pragma once
+
+#include "agent/slots/slots.hpp"
+#include "protocol/messages/manifest.hpp"
+#include "runtime/runner/trial.hpp"
+
+namespace outcrop::agent {
+
+// The golden tensors of a release that lies here, verified, and just what its manifest describes.
+[[nodiscard]] Result<runtime::Goldens> read_goldens(Slots& slots,
+                                                    const messages::Manifest& manifest);
+
+// The request to load a variant: exactly what its manifest allows.
+[[nodiscard]] runtime::LoadRequest load_request(const messages::Variant& variant, int threads);
+[[nodiscard]] std::vector<runtime::Tolerance> tolerances(const messages::Variant& variant);
+
+}  // namespace outcrop::agent

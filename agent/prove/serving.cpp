@@ -1,0 +1,173 @@
+#include "agent/prove/serving.hpp"
+
+#include <atomic>
+#include <optional>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "agent/prove/golden_files.hpp"
+#include "agent/prove/trial.hpp"
+#include "agent/prove/worker.hpp"
+
+namespace outcrop::agent {
+namespace asio = boost::asio;
+namespace {
+
+// What is loaded; used by the worker's thread only.
+struct Loaded {
+  Installed release;
+  messages::Manifest manifest;
+  runtime::Goldens first;  // one latent
+  runtime::Runner runner;
+};
+
+runtime::Goldens first_latent(const runtime::Goldens& goldens) {
+  runtime::Goldens first;
+  for (const runtime::Tensor& tensor : goldens.inputs) first.inputs.push_back(tensor.row(0));
+  for (const runtime::Tensor& tensor : goldens.outputs) first.outputs.push_back(tensor.row(0));
+  for (std::size_t i = 0; i < first.inputs.size(); ++i) {
+    first.inputs[i].name = goldens.inputs[i].name;
+  }
+  for (std::size_t i = 0; i < first.outputs.size(); ++i) {
+    first.outputs[i].name = goldens.outputs[i].name;
+  }
+  return first;
+}
+
+}  // namespace
+
+class Serving::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(asio::any_io_executor executor, const AgentConfig& config, Slots& slots,
+       std::chrono::milliseconds idle)
+      : config_(config), slots_(slots), idle_(idle), timer_(executor), worker_(executor) {}
+
+  asio::awaitable<void> run(std::function<void()> job) {
+    timer_.cancel();
+    co_await worker_.run(std::move(job));
+    end_when_idle();
+  }
+
+  // The rest is for the worker's thread.
+
+  Result<Loaded*> load(const Installed& release) {
+    if (loaded_ && loaded_->release == release) return &*loaded_;
+    forget();
+    OUTCROP_TRY(manifest, slots_.manifest(release.manifest, release.manifest_size));
+    const messages::Variant* variant = manifest.variant(release.variant);
+    if (variant == nullptr) {
+      return fail(ErrorCode::not_found, "the release has no variant '" + release.variant + "'");
+    }
+    OUTCROP_TRY(goldens, read_goldens(slots_, manifest));
+    OUTCROP_TRY(blob, slots_.blob(variant->blob.sha256, variant->blob.size));
+    OUTCROP_TRY(runner, runtime::Runner::start(runner_options(config_)));
+    OUTCROP_TRY(report, runner.load(blob, load_request(*variant, config_.threads)));
+    (void)report;
+    loaded_.emplace(Loaded{release, std::move(manifest), first_latent(goldens), std::move(runner)});
+    is_loaded_ = true;
+    return &*loaded_;
+  }
+
+  Result<std::vector<runtime::Tensor>> infer(const Installed& release, std::int64_t count,
+                                             std::int64_t seed) {
+    OUTCROP_TRY(loaded, load(release));
+    const std::vector<runtime::Value> arguments{count, seed};
+    auto outputs = loaded->runner.infer("forward", arguments);
+    if (!outputs) {
+      if (is_broken(outputs.error())) forget();
+      return outputs;
+    }
+    const auto& described = loaded->manifest.golden.outputs;
+    if (outputs->size() != described.size()) {
+      return fail(ErrorCode::invalid_data, "the model gave " + std::to_string(outputs->size()) +
+                                               " outputs; its manifest describes " +
+                                               std::to_string(described.size()));
+    }
+    for (std::size_t i = 0; i < described.size(); ++i) (*outputs)[i].name = described[i].name;
+    return outputs;
+  }
+
+  Status prove(const Installed& release) {
+    OUTCROP_TRY(loaded, load(release));
+    const auto proof = runtime::prove(loaded->runner, loaded->manifest.golden.method,
+                                      loaded->first.inputs, loaded->first.outputs);
+    if (!proof) {
+      if (is_broken(proof.error())) forget();
+      return fail(proof.error());
+    }
+    const messages::Variant* variant = loaded->manifest.variant(release.variant);
+    return runtime::check_tolerances(*proof, tolerances(*variant));
+  }
+
+  void forget() {
+    loaded_.reset();
+    is_loaded_ = false;
+  }
+
+  void end() {
+    worker_.post([self = this] { self->forget(); }, nullptr);
+  }
+
+  const AgentConfig& config_;
+  Slots& slots_;
+  std::chrono::milliseconds idle_;
+  asio::steady_timer timer_;
+  std::atomic<bool> is_loaded_ = false;
+  std::optional<Loaded> loaded_;  // of the worker's thread
+  // Last, so that its thread ends first. It then runs no job, but Loaded's runner was started by
+  // that thread and is ended by it or by the kernel.
+  Worker worker_;
+
+ private:
+  // After these a runner answers no more.
+  static bool is_broken(const Error& error) {
+    return error.code() == ErrorCode::crashed || error.code() == ErrorCode::timeout ||
+           error.code() == ErrorCode::out_of_memory || error.code() == ErrorCode::io;
+  }
+
+  void end_when_idle() {
+    timer_.expires_after(idle_);
+    timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+      const auto self = weak.lock();
+      if (!error && self) self->end();
+    });
+  }
+};
+
+Serving::Serving(asio::any_io_executor executor, const AgentConfig& config, Slots& slots,
+                 std::chrono::milliseconds idle)
+    : impl_(std::make_shared<Impl>(std::move(executor), config, slots, idle)) {}
+
+Serving::~Serving() = default;
+
+asio::awaitable<Result<std::vector<runtime::Tensor>>> Serving::infer(Installed release,
+                                                                     std::int64_t count,
+                                                                     std::int64_t seed) {
+  Result<std::vector<runtime::Tensor>> result;
+  auto impl = impl_;
+  std::function<void()> job = [&] { result = impl->infer(release, count, seed); };
+  co_await impl->run(std::move(job));
+  co_return result;
+}
+
+asio::awaitable<Status> Serving::prove(Installed release) {
+  Status status;
+  auto impl = impl_;
+  std::function<void()> job = [&] { status = impl->prove(release); };
+  co_await impl->run(std::move(job));
+  co_return status;
+}
+
+void Serving::end() {
+  impl_->end();
+}
+
+bool Serving::loaded() const {
+  return impl_->is_loaded_;
+}
+
+bool Serving::busy() const {
+  return impl_->worker_.busy();
+}
+
+}  // namespace outcrop::agent

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <utility>  // before Asio
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "agent/config/config.hpp"
+#include "agent/slots/slots.hpp"
+#include "runtime/engine/tensor.hpp"
+
+namespace outcrop::agent {
+
+// The release that serves, in a confined runner of its own on a thread of its own: inferences for
+// the owner's programs, and the golden inferences of a soak. The runner is started with the first
+// of either, kept while it is used, and ended when nobody asked for five minutes.
+class Serving {
+ public:
+  Serving(boost::asio::any_io_executor executor, const AgentConfig& config, Slots& slots,
+          std::chrono::milliseconds idle = std::chrono::minutes(5));
+  ~Serving();
+
+  // `count` generated samples of the release, named after its golden outputs: its method
+  // forward(batch_size, seed).
+  [[nodiscard]] boost::asio::awaitable<Result<std::vector<runtime::Tensor>>> infer(
+      Installed release, std::int64_t count, std::int64_t seed);
+
+  // The first golden latent, judged by the variant's tolerances.
+  [[nodiscard]] boost::asio::awaitable<Status> prove(Installed release);
+
+  // Ends the runner, after the call at work.
+  void end();
+
+  [[nodiscard]] bool loaded() const;
+  // A call at work or waiting.
+  [[nodiscard]] bool busy() const;
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace outcrop::agent

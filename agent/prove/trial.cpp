@@ -1,0 +1,171 @@
+#include "agent/prove/trial.hpp"
+
+#include <algorithm>
+
+#include "agent/prove/golden_files.hpp"
+#include "runtime/runner/messages.hpp"
+#include "runtime/runner/trial.hpp"
+
+namespace outcrop::agent {
+namespace {
+
+using messages::ReportedVariant;
+using messages::VariantOutcome;
+
+constexpr std::size_t longest_reason = 1000;
+
+std::string joined(const std::vector<std::string>& texts) {
+  std::string result;
+  for (const std::string& text : texts) result += (result.empty() ? "" : "; ") + text;
+  return runtime::printable(result, longest_reason);
+}
+
+messages::ReportedMeasurement describe(const runtime::LoadReport& load,
+                                       const runtime::Measurement& measurement) {
+  messages::ReportedMeasurement result;
+  result.load_ms = load.load_time.count();
+  result.first_ms = measurement.first.count();
+  const runtime::Latency& steady = measurement.steady;
+  result.calls = steady.calls;
+  result.mean_ms = steady.mean.count();
+  result.min_ms = steady.minimum.count();
+  result.max_ms = steady.maximum.count();
+  result.std_ms = steady.standard_deviation.count();
+  result.p50_ms = steady.p50.count();
+  result.p90_ms = steady.p90.count();
+  result.p99_ms = steady.p99.count();
+  result.peak_memory = measurement.peak_memory;
+  result.engine_memory = measurement.engine_memory;
+  result.void_because = measurement.validity.void_because;
+  result.unknown = measurement.validity.unknown;
+  return result;
+}
+
+ReportedVariant describe(const runtime::TrialResult& result) {
+  ReportedVariant variant;
+  variant.name = result.name;
+  if (result.proof) {
+    for (const runtime::OutputError& error : result.proof->outputs) {
+      variant.proof.push_back({error.name, error.mean_abs_error, error.max_abs_error});
+    }
+  }
+  if (result.load && result.measurement) {
+    variant.measurement = describe(*result.load, *result.measurement);
+  }
+  if (!result.outcome) {
+    variant.outcome = result.outcome.error().code() == ErrorCode::refused ? VariantOutcome::refused
+                                                                          : VariantOutcome::failed;
+    variant.reason = runtime::printable(result.outcome.error().message(), longest_reason);
+  } else if (variant.measurement && variant.measurement->void_because.empty()) {
+    variant.outcome = VariantOutcome::measured;
+  } else {
+    variant.outcome = VariantOutcome::not_measurable;
+    if (variant.measurement) variant.reason = joined(variant.measurement->void_because);
+  }
+  return variant;
+}
+
+// The blobs and goldens of a trial, alive as long as it is.
+struct Prepared {
+  std::vector<trust::VerifiedBlob> blobs;
+  std::vector<runtime::Candidate> candidates;
+  runtime::TrialOptions options;
+};
+
+Result<Prepared> prepare(const TrialRequest& request) {
+  Prepared prepared;
+  OUTCROP_TRY(goldens, read_goldens(*request.slots, request.manifest));
+  prepared.options.goldens = std::move(goldens);
+  prepared.blobs.reserve(request.variants.size());  // candidates point to them
+  for (const std::string& name : request.variants) {
+    const messages::Variant* variant = request.manifest.variant(name);
+    if (variant == nullptr) return fail(ErrorCode::internal, "no variant '" + name + "'");
+    OUTCROP_TRY(blob, request.slots->blob(variant->blob.sha256, variant->blob.size));
+    prepared.blobs.push_back(std::move(blob));
+    runtime::Candidate candidate;
+    candidate.name = name;
+    candidate.blob = &prepared.blobs.back();
+    candidate.load = load_request(*variant, request.config->threads);
+    candidate.tolerances = tolerances(*variant);
+    prepared.candidates.push_back(std::move(candidate));
+  }
+  runtime::TrialOptions& options = prepared.options;
+  options.runner = runner_options(*request.config);
+  options.method = request.manifest.golden.method;
+  options.calls = request.config->measure_calls;
+  options.time = request.config->measure_time;
+  options.rounds = request.config->measure_rounds;
+  options.patience = request.config->measure_patience;
+  if (request.progress) {
+    options.progress = [&request](std::size_t, std::size_t, const std::string& next) {
+      request.progress(next);
+    };
+  }
+  return prepared;
+}
+
+ReportedVariant* find(std::vector<ReportedVariant>& variants, const std::string& name) {
+  const auto found = std::find_if(variants.begin(), variants.end(),
+                                  [&](const ReportedVariant& v) { return v.name == name; });
+  return found == variants.end() ? nullptr : &*found;
+}
+
+void replace(std::vector<ReportedVariant>& variants, ReportedVariant with) {
+  if (ReportedVariant* old = find(variants, with.name)) {
+    *old = std::move(with);
+  } else {
+    variants.push_back(std::move(with));
+  }
+}
+
+// One go at the candidates that are left. What is disturbed stays in `candidates`.
+void attempt(Prepared& prepared, TrialOutcome& outcome) {
+  const auto trial = runtime::try_candidates(prepared.candidates, prepared.options);
+  if (!trial) {
+    for (const runtime::Candidate& candidate : prepared.candidates) {
+      ReportedVariant variant;
+      variant.name = candidate.name;
+      // Another process that measured all the time is a disturbance, too.
+      variant.outcome = trial.error().code() == ErrorCode::timeout ? VariantOutcome::not_measurable
+                                                                   : VariantOutcome::failed;
+      variant.reason = runtime::printable(trial.error().message(), longest_reason);
+      replace(outcome.variants, std::move(variant));
+    }
+  } else {
+    for (const runtime::TrialResult& result : trial->results) {
+      replace(outcome.variants, describe(result));
+    }
+  }
+  std::erase_if(prepared.candidates, [&](const runtime::Candidate& candidate) {
+    const ReportedVariant* variant = find(outcome.variants, candidate.name);
+    return variant != nullptr && variant->outcome != VariantOutcome::not_measurable;
+  });
+}
+
+}  // namespace
+
+runtime::RunnerOptions runner_options(const AgentConfig& config) {
+  runtime::RunnerOptions options;
+  options.program = config.runner_program;
+  options.launcher = config.runner_launcher;
+  options.confinement =
+      config.allow_reduced_confinement ? runtime::Confinement::reduced : runtime::Confinement::full;
+  options.memory_limit = config.memory_limit;
+  return options;
+}
+
+TrialOutcome run_trial(const TrialRequest& request) {
+  TrialOutcome outcome;
+  auto prepared = prepare(request);
+  if (!prepared) {
+    outcome.status = fail(std::move(prepared).error());
+    return outcome;
+  }
+  const std::size_t attempts = std::max<std::size_t>(1, request.config->measure_attempts);
+  for (std::size_t i = 0; i < attempts && !prepared->candidates.empty(); ++i) {
+    attempt(*prepared, outcome);
+  }
+  return outcome;
+}
+
+}  // namespace outcrop::agent

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "agent/config/config.hpp"
+#include "agent/slots/slots.hpp"
+#include "protocol/messages/manifest.hpp"
+#include "protocol/messages/report.hpp"
+#include "runtime/runner/runner.hpp"
+
+namespace outcrop::agent {
+
+[[nodiscard]] runtime::RunnerOptions runner_options(const AgentConfig& config);
+
+struct TrialRequest {
+  messages::Manifest manifest;
+  std::vector<std::string> variants;
+  const AgentConfig* config = nullptr;
+  Slots* slots = nullptr;
+  // Called from the thread that runs the trial, with what comes next: "measuring int8-qint8".
+  std::function<void(const std::string& next)> progress;
+};
+
+struct TrialOutcome {
+  // An error where nothing could be tried at all (goldens, blobs); what became of the variants
+  // stands with them.
+  Status status;
+  std::vector<messages::ReportedVariant> variants;
+};
+
+// Proves and measures the variants together, blocking for minutes. Where another load disturbed a
+// measurement, or another process kept the measurement lock, tries again, up to the configured
+// number of attempts; what is still void then is "not-measurable".
+[[nodiscard]] TrialOutcome run_trial(const TrialRequest& request);
+
+}  // namespace outcrop::agent

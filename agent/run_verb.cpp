@@ -1,0 +1,84 @@
+#include "agent/run_verb.hpp"
+
+#include <utility>  // before Asio
+
+#include <malloc.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include <spdlog/spdlog.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "agent/agent.hpp"
+#include "agent/control/socket_option.hpp"
+#include "platform/service/service.hpp"
+
+namespace outcrop::agent {
+namespace asio = boost::asio;
+namespace {
+
+struct Options {
+  std::filesystem::path config = default_config;
+  bool check = false;
+};
+
+asio::awaitable<void> end(Agent& agent, asio::io_context& io) {
+  platform::notify_stopping();
+  co_await agent.stop();
+  io.stop();
+}
+
+Status run(const Options& options) {
+  OUTCROP_TRY(config, read_config(options.config));
+  if (options.check) {
+    std::printf("%s: good\n", options.config.c_str());
+    return {};
+  }
+  // Few threads allocate, and little: one heap for all keeps the agent small.
+  ::mallopt(M_ARENA_MAX, 1);
+  platform::start_log("outcrop-agent", config.log);
+  asio::io_context io(1);
+  OUTCROP_TRY(agent, Agent::open(io.get_executor(), config));
+  asio::signal_set signals(io, SIGTERM, SIGINT);
+  signals.async_wait([&](const boost::system::error_code& error, int number) {
+    if (error) return;
+    spdlog::info("ending by signal {}", number);
+    asio::co_spawn(io, end(*agent, io), asio::detached);
+    signals.async_wait([](const boost::system::error_code& again, int) {
+      if (!again) std::_Exit(static_cast<int>(cli::ExitCode::failed));
+    });
+  });
+  const platform::Watchdog watchdog(io.get_executor());
+  agent->start();
+  platform::notify_ready();
+  io.run();
+  spdlog::info("ended");
+  spdlog::default_logger()->flush();
+  // A measurement may take minutes more; its runners end with this process.
+  if (agent->busy()) std::_Exit(static_cast<int>(cli::ExitCode::done));
+  return {};
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, cli::Action& chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = app.add_subcommand("run", "Serve, and take updates from the host, until ended");
+  verb->add_option("--config", options->config,
+                   "The configuration; FILE.d/*.toml are read after it")
+      ->capture_default_str();
+  verb->add_flag("--check-config", options->check, "Only say whether the configuration is right");
+  verb->footer(
+      "Usually systemd runs it: systemctl status outcrop-agent.\n\n"
+      "Examples:\n  outcrop-agent run --config agent.toml\n"
+      "  outcrop-agent run --config agent.toml --check-config");
+  verb->callback([options, &chosen] { chosen = [options] { return run(*options); }; });
+}
+
+}  // namespace outcrop::agent
