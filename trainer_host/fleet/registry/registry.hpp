@@ -11,6 +11,7 @@
 
 #include "protocol/base/clock.hpp"
 #include "protocol/base/error.hpp"
+#include "protocol/messages/command.hpp"
 #include "protocol/messages/device_message.hpp"
 #include "protocol/messages/manifest.hpp"
 #include "protocol/messages/report.hpp"
@@ -53,6 +54,11 @@ struct ReleaseRecord {
 
 enum class RolloutState { canary, widening, paused, done, stopped, aborted };
 [[nodiscard]] std::string_view to_string(RolloutState state);
+// Offers nothing any more: done, stopped or aborted.
+[[nodiscard]] inline bool has_ended(RolloutState state) {
+  return state == RolloutState::done || state == RolloutState::stopped ||
+         state == RolloutState::aborted;
+}
 
 struct RolloutRecord {
   std::string name;
@@ -64,6 +70,7 @@ struct RolloutRecord {
   messages::OnUnmeasurable on_unmeasurable = messages::OnUnmeasurable::hold;
   std::chrono::seconds soak{0};
   ByteCount byte_budget;
+  double failed_share = 0;  // of the boards after the canaries that may fail before it stops
   Timestamp started;
   std::optional<Timestamp> ended;
 };
@@ -73,6 +80,7 @@ struct Assignment {
   std::string rollout;
   std::string device;
   bool canary = false;
+  bool excluded = false;         // stays out; `reason` says why
   std::uint64_t generation = 0;  // 0: not offered yet
   bool cancelled = false;        // the generation is that of a cancel
   trust::Sha256Digest manifest;
@@ -81,7 +89,16 @@ struct Assignment {
   std::optional<messages::DeploymentState>
       state;  // as reported for this generation; none: no word yet
   std::string reason;
+  bool confirmed = false;  // a report signed by the board says this state
+  // Of the newest message that said something of this generation: later ones may be older.
+  messages::MessageId message{0, 0};
   Timestamp updated;
+};
+
+// Who vouches for boards, with its list of revoked certificates; both PEM.
+struct DeviceAuthority {
+  std::string certificate;
+  std::string crl;
 };
 
 struct StoredReport {
@@ -95,7 +112,8 @@ class Registry {
 
   // Everything between is one transaction; rolled back when the Status is an error.
   [[nodiscard]] virtual Status transaction(const std::function<Status()>& work) = 0;
-  // A generation that no board has seen: only rises, across everything.
+  // Only rises, across everything. A board may have seen higher ones (from a database that was
+  // lost since): who offers goes above those.
   [[nodiscard]] virtual Result<std::uint64_t> next_generation() = 0;
 
   [[nodiscard]] virtual Status save(const Device& device) = 0;  // inserts or replaces
@@ -112,12 +130,16 @@ class Registry {
   [[nodiscard]] virtual Result<std::vector<RolloutRecord>> rollouts() = 0;  // newest first
   [[nodiscard]] virtual Status save(const Assignment& assignment) = 0;
   [[nodiscard]] virtual Result<std::vector<Assignment>> assignments(const std::string& rollout) = 0;
-  // The one of the highest generation: what this board is to be at.
+  [[nodiscard]] virtual Result<std::optional<Assignment>> assignment(const std::string& rollout,
+                                                                     const std::string& device) = 0;
+  // The one of the highest generation above 0: what this board is to be at.
   [[nodiscard]] virtual Result<std::optional<Assignment>> desired(const std::string& device) = 0;
 
-  // False where (device, session, sequence) is there already.
+  // False where (device, key, session, sequence) is there already: `key` signed it, and a board
+  // that was enrolled anew counts its sessions anew.
   [[nodiscard]] virtual Result<bool> add_report(const messages::Report& report,
-                                                std::string_view envelope, Timestamp received) = 0;
+                                                const trust::KeyId& key, std::string_view envelope,
+                                                Timestamp received) = 0;
   // Newest first, at most `limit`; all devices where `device` is empty, all releases where
   // `manifest` is none.
   [[nodiscard]] virtual Result<std::vector<StoredReport>> reports(
@@ -127,7 +149,11 @@ class Registry {
   // Signed metadata as it is published: role ("root/1", "targets", ...) -> envelope.
   [[nodiscard]] virtual Status save_metadata(const std::string& role,
                                              const std::string& envelope) = 0;
+  [[nodiscard]] virtual Status remove_metadata(const std::string& role) = 0;
   [[nodiscard]] virtual Result<std::vector<std::pair<std::string, std::string>>> metadata() = 0;
+
+  [[nodiscard]] virtual Status save(const DeviceAuthority& authority) = 0;
+  [[nodiscard]] virtual Result<std::vector<DeviceAuthority>> authorities() = 0;
 
   // A consistent copy of the whole database while it is in use.
   [[nodiscard]] virtual Status back_up(const std::filesystem::path& file) = 0;

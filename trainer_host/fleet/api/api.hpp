@@ -1,0 +1,92 @@
+#pragma once
+
+#include <utility>  // before Asio
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "platform/http/server.hpp"
+#include "protocol/base/clock.hpp"
+#include "trainer_host/fleet/config/host_config.hpp"
+#include "trainer_host/fleet/depot/blob_store.hpp"
+#include "trainer_host/fleet/ingest/ingest.hpp"
+#include "trainer_host/fleet/metadata/metadata_keeper.hpp"
+#include "trainer_host/fleet/registry/registry.hpp"
+#include "trainer_host/fleet/rollout/driver.hpp"
+
+namespace outcrop::fleet {
+
+// The broker as the API sees it: ours or another.
+struct BrokerAccess {
+  std::string host;  // what boards are told
+  std::uint16_t port = 0;
+  std::string authority;          // PEM; what boards must trust to believe it
+  std::function<bool()> running;  // whether outcropd is connected
+  std::function<Status(const DeviceAuthority&)> trust_devices;
+  std::function<void(const std::string& device)> disconnect;
+};
+
+struct ApiParts {
+  Registry& registry;
+  const Clock& clock;
+  BlobStore blobs;
+  MetadataKeeper& keeper;
+  RolloutDriver& driver;
+  Ingest& ingest;
+  BrokerAccess broker;
+  std::function<void(const RoleEnvelopes&)> publish;  // to the boards
+  RolloutConfig rollout_defaults;
+  boost::asio::thread_pool& worker;  // for writing and hashing blobs
+};
+
+inline constexpr ByteCount longest_upload = ByteCount::mib(8);
+
+// The HTTP API of outcropd (docs/http-api.md), for the command line and other programs of this
+// host. Who may speak is the socket's mode to say; who did is logged.
+class Api {
+ public:
+  explicit Api(ApiParts parts) : parts_(std::move(parts)) {}
+
+  // An http::Handler.
+  [[nodiscard]] boost::asio::awaitable<http::Response> handle(http::Request request);
+
+ private:
+  [[nodiscard]] boost::asio::awaitable<http::Response> upload(http::Request request);
+  [[nodiscard]] Result<http::Response> answer(const http::Request& request);
+  [[nodiscard]] Result<http::Response> get(const std::vector<std::string>& path,
+                                           const http::Request& request);
+  [[nodiscard]] Result<http::Response> post(const std::vector<std::string>& path,
+                                            const http::Request& request);
+
+  // host.cpp
+  [[nodiscard]] Result<http::Response> host();
+  [[nodiscard]] Result<http::Response> enrolment();
+  [[nodiscard]] Result<http::Response> blob(const std::string& digest);
+  [[nodiscard]] Result<http::Response> reports(const http::Request& request);
+  // devices.cpp
+  [[nodiscard]] Result<http::Response> devices();
+  [[nodiscard]] Result<http::Response> add_authority(const std::string& body);
+  [[nodiscard]] Result<http::Response> add_device(const std::string& body);
+  [[nodiscard]] Result<http::Response> revoke_device(const std::string& name,
+                                                     const std::string& body);
+  // releases.cpp
+  [[nodiscard]] Result<http::Response> releases();
+  [[nodiscard]] Result<http::Response> add_release(const std::string& body);
+  [[nodiscard]] Result<http::Response> add_metadata(const std::string& body);
+  [[nodiscard]] Status take(const MetadataSubmission& submission);
+  // rollouts.cpp
+  [[nodiscard]] Result<http::Response> rollouts();
+  [[nodiscard]] Result<http::Response> rollout(const std::string& name);
+  [[nodiscard]] Result<http::Response> start_rollout(const std::string& body);
+  [[nodiscard]] Result<http::Response> steer_rollout(const std::string& name,
+                                                     const std::string& verb);
+
+  ApiParts parts_;
+};
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,150 @@
+#include "protocol/messages/json_reader.hpp"
+#include "protocol/trust/certificate.hpp"
+#include "trainer_host/fleet/api/api.hpp"
+#include "trainer_host/fleet/api/json.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+using messages::ObjectReader;
+
+constexpr ByteCount body_limit = ByteCount::mib(4);
+constexpr std::size_t longest_certificate = 64 * 1024;
+constexpr std::size_t longest_crl = 2 * 1024 * 1024;
+constexpr std::size_t longest_reason = 1024;
+
+Json desired_to_json(const Assignment& desired) {
+  return {{"rollout", desired.rollout},         {"generation", desired.generation},
+          {"manifest", desired.manifest.hex()}, {"cancelled", desired.cancelled},
+          {"state", state_or_null(desired)},    {"reason", desired.reason}};
+}
+
+Json progress_to_json(const messages::Progress& progress) {
+  return {{"state", messages::to_string(progress.state)},
+          {"variant", progress.variant},
+          {"bytes_done", progress.bytes_done.value()},
+          {"bytes_total", progress.bytes_total.value()}};
+}
+
+// Whether an authority that this host knows has signed the certificate.
+Status check_vouched_for(Registry& registry, const std::string& certificate) {
+  OUTCROP_TRY(authorities, registry.authorities());
+  Status last = fail(ErrorCode::refused, "no device authority is known here yet");
+  for (const DeviceAuthority& authority : authorities) {
+    last = trust::check_issued_by(certificate, authority.certificate);
+    if (last) return {};
+  }
+  return last;
+}
+
+}  // namespace
+
+Result<http::Response> Api::devices() {
+  OUTCROP_TRY(all, parts_.registry.devices());
+  Json json = Json::array();
+  for (const Device& device : all) {
+    Json entry = to_json(device);
+    entry["online"] = parts_.ingest.online(device.name);
+    OUTCROP_TRY(desired, parts_.registry.desired(device.name));
+    entry["desired"] = desired ? desired_to_json(*desired) : Json(nullptr);
+    const messages::Progress* progress = parts_.ingest.progress(device.name);
+    entry["progress"] = progress != nullptr ? progress_to_json(*progress) : Json(nullptr);
+    json.push_back(std::move(entry));
+  }
+  return respond({{"devices", std::move(json)}});
+}
+
+Result<http::Response> Api::add_authority(const std::string& body) {
+  OUTCROP_TRY(json, messages::parse_object(body, body_limit, "device-authority"));
+  ObjectReader reader(json, "device-authority");
+  DeviceAuthority authority;
+  authority.certificate = reader.lines("authority", longest_certificate);
+  authority.crl = reader.lines("crl", longest_crl);
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  // First the broker: it judges whether the list is that authority's.
+  OUTCROP_CHECK(parts_.broker.trust_devices(authority));
+  OUTCROP_CHECK(parts_.registry.save(authority));
+  return respond(Json::object());
+}
+
+Result<http::Response> Api::add_device(const std::string& body) {
+  OUTCROP_TRY(json, messages::parse_object(body, body_limit, "device"));
+  ObjectReader reader(json, "device");
+  Device device;
+  device.name = reader.name("name");
+  device.model = reader.name("model");
+  device.device_class = reader.name("device_class");
+  device.certificate = reader.lines("certificate", longest_certificate);
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  OUTCROP_TRY(info, trust::read_certificate(device.certificate));
+  if (info.common_name != device.name) {
+    return fail(ErrorCode::invalid_argument, "the certificate is that of '" + info.common_name +
+                                                 "', not of '" + device.name + "'");
+  }
+  OUTCROP_CHECK(check_vouched_for(parts_.registry, device.certificate));
+  device.key = info.key;
+  device.enrolled = parts_.clock.now();
+  OUTCROP_TRY(before, parts_.registry.device(device.name));
+  if (before && before->key == device.key) {
+    if (before->revoked) {
+      return fail(ErrorCode::refused, "the key of '" + device.name + "' is revoked: " +
+                                          before->revoked_reason + "; make a new one");
+    }
+    device.status = before->status;
+    device.last_seen = before->last_seen;
+    device.enrolled = before->enrolled;
+  } else if (before && !before->revoked) {
+    return fail(ErrorCode::already_exists,
+                "'" + device.name +
+                    "' is enrolled with another key: revoke that one first, or use another name");
+  }
+  OUTCROP_CHECK(parts_.registry.transaction([&]() -> Status {
+    OUTCROP_CHECK(parts_.registry.save(device));
+    if (!before || before->key == device.key) return {};
+    // Another board by the same name: nothing that the one before said is about it.
+    OUTCROP_TRY(desired, parts_.registry.desired(device.name));
+    if (!desired) return {};
+    desired->state.reset();
+    desired->confirmed = false;
+    desired->excluded = false;
+    desired->return_to.reset();
+    desired->reason.clear();
+    desired->message = {0, 0};
+    desired->updated = parts_.clock.now();
+    return parts_.registry.save(*desired);
+  }));
+  parts_.ingest.forget(device.name);
+  parts_.driver.tick();
+  return respond(to_json(device), 201);
+}
+
+Result<http::Response> Api::revoke_device(const std::string& name, const std::string& body) {
+  OUTCROP_TRY(json, messages::parse_object(body, body_limit, "revocation"));
+  ObjectReader reader(json, "revocation");
+  const std::string reason = reader.text("reason", longest_reason);
+  const std::string crl = reader.lines("crl", longest_crl);
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  OUTCROP_TRY(device, parts_.registry.device(name));
+  if (!device) return fail(ErrorCode::not_found, "no board '" + name + "' is enrolled");
+  if (!device->revoked) {
+    device->revoked = parts_.clock.now();
+    device->revoked_reason = reason;
+    OUTCROP_CHECK(parts_.registry.save(*device));
+  }
+  parts_.ingest.forget(name);
+  OUTCROP_TRY(authorities, parts_.registry.authorities());
+  for (DeviceAuthority& authority : authorities) {
+    if (!trust::check_issued_by(device->certificate, authority.certificate)) continue;
+    authority.crl = crl;
+    OUTCROP_CHECK(parts_.broker.trust_devices(authority));
+    OUTCROP_CHECK(parts_.registry.save(authority));
+  }
+  parts_.broker.disconnect(name);
+  parts_.driver.tick();
+  return respond(to_json(*device));
+}
+
+}  // namespace outcrop::fleet

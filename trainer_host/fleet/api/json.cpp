@@ -1,0 +1,54 @@
+#include "trainer_host/fleet/api/json.hpp"
+
+namespace outcrop::fleet {
+
+Json time_or_null(const std::optional<Timestamp>& time) {
+  return time ? Json(to_rfc3339(*time)) : Json(nullptr);
+}
+
+Json to_json(const Device& device) {
+  return {
+      {"name", device.name},
+      {"model", device.model},
+      {"device_class", device.device_class},
+      {"enrolled", to_rfc3339(device.enrolled)},
+      {"revoked", time_or_null(device.revoked)},
+      {"revoked_reason", device.revoked_reason},
+      {"last_seen", time_or_null(device.last_seen)},
+      {"status", device.status ? Json::parse(messages::to_json(*device.status)) : Json(nullptr)}};
+}
+
+Json to_json(const ReleaseRecord& release) {
+  return {{"manifest", release.manifest.hex()},
+          {"manifest_size", release.manifest_size.value()},
+          {"model", release.model},
+          {"stage", release.stage},
+          {"epoch", release.epoch},
+          {"state", to_string(release.state)},
+          {"reason", release.reason},
+          {"published", to_rfc3339(release.published)},
+          {"total", release.total.value()}};
+}
+
+Json to_json(const RolloutRecord& rollout) {
+  return {{"name", rollout.name},
+          {"model", rollout.model},
+          {"manifest", rollout.manifest.hex()},
+          {"state", to_string(rollout.state)},
+          {"reason", rollout.reason},
+          {"soak_seconds", rollout.soak.count()},
+          {"byte_budget", rollout.byte_budget.value()},
+          {"failed_share", rollout.failed_share},
+          {"started", to_rfc3339(rollout.started)},
+          {"ended", time_or_null(rollout.ended)}};
+}
+
+Json state_or_null(const Assignment& assignment) {
+  return assignment.state ? Json(messages::to_string(*assignment.state)) : Json(nullptr);
+}
+
+http::Response respond(const Json& json, int status) {
+  return {status, "application/json", json.dump(-1, ' ', false, Json::error_handler_t::replace)};
+}
+
+}  // namespace outcrop::fleet

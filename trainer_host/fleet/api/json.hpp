@@ -1,0 +1,22 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "platform/http/server.hpp"
+#include "trainer_host/fleet/registry/registry.hpp"
+
+namespace outcrop::fleet {
+
+// Records as the API shows them. Absent values are null.
+
+using Json = nlohmann::json;
+
+[[nodiscard]] Json time_or_null(const std::optional<Timestamp>& time);
+[[nodiscard]] Json to_json(const Device& device);
+[[nodiscard]] Json to_json(const ReleaseRecord& release);
+[[nodiscard]] Json to_json(const RolloutRecord& rollout);
+[[nodiscard]] Json state_or_null(const Assignment& assignment);
+
+[[nodiscard]] http::Response respond(const Json& json, int status = 200);
+
+}  // namespace outcrop::fleet

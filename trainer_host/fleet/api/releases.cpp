@@ -1,0 +1,139 @@
+#include <algorithm>
+
+#include "protocol/blob/chunk_table.hpp"
+#include "protocol/messages/json_reader.hpp"
+#include "trainer_host/fleet/api/api.hpp"
+#include "trainer_host/fleet/api/json.hpp"
+#include "trainer_host/fleet/metadata/release_states.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+using messages::ObjectReader;
+
+constexpr ByteCount body_limit = ByteCount::mib(9);
+constexpr std::size_t most_envelopes = 1024;
+constexpr std::size_t longest_envelope = trust::envelope_limit.value();
+
+std::optional<std::string> envelope_or_none(ObjectReader& reader, const Json& json,
+                                            const char* key) {
+  if (!json.contains(key) || reader.null(key)) return std::nullopt;
+  return reader.lines(key, longest_envelope);
+}
+
+// Bytes of one blob and its chunk table, which must both be here.
+Result<std::uint64_t> check_blob(const BlobStore& blobs, const messages::BlobReference& blob,
+                                 const std::string& what) {
+  const ByteCount table = blob::table_size(blob.size);
+  const auto has = [&](const trust::Sha256Digest& digest, ByteCount size) {
+    return blobs.has(digest) && blobs.uploaded(digest) == size;
+  };
+  if (!has(blob.sha256, blob.size)) {
+    return fail(ErrorCode::not_found,
+                what + ": blob " + blob.sha256.hex() + " of " + blob.size.human() + " is not here");
+  }
+  if (!has(blob.chunk_table, table)) {
+    return fail(ErrorCode::not_found,
+                what + ": chunk table " + blob.chunk_table.hex() + " is not here");
+  }
+  return blob.size.value() + table.value();
+}
+
+Result<ByteCount> check_blobs(const BlobStore& blobs, const messages::Manifest& manifest,
+                              ByteCount manifest_size) {
+  std::uint64_t total = manifest_size.value();
+  OUTCROP_TRY(input, check_blob(blobs, manifest.golden.input, "golden input"));
+  OUTCROP_TRY(output, check_blob(blobs, manifest.golden.output, "golden output"));
+  total += input + output;
+  for (const messages::Variant& variant : manifest.variants) {
+    OUTCROP_TRY(bytes, check_blob(blobs, variant.blob, "variant " + variant.name));
+    total += bytes;
+  }
+  return ByteCount(total);
+}
+
+// The stage role's word that this release may be installed.
+Result<std::pair<std::string, trust::PermittedRelease>> find_permitted(
+    const RoleSet& roles, const trust::Sha256Digest& manifest) {
+  if (roles.revoked()) OUTCROP_CHECK(trust::check_not_revoked(*roles.revoked(), manifest));
+  for (const auto& [model, stage] : roles.stages()) {
+    if (const auto* release = stage->release(manifest)) return std::pair(model, *release);
+  }
+  return fail(ErrorCode::untrusted, "no stage role that holds here lists the manifest " +
+                                        manifest.hex().substr(0, 16) + "…");
+}
+
+}  // namespace
+
+Status Api::take(const MetadataSubmission& submission) {
+  OUTCROP_TRY(changed, parts_.keeper.accept(submission));
+  parts_.publish(changed);
+  return update_release_states(parts_.registry, parts_.keeper.roles());
+}
+
+Result<http::Response> Api::releases() {
+  OUTCROP_TRY(all, parts_.registry.releases());
+  Json json = Json::array();
+  for (const ReleaseRecord& release : all) json.push_back(to_json(release));
+  return respond({{"releases", std::move(json)}});
+}
+
+Result<http::Response> Api::add_release(const std::string& body) {
+  OUTCROP_TRY(json, messages::parse_object(body, body_limit, "release"));
+  ObjectReader reader(json, "release");
+  MetadataSubmission submission;
+  submission.roots = reader.texts("roots", most_envelopes, longest_envelope);
+  submission.targets = reader.lines("targets", longest_envelope);
+  submission.revoked = reader.lines("revoked", longest_envelope);
+  submission.stages = {reader.lines("stage", longest_envelope)};
+  const trust::Sha256Digest manifest = reader.digest("manifest");
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+
+  OUTCROP_TRY(roles, parts_.keeper.preview(submission));
+  OUTCROP_TRY(permitted, find_permitted(roles, manifest));
+  OUTCROP_TRY(described, parts_.driver.manifest(manifest));
+  if (described->model != permitted.first) {
+    return fail(ErrorCode::untrusted, "the manifest is of the model " + described->model +
+                                          ", the stage role of " + permitted.first);
+  }
+  OUTCROP_TRY(total, check_blobs(parts_.blobs, *described, permitted.second.size));
+  OUTCROP_TRY(before, parts_.registry.release(manifest));
+  ReleaseRecord release;
+  release.manifest = manifest;
+  release.manifest_size = permitted.second.size;
+  release.model = described->model;
+  release.stage = described->stage;
+  release.epoch = described->epoch;
+  release.published = before ? before->published : parts_.clock.now();
+  release.total = total;
+  OUTCROP_CHECK(parts_.registry.save(release));
+  OUTCROP_CHECK(take(submission));
+  parts_.driver.tick();
+  return respond(to_json(release), 201);
+}
+
+Result<http::Response> Api::add_metadata(const std::string& body) {
+  OUTCROP_TRY(json, messages::parse_object(body, body_limit, "metadata"));
+  ObjectReader reader(json, "metadata");
+  MetadataSubmission submission;
+  if (json.contains("roots")) {
+    submission.roots = reader.texts("roots", most_envelopes, longest_envelope);
+  }
+  submission.targets = envelope_or_none(reader, json, "targets");
+  submission.revoked = envelope_or_none(reader, json, "revoked");
+  if (json.contains("stages")) {
+    submission.stages = reader.texts("stages", most_envelopes, longest_envelope);
+  }
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  OUTCROP_CHECK(take(submission));
+  parts_.driver.tick();
+  Json versions(parts_.keeper.roles().versions());
+  versions["root"] = parts_.keeper.roles().root()->version;
+  return respond({{"versions", std::move(versions)},
+                  {"snapshot_version", parts_.keeper.snapshot_version()},
+                  {"problem", parts_.keeper.problem()}});
+}
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,128 @@
+#include "trainer_host/fleet/config/host_config.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "platform/config/toml_reader.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+using platform::TomlReader;
+
+constexpr std::array<std::string_view, 5> log_levels{"trace", "debug", "info", "warning", "error"};
+constexpr std::size_t most_names = 64;
+
+std::uint16_t read_port(TomlReader::Table& table, std::int64_t lowest) {
+  return static_cast<std::uint16_t>(table.integer("port", 8883, lowest, 65535));
+}
+
+unsigned read_mode(TomlReader::Table& table) {
+  const std::string text = table.text("socket_mode", "0660");
+  const bool octal =
+      text.size() == 4 && text[0] == '0' &&
+      std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c < '8'; });
+  if (!octal) {
+    table.refuse("socket_mode", "'" + text + "' is no mode; write it as \"0660\"");
+    return 0660;
+  }
+  return static_cast<unsigned>(std::stoul(text, nullptr, 8));
+}
+
+TrustConfig read_trust(TomlReader::Table table) {
+  TrustConfig trust;
+  trust.root = table.path("root", std::nullopt);
+  trust.timestamp_key = table.path("timestamp_key", std::nullopt);
+  trust.snapshot_key = table.path("snapshot_key", std::nullopt);
+  trust.timestamp_validity =
+      std::chrono::days(table.integer("timestamp_days", trust.timestamp_validity.count(), 2, 365));
+  table.finish();
+  return trust;
+}
+
+ExternalBroker read_external(TomlReader::Table table) {
+  ExternalBroker broker;
+  broker.host = table.text("host", std::nullopt);
+  broker.port = read_port(table, 1);
+  broker.files.authority = table.path("authority", std::nullopt);
+  broker.files.certificate = table.path("certificate", std::nullopt);
+  broker.files.key = table.path("key", std::nullopt);
+  broker.boards_authority = table.path("boards_authority", broker.files.authority);
+  table.finish();
+  return broker;
+}
+
+BrokerConfig read_broker(TomlReader::Table table) {
+  BrokerConfig broker;
+  if (table.has("external")) {
+    for (const char* key : {"listen", "port", "names", "program"}) {
+      if (table.has(key)) {
+        table.refuse(key,
+                     "is for the broker that outcropd starts; [broker.external] names another");
+      }
+    }
+    broker.external = read_external(table.table("external"));
+    table.finish();
+    return broker;
+  }
+  broker.listen = table.text("listen", broker.listen);
+  broker.port = read_port(table, 0);
+  broker.names = table.texts("names", broker.names, most_names);
+  broker.program = table.path("program", broker.program);
+  const bool everywhere = broker.listen == "0.0.0.0" || broker.listen == "::";
+  if (everywhere && broker.names.empty()) {
+    table.refuse("listen", "'" + broker.listen +
+                               "' is no address that boards can be told; give the host's in names");
+  }
+  table.finish();
+  return broker;
+}
+
+RolloutConfig read_rollout(TomlReader::Table table) {
+  RolloutConfig rollout;
+  rollout.soak =
+      std::chrono::seconds(table.integer("soak_seconds", rollout.soak.count(), 0, 30L * 24 * 3600));
+  const std::string unmeasurable = table.text("on_unmeasurable", "hold");
+  if (const auto value = on_unmeasurable_from(unmeasurable)) {
+    rollout.on_unmeasurable = *value;
+  } else {
+    table.refuse("on_unmeasurable",
+                 "'" + unmeasurable + "' is not known; it must be hold, fail or activate");
+  }
+  rollout.failed_share = table.number("failed_share", rollout.failed_share, 0.0, 1.0);
+  rollout.patience =
+      std::chrono::hours(table.integer("patience_hours", rollout.patience.count(), 0, 24 * 365));
+  table.finish();
+  return rollout;
+}
+
+}  // namespace
+
+std::optional<messages::OnUnmeasurable> on_unmeasurable_from(std::string_view text) {
+  if (text == "hold") return messages::OnUnmeasurable::hold;
+  if (text == "fail") return messages::OnUnmeasurable::fail;
+  if (text == "activate") return messages::OnUnmeasurable::activate;
+  return std::nullopt;
+}
+
+Result<HostConfig> read_host_config(const std::filesystem::path& file) {
+  OUTCROP_TRY(reader, TomlReader::open(file));
+  HostConfig config;
+  TomlReader::Table root = reader.root();
+  config.state = root.path("state", config.state);
+  config.socket = root.path("socket", config.socket);
+  config.socket_mode = read_mode(root);
+  config.log = root.text("log", config.log);
+  if (std::find(log_levels.begin(), log_levels.end(), config.log) == log_levels.end()) {
+    root.refuse(
+        "log", "'" + config.log + "' is no level; it must be trace, debug, info, warning or error");
+  }
+  config.trust = read_trust(root.table("trust"));
+  config.broker = read_broker(root.table("broker"));
+  config.rollout = read_rollout(root.table("rollout"));
+  root.finish();
+  OUTCROP_CHECK(reader.status());
+  return config;
+}
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/base/bytes.hpp"
+#include "protocol/base/error.hpp"
+#include "protocol/messages/device_message.hpp"
+#include "protocol/transport/session.hpp"
+
+namespace outcrop::fleet {
+
+// host.toml. Paths are absolute or start at the folder of the file.
+
+// A broker that somebody else runs, which must then give what ours gives (docs/fleet.md).
+struct ExternalBroker {
+  std::string host;
+  std::uint16_t port = 8883;
+  transport::TlsFiles files;               // how outcropd connects
+  std::filesystem::path boards_authority;  // what boards must trust to believe that broker, PEM
+};
+
+struct BrokerConfig {
+  std::string listen = "127.0.0.1";
+  std::uint16_t port = 8883;
+  std::vector<std::string> names;  // of the certificate; the first is what boards are told
+  std::filesystem::path program = "/usr/sbin/mosquitto";
+  std::optional<ExternalBroker> external;
+};
+
+struct RolloutConfig {  // what a rollout has where the command does not say
+  std::chrono::seconds soak{60};
+  messages::OnUnmeasurable on_unmeasurable = messages::OnUnmeasurable::hold;
+  double failed_share = 0;
+  std::chrono::hours patience{24};
+};
+
+struct TrustConfig {
+  std::filesystem::path root;
+  std::filesystem::path timestamp_key;
+  std::filesystem::path snapshot_key;
+  std::chrono::days timestamp_validity{7};
+};
+
+struct HostConfig {
+  std::filesystem::path state = "/var/lib/outcrop";
+  std::filesystem::path socket = "/run/outcrop/outcropd.sock";
+  unsigned socket_mode = 0660;
+  std::string log = "info";
+  TrustConfig trust;
+  BrokerConfig broker;
+  RolloutConfig rollout;
+};
+
+// invalid_argument with file, line and key of what is wrong; not_found where there is no file.
+[[nodiscard]] Result<HostConfig> read_host_config(const std::filesystem::path& file);
+
+// The words of `on_unmeasurable`: hold, fail, activate.
+[[nodiscard]] std::optional<messages::OnUnmeasurable> on_unmeasurable_from(std::string_view text);
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "protocol/base/clock.hpp"
+#include "protocol/base/error.hpp"
+#include "trainer_host/fleet/metadata/role_set.hpp"
+#include "trainer_host/fleet/registry/registry.hpp"
+
+namespace outcrop::fleet {
+
+struct MetadataOptions {
+  std::filesystem::path root;           // a root's envelope, trusted because the owner named it
+  std::filesystem::path timestamp_key;  // PEM, read each time something is signed, so that a new
+  std::filesystem::path snapshot_key;   // key needs no restart
+  std::chrono::days timestamp_validity{7};
+};
+
+// The signed metadata of the fleet: what was submitted, verified from this host's own root on, and
+// snapshot and timestamp, which it signs. Everything is in the registry before it is returned to
+// be published; versions only rise, across restarts, too.
+class MetadataKeeper {
+ public:
+  // Errors: those of reading the root; untrusted where the registry's chain of roots does not
+  // agree with it (the registry is another fleet's, or roots between are missing).
+  [[nodiscard]] static Result<MetadataKeeper> open(Registry& registry, const Clock& clock,
+                                                   MetadataOptions options);
+
+  // Verifies, stores, signs what follows from it; returns what is to be published. Errors as of
+  // RoleSet::take(), and then nothing has changed.
+  [[nodiscard]] Result<RoleEnvelopes> accept(const MetadataSubmission& submission);
+  // The roles as they would be, without taking anything.
+  [[nodiscard]] Result<RoleSet> preview(const MetadataSubmission& submission) const;
+
+  // Signs what is due: timestamp after a day and whenever snapshot changed. To be called now and
+  // then.
+  [[nodiscard]] Result<RoleEnvelopes> refresh();
+
+  [[nodiscard]] const RoleSet& roles() const { return roles_; }
+  // 0 before anything was released.
+  [[nodiscard]] std::uint64_t snapshot_version() const;
+  // Why snapshot and timestamp could not be signed; empty while all is well.
+  [[nodiscard]] const std::string& problem() const { return problem_; }
+
+ private:
+  MetadataKeeper(Registry& registry, const Clock& clock, MetadataOptions options, RoleSet roles)
+      : registry_(&registry),
+        clock_(&clock),
+        options_(std::move(options)),
+        roles_(std::move(roles)) {}
+  [[nodiscard]] Result<bool> sign_snapshot(RoleSet& roles) const;
+  [[nodiscard]] Result<bool> sign_timestamp(RoleSet& roles) const;
+  [[nodiscard]] Status sign(RoleSet& roles, RoleEnvelopes& changed) const;
+  [[nodiscard]] Status store(const RoleSet& roles, const RoleEnvelopes& changed);
+
+  Registry* registry_;
+  const Clock* clock_;
+  MetadataOptions options_;
+  RoleSet roles_;
+  std::string problem_;
+};
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,144 @@
+#include "trainer_host/fleet/registry/rows.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "trainer_host/fleet/registry/names.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+tl::unexpected<Error> damaged(const std::string& table, const std::string& key,
+                              const std::string& what) {
+  return fail(ErrorCode::invalid_data,
+              "database: " + table + " '" + key + "': " + what + " does not read as written");
+}
+
+std::optional<Timestamp> time_or_none(const Database::Row& row, int column) {
+  if (row.is_null(column)) return std::nullopt;
+  return to_time(row.integer(column));
+}
+
+std::uint64_t count(const Database::Row& row, int column) {
+  return static_cast<std::uint64_t>(row.integer(column));
+}
+
+std::optional<std::vector<std::string>> names_from_json(const std::string& text) {
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_array()) return std::nullopt;
+  std::vector<std::string> names;
+  for (const auto& name : json) {
+    if (!name.is_string()) return std::nullopt;
+    names.push_back(name.get<std::string>());
+  }
+  return names;
+}
+
+}  // namespace
+
+Database::Value to_column(const std::optional<Timestamp>& time) {
+  if (!time) return nullptr;
+  return to_column(*time);
+}
+
+Database::Value to_column(const std::optional<trust::Sha256Digest>& digest) {
+  if (!digest) return nullptr;
+  return digest->hex();
+}
+
+std::string names_to_json(const std::vector<std::string>& names) {
+  return nlohmann::json(names).dump();
+}
+
+Result<Device> read_device(const Database::Row& row) {
+  Device device;
+  device.name = row.text(0);
+  device.model = row.text(1);
+  device.device_class = row.text(2);
+  const auto key = trust::PublicKey::from_hex(row.text(3));
+  if (!key) return damaged("device", device.name, "key");
+  device.key = *key;
+  device.certificate = row.text(4);
+  device.enrolled = to_time(row.integer(5));
+  device.revoked = time_or_none(row, 6);
+  device.revoked_reason = row.text(7);
+  if (!row.is_null(8)) {
+    auto status = messages::parse_status(row.text(8));
+    if (!status) return damaged("device", device.name, "status");
+    device.status = std::move(*status);
+  }
+  device.last_seen = time_or_none(row, 9);
+  return device;
+}
+
+Result<ReleaseRecord> read_release(const Database::Row& row) {
+  ReleaseRecord release;
+  const auto manifest = trust::Sha256Digest::from_hex(row.text(0));
+  const auto state = release_state_from(row.text(5));
+  if (!manifest || !state) return damaged("release", row.text(0), "manifest or state");
+  release.manifest = *manifest;
+  release.manifest_size = ByteCount(count(row, 1));
+  release.model = row.text(2);
+  release.stage = count(row, 3);
+  release.epoch = count(row, 4);
+  release.state = *state;
+  release.reason = row.text(6);
+  release.published = to_time(row.integer(7));
+  release.total = ByteCount(count(row, 8));
+  return release;
+}
+
+Result<RolloutRecord> read_rollout(const Database::Row& row) {
+  RolloutRecord rollout;
+  rollout.name = row.text(0);
+  rollout.model = row.text(1);
+  const auto manifest = trust::Sha256Digest::from_hex(row.text(2));
+  const auto state = rollout_state_from(row.text(3));
+  const auto resume_to = rollout_state_from(row.text(4));
+  const std::int64_t unmeasurable = row.integer(6);
+  if (!manifest || !state || !resume_to || unmeasurable < 0 || unmeasurable > 2) {
+    return damaged("rollout", rollout.name, "manifest or state");
+  }
+  rollout.manifest = *manifest;
+  rollout.state = *state;
+  rollout.resume_to = *resume_to;
+  rollout.reason = row.text(5);
+  rollout.on_unmeasurable = static_cast<messages::OnUnmeasurable>(unmeasurable);
+  rollout.soak = std::chrono::seconds(row.integer(7));
+  rollout.byte_budget = ByteCount(count(row, 8));
+  rollout.failed_share = row.number(9);
+  rollout.started = to_time(row.integer(10));
+  rollout.ended = time_or_none(row, 11);
+  return rollout;
+}
+
+Result<Assignment> read_assignment(const Database::Row& row) {
+  Assignment assignment;
+  assignment.rollout = row.text(0);
+  assignment.device = row.text(1);
+  assignment.canary = row.integer(2) != 0;
+  assignment.excluded = row.integer(3) != 0;
+  assignment.generation = count(row, 4);
+  assignment.cancelled = row.integer(5) != 0;
+  const auto manifest = trust::Sha256Digest::from_hex(row.text(6));
+  auto variants = names_from_json(row.text(8));
+  const std::string key = assignment.rollout + "', '" + assignment.device;
+  if (!manifest || !variants) return damaged("assignment", key, "manifest or variants");
+  assignment.manifest = *manifest;
+  assignment.variants = std::move(*variants);
+  if (!row.is_null(7)) {
+    const auto return_to = trust::Sha256Digest::from_hex(row.text(7));
+    if (!return_to) return damaged("assignment", key, "return_to");
+    assignment.return_to = *return_to;
+  }
+  if (!row.is_null(9)) {
+    assignment.state = deployment_state_from(row.text(9));
+    if (!assignment.state) return damaged("assignment", key, "state");
+  }
+  assignment.reason = row.text(10);
+  assignment.confirmed = row.integer(11) != 0;
+  assignment.message = {count(row, 12), count(row, 13)};
+  assignment.updated = to_time(row.integer(14));
+  return assignment;
+}
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,136 @@
+#include "trainer_host/fleet/registry/schema.hpp"
+
+#include <array>
+#include <string>
+
+namespace outcrop::fleet {
+namespace {
+
+constexpr std::int64_t application_id = 0x4f757463;  // "Outc"
+
+// Step n brings a file of version n to n + 1. Steps that were released are never changed.
+constexpr std::array<const char*, schema_version> steps{R"(
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+INSERT INTO counter VALUES ('generation', 0);
+
+CREATE TABLE device (
+  name TEXT PRIMARY KEY,
+  model TEXT NOT NULL,
+  device_class TEXT NOT NULL,
+  key TEXT NOT NULL,                 -- Ed25519, hexadecimal
+  certificate TEXT NOT NULL,         -- PEM
+  enrolled INTEGER NOT NULL,         -- times: seconds since 1970
+  revoked INTEGER,
+  revoked_reason TEXT NOT NULL,
+  status TEXT,                       -- SCHEMA.md, "Status"
+  last_seen INTEGER
+) STRICT;
+
+CREATE TABLE release (
+  manifest TEXT PRIMARY KEY,         -- digests: hexadecimal
+  manifest_size INTEGER NOT NULL,
+  model TEXT NOT NULL,
+  stage INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  published INTEGER NOT NULL,
+  total INTEGER NOT NULL,
+  place INTEGER NOT NULL             -- order of arrival
+) STRICT;
+
+CREATE TABLE rollout (
+  name TEXT PRIMARY KEY,
+  model TEXT NOT NULL,
+  manifest TEXT NOT NULL REFERENCES release (manifest),
+  state TEXT NOT NULL,
+  resume_to TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  on_unmeasurable INTEGER NOT NULL,
+  soak INTEGER NOT NULL,
+  byte_budget INTEGER NOT NULL,
+  failed_share REAL NOT NULL,
+  started INTEGER NOT NULL,
+  ended INTEGER,
+  place INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE assignment (
+  rollout TEXT NOT NULL REFERENCES rollout (name),
+  device TEXT NOT NULL REFERENCES device (name),
+  canary INTEGER NOT NULL,
+  excluded INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
+  cancelled INTEGER NOT NULL,
+  manifest TEXT NOT NULL,
+  return_to TEXT,
+  variants TEXT NOT NULL,            -- JSON array
+  state TEXT,
+  reason TEXT NOT NULL,
+  confirmed INTEGER NOT NULL,
+  session INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  updated INTEGER NOT NULL,
+  PRIMARY KEY (rollout, device)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX assignment_of_device ON assignment (device, generation);
+
+CREATE TABLE report (
+  place INTEGER PRIMARY KEY,
+  device TEXT NOT NULL REFERENCES device (name),
+  key TEXT NOT NULL,                 -- which of the board's keys signed it
+  session INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  manifest TEXT NOT NULL,
+  received INTEGER NOT NULL,
+  report TEXT NOT NULL,              -- as read from the envelope
+  envelope TEXT NOT NULL,            -- as signed by the board
+  UNIQUE (device, key, session, sequence)
+) STRICT;
+CREATE INDEX report_of_manifest ON report (manifest, place);
+
+CREATE TABLE metadata (role TEXT PRIMARY KEY, envelope TEXT NOT NULL) STRICT;
+CREATE TABLE authority (certificate TEXT PRIMARY KEY, crl TEXT NOT NULL) STRICT;
+)"};
+
+Result<std::int64_t> pragma(Database& database, const std::string& name) {
+  std::int64_t value = 0;
+  OUTCROP_CHECK(database.query("PRAGMA " + name, {}, [&](const Database::Row& row) {
+    value = row.integer(0);
+    return Status();
+  }));
+  return value;
+}
+
+Status migrate(Database& database, std::int64_t from) {
+  for (std::int64_t version = from; version < schema_version; ++version) {
+    OUTCROP_CHECK(database.script(steps.at(static_cast<std::size_t>(version))));
+  }
+  return database.script("PRAGMA application_id=" + std::to_string(application_id) +
+                         ";PRAGMA user_version=" + std::to_string(schema_version));
+}
+
+}  // namespace
+
+Status bring_to_schema(Database& database) {
+  OUTCROP_TRY(version, pragma(database, "user_version"));
+  OUTCROP_TRY(owner, pragma(database, "application_id"));
+  OUTCROP_TRY(pages, pragma(database, "schema_version"));  // SQLite's own: 0 in an empty file
+  if (pages != 0 && owner != application_id) {
+    return fail(ErrorCode::invalid_data, "is a database of another program");
+  }
+  if (version > schema_version) {
+    return fail(ErrorCode::unsupported, "was written by a newer outcropd (schema " +
+                                            std::to_string(version) + ", this one reads up to " +
+                                            std::to_string(schema_version) +
+                                            "): install that one, or go back to a backup");
+  }
+  if (version == schema_version) return {};
+  OUTCROP_CHECK(database.script("BEGIN IMMEDIATE"));
+  Status status = migrate(database, version);
+  if (status) status = database.script("COMMIT");
+  if (!status) (void)database.script("ROLLBACK");
+  return status;
+}
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,259 @@
+#include <utility>
+
+#include "trainer_host/fleet/registry/registry.hpp"
+#include "trainer_host/fleet/registry/rows.hpp"
+#include "trainer_host/fleet/registry/schema.hpp"
+#include "trainer_host/fleet/registry/sqlite.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+std::string select(const char* columns, const std::string& rest) {
+  return "SELECT " + std::string(columns) + " FROM " + rest;
+}
+
+class SqliteRegistry final : public Registry {
+ public:
+  explicit SqliteRegistry(Database database) : database_(std::move(database)) {}
+
+  Status transaction(const std::function<Status()>& work) override {
+    if (in_transaction_) return work();  // part of the one that is under way
+    OUTCROP_CHECK(database_.run("BEGIN IMMEDIATE"));
+    in_transaction_ = true;
+    Status status = work();
+    in_transaction_ = false;
+    if (status) {
+      if (const auto committed = database_.run("COMMIT"); !committed) {
+        status = fail(committed.error());
+      }
+    }
+    // SQLite itself has rolled back after some errors: then this one says so, and no more.
+    if (!status) (void)database_.run("ROLLBACK");
+    return status;
+  }
+
+  Result<std::uint64_t> next_generation() override {
+    std::uint64_t generation = 0;
+    OUTCROP_CHECK(database_.query(
+        "UPDATE counter SET value = value + 1 WHERE name = 'generation' RETURNING value", {},
+        [&](const Database::Row& row) {
+          generation = static_cast<std::uint64_t>(row.integer(0));
+          return Status();
+        }));
+    if (generation == 0) return fail(ErrorCode::invalid_data, "database: it has no generation");
+    return generation;
+  }
+
+  Status save(const Device& device) override {
+    Database::Value status = nullptr;
+    if (device.status) status = messages::to_json(*device.status);
+    return write(
+        "INSERT INTO device (name, model, device_class, key, certificate, enrolled, revoked, "
+        "revoked_reason, status, last_seen) VALUES (?,?,?,?,?,?,?,?,?,?) "
+        "ON CONFLICT (name) DO UPDATE SET model = excluded.model, "
+        "device_class = excluded.device_class, key = excluded.key, "
+        "certificate = excluded.certificate, enrolled = excluded.enrolled, "
+        "revoked = excluded.revoked, revoked_reason = excluded.revoked_reason, "
+        "status = excluded.status, last_seen = excluded.last_seen",
+        {device.name, device.model, device.device_class, device.key.hex(), device.certificate,
+         to_column(device.enrolled), to_column(device.revoked), device.revoked_reason, status,
+         to_column(device.last_seen)});
+  }
+
+  Result<std::optional<Device>> device(const std::string& name) override {
+    return one<Device>(select(device_columns, "device WHERE name = ?"), {name}, read_device);
+  }
+
+  Result<std::vector<Device>> devices() override {
+    return all<Device>(select(device_columns, "device ORDER BY name"), {}, read_device);
+  }
+
+  Status save(const ReleaseRecord& release) override {
+    return write(
+        "INSERT INTO release (manifest, manifest_size, model, stage, epoch, state, reason, "
+        "published, total, place) VALUES (?,?,?,?,?,?,?,?,?, "
+        "(SELECT coalesce(max(place), 0) + 1 FROM release)) "
+        "ON CONFLICT (manifest) DO UPDATE SET state = excluded.state, reason = excluded.reason",
+        {release.manifest.hex(), to_column(release.manifest_size), release.model,
+         to_column(release.stage), to_column(release.epoch), std::string(to_string(release.state)),
+         release.reason, to_column(release.published), to_column(release.total)});
+  }
+
+  Result<std::optional<ReleaseRecord>> release(const trust::Sha256Digest& manifest) override {
+    return one<ReleaseRecord>(select(release_columns, "release WHERE manifest = ?"),
+                              {manifest.hex()}, read_release);
+  }
+
+  Result<std::vector<ReleaseRecord>> releases() override {
+    return all<ReleaseRecord>(select(release_columns, "release ORDER BY place DESC"), {},
+                              read_release);
+  }
+
+  Status save(const RolloutRecord& rollout) override {
+    return write(
+        "INSERT INTO rollout (name, model, manifest, state, resume_to, reason, on_unmeasurable, "
+        "soak, byte_budget, failed_share, started, ended, place) VALUES (?,?,?,?,?,?,?,?,?,?,?,?, "
+        "(SELECT coalesce(max(place), 0) + 1 FROM rollout)) "
+        "ON CONFLICT (name) DO UPDATE SET state = excluded.state, resume_to = excluded.resume_to, "
+        "reason = excluded.reason, ended = excluded.ended",
+        {rollout.name, rollout.model, rollout.manifest.hex(), std::string(to_string(rollout.state)),
+         std::string(to_string(rollout.resume_to)), rollout.reason,
+         static_cast<std::int64_t>(rollout.on_unmeasurable), std::int64_t{rollout.soak.count()},
+         to_column(rollout.byte_budget), rollout.failed_share, to_column(rollout.started),
+         to_column(rollout.ended)});
+  }
+
+  Result<std::optional<RolloutRecord>> rollout(const std::string& name) override {
+    return one<RolloutRecord>(select(rollout_columns, "rollout WHERE name = ?"), {name},
+                              read_rollout);
+  }
+
+  Result<std::vector<RolloutRecord>> rollouts() override {
+    return all<RolloutRecord>(select(rollout_columns, "rollout ORDER BY place DESC"), {},
+                              read_rollout);
+  }
+
+  Status save(const Assignment& a) override {
+    Database::Value state = nullptr;
+    if (a.state) state = std::string(messages::to_string(*a.state));
+    return write(
+        "INSERT INTO assignment (rollout, device, canary, excluded, generation, cancelled, "
+        "manifest, return_to, variants, state, reason, confirmed, session, sequence, updated) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+        "ON CONFLICT (rollout, device) DO UPDATE SET canary = excluded.canary, "
+        "excluded = excluded.excluded, generation = excluded.generation, "
+        "cancelled = excluded.cancelled, manifest = excluded.manifest, "
+        "return_to = excluded.return_to, variants = excluded.variants, state = excluded.state, "
+        "reason = excluded.reason, confirmed = excluded.confirmed, session = excluded.session, "
+        "sequence = excluded.sequence, updated = excluded.updated",
+        {a.rollout, a.device, std::int64_t{a.canary}, std::int64_t{a.excluded},
+         to_column(a.generation), std::int64_t{a.cancelled}, a.manifest.hex(),
+         to_column(a.return_to), names_to_json(a.variants), state, a.reason,
+         std::int64_t{a.confirmed}, to_column(a.message.session), to_column(a.message.sequence),
+         to_column(a.updated)});
+  }
+
+  Result<std::optional<Assignment>> assignment(const std::string& rollout,
+                                               const std::string& device) override {
+    return one<Assignment>(
+        select(assignment_columns, "assignment WHERE rollout = ? AND device = ?"),
+        {rollout, device}, read_assignment);
+  }
+
+  Result<std::vector<Assignment>> assignments(const std::string& rollout) override {
+    return all<Assignment>(
+        select(assignment_columns, "assignment WHERE rollout = ? ORDER BY device"), {rollout},
+        read_assignment);
+  }
+
+  Result<std::optional<Assignment>> desired(const std::string& device) override {
+    return one<Assignment>(select(assignment_columns,
+                                  "assignment WHERE device = ? AND generation > 0 "
+                                  "ORDER BY generation DESC LIMIT 1"),
+                           {device}, read_assignment);
+  }
+
+  Result<bool> add_report(const messages::Report& report, const trust::KeyId& key,
+                          std::string_view envelope, Timestamp received) override {
+    OUTCROP_TRY(rows, database_.run(
+                          "INSERT INTO report (device, key, session, sequence, manifest, "
+                          "received, report, envelope) VALUES (?,?,?,?,?,?,?,?) "
+                          "ON CONFLICT (device, key, session, sequence) DO NOTHING",
+                          {report.header.device, key.hex(), to_column(report.header.session),
+                           to_column(report.header.sequence), report.deployment.manifest.hex(),
+                           to_column(received), messages::to_json(report), std::string(envelope)}));
+    return rows > 0;
+  }
+
+  Result<std::vector<StoredReport>> reports(const std::string& device,
+                                            const std::optional<trust::Sha256Digest>& manifest,
+                                            std::size_t limit) override {
+    return all<StoredReport>(
+        "SELECT report, received FROM report WHERE (?1 = '' OR device = ?1) AND "
+        "(?2 IS NULL OR manifest = ?2) ORDER BY place DESC LIMIT ?3",
+        {device, to_column(manifest), static_cast<std::int64_t>(limit)},
+        [](const Database::Row& row) -> Result<StoredReport> {
+          auto report = messages::parse_report(as_bytes(row.text(0)));
+          if (!report) return fail(report.error().context("database: a stored report"));
+          return StoredReport{std::move(*report), to_time(row.integer(1))};
+        });
+  }
+
+  Status save_metadata(const std::string& role, const std::string& envelope) override {
+    return write(
+        "INSERT INTO metadata VALUES (?,?) "
+        "ON CONFLICT (role) DO UPDATE SET envelope = excluded.envelope",
+        {role, envelope});
+  }
+
+  Status remove_metadata(const std::string& role) override {
+    return write("DELETE FROM metadata WHERE role = ?", {role});
+  }
+
+  Result<std::vector<std::pair<std::string, std::string>>> metadata() override {
+    using Role = std::pair<std::string, std::string>;
+    return all<Role>("SELECT role, envelope FROM metadata ORDER BY role", {},
+                     [](const Database::Row& row) -> Result<Role> {
+                       return Role{row.text(0), row.text(1)};
+                     });
+  }
+
+  Status save(const DeviceAuthority& authority) override {
+    return write(
+        "INSERT INTO authority VALUES (?,?) ON CONFLICT (certificate) DO UPDATE SET crl = "
+        "excluded.crl",
+        {authority.certificate, authority.crl});
+  }
+
+  Result<std::vector<DeviceAuthority>> authorities() override {
+    return all<DeviceAuthority>("SELECT certificate, crl FROM authority ORDER BY certificate", {},
+                                [](const Database::Row& row) -> Result<DeviceAuthority> {
+                                  return DeviceAuthority{row.text(0), row.text(1)};
+                                });
+  }
+
+  Status back_up(const std::filesystem::path& file) override { return database_.back_up(file); }
+
+ private:
+  Status write(const std::string& sql, std::initializer_list<Database::Value> values) {
+    const auto rows = database_.run(sql, values);
+    if (!rows) return fail(rows.error());
+    return {};
+  }
+
+  template <class T>
+  Result<std::vector<T>> all(const std::string& sql, std::initializer_list<Database::Value> values,
+                             Result<T> (*read)(const Database::Row&)) {
+    std::vector<T> found;
+    OUTCROP_CHECK(database_.query(sql, values, [&](const Database::Row& row) -> Status {
+      OUTCROP_TRY(record, read(row));
+      found.push_back(std::move(record));
+      return {};
+    }));
+    return found;
+  }
+
+  template <class T>
+  Result<std::optional<T>> one(const std::string& sql,
+                               std::initializer_list<Database::Value> values,
+                               Result<T> (*read)(const Database::Row&)) {
+    OUTCROP_TRY(found, all<T>(sql, values, read));
+    if (found.empty()) return std::optional<T>();
+    return std::optional<T>(std::move(found.front()));
+  }
+
+  Database database_;
+  bool in_transaction_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Registry>> open_sqlite_registry(const std::filesystem::path& file) {
+  OUTCROP_TRY(database, Database::open(file));
+  if (const Status status = bring_to_schema(database); !status) {
+    return fail(status.error().context(file.string()));
+  }
+  return std::make_unique<SqliteRegistry>(std::move(database));
+}
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,153 @@
+#include "trainer_host/fleet/rollout/choose.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <set>
+
+namespace outcrop::fleet {
+namespace {
+
+using messages::ReportedMeasurement;
+using messages::ReportedVariant;
+
+// What the boards of a class found out about one variant: the newest word of each.
+using OfBoards = std::map<std::string, const ReportedVariant*>;
+
+double megabytes(const ReportedMeasurement& measurement) {
+  return static_cast<double>(measurement.peak_memory.value()) / 1e6;
+}
+
+bool counts(const ReportedVariant& variant) {
+  return variant.outcome == messages::VariantOutcome::measured && variant.measurement &&
+         variant.measurement->void_because.empty();
+}
+
+bool says_no(const ReportedVariant& variant) {
+  return variant.outcome == messages::VariantOutcome::failed ||
+         variant.outcome == messages::VariantOutcome::refused;
+}
+
+std::map<std::string, OfBoards> newest_words(const std::vector<messages::Report>& reports) {
+  std::map<std::string, OfBoards> words;
+  for (const messages::Report& report : reports) {  // newest first: the first word is kept
+    for (const ReportedVariant& variant : report.variants) {
+      if (counts(variant) || says_no(variant)) {
+        words[variant.name].emplace(report.header.device, &variant);
+      }
+    }
+  }
+  return words;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+template <class Value>
+double median_over(const OfBoards& boards, Value value) {
+  std::vector<double> values;
+  for (const auto& [board, variant] : boards) values.push_back(value(*variant));
+  return median(std::move(values));
+}
+
+bool fits(const OfBoards& boards, const messages::Budget& budget) {
+  return std::all_of(boards.begin(), boards.end(), [&](const auto& board) {
+    const ReportedVariant& variant = *board.second;
+    return counts(variant) && variant.measurement->p90_ms <= budget.p90_ms &&
+           megabytes(*variant.measurement) <= budget.memory_mb;
+  });
+}
+
+double mean_error(const ReportedVariant& variant, const std::string& output) {
+  for (const messages::OutputDistance& distance : variant.proof) {
+    if (distance.output == output) return distance.mean_abs;
+  }
+  return 0;
+}
+
+// Outputs have different units: each is taken in relation to the largest error among variants.
+std::map<std::string, double> error_scores(const messages::Manifest& manifest,
+                                           const std::map<std::string, OfBoards>& fitting) {
+  std::map<std::string, double> scores;
+  for (const messages::TensorSchema& output : manifest.golden.outputs) {
+    std::map<std::string, double> errors;
+    double largest = 0;
+    for (const auto& [name, boards] : fitting) {
+      errors[name] = median_over(
+          boards, [&](const ReportedVariant& variant) { return mean_error(variant, output.name); });
+      largest = std::max(largest, errors[name]);
+    }
+    for (const auto& [name, error] : errors) {
+      scores[name] = std::max(scores[name], largest > 0 ? error / largest : 0.0);
+    }
+  }
+  return scores;
+}
+
+double score(const OfBoards& boards, messages::Objective objective) {
+  return median_over(boards, [&](const ReportedVariant& variant) {
+    switch (objective) {
+      case messages::Objective::p50_ms:
+        return variant.measurement->p50_ms;
+      case messages::Objective::memory_mb:
+        return megabytes(*variant.measurement);
+      default:
+        return variant.measurement->p90_ms;
+    }
+  });
+}
+
+std::string in_words(const std::string& variant, const OfBoards& boards,
+                     messages::Objective objective) {
+  const double p90 = median_over(boards, [](const auto& v) { return v.measurement->p90_ms; });
+  const double memory =
+      median_over(boards, [](const auto& v) { return megabytes(*v.measurement); });
+  char figures[96];
+  std::snprintf(figures, sizeof figures, "p90 %.4g ms, %.4g MB on %zu %s", p90, memory,
+                boards.size(), boards.size() == 1 ? "canary" : "canaries");
+  return variant + " (least " + std::string(messages::to_string(objective)) +
+         " within the budget: " + figures + ")";
+}
+
+}  // namespace
+
+ClassChoice choose_variant(const messages::Manifest& manifest, const std::string& device_class,
+                           const std::vector<messages::Report>& reports) {
+  const auto budget =
+      std::find_if(manifest.budgets.begin(), manifest.budgets.end(),
+                   [&](const auto& entry) { return entry.device_class == device_class; });
+  if (budget == manifest.budgets.end()) {
+    return {std::nullopt, "the release has no budget for the class " + device_class};
+  }
+  const auto words = newest_words(reports);
+  if (words.empty()) {
+    return {std::nullopt, "no canary of the class " + device_class + " measured it"};
+  }
+  std::map<std::string, OfBoards> fitting;
+  for (const auto& [name, boards] : words) {
+    if (manifest.variant(name) != nullptr && fits(boards, *budget)) fitting.emplace(name, boards);
+  }
+  const auto errors = error_scores(manifest, fitting);
+  const std::string* best = nullptr;
+  double least = 0;
+  for (const messages::Variant& variant : manifest.variants) {  // ties: the manifest's order
+    const auto found = fitting.find(variant.name);
+    if (found == fitting.end()) continue;
+    const double value = manifest.objective == messages::Objective::error
+                             ? errors.at(variant.name)
+                             : score(found->second, manifest.objective);
+    if (best != nullptr && value >= least) continue;
+    best = &variant.name;
+    least = value;
+  }
+  if (best == nullptr) {
+    return {std::nullopt,
+            "no variant is within the budget of the class " + device_class + " on every canary"};
+  }
+  return {*best, in_words(*best, fitting.at(*best), manifest.objective)};
+}
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/messages/manifest.hpp"
+#include "protocol/messages/report.hpp"
+
+namespace outcrop::fleet {
+
+// The variant that the boards of one class get after the canaries.
+struct ClassChoice {
+  std::optional<std::string> variant;
+  std::string reason;  // why this one, or why none
+};
+
+// By what canaries of that class measured: `reports` are theirs about this release, newest first.
+// A variant counts where no canary saw it fail and every canary that measured it found it within
+// the class's budget (p90 in ms; memory of the whole runner in 10^6 bytes; both inclusive). Among
+// those the least by the manifest's objective wins, the median over boards: the board is the unit.
+// "error" is the worst output's mean error in relation to the largest among these variants.
+[[nodiscard]] ClassChoice choose_variant(const messages::Manifest& manifest,
+                                         const std::string& device_class,
+                                         const std::vector<messages::Report>& reports);
+
+}  // namespace outcrop::fleet

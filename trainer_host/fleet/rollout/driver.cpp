@@ -1,0 +1,272 @@
+#include "trainer_host/fleet/rollout/driver.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "protocol/trust/verified_blob.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+constexpr std::chrono::seconds resend_after{10};
+constexpr std::size_t reports_considered = 4096;  // of one release, newest first
+constexpr std::uint64_t highest_generation = (std::uint64_t{1} << 53) - 1;
+
+}  // namespace
+
+RolloutDriver::RolloutDriver(Registry& registry, const Clock& clock, BlobStore blobs,
+                             RolloutSurroundings surroundings, std::chrono::seconds patience)
+    : registry_(&registry),
+      clock_(&clock),
+      blobs_(std::move(blobs)),
+      surroundings_(std::move(surroundings)),
+      patience_(patience) {}
+
+Result<const messages::Manifest*> RolloutDriver::manifest(const trust::Sha256Digest& digest) {
+  if (const auto found = manifests_.find(digest); found != manifests_.end()) return &found->second;
+  OUTCROP_TRY(bytes, blobs_.read(digest, messages::manifest_limit));
+  OUTCROP_TRY(blob, trust::verify_bytes(bytes, digest));
+  OUTCROP_TRY(parsed, messages::parse_manifest(blob));
+  return &manifests_.emplace(digest, std::move(parsed)).first->second;
+}
+
+Result<RolloutView> RolloutDriver::view_of(const RolloutRecord& rollout,
+                                           const std::vector<RolloutRecord>& all,
+                                           const std::vector<Device>& devices) {
+  RolloutView view;
+  view.rollout = rollout;
+  OUTCROP_TRY(release, registry_->release(rollout.manifest));
+  if (!release) return fail(ErrorCode::internal, "rollout " + rollout.name + " has no release");
+  view.release = *release;
+  OUTCROP_TRY(assignments, registry_->assignments(rollout.name));
+  view.assignments = std::move(assignments);
+  for (const Device& device : devices) {
+    if (device.model != rollout.model) continue;
+    view.devices.push_back(device);
+    if (surroundings_.online(device.name)) view.online.insert(device.name);
+  }
+  for (const Assignment& assignment : view.assignments) {
+    OUTCROP_TRY(desired, registry_->desired(assignment.device));
+    if (desired && desired->rollout != rollout.name) view.superseded.insert(assignment.device);
+  }
+  view.serves_newcomers = rollout.state == RolloutState::done;
+  for (const RolloutRecord& other : all) {  // newest first
+    if (other.model != rollout.model || other.name == rollout.name) continue;
+    if (other.state == RolloutState::widening) view.serves_newcomers = false;
+    if (other.state == RolloutState::done && other.ended > rollout.ended) {
+      view.serves_newcomers = false;
+    }
+  }
+  view.now = clock_->now();
+  view.patience = patience_;
+  if (rollout.state == RolloutState::stopped || rollout.state == RolloutState::aborted) return view;
+  OUTCROP_TRY(choices, choices_of(view));
+  view.choices = std::move(choices);
+  return view;
+}
+
+Result<std::map<std::string, ClassChoice>> RolloutDriver::choices_of(const RolloutView& view) {
+  std::map<std::string, ClassChoice> choices;
+  OUTCROP_TRY(found, manifest(view.rollout.manifest));
+  OUTCROP_TRY(reports, registry_->reports("", view.rollout.manifest, reports_considered));
+  std::map<std::string, std::string> class_of_canary;
+  for (const Assignment& assignment : view.assignments) {
+    const auto device =
+        std::find_if(view.devices.begin(), view.devices.end(),
+                     [&](const Device& entry) { return entry.name == assignment.device; });
+    if (assignment.canary && device != view.devices.end()) {
+      class_of_canary.emplace(device->name, device->device_class);
+    }
+  }
+  for (const Device& device : view.devices) {
+    if (choices.contains(device.device_class)) continue;
+    std::vector<messages::Report> of_class;
+    for (const StoredReport& stored : reports) {
+      const auto canary = class_of_canary.find(stored.report.header.device);
+      if (canary != class_of_canary.end() && canary->second == device.device_class) {
+        of_class.push_back(stored.report);
+      }
+    }
+    choices.emplace(device.device_class, choose_variant(*found, device.device_class, of_class));
+  }
+  return choices;
+}
+
+// Above everything that we gave out and everything that this board has seen: its word raises its
+// own generations only, so that no board can use them up for the others.
+Status RolloutDriver::give_generation(Assignment& assignment) {
+  OUTCROP_TRY(next, registry_->next_generation());
+  OUTCROP_TRY(desired, registry_->desired(assignment.device));
+  OUTCROP_TRY(device, registry_->device(assignment.device));
+  if (desired) next = std::max(next, desired->generation + 1);
+  if (device && device->status) next = std::max(next, device->status->generation + 1);
+  if (next > highest_generation) {
+    return fail(ErrorCode::refused, assignment.device +
+                                        " says it has seen the highest generation there is: "
+                                        "enrol it anew");
+  }
+  if (assignment.generation == 0 && device && device->status &&
+      device->status->active_manifest != assignment.manifest) {
+    assignment.return_to = device->status->active_manifest;
+  }
+  assignment.generation = next;
+  return {};
+}
+
+Status RolloutDriver::carry_out(const RolloutView& view, Decision decision) {
+  if (decision.empty()) return {};
+  OUTCROP_CHECK(registry_->transaction([&]() -> Status {
+    if (decision.rollout) OUTCROP_CHECK(registry_->save(*decision.rollout));
+    for (Step& step : decision.steps) {
+      if (step.command) OUTCROP_CHECK(give_generation(step.assignment));
+      OUTCROP_CHECK(registry_->save(step.assignment));
+    }
+    return {};
+  }));
+  if (decision.rollout && decision.rollout->state != view.rollout.state) {
+    spdlog::info("rollout {}: {} ({})", view.rollout.name, to_string(decision.rollout->state),
+                 decision.rollout->reason);
+  }
+  for (const Step& step : decision.steps) {
+    if (!step.command || !view.online.contains(step.assignment.device)) continue;
+    OUTCROP_TRY(device, registry_->device(step.assignment.device));
+    if (device) OUTCROP_CHECK(send(*device, step.assignment));
+  }
+  return {};
+}
+
+Status RolloutDriver::decide_on(const RolloutRecord& rollout, const std::vector<RolloutRecord>& all,
+                                const std::vector<Device>& devices) {
+  OUTCROP_TRY(view, view_of(rollout, all, devices));
+  return carry_out(view, decide(view));
+}
+
+void RolloutDriver::tick() {
+  const auto rollouts = registry_->rollouts();
+  const auto devices = registry_->devices();
+  if (!rollouts || !devices) {
+    return spdlog::error("cannot read rollouts: {}",
+                         (rollouts ? devices.error() : rollouts.error()).message());
+  }
+  for (const RolloutRecord& rollout : *rollouts) {
+    if (const Status status = decide_on(rollout, *rollouts, *devices); !status) {
+      spdlog::error("rollout {}: {}", rollout.name, status.error().message());
+    }
+  }
+}
+
+Result<RolloutRecord> RolloutDriver::act(const std::string& name,
+                                         const std::function<Result<Decision>(RolloutView&)>& how) {
+  OUTCROP_TRY(rollout, record_of(name));
+  OUTCROP_TRY(all, registry_->rollouts());
+  OUTCROP_TRY(devices, registry_->devices());
+  OUTCROP_TRY(view, view_of(rollout, all, devices));
+  OUTCROP_TRY(decision, how(view));
+  OUTCROP_CHECK(carry_out(view, std::move(decision)));
+  return record_of(name);
+}
+
+Result<RolloutRecord> RolloutDriver::pause(const std::string& name) {
+  return act(name, [](RolloutView& view) { return fleet::pause(view); });
+}
+
+Result<RolloutRecord> RolloutDriver::resume(const std::string& name) {
+  return act(name, [](RolloutView& view) { return fleet::resume(view); });
+}
+
+Result<RolloutRecord> RolloutDriver::abort(const std::string& name) {
+  return act(name, [](RolloutView& view) {
+    return fleet::abort(view, "rollout " + view.rollout.name + " aborted");
+  });
+}
+
+void RolloutDriver::on_statement(const std::string& device, const Statement& statement) {
+  auto assignment = registry_->assignment(statement.deployment.rollout, device);
+  if (assignment && *assignment && observe(**assignment, statement, clock_->now())) {
+    const Status saved = registry_->save(**assignment);
+    if (!saved) return spdlog::error("{}: {}", device, saved.error().message());
+    surroundings_.wake();
+  } else if (!assignment) {
+    spdlog::error("{}: {}", device, assignment.error().message());
+  }
+}
+
+void RolloutDriver::on_status(const std::string& device) {
+  auto record = registry_->device(device);
+  Status status;
+  if (!record) {
+    status = fail(record.error());
+  } else if (*record && (*record)->status && (*record)->status->online) {
+    status = reconcile_board(**record);
+  }
+  if (!status) spdlog::error("{}: {}", device, status.error().message());
+  surroundings_.wake();  // a board that came or went may be what a rollout waits for
+}
+
+void RolloutDriver::reconcile() {
+  const auto devices = registry_->devices();
+  if (!devices) return spdlog::error("cannot read devices: {}", devices.error().message());
+  for (const Device& device : *devices) {
+    if (device.revoked || !device.status || !surroundings_.online(device.name)) continue;
+    if (const Status status = reconcile_board(device); !status) {
+      spdlog::error("{}: {}", device.name, status.error().message());
+    }
+  }
+}
+
+Status RolloutDriver::reconcile_board(const Device& device) {
+  OUTCROP_TRY(desired, registry_->desired(device.name));
+  if (!desired || desired->excluded) return {};
+  const Need need = compare(*desired, *device.status);
+  if (need == Need::nothing) return {};
+  const auto sent = sent_.find(device.name);
+  const bool lately = sent != sent_.end() && sent->second.generation == desired->generation &&
+                      clock_->now() - sent->second.when < resend_after;
+  if (need == Need::send && lately) return {};
+  const bool first_word = !desired->state && !desired->cancelled && !desired->return_to;
+  if (need == Need::new_generation) {
+    OUTCROP_CHECK(give_generation(*desired));
+    desired->state.reset();
+    desired->confirmed = false;
+    OUTCROP_CHECK(registry_->save(*desired));
+  } else if (first_word && device.status->active_manifest &&
+             device.status->active_manifest != desired->manifest) {
+    // It was never online when the offer was made: now it says what it is to be returned to.
+    desired->return_to = device.status->active_manifest;
+    OUTCROP_CHECK(registry_->save(*desired));
+  }
+  return send(device, *desired);
+}
+
+Status RolloutDriver::send(const Device& device, const Assignment& assignment) {
+  sent_[device.name] = {assignment.generation, clock_->now()};
+  if (assignment.cancelled) {
+    const messages::Cancel cancel{assignment.rollout, assignment.generation, assignment.manifest,
+                                  assignment.return_to, assignment.reason};
+    surroundings_.send(device.name, to_json(cancel));
+    return {};
+  }
+  OUTCROP_TRY(rollout, registry_->rollout(assignment.rollout));
+  OUTCROP_TRY(release, registry_->release(assignment.manifest));
+  if (!rollout || !release) return fail(ErrorCode::internal, "an assignment without a rollout");
+  // What may no longer be installed is not offered again; the engine takes it back.
+  if (release->state != ReleaseState::published) return {};
+  messages::Offer offer;
+  offer.rollout = assignment.rollout;
+  offer.generation = assignment.generation;
+  offer.model = device.model;
+  offer.device_class = device.device_class;
+  offer.manifest = assignment.manifest;
+  offer.manifest_size = release->manifest_size;
+  offer.snapshot_version = std::max<std::uint64_t>(1, surroundings_.snapshot_version());
+  offer.variants = assignment.variants;
+  offer.on_unmeasurable = rollout->on_unmeasurable;
+  offer.soak = rollout->soak;
+  offer.byte_budget = rollout->byte_budget;
+  surroundings_.send(device.name, to_json(offer));
+  return {};
+}
+
+}  // namespace outcrop::fleet

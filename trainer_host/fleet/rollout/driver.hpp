@@ -1,0 +1,105 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/base/clock.hpp"
+#include "protocol/base/error.hpp"
+#include "protocol/messages/manifest.hpp"
+#include "trainer_host/fleet/depot/blob_store.hpp"
+#include "trainer_host/fleet/registry/registry.hpp"
+#include "trainer_host/fleet/rollout/engine.hpp"
+#include "trainer_host/fleet/rollout/observe.hpp"
+
+namespace outcrop::fleet {
+
+struct RolloutRequest {
+  std::string name;                                  // empty: made from model, stage and manifest
+  std::string manifest;                              // digest, or the start of one
+  std::optional<std::vector<std::string>> canaries;  // none: chosen, online ones first
+  std::size_t canary_count = 0;                      // where chosen; 0: one of each class
+  std::chrono::seconds soak{0};
+  messages::OnUnmeasurable on_unmeasurable = messages::OnUnmeasurable::hold;
+  ByteCount byte_budget;  // 0: 1.5 times the release and 4 MB
+  double failed_share = 0;
+};
+
+// What the driver needs of the rest of outcropd.
+struct RolloutSurroundings {
+  std::function<bool(const std::string& device)> online;
+  std::function<std::uint64_t()> snapshot_version;
+  // Hands a command to the board's topic; may be lost, then it is sent again.
+  std::function<void(const std::string& device, const std::string& json)> send;
+  // Asks for tick() soon: several changes are then decided upon at once.
+  std::function<void()> wake = [] {};
+};
+
+// Carries out what the engine decides: first into the registry, then to the boards. Everything can
+// be done again after a kill at any point, since offers and cancels are known by generation.
+class RolloutDriver {
+ public:
+  RolloutDriver(Registry& registry, const Clock& clock, BlobStore blobs,
+                RolloutSurroundings surroundings, std::chrono::seconds patience);
+
+  // Errors: not_found (no such release or board), invalid_argument (several releases of that
+  // prefix, canaries of another model), refused (another rollout of the model is under way, the
+  // release is withdrawn, no board could be a canary), already_exists (the name).
+  [[nodiscard]] Result<RolloutRecord> start(const RolloutRequest& request);
+  [[nodiscard]] Result<RolloutRecord> pause(const std::string& name);
+  [[nodiscard]] Result<RolloutRecord> resume(const std::string& name);
+  [[nodiscard]] Result<RolloutRecord> abort(const std::string& name);
+
+  // What boards say.
+  void on_statement(const std::string& device, const Statement& statement);
+  void on_status(const std::string& device);
+
+  // Decides on everything that is under way.
+  void tick();
+  // Sends again what boards that are online have not seen. Now and then.
+  void reconcile();
+
+  // The manifest of a release whose blobs are here.
+  [[nodiscard]] Result<const messages::Manifest*> manifest(const trust::Sha256Digest& digest);
+
+ private:
+  [[nodiscard]] Result<RolloutRecord> record_of(const std::string& name);
+  [[nodiscard]] Result<RolloutView> view_of(const RolloutRecord& rollout,
+                                            const std::vector<RolloutRecord>& all,
+                                            const std::vector<Device>& devices);
+  [[nodiscard]] Result<std::map<std::string, ClassChoice>> choices_of(const RolloutView& view);
+  [[nodiscard]] Result<RolloutRecord> act(const std::string& name,
+                                          const std::function<Result<Decision>(RolloutView&)>& how);
+  [[nodiscard]] Status carry_out(const RolloutView& view, Decision decision);
+  [[nodiscard]] Status give_generation(Assignment& assignment);
+  [[nodiscard]] Status decide_on(const RolloutRecord& rollout,
+                                 const std::vector<RolloutRecord>& all,
+                                 const std::vector<Device>& devices);
+  [[nodiscard]] Status reconcile_board(const Device& device);
+  [[nodiscard]] Status send(const Device& device, const Assignment& assignment);
+  [[nodiscard]] Result<ReleaseRecord> find_release(const std::string& prefix);
+  [[nodiscard]] Result<std::vector<std::string>> choose_canaries(const RolloutRequest& request,
+                                                                 const std::string& model);
+  [[nodiscard]] Result<std::string> choose_name(const RolloutRequest& request,
+                                                const ReleaseRecord& release);
+
+  // When a board was last told of a generation: a status that crosses the offer is no reason to
+  // send it twice.
+  struct Sent {
+    std::uint64_t generation = 0;
+    Timestamp when;
+  };
+
+  Registry* registry_;
+  const Clock* clock_;
+  BlobStore blobs_;
+  RolloutSurroundings surroundings_;
+  std::chrono::seconds patience_;
+  std::map<trust::Sha256Digest, messages::Manifest> manifests_;
+  std::map<std::string, Sent> sent_;
+};
+
+}  // namespace outcrop::fleet

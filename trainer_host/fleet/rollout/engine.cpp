@@ -1,0 +1,363 @@
+#include "trainer_host/fleet/rollout/engine.hpp"
+
+#include <algorithm>
+#include <functional>
+
+#include "trainer_host/fleet/rollout/observe.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+using messages::DeploymentState;
+
+constexpr std::size_t longest_reason = 1024;  // SCHEMA.md, of a cancel
+
+std::string plural(std::size_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+// One decision under way: a copy of the view that changes as steps are taken.
+class Deciding {
+ public:
+  explicit Deciding(const RolloutView& view) : view_(view), rollout_(view.rollout) {
+    for (const Assignment& assignment : view.assignments) {
+      assignments_.emplace(assignment.device, assignment);
+    }
+  }
+
+  void run();
+  void abort(const std::string& reason);
+  void pause();
+  void resume();
+  Decision finish();
+
+ private:
+  [[nodiscard]] RolloutState phase() const {
+    return rollout_.state == RolloutState::paused ? rollout_.resume_to : rollout_.state;
+  }
+  [[nodiscard]] bool paused() const { return rollout_.state == RolloutState::paused; }
+  [[nodiscard]] bool waits(const Assignment& assignment) const;
+  [[nodiscard]] bool failed(const Assignment& assignment) const;
+  [[nodiscard]] bool can_be_taken_back(const Assignment& assignment) const;
+
+  void drop_revoked_boards();
+  void decide_canaries();
+  void widen();
+  void offer_to(const Device& device);
+  void decide_widened();
+  void finish_where_all_are_done();
+  void take_back(const std::function<bool(const Assignment&)>& which, const std::string& reason);
+  void end(RolloutState state, const std::string& reason);
+  void explain(const std::string& reason) { rollout_.reason = reason.substr(0, longest_reason); }
+  void change(Assignment assignment, bool command);
+
+  const RolloutView& view_;
+  RolloutRecord rollout_;
+  std::map<std::string, Assignment> assignments_;  // by device
+  std::map<std::string, bool> changed_;            // device -> whether it is to be told
+};
+
+void Deciding::change(Assignment assignment, bool command) {
+  assignment.updated = view_.now;
+  changed_[assignment.device] = changed_[assignment.device] || command;
+  assignments_.insert_or_assign(assignment.device, std::move(assignment));
+}
+
+void Deciding::end(RolloutState state, const std::string& reason) {
+  rollout_.state = state;
+  rollout_.ended = view_.now;
+  explain(reason);
+}
+
+bool Deciding::failed(const Assignment& assignment) const {
+  if (assignment.excluded || !assignment.state) return false;
+  return has_failed(*assignment.state) ||
+         (*assignment.state == DeploymentState::not_measurable &&
+          rollout_.on_unmeasurable == messages::OnUnmeasurable::fail);
+}
+
+// Nobody knows when it goes on: its link or its owner decides.
+bool Deciding::waits(const Assignment& assignment) const {
+  const bool held = assignment.state == DeploymentState::held ||
+                    assignment.state == DeploymentState::not_measurable;
+  return held || !view_.online.contains(assignment.device);
+}
+
+bool Deciding::can_be_taken_back(const Assignment& assignment) const {
+  // A board that failed serves what it served before already, and its state says why.
+  const bool returned = assignment.state && has_failed(*assignment.state);
+  return assignment.generation > 0 && !assignment.cancelled && !returned &&
+         !view_.superseded.contains(assignment.device);
+}
+
+void Deciding::take_back(const std::function<bool(const Assignment&)>& which,
+                         const std::string& reason) {
+  for (auto& [device, held] : std::map(assignments_)) {
+    if (!can_be_taken_back(held) || !which(held)) continue;
+    Assignment assignment = held;
+    assignment.cancelled = true;
+    assignment.state.reset();
+    assignment.confirmed = false;
+    assignment.reason = reason.substr(0, longest_reason);
+    change(std::move(assignment), true);
+  }
+}
+
+void Deciding::drop_revoked_boards() {
+  for (const Device& device : view_.devices) {
+    const auto found = assignments_.find(device.name);
+    if (!device.revoked || found == assignments_.end() || found->second.excluded) continue;
+    Assignment assignment = found->second;
+    assignment.excluded = true;
+    assignment.reason = "the board is revoked: " + device.revoked_reason;
+    change(std::move(assignment), false);
+  }
+}
+
+void Deciding::decide_canaries() {
+  std::size_t canaries = 0;
+  std::size_t updated = 0;
+  std::string waiting;
+  for (const auto& [device, assignment] : assignments_) {
+    if (!assignment.canary || assignment.excluded) continue;
+    ++canaries;
+    if (failed(assignment)) {
+      const std::string reason = "canary " + device + " " +
+                                 std::string(to_string(*assignment.state)) +
+                                 (assignment.reason.empty() ? "" : ": " + assignment.reason);
+      take_back([](const Assignment& other) { return other.canary; },
+                "rollout " + rollout_.name + " stopped: " + reason);
+      return end(RolloutState::stopped, reason);
+    }
+    if (assignment.state == DeploymentState::updated && assignment.confirmed) {
+      ++updated;
+    } else {
+      const bool offline = !view_.online.contains(device);
+      const std::string state(assignment.state ? to_string(*assignment.state) : "no word yet");
+      waiting += (waiting.empty() ? "" : "; ") + device + ": " +
+                 (offline ? "offline, " + state : state) +
+                 (assignment.reason.empty() ? "" : " (" + assignment.reason + ")");
+    }
+  }
+  if (canaries == 0) return end(RolloutState::stopped, "no canary is left");
+  if (updated < canaries) {
+    if (!paused()) explain("waits for " + waiting);
+    return;
+  }
+  if (paused()) {
+    rollout_.resume_to = RolloutState::widening;
+    return;
+  }
+  rollout_.state = RolloutState::widening;
+}
+
+void Deciding::offer_to(const Device& device) {
+  Assignment assignment;
+  assignment.rollout = rollout_.name;
+  assignment.device = device.name;
+  assignment.manifest = rollout_.manifest;
+  const auto choice = view_.choices.find(device.device_class);
+  if (choice == view_.choices.end() || !choice->second.variant) {
+    assignment.excluded = true;
+    assignment.reason = "stays out: " + (choice == view_.choices.end()
+                                             ? "no canary is of the class " + device.device_class
+                                             : choice->second.reason);
+    return change(std::move(assignment), false);
+  }
+  assignment.variants = {*choice->second.variant};
+  change(std::move(assignment), true);
+}
+
+void Deciding::widen() {
+  for (const Device& device : view_.devices) {
+    if (!device.revoked && !assignments_.contains(device.name)) offer_to(device);
+  }
+}
+
+void Deciding::decide_widened() {
+  std::size_t boards = 0;
+  std::size_t failures = 0;
+  std::string first;
+  for (const auto& [device, assignment] : assignments_) {
+    if (assignment.excluded) continue;
+    ++boards;
+    if (!failed(assignment)) continue;
+    ++failures;
+    if (first.empty()) {
+      first = device + " " + std::string(to_string(*assignment.state)) +
+              (assignment.reason.empty() ? "" : ": " + assignment.reason);
+    }
+  }
+  const double share =
+      boards == 0 ? 0 : static_cast<double>(failures) / static_cast<double>(boards);
+  if (failures > 0 && share > rollout_.failed_share) {
+    const std::string reason =
+        plural(failures, "board") + " of " + std::to_string(boards) + " failed; " + first;
+    take_back(
+        [](const Assignment& assignment) { return assignment.state != DeploymentState::updated; },
+        "rollout " + rollout_.name + " stopped: " + reason);
+    return end(RolloutState::stopped, reason);
+  }
+  if (!paused()) finish_where_all_are_done();
+}
+
+void Deciding::finish_where_all_are_done() {
+  std::size_t updated = 0;
+  std::size_t failures = 0;
+  std::size_t out = 0;
+  std::size_t late = 0;
+  std::string waiting;
+  for (const auto& [device, assignment] : assignments_) {
+    if (assignment.excluded) {
+      ++out;
+    } else if (assignment.state == DeploymentState::updated) {
+      ++updated;
+    } else if (failed(assignment)) {
+      ++failures;
+    } else if (waits(assignment) && view_.now - assignment.updated >= view_.patience) {
+      ++late;
+    } else {
+      waiting += (waiting.empty() ? "" : ", ") + device;
+    }
+  }
+  std::string words = plural(updated, "board") + " updated";
+  if (failures > 0) words += ", " + std::to_string(failures) + " failed, as allowed";
+  if (out > 0) words += ", " + plural(out, "board") + " staying out";
+  if (late > 0) words += ", " + plural(late, "board") + " offline or held: offered when back";
+  if (!waiting.empty()) return explain(words + "; waits for " + waiting);
+  std::string variants;
+  for (const auto& [device_class, choice] : view_.choices) {
+    if (choice.variant) variants += "; " + device_class + ": " + choice.reason;
+  }
+  end(RolloutState::done, words + variants);
+}
+
+void Deciding::run() {
+  if (view_.release.state == ReleaseState::revoked) {
+    const std::string reason = "the release is revoked: " + view_.release.reason;
+    take_back([](const Assignment&) { return true; }, reason);
+    if (!has_ended(rollout_.state) || rollout_.state == RolloutState::done) {
+      end(RolloutState::stopped, reason);
+    }
+    return;
+  }
+  if (has_ended(rollout_.state)) {
+    if (rollout_.state == RolloutState::done && view_.serves_newcomers &&
+        view_.release.state == ReleaseState::published) {
+      widen();
+    }
+    return;
+  }
+  if (view_.release.state == ReleaseState::withdrawn) {
+    const bool canaries = phase() == RolloutState::canary;
+    const std::string reason = "the release is withdrawn: " + view_.release.reason;
+    take_back(
+        [&](const Assignment& assignment) {
+          return canaries || assignment.state != DeploymentState::updated;
+        },
+        reason);
+    return end(RolloutState::stopped, reason);
+  }
+  drop_revoked_boards();
+  if (phase() == RolloutState::canary) {
+    if (!paused()) {
+      for (auto& [device, assignment] : std::map(assignments_)) {
+        if (assignment.generation == 0 && !assignment.excluded) change(assignment, true);
+      }
+    }
+    decide_canaries();
+  }
+  if (has_ended(rollout_.state) || phase() != RolloutState::widening) return;
+  if (!paused()) widen();
+  decide_widened();
+}
+
+void Deciding::abort(const std::string& reason) {
+  take_back([](const Assignment&) { return true; }, reason);
+  end(RolloutState::aborted, reason);
+}
+
+void Deciding::pause() {
+  rollout_.resume_to = rollout_.state;
+  rollout_.state = RolloutState::paused;
+  explain("paused");
+}
+
+void Deciding::resume() {
+  if (paused()) rollout_.state = rollout_.resume_to;
+  for (auto& [device, held] : std::map(assignments_)) {
+    if (held.state != DeploymentState::not_measurable || held.cancelled || held.excluded) continue;
+    Assignment assignment = held;
+    assignment.state.reset();
+    assignment.confirmed = false;
+    assignment.reason.clear();
+    change(std::move(assignment), true);
+  }
+  run();
+}
+
+Decision Deciding::finish() {
+  Decision decision;
+  for (const auto& [device, command] : changed_) {
+    decision.steps.push_back({assignments_.at(device), command});
+  }
+  const RolloutRecord& before = view_.rollout;
+  if (rollout_.state != before.state || rollout_.resume_to != before.resume_to ||
+      rollout_.reason != before.reason) {
+    decision.rollout = rollout_;
+  }
+  return decision;
+}
+
+tl::unexpected<Error> not_now(const RolloutView& view, const std::string& verb) {
+  return fail(ErrorCode::refused, "rollout " + view.rollout.name + " is " +
+                                      std::string(to_string(view.rollout.state)) +
+                                      ": there is nothing to " + verb);
+}
+
+}  // namespace
+
+Decision decide(const RolloutView& view) {
+  Deciding deciding(view);
+  deciding.run();
+  return deciding.finish();
+}
+
+Result<Decision> pause(const RolloutView& view) {
+  if (has_ended(view.rollout.state) || view.rollout.state == RolloutState::paused) {
+    return not_now(view, "pause");
+  }
+  Deciding deciding(view);
+  deciding.pause();
+  return deciding.finish();
+}
+
+Result<Decision> resume(const RolloutView& view) {
+  const bool stuck = std::any_of(
+      view.assignments.begin(), view.assignments.end(), [](const Assignment& assignment) {
+        return assignment.state == DeploymentState::not_measurable && !assignment.cancelled;
+      });
+  if (has_ended(view.rollout.state) || (view.rollout.state != RolloutState::paused && !stuck)) {
+    return not_now(view, "resume");
+  }
+  Deciding deciding(view);
+  deciding.resume();
+  return deciding.finish();
+}
+
+Result<Decision> abort(const RolloutView& view, const std::string& reason) {
+  if (has_ended(view.rollout.state)) return not_now(view, "abort");
+  Deciding deciding(view);
+  deciding.abort(reason);
+  return deciding.finish();
+}
+
+Need compare(const Assignment& desired, const messages::DeviceStatus& status) {
+  if (status.generation > desired.generation) return Need::new_generation;
+  if (status.deployment && status.deployment->id.generation == desired.generation) {
+    return Need::nothing;
+  }
+  return Need::send;
+}
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "trainer_host/fleet/registry/registry.hpp"
+#include "trainer_host/fleet/rollout/choose.hpp"
+
+namespace outcrop::fleet {
+
+// The rollout engine's decisions: pure functions of what the registry holds. The driver
+// (driver.hpp) persists what they say, then acts.
+//
+//   canary    the canary boards are offered every variant that fits them. All UPDATED, each by a
+//             report that it signed: widening. One FAILED, REJECTED or ROLLED_BACK (or
+//             NOT_MEASURABLE, where the rollout says so): stopped, and every canary is returned to
+//             what it served before; no other board is touched.
+//   widening  every other board of the model is offered the best variant for its class, by what
+//             the canaries measured. A class without a choice stays out, and that is said. Too many
+//             failures: stopped; boards that are still at work are returned, boards that are
+//             UPDATED keep it, since it works there.
+//   done      boards that are enrolled later get this release, too, while it is the newest done.
+//   paused    offers nothing and does not widen; still stops.
+//   stopped   by itself. aborted: by a person, and every board is returned, UPDATED or not.
+//
+// A release that is withdrawn stops its rollout; one that is revoked is taken back from all boards,
+// in whatever state its rollout is.
+
+struct RolloutView {
+  RolloutRecord rollout;
+  ReleaseRecord release;
+  std::vector<Device> devices;  // of the model
+  std::vector<Assignment> assignments;
+  std::map<std::string, ClassChoice> choices;  // by device class; asked for where it widens
+  std::set<std::string> online;
+  std::set<std::string> superseded;  // boards that a later rollout has taken over
+  bool serves_newcomers = false;     // the newest that is done, and no other one widens
+  Timestamp now;
+  // A board that is offline or held for so long does not keep a rollout from being done; what it
+  // was offered waits for it.
+  std::chrono::seconds patience{std::chrono::hours(24)};
+};
+
+struct Step {
+  Assignment assignment;
+  bool command = false;  // to get a new generation and to be sent
+};
+
+struct Decision {
+  std::vector<Step> steps;
+  std::optional<RolloutRecord> rollout;  // where it changed
+  [[nodiscard]] bool empty() const { return steps.empty() && !rollout; }
+};
+
+[[nodiscard]] Decision decide(const RolloutView& view);
+
+// What a person asks for. refused where the rollout's state does not allow it.
+[[nodiscard]] Result<Decision> pause(const RolloutView& view);
+// Also offers again, with a new generation, to boards that could not measure.
+[[nodiscard]] Result<Decision> resume(const RolloutView& view);
+[[nodiscard]] Result<Decision> abort(const RolloutView& view, const std::string& reason);
+
+// Whether desired and reported state agree.
+enum class Need {
+  nothing,
+  send,            // the board has not seen what it is to be at
+  new_generation,  // the board has seen a higher one than ours (our database is older than it)
+};
+[[nodiscard]] Need compare(const Assignment& desired, const messages::DeviceStatus& status);
+
+}  // namespace outcrop::fleet

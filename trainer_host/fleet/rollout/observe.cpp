@@ -1,0 +1,59 @@
+#include "trainer_host/fleet/rollout/observe.hpp"
+
+namespace outcrop::fleet {
+
+using messages::DeploymentState;
+
+bool has_failed(DeploymentState state) {
+  return state == DeploymentState::failed || state == DeploymentState::rejected ||
+         state == DeploymentState::rolled_back;
+}
+
+bool is_final(DeploymentState state) {
+  return state == DeploymentState::updated || has_failed(state);
+}
+
+namespace {
+
+// Statements come by several ways (the retained status, progress, reports sent again), so an older
+// one may arrive after a newer one.
+bool may_follow(const std::optional<DeploymentState>& before, DeploymentState next) {
+  if (!before || !is_final(*before)) return true;
+  if (*before == DeploymentState::updated) {
+    return next == DeploymentState::rolled_back || next == DeploymentState::failed;
+  }
+  return *before == DeploymentState::failed && next == DeploymentState::rolled_back;
+}
+
+bool is_older(const messages::MessageId& message, const messages::MessageId& newest) {
+  if (message.session != newest.session) return message.session < newest.session;
+  return message.sequence != 0 && message.sequence < newest.sequence;
+}
+
+}  // namespace
+
+bool observe(Assignment& assignment, const Statement& statement, Timestamp now) {
+  if (assignment.generation == 0 || statement.deployment.generation != assignment.generation ||
+      statement.deployment.rollout != assignment.rollout) {
+    return false;
+  }
+  if (assignment.state == statement.state) {
+    const bool confirms = statement.is_signed && !assignment.confirmed;
+    const bool explains = !statement.reason.empty() && statement.reason != assignment.reason &&
+                          !is_older(statement.message, assignment.message);
+    if (!confirms && !explains) return false;
+    assignment.confirmed = assignment.confirmed || statement.is_signed;
+    if (explains) assignment.reason = statement.reason;
+  } else {
+    if (is_older(statement.message, assignment.message)) return false;
+    if (!may_follow(assignment.state, statement.state)) return false;
+    assignment.state = statement.state;
+    assignment.reason = statement.reason;
+    assignment.confirmed = statement.is_signed;
+  }
+  if (assignment.message < statement.message) assignment.message = statement.message;
+  assignment.updated = now;
+  return true;
+}
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+
+#include "protocol/messages/command.hpp"
+#include "protocol/messages/device_message.hpp"
+#include "trainer_host/fleet/registry/registry.hpp"
+
+namespace outcrop::fleet {
+
+// What a board says about a deployment: in its status, in progress or in a report.
+struct Statement {
+  messages::DeploymentId deployment;
+  messages::DeploymentState state = messages::DeploymentState::offered;
+  std::string reason;
+  messages::MessageId message{1, 0};  // a status has a session and no sequence: 0
+  bool is_signed = false;             // a report
+};
+
+// Nothing follows in this generation but its being taken back.
+[[nodiscard]] bool is_final(messages::DeploymentState state);
+// FAILED, REJECTED, ROLLED_BACK: the board does not serve what it was offered.
+[[nodiscard]] bool has_failed(messages::DeploymentState state);
+
+// Takes a statement into the assignment that it is about; false where it changes nothing: it is of
+// another generation, older than what was said before, or would take back what is final.
+[[nodiscard]] bool observe(Assignment& assignment, const Statement& statement, Timestamp now);
+
+}  // namespace outcrop::fleet
