@@ -14,5 +14,7 @@ namespace outcrop {
 
 // What host and board speak. A board refuses a manifest that asks for a higher one.
 inline constexpr int protocol_version = 1;
+// What is written before anything is known of the reader: every version of either side reads it.
+inline constexpr int first_protocol = 1;
 
 }  // namespace outcrop

@@ -1,6 +1,5 @@
 #include "protocol/messages/command.hpp"
 
-#include "protocol/base/version.hpp"
 #include "protocol/messages/deployment_fields.hpp"
 #include "protocol/messages/fields.hpp"
 #include "protocol/messages/json_reader.hpp"
@@ -12,8 +11,8 @@ Result<Command> parse_cancel(const Json& json) {
   OUTCROP_CHECK(check_type(json, "cancel", "protocol"));
   ObjectReader reader(json, "cancel");
   reader.constant("type", "cancel");
-  (void)reader.integer("protocol", 1);
   Cancel cancel;
+  cancel.protocol = read_protocol(reader);
   const DeploymentId deployment = read_deployment(reader);
   cancel.rollout = deployment.rollout;
   cancel.generation = deployment.generation;
@@ -29,8 +28,8 @@ Result<Command> parse_acknowledgement(const Json& json) {
   OUTCROP_CHECK(check_type(json, "acknowledgement", "protocol"));
   ObjectReader reader(json, "acknowledgement");
   reader.constant("type", "acknowledgement");
-  (void)reader.integer("protocol", 1);
   Acknowledgement acknowledgement;
+  acknowledgement.protocol = read_protocol(reader);
   reader.objects("reports", 1, 256, [&](ObjectReader& report) {
     MessageId id;
     id.session = report.integer("session", 1);
@@ -47,7 +46,7 @@ Result<Command> parse_acknowledgement(const Json& json) {
 
 std::string to_json(const Cancel& cancel) {
   Json json{{"type", "cancel"},
-            {"protocol", protocol_version},
+            {"protocol", cancel.protocol},
             {"return_to", digest_or_empty(cancel.return_to)},
             {"reason", cancel.reason}};
   add_deployment(json, {cancel.rollout, cancel.generation, cancel.manifest});
@@ -59,7 +58,8 @@ std::string to_json(const Acknowledgement& acknowledgement) {
   for (const MessageId& id : acknowledgement.reports) {
     reports.push_back({{"session", id.session}, {"sequence", id.sequence}});
   }
-  return Json{{"type", "acknowledgement"}, {"protocol", protocol_version}, {"reports", reports}}
+  return Json{
+      {"type", "acknowledgement"}, {"protocol", acknowledgement.protocol}, {"reports", reports}}
       .dump();
 }
 

@@ -20,6 +20,7 @@ struct Cancel {
   trust::Sha256Digest manifest;                  // the release that is taken back
   std::optional<trust::Sha256Digest> return_to;  // a release committed before; none: serve nothing
   std::string reason;
+  int protocol = protocol_version;
   bool operator==(const Cancel&) const = default;
 };
 
@@ -32,6 +33,7 @@ struct MessageId {
 // The host has these reports in its database: the board may forget them.
 struct Acknowledgement {
   std::vector<MessageId> reports;  // 1 to 256
+  int protocol = protocol_version;
   bool operator==(const Acknowledgement&) const = default;
 };
 

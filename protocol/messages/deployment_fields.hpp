@@ -7,10 +7,11 @@
 
 namespace outcrop::messages {
 
-// Fields that progress and report share. For the codecs' .cpp files only.
+// Fields that messages about deployments share. For the codecs' .cpp files only.
 
 inline constexpr std::size_t longest_reason = 1024;
 
+[[nodiscard]] int read_protocol(ObjectReader& reader);
 [[nodiscard]] Json header_to_json(const DeviceHeader& header, std::string_view type);
 [[nodiscard]] DeviceHeader read_header(ObjectReader& reader, std::string_view type);
 void add_deployment(Json& json, const DeploymentId& deployment);

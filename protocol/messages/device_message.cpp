@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "protocol/base/version.hpp"
 #include "protocol/messages/deployment_fields.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/messages/names.hpp"
@@ -44,7 +43,7 @@ DeploymentState read_state(ObjectReader& reader) {
 
 Json header_to_json(const DeviceHeader& header, std::string_view type) {
   return {{"type", type},
-          {"protocol", protocol_version},
+          {"protocol", header.protocol},
           {"device", header.device},
           {"session", header.session},
           {"sequence", header.sequence},
@@ -52,10 +51,14 @@ Json header_to_json(const DeviceHeader& header, std::string_view type) {
           {"clock", header.clock_synchronised ? "synchronised" : "floor"}};
 }
 
+int read_protocol(ObjectReader& reader) {
+  return static_cast<int>(reader.integer("protocol", 1, protocol_version));
+}
+
 DeviceHeader read_header(ObjectReader& reader, std::string_view type) {
   reader.constant("type", type);
-  (void)reader.integer("protocol", 1);
   DeviceHeader header;
+  header.protocol = read_protocol(reader);
   header.device = reader.name("device");
   header.session = reader.integer("session", 1);
   header.sequence = reader.integer("sequence", 1);
@@ -81,7 +84,7 @@ DeploymentId read_deployment(ObjectReader& reader) {
 std::string to_json(const Offer& offer) {
   return Json{
       {"type", "offer"},
-      {"protocol", protocol_version},
+      {"protocol", offer.protocol},
       {"rollout", offer.rollout},
       {"generation", offer.generation},
       {"model", offer.model},
@@ -101,7 +104,7 @@ Result<Offer> parse_offer(std::string_view text) {
   ObjectReader reader(json, "offer");
   Offer offer;
   reader.constant("type", "offer");
-  (void)reader.integer("protocol", 1);
+  offer.protocol = read_protocol(reader);
   offer.rollout = reader.name("rollout");
   offer.generation = reader.integer("generation", 1);
   offer.model = reader.name("model");

@@ -9,6 +9,7 @@
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/clock.hpp"
 #include "protocol/base/error.hpp"
+#include "protocol/base/version.hpp"
 #include "protocol/trust/digest.hpp"
 
 namespace outcrop::messages {
@@ -55,6 +56,7 @@ struct Offer {
   OnUnmeasurable on_unmeasurable = OnUnmeasurable::hold;
   std::chrono::seconds soak{0};
   ByteCount byte_budget;
+  int protocol = protocol_version;  // the lower of the host's and the board's; answers are in it
   bool operator==(const Offer&) const = default;
 };
 
@@ -65,6 +67,7 @@ struct DeviceHeader {
   std::uint64_t sequence = 1;
   Timestamp time;
   bool clock_synchronised = false;
+  int protocol = protocol_version;  // that of the offer
   bool operator==(const DeviceHeader&) const = default;
 };
 

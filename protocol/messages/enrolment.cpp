@@ -13,7 +13,7 @@ constexpr std::size_t longest_envelope = 1024 * 1024;
 
 std::string to_json(const EnrolmentRequest& request) {
   return Json{{"type", "enrolment-request"},
-              {"protocol", protocol_version},
+              {"protocol", first_protocol},
               {"token_id", request.token_id},
               {"certificate_request", request.certificate_request},
               {"mac", request.mac.hex()}}
@@ -37,7 +37,7 @@ Result<EnrolmentRequest> parse_enrolment_request(std::string_view text) {
 
 std::string to_json(const EnrolmentBundle& bundle) {
   return Json{{"type", "enrolment"},
-              {"protocol", protocol_version},
+              {"protocol", first_protocol},
               {"device", bundle.device},
               {"model", bundle.model},
               {"device_class", bundle.device_class},

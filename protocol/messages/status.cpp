@@ -9,7 +9,7 @@ namespace outcrop::messages {
 
 std::string to_json(const DeviceStatus& status) {
   Json json{{"type", "status"},
-            {"protocol", protocol_version},
+            {"protocol", first_protocol},
             {"device", status.device},
             {"session", status.session},
             {"online", status.online},

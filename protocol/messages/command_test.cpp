@@ -1,0 +1,96 @@
+#include "protocol/messages/command.hpp"
+
+#include <gmock/gmock.h>
+
+#include <functional>
+
+#include "protocol/messages/json_reader.hpp"
+#include "tests/support/result_matchers.hpp"
+
+namespace outcrop::messages {
+namespace {
+
+using ::testing::HasSubstr;
+
+Cancel some_cancel() {
+  return {"rollout-7", 3, trust::sha256("manifest"), trust::sha256("before"), "too slow"};
+}
+
+template <class Message>
+Result<Command> changed(const Message& message, const std::function<void(Json&)>& change) {
+  Json json = Json::parse(to_json(message));
+  change(json);
+  return parse_command(json.dump());
+}
+
+auto refused(const std::string& message) {
+  return ErrorIs(ErrorCode::invalid_data, HasSubstr(message));
+}
+
+TEST(Command, is_read_by_its_type) {
+  const auto cancel = parse_command(to_json(some_cancel()));
+  ASSERT_THAT(cancel, IsOk());
+  EXPECT_EQ(std::get<Cancel>(*cancel), some_cancel());
+  const Acknowledgement acknowledgement{{{3, 17}, {2, 1}}};
+  const auto back = parse_command(to_json(acknowledgement));
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(std::get<Acknowledgement>(*back), acknowledgement);
+  Offer offer;
+  offer.rollout = offer.model = offer.device_class = "a";
+  const auto offered = parse_command(to_json(offer));
+  ASSERT_THAT(offered, IsOk());
+  EXPECT_EQ(std::get<Offer>(*offered), offer);
+}
+
+TEST(Command, of_another_type_is_refused) {
+  EXPECT_THAT(parse_command("{\"type\":\"progress\"}"), refused("command.type must be 'offer'"));
+  EXPECT_THAT(parse_command("{\"type\":7}"), refused("command.type"));
+  EXPECT_THAT(parse_command("{}"), refused("command.type"));
+  EXPECT_THAT(parse_command("[]"), refused("not a JSON object"));
+  EXPECT_THAT(parse_command(std::string(100'000, ' ')), refused("100.00 kB"));
+}
+
+TEST(Cancel, may_return_to_nothing) {
+  Cancel cancel = some_cancel();
+  cancel.return_to.reset();
+  const auto back = parse_command(to_json(cancel));
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(std::get<Cancel>(*back), cancel);
+}
+
+TEST(Cancel, names_what_it_refuses) {
+  const Cancel cancel = some_cancel();
+  EXPECT_THAT(changed(cancel, [](Json& j) { j["generation"] = 0; }), refused("cancel.generation"));
+  EXPECT_THAT(changed(cancel, [](Json& j) { j["rollout"] = "../x"; }), refused("cancel.rollout"));
+  EXPECT_THAT(changed(cancel, [](Json& j) { j["return_to"] = "none"; }),
+              refused("cancel.return_to"));
+  EXPECT_THAT(changed(cancel, [](Json& j) { j["return_to"] = nullptr; }),
+              refused("cancel.return_to"));
+  EXPECT_THAT(changed(cancel, [](Json& j) { j["reason"] = std::string(1025, 'x'); }),
+              refused("cancel.reason"));
+  EXPECT_THAT(changed(cancel, [](Json& j) { j["reason"] = "\033[2J"; }), refused("control"));
+  EXPECT_THAT(changed(cancel, [](Json& j) { j.erase("manifest"); }),
+              refused("cancel.manifest: is missing"));
+  EXPECT_THAT(changed(cancel, [](Json& j) { j["force"] = true; }),
+              refused("cancel.force: is an unknown key"));
+  EXPECT_THAT(changed(cancel, [](Json& j) { j["protocol"] = 0; }), refused("cancel.protocol"));
+  EXPECT_THAT(changed(cancel, [](Json& j) { j["protocol"] = 2; }),
+              ErrorIs(ErrorCode::unsupported, HasSubstr("too new")));
+}
+
+TEST(Acknowledgement, holds_1_to_256_reports) {
+  EXPECT_THAT(parse_command(to_json(Acknowledgement{})),
+              refused("acknowledgement.reports: must be an array of 1 to 256"));
+  Acknowledgement many{std::vector<MessageId>(256)};
+  EXPECT_THAT(parse_command(to_json(many)), IsOk());
+  many.reports.emplace_back();
+  EXPECT_THAT(parse_command(to_json(many)), refused("acknowledgement.reports"));
+  const Acknowledgement one{{{1, 1}}};
+  EXPECT_THAT(changed(one, [](Json& j) { j["reports"][0]["sequence"] = 0; }),
+              refused("acknowledgement.reports[0].sequence"));
+  EXPECT_THAT(changed(one, [](Json& j) { j["reports"][0]["device"] = "board-1"; }),
+              refused("acknowledgement.reports[0].device: is an unknown key"));
+}
+
+}  // namespace
+}  // namespace outcrop::messages

@@ -1,0 +1,267 @@
+// What neighbouring versions say to each other: golden/README.md.
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/base/version.hpp"
+#include "protocol/blob/chunk_frame.hpp"
+#include "protocol/blob/chunk_table.hpp"
+#include "protocol/messages/command.hpp"
+#include "protocol/messages/enrolment.hpp"
+#include "protocol/messages/manifest.hpp"
+#include "protocol/messages/report.hpp"
+#include "protocol/messages/status.hpp"
+#include "protocol/trust/enrolment_token.hpp"
+#include "protocol/trust/envelope.hpp"
+#include "protocol/trust/trusted_roles.hpp"
+#include "tests/support/result_matchers.hpp"
+
+namespace outcrop::messages {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+const fs::path folder = fs::path(OUTCROP_SOURCE) / "protocol/messages/golden/v1";
+
+std::string golden(const std::string& name) {
+  auto text = read_text_file(folder / name);
+  EXPECT_THAT(text, IsOk());
+  return text.value_or("");
+}
+
+trust::PrivateKey key(const std::string& name) {
+  return *trust::PrivateKey::from_seed(trust::sha256("golden " + name + " key").bytes());
+}
+
+// Reads, writes again, compares; returns what was read.
+template <class Parse>
+auto same_again(const std::string& name, Parse parse) {
+  const std::string text = golden(name);
+  auto message = parse(text);
+  EXPECT_THAT(message, IsOk()) << name;
+  EXPECT_EQ(to_json(*message), text) << name;
+  return std::move(*message);
+}
+
+template <class Message>
+Message command(const std::string& name) {
+  return same_again(name, [](const std::string& text) -> Result<Message> {
+    OUTCROP_TRY(parsed, parse_command(text));
+    return std::get<Message>(parsed);
+  });
+}
+
+Offer golden_offer() {
+  return command<Offer>("offer.json");
+}
+Progress golden_progress() {
+  return same_again("progress.json", parse_progress);
+}
+Report golden_report() {
+  return same_again("report.json",
+                    [](const std::string& text) { return parse_report(as_bytes(text)); });
+}
+DeviceStatus golden_status(const std::string& name = "status.json") {
+  return same_again(name, parse_status);
+}
+
+TEST(Golden, commands_read_and_write_the_same) {
+  EXPECT_EQ(golden_offer().soak, std::chrono::seconds(600));
+  EXPECT_EQ(command<Cancel>("cancel.json").return_to, trust::sha256("manifest of stage 1"));
+  EXPECT_EQ(command<Acknowledgement>("acknowledgement.json").reports.size(), 2U);
+}
+
+TEST(Golden, what_boards_say_reads_and_writes_the_same) {
+  EXPECT_EQ(golden_progress().state, DeploymentState::measuring);
+  EXPECT_EQ(golden_report().variants.at(0).measurement->p90_ms, 13.1);
+  EXPECT_EQ(golden_status().deployment->state, DeploymentState::held);
+  EXPECT_FALSE(golden_status("status-first-will.json").online);
+}
+
+TEST(Golden, enrolment_reads_and_writes_the_same) {
+  const auto request = same_again("enrolment-request.json", parse_enrolment_request);
+  EXPECT_TRUE(trust::equal_macs(request.mac, trust::token_mac("00112233445566778899aabbccddeeff",
+                                                              request.certificate_request)));
+  const auto bundle = same_again("enrolment.json", parse_enrolment_bundle);
+  EXPECT_THAT(trust::TrustedRoot::pin(bundle.root_envelope), IsOk());
+  EXPECT_EQ(bundle.broker_port, 8884);
+}
+
+TEST(Golden, manifest_reads_and_writes_the_same) {
+  const auto manifest = same_again("manifest.json", [](const std::string& text) {
+    return parse_manifest(*trust::verify_bytes(as_bytes(text), trust::sha256(text)));
+  });
+  EXPECT_EQ(manifest.variants.size(), 2U);
+  EXPECT_EQ(golden_offer().manifest, trust::sha256(golden("manifest.json")));
+}
+
+TEST(Golden, roles_verify_and_write_the_same) {
+  const auto same_payload = [](const auto& verified) {
+    ASSERT_THAT(verified, IsOk());
+    using Role = std::decay_t<decltype(**verified)>;
+    const auto payload = trust::unverified_payload(verified->envelope(), Role::kind);
+    EXPECT_EQ(to_json(**verified), as_text(*payload)) << Role::kind;
+  };
+  const auto first = trust::TrustedRoot::pin(golden("metadata/1.root.json"));
+  ASSERT_THAT(first, IsOk());
+  const auto root = first->follow(golden("metadata/2.root.json"));
+  ASSERT_THAT(root, IsOk());
+  EXPECT_EQ(to_json(**root),
+            as_text(*trust::unverified_payload(golden("metadata/2.root.json"), "root")));
+  const auto targets = trust::verify_targets(*root, golden("metadata/targets.json"));
+  const auto revoked = trust::verify_revoked(*root, golden("metadata/revoked.json"));
+  const auto snapshot = trust::verify_snapshot(*root, golden("metadata/snapshot.json"));
+  const auto timestamp = trust::verify_timestamp(*root, golden("metadata/timestamp.json"));
+  same_payload(targets);
+  same_payload(revoked);
+  same_payload(snapshot);
+  same_payload(timestamp);
+  const auto stage = trust::verify_stage(*targets, *revoked, "curvefault",
+                                         golden("metadata/stage-curvefault.json"));
+  same_payload(stage);
+  EXPECT_THAT(trust::check_snapshot(*timestamp, *snapshot), IsOk());
+  EXPECT_NE((*stage)->release(golden_offer().manifest), nullptr);
+}
+
+TEST(Golden, envelopes_are_signed_the_same) {
+  const std::string report = golden("report.json");
+  EXPECT_EQ(trust::sign_envelope("report", as_bytes(report), std::vector{key("board")}),
+            golden("report.envelope.json"));
+}
+
+TEST(Golden, transfer_reads_and_writes_the_same) {
+  const std::string blob(65'636, 'o');
+  const std::string request_text = golden("chunk-request.bin");
+  const auto request = blob::decode_chunk_request(request_text);
+  ASSERT_THAT(request, IsOk());
+  EXPECT_EQ(encode(*request), request_text);
+  EXPECT_EQ(request->blob, trust::sha256(blob));
+
+  const std::string table = golden("chunk-table.bin");
+  const auto verified = trust::verify_bytes(as_bytes(table), trust::sha256(table));
+  const auto chunks = blob::decode_chunk_table(*verified, request->blob, ByteCount(blob.size()));
+  ASSERT_THAT(chunks, IsOk());
+  const Bytes encoded = encode(*chunks);
+  EXPECT_EQ(as_text(encoded), table);
+
+  for (const char* name : {"chunk-frame.bin", "chunk-frame-refusal.bin"}) {
+    const std::string text = golden(name);
+    const auto frame = blob::decode_chunk_frame(text);
+    ASSERT_THAT(frame, IsOk());
+    EXPECT_EQ(frame_header(*frame) + std::string(as_text(frame->chunk)), text);
+    EXPECT_EQ(frame->transfer, request->transfer);
+    EXPECT_EQ(frame->depot, "depot-1");
+    if (frame->answer == blob::ChunkAnswer::data) {
+      EXPECT_TRUE(chunks->matches(frame->index, frame->chunk));
+    }
+  }
+}
+
+// Nothing that SCHEMA.md names is left out of the files: the codecs refuse documents with missing
+// keys, so what remains are lists and values that may be empty.
+void expect_filled(const json& value, const std::string& path) {
+  EXPECT_FALSE(value.is_null()) << path;
+  EXPECT_FALSE(value.is_string() && value.get<std::string>().empty()) << path;
+  if (!value.is_structured()) return;
+  EXPECT_FALSE(value.empty()) << path;
+  for (const auto& [name, inner] : value.items()) expect_filled(inner, path + "/" + name);
+}
+
+TEST(Golden, holds_every_field) {
+  for (const char* name : {"offer.json", "cancel.json", "acknowledgement.json", "status.json",
+                           "progress.json", "enrolment-request.json", "enrolment.json"}) {
+    expect_filled(json::parse(golden(name)), name);
+  }
+  json report = json::parse(golden("report.json"));
+  report["variants"] = json::array({report["variants"][0]});  // the second was not measured
+  report["variants"][0].erase("reason");
+  expect_filled(report, "report.json");
+  json manifest = json::parse(golden("manifest.json"));
+  for (json& input : manifest["golden"]["inputs"]) input.erase("unit");  // inputs have none
+  expect_filled(manifest, "manifest.json");
+}
+
+TEST(Golden, every_key_stands_in_the_schema) {
+  const std::string schema =
+      *read_text_file(fs::path(OUTCROP_SOURCE) / "protocol/messages/SCHEMA.md");
+  const std::function<void(const json&)> check = [&](const json& value) {
+    for (const auto& [name, inner] : value.items()) {
+      const bool data = name == "velocity" || name == "decode" || name == "forward";
+      if (value.is_object() && !data) {
+        EXPECT_THAT(schema, HasSubstr(name));
+      }
+      if (inner.is_structured()) check(inner);
+    }
+  };
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == ".json") check(json::parse(golden(entry.path().filename())));
+  }
+}
+
+// The board's side, as any later version must still play it.
+TEST(Golden, a_board_answers_an_offer_in_the_protocol_of_the_offer) {
+  const Offer offer = golden_offer();
+  EXPECT_EQ(offer.protocol, 1);
+  Progress progress = golden_progress();
+  progress.header = {"board-1", 3, 17, progress.header.time, false, offer.protocol};
+  progress.deployment = {offer.rollout, offer.generation, offer.manifest};
+  EXPECT_EQ(to_json(progress), golden("progress.json"));
+  Report report = golden_report();
+  report.header.protocol = offer.protocol;
+  report.deployment = {offer.rollout, offer.generation, offer.manifest};
+  EXPECT_EQ(trust::sign_envelope("report", as_bytes(to_json(report)), std::vector{key("board")}),
+            golden("report.envelope.json"));
+}
+
+// The host's side.
+TEST(Golden, a_host_answers_a_board_in_what_it_speaks) {
+  const DeviceStatus status = golden_status();
+  Offer offer = golden_offer();
+  offer.protocol = std::min(protocol_version, status.speaks);
+  offer.model = status.model;
+  offer.device_class = status.device_class;
+  EXPECT_EQ(to_json(offer), golden("offer.json"));
+
+  trust::Signers board{"board-1", {{key("board").public_key().id(), key("board").public_key()}}, 1};
+  const auto payload = trust::verify_envelope(golden("report.envelope.json"), "report", board);
+  ASSERT_THAT(payload, IsOk());
+  const auto report = parse_report(payload->bytes());
+  ASSERT_THAT(report, IsOk());
+  Acknowledgement answer{{{report->header.session, report->header.sequence}, {3, 19}}};
+  answer.protocol = report->header.protocol;
+  EXPECT_EQ(to_json(answer), golden("acknowledgement.json"));
+}
+
+TEST(Golden, status_is_written_for_readers_of_every_version) {
+  EXPECT_EQ(json::parse(to_json(DeviceStatus{}))["protocol"], 1);
+  EXPECT_EQ(json::parse(to_json(EnrolmentRequest{}))["protocol"], 1);
+  EXPECT_EQ(json::parse(to_json(EnrolmentBundle{}))["protocol"], 1);
+}
+
+TEST(Golden, the_next_protocol_is_too_new_before_anything_else_is_judged) {
+  const auto next = [](const std::string& name) {
+    json document = json::parse(golden(name));
+    document["protocol"] = protocol_version + 1;
+    document["unheard_of"] = true;
+    return document.dump();
+  };
+  const auto too_new = [] { return ErrorIs(ErrorCode::unsupported, HasSubstr("too new")); };
+  for (const char* name : {"offer.json", "cancel.json", "acknowledgement.json"}) {
+    EXPECT_THAT(parse_command(next(name)), too_new()) << name;
+  }
+  EXPECT_THAT(parse_status(next("status.json")), too_new());
+  EXPECT_THAT(parse_progress(next("progress.json")), too_new());
+  EXPECT_THAT(parse_report(as_bytes(next("report.json"))), too_new());
+  EXPECT_THAT(parse_enrolment_request(next("enrolment-request.json")), too_new());
+  EXPECT_THAT(parse_enrolment_bundle(next("enrolment.json")), too_new());
+}
+
+}  // namespace
+}  // namespace outcrop::messages
