@@ -17,7 +17,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* how_to_enrol =
-    "on the host run `outcrop device enroll NAME`, then here `outcrop-agent enroll --token TOKEN`";
+    "on the host run `outcrop device enroll NAME`, then here `outcrop-agent enroll request --token "
+    "TOKEN`";
 
 fs::path folder_of(const fs::path& state) {
   return state / "identity";

@@ -108,12 +108,16 @@ Result<Answer> call(const std::filesystem::path& socket, const Call& call) {
   }
 }
 
-Result<Answer> call_ok(const std::filesystem::path& socket, const Call& request) {
-  OUTCROP_TRY(answer, call(socket, request));
+Result<Answer> checked(Answer answer, const Call& request) {
   if (answer.status >= 200 && answer.status < 300) return answer;
   if (auto error = error_of_body(answer.body)) return fail(std::move(*error));
-  return fail(ErrorCode::io, request.method + " " + request.target + " on " + socket.string() +
-                                 " was answered with status " + std::to_string(answer.status));
+  return fail(ErrorCode::io, request.method + " " + request.target + " was answered with status " +
+                                 std::to_string(answer.status));
+}
+
+Result<Answer> call_ok(const std::filesystem::path& socket, const Call& request) {
+  OUTCROP_TRY(answer, call(socket, request));
+  return checked(std::move(answer), request);
 }
 
 std::string encode(std::string_view text) {

@@ -27,7 +27,10 @@ struct Call {
 // permissions forbid it, timeout. An answer with an error status is an answer here; see call_ok().
 [[nodiscard]] Result<Answer> call(const std::filesystem::path& socket, const Call& call);
 
-// The same, with the server's {"error": ...} turned back into an Error.
+// The answer if its status says that all is well, else the server's {"error": ...} as an Error.
+[[nodiscard]] Result<Answer> checked(Answer answer, const Call& call);
+
+// Both in one.
 [[nodiscard]] Result<Answer> call_ok(const std::filesystem::path& socket, const Call& call);
 
 [[nodiscard]] std::string encode(std::string_view text);  // percent-encoding of one path segment

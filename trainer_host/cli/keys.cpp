@@ -10,6 +10,8 @@
 
 #include "protocol/base/clock.hpp"
 #include "protocol/trust/trusted_roles.hpp"
+#include "trainer_host/cli/host_connection.hpp"
+#include "trainer_host/cli/publish.hpp"
 #include "trainer_host/release/key_store.hpp"
 
 namespace outcrop::cli {
@@ -153,14 +155,48 @@ void add_revoke(CLI::App& keys, Action& chosen) {
   revoke->callback([options, &chosen] { chosen = [options] { return run_revoke(*options); }; });
 }
 
+struct PassOnOptions {
+  fs::path folder;
+  fs::path host;
+  bool json = false;
+};
+
+Status run_publish(const PassOnOptions& options) {
+  OUTCROP_TRY(metadata, key_folder_metadata(options.folder, std::nullopt));
+  const HostConnection host(options.host);
+  OUTCROP_TRY(answer, host.post("/v1/metadata", metadata));
+  if (options.json) {
+    std::printf("%s\n", answer.dump(2).c_str());
+  } else {
+    std::printf("outcropd has all that %s has signed, and tells the boards.\n",
+                options.folder.c_str());
+  }
+  return {};
+}
+
+void add_publish(CLI::App& keys, Action& chosen) {
+  auto options = std::make_shared<PassOnOptions>();
+  CLI::App* publish = keys.add_subcommand(
+      "publish", "Hand outcropd what was signed: roots, targets, the revoked list, releases");
+  publish->add_option("--dir", options->folder, "Key folder")->required();
+  add_host_option(*publish, options->host);
+  publish->add_flag("--json", options->json, "Print what outcropd says, in JSON");
+  publish->footer(
+      "After keys renew or keys revoke. No key leaves the folder.\n"
+      "Example:\n  outcrop keys publish --dir keys");
+  publish->callback([options, &chosen] { chosen = [options] { return run_publish(*options); }; });
+}
+
 }  // namespace
 
 void add_keys(CLI::App& app, Action& chosen) {
-  CLI::App* keys = app.add_subcommand("keys", "Make, renew and revoke signing keys");
+  CLI::App* keys =
+      app.add_subcommand("keys", "Make, renew and revoke signing keys, publish what they signed");
   keys->require_subcommand(1);
   add_init(*keys, chosen);
   add_renew(*keys, chosen);
   add_revoke(*keys, chosen);
+  add_publish(*keys, chosen);
 }
 
 }  // namespace outcrop::cli

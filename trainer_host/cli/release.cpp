@@ -5,10 +5,11 @@
 #include <memory>
 #include <string>
 
+#include "platform/console/step_progress.hpp"
 #include "protocol/base/clock.hpp"
+#include "trainer_host/cli/release_host.hpp"
 #include "trainer_host/cli/release_output.hpp"
 #include "trainer_host/cli/trust_options.hpp"
-#include "platform/console/step_progress.hpp"
 #include "trainer_host/release/create.hpp"
 #include "trainer_host/release/host_prover.hpp"
 #include "trainer_host/release/open.hpp"
@@ -126,11 +127,13 @@ void add_verify(CLI::App& parent, Action& chosen) {
 }  // namespace
 
 void add_release(CLI::App& app, Action& chosen) {
-  CLI::App* parent = app.add_subcommand("release", "Make, show and verify signed releases");
+  CLI::App* parent =
+      app.add_subcommand("release", "Make, verify, publish and take back signed releases");
   parent->require_subcommand(1);
   add_create(*parent, chosen);
   add_show(*parent, chosen);
   add_verify(*parent, chosen);
+  add_release_host(*parent, chosen);
 }
 
 }  // namespace outcrop::cli

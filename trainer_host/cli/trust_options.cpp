@@ -30,13 +30,17 @@ void add_trust_options(CLI::App& verb, TrustOptions& options) {
       ->excludes(root);
 }
 
+fs::path key_folder(const TrustOptions& options) {
+  return options.keys.empty() ? default_keys() : options.keys;
+}
+
 Result<TrustAnchor> read_trust(const TrustOptions& options) {
   if (!options.root.empty()) {
     OUTCROP_TRY(root, release::pin_root_file(options.root));
     std::string source = describe(options.root, root);
     return TrustAnchor{std::move(root), std::nullopt, std::move(source)};
   }
-  const fs::path keys = options.keys.empty() ? default_keys() : options.keys;
+  const fs::path keys = key_folder(options);
   auto store = release::read_key_store(keys);
   if (!store) {
     if (!options.keys.empty()) return fail(std::move(store).error());
@@ -46,6 +50,15 @@ Result<TrustAnchor> read_trust(const TrustOptions& options) {
   const fs::path file = keys / "metadata" / release::root_file_name(store->root->version);
   std::string source = describe(file, store->root);
   return TrustAnchor{std::move(store->root), std::move(store->revoked), std::move(source)};
+}
+
+Result<std::vector<std::string>> key_folder_models() {
+  OUTCROP_TRY(store, release::read_key_store(default_keys()));
+  std::vector<std::string> models;
+  for (const trust::Delegation& delegation : store.targets->delegations) {
+    models.push_back(delegation.model);
+  }
+  return models;
 }
 
 }  // namespace outcrop::cli

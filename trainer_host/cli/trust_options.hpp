@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -29,5 +30,11 @@ struct TrustAnchor {
 
 // --root, else the key folder of --keys, of OUTCROP_KEYS, or ./keys.
 [[nodiscard]] Result<TrustAnchor> read_trust(const TrustOptions& options);
+
+// The key folder that is meant where no root is named.
+[[nodiscard]] std::filesystem::path key_folder(const TrustOptions& options);
+
+// The models that the key folder of OUTCROP_KEYS, or ./keys, has stage keys for.
+[[nodiscard]] Result<std::vector<std::string>> key_folder_models();
 
 }  // namespace outcrop::cli

@@ -17,18 +17,6 @@ namespace {
 constexpr std::string_view stage_prefix = "stage-";
 constexpr std::string_view json_suffix = ".json";
 
-// Blobs that a manifest names, each with the words a person knows it by.
-std::vector<std::pair<std::string, messages::BlobReference>> blobs_of(
-    const messages::Manifest& manifest) {
-  std::vector<std::pair<std::string, messages::BlobReference>> blobs;
-  blobs.emplace_back("golden input", manifest.golden.input);
-  blobs.emplace_back("golden output", manifest.golden.output);
-  for (const messages::Variant& variant : manifest.variants) {
-    blobs.emplace_back("variant " + variant.name, variant.blob);
-  }
-  return blobs;
-}
-
 Result<std::string> model_of(const fs::path& metadata) {
   std::error_code error;
   std::vector<std::string> models;
@@ -90,6 +78,15 @@ Check check_strays(const VerifiedRelease& release) {
 }
 
 }  // namespace
+
+std::vector<NamedBlob> blobs_of(const messages::Manifest& manifest) {
+  std::vector<NamedBlob> blobs{{"golden input", manifest.golden.input},
+                               {"golden output", manifest.golden.output}};
+  for (const messages::Variant& variant : manifest.variants) {
+    blobs.push_back({"variant " + variant.name, variant.blob});
+  }
+  return blobs;
+}
 
 VerifiedRelease::VerifiedRelease(fs::path folder, trust::TrustedRoot root,
                                  trust::Verified<trust::TargetsMetadata> targets,

@@ -48,6 +48,13 @@ class VerifiedRelease {
   messages::Manifest manifest_;
 };
 
+// A blob that a manifest names, in the words that a person knows it by: "variant int8-qint8".
+struct NamedBlob {
+  std::string what;
+  messages::BlobReference blob;
+};
+[[nodiscard]] std::vector<NamedBlob> blobs_of(const messages::Manifest& manifest);
+
 // One thing that was looked at, in the order of SCHEMA.md.
 struct Check {
   std::string what;  // "root", "stage-curvefault", "blob int8-qint8"

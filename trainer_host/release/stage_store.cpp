@@ -49,6 +49,18 @@ Status check_key(const trust::PrivateKey& key, const std::string& model,
   return {};
 }
 
+Result<std::optional<SignedList>> read_list(const fs::path& path, std::string_view model,
+                                            const KeyStoreTrust& trust) {
+  auto text = read_text_file(path, trust::envelope_limit);
+  if (!text) {
+    if (text.error().code() == ErrorCode::not_found) return std::optional<SignedList>();
+    return fail(std::move(text).error());
+  }
+  auto verified = trust::verify_stage(trust.targets, trust.revoked, model, *text);
+  if (!verified) return fail(verified.error().context(path.string()));
+  return SignedList{std::move(*verified), std::move(*text)};
+}
+
 }  // namespace
 
 Result<StageStore> StageStore::open(const fs::path& keys, std::string_view model,
@@ -80,15 +92,7 @@ Status StageStore::remember(const trust::Sha256Digest& inputs, std::string_view 
 }
 
 Result<std::optional<SignedList>> StageStore::signed_list(const KeyStoreTrust& trust) const {
-  const fs::path path = folder_ / list_file;
-  auto text = read_text_file(path, trust::envelope_limit);
-  if (!text) {
-    if (text.error().code() == ErrorCode::not_found) return std::optional<SignedList>();
-    return fail(std::move(text).error());
-  }
-  auto verified = trust::verify_stage(trust.targets, trust.revoked, model_, *text);
-  if (!verified) return fail(verified.error().context(path.string()));
-  return SignedList{std::move(*verified), std::move(*text)};
+  return read_list(folder_ / list_file, model_, trust);
 }
 
 Result<std::string> StageStore::permit(const trust::PermittedRelease& release,
@@ -104,8 +108,28 @@ Result<std::string> StageStore::permit(const trust::PermittedRelease& release,
     list = *old->metadata;
   }
   if (list.release(release.manifest) == nullptr) list.releases.push_back(release);
-  ++list.version;
   list.expires = now + expires;
+  return sign(std::move(list));
+}
+
+Result<std::string> StageStore::withdraw(const trust::Sha256Digest& manifest,
+                                         std::chrono::days expires, Timestamp now,
+                                         const KeyStoreTrust& trust) {
+  OUTCROP_TRY(old, signed_list(trust));
+  if (!old) {
+    return fail(ErrorCode::not_found, "no release of '" + model_ + "' was signed in this folder");
+  }
+  if (old->metadata->release(manifest) == nullptr) return old->envelope;
+  trust::StageMetadata list = *old->metadata;
+  std::erase_if(list.releases, [&](const trust::PermittedRelease& release) {
+    return release.manifest == manifest;
+  });
+  list.expires = now + expires;
+  return sign(std::move(list));
+}
+
+Result<std::string> StageStore::sign(trust::StageMetadata list) {
+  ++list.version;
   std::string envelope = trust::sign_envelope(trust::StageMetadata::kind,
                                               as_bytes(trust::to_json(list)), std::span(&key_, 1));
   if (envelope.size() > trust::envelope_limit.value()) {
@@ -115,6 +139,11 @@ Result<std::string> StageStore::permit(const trust::PermittedRelease& release,
   }
   OUTCROP_CHECK(write_file_durably(folder_ / list_file, envelope));
   return envelope;
+}
+
+Result<std::optional<SignedList>> read_signed_list(const fs::path& keys, std::string_view model,
+                                                   const KeyStoreTrust& trust) {
+  return read_list(KeyStorePaths(keys).stage(model) / list_file, model, trust);
 }
 
 }  // namespace outcrop::release

@@ -50,7 +50,15 @@ class StageStore {
                                            std::chrono::days expires, Timestamp now,
                                            const KeyStoreTrust& trust);
 
+  // The signed list without this release: where it is in the newest, a new version is signed, valid
+  // for `expires`; else the newest is returned as it is. not_found where nothing was signed yet.
+  [[nodiscard]] Result<std::string> withdraw(const trust::Sha256Digest& manifest,
+                                             std::chrono::days expires, Timestamp now,
+                                             const KeyStoreTrust& trust);
+
  private:
+  [[nodiscard]] Result<std::string> sign(trust::StageMetadata list);
+
   StageStore(std::filesystem::path folder, std::string model, trust::PrivateKey key, UniqueFd lock)
       : folder_(std::move(folder)),
         model_(std::move(model)),
@@ -62,5 +70,11 @@ class StageStore {
   trust::PrivateKey key_;
   UniqueFd lock_;
 };
+
+// The newest signed list of a model, for those who only read: no key is needed, no lock is held.
+// Verified but for expiry; nothing before the first release.
+[[nodiscard]] Result<std::optional<SignedList>> read_signed_list(const std::filesystem::path& keys,
+                                                                 std::string_view model,
+                                                                 const KeyStoreTrust& trust);
 
 }  // namespace outcrop::release

@@ -1,0 +1,214 @@
+#include "trainer_host/cli/device.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "protocol/base/clock.hpp"
+#include "trainer_host/cli/device_sign.hpp"
+#include "trainer_host/cli/fleet_output.hpp"
+#include "trainer_host/cli/host_connection.hpp"
+#include "trainer_host/cli/trust_options.hpp"
+#include "trainer_host/pki/authority.hpp"
+#include "trainer_host/pki/device_book.hpp"
+#include "trainer_host/pki/token_book.hpp"
+
+namespace outcrop::cli {
+namespace fs = std::filesystem;
+namespace {
+
+fs::path default_authority() {
+  const char* const named = std::getenv("OUTCROP_DEVICE_AUTHORITY");
+  return named != nullptr && *named != '\0' ? named : "device-authority";
+}
+
+void add_authority_option(CLI::App& verb, fs::path& folder) {
+  folder = default_authority();
+  verb.add_option("--authority", folder,
+                  "Folder with the key that signs boards' certificates; default: "
+                  "$OUTCROP_DEVICE_AUTHORITY, else ./device-authority")
+      ->type_name("DIR");
+}
+
+struct EnrollOptions {
+  pki::TokenGrant grant;
+  fs::path authority;
+  int valid_minutes = 60;
+  bool json = false;
+};
+
+// The only model of the key folder, where there is one: most fleets have no other.
+Result<std::string> only_model() {
+  auto anchor = key_folder_models();
+  if (anchor && anchor->size() == 1) return anchor->front();
+  return fail(ErrorCode::invalid_argument,
+              "say with --model which model the board runs, as its agent.toml does");
+}
+
+void print_token(const EnrollOptions& options, const std::string& token, Timestamp expires) {
+  const pki::TokenGrant& grant = options.grant;
+  if (options.json) {
+    std::printf("%s\n", Json{{"device", grant.device},
+                             {"model", grant.model},
+                             {"device_class", grant.device_class},
+                             {"token", token},
+                             {"expires", to_rfc3339(expires)},
+                             {"authority", options.authority.string()}}
+                            .dump(2)
+                            .c_str());
+    return;
+  }
+  std::printf("Token for %s (model %s, class %s), good for one request until %s:\n\n  %s\n\n",
+              grant.device.c_str(), grant.model.c_str(), grant.device_class.c_str(),
+              to_rfc3339(expires).c_str(), token.c_str());
+  std::printf("1. On the board, whose agent.toml says model \"%s\" and class \"%s\":\n",
+              grant.model.c_str(), grant.device_class.c_str());
+  std::printf("     sudo outcrop-agent enroll request --token %s --out request.json\n",
+              token.c_str());
+  std::printf("2. Bring request.json here, and:\n");
+  std::printf("     outcrop device sign request.json --out enrolment.json --authority %s\n",
+              options.authority.c_str());
+  std::printf("3. Bring enrolment.json to the board, and there:\n");
+  std::printf("     sudo outcrop-agent enroll accept enrolment.json\n");
+}
+
+Status run_enroll(EnrollOptions options) {
+  if (options.grant.model.empty()) {
+    OUTCROP_TRY(model, only_model());
+    options.grant.model = std::move(model);
+  }
+  const Timestamp now = SystemClock().now();
+  const std::chrono::minutes valid(options.valid_minutes);
+  OUTCROP_TRY(authority, pki::Authority::open_or_make(options.authority, "Outcrop devices"));
+  OUTCROP_TRY(token, pki::grant_token(authority.folder(), options.grant, now, valid));
+  print_token(options, token, now + valid);
+  return {};
+}
+
+void add_enroll(CLI::App& parent, Action& chosen) {
+  auto options = std::make_shared<EnrollOptions>();
+  CLI::App* verb = parent.add_subcommand(
+      "enroll", "Print a one-time token with which a board asks for its certificate");
+  verb->add_option("name", options->grant.device, "Name of the board: 1 to 63 of a-z, 0-9 and -")
+      ->required();
+  verb->add_option("--class", options->grant.device_class,
+                   "Device class, whose budget it must keep, e.g. raspberry-pi-4")
+      ->required();
+  verb->add_option("--model", options->grant.model,
+                   "Model that it runs; default: the only one of the key folder");
+  verb->add_option("--valid", options->valid_minutes, "Minutes until the token expires")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 60 * 24 * 365));
+  add_authority_option(*verb, options->authority);
+  verb->add_flag("--json", options->json, "Print a JSON object instead of text");
+  verb->footer(
+      "The board makes its own key, which never leaves it; the token lets one request through.\n"
+      "Example:\n  outcrop device enroll pi-1 --class raspberry-pi-4 --model curvefault");
+  verb->callback([options, &chosen] { chosen = [options] { return run_enroll(*options); }; });
+}
+
+void add_sign(CLI::App& parent, Action& chosen) {
+  auto options = std::make_shared<SignOptions>();
+  CLI::App* verb = parent.add_subcommand(
+      "sign", "Give a board that asks with a token its certificate, and tell outcropd of it");
+  verb->add_option("request", options->request, "Request of the board; - for standard input")
+      ->required();
+  verb->add_option("--out", options->out, "Enrolment to write; - for standard output")->required();
+  add_authority_option(*verb, options->authority);
+  add_host_option(*verb, options->host);
+  verb->add_flag("--json", options->json, "Print a JSON object instead of text");
+  verb->footer(
+      "May be repeated with the same request after a failure or a power cut.\n"
+      "Examples:\n  outcrop device sign request.json --out enrolment.json\n"
+      "  ssh pi-1 sudo outcrop-agent enroll request --token TOKEN --out - |\n"
+      "    outcrop device sign - --out - | ssh pi-1 sudo outcrop-agent enroll accept -");
+  verb->callback([options, &chosen] { chosen = [options] { return run_sign(*options); }; });
+}
+
+struct ListOptions {
+  fs::path host;
+  bool json = false;
+};
+
+Status run_list(const ListOptions& options) {
+  const HostConnection host(options.host);
+  OUTCROP_TRY(answer, host.get("/v1/devices"));
+  return reading_answers([&]() -> Status {
+    const std::string text =
+        options.json ? answer.dump(2) + "\n" : enrolment_table(answer, SystemClock().now());
+    std::printf("%s", text.c_str());
+    return {};
+  });
+}
+
+void add_list(CLI::App& parent, Action& chosen) {
+  auto options = std::make_shared<ListOptions>();
+  CLI::App* verb = parent.add_subcommand("list", "List boards that were enrolled, and when");
+  add_host_option(*verb, options->host);
+  verb->add_flag("--json", options->json, "Print what outcropd says, in JSON");
+  verb->footer("What they do now: outcrop fleet devices\nExample:\n  outcrop device list");
+  verb->callback([options, &chosen] { chosen = [options] { return run_list(*options); }; });
+}
+
+struct RevokeOptions {
+  std::string name;
+  std::string reason;
+  fs::path authority;
+  fs::path host;
+  bool json = false;
+};
+
+Status run_revoke(const RevokeOptions& options) {
+  auto authority = pki::Authority::open(options.authority);
+  if (!authority) {
+    return fail(authority.error().context(
+        "the authority that enrolled it (--authority or OUTCROP_DEVICE_AUTHORITY)"));
+  }
+  // The list is written here first: with outcropd away, the same command completes later.
+  OUTCROP_TRY(list,
+              pki::revoke_device(*authority, options.name, options.reason, SystemClock().now()));
+  const HostConnection host(options.host);
+  auto told = host.post("/v1/devices/" + options.name + "/revoke",
+                        {{"reason", options.reason}, {"crl", list}});
+  if (!told) {
+    return fail(
+        told.error().context("the list of revoked certificates names '" + options.name +
+                             "' now, but outcropd has not got it; run the same command again"));
+  }
+  if (options.json) {
+    std::printf("%s\n", Json{{"device", options.name}, {"reason", options.reason}}.dump(2).c_str());
+  } else {
+    std::printf("%s is revoked: outcropd has the list, and lets it in no more.\n",
+                options.name.c_str());
+  }
+  return {};
+}
+
+void add_revoke(CLI::App& parent, Action& chosen) {
+  auto options = std::make_shared<RevokeOptions>();
+  CLI::App* verb = parent.add_subcommand(
+      "revoke", "Shut a board out for good: its certificates are good no more");
+  verb->add_option("name", options->name, "Name of the board")->required();
+  verb->add_option("--reason", options->reason, "Why: kept with the device")->required();
+  add_authority_option(*verb, options->authority);
+  add_host_option(*verb, options->host);
+  verb->add_flag("--json", options->json, "Print a JSON object instead of text");
+  verb->footer(
+      "A board that takes its place is enrolled under the same name, with a key of its own.\n"
+      "Example:\n  outcrop device revoke pi-1 --reason \"stolen\"");
+  verb->callback([options, &chosen] { chosen = [options] { return run_revoke(*options); }; });
+}
+
+}  // namespace
+
+void add_device(CLI::App& app, Action& chosen) {
+  CLI::App* parent = app.add_subcommand("device", "Enrol, list and revoke boards");
+  parent->require_subcommand(1);
+  add_enroll(*parent, chosen);
+  add_sign(*parent, chosen);
+  add_list(*parent, chosen);
+  add_revoke(*parent, chosen);
+}
+
+}  // namespace outcrop::cli

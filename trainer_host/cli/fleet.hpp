@@ -1,0 +1,10 @@
+#pragma once
+
+#include "platform/cli/verb.hpp"
+
+namespace outcrop::cli {
+
+// outcrop fleet devices | reports
+void add_fleet(CLI::App& app, Action& chosen);
+
+}  // namespace outcrop::cli

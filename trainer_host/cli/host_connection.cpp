@@ -1,0 +1,92 @@
+#include "trainer_host/cli/host_connection.hpp"
+
+#include <cstdlib>
+
+#include "platform/http/client.hpp"
+
+namespace outcrop::cli {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* default_socket = "/run/outcrop/outcropd.sock";
+// Publishing verifies every blob of a release, and a slow disk may be at work.
+constexpr std::chrono::minutes longest_answer{5};
+
+fs::path chosen_socket(const fs::path& named) {
+  if (!named.empty()) return named;
+  const char* const variable = std::getenv("OUTCROP_SOCKET");
+  return variable != nullptr && *variable != '\0' ? variable : default_socket;
+}
+
+// The socket is the only thing a person can mend: say how.
+Error explain(const Error& error, const fs::path& socket) {
+  const std::string name = socket.string();
+  switch (error.code()) {
+    case ErrorCode::not_found:
+      return {ErrorCode::not_found,
+              "outcropd is not running: there is no socket " + name +
+                  ". Start it (systemctl start outcropd, or outcropd --config host.toml), or name "
+                  "its socket with --host or OUTCROP_SOCKET"};
+    case ErrorCode::refused:
+      return {ErrorCode::refused,
+              "you may not use the socket " + name +
+                  ": it belongs to outcropd's user and group (usually 'outcrop'). Join the group "
+                  "(sudo usermod -aG outcrop $USER, then log in anew)"};
+    case ErrorCode::timeout:
+      return error.context("outcropd is there but does not answer");
+    default:
+      return {error.code(), "outcropd does not answer on " + name + " (" + error.message() +
+                                "); is it running? systemctl status outcropd"};
+  }
+}
+
+}  // namespace
+
+void add_host_option(CLI::App& verb, fs::path& socket) {
+  verb.add_option("--host", socket,
+                  "Socket of outcropd; default: $OUTCROP_SOCKET, else /run/outcrop/outcropd.sock")
+      ->type_name("SOCKET");
+}
+
+HostConnection::HostConnection(const fs::path& socket) : socket_(chosen_socket(socket)) {}
+
+Result<Json> HostConnection::get(const std::string& target) const {
+  return ask("GET", target, "", "");
+}
+
+Result<Json> HostConnection::post(const std::string& target, const Json& body) const {
+  return ask("POST", target, "application/json",
+             body.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+Result<Json> HostConnection::put(const std::string& target, std::string bytes) const {
+  return ask("PUT", target, "application/octet-stream", std::move(bytes));
+}
+
+Result<Json> HostConnection::ask(const std::string& method, const std::string& target,
+                                 const std::string& content_type, std::string body) const {
+  // Whether outcropd was reached is told by call(), what it thinks by call_ok()'s error.
+  const http::Call request{method, target, content_type, std::move(body), longest_answer};
+  auto reached = http::call(socket_, request);
+  if (!reached) return fail(explain(reached.error(), socket_));
+  OUTCROP_TRY(answer, http::checked(std::move(*reached), request));
+  if (answer.body.empty()) return Json::object();
+  Json json = Json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) {
+    return fail(ErrorCode::invalid_data, method + " " + target + " on " + socket_.string() +
+                                             " was not answered in JSON; is that outcropd?");
+  }
+  return json;
+}
+
+Status reading_answers(const std::function<Status()>& work) {
+  try {
+    return work();
+  } catch (const Json::exception& error) {
+    return fail(ErrorCode::invalid_data, "outcropd's answer is not what this outcrop expects (" +
+                                             std::string(error.what()) +
+                                             "); are both of the same version?");
+  }
+}
+
+}  // namespace outcrop::cli

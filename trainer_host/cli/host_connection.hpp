@@ -1,0 +1,44 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "protocol/base/error.hpp"
+
+namespace outcrop::cli {
+
+using Json = nlohmann::json;
+
+// --host SOCKET for every verb that speaks to outcropd; default $OUTCROP_SOCKET, else
+// /run/outcrop/outcropd.sock.
+void add_host_option(CLI::App& verb, std::filesystem::path& socket);
+
+// How verbs speak to outcropd: requests over its Unix socket, answers in JSON.
+class HostConnection {
+ public:
+  // `socket` as add_host_option left it; empty: the default.
+  explicit HostConnection(const std::filesystem::path& socket);
+
+  // Errors: what outcropd answered; where it cannot be reached, what to do about it.
+  [[nodiscard]] Result<Json> get(const std::string& target) const;
+  [[nodiscard]] Result<Json> post(const std::string& target,
+                                  const Json& body = Json::object()) const;
+  [[nodiscard]] Result<Json> put(const std::string& target, std::string bytes) const;
+
+ private:
+  Result<Json> ask(const std::string& method, const std::string& target,
+                   const std::string& content_type, std::string body) const;
+
+  std::filesystem::path socket_;
+};
+
+// Runs what reads outcropd's answers: a key that is not there, or of another type, becomes an error
+// that names both programs, since only different versions of them can disagree.
+[[nodiscard]] Status reading_answers(const std::function<Status()>& work);
+
+}  // namespace outcrop::cli

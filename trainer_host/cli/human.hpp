@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "protocol/base/clock.hpp"
+
+namespace outcrop::cli {
+
+// Values as tables show them.
+
+// The first 12 digits of a digest, enough to tell releases apart and to name them by; "–" for none.
+[[nodiscard]] std::string short_digest(std::string_view hex);
+
+// "3 s ago", "5 min ago", "2 h ago", "4 d ago" from a time as our documents write it; the text
+// itself where it is none.
+[[nodiscard]] std::string age(std::string_view rfc3339, Timestamp now);
+
+// At most `columns` characters, the last of them "…" where something was cut off.
+[[nodiscard]] std::string shortened(const std::string& text, std::size_t columns);
+
+// Three significant digits: "180", "4.52", "0.013"; no exponent between 0.001 and a million.
+[[nodiscard]] std::string short_number(double value);
+
+}  // namespace outcrop::cli

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "trainer_host/cli/host_connection.hpp"
+#include "trainer_host/cli/trust_options.hpp"
+
+namespace outcrop::cli {
+
+// `outcrop release publish`: verifies a release folder as `outcrop release verify` does, uploads
+// the blobs that outcropd does not have, and hands it the signed metadata.
+struct PublishOptions {
+  std::filesystem::path folder;
+  TrustOptions trust;
+  std::filesystem::path host;
+  bool json = false;
+};
+
+// May be cut off at any point and run again: uploads go on where they ended.
+[[nodiscard]] Status run_publish(const PublishOptions& options);
+
+// What a key folder has signed, as POST /v1/metadata takes it: every root, targets, the revoked
+// list, and the lists of permitted releases: of all models, or of the one that is named.
+[[nodiscard]] Result<Json> key_folder_metadata(const std::filesystem::path& keys,
+                                               const std::optional<std::string>& only_model);
+
+}  // namespace outcrop::cli

@@ -1,0 +1,249 @@
+#include "trainer_host/cli/rollout.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "platform/http/client.hpp"
+#include "protocol/base/clock.hpp"
+#include "trainer_host/cli/host_connection.hpp"
+#include "trainer_host/cli/published_release.hpp"
+#include "trainer_host/cli/rollout_output.hpp"
+#include "trainer_host/cli/screen.hpp"
+
+namespace outcrop::cli {
+namespace fs = std::filesystem;
+namespace {
+
+std::string target_of(const std::string& rollout) {
+  return "/v1/rollouts/" + http::encode(rollout);
+}
+
+struct StartOptions {
+  std::string name;
+  std::string release;
+  std::string canary;
+  std::string on_unmeasurable;
+  std::optional<std::uint64_t> soak_seconds;
+  std::uint64_t byte_budget_mb = 0;
+  fs::path host;
+  bool json = false;
+};
+
+// A number of boards, or their names between commas.
+void set_canaries(Json& body, const std::string& text) {
+  if (text.empty()) return;
+  if (text.size() <= 6 &&
+      std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= '0' && c <= '9'; })) {
+    body["canary_count"] = std::stoul(text);
+    return;
+  }
+  Json names = Json::array();
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', at), text.size());
+    if (comma > at) names.push_back(text.substr(at, comma - at));
+    at = comma + 1;
+  }
+  body["canaries"] = std::move(names);
+}
+
+Status run_start(const StartOptions& options) {
+  const HostConnection host(options.host);
+  OUTCROP_TRY(release, find_release(host, options.release));
+  return reading_answers([&]() -> Status {
+    Json body{{"manifest", release.at("manifest")}};
+    if (!options.name.empty()) body["name"] = options.name;
+    set_canaries(body, options.canary);
+    if (options.soak_seconds) body["soak_seconds"] = *options.soak_seconds;
+    if (!options.on_unmeasurable.empty()) body["on_unmeasurable"] = options.on_unmeasurable;
+    if (options.byte_budget_mb > 0) body["byte_budget"] = options.byte_budget_mb * 1'000'000;
+    OUTCROP_TRY(started, host.post("/v1/rollouts", body));
+    if (options.json) {
+      std::printf("%s\n", started.dump(2).c_str());
+      return {};
+    }
+    std::printf("%s\nTo follow it: outcrop rollout status %s --wait\n",
+                rollout_page(started, nullptr, SystemClock().now()).c_str(),
+                started.at("name").get<std::string>().c_str());
+    return {};
+  });
+}
+
+void add_start(CLI::App& parent, Action& chosen) {
+  auto options = std::make_shared<StartOptions>();
+  CLI::App* verb = parent.add_subcommand(
+      "start", "Bring a published release to boards: canaries first, then the rest");
+  verb->add_option("name", options->name, "Name of the rollout; default: model, stage and digest");
+  verb->add_option("--release", options->release,
+                   "Start of the manifest's digest, or the release folder")
+      ->required();
+  verb->add_option("--canary", options->canary,
+                   "How many boards try it first, or which: pi-1,pi-2; default: one of each class")
+      ->type_name("N|NAMES");
+  verb->add_option("--soak", options->soak_seconds,
+                   "Seconds that it must serve on a board before it is committed; default: "
+                   "outcropd's")
+      ->type_name("SECONDS");
+  verb->add_option("--on-unmeasurable", options->on_unmeasurable,
+                   "What a board does that cannot measure: hold, fail, or activate (first install "
+                   "only); default: outcropd's")
+      ->check(CLI::IsMember({"hold", "fail", "activate"}));
+  verb->add_option("--byte-budget", options->byte_budget_mb,
+                   "MB that each board may receive for it; default: half more than its size")
+      ->type_name("MB")
+      ->check(CLI::Range(1, 1'000'000));
+  add_host_option(*verb, options->host);
+  verb->add_flag("--json", options->json, "Print a JSON object instead of text");
+  verb->footer(
+      "A canary that fails its proof, its budget or its installation stops the rollout.\n"
+      "Examples:\n  outcrop rollout start --release 4f2a91\n"
+      "  outcrop rollout start update-2 --release release-2 --canary pi-1 --soak 600");
+  verb->callback([options, &chosen] { chosen = [options] { return run_start(*options); }; });
+}
+
+struct StatusOptions {
+  std::string name;
+  fs::path host;
+  bool watch = false;
+  bool wait = false;
+  bool json = false;
+};
+
+// The rollout that is asked for: by name, or the newest.
+Result<Json> find_rollout(const HostConnection& host, const std::string& name) {
+  if (!name.empty()) return host.get(target_of(name));
+  OUTCROP_TRY(answer, host.get("/v1/rollouts"));
+  const auto all = answer.find("rollouts");
+  if (all == answer.end() || !all->is_array() || all->empty()) {
+    return fail(ErrorCode::not_found,
+                "there is no rollout yet: outcrop rollout start --release MANIFEST");
+  }
+  return all->front();
+}
+
+Result<std::string> status_text(const HostConnection& host, const StatusOptions& options) {
+  const bool one = !options.name.empty();
+  OUTCROP_TRY(answer, host.get(one ? target_of(options.name) : "/v1/rollouts"));
+  if (options.json) return answer.dump(2) + "\n";
+  if (!one) return rollout_list(answer, SystemClock().now());
+  OUTCROP_TRY(devices, host.get("/v1/devices"));
+  return rollout_page(answer, devices, SystemClock().now());
+}
+
+// The verdict as exit code.
+Status verdict(const Json& rollout) {
+  const auto state = rollout.at("state").get<std::string>();
+  if (state == "done") return {};
+  const std::string reason = rollout.value("reason", "");
+  return fail(ErrorCode::refused, "the rollout " + rollout.at("name").get<std::string>() + " was " +
+                                      state + (reason.empty() ? "" : ": " + reason));
+}
+
+// Follows one rollout to its end: a page that changes in place on a terminal, news line by line in
+// a log.
+Status wait_for_end(const HostConnection& host, const StatusOptions& options) {
+  constexpr std::chrono::milliseconds between_looks{500};
+  OUTCROP_TRY(first, find_rollout(host, options.name));
+  const std::string name = first.at("name").get<std::string>();
+  Screen screen;
+  std::set<std::string> told;
+  while (true) {
+    OUTCROP_TRY(rollout, host.get(target_of(name)));
+    OUTCROP_TRY(devices, host.get("/v1/devices"));
+    const bool ended = has_ended(rollout);
+    const std::string page = rollout_page(rollout, devices, SystemClock().now());
+    if (screen.terminal() && !options.json) {
+      screen.show(page);
+    } else if (!options.json) {
+      std::set<std::string> lines;
+      for (std::string& line : rollout_lines(rollout, devices)) {
+        if (!told.contains(line)) std::printf("%s\n", line.c_str());
+        lines.insert(std::move(line));
+      }
+      told = std::move(lines);
+      if (ended) std::printf("\n%s", page.c_str());
+      std::fflush(stdout);
+    } else if (ended) {
+      std::printf("%s\n", rollout.dump(2).c_str());
+    }
+    if (ended) return verdict(rollout);
+    std::this_thread::sleep_for(between_looks);
+  }
+}
+
+Status run_status(const StatusOptions& options) {
+  const HostConnection host(options.host);
+  if (options.wait) return reading_answers([&] { return wait_for_end(host, options); });
+  return show_or_watch(options.watch, [&]() -> Result<std::string> {
+    std::string text;
+    OUTCROP_CHECK(reading_answers([&]() -> Status {
+      OUTCROP_TRY(made, status_text(host, options));
+      text = std::move(made);
+      return {};
+    }));
+    return text;
+  });
+}
+
+void add_status(CLI::App& parent, Action& chosen) {
+  auto options = std::make_shared<StatusOptions>();
+  CLI::App* verb = parent.add_subcommand("status", "Show rollouts, or one with its boards");
+  verb->add_option("name", options->name, "Rollout; default: all (with --wait: the newest)");
+  auto* watch = verb->add_flag("--watch", options->watch, "Show it anew every two seconds");
+  verb->add_flag("--wait", options->wait,
+                 "Follow it to its end: exit code 0 when done, 1 when stopped or aborted")
+      ->excludes(watch);
+  add_host_option(*verb, options->host);
+  verb->add_flag("--json", options->json, "Print what outcropd says, in JSON");
+  verb->footer("Examples:\n  outcrop rollout status\n  outcrop rollout status update-2 --wait");
+  verb->callback([options, &chosen] { chosen = [options] { return run_status(*options); }; });
+}
+
+struct SteerOptions {
+  std::string name;
+  fs::path host;
+  bool json = false;
+};
+
+void add_steer(CLI::App& parent, Action& chosen, const std::string& verb_name,
+               const std::string& does, const std::string& note) {
+  auto options = std::make_shared<SteerOptions>();
+  CLI::App* verb = parent.add_subcommand(verb_name, does);
+  verb->add_option("name", options->name, "Rollout")->required();
+  add_host_option(*verb, options->host);
+  verb->add_flag("--json", options->json, "Print a JSON object instead of text");
+  verb->footer(note + "\nExample:\n  outcrop rollout " + verb_name + " update-2");
+  verb->callback([options, verb_name, &chosen] {
+    chosen = [options, verb_name]() -> Status {
+      const HostConnection host(options->host);
+      OUTCROP_TRY(answer, host.post(target_of(options->name) + "/" + verb_name));
+      return reading_answers([&]() -> Status {
+        const std::string text = options->json ? answer.dump(2) + "\n"
+                                               : rollout_page(answer, nullptr, SystemClock().now());
+        std::printf("%s", text.c_str());
+        return {};
+      });
+    };
+  });
+}
+
+}  // namespace
+
+void add_rollout(CLI::App& app, Action& chosen) {
+  CLI::App* parent = app.add_subcommand("rollout", "Bring releases to boards, and stop them");
+  parent->require_subcommand(1);
+  add_start(*parent, chosen);
+  add_status(*parent, chosen);
+  add_steer(*parent, chosen, "pause", "Offer it to no further board",
+            "Boards that have begun go on.");
+  add_steer(*parent, chosen, "resume", "Go on with a rollout that was paused",
+            "It goes on where it was.");
+  add_steer(*parent, chosen, "abort", "Stop it, and take it back from boards that are at it",
+            "It cannot be resumed; start another.");
+}
+
+}  // namespace outcrop::cli

@@ -1,0 +1,123 @@
+#include "trainer_host/cli/rollout_output.hpp"
+
+#include "platform/console/table.hpp"
+#include "trainer_host/cli/human.hpp"
+
+namespace outcrop::cli {
+namespace {
+
+constexpr std::size_t longest_reason = 60;
+
+std::string text_at(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? "" : found->get<std::string>();
+}
+
+const Json* progress_of(const Json& devices, const std::string& name) {
+  if (devices.is_null()) return nullptr;
+  for (const Json& device : devices.at("devices")) {
+    if (text_at(device, "name") != name) continue;
+    const auto progress = device.find("progress");
+    return progress == device.end() || progress->is_null() ? nullptr : &*progress;
+  }
+  return nullptr;
+}
+
+// Where a board of a rollout stands, in one word of SCHEMA.md or one of ours.
+std::string state_of(const Json& device) {
+  if (device.value("excluded", false)) return "left out";
+  const std::string state = text_at(device, "state");
+  if (!state.empty()) return state;
+  const bool offered = device.at("generation").get<std::uint64_t>() > 0;
+  if (!offered) return "–";
+  return device.value("online", true) ? "offered" : "waits for the board";
+}
+
+// The variant at work, or the share of a transfer.
+std::string detail_of(const Json& device, const Json& devices) {
+  const std::string state = text_at(device, "state");
+  const Json* const progress = progress_of(devices, text_at(device, "name"));
+  if (progress == nullptr || text_at(*progress, "state") != state) return "";
+  if (state == "DOWNLOADING") {
+    const auto done = progress->value("bytes_done", std::uint64_t{0});
+    const auto total = progress->value("bytes_total", std::uint64_t{0});
+    return total == 0 ? "" : std::to_string(done * 100 / total) + " %";
+  }
+  return text_at(*progress, "variant");
+}
+
+std::string role_of(const Json& device) {
+  return device.at("canary").get<bool>() ? "canary" : "rest";
+}
+
+}  // namespace
+
+std::string rollout_list(const Json& rollouts, Timestamp now) {
+  if (rollouts.at("rollouts").empty()) {
+    return "No rollout yet: outcrop rollout start --release MANIFEST\n";
+  }
+  Table table({"rollout", "model", "manifest", "started", "boards", "state"});
+  std::string notes;
+  for (const Json& rollout : rollouts.at("rollouts")) {
+    std::size_t updated = 0;
+    for (const Json& device : rollout.at("devices")) {
+      if (text_at(device, "state") == "UPDATED" && !device.at("cancelled").get<bool>()) ++updated;
+    }
+    table.add_row({text_at(rollout, "name"), text_at(rollout, "model"),
+                   short_digest(text_at(rollout, "manifest")),
+                   age(text_at(rollout, "started"), now),
+                   std::to_string(updated) + " of " + std::to_string(rollout.at("devices").size()),
+                   text_at(rollout, "state")});
+    const std::string reason = text_at(rollout, "reason");
+    if (!reason.empty()) notes += text_at(rollout, "name") + ": " + reason + "\n";
+  }
+  return table.to_string() + (notes.empty() ? "" : "\n" + notes);
+}
+
+std::string rollout_page(const Json& rollout, const Json& devices, Timestamp now) {
+  std::string text = "Rollout " + text_at(rollout, "name") + " of " + text_at(rollout, "model") +
+                     ", manifest " + short_digest(text_at(rollout, "manifest")) + ", started " +
+                     age(text_at(rollout, "started"), now) + "\n\n";
+  Table table({"board", "group", "state", "at", "why"});
+  std::string notes;
+  for (const Json& device : rollout.at("devices")) {
+    const std::string reason = text_at(device, "reason");
+    std::string state = state_of(device);
+    if (device.at("cancelled").get<bool>()) state += " (taken back)";
+    table.add_row({text_at(device, "name"), role_of(device), state, detail_of(device, devices),
+                   shortened(reason, longest_reason)});
+    if (shortened(reason, longest_reason) != reason) {
+      notes += text_at(device, "name") + ": " + reason + "\n";
+    }
+  }
+  text += table.to_string();
+  if (!notes.empty()) text += "\n" + notes;
+  text += "\n" + text_at(rollout, "state");
+  const std::string reason = text_at(rollout, "reason");
+  if (!reason.empty()) text += ": " + reason;
+  return text + "\n";
+}
+
+bool has_ended(const Json& rollout) {
+  const std::string state = text_at(rollout, "state");
+  return state == "done" || state == "stopped" || state == "aborted";
+}
+
+std::vector<std::string> rollout_lines(const Json& rollout, const Json& devices) {
+  std::vector<std::string> lines;
+  for (const Json& device : rollout.at("devices")) {
+    std::string line = text_at(device, "name") + " (" + role_of(device) + ")  " + state_of(device);
+    // Not the share of a transfer: a log would be full of it.
+    if (text_at(device, "state") != "DOWNLOADING") {
+      const std::string detail = detail_of(device, devices);
+      if (!detail.empty()) line += " " + detail;
+    }
+    const std::string reason = text_at(device, "reason");
+    if (!reason.empty()) line += ": " + reason;
+    lines.push_back(std::move(line));
+  }
+  lines.push_back("rollout " + text_at(rollout, "name") + " is " + text_at(rollout, "state"));
+  return lines;
+}
+
+}  // namespace outcrop::cli
