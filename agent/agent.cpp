@@ -171,7 +171,7 @@ class Agent::Impl {
       spdlog::warn("metadata {} is not accepted: {}", role, accepted.error().message());
       return;
     }
-    deployer_.on_metadata();
+    if (*accepted) deployer_.on_metadata();
   }
 
   asio::any_io_executor executor_;

@@ -1,0 +1,161 @@
+#include "tests/agent/forge.hpp"
+
+#include "protocol/blob/chunk_table.hpp"
+#include "protocol/trust/envelope.hpp"
+#include "runtime/engine/tensor_file.hpp"
+
+namespace outcrop {
+namespace {
+
+constexpr std::size_t latents = 2;
+
+messages::BlobReference add(ForgedRelease& release, std::string bytes) {
+  const blob::ChunkTable table = blob::make_chunk_table(as_bytes(bytes));
+  const std::string encoded(as_text(blob::encode(table)));
+  const messages::BlobReference reference{table.blob, table.size, trust::sha256(encoded)};
+  release.blobs[reference.chunk_table] = encoded;
+  release.blobs[reference.sha256] = std::move(bytes);
+  return reference;
+}
+
+std::string tensor_file(const std::string& name, const std::vector<std::int64_t>& shape,
+                        const std::vector<float>& values) {
+  const std::vector tensors{runtime::Tensor::of_floats(name, shape, values)};
+  return std::string(as_text(*runtime::encode_tensor_file(tensors)));
+}
+
+std::string script(const ScriptedVariant& variant) {
+  return "{\"offset\":" + std::to_string(variant.offset) +
+         ",\"call_ms\":" + std::to_string(variant.call_ms) +
+         ",\"crash_at_call\":" + std::to_string(variant.crash_at_call) + "}" +
+         std::string(variant.padding, variant.name.back());
+}
+
+messages::Golden golden(ForgedRelease& release) {
+  std::vector<float> inputs;
+  std::vector<float> outputs;
+  for (std::size_t latent = 0; latent < latents; ++latent) {
+    for (int i = 0; i < 4; ++i) inputs.push_back(static_cast<float>(latent) + 1);
+    for (int i = 0; i < 9; ++i) {
+      outputs.push_back(1000 * (static_cast<float>(latent) + 1) + static_cast<float>(i));
+    }
+  }
+  messages::Golden golden;
+  golden.method = "decode";
+  golden.input = add(release, tensor_file("latent", {latents, 4}, inputs));
+  golden.output = add(release, tensor_file("velocity", {latents, 1, 3, 3}, outputs));
+  golden.latents = latents;
+  golden.inputs = {{"latent", "float32", {4}, ""}};
+  golden.outputs = {{"velocity", "float32", {1, 3, 3}, "m/s"}};
+  return golden;
+}
+
+}  // namespace
+
+Forge::Forge() {
+  const Timestamp now = SystemClock().now();
+  trust::RootMetadata root;
+  root.version = 1;
+  root.expires = now + std::chrono::days(1000);
+  for (const char* role :
+       {"root", "targets", "revoked", "snapshot", "timestamp", "stage", "another"}) {
+    const auto& key = keys_.emplace(role, *trust::PrivateKey::generate()).first->second;
+    if (role == std::string("stage") || role == std::string("another")) continue;
+    root.keys[key.public_key().id()] = key.public_key();
+    root.roles[role] = {{key.public_key().id()}, 1};
+  }
+  root_envelope_ =
+      trust::sign_envelope("root", as_bytes(to_json(root)), std::vector{keys_.at("root")});
+  const trust::PublicKey stage = keys_.at("stage").public_key();
+  targets_.keys = {{stage.id(), stage}};
+  targets_.delegations = {{model, {{stage.id()}, 1}}};
+  stage_.model = model;
+  targets_.expires = revoked_.expires = stage_.expires = now + std::chrono::days(300);
+  snapshot_.version = 0;
+  timestamp_.version = 0;
+}
+
+ForgedRelease Forge::make_release(const ReleaseOptions& options) {
+  ForgedRelease release;
+  messages::Manifest manifest;
+  manifest.minimum_protocol = options.minimum_protocol;
+  manifest.minimum_agent = options.minimum_agent;
+  manifest.model = model;
+  manifest.stage = options.stage;
+  manifest.epoch = 20 * options.stage;
+  manifest.code_version = "0.1.0";
+  manifest.latent = "gaussian";
+  manifest.budgets = options.budgets;
+  manifest.golden = golden(release);
+  for (const ScriptedVariant& scripted : options.variants) {
+    messages::Variant variant;
+    variant.name = scripted.name;
+    variant.blob = add(release, script(scripted) + std::to_string(options.stage));
+    variant.engine = "torch";
+    variant.backend = "qnnpack";
+    variant.operators = {"test::script"};
+    variant.methods = {{"decode", "decode(Tensor latent) -> Tensor"},
+                       {"forward", "forward(int batch_size, int seed) -> Tensor"}};
+    variant.memory = ByteCount::mib(8);
+    variant.tolerance = {{"velocity", 1.5, 15.0}};
+    manifest.variants.push_back(std::move(variant));
+  }
+  const std::string text = to_json(manifest);
+  release.manifest = trust::sha256(text);
+  release.manifest_size = ByteCount(text.size());
+  release.blobs[release.manifest] = text;
+  return release;
+}
+
+void Forge::permit(const ForgedRelease& release) {
+  stage_.releases.push_back(
+      {release.manifest, release.manifest_size, stage_.releases.size() + 1, 20});
+  ++stage_.version;
+}
+
+void Forge::withdraw(const ForgedRelease& release) {
+  std::erase_if(stage_.releases, [&](const auto& r) { return r.manifest == release.manifest; });
+  ++stage_.version;
+}
+
+void Forge::revoke(const ForgedRelease& release, const std::string& reason) {
+  revoked_.manifests.push_back({release.manifest, reason, SystemClock().now()});
+  ++revoked_.version;
+}
+
+void Forge::sign_stage_with_another_key() {
+  stage_key_ = "another";
+}
+
+void Forge::let_stage_expire() {
+  stage_.expires = SystemClock().now() - std::chrono::hours(1);
+  ++stage_.version;
+}
+
+std::map<std::string, std::string> Forge::envelopes() {
+  const Timestamp now = SystemClock().now();
+  const auto sign = [&](const auto& role, const std::string& key) {
+    return trust::sign_envelope(std::decay_t<decltype(role)>::kind, as_bytes(to_json(role)),
+                                std::vector{keys_.at(key)});
+  };
+  ++snapshot_.version;
+  snapshot_.expires = now + std::chrono::days(30);
+  snapshot_.versions = {{"targets", targets_.version},
+                        {"revoked", revoked_.version},
+                        {trust::stage_role(model), stage_.version}};
+  const std::string snapshot = sign(snapshot_, "snapshot");
+  ++timestamp_.version;
+  timestamp_.issued = now;
+  timestamp_.expires = now + std::chrono::days(1);
+  timestamp_.snapshot_version = snapshot_.version;
+  timestamp_.snapshot = trust::sha256(snapshot);
+  timestamp_.snapshot_size = ByteCount(snapshot.size());
+  return {{"root/1", root_envelope_},
+          {"targets", sign(targets_, "targets")},
+          {"revoked", sign(revoked_, "revoked")},
+          {trust::stage_role(model), sign(stage_, stage_key_)},
+          {"snapshot", snapshot},
+          {"timestamp", sign(timestamp_, "timestamp")}};
+}
+
+}  // namespace outcrop

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "protocol/messages/manifest.hpp"
+#include "protocol/trust/ed25519.hpp"
+#include "protocol/trust/roles.hpp"
+
+namespace outcrop {
+
+// One variant of a scripted release (scripted_runner.cpp).
+struct ScriptedVariant {
+  std::string name = "int8-qint8";
+  double offset = 0;
+  std::int64_t call_ms = 0;
+  std::int64_t crash_at_call = 0;
+  std::size_t padding = 200'000;  // bytes to be transferred
+};
+
+struct ForgedRelease {
+  trust::Sha256Digest manifest;
+  ByteCount manifest_size;
+  std::map<trust::Sha256Digest, std::string> blobs;  // manifest, blobs, chunk tables
+};
+
+// Keys and signed metadata of a host that a test plays, and releases whose "models" are scripts.
+// Versions rise with each change; envelopes() is what is to be published.
+class Forge {
+ public:
+  static constexpr const char* model = "curvefault";
+  static constexpr const char* device_class = "raspberry-pi-4";
+
+  Forge();
+
+  struct ReleaseOptions {
+    std::uint64_t stage = 1;
+    std::vector<ScriptedVariant> variants{{}};
+    std::vector<messages::Budget> budgets{{device_class, 1000.0, 2000.0}};
+    std::string minimum_agent = "0.1.0";
+    int minimum_protocol = 1;
+  };
+  [[nodiscard]] static ForgedRelease make_release(const ReleaseOptions& options);
+
+  void permit(const ForgedRelease& release);
+  void withdraw(const ForgedRelease& release);
+  void revoke(const ForgedRelease& release, const std::string& reason);
+  // The stage role is signed by a key that targets does not name.
+  void sign_stage_with_another_key();
+  void let_stage_expire();
+
+  [[nodiscard]] const std::string& root() const { return root_envelope_; }
+  [[nodiscard]] std::uint64_t snapshot_version() const { return snapshot_.version; }
+  // role -> envelope
+  [[nodiscard]] std::map<std::string, std::string> envelopes();
+
+ private:
+  std::map<std::string, trust::PrivateKey> keys_;
+  std::string root_envelope_;
+  trust::TargetsMetadata targets_;
+  trust::RevokedMetadata revoked_;
+  trust::StageMetadata stage_;
+  trust::SnapshotMetadata snapshot_;
+  trust::TimestampMetadata timestamp_;
+  std::string stage_key_ = "stage";
+};
+
+}  // namespace outcrop

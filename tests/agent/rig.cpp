@@ -1,0 +1,169 @@
+#include "tests/agent/rig.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "agent/enroll/identity.hpp"
+#include "protocol/base/durable_file.hpp"
+#include "protocol/trust/certificate.hpp"
+
+namespace outcrop {
+namespace fs = std::filesystem;
+namespace {
+
+const char* const program = OUTCROP_BIN "/outcrop-agent";
+
+std::string measure_quickly() {
+  return "[measure]\ncalls = 8\nseconds = 1\nrounds = 2\nattempts = 5\npatience_seconds = 60\n";
+}
+
+}  // namespace
+
+AgentTest::AgentTest() {
+  enroll();
+  configure();
+}
+
+AgentTest::~AgentTest() {
+  if (agent_ > 0) kill_agent();
+  if (HasFailure()) std::fprintf(stderr, "--- the agent's log\n%s---\n", log().c_str());
+}
+
+void AgentTest::enroll() {
+  fs::create_directories(state_);
+  // The token's secret does not matter here: this test is the host.
+  const auto request =
+      agent::request_enrolment(state_, "0123456789abcdef-0123456789abcdef0123456789abcdef");
+  if (!request) throw std::runtime_error(request.error().message());
+  const auto key = trust::read_certificate_request(request->certificate_request);
+  messages::EnrolmentBundle bundle;
+  bundle.device = "pi-1";
+  bundle.model = Forge::model;
+  bundle.device_class = Forge::device_class;
+  bundle.certificate =
+      broker_.devices().issue({"pi-1", {}, pki::Authority::Usage::client}, *key).value();
+  bundle.broker_authority = broker_.broker().authority();
+  bundle.broker_host = "127.0.0.1";
+  bundle.broker_port = broker_.broker().port();
+  bundle.root_envelope = forge_.root();
+  bundle.root = trust::sha256(forge_.root());
+  const auto accepted = agent::accept_enrolment(state_, bundle, Forge::model, Forge::device_class);
+  if (!accepted) throw std::runtime_error(accepted.error().message());
+  host_.board_key = *key;
+}
+
+void AgentTest::configure(const std::string& extra) {
+  const std::string text =
+      "state = \"" + state_.string() + "\"\nsocket = \"" +
+      (folder_.path() / "agent.sock").string() + "\"\n[device]\nmodel = \"" + Forge::model +
+      "\"\nclass = \"" + Forge::device_class + "\"\n[runner]\nprogram = \"" + OUTCROP_TESTS_BIN +
+      "/outcrop-scripted-runner\"\n" +
+      (extra.find("[measure]") == std::string::npos ? measure_quickly() : std::string()) + extra;
+  const auto written = write_file_durably(config_, std::string_view(text));
+  if (!written) throw std::runtime_error(written.error().message());
+  fs::permissions(config_, fs::perms::owner_read | fs::perms::owner_write);
+}
+
+void AgentTest::start_agent() {
+  const std::string log_file = (folder_.path() / "agent.log").string();
+  agent_ = ::fork();
+  if (agent_ == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const int log = ::open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    ::dup2(log, STDOUT_FILENO);
+    ::dup2(log, STDERR_FILENO);
+    ::execl(program, program, "run", "--config", config_.c_str(), nullptr);
+    ::_exit(127);
+  }
+}
+
+void AgentTest::kill_agent() {
+  ::kill(agent_, SIGKILL);
+  ::waitpid(agent_, nullptr, 0);
+  agent_ = 0;
+}
+
+int AgentTest::end_agent() {
+  ::kill(agent_, SIGTERM);
+  int status = 0;
+  const bool ended = loop_.until([&] { return ::waitpid(agent_, &status, WNOHANG) == agent_; });
+  if (!ended) return -1;
+  agent_ = 0;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+bool AgentTest::agent_runs() {
+  if (agent_ <= 0 || ::waitpid(agent_, nullptr, WNOHANG) == 0) return agent_ > 0;
+  agent_ = 0;
+  return false;
+}
+
+void AgentTest::agent_is_online() {
+  const std::size_t before = host_.statuses.size();
+  start_agent();
+  ASSERT_TRUE(
+      loop_.until([&] { return host_.statuses.size() > before && host_.statuses.back().online; }));
+}
+
+AgentTest::Output AgentTest::agent_says(const std::string& verb_and_options) {
+  const std::string command = std::string(program) + " " + verb_and_options + " 2>&1";
+  Output output;
+  std::FILE* pipe = ::popen(command.c_str(), "r");
+  if (pipe == nullptr) return output;
+  std::array<char, 4096> part{};
+  while (const std::size_t got = std::fread(part.data(), 1, part.size(), pipe)) {
+    output.text.append(part.data(), got);
+  }
+  const int status = ::pclose(pipe);
+  output.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return output;
+}
+
+ForgedRelease AgentTest::released(const Forge::ReleaseOptions& options) {
+  ForgedRelease release = Forge::make_release(options);
+  forge_.permit(release);
+  host_.publish(forge_);
+  host_.store(release);
+  return release;
+}
+
+bool AgentTest::reaches(std::uint64_t generation, State state, std::chrono::seconds patience) {
+  return loop_.until([&] { return host_.at(generation, state); }, patience);
+}
+
+const messages::Report* AgentTest::ends(std::uint64_t generation, State state,
+                                        std::chrono::seconds patience) {
+  loop_.until(
+      [&] { return host_.report(generation, state) != nullptr && host_.at(generation, state); },
+      patience);
+  return host_.report(generation, state);
+}
+
+ForgedRelease AgentTest::first_release() {
+  ForgedRelease release = released({.stage = 1});
+  host_.send(host_.offer(release, 1, forge_));
+  EXPECT_NE(ends(1, State::updated), nullptr);
+  return release;
+}
+
+std::string AgentTest::written_state() const {
+  const auto text = read_text_file(state_ / "deployment.json");
+  if (!text) return {};
+  const auto json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json["deployment"].is_object()) return {};
+  return json["deployment"].value("state", std::string());
+}
+
+std::string AgentTest::log() const {
+  const auto text = read_text_file(folder_.path() / "agent.log");
+  return text ? *text : std::string();
+}
+
+}  // namespace outcrop

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/types.h>
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "tests/agent/forge.hpp"
+#include "tests/agent/scripted_host.hpp"
+#include "tests/support/fleet_broker.hpp"
+#include "tests/support/mqtt_client.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace outcrop {
+
+// The program outcrop-agent on a board of its own, beside a real broker and a host that the test
+// plays.
+class AgentTest : public ::testing::Test {
+ protected:
+  using State = messages::DeploymentState;
+
+  AgentTest();
+  ~AgentTest() override;
+
+  // agent.toml: `extra` comes last.
+  void configure(const std::string& extra = "");
+  void start_agent();
+  void kill_agent();                // SIGKILL
+  [[nodiscard]] int end_agent();    // SIGTERM; the exit status
+  [[nodiscard]] bool agent_runs();  // has not ended by itself
+  void agent_is_online();
+
+  // outcrop-agent VERB: exit status and what it printed.
+  struct Output {
+    int status = -1;
+    std::string text;
+  };
+  Output agent_says(const std::string& verb_and_options);
+
+  // Makes, permits, publishes and stores a release.
+  ForgedRelease released(const Forge::ReleaseOptions& options);
+  [[nodiscard]] bool reaches(std::uint64_t generation, State state,
+                             std::chrono::seconds patience = std::chrono::seconds(40));
+  // ... and the signed report of it has come.
+  [[nodiscard]] const messages::Report* ends(
+      std::uint64_t generation, State state,
+      std::chrono::seconds patience = std::chrono::seconds(40));
+  // A release of stage 1 that serves, by generation 1.
+  ForgedRelease first_release();
+
+  // The state that the agent has written down; empty where there is none.
+  [[nodiscard]] std::string written_state() const;
+  [[nodiscard]] std::string log() const;
+
+  transport::Loop loop_;
+  FleetBroker broker_{loop_.executor()};
+  Forge forge_;
+  ScriptedHost host_{loop_, broker_, "pi-1"};
+  TemporaryFolder folder_;
+  std::filesystem::path state_ = folder_.path() / "state";
+  std::filesystem::path config_ = folder_.path() / "agent.toml";
+  pid_t agent_ = 0;
+
+ private:
+  void enroll();
+};
+
+}  // namespace outcrop

@@ -1,0 +1,128 @@
+#include "tests/agent/scripted_host.hpp"
+
+#include <stdexcept>
+
+#include "protocol/transport/topics.hpp"
+#include "protocol/trust/envelope.hpp"
+
+namespace outcrop {
+namespace topics = transport::topics;
+using messages::DeploymentState;
+
+ScriptedHost::ScriptedHost(transport::Loop& loop, FleetBroker& broker, std::string device)
+    : loop_(loop), device_(std::move(device)) {
+  auto options = broker.host();
+  options.first_retry = std::chrono::milliseconds(50);
+  session_ = transport::make_paho_session(loop.executor(), options);
+  auto store = fleet::BlobStore::open(folder_.path() / "blobs");
+  if (!store) throw std::runtime_error(store.error().message());
+  store_.emplace(std::move(*store));
+  depot_ = std::make_unique<fleet::Depot>(*session_, *store_, "host");
+  session_->start({.connected = [this] { on_connected(); },
+                   .lost = [this](const Error&) { depot_->on_lost(); },
+                   .message = [this](transport::Message message) { on_message(message); }});
+  if (!loop_.until([this] { return subscribed_; })) throw std::runtime_error("no broker");
+}
+
+ScriptedHost::~ScriptedHost() {
+  bool stopped = false;
+  session_->stop([&] { stopped = true; });
+  loop_.until([&] { return stopped; });
+}
+
+void ScriptedHost::on_connected() {
+  depot_->on_connected();
+  session_->subscribe("outcrop/v1/d/+/up/#", transport::Delivery::at_least_once,
+                      [](const Status&) {});
+  session_->subscribe("outcrop/v1/d/+/status", transport::Delivery::at_least_once,
+                      [this](const Status& status) { subscribed_ = status.has_value(); });
+}
+
+void ScriptedHost::publish(Forge& forge) {
+  for (const auto& [role, envelope] : forge.envelopes()) {
+    session_->publish({topics::metadata(role), envelope, true}, transport::Delivery::at_least_once,
+                      [](const Status&) {});
+  }
+}
+
+void ScriptedHost::store(const ForgedRelease& release) {
+  for (const auto& [digest, bytes] : release.blobs) {
+    auto stored = store_->upload(digest, ByteCount(bytes.size()), ByteCount(0), as_bytes(bytes));
+    if (!stored) throw std::runtime_error(stored.error().message());
+  }
+}
+
+void ScriptedHost::send(const messages::Offer& offer) {
+  send_raw(messages::to_json(offer));
+}
+
+void ScriptedHost::send(const messages::Cancel& cancel) {
+  send_raw(messages::to_json(cancel));
+}
+
+void ScriptedHost::send_raw(const std::string& command) {
+  session_->publish({topics::command(device_), command, false}, transport::Delivery::at_least_once,
+                    [](const Status&) {});
+}
+
+messages::Offer ScriptedHost::offer(const ForgedRelease& release, std::uint64_t generation,
+                                    const Forge& forge) const {
+  messages::Offer offer;
+  offer.rollout = "rollout-" + std::to_string(generation);
+  offer.generation = generation;
+  offer.model = Forge::model;
+  offer.device_class = Forge::device_class;
+  offer.manifest = release.manifest;
+  offer.manifest_size = release.manifest_size;
+  offer.snapshot_version = forge.snapshot_version();
+  offer.soak = std::chrono::seconds(1);
+  offer.byte_budget = ByteCount::mib(64);
+  return offer;
+}
+
+bool ScriptedHost::at(std::uint64_t generation, DeploymentState state) const {
+  const auto* latest = status();
+  return latest != nullptr && latest->deployment &&
+         latest->deployment->id.generation == generation && latest->deployment->state == state;
+}
+
+const messages::Report* ScriptedHost::report(std::uint64_t generation,
+                                             DeploymentState state) const {
+  for (const messages::Report& report : reports) {
+    if (report.deployment.generation == generation && report.state == state) return &report;
+  }
+  return nullptr;
+}
+
+void ScriptedHost::on_message(const transport::Message& message) {
+  if (depot_->on_message(message)) return;
+  if (message.topic == topics::status(device_)) {
+    if (auto status = messages::parse_status(message.payload)) {
+      statuses.push_back(std::move(*status));
+    }
+  } else if (message.topic == topics::up(device_, "progress")) {
+    if (auto parsed = messages::parse_progress(message.payload)) {
+      progress.push_back(std::move(*parsed));
+    }
+  } else if (message.topic == topics::up(device_, "report")) {
+    on_report(message.payload);
+  }
+}
+
+void ScriptedHost::on_report(const std::string& payload) {
+  const auto verified = trust::verify_envelope(
+      payload, "report", {.role = device_, .keys = {{board_key.id(), board_key}}, .threshold = 1});
+  auto report = verified ? messages::parse_report(verified->bytes())
+                         : Result<messages::Report>(fail(verified.error()));
+  if (!report) {
+    ++bad_reports;
+    return;
+  }
+  if (acknowledges_) {
+    send_raw(messages::to_json(
+        messages::Acknowledgement{{{report->header.session, report->header.sequence}}}));
+  }
+  reports.push_back(std::move(*report));
+}
+
+}  // namespace outcrop

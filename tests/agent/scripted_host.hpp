@@ -1,0 +1,72 @@
+#pragma once
+
+#include <utility>  // before Asio
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/messages/command.hpp"
+#include "protocol/messages/report.hpp"
+#include "protocol/messages/status.hpp"
+#include "protocol/trust/ed25519.hpp"
+#include "tests/agent/forge.hpp"
+#include "tests/support/fleet_broker.hpp"
+#include "tests/support/mqtt_client.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "trainer_host/fleet/depot/depot.hpp"
+
+namespace outcrop {
+
+// What outcropd is to one board, with a real broker and a real depot, and without a mind of its
+// own: it publishes what it is told to, answers chunk requests, acknowledges reports and keeps what
+// the board says.
+class ScriptedHost {
+ public:
+  ScriptedHost(transport::Loop& loop, FleetBroker& broker, std::string device);
+  ~ScriptedHost();
+
+  void publish(Forge& forge);                // all roles, retained
+  void store(const ForgedRelease& release);  // in the depot
+  void send(const messages::Offer& offer);
+  void send(const messages::Cancel& cancel);
+  void send_raw(const std::string& command);
+  void acknowledge(bool wanted) { acknowledges_ = wanted; }
+
+  // An offer of this release with what most tests want.
+  [[nodiscard]] messages::Offer offer(const ForgedRelease& release, std::uint64_t generation,
+                                      const Forge& forge) const;
+
+  // What the board said, as it came. Reports whose signature holds.
+  std::vector<messages::DeviceStatus> statuses;
+  std::vector<messages::Progress> progress;
+  std::vector<messages::Report> reports;
+  std::size_t bad_reports = 0;
+  trust::PublicKey board_key;
+
+  [[nodiscard]] const messages::DeviceStatus* status() const {
+    return statuses.empty() ? nullptr : &statuses.back();
+  }
+  // The latest status says that this generation is there, and (unless offline) online.
+  [[nodiscard]] bool at(std::uint64_t generation, messages::DeploymentState state) const;
+  [[nodiscard]] const messages::Report* report(std::uint64_t generation,
+                                               messages::DeploymentState state) const;
+  [[nodiscard]] std::uint64_t chunks() const { return depot_->statistics().chunks; }
+
+ private:
+  void on_connected();
+  void on_message(const transport::Message& message);
+  void on_report(const std::string& payload);
+
+  transport::Loop& loop_;
+  std::string device_;
+  TemporaryFolder folder_;
+  std::unique_ptr<transport::Session> session_;
+  std::optional<fleet::BlobStore> store_;
+  std::unique_ptr<fleet::Depot> depot_;
+  bool subscribed_ = false;
+  bool acknowledges_ = true;
+};
+
+}  // namespace outcrop
