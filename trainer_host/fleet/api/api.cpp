@@ -75,7 +75,8 @@ boost::asio::awaitable<http::Response> Api::upload(http::Request request) {
   }
   // By value: the worker goes on when the caller has gone.
   std::function<Result<ByteCount>()> work = [store = parts_.blobs, id = *digest, size = *size,
-                                             offset = *offset, body = std::move(request.body)]() mutable {
+                                             offset = *offset,
+                                             body = std::move(request.body)]() mutable {
     return store.upload(id, ByteCount(size), ByteCount(offset), as_bytes(body));
   };
   const Result<ByteCount> bytes =
@@ -104,6 +105,7 @@ Result<http::Response> Api::get(const std::vector<std::string>& path,
     if (what == "reports") return reports(request);
   }
   if (path.size() == 2 && what == "blobs") return blob(path[1]);
+  if (path.size() == 2 && what == "releases") return release(path[1]);
   if (path.size() == 2 && what == "rollouts") return rollout(path[1]);
   return no_such_resource(request);
 }

@@ -76,6 +76,7 @@ class Api {
                                                      const std::string& body);
   // releases.cpp
   [[nodiscard]] Result<http::Response> releases();
+  [[nodiscard]] Result<http::Response> release(const std::string& manifest);
   [[nodiscard]] Result<http::Response> add_release(const std::string& body);
   [[nodiscard]] Result<http::Response> add_metadata(const std::string& body);
   [[nodiscard]] Status take(const MetadataSubmission& submission);

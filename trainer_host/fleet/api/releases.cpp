@@ -78,6 +78,16 @@ Result<http::Response> Api::releases() {
   return respond({{"releases", std::move(json)}});
 }
 
+Result<http::Response> Api::release(const std::string& manifest) {
+  OUTCROP_TRY(digest, trust::Sha256Digest::from_hex(manifest));
+  OUTCROP_TRY(found, parts_.registry.release(digest));
+  if (!found) return fail(ErrorCode::not_found, "no release has the manifest " + manifest);
+  OUTCROP_TRY(bytes, parts_.blobs.read(digest, messages::manifest_limit));
+  Json json = to_json(*found);
+  json["document"] = Json::parse(as_text(bytes), nullptr, false);
+  return respond(json);
+}
+
 Result<http::Response> Api::add_release(const std::string& body) {
   OUTCROP_TRY(json, messages::parse_object(body, body_limit, "release"));
   ObjectReader reader(json, "release");

@@ -38,6 +38,8 @@ class Deciding {
   [[nodiscard]] bool paused() const { return rollout_.state == RolloutState::paused; }
   [[nodiscard]] bool waits(const Assignment& assignment) const;
   [[nodiscard]] bool failed(const Assignment& assignment) const;
+  [[nodiscard]] bool measured_only(const Assignment& assignment) const;
+  [[nodiscard]] bool passed(const Assignment& assignment) const;
   [[nodiscard]] bool can_be_taken_back(const Assignment& assignment) const;
 
   void drop_revoked_boards();
@@ -74,6 +76,16 @@ bool Deciding::failed(const Assignment& assignment) const {
   return has_failed(*assignment.state) ||
          (*assignment.state == DeploymentState::not_measurable &&
           rollout_.on_unmeasurable == messages::OnUnmeasurable::fail);
+}
+
+// A canary of a class without a budget measures and activates nothing: HELD, by a signed report.
+bool Deciding::measured_only(const Assignment& assignment) const {
+  return assignment.canary && assignment.state == DeploymentState::held && assignment.confirmed;
+}
+
+bool Deciding::passed(const Assignment& assignment) const {
+  return (assignment.state == DeploymentState::updated && assignment.confirmed) ||
+         measured_only(assignment);
 }
 
 // Nobody knows when it goes on: its link or its owner decides.
@@ -129,7 +141,7 @@ void Deciding::decide_canaries() {
                 "rollout " + rollout_.name + " stopped: " + reason);
       return end(RolloutState::stopped, reason);
     }
-    if (assignment.state == DeploymentState::updated && assignment.confirmed) {
+    if (passed(assignment)) {
       ++updated;
     } else {
       const bool offline = !view_.online.contains(device);
@@ -206,6 +218,7 @@ void Deciding::finish_where_all_are_done() {
   std::size_t failures = 0;
   std::size_t out = 0;
   std::size_t late = 0;
+  std::size_t only_measured = 0;
   std::string waiting;
   for (const auto& [device, assignment] : assignments_) {
     if (assignment.excluded) {
@@ -214,6 +227,8 @@ void Deciding::finish_where_all_are_done() {
       ++updated;
     } else if (failed(assignment)) {
       ++failures;
+    } else if (measured_only(assignment)) {
+      ++only_measured;
     } else if (waits(assignment) && view_.now - assignment.updated >= view_.patience) {
       ++late;
     } else {
@@ -222,6 +237,7 @@ void Deciding::finish_where_all_are_done() {
   }
   std::string words = plural(updated, "board") + " updated";
   if (failures > 0) words += ", " + std::to_string(failures) + " failed, as allowed";
+  if (only_measured > 0) words += ", " + std::to_string(only_measured) + " measured only";
   if (out > 0) words += ", " + plural(out, "board") + " staying out";
   if (late > 0) words += ", " + plural(late, "board") + " offline or held: offered when back";
   if (!waiting.empty()) return explain(words + "; waits for " + waiting);

@@ -16,7 +16,8 @@ namespace outcrop::fleet {
 // (driver.hpp) persists what they say, then acts.
 //
 //   canary    the canary boards are offered every variant that fits them. All UPDATED, each by a
-//             report that it signed: widening. One FAILED, REJECTED or ROLLED_BACK (or
+//             report that it signed (or, where the class has no budget, HELD after measuring):
+//             widening. One FAILED, REJECTED or ROLLED_BACK (or
 //             NOT_MEASURABLE, where the rollout says so): stopped, and every canary is returned to
 //             what it served before; no other board is touched.
 //   widening  every other board of the model is offered the best variant for its class, by what

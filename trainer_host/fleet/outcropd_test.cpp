@@ -1,0 +1,269 @@
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/transport/topics.hpp"
+#include "trainer_host/fleet/outcropd_fixture.hpp"
+
+// The program as a whole: real processes, the real broker, boards that follow a script.
+
+namespace outcrop::fleet {
+namespace {
+
+using messages::DeploymentState;
+using nlohmann::json;
+
+TEST_F(OutcropdTest, rolls_out_to_the_canary_then_to_the_rest_by_what_the_canary_measured) {
+  start();
+  const std::string manifest = publish(1);
+  auto canary = enroll("canary");
+  auto other = enroll("other");
+  auto third = enroll("third");
+  auto stranger = enroll("stranger", "toaster");  // a class without a budget
+  for (auto* board : {canary.get(), other.get(), third.get(), stranger.get()}) board->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 4; }));
+  post("/v1/rollouts",
+       {{"name", "first"}, {"manifest", manifest.substr(0, 8)}, {"canaries", {"canary"}}}, 201);
+  ASSERT_TRUE(rollout_is("first", "done"));
+
+  ASSERT_EQ(canary->offers().size(), 1U);
+  EXPECT_TRUE(canary->offers()[0].variants.empty());
+  EXPECT_GE(canary->offers()[0].snapshot_version, 1U);
+  ASSERT_EQ(other->offers().size(), 1U);
+  EXPECT_EQ(other->offers()[0].variants, std::vector<std::string>{"int8-qint8"});
+  EXPECT_TRUE(stranger->offers().empty());
+  const json rollout = get("/v1/rollouts/first");
+  for (const json& device : rollout["devices"]) {
+    if (device["name"] != "stranger") continue;
+    EXPECT_EQ(device["excluded"], true);
+    EXPECT_NE(device["reason"].get<std::string>().find("no budget"), std::string::npos);
+  }
+  // Metadata and roots are retained for boards, reports are acknowledged.
+  EXPECT_FALSE(canary->acknowledged().empty());
+  const auto& seen = canary->topics();
+  for (const char* role :
+       {"root/1", "targets", "revoked", "stage-curvefault", "snapshot", "timestamp"}) {
+    EXPECT_NE(std::find(seen.begin(), seen.end(), transport::topics::metadata(role)), seen.end())
+        << role;
+  }
+  // A board that is enrolled later gets the same.
+  auto late = enroll("late");
+  late->connect();
+  ASSERT_TRUE(until([&] { return late->offers().size() == 1; }));
+  EXPECT_EQ(late->offers()[0].variants, std::vector<std::string>{"int8-qint8"});
+  kill(SIGTERM);
+  EXPECT_EQ(exit_code_, 0);
+}
+
+TEST_F(OutcropdTest, a_failed_canary_stops_it_returns_the_others_and_touches_no_other_board) {
+  start();
+  const std::string first = publish(1);
+  auto one = enroll("one");
+  auto two = enroll("two");
+  auto rest = enroll("rest");
+  for (auto* board : {one.get(), two.get(), rest.get()}) board->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 3; }));
+  post("/v1/rollouts", {{"name", "good"}, {"manifest", first}, {"canaries", {"one"}}}, 201);
+  ASSERT_TRUE(rollout_is("good", "done"));
+  const std::string second = publish(2);
+  two->answer_with(DeploymentState::failed);
+  post("/v1/rollouts", {{"name", "bad"}, {"manifest", second}, {"canaries", {"one", "two"}}}, 201);
+  ASSERT_TRUE(rollout_is("bad", "stopped"));
+  const json rollout = get("/v1/rollouts/bad");
+  EXPECT_EQ(rollout["reason"], "canary two FAILED: proof failed");
+  ASSERT_TRUE(until([&] { return one->cancels().size() == 1; }));
+  EXPECT_EQ(one->cancels()[0].return_to->hex(), first);
+  EXPECT_EQ(rest->offers().size(), 1U);  // of "good"
+  EXPECT_TRUE(rest->cancels().empty());
+  ASSERT_TRUE(until([&] {
+    for (const json& device : get("/v1/rollouts/bad")["devices"]) {
+      if (device["name"] == "one" && device["state"] == "ROLLED_BACK") return true;
+    }
+    return false;
+  }));
+}
+
+TEST_F(OutcropdTest, goes_on_after_it_was_killed_in_the_middle_of_a_rollout) {
+  start();
+  const std::string manifest = publish(1);
+  auto canary = enroll("canary");
+  auto other = enroll("other");
+  canary->answer_with(DeploymentState::downloading);
+  canary->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+  post("/v1/rollouts", {{"name", "r"}, {"manifest", manifest}, {"canaries", {"canary"}}}, 201);
+  ASSERT_TRUE(until([&] { return canary->offers().size() == 1; }));
+  kill(SIGKILL);
+  start();  // the broker is a new one, too
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+  const messages::Offer& offer = canary->offers()[0];
+  canary->status().active_manifest = offer.manifest;
+  canary->say({offer.rollout, offer.generation, offer.manifest}, DeploymentState::updated);
+  // The other one was offline all the time: its offer waits for it.
+  ASSERT_TRUE(rollout_is("r", "widening"));
+  kill(SIGKILL);
+  start();
+  other->connect();
+  ASSERT_TRUE(rollout_is("r", "done"));
+  EXPECT_EQ(canary->offers().size(), 1U);
+  EXPECT_EQ(other->status().generation, other->offers()[0].generation);
+  // Versions of what it signs only rise.
+  EXPECT_GE(get("/v1/host")["snapshot_version"], 1);
+}
+
+TEST_F(OutcropdTest, an_offer_that_was_lost_is_sent_again_and_duplicates_do_no_harm) {
+  start();
+  const std::string manifest = publish(1);
+  auto board = enroll("board");
+  post("/v1/rollouts", {{"manifest", manifest}}, 201);  // while the board is away
+  board->connect();
+  ASSERT_TRUE(until([&] { return board->offers().size() == 1; }));
+  const std::string name = board->offers()[0].rollout;
+  ASSERT_TRUE(rollout_is(name, "done"));
+  // It forgets everything but its highest generation, and one that says less is offered again.
+  board->disconnect();
+  board->status().generation = 0;
+  board->status().deployment.reset();
+  board->connect();
+  ASSERT_TRUE(until([&] { return board->offers().size() == 2; }));
+  EXPECT_EQ(board->offers()[1], board->offers()[0]);
+  // A board that has seen more than this database knows of gets a generation above that.
+  board->disconnect();
+  board->status().generation = 1000;
+  board->status().deployment->id.generation = 1000;
+  board->connect();
+  ASSERT_TRUE(until([&] { return board->offers().size() == 3; }));
+  EXPECT_EQ(board->offers()[2].generation, 1001U);
+}
+
+TEST_F(OutcropdTest, survives_its_broker_being_killed) {
+  start();
+  const std::string manifest = publish(1);
+  auto board = enroll("board");
+  board->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+  const std::string pids = *read_text_file("/proc/" + std::to_string(process()) + "/task/" +
+                                           std::to_string(process()) + "/children");
+  const pid_t mosquitto = std::atoi(pids.c_str());
+  ASSERT_GT(mosquitto, 1);
+  ASSERT_EQ(::kill(mosquitto, SIGKILL), 0);
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 0; }));
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+  const auto& seen = board->topics();
+  EXPECT_GE(std::count(seen.begin(), seen.end(), transport::topics::metadata("timestamp")), 2);
+  post("/v1/rollouts", {{"name", "r"}, {"manifest", manifest}}, 201);
+  ASSERT_TRUE(rollout_is("r", "done"));
+}
+
+TEST_F(OutcropdTest, a_revoked_board_is_disconnected_and_its_name_can_be_enrolled_anew) {
+  start();
+  publish(1);
+  auto board = enroll("board");
+  board->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+  post("/v1/devices/board/revoke", {{"reason", "lost"}, {"crl", revoke_certificate("board")}});
+  ASSERT_TRUE(until([&] { return !board->connected(); }));
+  EXPECT_EQ(get("/v1/host")["devices"], 0);
+  EXPECT_EQ(get("/v1/devices")["devices"][0]["revoked_reason"], "lost");
+  auto replacement = enroll("board");
+  replacement->connect();
+  EXPECT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+}
+
+TEST_F(OutcropdTest, refuses_a_name_that_is_enrolled_with_another_key) {
+  start();
+  auto first = enroll("board");
+  auto second = enroll("board", "raspberry-pi-4", 409);
+}
+
+TEST_F(OutcropdTest, takes_a_revoked_release_back_from_every_board) {
+  start();
+  const std::string manifest = publish(1);
+  auto board = enroll("board");
+  board->connect();
+  post("/v1/rollouts", {{"name", "r"}, {"manifest", manifest}}, 201);
+  ASSERT_TRUE(rollout_is("r", "done"));
+  ASSERT_TRUE(release::revoke_manifest(
+      keys_, {*trust::Sha256Digest::from_hex(manifest), "wrong data", clock_.now()},
+      std::chrono::days(30), clock_.now()));
+  post("/v1/metadata", {{"revoked", *read_text_file(keys_ / "metadata/revoked.json")}});
+  ASSERT_TRUE(until([&] { return board->cancels().size() == 1; }));
+  EXPECT_EQ(get("/v1/rollouts/r")["state"], "stopped");
+  EXPECT_EQ(get("/v1/releases")["releases"][0]["state"], "revoked");
+  post("/v1/rollouts", {{"manifest", manifest}}, 409);
+}
+
+TEST_F(OutcropdTest, pauses_resumes_and_aborts) {
+  start();
+  const std::string manifest = publish(1);
+  auto canary = enroll("canary");
+  auto other = enroll("other");
+  canary->answer_with(DeploymentState::measuring);
+  other->answer_with(DeploymentState::downloading);
+  canary->connect();
+  other->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 2; }));
+  post("/v1/rollouts", {{"name", "r"}, {"manifest", manifest}, {"canaries", {"canary"}}}, 201);
+  ASSERT_TRUE(until([&] { return canary->offers().size() == 1; }));
+  post("/v1/rollouts", {{"name", "s"}, {"manifest", manifest}}, 409);  // one at a time
+  EXPECT_EQ(post("/v1/rollouts/r/pause", nullptr)["state"], "paused");
+  const messages::Offer offer = canary->offers()[0];
+  canary->say({offer.rollout, offer.generation, offer.manifest}, DeploymentState::updated);
+  loop_.run_for(std::chrono::milliseconds(500));
+  EXPECT_TRUE(other->offers().empty());
+  post("/v1/rollouts/r/resume", nullptr);
+  ASSERT_TRUE(until([&] { return other->offers().size() == 1; }));
+  EXPECT_EQ(post("/v1/rollouts/r/abort", nullptr)["state"], "aborted");
+  ASSERT_TRUE(until([&] { return canary->cancels().size() + other->cancels().size() == 2; }));
+  post("/v1/rollouts/r/abort", nullptr, 409);
+  post("/v1/rollouts/none/abort", nullptr, 404);
+}
+
+TEST_F(OutcropdTest, refuses_bad_requests_by_name) {
+  start();
+  post("/v1/rollouts", {{"manifest", "ab"}, {"colour", 1}}, 400);
+  post("/v1/devices", {{"name", "Board!"}}, 400);
+  post("/v1/device-authority", {{"authority", "x"}, {"crl", "y"}}, 400);
+  call("GET", "/v1/nothing", nullptr, 404);
+  call("DELETE", "/v1/devices", nullptr, 404);
+  call("GET", "/v1/blobs/xyz", nullptr, 400);
+  call("GET", "/v1/reports?limit=-1", nullptr, 400);
+  const std::string manifest = publish(1);
+  json body = submission(folder_.path() / "release-1");
+  body["manifest"] = std::string(64, 'a');
+  post("/v1/releases", body, 403);  // no stage role lists it
+  body["manifest"] = manifest;
+  body["targets"] = body["revoked"];
+  post("/v1/releases", body, 403);
+}
+
+TEST_F(OutcropdTest, a_second_one_on_the_same_state_is_refused) {
+  start();
+  EXPECT_EQ(run({"--config", config_.string()}), 1);
+  EXPECT_NE(output_.find("another outcropd"), std::string::npos) << output_;
+  EXPECT_EQ(get("/v1/host")["devices"], 0);
+}
+
+TEST_F(OutcropdTest, a_backup_made_while_it_runs_serves_in_its_place) {
+  start();
+  const std::string manifest = publish(1);
+  auto board = enroll("board");
+  board->connect();
+  post("/v1/rollouts", {{"name", "r"}, {"manifest", manifest}}, 201);
+  ASSERT_TRUE(rollout_is("r", "done"));
+  const std::string copy = (home_ / "copy").string();
+  ASSERT_EQ(run({"backup", copy, "--config", config_.string()}), 0) << output_;
+  EXPECT_EQ(run({"backup", copy, "--config", config_.string()}), 1);  // never overwritten
+  kill(SIGTERM);
+  std::filesystem::remove_all(home_ / "state");
+  std::filesystem::rename(copy, home_ / "state");
+  start();
+  // The board trusts the restored broker, and the host knows the board.
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+  EXPECT_EQ(get("/v1/rollouts/r")["state"], "done");
+  EXPECT_EQ(get("/v1/blobs/" + manifest)["have"], true);
+  EXPECT_FALSE(get("/v1/reports")["reports"].empty());
+}
+
+}  // namespace
+}  // namespace outcrop::fleet
