@@ -45,8 +45,8 @@ std::string doing(const Json& device) {
   std::string text = text_at(desired, "rollout") + " " + state;
   const auto progress = device.find("progress");
   if (progress != device.end() && !progress->is_null() && text_at(*progress, "state") == state) {
-    const std::string variant = text_at(*progress, "variant");
-    if (!variant.empty()) text += " " + variant;
+    const bool trying = state == "PROVING" || state == "MEASURING";
+    if (trying) text += " " + text_at(*progress, "variant");
     if (state == "DOWNLOADING") {
       text += percent(progress->value("bytes_done", std::uint64_t{0}),
                       progress->value("bytes_total", std::uint64_t{0}));
@@ -76,7 +76,7 @@ std::string enrolment_table(const Json& devices, Timestamp now) {
 }
 
 std::string device_table(const Json& devices, Timestamp now) {
-  Table table({"board", "class", "seen", "serves", "at work on"});
+  Table table({"board", "class", "seen", "serves", "rollout"});
   std::string notes;
   bool any = false;
   for (const Json& device : devices.at("devices")) {

@@ -34,12 +34,13 @@ std::string shortened(const std::string& text, std::size_t columns) {
 
 std::string short_number(double value) {
   const double size = std::fabs(value);
+  if (size == 0) return "0";
   std::array<char, 32> text{};
-  if (size >= 1e6 || (size > 0 && size < 1e-3)) {
+  if (size >= 1e6 || size < 1e-3) {
     std::snprintf(text.data(), text.size(), "%.2e", value);
   } else {
     const int whole_digits = size < 1 ? 1 : static_cast<int>(std::log10(size)) + 1;
-    const int small = size > 0 && size < 0.1 ? (size < 0.01 ? 2 : 1) : 0;
+    const int small = size < 0.1 ? (size < 0.01 ? 2 : 1) : 0;
     const int decimals = whole_digits >= 3 ? 0 : 3 - whole_digits + small;
     std::snprintf(text.data(), text.size(), "%.*f", decimals, value);
   }

@@ -11,6 +11,7 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/trust/trusted_roles.hpp"
 #include "trainer_host/cli/host_connection.hpp"
+#include "trainer_host/cli/keys_rotate.hpp"
 #include "trainer_host/cli/publish.hpp"
 #include "trainer_host/release/key_store.hpp"
 
@@ -182,7 +183,7 @@ void add_publish(CLI::App& keys, Action& chosen) {
   add_host_option(*publish, options->host);
   publish->add_flag("--json", options->json, "Print what outcropd says, in JSON");
   publish->footer(
-      "After keys renew or keys revoke. No key leaves the folder.\n"
+      "After keys renew, revoke or rotate. No key leaves the folder.\n"
       "Example:\n  outcrop keys publish --dir keys");
   publish->callback([options, &chosen] { chosen = [options] { return run_publish(*options); }; });
 }
@@ -190,12 +191,13 @@ void add_publish(CLI::App& keys, Action& chosen) {
 }  // namespace
 
 void add_keys(CLI::App& app, Action& chosen) {
-  CLI::App* keys =
-      app.add_subcommand("keys", "Make, renew and revoke signing keys, publish what they signed");
+  CLI::App* keys = app.add_subcommand(
+      "keys", "Make, renew, revoke and rotate signing keys, publish what they signed");
   keys->require_subcommand(1);
   add_init(*keys, chosen);
   add_renew(*keys, chosen);
   add_revoke(*keys, chosen);
+  add_rotate(*keys, chosen);
   add_publish(*keys, chosen);
 }
 

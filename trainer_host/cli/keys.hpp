@@ -4,7 +4,7 @@
 
 namespace outcrop::cli {
 
-// outcrop keys init | renew | revoke | publish
+// outcrop keys init | renew | revoke | rotate | publish
 void add_keys(CLI::App& app, Action& chosen);
 
 }  // namespace outcrop::cli

@@ -38,6 +38,9 @@ Status run_create(CreateOptions& options) {
       release::create_release(request, release::make_host_prover(runner), SystemClock(), progress);
   progress.finish();
   if (!created) return fail(std::move(created).error());
+  for (const std::string& notice : created->notices) {
+    std::fprintf(stderr, "outcrop: note: %s\n", notice.c_str());
+  }
   print_created(*created, request.out, options.json);
   return {};
 }

@@ -147,7 +147,8 @@ void add_rows(Table& table, std::string& notes, const Story& story,
     row.push_back(variant == nullptr ? "–" : error_cell(document, name, variant->at("proof")));
     row.push_back(state_cell(story, name, variant));
     table.add_row(std::move(row));
-    const std::string reason = variant == nullptr ? "" : variant->at("reason").get<std::string>();
+    const bool told = variant != nullptr && tells_something(*variant);
+    const std::string reason = told ? variant->at("reason").get<std::string>() : "";
     if (!reason.empty()) {
       notes += story.board + ", stage " + stage + ", " + name + ": " + reason + "\n";
     }

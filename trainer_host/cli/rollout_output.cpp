@@ -6,8 +6,6 @@
 namespace outcrop::cli {
 namespace {
 
-constexpr std::size_t longest_reason = 60;
-
 std::string text_at(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found == object.end() || found->is_null() ? "" : found->get<std::string>();
@@ -43,7 +41,8 @@ std::string detail_of(const Json& device, const Json& devices) {
     const auto total = progress->value("bytes_total", std::uint64_t{0});
     return total == 0 ? "" : std::to_string(done * 100 / total) + " %";
   }
-  return text_at(*progress, "variant");
+  const bool trying = state == "PROVING" || state == "MEASURING";
+  return trying ? text_at(*progress, "variant") : "";
 }
 
 std::string role_of(const Json& device) {
@@ -78,17 +77,14 @@ std::string rollout_page(const Json& rollout, const Json& devices, Timestamp now
   std::string text = "Rollout " + text_at(rollout, "name") + " of " + text_at(rollout, "model") +
                      ", manifest " + short_digest(text_at(rollout, "manifest")) + ", started " +
                      age(text_at(rollout, "started"), now) + "\n\n";
-  Table table({"board", "group", "state", "at", "why"});
+  Table table({"board", "group", "state", "at"});
   std::string notes;
   for (const Json& device : rollout.at("devices")) {
     const std::string reason = text_at(device, "reason");
     std::string state = state_of(device);
     if (device.at("cancelled").get<bool>()) state += " (taken back)";
-    table.add_row({text_at(device, "name"), role_of(device), state, detail_of(device, devices),
-                   shortened(reason, longest_reason)});
-    if (shortened(reason, longest_reason) != reason) {
-      notes += text_at(device, "name") + ": " + reason + "\n";
-    }
+    table.add_row({text_at(device, "name"), role_of(device), state, detail_of(device, devices)});
+    if (!reason.empty()) notes += text_at(device, "name") + ": " + reason + "\n";
   }
   text += table.to_string();
   if (!notes.empty()) text += "\n" + notes;

@@ -185,6 +185,33 @@ Status assemble(const CreateRequest& request, const StageInputs& inputs, StageSt
   return status;
 }
 
+// Releases of this very stage that were signed before: the same again in another folder is
+// harmless, another manifest is a second release beside the first.
+Result<std::vector<std::string>> notices_of(const CreateRequest& request, const StageInputs& inputs,
+                                            const StageStore& store, const KeyStoreTrust& trust,
+                                            const trust::Sha256Digest& manifest) {
+  std::vector<std::string> notices;
+  OUTCROP_TRY(list, store.signed_list(trust));
+  if (!list) return notices;
+  const messages::StageArtifact& artifact = inputs.artifact;
+  std::error_code error;
+  const std::string out = fs::absolute(request.out, error).lexically_normal().string();
+  for (const trust::PermittedRelease& signed_before : list->metadata->releases) {
+    if (signed_before.stage != artifact.stage || signed_before.epoch != artifact.epoch) continue;
+    const std::string folder = store.made_in(signed_before.manifest);
+    const bool same = signed_before.manifest == manifest;
+    if (same && (folder == out || folder.empty())) continue;
+    notices.push_back("stage " + std::to_string(artifact.stage) + " of '" + artifact.model +
+                      "' was signed before: manifest " +
+                      signed_before.manifest.hex().substr(0, 12) +
+                      (folder.empty() ? "" : " in " + folder) +
+                      (same ? "; this is the same release in another folder"
+                            : "; this is a second release of it, and both are permitted until one "
+                              "is withdrawn"));
+  }
+  return notices;
+}
+
 }  // namespace
 
 Result<CreatedRelease> create_release(const CreateRequest& request, const HostProver& prover,
@@ -197,6 +224,7 @@ Result<CreatedRelease> create_release(const CreateRequest& request, const HostPr
   OUTCROP_TRY(store, StageStore::open(request.keys_folder, inputs.artifact.model, trust));
   OUTCROP_TRY(bytes, manifest_bytes(request, inputs, store, prover, report));
   OUTCROP_TRY(manifest, messages::parse_manifest(bytes));
+  OUTCROP_TRY(notices, notices_of(request, inputs, store, trust, bytes.digest()));
   std::error_code error;
   const bool existed = fs::exists(request.out, error);
   if (existed) {
@@ -204,8 +232,9 @@ Result<CreatedRelease> create_release(const CreateRequest& request, const HostPr
   } else {
     OUTCROP_CHECK(assemble(request, inputs, store, trust, clock, bytes));
   }
+  OUTCROP_CHECK(store.remember_folder(bytes.digest(), request.out));
   report(manifest.variants.size() + 1, manifest.variants.size() + 1, "");
-  return CreatedRelease{bytes.digest(), std::move(manifest), existed};
+  return CreatedRelease{bytes.digest(), std::move(manifest), existed, std::move(notices)};
 }
 
 }  // namespace outcrop::release

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "protocol/base/clock.hpp"
 #include "protocol/base/error.hpp"
@@ -27,6 +28,8 @@ struct CreatedRelease {
   trust::Sha256Digest manifest_digest;
   messages::Manifest manifest;
   bool existed = false;  // the folder held this very release already
+  // What a person should know: that this stage was signed before, and where its folder is.
+  std::vector<std::string> notices;
 };
 
 // Called as work goes on: steps done, steps in all, what comes next.

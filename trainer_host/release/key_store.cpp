@@ -100,6 +100,22 @@ Result<std::string> read_envelope(const fs::path& path) {
   return read_text_file(path, trust::envelope_limit);
 }
 
+// Others may pass through the folder and read metadata/, whatever the umask says: they verify with
+// it. The keys lie in folders that are their owner's alone.
+Status open_metadata_to_all(const KeyStorePaths& paths) {
+  std::error_code error;
+  const auto all_read = fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec |
+                        fs::perms::others_read | fs::perms::others_exec;
+  fs::permissions(paths.folder(),
+                  fs::perms::owner_all | fs::perms::group_exec | fs::perms::others_exec, error);
+  if (!error) fs::permissions(paths.metadata(), all_read, error);
+  for (const auto& entry : fs::directory_iterator(paths.metadata(), error)) {
+    if (!error) fs::permissions(entry.path(), fs::perms(0644), error);
+  }
+  if (error) return fail(ErrorCode::io, paths.folder().string() + ": " + error.message());
+  return {};
+}
+
 // Adds `entry` to the list that `which` selects and signs the next version.
 Status revoke(const fs::path& folder, const trust::Revocation& entry,
               std::vector<trust::Revocation> trust::RevokedMetadata::*which,
@@ -157,6 +173,7 @@ Status init_key_store(const fs::path& folder, const KeyStoreOptions& options, Ti
     return fail(Error::from_errno("making a folder in " + parent.string()));
   }
   Status status = fill_key_store(KeyStorePaths(staged), options, now);
+  if (status) status = open_metadata_to_all(KeyStorePaths(staged));
   if (status) status = publish_folder(staged, folder);
   if (!status) fs::remove_all(staged, error);
   return status;
@@ -186,7 +203,14 @@ Result<KeyStoreTrust> read_key_store(const fs::path& folder) {
   const KeyStorePaths paths(folder);
   std::error_code error;
   const fs::path first_root = paths.metadata() / root_file_name(1);
-  if (!fs::exists(first_root, error)) {
+  const bool there = fs::exists(first_root, error);
+  if (error == std::errc::permission_denied) {
+    return fail(ErrorCode::io, "you may not read " + first_root.string() +
+                                   ": as its owner, chmod a+x " + folder.string() +
+                                   " and chmod -R a+rX " + paths.metadata().string() +
+                                   " (the keys stay the owner's alone)");
+  }
+  if (!there) {
     return fail(ErrorCode::not_found, folder.string() +
                                           " is not a key folder: it has no metadata/1.root.json "
                                           "(outcrop keys init makes one)");

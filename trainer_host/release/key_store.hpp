@@ -23,7 +23,8 @@ namespace outcrop::release {
 //   metadata/1.root.json, targets.json,     public; every release carries them
 //            revoked.json
 //
-// Key files are PKCS #8 PEM with mode 0600. Nothing but init and the offline operations below
+// Key files are PKCS #8 PEM with mode 0600 in folders of mode 0700; others may pass through the
+// folder itself (0711) and read metadata/. Nothing but init and the offline operations below
 // needs offline/ to be there.
 
 struct KeyStoreOptions {

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::string_view key_file = "stage.key";
 constexpr std::string_view list_file = "stage.json";
+constexpr ByteCount longest_path = ByteCount::kib(8);
 
 Result<UniqueFd> lock_folder(const fs::path& folder) {
   const fs::path path = folder / "lock";
@@ -89,6 +90,17 @@ Status StageStore::remember(const trust::Sha256Digest& inputs, std::string_view 
   std::error_code error;
   fs::create_directory(folder_ / "made", error);
   return write_file_durably(folder_ / "made" / (inputs.hex() + ".json"), manifest);
+}
+
+std::string StageStore::made_in(const trust::Sha256Digest& manifest) const {
+  return read_text_file(folder_ / "made" / (manifest.hex() + ".folder"), longest_path).value_or("");
+}
+
+Status StageStore::remember_folder(const trust::Sha256Digest& manifest, const fs::path& folder) {
+  std::error_code error;
+  fs::create_directory(folder_ / "made", error);
+  return write_file_durably(folder_ / "made" / (manifest.hex() + ".folder"),
+                            fs::absolute(folder, error).lexically_normal().string());
 }
 
 Result<std::optional<SignedList>> StageStore::signed_list(const KeyStoreTrust& trust) const {

@@ -27,6 +27,7 @@ struct SignedList {
 //   made/<inputs>.json    the manifest that was made from these inputs (a digest of artifact,
 //                         policy and flags), kept before it is signed: a stage end that was
 //                         killed and started again finds it and ends with the same release
+//   made/<manifest>.folder where the release folder of that manifest was made last
 //   lock                  held by whoever signs
 //
 // Every file is replaced whole. Holds the lock as long as it lives: two trainers that end a
@@ -40,6 +41,11 @@ class StageStore {
 
   [[nodiscard]] Result<std::optional<std::string>> made(const trust::Sha256Digest& inputs) const;
   [[nodiscard]] Status remember(const trust::Sha256Digest& inputs, std::string_view manifest);
+
+  // Where the folder of a release was made last; "" where that is not known.
+  [[nodiscard]] std::string made_in(const trust::Sha256Digest& manifest) const;
+  [[nodiscard]] Status remember_folder(const trust::Sha256Digest& manifest,
+                                       const std::filesystem::path& folder);
 
   // What was signed so far, verified but for expiry; nothing before the first release.
   [[nodiscard]] Result<std::optional<SignedList>> signed_list(const KeyStoreTrust& trust) const;
