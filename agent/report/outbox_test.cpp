@@ -1,6 +1,9 @@
 #include "agent/report/outbox.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
+
+#include <csignal>
 
 #include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
@@ -91,6 +94,25 @@ TEST_F(OutboxTest, one_bad_file_keeps_no_other_report_back) {
   ASSERT_THAT(write_file_durably(folder_ / "notes.json", "not a report"), IsOk());
   ASSERT_THAT(write_file_durably(folder_ / "1-x.json", "not a report"), IsOk());
   EXPECT_THAT(ids(outbox), ElementsAre(MessageId{1, 2}));
+}
+
+TEST_F(OutboxTest, a_full_disk_loses_no_report_that_waits) {
+  Outbox outbox = open();
+  ASSERT_THAT(outbox.add({1, 1}, "report"), IsOk());
+  // A file-size limit stands in for a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  rlimit small = before;
+  small.rlim_cur = 16;
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  const Status status = outbox.add({1, 2}, std::string(5000, 'x'));
+  const auto start = Outbox::open(folder_);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_FALSE(status);
+  EXPECT_FALSE(start) << "no session without its number on the disk";
+  EXPECT_THAT(ids(outbox), ElementsAre(MessageId{1, 1}));
+  EXPECT_EQ(open().session(), 2U);
 }
 
 TEST_F(OutboxTest, leaves_a_damaged_or_newer_session_as_it_is) {

@@ -104,7 +104,22 @@ class MetadataStore::Impl {
       }
       next = under_root(std::move(next), std::move(*following));
     }
+    if (state_.set && !next.set) keep_parts(*state_.set, next);
     return advance(std::move(next), true);
+  }
+
+  // What the new root did not touch is not sent again: it waits for the roles with new keys. Not
+  // the timestamp, whose versions may begin anew.
+  void keep_parts(const TrustedSet& set, const TrustedState& next) {
+    const SetBuilder builder(next, candidates_, latest_issue());
+    const auto keep = [&](const std::string& role, const std::string& envelope) {
+      candidates_.add(role, envelope, [&](const std::string& other) {
+        return builder.judge(role, other).has_value();
+      });
+    };
+    keep("snapshot", set.snapshot.envelope());
+    keep("targets", set.targets.envelope());
+    if (!set.stage_envelope.empty()) keep(trust::stage_role(next.model), set.stage_envelope);
   }
 
   // Takes from the candidates what counts under `next`, which then becomes what is believed: on

@@ -83,6 +83,23 @@ TEST_F(MetadataTest, a_version_far_in_the_future_is_undone_by_a_root_with_new_on
   EXPECT_THAT(store.check_install(manifest("release 1"), 1), IsOk());
 }
 
+TEST_F(MetadataTest, what_a_new_root_does_not_touch_need_not_come_again) {
+  MetadataStore store = open();
+  accept_all(store, documents());
+  EXPECT_THAT(store.accept("root/2", next_root({"timestamp"})), Optional(true));
+  EXPECT_EQ(store.snapshot_version(), 0U);
+  ++timestamp_.version;
+  EXPECT_THAT(store.accept("timestamp", documents().back().second), Optional(true));
+  EXPECT_THAT(store.check_install(manifest("release 1"), 1), IsOk());
+
+  EXPECT_THAT(store.accept("root/3", next_root({"timestamp", "snapshot"})), Optional(true));
+  ++timestamp_.version;
+  const Messages online = documents();
+  EXPECT_THAT(store.accept("snapshot", online[3].second), Optional(false));
+  EXPECT_THAT(store.accept("timestamp", online[4].second), Optional(true));
+  EXPECT_THAT(store.check_install(manifest("release 1"), 1), IsOk());
+}
+
 TEST_F(MetadataTest, versions_begin_anew_even_where_the_old_key_stays_beside_the_new) {
   MetadataStore store = open();
   timestamp_.version = 50;

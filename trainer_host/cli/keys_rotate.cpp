@@ -44,7 +44,7 @@ Status run_rotate(const RotateOptions& options) {
     return role == "snapshot" || role == "timestamp";
   };
   if (std::any_of(options.roles.begin(), options.roles.end(), online)) {
-    std::printf("Give outcropd the new keys of %s, restart it, then hand it the new root:\n",
+    std::printf("Give outcropd the new keys (%s), then hand it the new root:\n",
                 (options.folder / "online").c_str());
   } else {
     std::printf("Hand it to outcropd:\n");
