@@ -201,6 +201,13 @@ TEST_F(Units, the_hosts_restrictions_let_its_broker_serve) {
   EXPECT_EQ(outcome.status, 0) << outcome.output;
 }
 
+TEST_F(Units, the_boards_restrictions_let_the_agent_take_a_release) {
+  const Outcome outcome = run_under(rules_of(installed("outcrop-agent.service")),
+                                    OUTCROP_AGENT_TEST " --gtest_filter=AgentTest.pulls_proves*");
+  EXPECT_EQ(outcome.status, 0) << outcome.output;
+  EXPECT_THAT(outcome.output, HasSubstr("1 test from 1 test suite ran"));
+}
+
 TEST_F(Units, the_measurement_lock_is_shared_in_spite_of_a_private_tmp) {
   const fs::path unit = installed("outcrop-agent.service");
   ASSERT_THAT(words(unit, "ReadWritePaths"), Contains("-/run/lock"));
