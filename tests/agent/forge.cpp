@@ -27,7 +27,8 @@ std::string tensor_file(const std::string& name, const std::vector<std::int64_t>
 std::string script(const ScriptedVariant& variant) {
   return "{\"offset\":" + std::to_string(variant.offset) +
          ",\"call_ms\":" + std::to_string(variant.call_ms) +
-         ",\"crash_at_call\":" + std::to_string(variant.crash_at_call) + "}" +
+         ",\"crash_at_call\":" + std::to_string(variant.crash_at_call) +
+         ",\"crash_after_ms\":" + std::to_string(variant.crash_after_ms) + "}" +
          std::string(variant.padding, variant.name.back());
 }
 

@@ -16,6 +16,7 @@ struct ScriptedVariant {
   double offset = 0;
   std::int64_t call_ms = 0;
   std::int64_t crash_at_call = 0;
+  std::int64_t crash_after_ms = 0;
   std::size_t padding = 200'000;  // bytes to be transferred
 };
 

@@ -21,7 +21,7 @@ namespace {
 const char* const program = OUTCROP_BIN "/outcrop-agent";
 
 std::string measure_quickly() {
-  return "[measure]\ncalls = 8\nseconds = 1\nrounds = 2\nattempts = 5\npatience_seconds = 60\n";
+  return "[measure]\ncalls = 8\nseconds = 1\nrounds = 2\nattempts = 40\npatience_seconds = 60\n";
 }
 
 }  // namespace

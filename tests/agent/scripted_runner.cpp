@@ -3,7 +3,8 @@
 // object that says how it behaves:
 //   offset   added to every value: how wrong the outputs are
 //   call_ms  how long a call takes
-//   crash_at_call  the call that ends the runner by a signal, counted from 1; 0: none
+//   crash_at_call   the call that ends the runner by a signal, counted from 1; 0: none
+//   crash_after_ms  the same by the time since the model was loaded; 0: never
 // decode(latent [1, 4]) -> velocity [1, 1, 3, 3]; forward(batch_size, seed) -> the same.
 
 #include <signal.h>
@@ -33,7 +34,9 @@ struct Script {
   double offset = 0;
   std::int64_t call_ms = 0;
   std::int64_t crash_at_call = 0;
+  std::int64_t crash_after_ms = 0;
   std::int64_t calls = 0;
+  SteadyClock::time_point loaded = SteadyClock::now();
 };
 
 class ScriptCall final : public Call {
@@ -43,7 +46,12 @@ class ScriptCall final : public Call {
 
   Status run() override {
     if (++script_.calls == script_.crash_at_call) ::raise(SIGSEGV);
-    const auto end = SteadyClock::now() + std::chrono::milliseconds(script_.call_ms);
+    const auto start = SteadyClock::now();
+    if (script_.crash_after_ms > 0 &&
+        start - script_.loaded > std::chrono::milliseconds(script_.crash_after_ms)) {
+      ::raise(SIGSEGV);
+    }
+    const auto end = start + std::chrono::milliseconds(script_.call_ms);
     while (SteadyClock::now() < end) {
     }
     return {};
@@ -109,6 +117,7 @@ class ScriptEngine final : public Engine {
     script.offset = json.value("offset", 0.0);
     script.call_ms = json.value("call_ms", 0);
     script.crash_at_call = json.value("crash_at_call", 0);
+    script.crash_after_ms = json.value("crash_after_ms", 0);
     return std::unique_ptr<Model>(std::make_unique<ScriptModel>(script));
   }
 

@@ -39,5 +39,136 @@ TEST_F(AgentTest, pulls_proves_measures_and_serves_a_first_release) {
                                            State::updating, State::soaking, State::updated));
 }
 
+TEST_F(AgentTest, keeps_the_release_before_and_returns_to_it_without_a_transfer) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  const ForgedRelease second = released({.stage = 2});
+  host_.send(host_.offer(second, 2, forge_));
+  const auto* updated = ends(2, State::updated);
+  ASSERT_NE(updated, nullptr);
+  EXPECT_EQ(updated->active_manifest, second.manifest);
+
+  const std::uint64_t chunks = host_.chunks();
+  host_.send(host_.offer(first, 3, forge_));
+  const auto* returned = ends(3, State::updated);
+  ASSERT_NE(returned, nullptr);
+  EXPECT_EQ(returned->active_manifest, first.manifest);
+  EXPECT_TRUE(returned->variants.empty());
+  EXPECT_EQ(host_.chunks(), chunks);
+}
+
+TEST_F(AgentTest, measures_only_the_variant_that_the_offer_names) {
+  agent_is_online();
+  const ForgedRelease release =
+      released({.stage = 1, .variants = {{.name = "float"}, {.name = "int8-qint8"}}});
+  auto offer = host_.offer(release, 1, forge_);
+  offer.variants = {"float"};
+  host_.send(offer);
+  const auto* report = ends(1, State::updated);
+  ASSERT_NE(report, nullptr);
+  EXPECT_EQ(report->active_variant, "float");
+  ASSERT_EQ(report->variants.size(), 2U);
+  EXPECT_EQ(report->variants[1].outcome, VariantOutcome::not_measured);
+}
+
+TEST_F(AgentTest, ignores_an_old_offer_and_repeats_itself_for_a_known_one) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  const ForgedRelease second = released({.stage = 2});
+  host_.send(host_.offer(second, 5, forge_));
+  ASSERT_NE(ends(5, State::updated), nullptr);
+  const std::size_t said = host_.statuses.size();
+  host_.send(host_.offer(first, 1, forge_));  // replayed
+  host_.send(host_.offer(first, 5, forge_));  // this generation was about something else
+  ASSERT_TRUE(loop_.until([&] { return host_.statuses.size() > said; }));
+  EXPECT_TRUE(host_.at(5, State::updated));
+  EXPECT_EQ(host_.status()->active_manifest, second.manifest);
+  EXPECT_EQ(host_.statuses.size(), said + 1);
+  // Also by an agent that was started again.
+  EXPECT_EQ(end_agent(), 0);
+  agent_is_online();
+  host_.send(host_.offer(first, 4, forge_));
+  host_.send(host_.offer(second, 5, forge_));
+  loop_.run_for(std::chrono::milliseconds(300));
+  EXPECT_TRUE(host_.at(5, State::updated));
+  EXPECT_EQ(host_.status()->generation, 5U);
+}
+
+TEST_F(AgentTest, ends_what_it_is_at_for_a_higher_generation) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  const ForgedRelease second = released({.stage = 2});
+  auto long_soak = host_.offer(second, 2, forge_);
+  long_soak.soak = std::chrono::hours(1);
+  host_.send(long_soak);
+  ASSERT_TRUE(reaches(2, State::soaking));
+  EXPECT_EQ(host_.status()->active_manifest, second.manifest);
+  const ForgedRelease third = released({.stage = 3});
+  host_.send(host_.offer(third, 3, forge_));
+  const auto* report = ends(3, State::updated);
+  ASSERT_NE(report, nullptr);
+  EXPECT_EQ(report->active_manifest, third.manifest);
+  const auto* ended = host_.report(2, State::rolled_back);
+  ASSERT_NE(ended, nullptr);
+  EXPECT_THAT(ended->reason, HasSubstr("superseded"));
+  EXPECT_EQ(ended->active_manifest, first.manifest);
+}
+
+TEST_F(AgentTest, goes_back_when_the_host_takes_a_release_back) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  const ForgedRelease second = released({.stage = 2});
+  host_.send(host_.offer(second, 2, forge_));
+  ASSERT_NE(ends(2, State::updated), nullptr);
+  host_.send(messages::Cancel{"rollout-2", 3, second.manifest, first.manifest, "canary failed"});
+  const auto* back = ends(3, State::rolled_back);
+  ASSERT_NE(back, nullptr);
+  EXPECT_EQ(back->active_manifest, first.manifest);
+  EXPECT_EQ(back->reason, "canary failed");
+  // A release that is not here cannot be returned to: what serves goes on.
+  host_.send(messages::Cancel{"rollout-2", 4, first.manifest, second.manifest, "again"});
+  const auto* failed = ends(4, State::failed);
+  ASSERT_NE(failed, nullptr);
+  EXPECT_EQ(failed->active_manifest, first.manifest);
+  host_.send(messages::Cancel{"rollout-2", 5, first.manifest, std::nullopt, "serve nothing"});
+  const auto* nothing = ends(5, State::rolled_back);
+  ASSERT_NE(nothing, nullptr);
+  EXPECT_EQ(nothing->active_manifest, std::nullopt);
+}
+
+TEST_F(AgentTest, sends_reports_again_until_they_are_acknowledged) {
+  host_.acknowledge(false);
+  agent_is_online();
+  first_release();
+  EXPECT_EQ(end_agent(), 0);
+  EXPECT_FALSE(host_.status()->online);
+  const std::size_t before = host_.reports.size();
+  host_.acknowledge(true);
+  agent_is_online();
+  ASSERT_TRUE(loop_.until([&] { return host_.reports.size() >= 2 * before; }));
+  EXPECT_EQ(host_.reports.back().header, host_.reports[before - 1].header);
+  EXPECT_EQ(host_.status()->session, 2U);
+  ASSERT_TRUE(loop_.until([&] {
+    return std::filesystem::is_empty(state_ / "outbox") ||
+           agent_says("status --json --config " + config_.string())
+                   .text.find("\"reports_waiting\": 0") != std::string::npos;
+  }));
+}
+
+TEST_F(AgentTest, waits_for_metadata_that_comes_after_the_offer) {
+  agent_is_online();
+  const ForgedRelease release = Forge::make_release({.stage = 1});
+  forge_.permit(release);
+  host_.store(release);
+  auto offer = host_.offer(release, 1, forge_);
+  offer.snapshot_version = forge_.snapshot_version() + 1;
+  host_.send(offer);
+  ASSERT_TRUE(reaches(1, State::offered));
+  loop_.run_for(std::chrono::milliseconds(200));
+  EXPECT_TRUE(host_.at(1, State::offered));
+  host_.publish(forge_);
+  EXPECT_NE(ends(1, State::updated), nullptr);
+}
+
 }  // namespace
 }  // namespace outcrop

@@ -1,0 +1,295 @@
+// Releases that a board must not serve, and commands that it must not obey.
+
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <thread>
+
+#include "runtime/measure/measurement_lock.hpp"
+#include "tests/agent/rig.hpp"
+
+namespace outcrop {
+namespace {
+
+using messages::OnUnmeasurable;
+using messages::VariantOutcome;
+using ::testing::HasSubstr;
+
+TEST_F(AgentTest, refuses_wrong_outputs_and_goes_on_with_what_serves) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  const ForgedRelease wrong = released({.stage = 2, .variants = {{.offset = 400}}});
+  host_.send(host_.offer(wrong, 2, forge_));
+  const auto* report = ends(2, State::failed);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(report->reason, HasSubstr("the proof failed: output 'velocity' is off by 400"));
+  EXPECT_EQ(report->variants.at(0).outcome, VariantOutcome::refused);
+  EXPECT_EQ(report->variants.at(0).proof.at(0).mean_abs, 400.0);
+  EXPECT_EQ(report->active_manifest, first.manifest);
+}
+
+TEST_F(AgentTest, refuses_a_release_that_is_too_slow_and_takes_it_within_a_higher_budget) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  Forge::ReleaseOptions slow{.stage = 2, .variants = {{.call_ms = 60}}};
+  slow.budgets = {{Forge::device_class, 20.0, 2000.0}};
+  const ForgedRelease refused = released(slow);
+  host_.send(host_.offer(refused, 2, forge_));
+  const auto* report = ends(2, State::failed);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(report->reason, HasSubstr("budget: no variant keeps that of raspberry-pi-4"));
+  EXPECT_EQ(report->active_manifest, first.manifest);
+  slow.budgets = {{Forge::device_class, 2000.0, 2000.0}};
+  slow.stage = 3;
+  const ForgedRelease taken = released(slow);
+  host_.send(host_.offer(taken, 3, forge_));
+  EXPECT_NE(ends(3, State::updated), nullptr);
+}
+
+TEST_F(AgentTest, reports_a_runner_that_crashes_and_goes_on) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  const ForgedRelease crashing = released({.stage = 2, .variants = {{.crash_at_call = 2}}});
+  host_.send(host_.offer(crashing, 2, forge_));
+  const auto* report = ends(2, State::failed);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(report->reason, HasSubstr("signal 11"));
+  EXPECT_EQ(report->active_manifest, first.manifest);
+}
+
+TEST_F(AgentTest, rolls_back_a_release_whose_runner_crashes_while_it_soaks) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  const ForgedRelease crashing = released({.stage = 2, .variants = {{.crash_after_ms = 5000}}});
+  auto offer = host_.offer(crashing, 2, forge_);
+  offer.soak = std::chrono::seconds(12);
+  host_.send(offer);
+  ASSERT_TRUE(reaches(2, State::soaking));
+  EXPECT_EQ(host_.status()->active_manifest, crashing.manifest);
+  const auto* report = ends(2, State::rolled_back);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(report->reason, HasSubstr("while it soaked: the runner ended by signal 11"));
+  EXPECT_EQ(report->active_manifest, first.manifest);
+}
+
+TEST_F(AgentTest, measures_and_activates_nothing_without_a_budget_for_its_class) {
+  agent_is_online();
+  const ForgedRelease release = released({.stage = 1, .budgets = {{"workstation", 100.0, 1000.0}}});
+  host_.send(host_.offer(release, 1, forge_));
+  const auto* report = ends(1, State::held);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(report->reason, HasSubstr("no budget for boards of the class raspberry-pi-4"));
+  EXPECT_EQ(report->variants.at(0).outcome, VariantOutcome::measured);
+  EXPECT_EQ(report->active_manifest, std::nullopt);
+}
+
+TEST_F(AgentTest, rejects_offers_that_are_not_for_this_board) {
+  agent_is_online();
+  const ForgedRelease release = released({.stage = 1});
+  auto other_model = host_.offer(release, 1, forge_);
+  other_model.model = "flatvel";
+  host_.send(other_model);
+  const auto* model = ends(1, State::rejected);
+  ASSERT_NE(model, nullptr);
+  EXPECT_THAT(model->reason, HasSubstr("flatvel"));
+  auto other_class = host_.offer(release, 2, forge_);
+  other_class.device_class = "raspberry-pi-5";
+  host_.send(other_class);
+  EXPECT_NE(ends(2, State::rejected), nullptr);
+  auto other_variant = host_.offer(release, 3, forge_);
+  other_variant.variants = {"int4"};
+  host_.send(other_variant);
+  const auto* variant = ends(3, State::failed);
+  ASSERT_NE(variant, nullptr);
+  EXPECT_THAT(variant->reason, HasSubstr("no variant 'int4'"));
+}
+
+TEST_F(AgentTest, ignores_what_is_no_command) {
+  agent_is_online();
+  host_.send_raw("");
+  host_.send_raw("{\"type\":\"offer\"}");
+  host_.send_raw(std::string(100'000, '['));
+  host_.send_raw(R"({"type":"offer","protocol":99})");
+  host_.send_raw(R"({"type":"format","protocol":1})");
+  first_release();
+  EXPECT_TRUE(agent_runs());
+}
+
+TEST_F(AgentTest, stops_a_transfer_at_its_byte_budget) {
+  agent_is_online();
+  const ForgedRelease release = released({.stage = 1, .variants = {{.padding = 1'000'000}}});
+  auto offer = host_.offer(release, 1, forge_);
+  offer.byte_budget = ByteCount(300'000);
+  host_.send(offer);
+  const auto* report = ends(1, State::failed);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(report->reason, HasSubstr("budget"));
+}
+
+// A release that is stored and published, with metadata or a manifest that forbids it.
+struct Forbidden {
+  std::string name;
+  std::function<void(Forge&, const ForgedRelease&)> spoil;
+  Forge::ReleaseOptions options;
+  messages::DeploymentState end;
+  std::string reason;
+};
+
+class ForbiddenRelease : public AgentTest, public ::testing::WithParamInterface<Forbidden> {};
+
+TEST_P(ForbiddenRelease, is_not_installed) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  const ForgedRelease release = Forge::make_release(GetParam().options);
+  GetParam().spoil(forge_, release);
+  host_.store(release);
+  host_.publish(forge_);
+  host_.send(host_.offer(release, 2, forge_));
+  const auto* report = ends(2, GetParam().end);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(report->reason, HasSubstr(GetParam().reason));
+  EXPECT_EQ(report->active_manifest, first.manifest);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, ForbiddenRelease,
+    ::testing::Values(
+        Forbidden{"that_nobody_lists",
+                  [](Forge&, const ForgedRelease&) {},
+                  {.stage = 2},
+                  messages::DeploymentState::rejected,
+                  "not"},
+        Forbidden{"withdrawn",
+                  [](Forge& forge, const ForgedRelease& release) {
+                    forge.permit(release);
+                    forge.withdraw(release);
+                  },
+                  {.stage = 2},
+                  messages::DeploymentState::rejected,
+                  "not"},
+        Forbidden{"revoked",
+                  [](Forge& forge, const ForgedRelease& release) {
+                    forge.permit(release);
+                    forge.revoke(release, "wrong faults");
+                  },
+                  {.stage = 2},
+                  messages::DeploymentState::rejected,
+                  "wrong faults"},
+        Forbidden{"for_a_newer_protocol",
+                  [](Forge& forge, const ForgedRelease& release) { forge.permit(release); },
+                  {.stage = 2, .minimum_protocol = 99},
+                  messages::DeploymentState::rejected,
+                  "too new"},
+        Forbidden{"for_a_newer_agent",
+                  [](Forge& forge, const ForgedRelease& release) { forge.permit(release); },
+                  {.stage = 2, .minimum_agent = "99.0.0"},
+                  messages::DeploymentState::rejected,
+                  "too new"}),
+    [](const auto& test) { return test.param.name; });
+
+// With a time limit for metadata that a test can wait for, these would say FAILED; here the board
+// is seen to stay where it is.
+TEST_F(AgentTest, does_not_take_a_release_by_another_key_or_under_expired_metadata) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  const ForgedRelease release = Forge::make_release({.stage = 2});
+  forge_.permit(release);
+  forge_.sign_stage_with_another_key();
+  host_.store(release);
+  host_.publish(forge_);
+  host_.send(host_.offer(release, 2, forge_));
+  ASSERT_TRUE(reaches(2, State::offered));
+  loop_.run_for(std::chrono::milliseconds(700));
+  EXPECT_TRUE(host_.at(2, State::offered));
+  EXPECT_EQ(host_.status()->active_manifest, first.manifest);
+  EXPECT_THAT(log(), HasSubstr("metadata stage-curvefault is not accepted"));
+}
+
+struct Unmeasurable {
+  std::string name;
+  OnUnmeasurable wanted;
+  bool first_install;
+  messages::DeploymentState end;
+};
+
+class Disturbed : public AgentTest, public ::testing::WithParamInterface<Unmeasurable> {};
+
+// Every core is kept busy: no measurement can be valid.
+TEST_P(Disturbed, board_does_what_the_offer_says) {
+  configure("[measure]\ncalls = 8\nseconds = 2\nrounds = 1\nattempts = 2\n");
+  agent_is_online();
+  if (!GetParam().first_install) {
+    auto offer = host_.offer(released({.stage = 1}), 1, forge_);
+    offer.on_unmeasurable = OnUnmeasurable::activate;
+    host_.send(offer);
+    ASSERT_NE(ends(1, State::updated), nullptr);
+  }
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> others;
+  for (unsigned i = 0; i < 2 * std::thread::hardware_concurrency(); ++i) {
+    others.emplace_back([&] {
+      while (!stop) {
+      }
+    });
+  }
+  const ForgedRelease release = released({.stage = 2, .variants = {{.call_ms = 25}}});
+  auto offer = host_.offer(release, 2, forge_);
+  offer.on_unmeasurable = GetParam().wanted;
+  host_.send(offer);
+  const auto* report = ends(2, GetParam().end);
+  stop = true;
+  for (std::thread& other : others) other.join();
+  ASSERT_NE(report, nullptr);
+  EXPECT_EQ(report->variants.at(0).outcome, VariantOutcome::not_measurable);
+  EXPECT_FALSE(report->variants.at(0).measurement->void_because.empty());
+  EXPECT_EQ(report->active_manifest == release.manifest, GetParam().end == State::updated);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, Disturbed,
+    ::testing::Values(
+        Unmeasurable{"hold", OnUnmeasurable::hold, true, messages::DeploymentState::not_measurable},
+        Unmeasurable{"fail", OnUnmeasurable::fail, true, messages::DeploymentState::failed},
+        Unmeasurable{"activate_a_first_install", OnUnmeasurable::activate, true,
+                     messages::DeploymentState::updated},
+        Unmeasurable{"activate_nothing_later", OnUnmeasurable::activate, false,
+                     messages::DeploymentState::not_measurable}),
+    [](const auto& test) { return test.param.name; });
+
+TEST_F(AgentTest, says_not_measurable_while_another_process_keeps_the_measurement_lock) {
+  const auto lock = runtime::MeasurementLock::acquire(std::chrono::minutes(2));
+  ASSERT_TRUE(lock);
+  configure("[measure]\nattempts = 1\npatience_seconds = 1\n");
+  agent_is_online();
+  const ForgedRelease release = released({.stage = 1});
+  host_.send(host_.offer(release, 1, forge_));
+  const auto* report = ends(1, State::not_measurable);
+  ASSERT_NE(report, nullptr);
+  EXPECT_EQ(report->active_manifest, std::nullopt);
+}
+
+TEST_F(AgentTest, stops_serving_a_release_that_is_revoked) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  const ForgedRelease second = released({.stage = 2});
+  host_.send(host_.offer(second, 2, forge_));
+  ASSERT_NE(ends(2, State::updated), nullptr);
+  forge_.revoke(second, "wrong faults");
+  host_.publish(forge_);
+  const auto* back = ends(2, State::rolled_back);
+  ASSERT_NE(back, nullptr);
+  EXPECT_THAT(back->reason, HasSubstr("wrong faults"));
+  EXPECT_EQ(back->active_manifest, first.manifest);
+  forge_.revoke(first, "wrong layers");
+  host_.publish(forge_);
+  ASSERT_TRUE(loop_.until([&] { return !host_.status()->active_manifest; }));
+  // Neither comes back by a restart or a cancel.
+  EXPECT_EQ(end_agent(), 0);
+  agent_is_online();
+  host_.send(messages::Cancel{"rollout-2", 3, second.manifest, first.manifest, "back"});
+  EXPECT_NE(ends(3, State::failed), nullptr);
+  EXPECT_FALSE(host_.status()->active_manifest);
+}
+
+}  // namespace
+}  // namespace outcrop

@@ -1,0 +1,121 @@
+// What a board's owner may do, by the verbs of outcrop-agent.
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "runtime/engine/tensor_file.hpp"
+#include "tests/agent/rig.hpp"
+#include "tests/support/result_matchers.hpp"
+
+namespace outcrop {
+namespace {
+
+using ::testing::HasSubstr;
+
+class OwnerTest : public AgentTest {
+ protected:
+  // The verb runs beside the loop: the agent must be able to speak to its broker meanwhile.
+  Output says(const std::string& verb) {
+    return agent_says(verb + " --config " + config_.string());
+  }
+  const std::string owner_ = "owner (uid " + std::to_string(::getuid()) + ")";
+};
+
+TEST_F(OwnerTest, generates_samples_with_what_serves) {
+  agent_is_online();
+  const std::string file = (folder_.path() / "map.safetensors").string();
+  const Output nothing = says("infer --out " + file);
+  EXPECT_EQ(nothing.status, 1);
+  EXPECT_THAT(nothing.text, HasSubstr("no release serves on this board yet"));
+  first_release();
+  const Output written = says("infer --seed 7 --count 2 --out " + file);
+  EXPECT_EQ(written.status, 0) << written.text;
+  EXPECT_THAT(written.text, HasSubstr("velocity float32 [2, 1, 3, 3]"));
+  const auto tensors = runtime::read_tensor_file(file);
+  ASSERT_THAT(tensors, IsOk());
+  ASSERT_EQ(tensors->size(), 1U);
+  EXPECT_EQ(tensors->at(0).name, "velocity");
+  EXPECT_EQ(tensors->at(0).floats()[0], 7000.0F);
+  EXPECT_EQ(tensors->at(0).floats()[9], 8000.0F);
+  EXPECT_EQ(says("infer --count 0 --out " + file).status, 2);
+}
+
+TEST_F(OwnerTest, holds_updates_back_and_approves_one) {
+  agent_is_online();
+  first_release();
+  EXPECT_EQ(says("approve").status, 1);
+  EXPECT_EQ(says("hold").status, 0);
+  ASSERT_TRUE(loop_.until([&] { return host_.status()->held; }));
+  const ForgedRelease second = released({.stage = 2});
+  host_.send(host_.offer(second, 2, forge_));
+  ASSERT_TRUE(reaches(2, State::held));
+  EXPECT_THAT(host_.status()->deployment->reason, HasSubstr("holds updates"));
+  EXPECT_EQ(end_agent(), 0);  // a hold outlives the agent
+  agent_is_online();
+  EXPECT_TRUE(host_.at(2, State::held));
+  EXPECT_TRUE(host_.status()->held);
+  const Output approved = says("approve");
+  EXPECT_EQ(approved.status, 0) << approved.text;
+  EXPECT_NE(ends(2, State::updated), nullptr);
+  EXPECT_EQ(says("hold --release").status, 0);
+  ASSERT_TRUE(loop_.until([&] { return !host_.status()->held; }));
+}
+
+TEST_F(OwnerTest, is_asked_about_every_update_where_the_configuration_says_so) {
+  configure("[owner]\nupdates = \"approve\"\n");
+  agent_is_online();
+  const ForgedRelease release = released({.stage = 1});
+  host_.send(host_.offer(release, 1, forge_));
+  ASSERT_TRUE(reaches(1, State::held));
+  EXPECT_THAT(host_.status()->deployment->reason, HasSubstr("outcrop-agent approve"));
+  EXPECT_EQ(says("approve").status, 0);
+  EXPECT_NE(ends(1, State::updated), nullptr);
+}
+
+TEST_F(OwnerTest, rolls_back_what_serves_and_what_is_under_way) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  EXPECT_EQ(says("rollback").status, 1);  // nothing to return to
+  const ForgedRelease second = released({.stage = 2});
+  host_.send(host_.offer(second, 2, forge_));
+  ASSERT_NE(ends(2, State::updated), nullptr);
+  const Output rolled_back = says("rollback");
+  EXPECT_EQ(rolled_back.status, 0) << rolled_back.text;
+  const auto* report = ends(2, State::rolled_back);
+  ASSERT_NE(report, nullptr);
+  EXPECT_EQ(report->reason, owner_ + " rolled back");
+  EXPECT_EQ(report->active_manifest, first.manifest);
+
+  const ForgedRelease third = released({.stage = 3});
+  auto offer = host_.offer(third, 3, forge_);
+  offer.soak = std::chrono::hours(1);
+  host_.send(offer);
+  ASSERT_TRUE(reaches(3, State::soaking));
+  EXPECT_EQ(says("rollback").status, 0);
+  const auto* ended = ends(3, State::rolled_back);
+  ASSERT_NE(ended, nullptr);
+  EXPECT_EQ(ended->active_manifest, first.manifest);
+}
+
+TEST_F(OwnerTest, sees_what_the_board_is_at) {
+  const Output away = says("status");
+  EXPECT_EQ(away.status, 1);
+  EXPECT_THAT(away.text, HasSubstr("is the agent running?"));
+  agent_is_online();
+  const ForgedRelease release = first_release();
+  const Output text = says("status");
+  EXPECT_EQ(text.status, 0);
+  EXPECT_THAT(text.text,
+              HasSubstr("int8-qint8 of release " + release.manifest.hex().substr(0, 12)));
+  const auto json = nlohmann::json::parse(says("status --json").text, nullptr, false);
+  ASSERT_TRUE(json.is_object());
+  EXPECT_EQ(json["deployment"]["state"], "UPDATED");
+  EXPECT_EQ(json["active"]["manifest"], release.manifest.hex());
+  EXPECT_EQ(json["connected"], true);
+  EXPECT_EQ(json["engine"]["confinement"], "full");
+}
+
+}  // namespace
+}  // namespace outcrop
