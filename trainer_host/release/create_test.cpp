@@ -10,6 +10,7 @@
 #include "protocol/messages/artifact.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "trainer_host/release/release_fixture.hpp"
+#include "trainer_host/release/stage_store.hpp"
 
 namespace outcrop::release {
 namespace {
@@ -195,6 +196,40 @@ TEST_F(ReleaseTest, a_killed_create_ends_with_the_same_release_and_not_a_second_
   EXPECT_EQ(release->stage()->version, 1U);
   EXPECT_FALSE(fs::exists(folder_.path() / ".release.making"));
   for (const Check& check : check_blobs(*release)) EXPECT_THAT(check.status, IsOk()) << check.what;
+}
+
+TEST_F(ReleaseTest, says_where_a_stage_was_signed_before) {
+  EXPECT_TRUE(create(request("first"))->notices.empty());
+  EXPECT_TRUE(create(request("first"))->notices.empty()) << "the same call again";
+  const auto same = create(request("second"));
+  ASSERT_EQ(same->notices.size(), 1U);
+  EXPECT_THAT(same->notices[0], HasSubstr("the same release in another folder"));
+  EXPECT_THAT(same->notices[0], HasSubstr((folder_.path() / "first").string()));
+  auto other_terms = request("third");
+  other_terms.skip_host_proof = true;
+  const auto second = create(other_terms);
+  ASSERT_EQ(second->notices.size(), 1U);
+  EXPECT_THAT(second->notices[0], HasSubstr("a second release of it"));
+}
+
+TEST_F(ReleaseTest, a_withdrawn_release_is_permitted_no_more) {
+  const auto created = create(request());
+  const auto trust = read_key_store(keys_);
+  const auto withdraw = [&] {
+    auto store = StageStore::open(keys_, "curvefault", *trust);
+    return store->withdraw(created->manifest_digest, std::chrono::days(30), clock_.now(), *trust);
+  };
+  const auto list = withdraw();
+  ASSERT_THAT(list, IsOk());
+  EXPECT_EQ(*withdraw(), *list) << "nothing new is signed the second time";
+  const auto read = read_signed_list(keys_, "curvefault", *trust);
+  ASSERT_THAT(read, IsOk());
+  EXPECT_EQ((*read)->metadata->version, 2U);
+  EXPECT_TRUE((*read)->metadata->releases.empty());
+  auto other = StageStore::open(keys_, "flatvel", *trust);
+  EXPECT_THAT(
+      other->withdraw(created->manifest_digest, std::chrono::days(30), clock_.now(), *trust),
+      ErrorIs(ErrorCode::not_found, HasSubstr("no release of 'flatvel'")));
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
@@ -41,6 +43,37 @@ TEST(KeyStore, keeps_private_keys_to_their_owner) {
   EXPECT_NE(trust->targets->delegation("a")->keys.keyids,
             trust->targets->delegation("b")->keys.keyids);
   EXPECT_EQ(trust->targets->expires, now + std::chrono::days(365));
+}
+
+// What another user makes of the folder: 0 verified with it, 1 failed, 2 was told how to mend it.
+int as_somebody_else(const fs::path& keys) {
+  constexpr uid_t nobody = 65'534;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(3);
+    const auto trust = read_key_store(keys);
+    if (trust) ::_exit(0);
+    ::_exit(trust.error().message().find("chmod a+x") != std::string::npos ? 2 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WEXITSTATUS(status);
+}
+
+TEST(KeyStore, lets_others_verify_but_not_sign) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+  const TemporaryFolder folder;
+  fs::permissions(folder.path(), fs::perms(0755));
+  const fs::path keys = folder.path() / "keys";
+  const mode_t before = ::umask(077);
+  const Status made = init_key_store(keys, models({"a"}), now);
+  ::umask(before);
+  ASSERT_THAT(made, IsOk());
+  EXPECT_EQ(as_somebody_else(keys), 0);
+  EXPECT_EQ(fs::status(keys / "offline").permissions(), fs::perms(0700));
+  EXPECT_EQ(fs::status(keys / "stages").permissions(), fs::perms(0700));
+  fs::permissions(keys, fs::perms(0700));
+  EXPECT_EQ(as_somebody_else(keys), 2);
 }
 
 TEST(KeyStore, never_overwrites_and_leaves_nothing_half_made) {
