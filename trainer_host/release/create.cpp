@@ -170,6 +170,8 @@ Status assemble(const CreateRequest& request, const StageInputs& inputs, StageSt
   const fs::path staged = staged_folder(request.out);
   std::error_code error;
   fs::remove_all(staged, error);
+  // As `mkdir -p` would: "releases/stage1" is asked for before there is a "releases".
+  if (staged.has_parent_path()) fs::create_directories(staged.parent_path(), error);
   const auto work = [&]() -> Status {
     OUTCROP_CHECK(make_folder(staged, 0755));
     // Blobs before the signature: a full disk is met before anything is permitted.
