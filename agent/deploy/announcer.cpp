@@ -1,7 +1,7 @@
 #include "agent/deploy/announcer.hpp"
 
 #include <algorithm>
-#include <deque>
+#include <set>
 
 #include <spdlog/spdlog.h>
 #include <boost/asio/co_spawn.hpp>
@@ -74,7 +74,8 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
     return report;
   }
 
-  // Sends what is pending, one at a time, then waits and does so again while anything is left.
+  // Sends what is pending and was not sent yet, one at a time; where anything is then left that
+  // the host has not acknowledged, all of it is sent again later.
   asio::awaitable<void> send_all() {
     const std::shared_ptr<Impl> self = shared_from_this();
     if (sending_) co_return;
@@ -83,6 +84,7 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
     if (!pending) spdlog::error("reading the outbox: {}", pending.error().message());
     for (std::size_t i = 0; pending && i < pending->size(); ++i) {
       if (session_ == nullptr || !session_->connected()) break;
+      if (!sent_.insert((*pending)[i].id).second) continue;
       transport::Message message{topics::up(board_.device, "report"), (*pending)[i].envelope,
                                  false};
       const Status sent = co_await transport::publish(*session_, std::move(message),
@@ -112,7 +114,9 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
     repeat_ = std::min(2 * repeat_, last_repeat);
     timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
       const auto self = weak.lock();
-      if (!error && self) self->send_soon();
+      if (error || !self) return;
+      self->sent_.clear();
+      self->send_soon();
     });
   }
 
@@ -120,6 +124,7 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
   asio::steady_timer timer_;
   Board board_;
   transport::Session* session_ = nullptr;
+  std::set<messages::MessageId> sent_;  // on this connection, since the last repetition
   bool sending_ = false;
   bool again_ = false;
   std::chrono::seconds repeat_ = first_repeat;
@@ -193,6 +198,7 @@ void Announcer::report(const Deployment& deployment) {
 
 void Announcer::on_connected() {
   impl_->repeat_ = first_repeat;
+  impl_->sent_.clear();
   impl_->send_soon();
 }
 

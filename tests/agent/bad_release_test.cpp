@@ -31,8 +31,8 @@ TEST_F(AgentTest, refuses_wrong_outputs_and_goes_on_with_what_serves) {
 TEST_F(AgentTest, refuses_a_release_that_is_too_slow_and_takes_it_within_a_higher_budget) {
   agent_is_online();
   const ForgedRelease first = first_release();
-  Forge::ReleaseOptions slow{.stage = 2, .variants = {{.call_ms = 60}}};
-  slow.budgets = {{Forge::device_class, 20.0, 2000.0}};
+  Forge::ReleaseOptions slow{.stage = 2, .variants = {{.call_ms = 6}}};
+  slow.budgets = {{Forge::device_class, 2.0, 2000.0}};
   const ForgedRelease refused = released(slow);
   host_.send(host_.offer(refused, 2, forge_));
   const auto* report = ends(2, State::failed);

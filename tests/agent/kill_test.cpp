@@ -6,6 +6,8 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <thread>
 
@@ -18,34 +20,55 @@ namespace {
 
 using ::testing::HasSubstr;
 
+// What a deployment passes through, in the order in which it is written down.
+const std::vector<std::string>& way() {
+  static const std::vector<std::string> states{"OFFERED",  "DOWNLOADING", "DOWNLOADED",
+                                               "VERIFIED", "PROVING",     "MEASURING",
+                                               "UPDATING", "SOAKING",     "UPDATED"};
+  return states;
+}
+
+// Whether the written "<generation> <state>" is at the wanted one, or has just gone past it.
+bool has_come_to(const std::string& written, const std::string& wanted) {
+  const auto split = [](const std::string& text) {
+    const std::size_t space = text.find(' ');
+    return std::pair(text.substr(0, space), text.substr(std::min(text.size(), space + 1)));
+  };
+  if (written == wanted) return true;
+  const auto [generation, state] = split(written);
+  const auto [wanted_generation, wanted_state] = split(wanted);
+  const auto at = std::find(way().begin(), way().end(), state);
+  return generation == wanted_generation && at != way().end() &&
+         at > std::find(way().begin(), way().end(), wanted_state);
+}
+
 class KilledTest : public AgentTest {
  protected:
-  // Kills the agent as soon as this state is written down, which is before it is acted on; then
-  // reaps it. False where the state does not come.
-  bool kill_when_written(const std::string& state) {
-    std::atomic<bool> killed = false;
+  // Does `action`, and kills the agent as soon as it then writes down that state ("2 SOAKING"),
+  // which is before it acts on it. False where that does not come.
+  bool kills_at(const std::string& wanted, const std::function<void()>& action) {
+    const UniqueFd events{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
+    ::inotify_add_watch(events.get(), state_.c_str(), IN_MOVED_TO);
     std::atomic<bool> stop = false;
+    std::atomic<bool> come = false;
     std::thread watcher([&] {
-      const UniqueFd events{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
-      ::inotify_add_watch(events.get(), state_.c_str(), IN_MOVED_TO);
-      while (!stop && !killed) {
-        if (written_state() == state) {
-          ::kill(agent_, SIGKILL);
-          killed = true;
-          break;
-        }
+      while (!stop && !come) {
         pollfd waits{events.get(), POLLIN, 0};
-        ::poll(&waits, 1, 50);
-        char drained[4096];
-        while (::read(events.get(), drained, sizeof drained) > 0) {
+        if (::poll(&waits, 1, 50) != 1) continue;
+        std::array<char, 4096> drained{};
+        while (::read(events.get(), drained.data(), drained.size()) > 0) {
         }
+        if (agent_ <= 0 || !has_come_to(written_state(), wanted)) continue;
+        ::kill(agent_, SIGKILL);
+        come = true;
       }
     });
-    loop_.until([&] { return killed.load(); }, std::chrono::seconds(30));
+    action();
+    loop_.until([&] { return come.load(); }, std::chrono::seconds(40));
     stop = true;
     watcher.join();
-    if (killed) kill_agent();
-    return killed;
+    if (come) kill_agent();
+    return come;
   }
 };
 
@@ -53,28 +76,24 @@ class KilledIn : public KilledTest, public ::testing::WithParamInterface<std::st
 
 TEST_P(KilledIn, agent_goes_on_to_the_end) {
   agent_is_online();
-  const ForgedRelease first = first_release();
+  first_release();
   const ForgedRelease second = released({.stage = 2, .variants = {{.padding = 3'000'000}}});
-  host_.send(host_.offer(second, 2, forge_));
-  ASSERT_TRUE(kill_when_written(GetParam()));
+  auto offer = host_.offer(second, 2, forge_);
+  offer.soak = std::chrono::seconds(1);
+  ASSERT_TRUE(kills_at("2 " + GetParam(), [&] { host_.send(offer); }));
   agent_is_online();
-  const auto* report = ends(2, State::updated);
-  ASSERT_NE(report, nullptr);
-  EXPECT_EQ(report->active_manifest, second.manifest);
+  ASSERT_TRUE(reaches(2, State::updated));
+  EXPECT_EQ(host_.status()->active_manifest, second.manifest);
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, KilledIn,
-                         ::testing::Values("OFFERED", "DOWNLOADING", "DOWNLOADED", "VERIFIED",
-                                           "PROVING", "MEASURING", "UPDATING", "SOAKING",
-                                           "UPDATED"),
+INSTANTIATE_TEST_SUITE_P(Each, KilledIn, ::testing::ValuesIn(way()),
                          [](const auto& test) { return test.param; });
 
 TEST_F(KilledTest, agent_still_says_how_a_failed_deployment_ended) {
   agent_is_online();
   const ForgedRelease first = first_release();
   const ForgedRelease wrong = released({.stage = 2, .variants = {{.offset = 400}}});
-  host_.send(host_.offer(wrong, 2, forge_));
-  ASSERT_TRUE(kill_when_written("FAILED"));
+  ASSERT_TRUE(kills_at("2 FAILED", [&] { host_.send(host_.offer(wrong, 2, forge_)); }));
   agent_is_online();
   EXPECT_TRUE(host_.at(2, State::failed));
   EXPECT_EQ(host_.status()->active_manifest, first.manifest);
@@ -83,12 +102,10 @@ TEST_F(KilledTest, agent_still_says_how_a_failed_deployment_ended) {
 TEST_F(KilledTest, agent_gives_a_deployment_up_after_three_deaths_in_one_state) {
   agent_is_online();
   const ForgedRelease first = first_release();
-  const ForgedRelease second = released({.stage = 2});
-  host_.send(host_.offer(second, 2, forge_));
-  ASSERT_TRUE(kill_when_written("PROVING"));
+  const ForgedRelease second = released({.stage = 2, .variants = {{.call_ms = 200}}});
+  ASSERT_TRUE(kills_at("2 PROVING", [&] { host_.send(host_.offer(second, 2, forge_)); }));
   for (int i = 0; i < 2; ++i) {
-    start_agent();
-    ASSERT_TRUE(kill_when_written("PROVING"));
+    ASSERT_TRUE(kills_at("2 PROVING", [&] { start_agent(); }));
   }
   agent_is_online();
   const auto* report = ends(2, State::failed);
@@ -103,15 +120,11 @@ TEST_F(KilledTest, agent_rolls_back_after_three_deaths_in_a_soak) {
   const ForgedRelease second = released({.stage = 2});
   auto offer = host_.offer(second, 2, forge_);
   offer.soak = std::chrono::hours(1);
-  host_.send(offer);
-  for (int i = 0; i < 3; ++i) {
-    ASSERT_TRUE(kill_when_written("SOAKING"));
-    start_agent();
-    if (i < 2) {
-      const std::size_t said = host_.statuses.size();
-      ASSERT_TRUE(loop_.until([&] { return host_.statuses.size() > said; }));
-    }
+  ASSERT_TRUE(kills_at("2 SOAKING", [&] { host_.send(offer); }));
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(kills_at("2 SOAKING", [&] { start_agent(); }));
   }
+  agent_is_online();
   const auto* report = ends(2, State::rolled_back);
   ASSERT_NE(report, nullptr);
   EXPECT_EQ(report->active_manifest, first.manifest);
@@ -121,8 +134,7 @@ TEST_F(KilledTest, agent_without_a_usable_record_rolls_back) {
   agent_is_online();
   const ForgedRelease first = first_release();
   const ForgedRelease second = released({.stage = 2});
-  host_.send(host_.offer(second, 2, forge_));
-  ASSERT_TRUE(kill_when_written("SOAKING"));
+  ASSERT_TRUE(kills_at("2 SOAKING", [&] { host_.send(host_.offer(second, 2, forge_)); }));
   const std::string damaged = R"({"version": 99, "generation": 2})";
   ASSERT_TRUE(write_file_durably(state_ / "deployment.json", std::string_view(damaged)));
   agent_is_online();

@@ -21,7 +21,7 @@ namespace {
 const char* const program = OUTCROP_BIN "/outcrop-agent";
 
 std::string measure_quickly() {
-  return "[measure]\ncalls = 8\nseconds = 1\nrounds = 2\nattempts = 40\npatience_seconds = 60\n";
+  return "[measure]\ncalls = 4\nseconds = 1\nrounds = 1\nattempts = 100\npatience_seconds = 60\n";
 }
 
 }  // namespace
@@ -158,7 +158,8 @@ std::string AgentTest::written_state() const {
   if (!text) return {};
   const auto json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || !json["deployment"].is_object()) return {};
-  return json["deployment"].value("state", std::string());
+  return std::to_string(json.value("generation", 0)) + " " +
+         json["deployment"].value("state", std::string());
 }
 
 std::string AgentTest::log() const {

@@ -43,15 +43,15 @@ class AgentTest : public ::testing::Test {
   // Makes, permits, publishes and stores a release.
   ForgedRelease released(const Forge::ReleaseOptions& options);
   [[nodiscard]] bool reaches(std::uint64_t generation, State state,
-                             std::chrono::seconds patience = std::chrono::seconds(40));
+                             std::chrono::seconds patience = std::chrono::seconds(60));
   // ... and the signed report of it has come.
   [[nodiscard]] const messages::Report* ends(
       std::uint64_t generation, State state,
-      std::chrono::seconds patience = std::chrono::seconds(40));
+      std::chrono::seconds patience = std::chrono::seconds(60));
   // A release of stage 1 that serves, by generation 1.
   ForgedRelease first_release();
 
-  // The state that the agent has written down; empty where there is none.
+  // What the agent has written down, "2 SOAKING"; empty where there is nothing.
   [[nodiscard]] std::string written_state() const;
   [[nodiscard]] std::string log() const;
 

@@ -75,7 +75,7 @@ messages::Offer ScriptedHost::offer(const ForgedRelease& release, std::uint64_t 
   offer.manifest = release.manifest;
   offer.manifest_size = release.manifest_size;
   offer.snapshot_version = forge.snapshot_version();
-  offer.soak = std::chrono::seconds(1);
+  offer.soak = std::chrono::seconds(0);
   offer.byte_budget = ByteCount::mib(64);
   return offer;
 }
