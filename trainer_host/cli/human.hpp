@@ -19,7 +19,7 @@ namespace outcrop::cli {
 // At most `columns` characters, the last of them "…" where something was cut off.
 [[nodiscard]] std::string shortened(const std::string& text, std::size_t columns);
 
-// Three significant digits: "180", "4.52", "0.013"; no exponent between 0.001 and a million.
+// Two or three significant digits: "180", "4.52", "0.013"; no exponent from 0.001 to a million.
 [[nodiscard]] std::string short_number(double value);
 
 }  // namespace outcrop::cli

@@ -1,0 +1,204 @@
+#include "trainer_host/cli/fleet_output.hpp"
+
+#include <gmock/gmock.h>
+
+#include "trainer_host/cli/human.hpp"
+#include "trainer_host/cli/rollout_output.hpp"
+
+namespace outcrop::cli {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+constexpr Timestamp now{std::chrono::seconds(1'800'000'000)};
+const std::string manifest(64, 'a');
+
+std::string ago(int seconds) {
+  return to_rfc3339(now - std::chrono::seconds(seconds));
+}
+
+Json device(const std::string& name) {
+  return {{"name", name},
+          {"model", "curvefault"},
+          {"device_class", "raspberry-pi-4"},
+          {"enrolled", ago(90'000)},
+          {"revoked", nullptr},
+          {"revoked_reason", ""},
+          {"online", true},
+          {"last_seen", ago(3)},
+          {"status",
+           {{"held", false}, {"active", {{"manifest", manifest}, {"variant", "int8-qint8"}}}}},
+          {"desired", nullptr},
+          {"progress", nullptr}};
+}
+
+Json variant(const std::string& name, double p90) {
+  Json measured{{"name", name},
+                {"outcome", "measured"},
+                {"reason", ""},
+                {"proof",
+                 {{{"output", "velocity"}, {"mean_abs", 12.5}, {"max_abs", 90}},
+                  {{"output", "seismic"}, {"mean_abs", 0.039}, {"max_abs", 0.1}}}},
+                {"measurement", nullptr}};
+  if (p90 > 0) {
+    measured["measurement"] = {{"p50_ms", p90 - 1},
+                               {"p90_ms", p90},
+                               {"first_ms", 180.4},
+                               {"load_ms", 0.0123},
+                               {"peak_memory", 104'000'000}};
+  }
+  return measured;
+}
+
+Json report(const std::string& board, const std::string& state, std::vector<Json> variants) {
+  return {{"received", ago(1)},
+          {"report",
+           {{"device", board},
+            {"manifest", manifest},
+            {"state", state},
+            {"reason", ""},
+            {"active", {{"manifest", manifest}, {"variant", "int8-qint8"}}},
+            {"variants", std::move(variants)}}}};
+}
+
+ReleaseDetails details() {
+  const Json bounds{{{"output", "velocity"}, {"mean_abs", 90.0}, {"max_abs", 1500}},
+                    {{"output", "seismic"}, {"mean_abs", 0.04}, {"max_abs", 0.4}}};
+  return {{manifest,
+           {{"manifest", manifest},
+            {"stage", 2},
+            {"published", ago(100)},
+            {"document",
+             {{"golden",
+               {{"outputs",
+                 {{{"name", "velocity"}, {"unit", "m/s"}},
+                  {{"name", "seismic"}, {"unit", "pressure"}}}}}},
+              {"variants",
+               {{{"name", "float"}, {"tolerance", bounds}},
+                {{"name", "int8-qint8"}, {"tolerance", bounds}}}}}}}}};
+}
+
+std::size_t widest_line(const std::string& text) {
+  std::size_t widest = 0;
+  std::size_t columns = 0;
+  for (const char c : text) {
+    if (c == '\n') {
+      columns = 0;
+    } else if ((static_cast<unsigned char>(c) & 0xC0U) != 0x80U) {
+      widest = std::max(widest, ++columns);
+    }
+  }
+  return widest;
+}
+
+TEST(Human, ages_and_numbers_are_short) {
+  EXPECT_EQ(age(ago(3), now), "3 s ago");
+  EXPECT_EQ(age(ago(300), now), "5 min ago");
+  EXPECT_EQ(age(ago(3 * 3600), now), "3 h ago");
+  EXPECT_EQ(age(ago(4 * 86'400), now), "4 d ago");
+  EXPECT_EQ(age(ago(-5), now), "0 s ago") << "another machine's clock";
+  EXPECT_EQ(age("nonsense", now), "nonsense");
+  EXPECT_EQ(short_digest(manifest), "aaaaaaaaaaaa");
+  EXPECT_EQ(short_digest(""), "–");
+  EXPECT_EQ(shortened("trained badly", 20), "trained badly");
+  EXPECT_EQ(shortened("trained badly", 8), "trained…");
+  EXPECT_EQ(shortened("äöü", 3), "äöü");
+  EXPECT_EQ(shortened("äöüß", 3), "äö…");
+  EXPECT_EQ(short_number(0), "0");
+  EXPECT_EQ(short_number(180.4), "180");
+  EXPECT_EQ(short_number(18.98), "19.0");
+  EXPECT_EQ(short_number(4.518), "4.52");
+  EXPECT_EQ(short_number(0.0123), "0.012");
+  EXPECT_EQ(short_number(12'345), "12345");
+  EXPECT_EQ(short_number(1.31e-4), "1.31e-04");
+}
+
+TEST(FleetOutput, boards_are_shown_with_what_they_serve_and_do) {
+  Json loading = device("pi-2");
+  loading["desired"] = {{"rollout", "update-2"}, {"state", "DOWNLOADING"}, {"reason", ""}};
+  loading["progress"] = {
+      {"state", "DOWNLOADING"}, {"variant", ""}, {"bytes_done", 45}, {"bytes_total", 100}};
+  Json away = device("pi-3");
+  away["online"] = false;
+  away["last_seen"] = nullptr;
+  away["status"] = nullptr;
+  Json held = device("pi-4");
+  held["status"]["held"] = true;
+  Json gone = device("pi-5");
+  gone["revoked"] = ago(10);
+  gone["revoked_reason"] = "stolen";
+  const Json all{{"devices", {device("pi-1"), loading, away, held, gone}}};
+  const std::string text = device_table(all, now);
+  EXPECT_THAT(text,
+              AllOf(HasSubstr("aaaaaaaaaaaa int8-qint8"), HasSubstr("update-2 DOWNLOADING 45 %"),
+                    HasSubstr("never"), HasSubstr("online, held"),
+                    HasSubstr("pi-4: its owner holds updates back")));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("pi-5")));
+  EXPECT_LE(widest_line(text), 100u);
+  EXPECT_THAT(enrolment_table(all, now), HasSubstr("revoked 10 s ago: stolen"));
+}
+
+TEST(FleetOutput, reports_show_each_variant_of_each_board) {
+  Json later = variant("float", 0);
+  later["outcome"] = "not-measured";
+  later["reason"] = "not asked for";
+  const Json reports{{"reports",
+                      {report("pi-1", "UPDATED", {later, variant("int8-qint8", 19.0)}),
+                       report("pi-1", "MEASURING", {variant("float", 32.5)}),
+                       report("pi-2", "UPDATED", {variant("int8-qint8", 28.0)})}}};
+  const std::string text = report_table(reports, details());
+  // What a later report does not tell of, an earlier one does.
+  EXPECT_THAT(text, HasSubstr("pi-1       2  float         31.5    32.5    180  0.012"));
+  EXPECT_THAT(text, HasSubstr("0.039 pressure")) << "the output nearest to its tolerance";
+  EXPECT_THAT(text, HasSubstr("UPDATED, serves"));
+  EXPECT_THAT(text, ::testing::ContainsRegex("pi-2 +2  float +– +– +– +– +– +–  not measured"));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("not asked for")));
+  EXPECT_LE(widest_line(text), 110u);
+}
+
+TEST(FleetOutput, without_the_manifest_what_boards_said_is_shown) {
+  const Json reports{{"reports", {report("pi-1", "FAILED", {variant("int8-qint8", 19.0)})}}};
+  EXPECT_THAT(report_table(reports, {}),
+              AllOf(HasSubstr("12.5 velocity"), HasSubstr("aaaaaaaaaaaa")));
+  EXPECT_THAT(report_table(Json{{"reports", Json::array()}}, {}), HasSubstr("No report yet"));
+}
+
+TEST(RolloutOutput, a_page_and_a_log_say_where_each_board_stands) {
+  Json working = device("pi-1");
+  working["progress"] = {{"state", "PROVING"}, {"variant", "float"}};
+  const Json devices{{"devices", {working}}};
+  const Json rollout{{"name", "first"},
+                     {"model", "curvefault"},
+                     {"manifest", manifest},
+                     {"state", "canary"},
+                     {"reason", "waits for pi-1"},
+                     {"started", ago(20)},
+                     {"devices",
+                      {{{"name", "pi-1"},
+                        {"canary", true},
+                        {"generation", 4},
+                        {"cancelled", false},
+                        {"state", "PROVING"},
+                        {"reason", ""}},
+                       {{"name", "pi-2"},
+                        {"canary", false},
+                        {"generation", 0},
+                        {"cancelled", false},
+                        {"excluded", true},
+                        {"state", nullptr},
+                        {"reason", "no budget for its class"}}}}};
+  EXPECT_THAT(
+      rollout_page(rollout, devices, now),
+      AllOf(HasSubstr("started 20 s ago"), HasSubstr("PROVING   float"), HasSubstr("left out"),
+            HasSubstr("pi-2: no budget for its class"), HasSubstr("canary: waits for pi-1")));
+  EXPECT_THAT(rollout_lines(rollout, devices),
+              AllOf(Contains("pi-1 (canary)  PROVING float"),
+                    Contains("pi-2 (rest)  left out: no budget for its class")));
+  EXPECT_FALSE(has_ended(rollout));
+  EXPECT_THAT(rollout_list(Json{{"rollouts", {rollout}}}, now), HasSubstr("0 of 2"));
+}
+
+}  // namespace
+}  // namespace outcrop::cli

@@ -1,0 +1,325 @@
+#include <gmock/gmock.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <future>
+
+#include "platform/http/client.hpp"
+#include "protocol/base/durable_file.hpp"
+#include "protocol/messages/enrolment.hpp"
+#include "protocol/trust/certificate.hpp"
+#include "protocol/trust/enrolment_token.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "trainer_host/fleet/outcropd_fixture.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+namespace fs = std::filesystem;
+using messages::DeploymentState;
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct Outcome {
+  int code = -1;
+  std::string output;  // standard output and error
+};
+
+Outcome run_shell(const std::string& command) {
+  Outcome outcome;
+  std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+  std::array<char, 4096> buffer{};
+  while (const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
+    outcome.output.append(buffer.data(), got);
+  }
+  const int status = ::pclose(pipe);
+  outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return outcome;
+}
+
+// The command line against outcropd itself, its broker, and boards that answer as they are told.
+class FleetVerbsTest : public OutcropdTest {
+ protected:
+  void SetUp() override {
+    OutcropdTest::SetUp();
+    ::setenv("OUTCROP_SOCKET", socket_.c_str(), 1);
+    ::setenv("OUTCROP_DEVICE_AUTHORITY", (home_ / "authority").c_str(), 1);
+    ::setenv("OUTCROP_KEYS", keys_.c_str(), 1);
+  }
+  // Boards live meanwhile.
+  Outcome run(const std::string& arguments) {
+    auto outcome = std::async(std::launch::async, run_shell, OUTCROP_BIN "/outcrop " + arguments);
+    EXPECT_TRUE(loop_.until(
+        [&] { return outcome.wait_for(std::chrono::seconds(0)) == std::future_status::ready; },
+        std::chrono::seconds(60)));
+    return outcome.get();
+  }
+  Outcome run_ok(const std::string& arguments) {
+    Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.code, 0) << arguments << "\n" << outcome.output;
+    return outcome;
+  }
+
+  std::string token(const std::string& name) {
+    const Outcome granted =
+        run_ok("device enroll " + name + " --class raspberry-pi-4 --model curvefault --json");
+    return json::parse(granted.output)["token"];
+  }
+  // What a board makes of a token, and the key that stays on it.
+  fs::path request(const std::string& name, const std::string& text, const trust::PrivateKey& key) {
+    const auto parsed = trust::EnrolmentToken::parse(text);
+    const std::string csr = *trust::make_certificate_request(key);
+    const fs::path file = home_ / (name + "-request.json");
+    EXPECT_THAT(
+        write_file_durably(file, messages::to_json(messages::EnrolmentRequest{
+                                     parsed->id, csr, trust::token_mac(parsed->secret, csr)})),
+        IsOk());
+    return file;
+  }
+  // A board that was enrolled by the command line and is online.
+  std::unique_ptr<ScriptedBoard> board(const std::string& name) {
+    const auto key = trust::PrivateKey::generate();
+    const fs::path asked = request(name, token(name), *key);
+    const fs::path answer = home_ / (name + ".json");
+    run_ok("device sign " + asked.string() + " --out " + answer.string());
+    const auto bundle = messages::parse_enrolment_bundle(*read_text_file(answer));
+    EXPECT_THAT(bundle, IsOk());
+    const std::string base = (home_ / name).string();
+    EXPECT_THAT(write_file_durably(base + ".pem", bundle->certificate), IsOk());
+    EXPECT_THAT(write_file_durably(base + ".ca", bundle->broker_authority), IsOk());
+    EXPECT_THAT(key->write_pem(base + ".key"), IsOk());
+    transport::SessionOptions session;
+    session.host = bundle->broker_host;
+    session.port = bundle->broker_port;
+    session.client_id = name;
+    session.tls = transport::TlsFiles{base + ".ca", base + ".pem", base + ".key"};
+    session.first_retry = std::chrono::milliseconds(50);
+    session.last_retry = std::chrono::milliseconds(500);
+    messages::DeviceStatus status;
+    status.device = name;
+    status.agent = "0.1.0";
+    status.model = bundle->model;
+    status.device_class = bundle->device_class;
+    auto made = std::make_unique<ScriptedBoard>(loop_, session, *key, status);
+    made->connect();
+    EXPECT_TRUE(until([&] {
+      const json all = get("/v1/devices");
+      for (const json& device : all["devices"]) {
+        if (device["name"] == name && device["online"] == true) return true;
+      }
+      return false;
+    }));
+    return made;
+  }
+  fs::path make_release(std::uint64_t stage) {
+    const std::string name = "stage-" + std::to_string(stage);
+    if (stage > 1) stage_folder_ = make_stage(name, stage, name);
+    const std::string out = "release-" + std::to_string(stage);
+    EXPECT_THAT(create(ReleaseTest::request(out)), IsOk());
+    return folder_.path() / out;
+  }
+};
+
+TEST_F(FleetVerbsTest, a_board_is_enrolled_once_and_a_cut_off_signing_is_completed) {
+  start();
+  const std::string text = token("pi-1");
+  const auto key = trust::PrivateKey::generate();
+  const fs::path asked = request("pi-1", text, *key);
+  const std::string sign = "device sign " + asked.string() + " --out ";
+  EXPECT_THAT(run_ok(sign + (home_ / "a.json").string()).output,
+              HasSubstr("sudo outcrop-agent enroll accept a.json"));
+  run_ok(sign + (home_ / "b.json").string());
+  EXPECT_EQ(*read_text_file(home_ / "a.json"), *read_text_file(home_ / "b.json"));
+  EXPECT_THAT(run_ok(sign + "-").output, HasSubstr("\"device\": \"pi-1\""));
+
+  const fs::path other = request("other", text, *trust::PrivateKey::generate());
+  const Outcome used = run("device sign " + other.string() + " --out -");
+  EXPECT_EQ(used.code, 1);
+  EXPECT_THAT(used.output, HasSubstr("this token was used on"));
+  // Another board by the name of one that is enrolled.
+  const fs::path twin = request("twin", token("pi-1"), *trust::PrivateKey::generate());
+  const Outcome taken = run("device sign " + twin.string() + " --out -");
+  EXPECT_EQ(taken.code, 1);
+  EXPECT_THAT(taken.output, HasSubstr("is enrolled with another key"));
+  EXPECT_THAT(run_ok("device list").output, AllOf(HasSubstr("pi-1"), HasSubstr("never")));
+  EXPECT_EQ(json::parse(run_ok("device list --json").output)["devices"].size(), 1u);
+}
+
+TEST_F(FleetVerbsTest, a_request_that_was_tampered_with_is_refused) {
+  start();
+  const fs::path asked = request("pi-1", token("pi-1"), *trust::PrivateKey::generate());
+  auto changed = json::parse(*read_text_file(asked));
+  changed["mac"] = std::string(64, '0');
+  ASSERT_THAT(write_file_durably(asked, changed.dump()), IsOk());
+  EXPECT_THAT(run("device sign " + asked.string() + " --out -").output,
+              HasSubstr("not made with the token"));
+  ASSERT_THAT(write_file_durably(asked, "{}"), IsOk());
+  EXPECT_THAT(run("device sign " + asked.string() + " --out -").output,
+              HasSubstr("enrolment-request"));
+}
+
+TEST_F(FleetVerbsTest, without_outcropd_it_says_so_and_uses_nothing_up) {
+  const std::string text = token("pi-1");
+  const fs::path asked = request("pi-1", text, *trust::PrivateKey::generate());
+  const std::string sign = "device sign " + asked.string() + " --out -";
+  const Outcome away = run(sign);
+  EXPECT_EQ(away.code, 1);
+  EXPECT_THAT(away.output, AllOf(HasSubstr("outcropd is not running"), HasSubstr("--host")));
+  EXPECT_THAT(run("fleet devices --host /nowhere/x.sock").output, HasSubstr("/nowhere/x.sock"));
+  start();
+  run_ok(sign);
+}
+
+TEST_F(FleetVerbsTest, publishing_goes_on_where_it_was_cut_off) {
+  start();
+  const fs::path release = make_release(1);
+  fs::path largest;
+  for (const auto& entry : fs::directory_iterator(release / "blobs")) {
+    if (largest.empty() || entry.file_size() > fs::file_size(largest)) largest = entry.path();
+  }
+  const std::string bytes = *read_text_file(largest);
+  const std::string target = "/v1/blobs/" + largest.filename().string();
+  ASSERT_THAT(
+      http::call_ok(socket_, {"PUT", target + "?offset=0&size=" + std::to_string(bytes.size()),
+                              "application/octet-stream", bytes.substr(0, 1000)}),
+      IsOk());
+  EXPECT_EQ(get(target)["bytes"], 1000);
+  EXPECT_THAT(run_ok("release publish " + release.string()).output,
+              AllOf(HasSubstr("uploading"), HasSubstr("Published stage 1 of curvefault")));
+  EXPECT_EQ(get(target)["have"], true);
+  EXPECT_THAT(run_ok("release publish " + release.string()).output, Not(HasSubstr("uploading")));
+  EXPECT_THAT(run_ok("release list").output,
+              AllOf(HasSubstr("curvefault"), HasSubstr("published")));
+}
+
+TEST_F(FleetVerbsTest, a_damaged_release_is_not_published) {
+  start();
+  const fs::path release = make_release(1);
+  for (const auto& entry : fs::directory_iterator(release / "blobs")) {
+    if (entry.file_size() > 90'000) std::ofstream(entry.path(), std::ios::app) << "x";
+  }
+  const Outcome bad = run("release publish " + release.string());
+  EXPECT_EQ(bad.code, 1);
+  EXPECT_THAT(bad.output, HasSubstr("variant"));
+  EXPECT_THAT(run_ok("release list").output, HasSubstr("No release yet"));
+  EXPECT_THAT(run("rollout start --release " + release.string()).output,
+              HasSubstr("outcrop release publish"));
+}
+
+TEST_F(FleetVerbsTest, a_rollout_is_followed_to_its_end) {
+  start();
+  const auto canary = board("pi-1");
+  const auto rest = board("pi-2");
+  const std::string release = make_release(1).string();
+  run_ok("release publish " + release);
+  EXPECT_THAT(run_ok("rollout start first --canary pi-1 --soak 0 --release " + release).output,
+              HasSubstr("outcrop rollout status first --wait"));
+  const Outcome done = run_ok("rollout status first --wait");
+  EXPECT_THAT(done.output, AllOf(HasSubstr("pi-1 (canary)  UPDATED"), HasSubstr("done: ")));
+  ASSERT_EQ(rest->offers().size(), 1u);
+  EXPECT_EQ(rest->offers()[0].variants, std::vector<std::string>{"int8-qint8"});
+  EXPECT_THAT(run_ok("rollout status").output, HasSubstr("2 of 2"));
+  EXPECT_EQ(json::parse(run_ok("rollout status first --json").output)["state"], "done");
+  EXPECT_THAT(run_ok("fleet devices").output,
+              AllOf(HasSubstr("online"), HasSubstr("int8-qint8"), HasSubstr("first UPDATED")));
+  EXPECT_THAT(run_ok("fleet reports").output,
+              AllOf(HasSubstr("UPDATED, serves"), HasSubstr("m/s"), HasSubstr("100.00 MB")));
+  EXPECT_THAT(run_ok("fleet reports --device pi-2").output, Not(HasSubstr("pi-1")));
+  const json reports = json::parse(run_ok("fleet reports --json --release " + release).output);
+  EXPECT_GE(reports["reports"].size(), 2u);
+}
+
+TEST_F(FleetVerbsTest, a_stopped_rollout_ends_the_wait_with_1_and_its_reason) {
+  start();
+  const auto canary = board("pi-1");
+  canary->answer_with(DeploymentState::failed);
+  const std::string release = make_release(1).string();
+  run_ok("release publish " + release);
+  run_ok("rollout start bad --release " + release + " --canary 1 --json");
+  const Outcome stopped = run("rollout status --wait");
+  EXPECT_EQ(stopped.code, 1);
+  EXPECT_THAT(stopped.output,
+              AllOf(HasSubstr("the rollout bad was stopped"), HasSubstr("proof failed")));
+}
+
+TEST_F(FleetVerbsTest, rollouts_are_paused_resumed_and_aborted) {
+  start();
+  enroll("pi-1");  // never comes online
+  const std::string release = make_release(1).string();
+  run_ok("release publish " + release);
+  run_ok("rollout start slow --release " + release);
+  EXPECT_THAT(run_ok("rollout pause slow").output, HasSubstr("paused"));
+  EXPECT_THAT(run_ok("rollout resume slow").output, HasSubstr("canary"));
+  EXPECT_THAT(run_ok("rollout abort slow").output, HasSubstr("aborted"));
+  const Outcome ended = run("rollout status slow --wait --json");
+  EXPECT_EQ(ended.code, 1);
+  EXPECT_THAT(ended.output, HasSubstr("was aborted"));
+  const Outcome unknown = run("rollout pause none");
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_THAT(unknown.output, HasSubstr("there is no rollout 'none'"));
+}
+
+TEST_F(FleetVerbsTest, releases_are_taken_back_by_digest_or_folder) {
+  start();
+  const auto runs_it = board("pi-1");
+  const fs::path first = make_release(1);
+  run_ok("release publish " + first.string());
+  run_ok("rollout start one --soak 0 --release " + first.string());
+  run_ok("rollout status one --wait");
+  const std::string keys = " --keys " + keys_.string();
+  run_ok("release withdraw " + first.string() + keys);
+  run_ok("release withdraw " + first.string() + keys);
+  EXPECT_THAT(run_ok("release list").output, HasSubstr("withdrawn"));
+  EXPECT_THAT(run("release publish " + first.string()).output, HasSubstr("was withdrawn"));
+  EXPECT_THAT(run("rollout start --release " + first.string()).output, HasSubstr("withdrawn"));
+  EXPECT_TRUE(runs_it->cancels().empty()) << "a withdrawn release still serves";
+
+  const std::string manifest = get("/v1/releases")["releases"][0]["manifest"];
+  run_ok("release revoke " + manifest.substr(0, 6) + keys + " --reason 'bad data'");
+  EXPECT_THAT(run_ok("release list").output, HasSubstr("revoked: bad data"));
+  EXPECT_TRUE(until([&] { return !runs_it->cancels().empty(); }));
+  run_ok("keys publish --dir " + keys_.string());
+  EXPECT_EQ(run("release revoke zz --reason x" + keys).code, 2);
+  EXPECT_THAT(run("release revoke " + std::string(64, 'a') + " --reason x" + keys).output,
+              HasSubstr("no release whose manifest begins with"));
+}
+
+TEST_F(FleetVerbsTest, a_revoked_board_is_thrown_out_and_its_name_is_free_again) {
+  start();
+  const auto stolen = board("pi-1");
+  EXPECT_THAT(run_ok("device revoke pi-1 --reason stolen").output, HasSubstr("is revoked"));
+  EXPECT_TRUE(until([&] { return !stolen->connected(); }));
+  EXPECT_THAT(run_ok("device list").output, HasSubstr("stolen"));
+  EXPECT_THAT(run_ok("fleet devices").output, HasSubstr("No board is enrolled"));
+  run_ok("device revoke pi-1 --reason stolen");
+  const fs::path again = request("again", token("pi-1"), stolen->key());
+  EXPECT_THAT(run("device sign " + again.string() + " --out -").output,
+              HasSubstr("this key of 'pi-1' was revoked"));
+  const auto successor = trust::PrivateKey::generate();
+  const fs::path fresh = request("fresh", token("pi-1"), *successor);
+  run_ok("device sign " + fresh.string() + " --out -");
+  EXPECT_THAT(run("device revoke pi-7 --reason x").output, HasSubstr("no certificate to 'pi-7'"));
+}
+
+TEST_F(FleetVerbsTest, every_verb_teaches_its_use) {
+  for (const char* verb : {"device enroll", "device sign", "device list", "device revoke",
+                           "release publish", "release withdraw", "release revoke", "release list",
+                           "rollout start", "rollout status", "rollout pause", "rollout resume",
+                           "rollout abort", "fleet devices", "fleet reports", "keys publish"}) {
+    const Outcome help = run(std::string(verb) + " --help");
+    EXPECT_EQ(help.code, 0) << verb;
+    EXPECT_THAT(help.output, AllOf(HasSubstr("Example"), HasSubstr("--json"))) << verb;
+  }
+  EXPECT_EQ(run("device enroll 'Bad Name' --class x --model m").code, 2);
+  EXPECT_EQ(run("device enroll").code, 2);
+  EXPECT_EQ(run("rollout start --release x --on-unmeasurable perhaps").code, 2);
+  EXPECT_EQ(run("rollout status x --watch --wait").code, 2);
+}
+
+}  // namespace
+}  // namespace outcrop::fleet
