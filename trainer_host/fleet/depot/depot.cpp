@@ -22,7 +22,7 @@ namespace topics = transport::topics;
 using blob::ChunkAnswer;
 using transport::Delivery;
 
-constexpr std::size_t most_unacknowledged = 16;
+constexpr std::size_t most_unfinished = 16;
 
 struct RequestTopic {
   std::string device;
@@ -98,7 +98,7 @@ class Depot::Impl : public std::enable_shared_from_this<Depot::Impl> {
   }
 
   void serve() {
-    while (open_ && unacknowledged_ < most_unacknowledged && session_.connected()) {
+    while (open_ && unfinished_ < most_unfinished && session_.connected()) {
       const auto asked = waiting_.next();
       if (!asked) return;
       publish(*asked, answer(*asked));
@@ -139,12 +139,14 @@ class Depot::Impl : public std::enable_shared_from_this<Depot::Impl> {
     return text;
   }
 
+  // At most once: the board counts chunks, not acknowledgements, and asks again for what does not
+  // come. Such a publish completes when all of it is in the socket, which is what the limit is for.
   void publish(const AskedChunk& asked, std::string frame) {
-    ++unacknowledged_;
-    session_.publish({topics::receive(asked.device), std::move(frame)}, Delivery::at_least_once,
+    ++unfinished_;
+    session_.publish({topics::receive(asked.device), std::move(frame)}, Delivery::at_most_once,
                      [self = shared_from_this()](const Status&) {
                        // Lost with the connection or refused: the board asks again.
-                       --self->unacknowledged_;
+                       --self->unfinished_;
                        self->serve();
                      });
   }
@@ -153,7 +155,7 @@ class Depot::Impl : public std::enable_shared_from_this<Depot::Impl> {
   OpenBlobs blobs_;
   std::string name_;
   WaitingBoards waiting_;
-  std::size_t unacknowledged_ = 0;
+  std::size_t unfinished_ = 0;
   bool open_ = true;  // false once the depot is gone, and perhaps the session with it
 };
 

@@ -15,10 +15,11 @@ struct DepotStatistics {
   std::uint64_t refused = 0;  // requests for what is not there, or malformed
 };
 
-// Answers chunk requests (SCHEMA.md, "Transfer") with at most 16 publishes unacknowledged in all:
-// more, and Paho's receive thread may block for a second. Boards take turns, so that one that asks
-// for much does not hold up the others; of one board at most 64 indexes wait, further ones are
-// dropped and asked for again. Nothing is remembered over a lost connection: boards ask again.
+// Answers chunk requests (SCHEMA.md, "Transfer") with at most 16 publishes in all on their way to
+// the socket: more, and Paho's receive thread may block for a second. Boards take turns, so that
+// one that asks for much does not hold up the others; of one board at most 64 indexes wait, further
+// ones are dropped and asked for again. Nothing is remembered over a lost connection: boards ask
+// again.
 class Depot {
  public:
   // `name` as in SCHEMA.md, [a-z0-9-]{1,63}. Lives on the session's executor.

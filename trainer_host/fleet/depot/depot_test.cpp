@@ -129,7 +129,7 @@ TEST_F(DepotTest, counts_requests_that_are_none) {
   EXPECT_EQ(depot_->statistics().refused, 3U);
 }
 
-TEST_F(DepotTest, has_at_most_16_publishes_unacknowledged_and_is_fair) {
+TEST_F(DepotTest, has_at_most_16_publishes_on_their_way_and_is_fair) {
   const std::string blob(40 * 65536, 'x');
   put(blob);
   host_->hold_acknowledgements();
