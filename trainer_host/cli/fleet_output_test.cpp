@@ -9,7 +9,6 @@ namespace outcrop::cli {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::Contains;
 using ::testing::HasSubstr;
 
 constexpr Timestamp now{std::chrono::seconds(1'800'000'000)};
@@ -91,6 +90,12 @@ std::size_t widest_line(const std::string& text) {
     }
   }
   return widest;
+}
+
+std::vector<std::string> texts(const Json& rollout) {
+  std::vector<std::string> all;
+  for (const RolloutLine& line : rollout_lines(rollout)) all.push_back(line.text);
+  return all;
 }
 
 TEST(Human, ages_and_numbers_are_short) {
@@ -193,11 +198,33 @@ TEST(RolloutOutput, a_page_and_a_log_say_where_each_board_stands) {
       rollout_page(rollout, devices, now),
       AllOf(HasSubstr("started 20 s ago"), HasSubstr("PROVING   float"), HasSubstr("left out"),
             HasSubstr("pi-2: no budget for its class"), HasSubstr("canary: waits for pi-1")));
-  EXPECT_THAT(rollout_lines(rollout, devices),
-              AllOf(Contains("pi-1 (canary)  PROVING float"),
-                    Contains("pi-2 (rest)  left out: no budget for its class")));
+  EXPECT_EQ(texts(rollout),
+            (std::vector<std::string>{"pi-1 (canary)  PROVING",
+                                      "pi-2 (rest)  left out: no budget for its class",
+                                      "rollout first: canary phase"}));
   EXPECT_FALSE(has_ended(rollout));
   EXPECT_THAT(rollout_list(Json{{"rollouts", {rollout}}}, now), HasSubstr("0 of 2"));
+}
+
+TEST(RolloutOutput, says_what_would_help_where_nothing_goes_on_by_itself) {
+  const auto board = [](const char* name, const char* state) {
+    return Json{{"name", name},       {"canary", true}, {"generation", 4},
+                {"cancelled", false}, {"state", state}, {"reason", ""}};
+  };
+  Json rollout{{"name", "first"},
+               {"model", "curvefault"},
+               {"state", "canary"},
+               {"reason", ""},
+               {"started", ago(20)},
+               {"manifest", manifest},
+               {"devices", {board("pi-1", "NOT_MEASURABLE"), board("pi-2", "HELD")}}};
+  EXPECT_THAT(rollout_page(rollout, nullptr, now),
+              AllOf(HasSubstr("outcrop rollout resume first"), HasSubstr("outcrop-agent approve")));
+  EXPECT_EQ(texts(rollout).size(), 4u);
+  rollout["devices"].push_back(board("pi-3", "MEASURING"));
+  EXPECT_EQ(texts(rollout).size(), 4u) << "pi-3 goes on";
+  rollout["state"] = "aborted";
+  EXPECT_THAT(rollout_page(rollout, nullptr, now), ::testing::Not(HasSubstr("resume")));
 }
 
 }  // namespace

@@ -159,12 +159,12 @@ Status wait_for_end(const HostConnection& host, const StatusOptions& options) {
     if (screen.terminal() && !options.json) {
       screen.show(page);
     } else if (!options.json) {
-      std::set<std::string> lines;
-      for (std::string& line : rollout_lines(rollout, devices)) {
-        if (!told.contains(line)) std::printf("%s\n", line.c_str());
-        lines.insert(std::move(line));
+      std::set<std::string> keys;
+      for (const RolloutLine& line : rollout_lines(rollout)) {
+        if (!told.contains(line.key)) std::printf("%s\n", line.text.c_str());
+        keys.insert(line.key);
       }
-      told = std::move(lines);
+      told = std::move(keys);
       if (ended) std::printf("\n%s", page.c_str());
       std::fflush(stdout);
     } else if (ended) {

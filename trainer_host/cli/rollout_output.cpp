@@ -1,5 +1,9 @@
 #include "trainer_host/cli/rollout_output.hpp"
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 #include "platform/console/table.hpp"
 #include "trainer_host/cli/human.hpp"
 
@@ -49,6 +53,49 @@ std::string role_of(const Json& device) {
   return device.at("canary").get<bool>() ? "canary" : "rest";
 }
 
+// A state that a board only passes through: why it is in it is no news.
+bool is_step(const std::string& state) {
+  constexpr std::array<std::string_view, 8> steps{"OFFERED",  "DOWNLOADING", "DOWNLOADED",
+                                                  "VERIFIED", "PROVING",     "MEASURING",
+                                                  "UPDATING", "SOAKING"};
+  return std::find(steps.begin(), steps.end(), state) != steps.end();
+}
+
+std::string phase_of(const std::string& state) {
+  if (state == "canary") return "canary phase";
+  if (state == "widening") return "the canaries are good; the rest follows";
+  return state;
+}
+
+// Where no board goes on by itself, who can do something.
+std::string what_would_help(const Json& rollout) {
+  if (has_ended(rollout)) return "";
+  bool unmeasurable = false;
+  bool held = false;
+  for (const Json& device : rollout.at("devices")) {
+    const std::string state = state_of(device);
+    if (state == "NOT_MEASURABLE") {
+      unmeasurable = true;
+    } else if (state == "HELD") {
+      held = true;
+    } else if (state != "UPDATED" && state != "left out" && state != "–") {
+      return "";
+    }
+  }
+  std::string help;
+  if (unmeasurable) {
+    help =
+        "nothing goes on by itself: boards could not measure, usually since other work kept "
+        "them busy; `outcrop rollout resume " +
+        text_at(rollout, "name") + "` lets them try again";
+  }
+  if (held) {
+    if (!help.empty()) help += "; ";
+    help += "HELD boards wait for their owner (`outcrop-agent approve`, or `hold --release`)";
+  }
+  return help;
+}
+
 }  // namespace
 
 std::string rollout_list(const Json& rollouts, Timestamp now) {
@@ -91,6 +138,8 @@ std::string rollout_page(const Json& rollout, const Json& devices, Timestamp now
   text += "\n" + text_at(rollout, "state");
   const std::string reason = text_at(rollout, "reason");
   if (!reason.empty()) text += ": " + reason;
+  const std::string help = what_would_help(rollout);
+  if (!help.empty()) text += "\n" + help;
   return text + "\n";
 }
 
@@ -99,20 +148,21 @@ bool has_ended(const Json& rollout) {
   return state == "done" || state == "stopped" || state == "aborted";
 }
 
-std::vector<std::string> rollout_lines(const Json& rollout, const Json& devices) {
-  std::vector<std::string> lines;
+std::vector<RolloutLine> rollout_lines(const Json& rollout) {
+  std::vector<RolloutLine> lines;
   for (const Json& device : rollout.at("devices")) {
-    std::string line = text_at(device, "name") + " (" + role_of(device) + ")  " + state_of(device);
-    // Not the share of a transfer: a log would be full of it.
-    if (text_at(device, "state") != "DOWNLOADING") {
-      const std::string detail = detail_of(device, devices);
-      if (!detail.empty()) line += " " + detail;
-    }
+    const std::string name = text_at(device, "name");
+    const std::string state = state_of(device);
+    std::string text = name + " (" + role_of(device) + ")  " + state;
     const std::string reason = text_at(device, "reason");
-    if (!reason.empty()) line += ": " + reason;
-    lines.push_back(std::move(line));
+    if (!is_step(state) && !reason.empty()) text += ": " + reason;
+    lines.push_back({name + " " + state, std::move(text)});
   }
-  lines.push_back("rollout " + text_at(rollout, "name") + " is " + text_at(rollout, "state"));
+  const std::string state = text_at(rollout, "state");
+  lines.push_back(
+      {"rollout " + state, "rollout " + text_at(rollout, "name") + ": " + phase_of(state)});
+  const std::string help = what_would_help(rollout);
+  if (!help.empty()) lines.push_back({"help", help});
   return lines;
 }
 

@@ -19,8 +19,12 @@ namespace outcrop::cli {
 // done, stopped or aborted.
 [[nodiscard]] bool has_ended(const Json& rollout);
 
-// Where each board stands, as lines of a log: "board-1 (canary)  MEASURING int8-qint8". A line of
-// this list that was not in the last one is news.
-[[nodiscard]] std::vector<std::string> rollout_lines(const Json& rollout, const Json& devices);
+// What a log says of a rollout: one line for each state of each board, for each phase, and for what
+// would help. A line whose key was not in the last list is news.
+struct RolloutLine {
+  std::string key;   // "pi-1 MEASURING"
+  std::string text;  // "pi-1 (canary)  UPDATED: int8-qint8 p90 19 ms"
+};
+[[nodiscard]] std::vector<RolloutLine> rollout_lines(const Json& rollout);
 
 }  // namespace outcrop::cli

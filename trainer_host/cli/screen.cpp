@@ -3,7 +3,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <thread>
 
@@ -12,10 +11,26 @@ namespace {
 
 constexpr std::chrono::seconds between_looks{2};
 
-std::size_t terminal_rows() {
+winsize terminal_size() {
   winsize size{};
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return 24;
-  return size.ws_row;
+  const bool known =
+      ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0;
+  return known ? size : winsize{24, 80, 0, 0};
+}
+
+// Lines on the screen, those that a terminal breaks counted as it shows them.
+std::size_t lines_shown(const std::string& text, std::size_t columns) {
+  std::size_t lines = 0;
+  std::size_t column = 0;
+  for (const char c : text) {
+    if (c == '\n') {
+      lines += 1 + (column == 0 ? 0 : (column - 1) / columns);
+      column = 0;
+    } else if ((static_cast<unsigned char>(c) & 0xC0U) != 0x80U) {
+      ++column;
+    }
+  }
+  return lines;
 }
 
 }  // namespace
@@ -25,8 +40,9 @@ Screen::Screen() : terminal_(::isatty(STDOUT_FILENO) == 1) {}
 void Screen::show(const std::string& text) {
   if (text == shown_) return;
   if (terminal_ && !shown_.empty()) {
-    const auto lines = static_cast<std::size_t>(std::count(shown_.begin(), shown_.end(), '\n'));
-    if (lines >= terminal_rows()) {
+    const winsize size = terminal_size();
+    const std::size_t lines = lines_shown(shown_, size.ws_col);
+    if (lines >= size.ws_row) {
       std::printf("\033[H\033[2J");  // scrolled out of reach: start at the top of a clear screen
     } else if (lines > 0) {
       std::printf("\033[%zuA\r\033[J", lines);
