@@ -1,5 +1,6 @@
 #include "protocol/transport/paho/paho_link.hpp"
 
+#include <atomic>
 #include <mutex>
 #include <utility>
 
@@ -76,10 +77,14 @@ class Listener final : public mqtt::iaction_listener {
 
 // When its last client is gone, Paho stops its threads and frees its tables, and whoever let go of
 // that client waits for it, up to a second. This one, never connected, is never gone.
+std::once_flag anchored;
+std::atomic<mqtt::async_client*> anchor = nullptr;
+
 void keep_paho_running() {
-  static auto* const anchor =
-      new mqtt::async_client("tcp://127.0.0.1:1", "", mqtt::create_options(MQTTVERSION_5), nullptr);
-  static_cast<void>(anchor);
+  std::call_once(anchored, [] {
+    anchor = new mqtt::async_client("tcp://127.0.0.1:1", "", mqtt::create_options(MQTTVERSION_5),
+                                    nullptr);
+  });
 }
 
 std::string uri_of(const SessionOptions& options) {
@@ -88,9 +93,40 @@ std::string uri_of(const SessionOptions& options) {
          ":" + std::to_string(options.port);
 }
 
+// Paho says no more than that there is no connection.
+std::string hint_of(const SessionOptions& options) {
+  if (!options.tls) return "";
+  return " (nobody listens there, or its certificate is not one of " +
+         options.tls->authority.string() + " for the name " + options.host +
+         ", or it refuses ours, " + options.tls->certificate.string() + ")";
+}
+
 mqtt::message_ptr to_paho(Message message, Delivery delivery) {
   return mqtt::make_message(std::move(message.topic), std::move(message.payload),
                             static_cast<int>(delivery), message.retained);
+}
+
+mqtt::connect_options connect_options_of(const SessionOptions& from) {
+  mqtt::connect_options options;
+  options.set_mqtt_version(MQTTVERSION_5);
+  options.set_clean_start(true);
+  options.set_keep_alive_interval(from.keep_alive);
+  options.set_connect_timeout(from.connect_timeout);
+  options.set_properties({{mqtt::property::RECEIVE_MAXIMUM, from.receive_maximum}});
+  if (from.will) {
+    options.set_will_message(to_paho(*from.will, Delivery::at_least_once));
+  }
+  if (from.tls) {
+    mqtt::ssl_options tls;
+    tls.set_trust_store(from.tls->authority);
+    tls.set_key_store(from.tls->certificate);
+    tls.set_private_key(from.tls->key);
+    tls.set_enable_server_cert_auth(true);
+    tls.set_verify(true);  // the name, too
+    // No error handler: Paho C++ 1.2.0 would call it in an object that is gone by then.
+    options.set_ssl(std::move(tls));
+  }
+  return options;
 }
 
 void* context_of(std::uint64_t id) {
@@ -103,6 +139,7 @@ class PahoLink::Impl {
  public:
   Impl(const SessionOptions& options, Events events)
       : events_(std::move(events)),
+        tls_hint_(hint_of(options)),
         connecting_([this](const mqtt::token& token, bool good) { connected(token, good); }),
         operating_([this](const mqtt::token& token, bool good) {
           events_.done(reinterpret_cast<std::uintptr_t>(token.get_user_context()),
@@ -119,7 +156,7 @@ class PahoLink::Impl {
     client_.set_disconnected_handler([this](const mqtt::properties&, mqtt::ReasonCode reason) {
       events_.lost(error_of_reason(reason), reason == session_taken_over);
     });
-    client_.connect(connect_options(options), nullptr, connecting_);
+    client_.connect(connect_options_of(options), nullptr, connecting_);
   }
 
   mqtt::async_client& client() { return client_; }
@@ -127,52 +164,16 @@ class PahoLink::Impl {
   mqtt::iaction_listener& leaving() { return leaving_; }
 
  private:
-  mqtt::connect_options connect_options(const SessionOptions& from) {
-    mqtt::connect_options options;
-    options.set_mqtt_version(MQTTVERSION_5);
-    options.set_clean_start(true);
-    options.set_keep_alive_interval(from.keep_alive);
-    options.set_connect_timeout(from.connect_timeout);
-    options.set_properties({{mqtt::property::RECEIVE_MAXIMUM, from.receive_maximum}});
-    if (from.will) {
-      options.set_will_message(to_paho(*from.will, Delivery::at_least_once));
-    }
-    if (from.tls) {
-      mqtt::ssl_options tls;
-      tls.set_trust_store(from.tls->authority);
-      tls.set_key_store(from.tls->certificate);
-      tls.set_private_key(from.tls->key);
-      tls.set_enable_server_cert_auth(true);
-      tls.set_verify(true);  // the name, too
-      tls.set_error_handler([this](const std::string& text) { remember_tls_error(text); });
-      options.set_ssl(std::move(tls));
-    }
-    return options;
-  }
-
   void connected(const mqtt::token& token, bool good) {
     Status status = status_of(token, good);
-    const std::lock_guard lock(tls_mutex_);
-    if (!status && !tls_error_.empty()) {
-      status = fail(status.error().code(), status.error().message() + ": " + tls_error_);
+    if (!status && status.error().code() == ErrorCode::io) {
+      status = fail(ErrorCode::io, status.error().message() + tls_hint_);
     }
     events_.connected(std::move(status));
   }
 
-  // OpenSSL gives several lines, of which the first is the cause:
-  // "140...:error:0A000086:SSL routines::certificate verify failed:../ssl/x.c:1883:\n"
-  void remember_tls_error(const std::string& text) {
-    std::string line = text.substr(0, text.find('\n'));
-    if (const auto start = line.find("error:"); start != std::string::npos) {
-      line.erase(0, start);
-    }
-    const std::lock_guard lock(tls_mutex_);
-    if (tls_error_.empty()) tls_error_ = std::move(line);
-  }
-
   Events events_;
-  std::mutex tls_mutex_;
-  std::string tls_error_;  // guarded by tls_mutex_
+  std::string tls_hint_;
   Listener connecting_;
   Listener operating_;
   Listener leaving_;
