@@ -31,6 +31,7 @@ Status make_identities(const fleet::BrokerPaths& paths) {
   OUTCROP_CHECK(make_identity(authority, paths, "server", {"localhost", {"127.0.0.1"}, server}));
   OUTCROP_CHECK(
       make_identity(authority, paths, "host", {std::string(fleet::host_name), {}, client}));
+  OUTCROP_CHECK(make_identity(authority, paths, "publisher", {"publisher", {}, client}));
   return make_identity(authority, paths, "board", {"board", {}, client});
 }
 
@@ -47,6 +48,9 @@ std::string without(const std::string& text, const std::vector<std::string_view>
 
 Status configure(const fleet::BrokerPaths& paths, bool tls, std::uint16_t port) {
   OUTCROP_CHECK(fleet::write_configuration(paths, "127.0.0.1", port));
+  OUTCROP_TRY(rules, read_text_file(paths.access()));
+  OUTCROP_CHECK(write_file_durably(paths.access(),
+                                   rules + "\nuser publisher\ntopic readwrite outcrop/v1/#\n"));
   OUTCROP_TRY(text, read_text_file(paths.configuration()));
   text = without(text, {"message_size_limit", "max_packet_size", "max_queued_bytes"});
   if (!tls) {

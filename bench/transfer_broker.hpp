@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,7 +17,8 @@ class TransferBroker {
  public:
   [[nodiscard]] static Result<TransferBroker> start(const std::filesystem::path& folder, bool tls);
 
-  // `who`: "host" or "board".
+  // `who`: "host", "board" or, for mosquitto_pub, "publisher": under the host's name it would take
+  // the depot's session over.
   [[nodiscard]] transport::SessionOptions session(const std::string& who) const;
   // What mosquitto_pub and mosquitto_sub need to connect as `who`.
   [[nodiscard]] std::vector<std::string> client_options(const std::string& who) const;
