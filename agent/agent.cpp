@@ -22,11 +22,14 @@ namespace fs = std::filesystem;
 namespace topics = transport::topics;
 namespace {
 
-// Whether the kernel's clock is kept by somebody (NTP, chrony, systemd-timesyncd).
+// Whether the kernel's clock is kept by somebody (NTP, chrony, systemd-timesyncd). Where a unit's
+// system call filter hides the kernel's answer, systemd-timesyncd's mark tells.
 bool clock_is_synchronised() {
   timex state{};
   const int result = ::adjtimex(&state);
-  return result >= 0 && result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+  if (result >= 0) return result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+  std::error_code error;
+  return fs::exists("/run/systemd/timesync/synchronized", error);
 }
 
 transport::SessionOptions session_options(const Identity& identity, const AgentConfig& config) {
@@ -195,8 +198,7 @@ Agent::Agent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Agent::~Agent() = default;
 
 Result<std::unique_ptr<Agent>> Agent::open(asio::any_io_executor executor,
-                                           const AgentConfig& config, const DeployTimes& times,
-                                           std::optional<transport::SessionOptions> plain) {
+                                           const AgentConfig& config, const DeployTimes& times) {
   static const SystemClock clock;
   OUTCROP_TRY(identity, Identity::open(config.state));
   const messages::EnrolmentBundle& enrolment = identity.enrolment();
@@ -210,7 +212,7 @@ Result<std::unique_ptr<Agent>> Agent::open(asio::any_io_executor executor,
                                             config.model, clock, clock_is_synchronised));
   OUTCROP_TRY(slots, Slots::open(config.state / "releases", config.disk_reserve));
   OUTCROP_TRY(outbox, Outbox::open(config.state / "outbox"));
-  auto options = plain ? *plain : session_options(identity, config);
+  auto options = session_options(identity, config);
   std::unique_ptr<Agent> agent(new Agent(
       std::make_unique<Impl>(std::move(executor), config, std::move(identity), std::move(metadata),
                              std::move(slots), std::move(outbox), times, std::move(options))));

@@ -3,7 +3,6 @@
 #include <utility>  // before Asio
 
 #include <memory>
-#include <optional>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -11,7 +10,6 @@
 #include "agent/config/config.hpp"
 #include "agent/deploy/deployer.hpp"
 #include "protocol/base/error.hpp"
-#include "protocol/transport/session.hpp"
 
 namespace outcrop::agent {
 
@@ -19,11 +17,10 @@ namespace outcrop::agent {
 // Everything but runners and hashing happens on the executor.
 class Agent {
  public:
-  // Where this board's identity, state and socket are as the configuration says. `plain` replaces
-  // the session with the broker of the enrolment: for tests.
-  [[nodiscard]] static Result<std::unique_ptr<Agent>> open(
-      boost::asio::any_io_executor executor, const AgentConfig& config,
-      const DeployTimes& times = {}, std::optional<transport::SessionOptions> plain = {});
+  // Identity, state and socket are where the configuration says; the broker is the enrolment's.
+  [[nodiscard]] static Result<std::unique_ptr<Agent>> open(boost::asio::any_io_executor executor,
+                                                           const AgentConfig& config,
+                                                           const DeployTimes& times = {});
   ~Agent();
 
   // Connects, serves and works until stop().

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include "agent/deploy/recovery.hpp"
+#include "platform/service/service.hpp"
 #include "runtime/runner/messages.hpp"
 
 namespace outcrop::agent {
@@ -102,8 +103,21 @@ bool Machine::save() {
 }
 
 void Machine::announce(const std::string& variant) {
+  platform::notify_status(summary());
   parts_.announcer.status(record_);
   if (has_deployment()) parts_.announcer.progress(deployment(), variant);
+}
+
+std::string Machine::summary() const {
+  const auto& active = parts_.slots.active();
+  std::string text =
+      active ? "serving " + active->variant + " of release " + short_name(active->manifest)
+             : std::string("serving nothing yet");
+  if (unfinished()) {
+    text += "; " + std::string(messages::to_string(record_.deployment->state)) + " release " +
+            short_name(record_.deployment->offer.manifest);
+  }
+  return text;
 }
 
 // Back to what served before an activation that was not committed.

@@ -41,6 +41,8 @@ class Machine {
 
  private:
   void undo();
+  // For `systemctl status`.
+  [[nodiscard]] std::string summary() const;
 
   const DeployParts& parts_;
   Record record_;

@@ -35,7 +35,7 @@ Steps::Steps(asio::any_io_executor executor, const DeployParts& parts, Machine& 
       machine_(machine),
       changed_(changed),
       files_(executor),
-      trials_(executor),
+      trials_(std::make_unique<Worker>(executor)),
       fetcher_(parts.puller, parts.slots, files_) {}
 
 void Steps::interrupt() {
@@ -50,7 +50,7 @@ void Steps::forget() {
 }
 
 bool Steps::busy() const {
-  return files_.busy() || trials_.busy();
+  return files_.busy() || trials_->busy() || !left_alone_.empty();
 }
 
 Steps::Awaitable Steps::step() {
@@ -145,6 +145,8 @@ Steps::Awaitable Steps::wait_for_permission() {
     }
     if (!said) {
       spdlog::info("waiting for metadata: {}", permitted.error().message());
+      deployment.reason = as_reason("waits for metadata: " + permitted.error().message());
+      machine_.announce();
       said = true;
     }
     co_await changed_.wait_until(deadline);
@@ -262,7 +264,7 @@ void Steps::greet_engine() {
   greeting_ = true;
   engine_error_.reset();
   auto hello = std::make_shared<Result<runtime::Hello>>();
-  trials_.post(
+  trials_->post(
       [hello, options = runner_options(parts_.config)] {
         auto runner = runtime::Runner::start(options);
         if (runner) {

@@ -70,6 +70,7 @@ class Steps {
   boost::asio::awaitable<Status> prove_serving();
   [[nodiscard]] std::optional<Installed> committed_before() const;
   [[nodiscard]] Outcome decided();
+  void make_way();
   void start_trial();
   void on_transfer(const Puller::Budget& budget, ByteCount done, ByteCount total);
 
@@ -97,8 +98,9 @@ class Steps {
   bool greeting_ = false;
   std::optional<Error> engine_error_;
 
-  Worker files_;   // hashes
-  Worker trials_;  // starts runners and measures
+  Worker files_;                                     // hashes
+  std::unique_ptr<Worker> trials_;                   // starts runners and measures
+  std::vector<std::unique_ptr<Worker>> left_alone_;  // with trials that nobody waits for
   Fetcher fetcher_;
 };
 
