@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <fstream>
+
 #include "protocol/base/durable_file.hpp"
 #include "protocol/transport/topics.hpp"
 #include "trainer_host/fleet/outcropd_fixture.hpp"
@@ -76,7 +78,8 @@ TEST_F(OutcropdTest, a_failed_canary_stops_it_returns_the_others_and_touches_no_
   EXPECT_EQ(rest->offers().size(), 1U);  // of "good"
   EXPECT_TRUE(rest->cancels().empty());
   ASSERT_TRUE(until([&] {
-    for (const json& device : get("/v1/rollouts/bad")["devices"]) {
+    const json after = get("/v1/rollouts/bad");
+    for (const json& device : after["devices"]) {
       if (device["name"] == "one" && device["state"] == "ROLLED_BACK") return true;
     }
     return false;
@@ -142,9 +145,10 @@ TEST_F(OutcropdTest, survives_its_broker_being_killed) {
   auto board = enroll("board");
   board->connect();
   ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
-  const std::string pids = *read_text_file("/proc/" + std::to_string(process()) + "/task/" +
-                                           std::to_string(process()) + "/children");
-  const pid_t mosquitto = std::atoi(pids.c_str());
+  const std::string id = std::to_string(process());
+  std::ifstream children("/proc/" + id + "/task/" + id + "/children");
+  pid_t mosquitto = 0;
+  children >> mosquitto;
   ASSERT_GT(mosquitto, 1);
   ASSERT_EQ(::kill(mosquitto, SIGKILL), 0);
   ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 0; }));

@@ -46,7 +46,7 @@ struct ApiParts {
 
 inline constexpr ByteCount longest_upload = ByteCount::mib(8);
 
-// The HTTP API of outcropd (docs/http-api.md), for the command line and other programs of this
+// The HTTP API of outcropd (API.md), for the command line and other programs of this
 // host. Who may speak is the socket's mode to say; who did is logged.
 class Api {
  public:

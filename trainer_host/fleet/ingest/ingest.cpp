@@ -167,7 +167,7 @@ void Ingest::on_report(const std::string& name, std::string_view payload) {
   if (handlers_.statement) {
     handlers_.statement(name, {report->deployment, report->state, report->reason, id, true});
   }
-  if (handlers_.acknowledge) handlers_.acknowledge(name, {{id}});
+  if (handlers_.acknowledge) handlers_.acknowledge(name, {{id}, report->header.protocol});
 }
 
 }  // namespace outcrop::fleet

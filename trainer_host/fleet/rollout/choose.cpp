@@ -112,10 +112,28 @@ std::string in_words(const std::string& variant, const OfBoards& boards,
          " within the budget: " + figures + ")";
 }
 
+// What the newest canary that serves this release chose by itself, having measured nothing.
+std::optional<std::string> served_unmeasured(const messages::Manifest& manifest,
+                                             const std::vector<messages::Report>& reports) {
+  for (const messages::Report& report : reports) {
+    const bool serves = report.state == messages::DeploymentState::updated &&
+                        report.active_manifest == report.deployment.manifest;
+    if (serves && manifest.variant(report.active_variant) != nullptr) return report.active_variant;
+  }
+  return std::nullopt;
+}
+
+bool any_measured(const std::map<std::string, OfBoards>& words) {
+  return std::any_of(words.begin(), words.end(), [](const auto& word) {
+    return std::any_of(word.second.begin(), word.second.end(),
+                       [](const auto& board) { return counts(*board.second); });
+  });
+}
+
 }  // namespace
 
 ClassChoice choose_variant(const messages::Manifest& manifest, const std::string& device_class,
-                           const std::vector<messages::Report>& reports) {
+                           const std::vector<messages::Report>& reports, bool unmeasured_too) {
   const auto budget =
       std::find_if(manifest.budgets.begin(), manifest.budgets.end(),
                    [&](const auto& entry) { return entry.device_class == device_class; });
@@ -123,7 +141,9 @@ ClassChoice choose_variant(const messages::Manifest& manifest, const std::string
     return {std::nullopt, "the release has no budget for the class " + device_class};
   }
   const auto words = newest_words(reports);
-  if (words.empty()) {
+  if (!any_measured(words)) {
+    const auto served = unmeasured_too ? served_unmeasured(manifest, reports) : std::nullopt;
+    if (served) return {*served, *served + " (a canary serves it; none could measure)"};
     return {std::nullopt, "no canary of the class " + device_class + " measured it"};
   }
   std::map<std::string, OfBoards> fitting;

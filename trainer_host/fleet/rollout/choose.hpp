@@ -20,8 +20,11 @@ struct ClassChoice {
 // the class's budget (p90 in ms; memory of the whole runner in 10^6 bytes; both inclusive). Among
 // those the least by the manifest's objective wins, the median over boards: the board is the unit.
 // "error" is the worst output's mean error in relation to the largest among these variants.
+// Where no canary could measure and the rollout activates without (`unmeasured_too`), it is what
+// the newest of them serves.
 [[nodiscard]] ClassChoice choose_variant(const messages::Manifest& manifest,
                                          const std::string& device_class,
-                                         const std::vector<messages::Report>& reports);
+                                         const std::vector<messages::Report>& reports,
+                                         bool unmeasured_too = false);
 
 }  // namespace outcrop::fleet

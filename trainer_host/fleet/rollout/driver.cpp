@@ -5,14 +5,47 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/base/version.hpp"
 #include "protocol/trust/verified_blob.hpp"
 
 namespace outcrop::fleet {
 namespace {
 
 constexpr std::chrono::seconds resend_after{10};
-constexpr std::size_t reports_considered = 4096;  // of one release, newest first
+constexpr std::size_t reports_considered = 64;  // of one canary about one release, newest first
 constexpr std::uint64_t highest_generation = (std::uint64_t{1} << 53) - 1;
+
+// Neighbouring versions speak the lower one's protocol.
+int protocol_with(const Device& device) {
+  return device.status ? std::min(protocol_version, device.status->speaks) : protocol_version;
+}
+
+// Reading reports is the costly part of a decision: only where boards may be offered a variant.
+bool needs_choices(const RolloutView& view) {
+  const RolloutState state = view.rollout.state;
+  if (state == RolloutState::canary || state == RolloutState::paused) {
+    return std::all_of(view.assignments.begin(), view.assignments.end(),
+                       [](const Assignment& a) { return a.confirmed || a.excluded || !a.canary; });
+  }
+  if (state == RolloutState::widening) return true;
+  return view.serves_newcomers && view.assignments.size() < view.devices.size();
+}
+
+// Whether `one` was started after `other`: `all` has the newest first.
+bool is_newer(const RolloutRecord& one, const RolloutRecord& other,
+              const std::vector<RolloutRecord>& all) {
+  for (const RolloutRecord& rollout : all) {
+    if (rollout.name == one.name) return true;
+    if (rollout.name == other.name) return false;
+  }
+  return false;
+}
+
+// Of the rollouts that have ended only those that may still have something to say.
+bool is_at_rest(const RolloutView& view) {
+  return has_ended(view.rollout.state) && !view.serves_newcomers &&
+         view.release.state != ReleaseState::revoked;
+}
 
 }  // namespace
 
@@ -37,9 +70,20 @@ Result<RolloutView> RolloutDriver::view_of(const RolloutRecord& rollout,
                                            const std::vector<Device>& devices) {
   RolloutView view;
   view.rollout = rollout;
+  view.now = clock_->now();
+  view.patience = patience_;
   OUTCROP_TRY(release, registry_->release(rollout.manifest));
   if (!release) return fail(ErrorCode::internal, "rollout " + rollout.name + " has no release");
   view.release = *release;
+  view.serves_newcomers = rollout.state == RolloutState::done;
+  for (const RolloutRecord& other : all) {  // newest first
+    if (other.model != rollout.model || other.name == rollout.name) continue;
+    if (other.state == RolloutState::widening) view.serves_newcomers = false;
+    if (other.state == RolloutState::done && is_newer(other, rollout, all)) {
+      view.serves_newcomers = false;
+    }
+  }
+  if (is_at_rest(view)) return view;
   OUTCROP_TRY(assignments, registry_->assignments(rollout.name));
   view.assignments = std::move(assignments);
   for (const Device& device : devices) {
@@ -51,45 +95,32 @@ Result<RolloutView> RolloutDriver::view_of(const RolloutRecord& rollout,
     OUTCROP_TRY(desired, registry_->desired(assignment.device));
     if (desired && desired->rollout != rollout.name) view.superseded.insert(assignment.device);
   }
-  view.serves_newcomers = rollout.state == RolloutState::done;
-  for (const RolloutRecord& other : all) {  // newest first
-    if (other.model != rollout.model || other.name == rollout.name) continue;
-    if (other.state == RolloutState::widening) view.serves_newcomers = false;
-    if (other.state == RolloutState::done && other.ended > rollout.ended) {
-      view.serves_newcomers = false;
-    }
+  if (needs_choices(view)) {
+    OUTCROP_TRY(choices, choices_of(view));
+    view.choices = std::move(choices);
   }
-  view.now = clock_->now();
-  view.patience = patience_;
-  if (rollout.state == RolloutState::stopped || rollout.state == RolloutState::aborted) return view;
-  OUTCROP_TRY(choices, choices_of(view));
-  view.choices = std::move(choices);
   return view;
 }
 
 Result<std::map<std::string, ClassChoice>> RolloutDriver::choices_of(const RolloutView& view) {
-  std::map<std::string, ClassChoice> choices;
   OUTCROP_TRY(found, manifest(view.rollout.manifest));
-  OUTCROP_TRY(reports, registry_->reports("", view.rollout.manifest, reports_considered));
-  std::map<std::string, std::string> class_of_canary;
+  std::map<std::string, std::vector<messages::Report>> by_class;
+  for (const Device& device : view.devices) by_class[device.device_class];
   for (const Assignment& assignment : view.assignments) {
     const auto device =
         std::find_if(view.devices.begin(), view.devices.end(),
                      [&](const Device& entry) { return entry.name == assignment.device; });
-    if (assignment.canary && device != view.devices.end()) {
-      class_of_canary.emplace(device->name, device->device_class);
+    if (!assignment.canary || device == view.devices.end()) continue;
+    OUTCROP_TRY(reports,
+                registry_->reports(device->name, view.rollout.manifest, reports_considered));
+    for (StoredReport& stored : reports) {
+      by_class[device->device_class].push_back(std::move(stored.report));
     }
   }
-  for (const Device& device : view.devices) {
-    if (choices.contains(device.device_class)) continue;
-    std::vector<messages::Report> of_class;
-    for (const StoredReport& stored : reports) {
-      const auto canary = class_of_canary.find(stored.report.header.device);
-      if (canary != class_of_canary.end() && canary->second == device.device_class) {
-        of_class.push_back(stored.report);
-      }
-    }
-    choices.emplace(device.device_class, choose_variant(*found, device.device_class, of_class));
+  std::map<std::string, ClassChoice> choices;
+  for (const auto& [device_class, reports] : by_class) {
+    const bool unmeasured_too = view.rollout.on_unmeasurable == messages::OnUnmeasurable::activate;
+    choices.emplace(device_class, choose_variant(*found, device_class, reports, unmeasured_too));
   }
   return choices;
 }
@@ -140,6 +171,7 @@ Status RolloutDriver::carry_out(const RolloutView& view, Decision decision) {
 Status RolloutDriver::decide_on(const RolloutRecord& rollout, const std::vector<RolloutRecord>& all,
                                 const std::vector<Device>& devices) {
   OUTCROP_TRY(view, view_of(rollout, all, devices));
+  if (is_at_rest(view)) return {};
   return carry_out(view, decide(view));
 }
 
@@ -223,6 +255,7 @@ Status RolloutDriver::reconcile_board(const Device& device) {
   if (need == Need::nothing) return {};
   const auto sent = sent_.find(device.name);
   const bool lately = sent != sent_.end() && sent->second.generation == desired->generation &&
+                      sent->second.session == device.status->session &&
                       clock_->now() - sent->second.when < resend_after;
   if (need == Need::send && lately) return {};
   const bool first_word = !desired->state && !desired->cancelled && !desired->return_to;
@@ -241,10 +274,12 @@ Status RolloutDriver::reconcile_board(const Device& device) {
 }
 
 Status RolloutDriver::send(const Device& device, const Assignment& assignment) {
-  sent_[device.name] = {assignment.generation, clock_->now()};
+  sent_[device.name] = {assignment.generation, device.status ? device.status->session : 0,
+                        clock_->now()};
   if (assignment.cancelled) {
-    const messages::Cancel cancel{assignment.rollout, assignment.generation, assignment.manifest,
-                                  assignment.return_to, assignment.reason};
+    messages::Cancel cancel{assignment.rollout, assignment.generation, assignment.manifest,
+                            assignment.return_to, assignment.reason};
+    cancel.protocol = protocol_with(device);
     surroundings_.send(device.name, to_json(cancel));
     return {};
   }
@@ -265,6 +300,7 @@ Status RolloutDriver::send(const Device& device, const Assignment& assignment) {
   offer.on_unmeasurable = rollout->on_unmeasurable;
   offer.soak = rollout->soak;
   offer.byte_budget = rollout->byte_budget;
+  offer.protocol = protocol_with(device);
   surroundings_.send(device.name, to_json(offer));
   return {};
 }

@@ -90,6 +90,7 @@ class RolloutDriver {
   // send it twice.
   struct Sent {
     std::uint64_t generation = 0;
+    std::uint64_t session = 0;  // of the board: a new one may have lost it
     Timestamp when;
   };
 

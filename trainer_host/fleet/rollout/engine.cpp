@@ -46,6 +46,7 @@ class Deciding {
   void decide_canaries();
   void widen();
   void offer_to(const Device& device);
+  void offer_to_canaries();
   void decide_widened();
   void finish_where_all_are_done();
   void take_back(const std::function<bool(const Assignment&)>& which, const std::string& reason);
@@ -153,14 +154,21 @@ void Deciding::decide_canaries() {
   }
   if (canaries == 0) return end(RolloutState::stopped, "no canary is left");
   if (updated < canaries) {
-    if (!paused()) explain("waits for " + waiting);
-    return;
+    if (paused()) return;
+    explain("waits for " + waiting);
+    return offer_to_canaries();
   }
   if (paused()) {
     rollout_.resume_to = RolloutState::widening;
     return;
   }
   rollout_.state = RolloutState::widening;
+}
+
+void Deciding::offer_to_canaries() {
+  for (const auto& [device, assignment] : std::map(assignments_)) {
+    if (assignment.generation == 0 && !assignment.excluded) change(assignment, true);
+  }
 }
 
 void Deciding::offer_to(const Device& device) {
@@ -210,7 +218,9 @@ void Deciding::decide_widened() {
         "rollout " + rollout_.name + " stopped: " + reason);
     return end(RolloutState::stopped, reason);
   }
-  if (!paused()) finish_where_all_are_done();
+  if (paused()) return;
+  widen();
+  finish_where_all_are_done();
 }
 
 void Deciding::finish_where_all_are_done() {
@@ -275,17 +285,8 @@ void Deciding::run() {
     return end(RolloutState::stopped, reason);
   }
   drop_revoked_boards();
-  if (phase() == RolloutState::canary) {
-    if (!paused()) {
-      for (auto& [device, assignment] : std::map(assignments_)) {
-        if (assignment.generation == 0 && !assignment.excluded) change(assignment, true);
-      }
-    }
-    decide_canaries();
-  }
-  if (has_ended(rollout_.state) || phase() != RolloutState::widening) return;
-  if (!paused()) widen();
-  decide_widened();
+  if (phase() == RolloutState::canary) decide_canaries();
+  if (phase() == RolloutState::widening) decide_widened();
 }
 
 void Deciding::abort(const std::string& reason) {

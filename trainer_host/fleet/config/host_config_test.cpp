@@ -1,0 +1,81 @@
+#include "trainer_host/fleet/config/host_config.hpp"
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* trust =
+    "[trust]\nroot = \"root.json\"\ntimestamp_key = \"t.key\"\nsnapshot_key = \"s.key\"\n";
+
+class HostConfigTest : public ::testing::Test {
+ protected:
+  Result<HostConfig> read(const std::string& text) {
+    std::ofstream(file_) << text;
+    return read_host_config(file_);
+  }
+  TemporaryFolder folder_;
+  std::filesystem::path file_ = folder_.path() / "host.toml";
+};
+
+TEST_F(HostConfigTest, needs_nothing_but_what_it_trusts) {
+  const auto config = read(trust);
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->state, "/var/lib/outcrop");
+  EXPECT_EQ(config->socket, "/run/outcrop/outcropd.sock");
+  EXPECT_EQ(config->socket_mode, 0660U);
+  EXPECT_EQ(config->trust.root, folder_.path() / "root.json");
+  EXPECT_EQ(config->broker.listen, "127.0.0.1");
+  EXPECT_FALSE(config->broker.external);
+}
+
+TEST_F(HostConfigTest, reads_another_broker) {
+  const auto config = read(std::string(trust) +
+                           "[broker.external]\nhost = \"mqtt.lab\"\nport = 8884\n"
+                           "authority = \"ca.pem\"\ncertificate = \"c.pem\"\nkey = \"c.key\"\n");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->broker.external->host, "mqtt.lab");
+  EXPECT_EQ(config->broker.external->boards_authority, folder_.path() / "ca.pem");
+}
+
+struct Refused {
+  const char* text;
+  const char* says;
+};
+class HostConfigRefuses : public HostConfigTest, public ::testing::WithParamInterface<Refused> {};
+
+TEST_P(HostConfigRefuses, with_file_line_and_key) {
+  const auto config = read(GetParam().text + std::string(trust));
+  EXPECT_THAT(config, ErrorIs(ErrorCode::invalid_argument, HasSubstr(GetParam().says)));
+  EXPECT_THAT(config.error().message(), HasSubstr(file_.string()));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Files, HostConfigRefuses,
+    ::testing::Values(
+        Refused{"stat = \"x\"\n", "stat"}, Refused{"state = 3\n", "host.toml:1: state"},
+        Refused{"socket_mode = \"rw\"\n", "socket_mode"}, Refused{"log = \"loud\"\n", "log"},
+        Refused{"state = \n", "host.toml:1"}, Refused{"[broker]\nport = 70000\n", "broker.port"},
+        Refused{"[broker]\nlisten = \"0.0.0.0\"\n", "broker.listen"},
+        Refused{"[broker]\nport = 1\n[broker.external]\nhost = \"h\"\nauthority = \"a\"\n"
+                "certificate = \"c\"\nkey = \"k\"\n",
+                "broker.port"},
+        Refused{"[broker.external]\nhost = \"h\"\n", "broker.external.authority"},
+        Refused{"[rollout]\non_unmeasurable = \"maybe\"\n", "on_unmeasurable"},
+        Refused{"[rollout]\nfailed_share = 2.0\n", "failed_share"}));
+
+TEST_F(HostConfigTest, says_what_is_missing) {
+  EXPECT_THAT(read("state = \"s\"\n"), ErrorIs(ErrorCode::invalid_argument, HasSubstr("trust")));
+  EXPECT_THAT(read_host_config(folder_.path() / "none.toml"),
+              ErrorIs(ErrorCode::not_found, HasSubstr("none.toml")));
+}
+
+}  // namespace
+}  // namespace outcrop::fleet

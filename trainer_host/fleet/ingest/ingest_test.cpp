@@ -1,0 +1,213 @@
+#include "trainer_host/fleet/ingest/ingest.hpp"
+
+#include <gmock/gmock.h>
+
+#include <span>
+
+#include "protocol/transport/topics.hpp"
+#include "protocol/trust/envelope.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+using messages::DeploymentState;
+namespace topics = transport::topics;
+
+trust::PrivateKey key_of(int seed) {
+  return *trust::PrivateKey::from_seed(Bytes(32, static_cast<std::byte>(seed)));
+}
+
+class IngestTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto registry = open_sqlite_registry(folder_.path() / "registry.sqlite");
+    ASSERT_THAT(registry, IsOk());
+    registry_ = std::move(*registry);
+    enroll("pi-1", key_);
+    IngestHandlers handlers;
+    handlers.status = [this](const std::string& device) { statuses_.push_back(device); };
+    handlers.statement = [this](const std::string&, const Statement& statement) {
+      statements_.push_back(statement);
+    };
+    handlers.acknowledge = [this](const std::string&, const messages::Acknowledgement& ack) {
+      acknowledged_.insert(acknowledged_.end(), ack.reports.begin(), ack.reports.end());
+    };
+    ingest_.emplace(*registry_, clock_, handlers);
+  }
+  void enroll(const std::string& name, const trust::PrivateKey& key) {
+    Device device;
+    device.name = name;
+    device.model = "curvefault";
+    device.device_class = "raspberry-pi-4";
+    device.key = key.public_key();
+    ASSERT_THAT(registry_->save(device), IsOk());
+  }
+  static messages::DeviceStatus status(std::uint64_t session, bool online = true) {
+    messages::DeviceStatus status;
+    status.device = "pi-1";
+    status.session = session;
+    status.online = online;
+    status.agent = "0.1.0";
+    status.model = "curvefault";
+    status.device_class = "raspberry-pi-4";
+    return status;
+  }
+  static messages::Report report(std::uint64_t session, std::uint64_t sequence) {
+    messages::Report report;
+    report.header = {"pi-1", session, sequence, Timestamp(std::chrono::seconds(1)), true};
+    report.deployment = {"r", 1, trust::sha256("m")};
+    report.state = DeploymentState::updated;
+    report.device_class = "raspberry-pi-4";
+    report.agent = "0.1.0";
+    report.engine = "torch";
+    report.engine_version = "1.13.1";
+    return report;
+  }
+  static std::string sign(const messages::Report& report, const trust::PrivateKey& key) {
+    return trust::sign_envelope("report", as_bytes(to_json(report)), std::span(&key, 1));
+  }
+  bool send(const std::string& topic, const std::string& payload) {
+    return ingest_->on_message({topic, payload, false});
+  }
+  void send_report(const std::string& payload, const std::string& device = "pi-1") {
+    EXPECT_TRUE(send(topics::up(device, "report"), payload));
+  }
+  std::size_t stored() { return registry_->reports("", std::nullopt, 100)->size(); }
+  const IngestStatistics& statistics() { return ingest_->statistics(); }
+
+  TemporaryFolder folder_;
+  SystemClock clock_;
+  std::unique_ptr<Registry> registry_;
+  trust::PrivateKey key_ = key_of(1);
+  std::optional<Ingest> ingest_;
+  std::vector<std::string> statuses_;
+  std::vector<Statement> statements_;
+  std::vector<messages::MessageId> acknowledged_;
+};
+
+TEST_F(IngestTest, takes_a_status_and_knows_who_is_online) {
+  send(topics::status("pi-1"), to_json(status(1)));
+  EXPECT_TRUE(ingest_->online("pi-1"));
+  EXPECT_EQ((*registry_->device("pi-1"))->status, status(1));
+  send(topics::status("pi-1"), to_json(status(1, false)));
+  EXPECT_FALSE(ingest_->online("pi-1"));
+  EXPECT_EQ(statuses_.size(), 2U);
+}
+
+TEST_F(IngestTest, a_late_status_of_an_old_session_changes_nothing) {
+  send(topics::status("pi-1"), to_json(status(2)));
+  send(topics::status("pi-1"), to_json(status(1, false)));  // the will of the session before
+  EXPECT_TRUE(ingest_->online("pi-1"));
+  EXPECT_EQ((*registry_->device("pi-1"))->status->session, 2U);
+  EXPECT_EQ(statistics().stale, 1U);
+}
+
+TEST_F(IngestTest, a_report_is_stored_then_acknowledged) {
+  send_report(sign(report(1, 1), key_));
+  EXPECT_EQ(stored(), 1U);
+  EXPECT_EQ(acknowledged_, (std::vector<messages::MessageId>{{1, 1}}));
+  ASSERT_EQ(statements_.size(), 1U);
+  EXPECT_TRUE(statements_[0].is_signed);
+}
+
+TEST_F(IngestTest, the_same_report_twice_is_stored_once_and_acknowledged_twice) {
+  send_report(sign(report(1, 1), key_));
+  send_report(sign(report(1, 1), key_));
+  EXPECT_EQ(stored(), 1U);
+  EXPECT_EQ(acknowledged_.size(), 2U);
+  EXPECT_EQ(statistics().repeated, 1U);
+}
+
+TEST_F(IngestTest, refuses_a_report_with_a_wrong_signature) {
+  send_report(sign(report(1, 1), key_of(2)));
+  std::string broken = sign(report(1, 1), key_);
+  broken.replace(broken.find("\"sig\":\"") + 8, 2, "AA");
+  send_report(broken);
+  EXPECT_EQ(statistics().forged, 2U);
+  EXPECT_EQ(stored(), 0U);
+  EXPECT_TRUE(acknowledged_.empty());
+}
+
+TEST_F(IngestTest, refuses_a_report_signed_as_something_else) {
+  send_report(
+      trust::sign_envelope("targets", as_bytes(to_json(report(1, 1))), std::span(&key_, 1)));
+  EXPECT_EQ(statistics().forged, 1U);
+}
+
+TEST_F(IngestTest, refuses_a_report_in_another_boards_name) {
+  enroll("pi-2", key_of(2));
+  // pi-2 signs with its own key what would be pi-1's, on its own topic.
+  send_report(sign(report(1, 1), key_of(2)), "pi-2");
+  EXPECT_EQ(statistics().forged, 1U);
+  EXPECT_EQ(stored(), 0U);
+}
+
+TEST_F(IngestTest, refuses_reports_of_unknown_and_revoked_boards) {
+  send_report(sign(report(1, 1), key_), "stranger");
+  Device device = **registry_->device("pi-1");
+  device.revoked = clock_.now();
+  ASSERT_THAT(registry_->save(device), IsOk());
+  send_report(sign(report(1, 1), key_));
+  EXPECT_EQ(statistics().unknown, 2U);
+  EXPECT_EQ(stored(), 0U);
+  EXPECT_TRUE(acknowledged_.empty());
+}
+
+TEST_F(IngestTest, refuses_what_is_no_report) {
+  const std::vector<std::string> payloads{
+      "",
+      "{",
+      "[]",
+      std::string(10'000'000, 'x'),
+      std::string(10'000'000, '['),
+      "{\"payload\": 1}",
+      to_json(report(1, 1)),  // not in an envelope
+      trust::sign_envelope("report", as_bytes("{\"type\": \"report\"}"), std::span(&key_, 1)),
+      trust::sign_envelope("report", as_bytes("\xff\xfe"), std::span(&key_, 1)),
+  };
+  for (const std::string& payload : payloads) send_report(payload);
+  EXPECT_EQ(statistics().malformed + statistics().forged, payloads.size());
+  EXPECT_EQ(stored(), 0U);
+  EXPECT_TRUE(acknowledged_.empty());
+}
+
+TEST_F(IngestTest, refuses_statuses_and_progress_that_are_none) {
+  send(topics::status("pi-1"), "{}");
+  send(topics::status("pi-1"), std::string(10'000'000, '{'));
+  send(topics::up("pi-1", "progress"), "null");
+  messages::DeviceStatus other = status(1);
+  other.device = "pi-2";
+  send(topics::status("pi-1"), to_json(other));
+  EXPECT_EQ(statistics().malformed, 3U);
+  EXPECT_EQ(statistics().forged, 1U);
+  EXPECT_TRUE(statuses_.empty());
+  send(topics::status("pi-1"), "");  // a cleared topic says nothing
+  EXPECT_EQ(statistics().refused(), 4U);
+}
+
+TEST_F(IngestTest, leaves_topics_of_others_alone) {
+  EXPECT_FALSE(send("outcrop/v1/req/pi-1", "x"));
+  EXPECT_FALSE(send("outcrop/v1/d/pi-1/cmd", "x"));
+  EXPECT_FALSE(send("outcrop/v1/d/pi-1", "x"));
+  EXPECT_TRUE(send("outcrop/v1/d//status", "x"));
+  EXPECT_EQ(statistics().unknown, 1U);
+}
+
+TEST_F(IngestTest, passes_on_progress_without_storing_it) {
+  messages::Progress progress;
+  progress.header = {"pi-1", 1, 4, Timestamp(std::chrono::seconds(1)), true};
+  progress.deployment = {"r", 1, trust::sha256("m")};
+  progress.state = DeploymentState::downloading;
+  progress.bytes_done = ByteCount(5);
+  progress.bytes_total = ByteCount(10);
+  send(topics::up("pi-1", "progress"), to_json(progress));
+  ASSERT_EQ(statements_.size(), 1U);
+  EXPECT_FALSE(statements_[0].is_signed);
+  ASSERT_NE(ingest_->progress("pi-1"), nullptr);
+  EXPECT_EQ(ingest_->progress("pi-1")->bytes_done, ByteCount(5));
+}
+
+}  // namespace
+}  // namespace outcrop::fleet

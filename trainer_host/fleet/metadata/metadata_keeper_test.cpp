@@ -1,0 +1,261 @@
+#include "trainer_host/fleet/metadata/metadata_keeper.hpp"
+
+#include <gmock/gmock.h>
+
+#include <span>
+
+#include "protocol/base/durable_file.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "trainer_host/fleet/metadata/release_states.hpp"
+#include "trainer_host/release/key_store.hpp"
+#include "trainer_host/release/release_fixture.hpp"
+#include "trainer_host/release/stage_store.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+using ::testing::HasSubstr;
+using trust::PrivateKey;
+
+class MetadataKeeperTest : public release::ReleaseTest {
+ protected:
+  void SetUp() override {
+    ReleaseTest::SetUp();
+    options_.root = keys_ / "metadata/1.root.json";
+    options_.timestamp_key = keys_ / "online/timestamp.key";
+    options_.snapshot_key = keys_ / "online/snapshot.key";
+    open_registry();
+  }
+  void open_registry() {
+    registry_.reset();
+    auto registry = open_sqlite_registry(folder_.path() / "registry.sqlite");
+    ASSERT_THAT(registry, IsOk());
+    registry_ = std::move(*registry);
+  }
+  Result<MetadataKeeper> open() { return MetadataKeeper::open(*registry_, clock_, options_); }
+
+  std::string read(const std::string& name) const {
+    return *read_text_file(keys_ / "metadata" / name);
+  }
+  // Targets, revoked and the stage role of a release, made where it is missing.
+  MetadataSubmission submission(const std::string& out = "release") {
+    EXPECT_THAT(create(request(out)), IsOk());
+    const auto metadata = folder_.path() / out / "metadata";
+    MetadataSubmission all;
+    all.roots = {*read_text_file(metadata / "1.root.json")};
+    all.targets = *read_text_file(metadata / "targets.json");
+    all.revoked = *read_text_file(metadata / "revoked.json");
+    all.stages = {*read_text_file(metadata / "stage-curvefault.json")};
+    return all;
+  }
+  // Root 2 with new keys for the online roles, written over the old ones.
+  std::string rotate_online_keys(bool replace_files = true) {
+    auto root = **trust::TrustedRoot::pin(read("1.root.json"));
+    root.version = 2;
+    for (const char* role : {"snapshot", "timestamp"}) {
+      const auto key = PrivateKey::generate();
+      root.keys.emplace(key->public_key().id(), key->public_key());
+      root.roles[role] = {{key->public_key().id()}, 1};
+      if (!replace_files) continue;
+      std::filesystem::remove(keys_ / "online" / (std::string(role) + ".key"));
+      EXPECT_THAT(key->write_pem(keys_ / "online" / (std::string(role) + ".key")), IsOk());
+    }
+    const auto signer = PrivateKey::read_pem(keys_ / "offline/root.key");
+    return trust::sign_envelope("root", as_bytes(trust::to_json(root)), std::span(&*signer, 1));
+  }
+  static std::vector<std::string> names(const RoleEnvelopes& roles) {
+    std::vector<std::string> all;
+    for (const auto& [role, envelope] : roles) all.push_back(role);
+    return all;
+  }
+
+  MetadataOptions options_;
+  std::unique_ptr<Registry> registry_;
+};
+
+TEST_F(MetadataKeeperTest, signs_nothing_before_something_was_released) {
+  auto keeper = open();
+  ASSERT_THAT(keeper, IsOk());
+  EXPECT_EQ(keeper->snapshot_version(), 0U);
+  EXPECT_THAT(names(keeper->roles().envelopes()), ::testing::ElementsAre("root/1"));
+}
+
+TEST_F(MetadataKeeperTest, signs_snapshot_and_timestamp_over_what_was_submitted) {
+  auto keeper = open();
+  ASSERT_THAT(keeper, IsOk());
+  const auto changed = keeper->accept(submission());
+  ASSERT_THAT(changed, IsOk());
+  EXPECT_THAT(names(*changed), ::testing::ElementsAre("targets", "revoked", "stage-curvefault",
+                                                      "snapshot", "timestamp"));
+  const RoleSet& roles = keeper->roles();
+  const auto snapshot = trust::verify_snapshot(roles.root(), (*changed)[3].second);
+  const auto timestamp = trust::verify_timestamp(roles.root(), (*changed)[4].second);
+  ASSERT_THAT(snapshot, IsOk());
+  ASSERT_THAT(timestamp, IsOk());
+  EXPECT_THAT(trust::check_snapshot(*timestamp, *snapshot), IsOk());
+  EXPECT_EQ((*timestamp)->expires, clock_.now() + std::chrono::days(7));
+  EXPECT_EQ((*snapshot)->versions.at("stage-curvefault"), 1U);
+  // The same again changes nothing, and is no error.
+  const auto again = keeper->accept(submission());
+  ASSERT_THAT(again, IsOk());
+  EXPECT_TRUE(again->empty());
+}
+
+TEST_F(MetadataKeeperTest, versions_rise_across_restarts) {
+  {
+    auto keeper = open();
+    ASSERT_THAT(keeper->accept(submission()), IsOk());
+    EXPECT_EQ(keeper->snapshot_version(), 1U);
+  }
+  clock_.advance(std::chrono::days(2));
+  open_registry();
+  auto keeper = open();
+  ASSERT_THAT(keeper, IsOk());
+  EXPECT_EQ(keeper->snapshot_version(), 1U);
+  EXPECT_EQ((*keeper->roles().timestamp())->version, 2U);  // it was due
+  stage_folder_ = make_stage("stage-2", 2, "others");
+  ASSERT_THAT(keeper->accept(submission("second")), IsOk());
+  EXPECT_EQ(keeper->snapshot_version(), 2U);
+  EXPECT_EQ((*keeper->roles().timestamp())->version, 3U);
+}
+
+TEST_F(MetadataKeeperTest, renews_the_timestamp_each_day_and_the_snapshot_in_time) {
+  auto keeper = open();
+  ASSERT_THAT(keeper->accept(submission()), IsOk());
+  EXPECT_TRUE(keeper->refresh()->empty());
+  clock_.advance(std::chrono::days(1));
+  EXPECT_THAT(names(*keeper->refresh()), ::testing::ElementsAre("timestamp"));
+  clock_.advance(std::chrono::days(15));
+  EXPECT_THAT(names(*keeper->refresh()), ::testing::ElementsAre("snapshot", "timestamp"));
+}
+
+TEST_F(MetadataKeeperTest, keeps_the_newer_of_two_lists) {
+  auto keeper = open();
+  const MetadataSubmission old = submission();
+  const auto revoke = [&](const char* what) {
+    return release::revoke_manifest(keys_, {trust::sha256(what), "bad", clock_.now()},
+                                    std::chrono::days(30), clock_.now());
+  };
+  ASSERT_THAT(revoke("m"), IsOk());
+  MetadataSubmission next;
+  next.revoked = read("revoked.json");
+  ASSERT_THAT(keeper->accept(old), IsOk());
+  ASSERT_THAT(keeper->accept(next), IsOk());
+  // A release that was made before comes with the old list.
+  ASSERT_THAT(keeper->accept(old), IsOk());
+  EXPECT_EQ((*keeper->roles().revoked())->version, 2U);
+}
+
+TEST_F(MetadataKeeperTest, refuses_what_is_signed_by_others_or_over_and_keeps_what_it_has) {
+  auto keeper = open();
+  ASSERT_THAT(keeper->accept(submission()), IsOk());
+  MetadataSubmission bad;
+  const auto key = PrivateKey::generate();
+  trust::TargetsMetadata targets;
+  targets.version = 9;
+  targets.expires = clock_.now() + std::chrono::days(9);
+  bad.targets =
+      trust::sign_envelope("targets", as_bytes(trust::to_json(targets)), std::span(&*key, 1));
+  EXPECT_THAT(keeper->accept(bad), ErrorIs(ErrorCode::untrusted, HasSubstr("targets")));
+  bad.targets = "{}";
+  EXPECT_THAT(keeper->accept(bad), ErrorIs(ErrorCode::invalid_data, HasSubstr("")));
+  bad.targets.reset();
+  bad.stages = {*submission().targets};
+  EXPECT_THAT(keeper->accept(bad), ErrorIs(ErrorCode::untrusted, HasSubstr("stage")));
+  // Another document of the version that is here.
+  const auto signer = PrivateKey::read_pem(keys_ / "offline/targets.key");
+  targets.version = 1;
+  bad.stages.clear();
+  bad.targets =
+      trust::sign_envelope("targets", as_bytes(trust::to_json(targets)), std::span(&*signer, 1));
+  EXPECT_THAT(keeper->accept(bad), ErrorIs(ErrorCode::untrusted, HasSubstr("another document")));
+  targets.version = 2;
+  targets.expires = clock_.now() - std::chrono::days(1);
+  bad.targets =
+      trust::sign_envelope("targets", as_bytes(trust::to_json(targets)), std::span(&*signer, 1));
+  EXPECT_THAT(keeper->accept(bad), ErrorIs(ErrorCode::expired, HasSubstr("targets")));
+  EXPECT_EQ((*keeper->roles().targets())->version, 1U);
+  EXPECT_EQ(keeper->snapshot_version(), 1U);
+}
+
+TEST_F(MetadataKeeperTest, a_new_root_that_rekeys_the_online_roles_is_followed) {
+  auto keeper = open();
+  ASSERT_THAT(keeper->accept(submission()), IsOk());
+  MetadataSubmission next;
+  next.roots = {rotate_online_keys()};
+  const auto changed = keeper->accept(next);
+  ASSERT_THAT(changed, IsOk());
+  EXPECT_THAT(names(*changed), ::testing::ElementsAre("root/2", "snapshot", "timestamp"));
+  EXPECT_EQ(keeper->problem(), "");
+  EXPECT_THAT(trust::verify_snapshot(keeper->roles().root(), (*changed)[1].second), IsOk());
+  // After a restart, still with the first root in the configuration.
+  open_registry();
+  auto again = open();
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ(again->roles().root()->version, 2U);
+  EXPECT_THAT(names(again->roles().envelopes()),
+              ::testing::IsSupersetOf({"root/1", "root/2", "snapshot", "timestamp"}));
+}
+
+TEST_F(MetadataKeeperTest, says_so_while_it_has_not_got_the_new_keys_and_signs_once_it_has) {
+  auto keeper = open();
+  ASSERT_THAT(keeper->accept(submission()), IsOk());
+  const auto kept = folder_.path() / "kept";
+  std::filesystem::copy(keys_ / "online", kept);
+  MetadataSubmission next;
+  next.roots = {rotate_online_keys()};
+  const auto replaced = folder_.path() / "new";
+  std::filesystem::rename(keys_ / "online", replaced);
+  std::filesystem::rename(kept, keys_ / "online");  // nobody brought the new keys yet
+  const auto changed = keeper->accept(next);
+  ASSERT_THAT(changed, IsOk());
+  EXPECT_THAT(names(*changed), ::testing::ElementsAre("root/2"));  // boards must learn of it
+  EXPECT_THAT(keeper->problem(), HasSubstr("snapshot"));
+  std::filesystem::remove_all(keys_ / "online");
+  std::filesystem::rename(replaced, keys_ / "online");
+  EXPECT_THAT(names(*keeper->refresh()), ::testing::ElementsAre("snapshot", "timestamp"));
+  EXPECT_EQ(keeper->problem(), "");
+}
+
+TEST_F(MetadataKeeperTest, refuses_a_root_that_does_not_follow_and_a_state_of_another_fleet) {
+  auto keeper = open();
+  MetadataSubmission bad;
+  auto root = **trust::TrustedRoot::pin(read("1.root.json"));
+  root.version = 3;
+  const auto signer = PrivateKey::read_pem(keys_ / "offline/root.key");
+  bad.roots = {
+      trust::sign_envelope("root", as_bytes(trust::to_json(root)), std::span(&*signer, 1))};
+  EXPECT_THAT(keeper->accept(bad), ErrorIs(ErrorCode::untrusted, HasSubstr("root")));
+  release::KeyStoreOptions other;
+  other.models = {"curvefault"};
+  ASSERT_THAT(release::init_key_store(folder_.path() / "other", other, clock_.now()), IsOk());
+  options_.root = folder_.path() / "other/metadata/1.root.json";
+  EXPECT_THAT(open(), ErrorIs(ErrorCode::untrusted, HasSubstr("[trust] root")));
+}
+
+TEST_F(MetadataKeeperTest, releases_follow_what_is_signed) {
+  auto keeper = open();
+  ASSERT_THAT(keeper->accept(submission()), IsOk());
+  const auto opened = ReleaseTest::open();
+  ASSERT_THAT(opened, IsOk());
+  ReleaseRecord release;
+  release.manifest = opened->manifest_digest();
+  release.model = "curvefault";
+  ASSERT_THAT(registry_->save(release), IsOk());
+  const auto state = [&] {
+    EXPECT_THAT(update_release_states(*registry_, keeper->roles()), IsOk());
+    return (*registry_->release(release.manifest))->state;
+  };
+  EXPECT_EQ(state(), ReleaseState::published);
+  ASSERT_THAT(release::revoke_manifest(keys_, {release.manifest, "wrong data", clock_.now()},
+                                       std::chrono::days(30), clock_.now()),
+              IsOk());
+  MetadataSubmission next;
+  next.revoked = read("revoked.json");
+  ASSERT_THAT(keeper->accept(next), IsOk());
+  EXPECT_EQ(state(), ReleaseState::revoked);
+  EXPECT_EQ((*registry_->release(release.manifest))->reason, "wrong data");
+}
+
+}  // namespace
+}  // namespace outcrop::fleet

@@ -1,0 +1,284 @@
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "trainer_host/fleet/registry/registry.hpp"
+#include "trainer_host/fleet/registry/schema.hpp"
+#include "trainer_host/fleet/registry/sqlite.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+using ::testing::HasSubstr;
+
+class RegistryTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Registry> open() {
+    auto registry = open_sqlite_registry(file_);
+    EXPECT_THAT(registry, IsOk());
+    return registry ? std::move(*registry) : nullptr;
+  }
+  static Timestamp at(std::int64_t seconds) { return Timestamp(std::chrono::seconds(seconds)); }
+
+  static Device device(const std::string& name) {
+    Device device;
+    device.name = name;
+    device.model = "curvefault";
+    device.device_class = "raspberry-pi-4";
+    device.key = trust::PrivateKey::from_seed(Bytes(32, std::byte{7}))->public_key();
+    device.certificate = "-----BEGIN CERTIFICATE-----\n";
+    device.enrolled = at(1000);
+    return device;
+  }
+  static ReleaseRecord release(const std::string& text) {
+    ReleaseRecord release;
+    release.manifest = trust::sha256(text);
+    release.manifest_size = ByteCount(3000);
+    release.model = "curvefault";
+    release.published = at(2000);
+    release.total = ByteCount(1'000'000);
+    return release;
+  }
+  static RolloutRecord rollout(const std::string& name, const std::string& text) {
+    RolloutRecord rollout;
+    rollout.name = name;
+    rollout.model = "curvefault";
+    rollout.manifest = trust::sha256(text);
+    rollout.soak = std::chrono::seconds(60);
+    rollout.byte_budget = ByteCount(2'000'000);
+    rollout.failed_share = 0.25;
+    rollout.started = at(3000);
+    return rollout;
+  }
+  static Assignment assignment(const std::string& rollout, const std::string& device,
+                               std::uint64_t generation) {
+    Assignment assignment;
+    assignment.rollout = rollout;
+    assignment.device = device;
+    assignment.generation = generation;
+    assignment.manifest = trust::sha256("m");
+    return assignment;
+  }
+  static messages::Report report(std::uint64_t session, std::uint64_t sequence) {
+    messages::Report report;
+    report.header = {"pi-1", session, sequence, at(4000), true};
+    report.deployment = {"r", 1, trust::sha256("m")};
+    report.state = messages::DeploymentState::updated;
+    report.device_class = "raspberry-pi-4";
+    report.agent = "0.1.0";
+    report.engine = "torch";
+    report.engine_version = "1.13.1";
+    return report;
+  }
+  void fill(Registry& registry) {
+    ASSERT_THAT(registry.save(device("pi-1")), IsOk());
+    ASSERT_THAT(registry.save(release("m")), IsOk());
+    ASSERT_THAT(registry.save(rollout("r", "m")), IsOk());
+  }
+  // What SQLite itself says about the file.
+  void change(const std::string& sql) {
+    auto database = Database::open(file_);
+    ASSERT_THAT(database, IsOk());
+    ASSERT_THAT(database->script(sql), IsOk());
+  }
+
+  TemporaryFolder folder_;
+  std::filesystem::path file_ = folder_.path() / "registry.sqlite";
+};
+
+TEST_F(RegistryTest, gives_back_what_was_saved_after_it_was_opened_again) {
+  Device saved = device("pi-1");
+  saved.revoked = at(5000);
+  saved.revoked_reason = "lost";
+  saved.last_seen = at(6000);
+  messages::DeviceStatus status;
+  status.device = "pi-1";
+  status.session = 3;
+  status.agent = "0.1.0";
+  status.model = "curvefault";
+  status.device_class = "raspberry-pi-4";
+  saved.status = status;
+  Assignment offered = assignment("r", "pi-1", 9);
+  offered.canary = true;
+  offered.return_to = trust::sha256("before");
+  offered.variants = {"float", "int8-qint8"};
+  offered.state = messages::DeploymentState::not_measurable;
+  offered.reason = "busy \"machine\"";
+  offered.confirmed = true;
+  offered.message = {3, 17};
+  offered.updated = at(7000);
+  RolloutRecord ended = rollout("r", "m");
+  ended.state = RolloutState::stopped;
+  ended.reason = "canary pi-1 FAILED";
+  ended.ended = at(8000);
+  {
+    const auto registry = open();
+    fill(*registry);
+    ASSERT_THAT(registry->save(saved), IsOk());
+    ASSERT_THAT(registry->save(ended), IsOk());
+    ASSERT_THAT(registry->save(offered), IsOk());
+  }
+  const auto registry = open();
+  const auto back = registry->device("pi-1");
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ((*back)->revoked, saved.revoked);
+  EXPECT_EQ((*back)->revoked_reason, "lost");
+  EXPECT_EQ((*back)->key, saved.key);
+  EXPECT_EQ((*back)->status, saved.status);
+  EXPECT_EQ((*back)->last_seen, saved.last_seen);
+  const auto assignments = registry->assignments("r");
+  ASSERT_THAT(assignments, IsOk());
+  ASSERT_EQ(assignments->size(), 1U);
+  const Assignment& read = assignments->front();
+  EXPECT_EQ(read.return_to, offered.return_to);
+  EXPECT_EQ(read.variants, offered.variants);
+  EXPECT_EQ(read.state, offered.state);
+  EXPECT_EQ(read.reason, offered.reason);
+  EXPECT_EQ(read.message, offered.message);
+  EXPECT_TRUE(read.canary && read.confirmed && !read.excluded && !read.cancelled);
+  const auto rollouts = registry->rollouts();
+  ASSERT_THAT(rollouts, IsOk());
+  EXPECT_EQ(rollouts->front().state, RolloutState::stopped);
+  EXPECT_EQ(rollouts->front().ended, ended.ended);
+  EXPECT_EQ(rollouts->front().failed_share, 0.25);
+}
+
+TEST_F(RegistryTest, knows_nothing_of_what_is_not_there) {
+  const auto registry = open();
+  EXPECT_FALSE(registry->device("pi-1")->has_value());
+  EXPECT_FALSE(registry->desired("pi-1")->has_value());
+  EXPECT_FALSE(registry->rollout("r")->has_value());
+  EXPECT_TRUE(registry->metadata()->empty());
+}
+
+TEST_F(RegistryTest, what_a_board_is_to_be_at_is_its_highest_generation) {
+  const auto registry = open();
+  fill(*registry);
+  ASSERT_THAT(registry->save(rollout("s", "m")), IsOk());
+  ASSERT_THAT(registry->save(assignment("s", "pi-1", 0)), IsOk());
+  EXPECT_FALSE(registry->desired("pi-1")->has_value());  // not offered yet
+  ASSERT_THAT(registry->save(assignment("r", "pi-1", 5)), IsOk());
+  EXPECT_EQ((*registry->desired("pi-1"))->rollout, "r");
+  ASSERT_THAT(registry->save(assignment("s", "pi-1", 6)), IsOk());
+  EXPECT_EQ((*registry->desired("pi-1"))->rollout, "s");
+}
+
+TEST_F(RegistryTest, generations_rise_across_openings) {
+  EXPECT_EQ(open()->next_generation(), 1U);
+  EXPECT_EQ(open()->next_generation(), 2U);
+}
+
+TEST_F(RegistryTest, the_same_report_twice_is_one_report) {
+  const auto registry = open();
+  fill(*registry);
+  const trust::KeyId key = device("pi-1").key.id();
+  EXPECT_EQ(registry->add_report(report(1, 1), key, "envelope", at(1)), true);
+  EXPECT_EQ(registry->add_report(report(1, 1), key, "envelope", at(2)), false);
+  EXPECT_EQ(registry->add_report(report(1, 2), key, "envelope", at(3)), true);
+  // Another board by that name, enrolled with another key, counts anew.
+  EXPECT_EQ(registry->add_report(report(1, 1), trust::sha256("other"), "envelope", at(4)), true);
+  const auto reports = registry->reports("", std::nullopt, 10);
+  ASSERT_THAT(reports, IsOk());
+  EXPECT_EQ(reports->size(), 3U);
+  EXPECT_EQ(reports->front().received, at(4));  // newest first
+  EXPECT_EQ(registry->reports("pi-2", std::nullopt, 10)->size(), 0U);
+  EXPECT_EQ(registry->reports("pi-1", trust::sha256("m"), 2)->size(), 2U);
+  EXPECT_EQ(registry->reports("pi-1", trust::sha256("n"), 2)->size(), 0U);
+}
+
+TEST_F(RegistryTest, refuses_what_refers_to_nothing) {
+  const auto registry = open();
+  EXPECT_THAT(registry->save(assignment("r", "pi-1", 1)),
+              ErrorIs(ErrorCode::refused, HasSubstr("FOREIGN KEY")));
+  EXPECT_THAT(registry->add_report(report(1, 1), trust::sha256("k"), "e", at(1)),
+              ErrorIs(ErrorCode::refused, HasSubstr("FOREIGN KEY")));
+}
+
+TEST_F(RegistryTest, a_transaction_that_fails_leaves_nothing) {
+  const auto registry = open();
+  const Status status = registry->transaction([&]() -> Status {
+    OUTCROP_CHECK(registry->save(device("pi-1")));
+    EXPECT_EQ(registry->next_generation(), 1U);
+    return fail(ErrorCode::refused, "no");
+  });
+  EXPECT_THAT(status, ErrorIs(ErrorCode::refused, HasSubstr("no")));
+  EXPECT_TRUE(registry->devices()->empty());
+  EXPECT_EQ(registry->next_generation(), 1U);
+}
+
+TEST_F(RegistryTest, a_kill_in_the_middle_of_a_transaction_leaves_nothing_of_it) {
+  ASSERT_THAT(open()->save(device("before")), IsOk());
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    auto registry = open_sqlite_registry(file_);
+    if (!registry) ::_exit(1);
+    (void)(*registry)->transaction([&]() -> Status {
+      for (int i = 0; i < 100; ++i) {
+        OUTCROP_CHECK((*registry)->save(device("pi-" + std::to_string(i))));
+      }
+      ::kill(::getpid(), SIGKILL);
+      return {};
+    });
+    ::_exit(1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  const auto devices = open()->devices();
+  ASSERT_THAT(devices, IsOk());
+  ASSERT_EQ(devices->size(), 1U);
+  EXPECT_EQ(devices->front().name, "before");
+}
+
+TEST_F(RegistryTest, refuses_a_newer_schema_and_leaves_the_file_as_it_is) {
+  open();
+  change("PRAGMA user_version = 99");
+  EXPECT_THAT(open_sqlite_registry(file_),
+              ErrorIs(ErrorCode::unsupported, HasSubstr("newer outcropd (schema 99")));
+  change("PRAGMA user_version = " + std::to_string(schema_version));
+  EXPECT_THAT(open_sqlite_registry(file_), IsOk());
+}
+
+TEST_F(RegistryTest, refuses_a_database_of_another_program) {
+  change("CREATE TABLE song (title TEXT)");
+  EXPECT_THAT(open_sqlite_registry(file_),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("another program")));
+}
+
+TEST_F(RegistryTest, refuses_a_file_that_is_no_database) {
+  std::ofstream(file_) << std::string(8192, 'x');
+  EXPECT_THAT(open_sqlite_registry(file_),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr(file_.string())));
+}
+
+TEST_F(RegistryTest, names_a_row_that_does_not_read_as_written) {
+  {
+    const auto registry = open();
+    fill(*registry);
+  }
+  change("UPDATE rollout SET state = 'sideways'");
+  EXPECT_THAT(open()->rollouts(), ErrorIs(ErrorCode::invalid_data, HasSubstr("rollout 'r'")));
+}
+
+TEST_F(RegistryTest, a_copy_made_while_it_is_in_use_holds_everything) {
+  const auto registry = open();
+  fill(*registry);
+  const auto copy = folder_.path() / "copy.sqlite";
+  ASSERT_THAT(registry->back_up(copy), IsOk());
+  ASSERT_THAT(registry->save(device("pi-2")), IsOk());
+  auto restored = open_sqlite_registry(copy);
+  ASSERT_THAT(restored, IsOk());
+  EXPECT_EQ((*restored)->devices()->size(), 1U);
+  EXPECT_TRUE((*restored)->rollout("r")->has_value());
+  EXPECT_FALSE(registry->back_up(copy));  // never over another file
+}
+
+}  // namespace
+}  // namespace outcrop::fleet

@@ -1,0 +1,283 @@
+#include <gmock/gmock.h>
+
+#include "tests/support/result_matchers.hpp"
+#include "trainer_host/fleet/rollout/engine.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+using messages::DeploymentState;
+using messages::OnUnmeasurable;
+using ::testing::HasSubstr;
+
+constexpr Timestamp now{std::chrono::seconds(1'000'000)};
+
+// A view of three boards c (canary), a and b, all online, with the rollout in a state.
+class View {
+ public:
+  explicit View(RolloutState state = RolloutState::canary) {
+    view_.rollout.name = "r";
+    view_.rollout.model = "m";
+    view_.rollout.state = state;
+    view_.now = now;
+    view_.choices["pi"] = {"int8", "int8 (least p90_ms)"};
+    for (const char* name : {"a", "b", "c"}) board(name);
+    assign("c").canary = true;
+  }
+  Device& board(const std::string& name, const std::string& device_class = "pi") {
+    Device device;
+    device.name = name;
+    device.model = "m";
+    device.device_class = device_class;
+    view_.online.insert(name);
+    return view_.devices.emplace_back(device);
+  }
+  Assignment& assign(const std::string& name, std::optional<DeploymentState> state = {}) {
+    Assignment assignment;
+    assignment.rollout = "r";
+    assignment.device = name;
+    assignment.state = state;
+    assignment.confirmed = true;
+    assignment.generation = state ? 5 : 0;
+    assignment.updated = now;
+    return view_.assignments.emplace_back(assignment);
+  }
+  View& canary(DeploymentState state, bool confirmed = true, const std::string& reason = "") {
+    Assignment& assignment = view_.assignments.front();
+    assignment.state = state;
+    assignment.reason = reason;
+    assignment.confirmed = confirmed;
+    assignment.generation = 5;
+    return *this;
+  }
+  RolloutView* operator->() { return &view_; }
+  RolloutView& operator*() { return view_; }
+
+ private:
+  RolloutView view_;
+};
+
+// "offer c; cancel a; exclude b; state" as one line.
+std::string in_words(const Decision& decision) {
+  std::string words;
+  for (const Step& step : decision.steps) {
+    const Assignment& a = step.assignment;
+    words += (a.excluded      ? "exclude "
+              : !step.command ? "note "
+              : a.cancelled   ? "cancel "
+                              : "offer ") +
+             a.device;
+    for (const std::string& variant : a.variants) words += " " + variant;
+    words += "; ";
+  }
+  return words + (decision.rollout ? std::string(to_string(decision.rollout->state)) : "");
+}
+
+TEST(Engine, offers_to_the_canaries_first) {
+  View view;
+  EXPECT_EQ(in_words(decide(*view)), "offer c; canary");
+}
+
+struct CanaryCase {
+  DeploymentState state;
+  bool confirmed;
+  OnUnmeasurable on_unmeasurable;
+  const char* expected;
+};
+
+class CanaryTable : public ::testing::TestWithParam<CanaryCase> {};
+
+TEST_P(CanaryTable, decides) {
+  View view;
+  view.canary(GetParam().state, GetParam().confirmed);
+  view->rollout.on_unmeasurable = GetParam().on_unmeasurable;
+  EXPECT_EQ(in_words(decide(*view)), GetParam().expected);
+}
+
+constexpr auto hold = OnUnmeasurable::hold;
+constexpr const char* widens = "offer a int8; offer b int8; widening";
+INSTANTIATE_TEST_SUITE_P(
+    States, CanaryTable,
+    ::testing::Values(CanaryCase{DeploymentState::offered, false, hold, "canary"},
+                      CanaryCase{DeploymentState::downloading, false, hold, "canary"},
+                      CanaryCase{DeploymentState::measuring, true, hold, "canary"},
+                      CanaryCase{DeploymentState::soaking, true, hold, "canary"},
+                      CanaryCase{DeploymentState::held, false, hold, "canary"},
+                      // No budget for its class: it measured and signed that.
+                      CanaryCase{DeploymentState::held, true, hold, widens},
+                      CanaryCase{DeploymentState::updated, false, hold, "canary"},
+                      CanaryCase{DeploymentState::updated, true, hold, widens},
+                      CanaryCase{DeploymentState::failed, false, hold, "stopped"},
+                      CanaryCase{DeploymentState::rejected, true, hold, "stopped"},
+                      CanaryCase{DeploymentState::rolled_back, true, hold, "stopped"},
+                      CanaryCase{DeploymentState::not_measurable, true, hold, "canary"},
+                      CanaryCase{DeploymentState::not_measurable, true, OnUnmeasurable::fail,
+                                 "cancel c; stopped"}));
+
+TEST(Engine, a_failed_canary_returns_the_other_canaries_and_nobody_else) {
+  View view;
+  view.canary(DeploymentState::failed, true, "velocity is 90 m/s off");
+  view.assign("a", DeploymentState::updated).canary = true;
+  view.assign("b").canary = true;  // its offer was not made yet
+  const Decision decision = decide(*view);
+  EXPECT_EQ(in_words(decision), "cancel a; stopped");
+  ASSERT_TRUE(decision.rollout);
+  EXPECT_EQ(decision.rollout->state, RolloutState::stopped);
+  EXPECT_EQ(decision.rollout->reason, "canary c FAILED: velocity is 90 m/s off");
+  EXPECT_EQ(decision.rollout->ended, now);
+}
+
+TEST(Engine, a_class_without_a_choice_stays_out_and_says_why) {
+  View view;
+  view.canary(DeploymentState::updated);
+  view.board("t", "toaster");
+  view->choices["toaster"] = {std::nullopt, "the release has no budget for the class toaster"};
+  const Decision decision = decide(*view);
+  EXPECT_EQ(in_words(decision), "offer a int8; offer b int8; exclude t; widening");
+  EXPECT_THAT(decision.steps[2].assignment.reason, HasSubstr("no budget"));
+}
+
+TEST(Engine, is_done_when_every_board_is) {
+  View view(RolloutState::widening);
+  view.canary(DeploymentState::updated);
+  view.assign("a", DeploymentState::updated);
+  view.assign("b", DeploymentState::soaking);
+  EXPECT_EQ(in_words(decide(*view)), "widening");  // says whom it waits for
+  view->assignments.back().state = DeploymentState::updated;
+  const Decision decision = decide(*view);
+  EXPECT_EQ(in_words(decision), "done");
+  EXPECT_THAT(decision.rollout->reason, HasSubstr("3 boards updated"));
+}
+
+TEST(Engine, boards_that_are_away_or_held_are_waited_for_as_long_as_patience_lasts) {
+  View view(RolloutState::widening);
+  view.canary(DeploymentState::updated);
+  view.assign("a", DeploymentState::held).confirmed = false;
+  view.assign("b", DeploymentState::offered);
+  view->online.erase("b");
+  EXPECT_EQ(in_words(decide(*view)), "widening");
+  view->now = now + view->patience;
+  const Decision decision = decide(*view);
+  EXPECT_EQ(in_words(decision), "done");
+  EXPECT_THAT(decision.rollout->reason, HasSubstr("2 boards offline or held"));
+}
+
+TEST(Engine, a_failure_while_widening_stops_it_and_leaves_what_works) {
+  View view(RolloutState::widening);
+  view.canary(DeploymentState::updated);
+  view.assign("a", DeploymentState::failed).reason = "no space";
+  view.assign("b", DeploymentState::downloading);
+  const Decision decision = decide(*view);
+  EXPECT_EQ(in_words(decision), "cancel b; stopped");
+  EXPECT_EQ(decision.rollout->reason, "1 board of 3 failed; a FAILED: no space");
+  view->rollout.failed_share = 0.34;
+  EXPECT_EQ(in_words(decide(*view)), "widening");
+}
+
+TEST(Engine, paused_offers_nothing_but_still_stops) {
+  View view(RolloutState::paused);
+  EXPECT_TRUE(decide(*view).steps.empty());
+  view.canary(DeploymentState::updated);
+  const Decision decision = decide(*view);
+  EXPECT_TRUE(decision.steps.empty());
+  EXPECT_EQ(decision.rollout->resume_to, RolloutState::widening);
+  view.canary(DeploymentState::failed);
+  EXPECT_EQ(in_words(decide(*view)), "stopped");
+}
+
+TEST(Engine, resume_offers_again_to_boards_that_could_not_measure) {
+  View view;
+  EXPECT_THAT(resume(*view), ErrorIs(ErrorCode::refused, HasSubstr("nothing to resume")));
+  view.canary(DeploymentState::not_measurable);
+  const auto decision = resume(*view);
+  ASSERT_THAT(decision, IsOk());
+  EXPECT_EQ(in_words(*decision), "offer c; canary");
+}
+
+TEST(Engine, abort_returns_every_board_that_was_offered_it) {
+  View view(RolloutState::widening);
+  view.canary(DeploymentState::updated);
+  view.assign("a", DeploymentState::downloading);
+  view.assign("b", DeploymentState::failed);
+  const auto decision = abort(*view, "aborted by uid 0");
+  ASSERT_THAT(decision, IsOk());
+  EXPECT_EQ(in_words(*decision), "cancel a; cancel c; aborted");
+  view->rollout.state = RolloutState::done;
+  EXPECT_THAT(abort(*view, ""), ErrorIs(ErrorCode::refused, HasSubstr("is done")));
+}
+
+TEST(Engine, a_withdrawn_release_stops_and_leaves_updated_boards) {
+  View view(RolloutState::widening);
+  view->release.state = ReleaseState::withdrawn;
+  view.canary(DeploymentState::updated);
+  view.assign("a", DeploymentState::downloading);
+  EXPECT_EQ(in_words(decide(*view)), "cancel a; stopped");
+  view->rollout.state = RolloutState::done;
+  EXPECT_TRUE(decide(*view).empty());
+}
+
+TEST(Engine, a_revoked_release_is_taken_back_in_whatever_state_its_rollout_is) {
+  for (const RolloutState state : {RolloutState::widening, RolloutState::done}) {
+    View view(state);
+    view->release.state = ReleaseState::revoked;
+    view.canary(DeploymentState::updated);
+    view.assign("a", DeploymentState::updated);
+    view->superseded.insert("a");  // another rollout has it by now
+    EXPECT_EQ(in_words(decide(*view)), "cancel c; stopped");
+  }
+}
+
+TEST(Engine, boards_that_are_enrolled_later_get_what_is_done_last) {
+  View view(RolloutState::done);
+  view.canary(DeploymentState::updated);
+  EXPECT_TRUE(decide(*view).empty());
+  view->serves_newcomers = true;
+  EXPECT_EQ(in_words(decide(*view)), "offer a int8; offer b int8; ");
+}
+
+TEST(Engine, a_revoked_board_is_waited_for_no_more) {
+  View view;
+  view->devices[2].revoked = now;
+  view->devices[2].revoked_reason = "lost";
+  view.canary(DeploymentState::downloading);
+  const Decision decision = decide(*view);
+  EXPECT_EQ(in_words(decision), "exclude c; stopped");
+  EXPECT_EQ(decision.rollout->reason, "no canary is left");
+}
+
+TEST(Engine, says_whom_it_waits_for) {
+  View view;
+  view.canary(DeploymentState::held, false, "waits for the owner");
+  view->online.clear();
+  EXPECT_EQ(decide(*view).rollout->reason, "waits for c: offline, HELD (waits for the owner)");
+}
+
+struct ReconcileCase {
+  std::uint64_t seen;        // generation of the board's status
+  std::uint64_t deployment;  // 0: none
+  Need need;
+};
+class ReconcileTable : public ::testing::TestWithParam<ReconcileCase> {};
+
+TEST_P(ReconcileTable, compares) {
+  Assignment desired;
+  desired.generation = 5;
+  messages::DeviceStatus status;
+  status.generation = GetParam().seen;
+  if (GetParam().deployment > 0) {
+    status.deployment.emplace();
+    status.deployment->id.generation = GetParam().deployment;
+  }
+  EXPECT_EQ(compare(desired, status), GetParam().need);
+}
+
+INSTANTIATE_TEST_SUITE_P(Statuses, ReconcileTable,
+                         ::testing::Values(ReconcileCase{0, 0, Need::send},
+                                           ReconcileCase{4, 4, Need::send},
+                                           ReconcileCase{5, 4, Need::send},
+                                           ReconcileCase{5, 5, Need::nothing},
+                                           ReconcileCase{9, 9, Need::new_generation},
+                                           ReconcileCase{9, 5, Need::new_generation}));
+
+}  // namespace
+}  // namespace outcrop::fleet

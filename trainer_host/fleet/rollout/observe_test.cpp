@@ -1,0 +1,73 @@
+#include <gtest/gtest.h>
+
+#include "trainer_host/fleet/rollout/observe.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+using messages::DeploymentState;
+
+constexpr Timestamp now{std::chrono::seconds(1000)};
+
+Assignment offered() {
+  Assignment assignment;
+  assignment.rollout = "r";
+  assignment.generation = 5;
+  return assignment;
+}
+
+Statement says(DeploymentState state, messages::MessageId message, bool is_signed = false,
+               std::uint64_t generation = 5) {
+  return {{"r", generation, {}}, state, "", message, is_signed};
+}
+
+TEST(Observe, takes_the_first_word) {
+  Assignment assignment = offered();
+  EXPECT_TRUE(observe(assignment, says(DeploymentState::downloading, {1, 0}), now));
+  EXPECT_EQ(assignment.state, DeploymentState::downloading);
+  EXPECT_FALSE(assignment.confirmed);
+  EXPECT_EQ(assignment.updated, now);
+}
+
+TEST(Observe, ignores_other_generations_and_rollouts) {
+  Assignment assignment = offered();
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 0}, true, 4), now));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 0}, true, 6), now));
+  assignment.rollout = "s";
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 0}), now));
+  assignment = offered();
+  assignment.generation = 0;
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 0}, true, 0), now));
+}
+
+TEST(Observe, a_report_confirms_what_the_status_said) {
+  Assignment assignment = offered();
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::updated, {1, 0}), now));
+  EXPECT_FALSE(assignment.confirmed);
+  EXPECT_TRUE(observe(assignment, says(DeploymentState::updated, {1, 9}, true), now));
+  EXPECT_TRUE(assignment.confirmed);
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 9}, true), now));
+}
+
+TEST(Observe, an_older_message_that_comes_late_changes_nothing) {
+  Assignment assignment = offered();
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::proving, {2, 8}), now));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::downloading, {2, 7}), now));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::measuring, {1, 99}, true), now));
+  EXPECT_EQ(assignment.state, DeploymentState::proving);
+}
+
+TEST(Observe, what_is_final_stays_but_can_be_rolled_back) {
+  Assignment assignment = offered();
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::updated, {1, 3}), now));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::measuring, {1, 4}), now));
+  EXPECT_TRUE(observe(assignment, says(DeploymentState::rolled_back, {1, 5}, true), now));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 6}, true), now));
+  assignment = offered();
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::failed, {1, 1}), now));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 2}), now));
+  EXPECT_TRUE(observe(assignment, says(DeploymentState::rolled_back, {1, 3}), now));
+}
+
+}  // namespace
+}  // namespace outcrop::fleet
