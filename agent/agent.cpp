@@ -171,7 +171,8 @@ class Agent::Impl {
     if (role.starts_with("stage-") && role != trust::stage_role(config_.model)) return;
     const auto accepted = metadata_.accept(role, envelope);
     if (!accepted) {
-      spdlog::warn("metadata {} is not accepted: {}", role, accepted.error().message());
+      // Kept aside: what is still to come may vouch for it.
+      spdlog::info("metadata {} does not count yet: {}", role, accepted.error().message());
       return;
     }
     if (*accepted) deployer_.on_metadata();

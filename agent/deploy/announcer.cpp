@@ -38,8 +38,10 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
                       transport::Delivery::at_least_once, done);
   }
 
-  messages::DeviceHeader header() {
+  // In the protocol that the host chose for this board.
+  messages::DeviceHeader header(const Deployment& deployment) {
     messages::DeviceHeader header;
+    header.protocol = deployment.cancel ? deployment.cancel->protocol : deployment.offer.protocol;
     header.device = board_.device;
     header.session = board_.outbox.session();
     header.sequence = board_.outbox.next_sequence();
@@ -50,7 +52,7 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
 
   messages::Report make_report(const Deployment& deployment) {
     messages::Report report;
-    report.header = header();
+    report.header = header(deployment);
     report.deployment = deployment.id();
     report.state = deployment.state;
     report.reason = deployment.reason;
@@ -171,7 +173,7 @@ void Announcer::status(const Record& record, bool online) {
 void Announcer::progress(const Deployment& deployment, const std::string& variant,
                          const Transfer& transfer) {
   messages::Progress progress;
-  progress.header = impl_->header();
+  progress.header = impl_->header(deployment);
   progress.deployment = deployment.id();
   progress.state = deployment.state;
   progress.reason = deployment.reason;

@@ -58,7 +58,8 @@ asio::awaitable<Result<trust::VerifiedBlob>> Fetcher::small(trust::Sha256Digest 
     auto kept = slots_.blob(digest, size);
     if (kept) co_return kept;  // else it was damaged and is gone: pulled anew
   }
-  auto staged = co_await puller_.pull_small(digest, size, slots_.partial_file(digest), budget);
+  std::filesystem::path partial = slots_.partial_file(digest);
+  auto staged = co_await puller_.pull_small(digest, size, std::move(partial), budget);
   if (!staged) co_return fail(std::move(staged).error());
   auto kept = co_await keep(std::move(*staged));
   co_return kept;
@@ -82,8 +83,8 @@ asio::awaitable<Status> Fetcher::blob(const messages::BlobReference& reference,
   if (!table_blob) co_return fail(table_blob.error().context("chunk table"));
   auto table = blob::decode_chunk_table(*table_blob, reference.sha256, reference.size);
   if (!table) co_return fail(std::move(table).error());
-  auto staged = co_await puller_.pull(*table, slots_.partial_file(reference.sha256), budget,
-                                      std::move(progress));
+  std::filesystem::path partial = slots_.partial_file(reference.sha256);
+  auto staged = co_await puller_.pull(*table, std::move(partial), budget, std::move(progress));
   if (!staged) co_return fail(std::move(staged).error());
   auto kept = co_await keep(std::move(*staged));
   if (!kept) co_return fail(std::move(kept).error());

@@ -1,6 +1,7 @@
 #include "agent/prove/trial.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "agent/prove/golden_files.hpp"
 #include "runtime/runner/messages.hpp"
@@ -20,6 +21,21 @@ std::string joined(const std::vector<std::string>& texts) {
   return runtime::printable(result, longest_reason);
 }
 
+// Rounds that were disturbed in the same way say so with other figures: the first stands for all.
+std::vector<std::string> without_repetitions(const std::vector<std::string>& reasons) {
+  std::vector<std::string> kept;
+  std::vector<std::string> shapes;
+  for (const std::string& reason : reasons) {
+    std::string shape;
+    std::copy_if(reason.begin(), reason.end(), std::back_inserter(shape),
+                 [](char c) { return (c < '0' || c > '9') && c != '.'; });
+    if (std::find(shapes.begin(), shapes.end(), shape) != shapes.end()) continue;
+    shapes.push_back(std::move(shape));
+    kept.push_back(reason);
+  }
+  return kept;
+}
+
 messages::ReportedMeasurement describe(const runtime::LoadReport& load,
                                        const runtime::Measurement& measurement) {
   messages::ReportedMeasurement result;
@@ -36,7 +52,7 @@ messages::ReportedMeasurement describe(const runtime::LoadReport& load,
   result.p99_ms = steady.p99.count();
   result.peak_memory = measurement.peak_memory;
   result.engine_memory = measurement.engine_memory;
-  result.void_because = measurement.validity.void_because;
+  result.void_because = without_repetitions(measurement.validity.void_because);
   result.unknown = measurement.validity.unknown;
   return result;
 }

@@ -202,7 +202,7 @@ TEST_F(AgentTest, does_not_take_a_release_by_another_key_or_under_expired_metada
   loop_.run_for(std::chrono::milliseconds(700));
   EXPECT_TRUE(host_.at(2, State::offered));
   EXPECT_EQ(host_.status()->active_manifest, first.manifest);
-  EXPECT_THAT(log(), HasSubstr("metadata stage-curvefault is not accepted"));
+  EXPECT_THAT(log(), HasSubstr("metadata stage-curvefault does not count"));
 }
 
 struct Unmeasurable {
