@@ -12,3 +12,6 @@ if(OUTCROP_WITH_TORCH)
   # The host proves releases with the boards' own runner.
   install(TARGETS outcrop-runner-torch RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT host)
 endif()
+foreach(component host board)
+  install(FILES docs/fleet.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT ${component})
+endforeach()
