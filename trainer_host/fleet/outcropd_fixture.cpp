@@ -161,16 +161,19 @@ void OutcropdTest::SetUp() {
   fs::create_directory(home_);
   config_ = home_ / "host.toml";
   socket_ = home_ / "outcropd.sock";
+  write_config("[broker]\nport = " + std::to_string(free_port()) + "\n");
+  auto authority = pki::Authority::open_or_make(home_ / "authority", "Outcrop devices");
+  ASSERT_TRUE(authority);
+  devices_.emplace(std::move(*authority));
+}
+
+void OutcropdTest::write_config(const std::string& broker) {
   const std::string keys = keys_.string();
   ASSERT_TRUE(write_file_durably(
       config_, "state = \"state\"\nsocket = \"outcropd.sock\"\n[trust]\nroot = \"" + keys +
                    "/metadata/1.root.json\"\ntimestamp_key = \"" + keys +
                    "/online/timestamp.key\"\nsnapshot_key = \"" + keys +
-                   "/online/snapshot.key\"\n[broker]\nport = " + std::to_string(free_port()) +
-                   "\n[rollout]\nsoak_seconds = 0\n"));
-  auto authority = pki::Authority::open_or_make(home_ / "authority", "Outcrop devices");
-  ASSERT_TRUE(authority);
-  devices_.emplace(std::move(*authority));
+                   "/online/snapshot.key\"\n" + broker + "[rollout]\nsoak_seconds = 0\n"));
 }
 
 void OutcropdTest::TearDown() {

@@ -79,9 +79,10 @@ class OutcropdTest : public release::ReleaseTest {
   void SetUp() override;
   void TearDown() override;
 
-  void start();           // and waits until it serves
-  void kill(int signal);  // and waits for its end
-  int exit_code_ = -1;    // of the last that ended
+  void write_config(const std::string& broker);  // the lines of [broker]
+  void start();                                  // and waits until it serves
+  void kill(int signal);                         // and waits for its end
+  int exit_code_ = -1;                           // of the last that ended
   [[nodiscard]] pid_t process() const { return child_; }
   [[nodiscard]] std::string log() const;
   // Runs outcropd with these arguments to its end; what it printed is in output_.

@@ -5,6 +5,8 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/transport/topics.hpp"
+#include "protocol/trust/envelope.hpp"
+#include "tests/support/fleet_broker.hpp"
 #include "trainer_host/fleet/outcropd_fixture.hpp"
 
 // The program as a whole: real processes, the real broker, boards that follow a script.
@@ -154,7 +156,9 @@ TEST_F(OutcropdTest, survives_its_broker_being_killed) {
   ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 0; }));
   ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
   const auto& seen = board->topics();
-  EXPECT_GE(std::count(seen.begin(), seen.end(), transport::topics::metadata("timestamp")), 2);
+  EXPECT_TRUE(until([&] {
+    return std::count(seen.begin(), seen.end(), transport::topics::metadata("timestamp")) >= 2;
+  }));
   post("/v1/rollouts", {{"name", "r"}, {"manifest", manifest}}, 201);
   ASSERT_TRUE(rollout_is("r", "done"));
 }
@@ -239,6 +243,47 @@ TEST_F(OutcropdTest, refuses_bad_requests_by_name) {
   body["manifest"] = manifest;
   body["targets"] = body["revoked"];
   post("/v1/releases", body, 403);
+}
+
+TEST_F(OutcropdTest, counts_bad_reports_and_goes_on) {
+  start();
+  const std::string manifest = publish(1);
+  auto board = enroll("board");
+  board->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+  const auto refused = [&](const char* kind) {
+    return get("/v1/host")["refused_messages"][kind].get<int>();
+  };
+  const std::string topic = transport::topics::up("board", "report");
+  const messages::Report report = board->make_report(
+      {"none", 1, *trust::Sha256Digest::from_hex(manifest)}, DeploymentState::failed, "");
+  board->publish(topic, "{}");
+  board->publish(topic, std::string(900'000, '['));
+  ASSERT_TRUE(until([&] { return refused("malformed") == 2; }));
+  const auto other = trust::PrivateKey::generate();
+  board->publish(topic,
+                 trust::sign_envelope("report", as_bytes(to_json(report)), std::span(&*other, 1)));
+  ASSERT_TRUE(until([&] { return refused("forged") == 1; }));
+  // The same good one twice: both acknowledged, stored once. Of an unknown rollout, and kept.
+  board->publish(topic, board->sign(report));
+  board->publish(topic, board->sign(report));
+  ASSERT_TRUE(until([&] { return board->acknowledged().size() == 2; }));
+  EXPECT_EQ(get("/v1/reports?device=board")["reports"].size(), 1U);
+  EXPECT_EQ(get("/v1/reports?manifest=" + manifest)["reports"].size(), 1U);
+}
+
+TEST_F(OutcropdTest, works_with_the_broker_of_somebody_else) {
+  FleetBroker broker(loop_.executor());
+  const auto host = broker.host();
+  write_config("[broker.external]\nhost = \"" + host.host +
+               "\"\nport = " + std::to_string(host.port) + "\nauthority = \"" +
+               host.tls->authority.string() + "\"\ncertificate = \"" +
+               host.tls->certificate.string() + "\"\nkey = \"" + host.tls->key.string() + "\"\n");
+  start();
+  publish(1);
+  EXPECT_EQ(get("/v1/enrolment")["broker_port"], host.port);
+  transport::Client board(loop_, broker.enroll("board"), {"outcrop/v1/meta/#"});
+  ASSERT_TRUE(board.has_messages(6));  // root/1, targets, revoked, stage, snapshot, timestamp
 }
 
 TEST_F(OutcropdTest, a_second_one_on_the_same_state_is_refused) {

@@ -71,6 +71,26 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"[rollout]\non_unmeasurable = \"maybe\"\n", "on_unmeasurable"},
         Refused{"[rollout]\nfailed_share = 2.0\n", "failed_share"}));
 
+TEST_F(HostConfigTest, the_example_is_right_and_shows_the_defaults) {
+  const std::filesystem::path example = OUTCROP_SOURCE "/trainer_host/fleet/config/host.toml";
+  const auto as_it_is = read_host_config(example);
+  ASSERT_THAT(as_it_is, IsOk());
+  // The same with every default written out, but for the broker of somebody else.
+  std::ifstream lines(example);
+  std::string text;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("#[broker.external]")) break;
+    const bool value = line.size() > 1 && line[0] == '#' && line[1] != ' ';
+    text += (value ? line.substr(1) : line) + "\n";
+  }
+  const auto written_out = read(text);
+  ASSERT_THAT(written_out, IsOk());
+  EXPECT_EQ(written_out->state, as_it_is->state);
+  EXPECT_EQ(written_out->socket_mode, as_it_is->socket_mode);
+  EXPECT_EQ(written_out->trust.timestamp_validity, as_it_is->trust.timestamp_validity);
+  EXPECT_EQ(written_out->broker.port, as_it_is->broker.port);
+}
+
 TEST_F(HostConfigTest, says_what_is_missing) {
   EXPECT_THAT(read("state = \"s\"\n"), ErrorIs(ErrorCode::invalid_argument, HasSubstr("trust")));
   EXPECT_THAT(read_host_config(folder_.path() / "none.toml"),
