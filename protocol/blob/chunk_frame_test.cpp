@@ -91,7 +91,7 @@ TEST(ChunkFrame, refuses_every_cut_before_the_chunk) {
 }
 
 TEST(ChunkFrame, refuses_names_that_could_not_stand_in_a_topic) {
-  for (const std::string name : {"a/b", "+", "#", "A", "a b", std::string(1, '\0').c_str()}) {
+  for (const std::string_view name : {"a/b", "+", "#", "A", "a b", "", "\n"}) {
     EXPECT_THAT(decode_chunk_frame(frame_of(ChunkAnswer::data, name, "x")), refused("names"));
   }
   EXPECT_THAT(decode_chunk_frame(frame_of(ChunkAnswer::data, std::string(63, 'a'), "")), IsOk());
