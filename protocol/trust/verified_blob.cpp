@@ -53,6 +53,19 @@ Status copy_exactly(int from, int to, ByteCount size) {
   return {};
 }
 
+// Piece by piece, giving the pages of each back to the memory file behind it: hashing a blob of
+// any size adds no more than a piece to what this process holds.
+Sha256Digest hash_mapped(BytesView mapping) {
+  constexpr std::size_t piece = std::size_t{1} << 20;
+  Sha256Hasher hasher;
+  for (std::size_t done = 0; done < mapping.size(); done += piece) {
+    const BytesView part = mapping.subspan(done, std::min(piece, mapping.size() - done));
+    hasher.update(part);
+    ::madvise(const_cast<std::byte*>(part.data()), part.size(), MADV_DONTNEED);
+  }
+  return hasher.finish();
+}
+
 }  // namespace
 
 VerifiedBlob::VerifiedBlob(VerifiedBlob&& other) noexcept
@@ -88,7 +101,7 @@ Result<VerifiedBlob> VerifiedBlob::seal_and_hash(UniqueFd memory, ByteCount size
     blob.mapping_ = BytesView(static_cast<const std::byte*>(mapped), size.value());
   }
   // Only now: what is hashed can no longer change.
-  if (const Sha256Digest found = sha256(blob.mapping_); found != digest) {
+  if (const Sha256Digest found = hash_mapped(blob.mapping_); found != digest) {
     return fail(ErrorCode::untrusted,
                 "the digest is " + found.hex() + ", but should be " + digest.hex());
   }
