@@ -13,34 +13,7 @@ namespace outcrop::agent {
 
 // agent.toml and the files of agent.toml.d/*.toml beside it, later ones by name over earlier ones.
 // Root-owned on a board: it pins what no message from outside may change. Everything but [device]
-// has a default, shown here.
-//
-//   state = "/var/lib/outcrop-agent"     # identity, releases, outbox; absolute or beside the file
-//   socket = "/run/outcrop-agent/control.sock"
-//   socket_mode = "0660"
-//   log = "info"                         # trace debug info warning error
-//   [device]
-//   model = "curvefault"                 # what this board runs; offers of others are rejected
-//   class = "raspberry-pi-4"             # whose budgets it must keep
-//   [broker]                             # default: as the enrolment says
-//   host = "fleet.example"
-//   port = 8883
-//   [runner]
-//   program = "/usr/lib/outcrop/outcrop-runner-torch"   # default: beside outcrop-agent
-//   launcher = []                        # put in front of the program, for emulators
-//   confinement = "full"                 # or "reduced": accepted, and shown in every report
-//   threads = 1
-//   memory_limit_mb = 1024
-//   [measure]
-//   calls = 100
-//   seconds = 5
-//   rounds = 4
-//   attempts = 3                         # of a measurement that another load disturbed
-//   patience_seconds = 600               # for another process that is measuring
-//   [disk]
-//   reserve_mb = 64                      # stays free: a pull that would take it is refused
-//   [owner]
-//   updates = "automatic"                # or "approve": each waits for `outcrop-agent approve`
+// has a default; configs/agent.toml shows every key with it.
 struct AgentConfig {
   std::filesystem::path state;
   std::filesystem::path socket;

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <fstream>
+
 #include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -45,6 +47,33 @@ TEST_F(AgentConfigTest, needs_no_more_than_the_device) {
   EXPECT_TRUE(config->runner_program.is_absolute());
   EXPECT_FALSE(config->allow_reduced_confinement);
   EXPECT_FALSE(config->approve_updates);
+}
+
+TEST_F(AgentConfigTest, the_example_is_right_and_shows_the_defaults) {
+  std::ifstream lines(OUTCROP_SOURCE "/configs/agent.toml");
+  std::string as_it_is;
+  std::string written_out;
+  for (std::string line; std::getline(lines, line);) {
+    const bool value = line.size() > 1 && line[0] == '#' && line[1] != ' ';
+    as_it_is += line + "\n";
+    written_out += (value ? line.substr(1) : line) + "\n";
+  }
+  const auto defaults = read(as_it_is);
+  ASSERT_THAT(defaults, IsOk());
+  const auto every_key = read(written_out);
+  ASSERT_THAT(every_key, IsOk());
+  EXPECT_EQ(every_key->state, defaults->state);
+  EXPECT_EQ(every_key->socket, defaults->socket);
+  EXPECT_EQ(every_key->socket_mode, defaults->socket_mode);
+  EXPECT_EQ(every_key->memory_limit, defaults->memory_limit);
+  EXPECT_EQ(every_key->measure_calls, defaults->measure_calls);
+  EXPECT_EQ(every_key->measure_time, defaults->measure_time);
+  EXPECT_EQ(every_key->measure_rounds, defaults->measure_rounds);
+  EXPECT_EQ(every_key->measure_attempts, defaults->measure_attempts);
+  EXPECT_EQ(every_key->measure_patience, defaults->measure_patience);
+  EXPECT_EQ(every_key->disk_reserve, defaults->disk_reserve);
+  EXPECT_EQ(every_key->approve_updates, defaults->approve_updates);
+  EXPECT_EQ(every_key->broker_host, "fleet.example");
 }
 
 TEST_F(AgentConfigTest, reads_every_key) {

@@ -72,7 +72,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"[rollout]\nfailed_share = 2.0\n", "failed_share"}));
 
 TEST_F(HostConfigTest, the_example_is_right_and_shows_the_defaults) {
-  const std::filesystem::path example = OUTCROP_SOURCE "/trainer_host/fleet/config/host.toml";
+  const std::filesystem::path example = OUTCROP_SOURCE "/configs/host.toml";
   const auto as_it_is = read_host_config(example);
   ASSERT_THAT(as_it_is, IsOk());
   // The same with every default written out, but for the broker of somebody else.
