@@ -242,8 +242,8 @@ class Deployer::Impl {
       spdlog::warn("release {} serves no more: {}", short_name(left.manifest), reason);
       if (record.deployment) {
         Deployment about = *record.deployment;
-        about.reason =
-            as_reason("release " + short_name(left.manifest) + " serves no more: " + reason);
+        about.reason = messages::as_reason("release " + short_name(left.manifest) +
+                                           " serves no more: " + reason);
         parts_.announcer.report(about);
       }
       machine_.announce();

@@ -6,12 +6,9 @@
 
 #include "agent/deploy/recovery.hpp"
 #include "platform/service/service.hpp"
-#include "runtime/runner/messages.hpp"
 
 namespace outcrop::agent {
 namespace {
-
-constexpr std::size_t longest_reason = 1000;
 
 bool is_failure(DeploymentState state) {
   return state == DeploymentState::rejected || state == DeploymentState::failed ||
@@ -19,10 +16,6 @@ bool is_failure(DeploymentState state) {
 }
 
 }  // namespace
-
-std::string as_reason(std::string_view text) {
-  return runtime::printable(text, longest_reason);
-}
 
 std::string short_name(const trust::Sha256Digest& digest) {
   return digest.hex().substr(0, 12);
@@ -76,7 +69,7 @@ void Machine::advance(Event event, std::string reason) {
     current.before = parts_.slots.active();
   }
   current.state = *next;
-  current.reason = as_reason(reason);
+  current.reason = messages::as_reason(reason);
   current.awaits_owner =
       event == Event::owner_holds || (event == Event::resumed && current.awaits_owner);
   spdlog::info("{} {}{}{}", messages::to_string(current.state), short_name(current.offer.manifest),

@@ -48,9 +48,6 @@ class Machine {
   Record record_;
 };
 
-// At most 1000 printable bytes: what fits in a message.
-[[nodiscard]] std::string as_reason(std::string_view text);
-
 // "3f9c02ab1e77": enough of a digest for a person.
 [[nodiscard]] std::string short_name(const trust::Sha256Digest& digest);
 

@@ -145,7 +145,7 @@ Steps::Awaitable Steps::wait_for_permission() {
     }
     if (!said) {
       spdlog::info("waiting for metadata: {}", permitted.error().message());
-      deployment.reason = as_reason("waits for metadata: " + permitted.error().message());
+      deployment.reason = messages::as_reason("waits for metadata: " + permitted.error().message());
       machine_.announce();
       said = true;
     }

@@ -77,7 +77,7 @@ Steps::Awaitable Steps::measuring() {
   Outcome outcome = decided();
   // The figures are worth a report, whatever comes of the release.
   Deployment measured = machine_.deployment();
-  measured.reason = as_reason(outcome.reason);
+  measured.reason = messages::as_reason(outcome.reason);
   parts_.announcer.report(measured);
   co_return outcome;
 }

@@ -4,7 +4,6 @@
 #include <iterator>
 
 #include "agent/prove/golden_files.hpp"
-#include "runtime/runner/messages.hpp"
 #include "runtime/runner/trial.hpp"
 
 namespace outcrop::agent {
@@ -13,12 +12,10 @@ namespace {
 using messages::ReportedVariant;
 using messages::VariantOutcome;
 
-constexpr std::size_t longest_reason = 1000;
-
 std::string joined(const std::vector<std::string>& texts) {
   std::string result;
   for (const std::string& text : texts) result += (result.empty() ? "" : "; ") + text;
-  return runtime::printable(result, longest_reason);
+  return messages::as_reason(result);
 }
 
 // Rounds that were disturbed in the same way say so with other figures: the first stands for all.
@@ -71,7 +68,7 @@ ReportedVariant describe(const runtime::TrialResult& result) {
   if (!result.outcome) {
     variant.outcome = result.outcome.error().code() == ErrorCode::refused ? VariantOutcome::refused
                                                                           : VariantOutcome::failed;
-    variant.reason = runtime::printable(result.outcome.error().message(), longest_reason);
+    variant.reason = messages::as_reason(result.outcome.error().message());
   } else if (variant.measurement && variant.measurement->void_because.empty()) {
     variant.outcome = VariantOutcome::measured;
   } else {
@@ -144,7 +141,7 @@ void attempt(Prepared& prepared, TrialOutcome& outcome) {
       // Another process that measured all the time is a disturbance, too.
       variant.outcome = trial.error().code() == ErrorCode::timeout ? VariantOutcome::not_measurable
                                                                    : VariantOutcome::failed;
-      variant.reason = runtime::printable(trial.error().message(), longest_reason);
+      variant.reason = messages::as_reason(trial.error().message());
       replace(outcome.variants, std::move(variant));
     }
   } else {

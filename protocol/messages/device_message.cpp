@@ -15,6 +15,7 @@ constexpr std::array<std::string_view, 14> states{
     "VERIFIED", "PROVING",  "MEASURING", "NOT_MEASURABLE", "UPDATING",
     "SOAKING",  "UPDATED",  "FAILED",    "ROLLED_BACK"};
 constexpr std::array<std::string_view, 3> unmeasurable{"hold", "fail", "activate"};
+constexpr std::size_t reason_length = 1000;
 constexpr std::uint64_t longest_soak = 366ULL * 24 * 3600;
 
 std::vector<std::string> read_variant_names(ObjectReader& reader) {
@@ -29,6 +30,15 @@ std::vector<std::string> read_variant_names(ObjectReader& reader) {
 
 std::string_view to_string(DeploymentState state) {
   return states[static_cast<std::size_t>(state)];
+}
+
+std::string as_reason(std::string_view text) {
+  std::string reason(text.substr(0, reason_length));
+  for (char& c : reason) {
+    if (c == '\n' || c == '\t') c = ' ';
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return reason;
 }
 
 DeploymentState read_state(ObjectReader& reader) {

@@ -90,6 +90,10 @@ struct Progress {
   bool operator==(const Progress&) const = default;
 };
 
+// Any text as the `reason` of a message: one line of at most 1000 printable bytes. What a dying
+// runner said has many, and a message with line breaks is refused whole by its reader.
+[[nodiscard]] std::string as_reason(std::string_view text);
+
 [[nodiscard]] std::string to_json(const Offer& offer);
 [[nodiscard]] Result<Offer> parse_offer(std::string_view text);
 [[nodiscard]] std::string to_json(const Progress& progress);

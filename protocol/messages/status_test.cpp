@@ -77,5 +77,14 @@ TEST(DeviceStatus, names_what_it_refuses) {
               ErrorIs(ErrorCode::unsupported, HasSubstr("too new")));
 }
 
+TEST(Reasons, are_one_line_that_every_reader_takes) {
+  DeviceStatus status = some_status();
+  ASSERT_TRUE(status.deployment);
+  status.deployment->reason =
+      as_reason("it ended:\n\twhat(): \x1b[31mred \xe2\x80\xa6" + std::string(2000, 'x'));
+  EXPECT_THAT(status.deployment->reason, ::testing::StartsWith("it ended:  what(): ?[31mred ???x"));
+  EXPECT_THAT(parse_status(to_json(status)), IsOk());
+}
+
 }  // namespace
 }  // namespace outcrop::messages

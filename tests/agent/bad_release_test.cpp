@@ -54,7 +54,13 @@ TEST_F(AgentTest, reports_a_runner_that_crashes_and_goes_on) {
   const auto* report = ends(2, State::failed);
   ASSERT_NE(report, nullptr);
   EXPECT_THAT(report->reason, HasSubstr("signal 11"));
+  EXPECT_THAT(report->reason, HasSubstr("terminate called   what():  no such fault"));
   EXPECT_EQ(report->active_manifest, first.manifest);
+  // What was written down can be read again: what serves goes on.
+  EXPECT_EQ(end_agent(), 0);
+  agent_is_online();
+  EXPECT_TRUE(host_.at(2, State::failed));
+  EXPECT_EQ(host_.status()->active_manifest, first.manifest);
 }
 
 TEST_F(AgentTest, rolls_back_a_release_whose_runner_crashes_while_it_soaks) {

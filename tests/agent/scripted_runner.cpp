@@ -3,7 +3,8 @@
 // object that says how it behaves:
 //   offset   added to every value: how wrong the outputs are
 //   call_ms  how long a call takes
-//   crash_at_call   the call that ends the runner by a signal, counted from 1; 0: none
+//   crash_at_call   the call that ends the runner by a signal, counted from 1, after some
+//                   lines on its standard error; 0: none
 //   crash_after_ms  the same by the time since the model was loaded; 0: never
 // decode(latent [1, 4]) -> velocity [1, 1, 3, 3]; forward(batch_size, seed) -> the same.
 
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -45,7 +47,10 @@ class ScriptCall final : public Call {
       : script_(script), first_(std::move(first)) {}
 
   Status run() override {
-    if (++script_.calls == script_.crash_at_call) ::raise(SIGSEGV);
+    if (++script_.calls == script_.crash_at_call) {
+      std::fputs("terminate called\n  what():  no such fault\n", stderr);
+      ::raise(SIGSEGV);
+    }
     const auto start = SteadyClock::now();
     if (script_.crash_after_ms > 0 &&
         start - script_.loaded > std::chrono::milliseconds(script_.crash_after_ms)) {
