@@ -65,7 +65,10 @@ ReportedVariant describe(const runtime::TrialResult& result) {
   if (result.load && result.measurement) {
     variant.measurement = describe(*result.load, *result.measurement);
   }
-  if (!result.outcome) {
+  if (result.unmeasured) {
+    variant.outcome = VariantOutcome::not_measurable;
+    variant.reason = messages::as_reason(result.outcome.error().message());
+  } else if (!result.outcome) {
     variant.outcome = result.outcome.error().code() == ErrorCode::refused ? VariantOutcome::refused
                                                                           : VariantOutcome::failed;
     variant.reason = messages::as_reason(result.outcome.error().message());
@@ -138,9 +141,7 @@ void attempt(Prepared& prepared, TrialOutcome& outcome) {
     for (const runtime::Candidate& candidate : prepared.candidates) {
       ReportedVariant variant;
       variant.name = candidate.name;
-      // Another process that measured all the time is a disturbance, too.
-      variant.outcome = trial.error().code() == ErrorCode::timeout ? VariantOutcome::not_measurable
-                                                                   : VariantOutcome::failed;
+      variant.outcome = VariantOutcome::failed;
       variant.reason = messages::as_reason(trial.error().message());
       replace(outcome.variants, std::move(variant));
     }

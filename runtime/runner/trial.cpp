@@ -65,6 +65,23 @@ Status check_proof_is_possible(const std::vector<Candidate>& candidates,
   return {};
 }
 
+void measure_in_turns(std::vector<Entry>& entries, const MeasurementLock& lock,
+                      const TrialOptions& options, std::size_t rounds,
+                      const std::function<void(const std::string&)>& next) {
+  MeasureRequest request = round_request(options, rounds);
+  for (std::size_t round = 0; round < rounds; ++round) {
+    for (Entry& entry : entries) {
+      next("measuring " + entry.candidate.name);
+      if (!entry.runner) continue;
+      if (auto measured = measure_round(entry, lock, request); !measured) {
+        entry.result.outcome = std::move(measured);
+        entry.runner.reset();
+      }
+    }
+    request.warm_up_calls = 1;  // it is warm; the turn before evicted its caches
+  }
+}
+
 }  // namespace
 
 Result<Trial> try_candidates(const std::vector<Candidate>& candidates,
@@ -90,21 +107,17 @@ Result<Trial> try_candidates(const std::vector<Candidate>& candidates,
     if (!entry.result.outcome) entry.runner.reset();
   }
 
-  OUTCROP_TRY(lock, MeasurementLock::acquire(options.patience));
-  MeasureRequest request = round_request(options, rounds);
-  for (std::size_t round = 0; round < rounds; ++round) {
-    for (Entry& entry : entries) {
-      next("measuring " + entry.candidate.name);
-      if (!entry.runner) continue;
-      if (auto measured = measure_round(entry, lock, request); !measured) {
-        entry.result.outcome = std::move(measured);
-        entry.runner.reset();
-      }
-    }
-    request.warm_up_calls = 1;  // it is warm; the turn before evicted its caches
-  }
   Trial trial;
-  trial.lock_note = lock.note();
+  const auto lock = MeasurementLock::acquire(options.patience);
+  if (lock) {
+    trial.lock_note = lock->note();
+    measure_in_turns(entries, *lock, options, rounds, next);
+  }
+  for (Entry& entry : entries) {
+    if (lock || !entry.runner) continue;
+    entry.result.unmeasured = true;
+    entry.result.outcome = fail(lock.error());
+  }
   for (Entry& entry : entries) trial.results.push_back(std::move(entry.result));
   if (options.progress) options.progress(steps, steps, "done");
   return trial;

@@ -53,6 +53,7 @@ struct TrialResult {
   std::optional<LoadReport> load;
   std::optional<ProofReport> proof;
   std::optional<Measurement> measurement;
+  bool unmeasured = false;  // it was proved; `outcome` says why the lock could not be had
 };
 
 struct Trial {
@@ -62,8 +63,9 @@ struct Trial {
 
 // Starts, loads and proves every candidate in a runner of its own, then measures those that
 // passed in turns under the machine's lock, so that what disturbs one disturbs all. All runners
-// are alive together. Fails as a whole where the lock cannot be had, with invalid_data where
-// the goldens prove nothing, and with invalid_argument where there are tolerances without goldens.
+// are alive together. Where the lock cannot be had, what was proved stays and nothing is measured.
+// Fails as a whole with invalid_data where the goldens prove nothing, and with invalid_argument
+// where there are tolerances without goldens.
 [[nodiscard]] Result<Trial> try_candidates(const std::vector<Candidate>& candidates,
                                            const TrialOptions& options);
 

@@ -272,6 +272,18 @@ TEST_F(AgentTest, says_not_measurable_while_another_process_keeps_the_measuremen
   const auto* report = ends(1, State::not_measurable);
   ASSERT_NE(report, nullptr);
   EXPECT_EQ(report->active_manifest, std::nullopt);
+  EXPECT_THAT(report->reason, HasSubstr("is measuring on this machine"));
+  // What the proof says does not need the lock.
+  EXPECT_EQ(report->variants.at(0).proof.at(0).mean_abs, 0.0);
+  const ForgedRelease wrong = released({.stage = 2, .variants = {{.offset = 400}}});
+  host_.send(host_.offer(wrong, 2, forge_));
+  const auto* refused = ends(2, State::failed);
+  ASSERT_NE(refused, nullptr);
+  EXPECT_THAT(refused->reason, HasSubstr("the proof failed"));
+  auto offer = host_.offer(release, 3, forge_);
+  offer.on_unmeasurable = OnUnmeasurable::activate;
+  host_.send(offer);
+  EXPECT_NE(ends(3, State::updated), nullptr);
 }
 
 TEST_F(AgentTest, stops_serving_a_release_that_is_revoked) {
