@@ -7,6 +7,13 @@
 
 namespace outcrop::agent {
 namespace asio = boost::asio;
+namespace {
+
+tl::unexpected<Error> interrupted() {
+  return fail(ErrorCode::interrupted, "the transfer was cancelled");
+}
+
+}  // namespace
 
 std::vector<messages::BlobReference> needed_blobs(const messages::Manifest& manifest,
                                                   const std::vector<std::string>& variants) {
@@ -37,6 +44,11 @@ std::vector<trust::Sha256Digest> all_digests(const trust::Sha256Digest& digest,
   return digests;
 }
 
+void Fetcher::cancel() {
+  cancelled_ = true;
+  puller_.cancel();
+}
+
 asio::awaitable<Result<trust::VerifiedBlob>> Fetcher::keep(StagedBlob staged) {
   // On the heap: the coroutine may be gone before the worker is done.
   struct Shared {
@@ -58,6 +70,7 @@ asio::awaitable<Result<trust::VerifiedBlob>> Fetcher::small(trust::Sha256Digest 
     auto kept = slots_.blob(digest, size);
     if (kept) co_return kept;  // else it was damaged and is gone: pulled anew
   }
+  if (cancelled_) co_return interrupted();
   std::filesystem::path partial = slots_.partial_file(digest);
   auto staged = co_await puller_.pull_small(digest, size, std::move(partial), budget);
   if (!staged) co_return fail(std::move(staged).error());
@@ -83,6 +96,7 @@ asio::awaitable<Status> Fetcher::blob(const messages::BlobReference& reference,
   if (!table_blob) co_return fail(table_blob.error().context("chunk table"));
   auto table = blob::decode_chunk_table(*table_blob, reference.sha256, reference.size);
   if (!table) co_return fail(std::move(table).error());
+  if (cancelled_) co_return interrupted();
   std::filesystem::path partial = slots_.partial_file(reference.sha256);
   auto staged = co_await puller_.pull(*table, std::move(partial), budget, std::move(progress));
   if (!staged) co_return fail(std::move(staged).error());

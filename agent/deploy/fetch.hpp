@@ -22,6 +22,11 @@ class Fetcher {
   Fetcher(Puller& puller, Slots& slots, Worker& worker)
       : puller_(puller), slots_(slots), worker_(worker) {}
 
+  // Ends what is fetched with `interrupted`, and what is begun before the next begin(): a puller
+  // knows nothing of the blobs that are still to come.
+  void cancel();
+  void begin() { cancelled_ = false; }
+
   // The manifest, parsed from verified bytes. Errors: those of Puller and Slots; unsupported where
   // it is too new, invalid_data where it is none.
   [[nodiscard]] boost::asio::awaitable<Result<messages::Manifest>> manifest(
@@ -44,6 +49,7 @@ class Fetcher {
   Puller& puller_;
   Slots& slots_;
   Worker& worker_;
+  bool cancelled_ = false;
 };
 
 // What a deployment of these variants needs, each blob once.

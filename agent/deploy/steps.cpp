@@ -38,9 +38,14 @@ Steps::Steps(asio::any_io_executor executor, const DeployParts& parts, Machine& 
       trials_(std::make_unique<Worker>(executor)),
       fetcher_(parts.puller, parts.slots, files_) {}
 
+void Steps::begin() {
+  interrupted_ = false;
+  fetcher_.begin();
+}
+
 void Steps::interrupt() {
   interrupted_ = true;
-  parts_.puller.cancel();
+  fetcher_.cancel();
 }
 
 void Steps::forget() {

@@ -35,7 +35,7 @@ class Steps {
   Steps(boost::asio::any_io_executor executor, const DeployParts& parts, Machine& machine,
         Signal& changed);
 
-  void begin() { interrupted_ = false; }
+  void begin();
   void interrupt();
   [[nodiscard]] bool interrupted() const { return interrupted_; }
 
