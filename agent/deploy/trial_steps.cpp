@@ -163,6 +163,11 @@ asio::awaitable<Status> Steps::prove_serving() {
 Steps::Awaitable Steps::soaking() {
   const std::chrono::milliseconds soak = machine_.deployment().offer.soak;
   const std::string reason = machine_.deployment().reason;
+  // The agent was killed while it returned from this release: what does not serve does not soak.
+  if (parts_.slots.active() != machine_.deployment().target()) {
+    co_return Outcome{Event::failed,
+                      "the agent ended while it returned to the release that served before"};
+  }
   const auto interval =
       std::max(shortest_soak_interval, std::min(parts_.times.soak_interval, soak / 4));
   std::optional<SteadyClock::time_point> end;

@@ -11,9 +11,11 @@
 #include <atomic>
 #include <thread>
 
+#include "agent/slots/slots.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/unique_fd.hpp"
 #include "tests/agent/rig.hpp"
+#include "tests/support/result_matchers.hpp"
 
 namespace outcrop {
 namespace {
@@ -127,6 +129,23 @@ TEST_F(KilledTest, agent_rolls_back_after_three_deaths_in_a_soak) {
   agent_is_online();
   const auto* report = ends(2, State::rolled_back);
   ASSERT_NE(report, nullptr);
+  EXPECT_EQ(report->active_manifest, first.manifest);
+}
+
+TEST_F(KilledTest, agent_does_not_commit_what_it_had_begun_to_return_from) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  const ForgedRelease second = released({.stage = 2});
+  ASSERT_TRUE(kills_at("2 SOAKING", [&] { host_.send(host_.offer(second, 2, forge_)); }));
+  // The slots are written before the record is: this is where a kill between them leaves the board.
+  auto slots = agent::Slots::open(state_ / "releases", ByteCount(0));
+  ASSERT_THAT(slots, IsOk());
+  ASSERT_EQ(slots->active()->manifest, second.manifest);
+  ASSERT_THAT(slots->return_to(slots->previous()), IsOk());
+  agent_is_online();
+  const auto* report = ends(2, State::rolled_back);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(report->reason, HasSubstr("while it returned"));
   EXPECT_EQ(report->active_manifest, first.manifest);
 }
 
