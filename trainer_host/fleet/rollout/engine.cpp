@@ -12,6 +12,14 @@ using messages::DeploymentState;
 
 constexpr std::size_t longest_reason = 1024;  // SCHEMA.md, of a cancel
 
+// At the end of a character: JSON holds no half ones, and boards say what goes into a reason.
+std::string shortened(const std::string& reason) {
+  if (reason.size() <= longest_reason) return reason;
+  std::size_t end = longest_reason;
+  while (end > 0 && (static_cast<unsigned char>(reason[end]) & 0xC0U) == 0x80U) --end;
+  return reason.substr(0, end);
+}
+
 std::string plural(std::size_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
@@ -51,7 +59,7 @@ class Deciding {
   void finish_where_all_are_done();
   void take_back(const std::function<bool(const Assignment&)>& which, const std::string& reason);
   void end(RolloutState state, const std::string& reason);
-  void explain(const std::string& reason) { rollout_.reason = reason.substr(0, longest_reason); }
+  void explain(const std::string& reason) { rollout_.reason = shortened(reason); }
   void change(Assignment assignment, bool command);
 
   const RolloutView& view_;
@@ -111,7 +119,7 @@ void Deciding::take_back(const std::function<bool(const Assignment&)>& which,
     assignment.cancelled = true;
     assignment.state.reset();
     assignment.confirmed = false;
-    assignment.reason = reason.substr(0, longest_reason);
+    assignment.reason = shortened(reason);
     change(std::move(assignment), true);
   }
 }

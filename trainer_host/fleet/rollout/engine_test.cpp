@@ -127,6 +127,23 @@ TEST(Engine, a_failed_canary_returns_the_other_canaries_and_nobody_else) {
   EXPECT_EQ(decision.rollout->ended, now);
 }
 
+TEST(Engine, a_long_reason_is_cut_between_characters) {
+  std::string reason;
+  while (reason.size() < 1022) reason += "…";  // three bytes each
+  View view;
+  view.canary(DeploymentState::failed, true, reason);
+  view.assign("a", DeploymentState::updated).canary = true;
+  const Decision decision = decide(*view);
+  ASSERT_EQ(in_words(decision), "cancel a; stopped");
+  messages::Cancel cancel;
+  for (const std::string& cut : {decision.steps[0].assignment.reason, decision.rollout->reason}) {
+    EXPECT_GT(cut.size(), 1020U);
+    EXPECT_LE(cut.size(), 1024U);
+    cancel.reason = cut;
+    EXPECT_NO_THROW((void)to_json(cancel));  // as it is sent
+  }
+}
+
 TEST(Engine, a_class_without_a_choice_stays_out_and_says_why) {
   View view;
   view.canary(DeploymentState::updated);
