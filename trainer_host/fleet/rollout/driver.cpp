@@ -126,24 +126,28 @@ Result<std::map<std::string, ClassChoice>> RolloutDriver::choices_of(const Rollo
 }
 
 // Above everything that we gave out and everything that this board has seen: its word raises its
-// own generations only, so that no board can use them up for the others.
-Status RolloutDriver::give_generation(Assignment& assignment) {
+// own generations only, so that no board can use them up for the others, and one that has used up
+// its own is left out, so that the others are told what was decided.
+Result<bool> RolloutDriver::give_generation(Assignment& assignment) {
   OUTCROP_TRY(next, registry_->next_generation());
   OUTCROP_TRY(desired, registry_->desired(assignment.device));
   OUTCROP_TRY(device, registry_->device(assignment.device));
   if (desired) next = std::max(next, desired->generation + 1);
   if (device && device->status) next = std::max(next, device->status->generation + 1);
   if (next > highest_generation) {
-    return fail(ErrorCode::refused, assignment.device +
-                                        " says it has seen the highest generation there is: "
-                                        "enrol it anew");
+    assignment.excluded = true;
+    assignment.reason =
+        "cannot be told anything: it says it has seen the highest generation there is; revoke it "
+        "and enrol it anew";
+    spdlog::warn("{} {}", assignment.device, assignment.reason);
+    return false;
   }
   if (assignment.generation == 0 && device && device->status &&
       device->status->active_manifest != assignment.manifest) {
     assignment.return_to = device->status->active_manifest;
   }
   assignment.generation = next;
-  return {};
+  return true;
 }
 
 Status RolloutDriver::carry_out(const RolloutView& view, Decision decision) {
@@ -151,7 +155,10 @@ Status RolloutDriver::carry_out(const RolloutView& view, Decision decision) {
   OUTCROP_CHECK(registry_->transaction([&]() -> Status {
     if (decision.rollout) OUTCROP_CHECK(registry_->save(*decision.rollout));
     for (Step& step : decision.steps) {
-      if (step.command) OUTCROP_CHECK(give_generation(step.assignment));
+      if (step.command) {
+        OUTCROP_TRY(given, give_generation(step.assignment));
+        step.command = given;
+      }
       OUTCROP_CHECK(registry_->save(step.assignment));
     }
     return {};
@@ -260,10 +267,11 @@ Status RolloutDriver::reconcile_board(const Device& device) {
   if (need == Need::send && lately) return {};
   const bool first_word = !desired->state && !desired->cancelled && !desired->return_to;
   if (need == Need::new_generation) {
-    OUTCROP_CHECK(give_generation(*desired));
+    OUTCROP_TRY(given, give_generation(*desired));
     desired->state.reset();
     desired->confirmed = false;
     OUTCROP_CHECK(registry_->save(*desired));
+    if (!given) return {};
   } else if (first_word && device.status->active_manifest &&
              device.status->active_manifest != desired->manifest) {
     // It was never online when the offer was made: now it says what it is to be returned to.

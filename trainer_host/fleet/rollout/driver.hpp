@@ -74,7 +74,8 @@ class RolloutDriver {
   [[nodiscard]] Result<RolloutRecord> act(const std::string& name,
                                           const std::function<Result<Decision>(RolloutView&)>& how);
   [[nodiscard]] Status carry_out(const RolloutView& view, Decision decision);
-  [[nodiscard]] Status give_generation(Assignment& assignment);
+  // False where the board has none left: then the assignment is excluded, and says why.
+  [[nodiscard]] Result<bool> give_generation(Assignment& assignment);
   [[nodiscard]] Status decide_on(const RolloutRecord& rollout,
                                  const std::vector<RolloutRecord>& all,
                                  const std::vector<Device>& devices);

@@ -1,0 +1,121 @@
+#include "trainer_host/fleet/rollout/driver.hpp"
+
+#include <gmock/gmock.h>
+
+#include <set>
+
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+// The driver on a real database, with boards that say nothing but their status.
+
+namespace outcrop::fleet {
+namespace {
+
+using messages::DeploymentState;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr std::uint64_t highest_generation = (std::uint64_t{1} << 53) - 1;
+
+class DriverTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto registry = open_sqlite_registry(folder_.path() / "registry.sqlite");
+    auto blobs = BlobStore::open(folder_.path() / "blobs");
+    ASSERT_THAT(registry, IsOk());
+    ASSERT_THAT(blobs, IsOk());
+    registry_ = std::move(*registry);
+    RolloutSurroundings surroundings;
+    surroundings.online = [this](const std::string& device) { return online_.contains(device); };
+    surroundings.snapshot_version = [] { return std::uint64_t{1}; };
+    surroundings.send = [this](const std::string& device, const std::string& json) {
+      const auto command = messages::parse_command(json);
+      ASSERT_THAT(command, IsOk());
+      sent_.push_back((std::holds_alternative<messages::Offer>(*command) ? "offer " : "cancel ") +
+                      device);
+    };
+    driver_.emplace(*registry_, clock_, std::move(*blobs), surroundings, std::chrono::hours(24));
+    ReleaseRecord release;
+    release.manifest = trust::sha256("m");
+    release.manifest_size = ByteCount(3000);
+    release.model = "curvefault";
+    ASSERT_THAT(registry_->save(release), IsOk());
+  }
+
+  // Online, and says that it has seen this generation.
+  void board(const std::string& name, std::uint64_t generation) {
+    Device device;
+    device.name = name;
+    device.model = "curvefault";
+    device.device_class = "raspberry-pi-4";
+    device.key = trust::PrivateKey::from_seed(Bytes(32, std::byte{7}))->public_key();
+    device.status.emplace();
+    device.status->device = name;
+    device.status->session = 1;
+    device.status->online = true;
+    device.status->agent = "0.1.0";
+    device.status->model = device.model;
+    device.status->device_class = device.device_class;
+    device.status->generation = generation;
+    ASSERT_THAT(registry_->save(device), IsOk());
+    online_.insert(name);
+  }
+  void rollout(RolloutState state) {
+    RolloutRecord rollout;
+    rollout.name = "r";
+    rollout.model = "curvefault";
+    rollout.manifest = trust::sha256("m");
+    rollout.state = state;
+    rollout.byte_budget = ByteCount(2'000'000);
+    ASSERT_THAT(registry_->save(rollout), IsOk());
+  }
+  void canary(const std::string& device, std::uint64_t generation,
+              std::optional<DeploymentState> state = {}) {
+    Assignment assignment;
+    assignment.rollout = "r";
+    assignment.device = device;
+    assignment.canary = true;
+    assignment.manifest = trust::sha256("m");
+    assignment.generation = generation;
+    assignment.state = state;
+    ASSERT_THAT(registry_->save(assignment), IsOk());
+  }
+  Assignment at(const std::string& device) { return **registry_->assignment("r", device); }
+  RolloutRecord rollout() { return **registry_->rollout("r"); }
+
+  TemporaryFolder folder_;
+  SystemClock clock_;
+  std::unique_ptr<Registry> registry_;
+  std::optional<RolloutDriver> driver_;
+  std::set<std::string> online_;
+  std::vector<std::string> sent_;
+};
+
+TEST_F(DriverTest, a_board_without_generations_left_is_left_out_and_the_others_are_offered_it) {
+  board("greedy", highest_generation);
+  board("other", 0);
+  rollout(RolloutState::canary);
+  canary("greedy", 0);
+  canary("other", 0);
+  driver_->tick();
+  EXPECT_THAT(sent_, ElementsAre("offer other"));
+  EXPECT_TRUE(at("greedy").excluded);
+  EXPECT_THAT(at("greedy").reason, HasSubstr("enrol it anew"));
+}
+
+TEST_F(DriverTest, a_board_without_generations_left_does_not_keep_the_others_from_being_returned) {
+  board("failed", 4);
+  board("greedy", highest_generation);
+  board("other", 6);
+  rollout(RolloutState::canary);
+  canary("failed", 4, DeploymentState::failed);
+  canary("greedy", 5, DeploymentState::measuring);
+  canary("other", 6, DeploymentState::measuring);
+  driver_->tick();
+  EXPECT_THAT(sent_, ElementsAre("cancel other"));
+  EXPECT_EQ(rollout().state, RolloutState::stopped);
+}
+
+}  // namespace
+}  // namespace outcrop::fleet
