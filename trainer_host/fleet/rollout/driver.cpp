@@ -47,6 +47,13 @@ bool is_at_rest(const RolloutView& view) {
          view.release.state != ReleaseState::revoked;
 }
 
+// Whether boards that have not seen their offers get them when they come back. A cancel they get
+// in any case.
+bool still_offers(RolloutState state) {
+  return state == RolloutState::canary || state == RolloutState::widening ||
+         state == RolloutState::done;
+}
+
 }  // namespace
 
 RolloutDriver::RolloutDriver(Registry& registry, const Clock& clock, BlobStore blobs,
@@ -212,7 +219,9 @@ Result<RolloutRecord> RolloutDriver::pause(const std::string& name) {
 }
 
 Result<RolloutRecord> RolloutDriver::resume(const std::string& name) {
-  return act(name, [](RolloutView& view) { return fleet::resume(view); });
+  OUTCROP_TRY(resumed, act(name, [](RolloutView& view) { return fleet::resume(view); }));
+  reconcile();  // boards that came back meanwhile
+  return resumed;
 }
 
 Result<RolloutRecord> RolloutDriver::abort(const std::string& name) {
@@ -260,6 +269,8 @@ Status RolloutDriver::reconcile_board(const Device& device) {
   if (!desired || desired->excluded) return {};
   const Need need = compare(*desired, *device.status);
   if (need == Need::nothing) return {};
+  OUTCROP_TRY(rollout, registry_->rollout(desired->rollout));
+  if (rollout && !desired->cancelled && !still_offers(rollout->state)) return {};
   const auto sent = sent_.find(device.name);
   const bool lately = sent != sent_.end() && sent->second.generation == desired->generation &&
                       sent->second.session == device.status->session &&

@@ -15,6 +15,7 @@ namespace {
 using messages::DeploymentState;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 constexpr std::uint64_t highest_generation = (std::uint64_t{1} << 53) - 1;
 
@@ -115,6 +116,31 @@ TEST_F(DriverTest, a_board_without_generations_left_does_not_keep_the_others_fro
   driver_->tick();
   EXPECT_THAT(sent_, ElementsAre("cancel other"));
   EXPECT_EQ(rollout().state, RolloutState::stopped);
+}
+
+TEST_F(DriverTest, a_board_that_comes_back_to_a_paused_rollout_is_offered_it_when_it_resumes) {
+  board("back", 0);
+  rollout(RolloutState::paused);
+  canary("back", 5);
+  driver_->on_status("back");
+  driver_->reconcile();
+  EXPECT_THAT(sent_, IsEmpty());
+  ASSERT_THAT(driver_->resume("r"), IsOk());
+  EXPECT_THAT(sent_, ElementsAre("offer back"));
+}
+
+TEST_F(DriverTest, a_rollout_that_was_stopped_offers_nothing_again_and_still_takes_back) {
+  board("failed", 9);  // has seen a higher one, of a database that was lost since
+  board("returned", 0);
+  rollout(RolloutState::stopped);
+  canary("failed", 4, DeploymentState::failed);
+  canary("returned", 5);
+  Assignment cancelled = at("returned");
+  cancelled.cancelled = true;
+  ASSERT_THAT(registry_->save(cancelled), IsOk());
+  driver_->reconcile();
+  EXPECT_THAT(sent_, ElementsAre("cancel returned"));
+  EXPECT_EQ(at("failed").state, DeploymentState::failed);
 }
 
 }  // namespace
