@@ -178,6 +178,28 @@ TEST_F(OutcropdTest, a_revoked_board_is_disconnected_and_its_name_can_be_enrolle
   EXPECT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
 }
 
+TEST_F(OutcropdTest, a_board_that_replaces_a_failed_canary_gets_what_was_done_last) {
+  start();
+  const std::string first = publish(1);
+  auto canary = enroll("canary");
+  auto good = enroll("good");
+  canary->connect();
+  good->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 2; }));
+  post("/v1/rollouts", {{"name", "first"}, {"manifest", first}, {"canaries", {"good"}}}, 201);
+  ASSERT_TRUE(rollout_is("first", "done"));
+  canary->answer_with(DeploymentState::failed);
+  post("/v1/rollouts", {{"name", "second"}, {"manifest", publish(2)}, {"canaries", {"canary"}}},
+       201);
+  ASSERT_TRUE(rollout_is("second", "stopped"));
+  post("/v1/devices/canary/revoke", {{"reason", "broke"}, {"crl", revoke_certificate("canary")}});
+  auto replacement = enroll("canary");
+  replacement->connect();
+  ASSERT_TRUE(until([&] { return !replacement->offers().empty(); }));
+  EXPECT_EQ(replacement->offers()[0].manifest.hex(), first);
+  EXPECT_EQ(replacement->offers()[0].rollout, "first");
+}
+
 TEST_F(OutcropdTest, refuses_a_name_that_is_enrolled_with_another_key) {
   start();
   auto first = enroll("board");

@@ -37,6 +37,35 @@ Status check_vouched_for(Registry& registry, const std::string& certificate) {
   return last;
 }
 
+// Another board by a name that was used before: nothing that the one before said is about it. What
+// rollouts that were stopped or aborted want of it, a return perhaps, it does not need; to the
+// others it is a newcomer, except where it is the canary that they wait for or choose by.
+Status start_anew(Registry& registry, const Device& device) {
+  OUTCROP_TRY(rollouts, registry.rollouts());
+  for (const RolloutRecord& rollout : rollouts) {
+    OUTCROP_TRY(found, registry.assignment(rollout.name, device.name));
+    if (!found) continue;
+    const bool counts = rollout.state != RolloutState::stopped &&
+                        rollout.state != RolloutState::aborted && rollout.model == device.model;
+    if (!counts) {
+      found->generation = 0;  // what the one before did stays to be read
+      OUTCROP_CHECK(registry.save(*found));
+    } else if (found->canary && (found->generation > 0 || rollout.state == RolloutState::canary)) {
+      Assignment fresh;
+      fresh.rollout = rollout.name;
+      fresh.device = device.name;
+      fresh.canary = true;
+      fresh.generation = found->generation;
+      fresh.manifest = found->manifest;
+      fresh.updated = device.enrolled;
+      OUTCROP_CHECK(registry.save(fresh));
+    } else {
+      OUTCROP_CHECK(registry.remove(*found));
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<http::Response> Api::devices() {
@@ -103,17 +132,7 @@ Result<http::Response> Api::add_device(const std::string& body) {
   OUTCROP_CHECK(parts_.registry.transaction([&]() -> Status {
     OUTCROP_CHECK(parts_.registry.save(device));
     if (!before || before->key == device.key) return {};
-    // Another board by the same name: nothing that the one before said is about it.
-    OUTCROP_TRY(desired, parts_.registry.desired(device.name));
-    if (!desired) return {};
-    desired->state.reset();
-    desired->confirmed = false;
-    desired->excluded = false;
-    desired->return_to.reset();
-    desired->reason.clear();
-    desired->message = {0, 0};
-    desired->updated = parts_.clock.now();
-    return parts_.registry.save(*desired);
+    return start_anew(parts_.registry, device);
   }));
   parts_.ingest.forget(device.name);
   parts_.driver.tick();

@@ -129,6 +129,8 @@ class Registry {
   [[nodiscard]] virtual Result<std::optional<RolloutRecord>> rollout(const std::string& name) = 0;
   [[nodiscard]] virtual Result<std::vector<RolloutRecord>> rollouts() = 0;  // newest first
   [[nodiscard]] virtual Status save(const Assignment& assignment) = 0;
+  // As if that board had never been in that rollout.
+  [[nodiscard]] virtual Status remove(const Assignment& assignment) = 0;
   [[nodiscard]] virtual Result<std::vector<Assignment>> assignments(const std::string& rollout) = 0;
   [[nodiscard]] virtual Result<std::optional<Assignment>> assignment(const std::string& rollout,
                                                                      const std::string& device) = 0;

@@ -133,6 +133,11 @@ class SqliteRegistry final : public Registry {
          to_column(a.updated)});
   }
 
+  Status remove(const Assignment& assignment) override {
+    return write("DELETE FROM assignment WHERE rollout = ? AND device = ?",
+                 {assignment.rollout, assignment.device});
+  }
+
   Result<std::optional<Assignment>> assignment(const std::string& rollout,
                                                const std::string& device) override {
     return one<Assignment>(
