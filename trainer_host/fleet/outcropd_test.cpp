@@ -200,6 +200,20 @@ TEST_F(OutcropdTest, a_board_that_replaces_a_failed_canary_gets_what_was_done_la
   EXPECT_EQ(replacement->offers()[0].rollout, "first");
 }
 
+TEST_F(OutcropdTest, a_board_that_is_enrolled_twice_stays_online) {
+  start();
+  auto board = enroll("board");
+  board->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+  post("/v1/devices",
+       {{"name", "board"},
+        {"model", "curvefault"},
+        {"device_class", "raspberry-pi-4"},
+        {"certificate", *read_text_file(home_ / "board-1.pem")}},
+       201);
+  EXPECT_EQ(get("/v1/host")["online"], 1);
+}
+
 TEST_F(OutcropdTest, refuses_a_name_that_is_enrolled_with_another_key) {
   start();
   auto first = enroll("board");

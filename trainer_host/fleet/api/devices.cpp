@@ -134,7 +134,8 @@ Result<http::Response> Api::add_device(const std::string& body) {
     if (!before || before->key == device.key) return {};
     return start_anew(parts_.registry, device);
   }));
-  parts_.ingest.forget(device.name);
+  // The same board again, told twice, may be online: it says so once only.
+  if (!before || before->key != device.key) parts_.ingest.forget(device.name);
   parts_.driver.tick();
   return respond(to_json(device), 201);
 }
