@@ -106,6 +106,10 @@ struct StoredReport {
   Timestamp received;
 };
 
+// Reports of one board about one release that are kept, the newest. Those about what is no release
+// here share one such lot: a board may name any digest.
+inline constexpr std::size_t reports_kept = 64;
+
 class Registry {
  public:
   virtual ~Registry() = default;
@@ -138,7 +142,7 @@ class Registry {
   [[nodiscard]] virtual Result<std::optional<Assignment>> desired(const std::string& device) = 0;
 
   // False where (device, key, session, sequence) is there already: `key` signed it, and a board
-  // that was enrolled anew counts its sessions anew.
+  // that was enrolled anew counts its sessions anew. Older reports make room (reports_kept).
   [[nodiscard]] virtual Result<bool> add_report(const messages::Report& report,
                                                 const trust::KeyId& key, std::string_view envelope,
                                                 Timestamp received) = 0;

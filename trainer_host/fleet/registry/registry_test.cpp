@@ -192,6 +192,28 @@ TEST_F(RegistryTest, the_same_report_twice_is_one_report) {
   EXPECT_EQ(registry->reports("pi-1", trust::sha256("n"), 2)->size(), 0U);
 }
 
+TEST_F(RegistryTest, keeps_the_newest_reports_of_a_board_about_each_release) {
+  const auto registry = open();
+  fill(*registry);
+  const auto count = [&](const std::string& text) {
+    return registry->reports("pi-1", trust::sha256(text), 1000)->size();
+  };
+  const trust::KeyId key = device("pi-1").key.id();
+  std::uint64_t sequence = 0;
+  const auto add = [&](const std::string& text) {
+    messages::Report next = report(1, ++sequence);
+    next.deployment.manifest = trust::sha256(text);
+    ASSERT_EQ(registry->add_report(next, key, "envelope", at(1)), true);
+  };
+  for (std::size_t i = 0; i < reports_kept + 3; ++i) add("m");
+  EXPECT_EQ(count("m"), reports_kept);
+  EXPECT_EQ(registry->reports("pi-1", std::nullopt, 1)->front().report.header.sequence, sequence);
+  // Digests of its own making fill nothing up, and cost it no report about a release.
+  for (std::size_t i = 0; i < reports_kept + 3; ++i) add("made up " + std::to_string(i));
+  EXPECT_EQ(registry->reports("pi-1", std::nullopt, 1000)->size(), 2 * reports_kept);
+  EXPECT_EQ(count("m"), reports_kept);
+}
+
 TEST_F(RegistryTest, refuses_what_refers_to_nothing) {
   const auto registry = open();
   EXPECT_THAT(registry->save(assignment("r", "pi-1", 1)),

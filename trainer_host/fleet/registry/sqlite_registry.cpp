@@ -160,14 +160,20 @@ class SqliteRegistry final : public Registry {
 
   Result<bool> add_report(const messages::Report& report, const trust::KeyId& key,
                           std::string_view envelope, Timestamp received) override {
-    OUTCROP_TRY(rows, database_.run(
-                          "INSERT INTO report (device, key, session, sequence, manifest, "
-                          "received, report, envelope) VALUES (?,?,?,?,?,?,?,?) "
-                          "ON CONFLICT (device, key, session, sequence) DO NOTHING",
-                          {report.header.device, key.hex(), to_column(report.header.session),
-                           to_column(report.header.sequence), report.deployment.manifest.hex(),
-                           to_column(received), messages::to_json(report), std::string(envelope)}));
-    return rows > 0;
+    bool added = false;
+    OUTCROP_CHECK(transaction([&]() -> Status {
+      OUTCROP_TRY(
+          rows,
+          database_.run("INSERT INTO report (device, key, session, sequence, manifest, "
+                        "received, report, envelope) VALUES (?,?,?,?,?,?,?,?) "
+                        "ON CONFLICT (device, key, session, sequence) DO NOTHING",
+                        {report.header.device, key.hex(), to_column(report.header.session),
+                         to_column(report.header.sequence), report.deployment.manifest.hex(),
+                         to_column(received), messages::to_json(report), std::string(envelope)}));
+      added = rows > 0;
+      return added ? make_room(report.header.device, report.deployment.manifest) : Status();
+    }));
+    return added;
   }
 
   Result<std::vector<StoredReport>> reports(const std::string& device,
@@ -220,6 +226,17 @@ class SqliteRegistry final : public Registry {
   Status back_up(const std::filesystem::path& file) override { return database_.back_up(file); }
 
  private:
+  // Removes the board's reports about that release, or about none here, beyond those to be kept.
+  Status make_room(const std::string& device, const trust::Sha256Digest& manifest) {
+    OUTCROP_TRY(known, release(manifest));
+    const std::string same =
+        known ? "manifest = ?2" : "manifest NOT IN (SELECT manifest FROM release)";
+    return write("DELETE FROM report WHERE device = ?1 AND " + same +
+                     " AND place <= (SELECT place FROM report WHERE device = ?1 AND " + same +
+                     " ORDER BY place DESC LIMIT 1 OFFSET ?3)",
+                 {device, manifest.hex(), static_cast<std::int64_t>(reports_kept)});
+  }
+
   Status write(const std::string& sql, std::initializer_list<Database::Value> values) {
     const auto rows = database_.run(sql, values);
     if (!rows) return fail(rows.error());

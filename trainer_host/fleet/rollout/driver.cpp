@@ -12,7 +12,6 @@ namespace outcrop::fleet {
 namespace {
 
 constexpr std::chrono::seconds resend_after{10};
-constexpr std::size_t reports_considered = 64;  // of one canary about one release, newest first
 constexpr std::uint64_t highest_generation = (std::uint64_t{1} << 53) - 1;
 
 // Neighbouring versions speak the lower one's protocol.
@@ -118,8 +117,7 @@ Result<std::map<std::string, ClassChoice>> RolloutDriver::choices_of(const Rollo
         std::find_if(view.devices.begin(), view.devices.end(),
                      [&](const Device& entry) { return entry.name == assignment.device; });
     if (!assignment.canary || device == view.devices.end()) continue;
-    OUTCROP_TRY(reports,
-                registry_->reports(device->name, view.rollout.manifest, reports_considered));
+    OUTCROP_TRY(reports, registry_->reports(device->name, view.rollout.manifest, reports_kept));
     for (StoredReport& stored : reports) {
       by_class[device->device_class].push_back(std::move(stored.report));
     }
