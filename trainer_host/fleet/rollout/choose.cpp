@@ -8,8 +8,10 @@
 namespace outcrop::fleet {
 namespace {
 
+using messages::Report;
 using messages::ReportedMeasurement;
 using messages::ReportedVariant;
+using messages::VariantOutcome;
 
 // What the boards of a class found out about one variant: the newest word of each.
 using OfBoards = std::map<std::string, const ReportedVariant*>;
@@ -19,18 +21,17 @@ double megabytes(const ReportedMeasurement& measurement) {
 }
 
 bool counts(const ReportedVariant& variant) {
-  return variant.outcome == messages::VariantOutcome::measured && variant.measurement &&
+  return variant.outcome == VariantOutcome::measured && variant.measurement &&
          variant.measurement->void_because.empty();
 }
 
 bool says_no(const ReportedVariant& variant) {
-  return variant.outcome == messages::VariantOutcome::failed ||
-         variant.outcome == messages::VariantOutcome::refused;
+  return variant.outcome == VariantOutcome::failed || variant.outcome == VariantOutcome::refused;
 }
 
-std::map<std::string, OfBoards> newest_words(const std::vector<messages::Report>& reports) {
+std::map<std::string, OfBoards> newest_words(const std::vector<Report>& reports) {
   std::map<std::string, OfBoards> words;
-  for (const messages::Report& report : reports) {  // newest first: the first word is kept
+  for (const Report& report : reports) {  // newest first: the first word is kept
     for (const ReportedVariant& variant : report.variants) {
       if (counts(variant) || says_no(variant)) {
         words[variant.name].emplace(report.header.device, &variant);
@@ -112,10 +113,32 @@ std::string in_words(const std::string& variant, const OfBoards& boards,
          " within the budget: " + figures + ")";
 }
 
+// Variants that canaries tried without a measurement that counts: nobody knows that the chosen one
+// is better than those.
+std::string not_compared(const messages::Manifest& manifest, const std::vector<Report>& reports,
+                         const std::map<std::string, OfBoards>& words) {
+  std::map<std::string, std::string> why;  // by variant, as the newest report says
+  for (const Report& report : reports) {
+    for (const ReportedVariant& variant : report.variants) {
+      if (variant.outcome == VariantOutcome::not_measured || words.contains(variant.name)) continue;
+      const bool is_void = variant.measurement && !variant.measurement->void_because.empty();
+      why.emplace(variant.name, is_void ? variant.measurement->void_because[0] : variant.reason);
+    }
+  }
+  std::string text;
+  for (const messages::Variant& variant : manifest.variants) {
+    const auto found = why.find(variant.name);
+    if (found == why.end()) continue;
+    text += (text.empty() ? "; not compared with " : ", ") + variant.name;
+    text += found->second.empty() ? "" : " (" + found->second + ")";
+  }
+  return text.empty() ? "" : text + ", which no canary could measure";
+}
+
 // What the newest canary that serves this release chose by itself, having measured nothing.
 std::optional<std::string> served_unmeasured(const messages::Manifest& manifest,
-                                             const std::vector<messages::Report>& reports) {
-  for (const messages::Report& report : reports) {
+                                             const std::vector<Report>& reports) {
+  for (const Report& report : reports) {
     const bool serves = report.state == messages::DeploymentState::updated &&
                         report.active_manifest == report.deployment.manifest;
     if (serves && manifest.variant(report.active_variant) != nullptr) return report.active_variant;
@@ -133,7 +156,7 @@ bool any_measured(const std::map<std::string, OfBoards>& words) {
 }  // namespace
 
 ClassChoice choose_variant(const messages::Manifest& manifest, const std::string& device_class,
-                           const std::vector<messages::Report>& reports, bool unmeasured_too) {
+                           const std::vector<Report>& reports, bool unmeasured_too) {
   const auto budget =
       std::find_if(manifest.budgets.begin(), manifest.budgets.end(),
                    [&](const auto& entry) { return entry.device_class == device_class; });
@@ -167,7 +190,8 @@ ClassChoice choose_variant(const messages::Manifest& manifest, const std::string
     return {std::nullopt,
             "no variant is within the budget of the class " + device_class + " on every canary"};
   }
-  return {*best, in_words(*best, fitting.at(*best), manifest.objective)};
+  return {*best, in_words(*best, fitting.at(*best), manifest.objective) +
+                     not_compared(manifest, reports, words)};
 }
 
 }  // namespace outcrop::fleet

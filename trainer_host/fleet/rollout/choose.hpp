@@ -12,7 +12,7 @@ namespace outcrop::fleet {
 // The variant that the boards of one class get after the canaries.
 struct ClassChoice {
   std::optional<std::string> variant;
-  std::string reason;  // why this one, or why none
+  std::string reason;  // why this one, and with which it could not be compared; or why none
 };
 
 // By what canaries of that class measured: `reports` are theirs about this release, newest first.

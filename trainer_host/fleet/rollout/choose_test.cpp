@@ -90,6 +90,22 @@ TEST(Choose, a_void_run_does_not_count) {
   EXPECT_EQ(chosen(Objective::p90_ms, {report("a", {variant("float", 50), disturbed})}), "float");
 }
 
+TEST(Choose, says_with_which_variants_the_chosen_one_was_not_compared) {
+  ReportedVariant disturbed = variant("qint8", 10);
+  disturbed.outcome = VariantOutcome::not_measurable;
+  disturbed.measurement->void_because = {"the machine was busy"};
+  ReportedVariant left = variant("quint8", 10);
+  left.outcome = VariantOutcome::not_measured;
+  const auto why = [](const std::vector<Report>& reports) {
+    return choose_variant(manifest(Objective::p90_ms), "pi", reports).reason;
+  };
+  const Report one = report("a", {variant("float", 50), left, disturbed});
+  EXPECT_THAT(why({one}), HasSubstr("; not compared with qint8 (the machine was busy), which"));
+  // Another board, or a later run, could.
+  EXPECT_THAT(why({one, report("b", {variant("qint8", 60)})}),
+              ::testing::Not(HasSubstr("not compared")));
+}
+
 TEST(Choose, what_a_canary_serves_where_none_could_measure_and_that_is_allowed) {
   Report unmeasured = report("a", {});
   unmeasured.state = messages::DeploymentState::updated;
