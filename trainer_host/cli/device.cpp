@@ -176,11 +176,24 @@ Status run_revoke(const RevokeOptions& options) {
         told.error().context("the list of revoked certificates names '" + options.name +
                              "' now, but outcropd has not got it; run the same command again"));
   }
+  // An outcropd that does not say has a broker of its own.
+  const auto said = told->find("disconnected");
+  const bool disconnected = said == told->end() || *said != false;
   if (options.json) {
-    std::printf("%s\n", Json{{"device", options.name}, {"reason", options.reason}}.dump(2).c_str());
-  } else {
+    std::printf(
+        "%s\n",
+        Json{{"device", options.name}, {"reason", options.reason}, {"disconnected", disconnected}}
+            .dump(2)
+            .c_str());
+  } else if (disconnected) {
     std::printf("%s is revoked: outcropd has the list, and lets it in no more.\n",
                 options.name.c_str());
+  } else {
+    std::printf(
+        "%s is revoked: outcropd takes nothing from it any more. Your own broker still lets it "
+        "in:\n"
+        "give it %s as its list of revoked certificates, and end the board's connection.\n",
+        options.name.c_str(), (options.authority / "revoked.pem").c_str());
   }
   return {};
 }

@@ -223,6 +223,7 @@ void Daemon::Impl::start_session() {
 
 BrokerAccess Daemon::Impl::broker_access() {
   BrokerAccess access;
+  access.ours = broker_ != nullptr;
   if (broker_) {
     access.host = config_.broker.names.empty() ? config_.broker.listen : config_.broker.names[0];
     access.port = broker_->port();

@@ -169,7 +169,9 @@ TEST_F(OutcropdTest, a_revoked_board_is_disconnected_and_its_name_can_be_enrolle
   auto board = enroll("board");
   board->connect();
   ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
-  post("/v1/devices/board/revoke", {{"reason", "lost"}, {"crl", revoke_certificate("board")}});
+  EXPECT_EQ(post("/v1/devices/board/revoke",
+                 {{"reason", "lost"}, {"crl", revoke_certificate("board")}})["disconnected"],
+            true);
   ASSERT_TRUE(until([&] { return !board->connected(); }));
   EXPECT_EQ(get("/v1/host")["devices"], 0);
   EXPECT_EQ(get("/v1/devices")["devices"][0]["revoked_reason"], "lost");
@@ -320,6 +322,11 @@ TEST_F(OutcropdTest, works_with_the_broker_of_somebody_else) {
   EXPECT_EQ(get("/v1/enrolment")["broker_port"], host.port);
   transport::Client board(loop_, broker.enroll("board"), {"outcrop/v1/meta/#"});
   ASSERT_TRUE(board.has_messages(6));  // root/1, targets, revoked, stage, snapshot, timestamp
+  // What it cannot do there, it does not claim.
+  enroll("lost");
+  EXPECT_EQ(post("/v1/devices/lost/revoke",
+                 {{"reason", "lost"}, {"crl", revoke_certificate("lost")}})["disconnected"],
+            false);
 }
 
 TEST_F(OutcropdTest, a_second_one_on_the_same_state_is_refused) {

@@ -23,7 +23,8 @@ namespace outcrop::fleet {
 
 // The broker as the API sees it: ours or another.
 struct BrokerAccess {
-  std::string host;  // what boards are told
+  bool ours = false;  // else nothing of it can be changed from here
+  std::string host;   // what boards are told
   std::uint16_t port = 0;
   std::string authority;          // PEM; what boards must trust to believe it
   std::function<bool()> running;  // whether outcropd is connected

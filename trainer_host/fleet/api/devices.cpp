@@ -164,7 +164,9 @@ Result<http::Response> Api::revoke_device(const std::string& name, const std::st
   }
   parts_.broker.disconnect(name);
   parts_.driver.tick();
-  return respond(to_json(*device));
+  Json answer = to_json(*device);
+  answer["disconnected"] = parts_.broker.ours;
+  return respond(answer);
 }
 
 }  // namespace outcrop::fleet
