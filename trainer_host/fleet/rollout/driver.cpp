@@ -3,6 +3,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "protocol/base/version.hpp"
@@ -19,15 +21,23 @@ int protocol_with(const Device& device) {
   return device.status ? std::min(protocol_version, device.status->speaks) : protocol_version;
 }
 
-// Reading reports is the costly part of a decision: only where boards may be offered a variant.
+// Reading reports is the costly part of a decision: only where boards may be offered a variant. Not
+// where a board that needs one is left without: it would stay out for good.
 bool needs_choices(const RolloutView& view) {
-  const RolloutState state = view.rollout.state;
-  if (state == RolloutState::canary || state == RolloutState::paused) {
+  const RolloutRecord& rollout = view.rollout;
+  const RolloutState phase =
+      rollout.state == RolloutState::paused ? rollout.resume_to : rollout.state;
+  if (phase == RolloutState::widening) return true;
+  if (phase == RolloutState::canary) {
     return std::all_of(view.assignments.begin(), view.assignments.end(),
                        [](const Assignment& a) { return a.confirmed || a.excluded || !a.canary; });
   }
-  if (state == RolloutState::widening) return true;
-  return view.serves_newcomers && view.assignments.size() < view.devices.size();
+  std::set<std::string_view> assigned;
+  for (const Assignment& assignment : view.assignments) assigned.insert(assignment.device);
+  return view.serves_newcomers &&
+         std::any_of(view.devices.begin(), view.devices.end(), [&](const Device& device) {
+           return !device.revoked && !assigned.contains(device.name);
+         });
 }
 
 // Whether `one` was started after `other`: `all` has the newest first.
@@ -113,10 +123,11 @@ Result<std::map<std::string, ClassChoice>> RolloutDriver::choices_of(const Rollo
   std::map<std::string, std::vector<messages::Report>> by_class;
   for (const Device& device : view.devices) by_class[device.device_class];
   for (const Assignment& assignment : view.assignments) {
+    if (!assignment.canary) continue;
     const auto device =
         std::find_if(view.devices.begin(), view.devices.end(),
                      [&](const Device& entry) { return entry.name == assignment.device; });
-    if (!assignment.canary || device == view.devices.end()) continue;
+    if (device == view.devices.end()) continue;
     OUTCROP_TRY(reports, registry_->reports(device->name, view.rollout.manifest, reports_kept));
     for (StoredReport& stored : reports) {
       by_class[device->device_class].push_back(std::move(stored.report));

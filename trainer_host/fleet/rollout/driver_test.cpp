@@ -143,5 +143,33 @@ TEST_F(DriverTest, a_rollout_that_was_stopped_offers_nothing_again_and_still_tak
   EXPECT_EQ(at("failed").state, DeploymentState::failed);
 }
 
+// No variant can be chosen here, since the manifest is not in the store: nobody is left out for
+// that.
+TEST_F(DriverTest, no_newcomer_is_left_out_before_a_variant_was_chosen_for_its_class) {
+  board("canary", 5);
+  board("newcomer", 0);
+  rollout(RolloutState::paused);
+  RolloutRecord widening = rollout();
+  widening.resume_to = RolloutState::widening;
+  ASSERT_THAT(registry_->save(widening), IsOk());
+  canary("canary", 5, DeploymentState::updated);  // by its own word: no report confirms it yet
+  EXPECT_FALSE(driver_->resume("r"));
+  EXPECT_FALSE(registry_->assignment("r", "newcomer")->has_value());
+}
+
+TEST_F(DriverTest, a_board_of_another_model_takes_no_newcomers_place) {
+  board("canary", 5);
+  board("moved", 0);
+  board("newcomer", 0);
+  rollout(RolloutState::done);
+  canary("canary", 5, DeploymentState::updated);
+  canary("moved", 4);
+  Device moved = **registry_->device("moved");
+  moved.model = "another";
+  ASSERT_THAT(registry_->save(moved), IsOk());
+  driver_->tick();
+  EXPECT_FALSE(registry_->assignment("r", "newcomer")->has_value());
+}
+
 }  // namespace
 }  // namespace outcrop::fleet
