@@ -32,7 +32,7 @@ constexpr milliseconds first_restart{250};
 constexpr milliseconds last_restart{30'000};
 constexpr std::chrono::minutes good_run{1};
 constexpr std::chrono::seconds patience_for_port{3};
-constexpr std::chrono::hours log_check{1};
+constexpr std::chrono::minutes log_check{1};  // whoever reaches the port can fill it
 constexpr std::uintmax_t largest_log = 16'000'000;
 
 bool is_any(const std::string& address) {
@@ -105,9 +105,8 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
 
   Status begin() {
     OUTCROP_CHECK(write_clients());
-    OUTCROP_CHECK(launch());
-    watch_log();
-    return {};
+    watch_log();  // first: a SIGHUP in its first moments would end mosquitto
+    return launch();
   }
 
   [[nodiscard]] std::uint16_t port() const { return port_; }

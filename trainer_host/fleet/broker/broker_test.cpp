@@ -68,6 +68,23 @@ TEST_F(BrokerTest, boards_and_host_talk_on_their_topics) {
   ASSERT_TRUE(board.has_messages(2));
 }
 
+TEST_F(BrokerTest, a_log_that_grew_too_large_is_put_aside_and_a_new_one_begun) {
+  fleet_.stop_broker();
+  BrokerOptions options;
+  options.folder = fleet_.folder() / "broker";
+  options.port = 0;
+  const auto log = options.folder / "mosquitto.log";
+  const auto older = options.folder / "mosquitto.log.1";
+  std::filesystem::resize_file(log, 17'000'000);
+  const auto broker = Broker::start(loop_.executor(), options);
+  ASSERT_THAT(broker, IsOk());
+  EXPECT_EQ(std::filesystem::file_size(older), 17'000'000U);
+  EXPECT_GT(std::filesystem::file_size(log), 0U);
+  EXPECT_LT(std::filesystem::file_size(log), 100'000U);
+  loop_.run_for(500ms);
+  EXPECT_NE((*broker)->process_id(), 0) << "it goes on";
+}
+
 TEST_F(BrokerTest, a_board_cannot_speak_for_another) {
   Client host(loop_, fleet_.host(), {"outcrop/v1/#"});
   Client rogue(loop_, fleet_.enroll("rogue"));
