@@ -70,7 +70,7 @@ struct RolloutRecord {
   messages::OnUnmeasurable on_unmeasurable = messages::OnUnmeasurable::hold;
   std::chrono::seconds soak{0};
   ByteCount byte_budget;
-  double failed_share = 0;  // of the boards after the canaries that may fail before it stops
+  double failed_share = 0;  // of the boards that were offered it, once it widens, that may fail
   Timestamp started;
   std::optional<Timestamp> ended;
 };
