@@ -46,6 +46,7 @@ void Steps::begin() {
 void Steps::interrupt() {
   interrupted_ = true;
   fetcher_.cancel();
+  if (trial_) *trial_->abandoned = true;
 }
 
 void Steps::forget() {
@@ -215,6 +216,7 @@ asio::awaitable<Result<messages::Manifest>> Steps::fetch(Puller::Budget& budget)
 }
 
 Steps::Awaitable Steps::downloading() {
+  plan_.reset();  // of a deployment that was ended before its decision
   // Again, since this is also where a killed agent goes on.
   const Outcome permission = co_await wait_for_permission();
   if (interrupted_ || permission.event != Event::admitted) co_return permission;

@@ -2,6 +2,7 @@
 
 #include <utility>  // before Asio
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -28,8 +29,8 @@ struct Outcome {
 };
 
 // The work of each state. One step at a time; interrupt() makes the one at work return soon, and
-// what it then returns means nothing. A job on a worker's thread that nobody waits for any more
-// goes on to its end, unheard.
+// what it then returns means nothing. A trial that nobody waits for any more ends with the call it
+// is at, unheard.
 class Steps {
  public:
   Steps(boost::asio::any_io_executor executor, const DeployParts& parts, Machine& machine,
@@ -83,6 +84,7 @@ class Steps {
   struct Trial {
     std::optional<TrialOutcome> outcome;
     bool measuring = false;
+    std::shared_ptr<std::atomic<bool>> abandoned = std::make_shared<std::atomic<bool>>(false);
   };
 
   boost::asio::any_io_executor executor_;

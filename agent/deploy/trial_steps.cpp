@@ -21,8 +21,8 @@ constexpr std::size_t most_left_alone = 2;
 
 }  // namespace
 
-// A trial that nobody waits for any more may last as long as another process keeps the measurement
-// lock: the next one does not wait for it.
+// A trial that nobody waits for any more ends with the call it is at, which may hang for minutes:
+// the next one does not wait for it.
 void Steps::make_way() {
   std::erase_if(left_alone_, [](const auto& worker) { return !worker->busy(); });
   if (!trials_->busy() || left_alone_.size() >= most_left_alone) return;
@@ -38,6 +38,7 @@ void Steps::start_trial() {
   request.variants = plan_->fitting.variants;
   request.config = &parts_.config;
   request.slots = &parts_.slots;
+  request.abandoned = trial_->abandoned;
   request.progress = [this, trial = trial_](const std::string& next) {
     asio::post(executor_, [this, trial, next] {
       if (trial != trial_) return;  // of a deployment that has ended

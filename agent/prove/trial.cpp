@@ -112,6 +112,9 @@ Result<Prepared> prepare(const TrialRequest& request) {
   options.time = request.config->measure_time;
   options.rounds = request.config->measure_rounds;
   options.patience = request.config->measure_patience;
+  if (request.abandoned) {
+    options.stopped = [abandoned = request.abandoned] { return abandoned->load(); };
+  }
   if (request.progress) {
     options.progress = [&request](std::size_t, std::size_t, const std::string& next) {
       request.progress(next);
@@ -177,6 +180,7 @@ TrialOutcome run_trial(const TrialRequest& request) {
   }
   const std::size_t attempts = std::max<std::size_t>(1, request.config->measure_attempts);
   for (std::size_t i = 0; i < attempts && !prepared->candidates.empty(); ++i) {
+    if (request.abandoned && *request.abandoned) break;
     attempt(*prepared, outcome);
   }
   return outcome;

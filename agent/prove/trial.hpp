@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,9 @@ struct TrialRequest {
   Slots* slots = nullptr;
   // Called from the thread that runs the trial, with what comes next: "measuring int8-qint8".
   std::function<void(const std::string& next)> progress;
+  // Set from any thread where nobody waits for the trial any more: it then ends after the step it
+  // is at, and its outcome means nothing.
+  std::shared_ptr<const std::atomic<bool>> abandoned;
 };
 
 struct TrialOutcome {

@@ -61,8 +61,9 @@ std::vector<std::filesystem::path> MeasurementLock::default_folders() {
   return {"/run/lock", "/tmp"};
 }
 
-Result<MeasurementLock> MeasurementLock::acquire(
-    std::chrono::milliseconds patience, const std::vector<std::filesystem::path>& folders) {
+Result<MeasurementLock> MeasurementLock::acquire(std::chrono::milliseconds patience,
+                                                 const std::vector<std::filesystem::path>& folders,
+                                                 const std::function<bool()>& stopped) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   std::string refusals;
   for (const auto& folder : folders) {
@@ -79,6 +80,9 @@ Result<MeasurementLock> MeasurementLock::acquire(
       if (std::chrono::steady_clock::now() >= deadline) {
         return fail(ErrorCode::timeout,
                     holder(fd.get()) + " is measuring on this machine and holds " + path.string());
+      }
+      if (stopped && stopped()) {
+        return fail(ErrorCode::interrupted, "nobody waits for " + path.string() + " any more");
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }

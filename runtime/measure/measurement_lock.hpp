@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,10 +18,12 @@ class MeasurementLock {
  public:
   // Tries `folders` in order and locks the first that can hold a lock file. Waits at most
   // `patience` for another holder, then fails with timeout and the holder's process id where it
-  // is known. Do not call twice in one process while holding: that waits for itself.
+  // is known; with interrupted as soon as `stopped`, where given, says so. Do not call twice in one
+  // process while holding: that waits for itself.
   [[nodiscard]] static Result<MeasurementLock> acquire(
       std::chrono::milliseconds patience,
-      const std::vector<std::filesystem::path>& folders = default_folders());
+      const std::vector<std::filesystem::path>& folders = default_folders(),
+      const std::function<bool()>& stopped = {});
 
   // /run/lock, and /tmp where that is missing or not writable.
   [[nodiscard]] static std::vector<std::filesystem::path> default_folders();

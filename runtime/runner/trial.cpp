@@ -53,6 +53,11 @@ MeasureRequest round_request(const TrialOptions& options, std::size_t rounds) {
   return request;
 }
 
+Status check_wanted(const TrialOptions& options) {
+  if (!options.stopped || !options.stopped()) return {};
+  return fail(ErrorCode::interrupted, "nobody waits for the trial any more");
+}
+
 // Nothing passes because nothing was asked of it.
 Status check_proof_is_possible(const std::vector<Candidate>& candidates,
                                const TrialOptions& options) {
@@ -65,12 +70,13 @@ Status check_proof_is_possible(const std::vector<Candidate>& candidates,
   return {};
 }
 
-void measure_in_turns(std::vector<Entry>& entries, const MeasurementLock& lock,
-                      const TrialOptions& options, std::size_t rounds,
-                      const std::function<void(const std::string&)>& next) {
+Status measure_in_turns(std::vector<Entry>& entries, const MeasurementLock& lock,
+                        const TrialOptions& options, std::size_t rounds,
+                        const std::function<void(const std::string&)>& next) {
   MeasureRequest request = round_request(options, rounds);
   for (std::size_t round = 0; round < rounds; ++round) {
     for (Entry& entry : entries) {
+      OUTCROP_CHECK(check_wanted(options));
       next("measuring " + entry.candidate.name);
       if (!entry.runner) continue;
       if (auto measured = measure_round(entry, lock, request); !measured) {
@@ -80,6 +86,7 @@ void measure_in_turns(std::vector<Entry>& entries, const MeasurementLock& lock,
     }
     request.warm_up_calls = 1;  // it is warm; the turn before evicted its caches
   }
+  return {};
 }
 
 }  // namespace
@@ -102,17 +109,20 @@ Result<Trial> try_candidates(const std::vector<Candidate>& candidates,
     entries.back().result.name = candidate.name;
   }
   for (Entry& entry : entries) {
+    OUTCROP_CHECK(check_wanted(options));
     next("proving " + entry.candidate.name);
     entry.result.outcome = admit(entry, options);
     if (!entry.result.outcome) entry.runner.reset();
   }
 
   Trial trial;
-  const auto lock = MeasurementLock::acquire(options.patience);
+  const auto lock = MeasurementLock::acquire(options.patience, MeasurementLock::default_folders(),
+                                             options.stopped);
   if (lock) {
     trial.lock_note = lock->note();
-    measure_in_turns(entries, *lock, options, rounds, next);
+    OUTCROP_CHECK(measure_in_turns(entries, *lock, options, rounds, next));
   }
+  OUTCROP_CHECK(check_wanted(options));
   for (Entry& entry : entries) {
     if (lock || !entry.runner) continue;
     entry.result.unmeasured = true;

@@ -42,6 +42,9 @@ struct TrialOptions {
   std::chrono::milliseconds patience{600'000};  // for another process that is measuring
   // Called before each step with what comes next.
   std::function<void(std::size_t done, std::size_t total, const std::string& next)> progress;
+  // Asked between steps and while it waits for the lock: whether nobody waits for the trial any
+  // more, which then ends with interrupted. Called from the thread of the trial.
+  std::function<bool()> stopped;
 };
 
 // What became of one candidate. `outcome` is the first thing that went wrong: a candidate that
@@ -64,8 +67,8 @@ struct Trial {
 // Starts, loads and proves every candidate in a runner of its own, then measures those that
 // passed in turns under the machine's lock, so that what disturbs one disturbs all. All runners
 // are alive together. Where the lock cannot be had, what was proved stays and nothing is measured.
-// Fails as a whole with invalid_data where the goldens prove nothing, and with invalid_argument
-// where there are tolerances without goldens.
+// Fails as a whole with interrupted where it was stopped, with invalid_data where the goldens prove
+// nothing, and with invalid_argument where there are tolerances without goldens.
 [[nodiscard]] Result<Trial> try_candidates(const std::vector<Candidate>& candidates,
                                            const TrialOptions& options);
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "runtime/measure/measurement_lock.hpp"
@@ -284,6 +286,33 @@ TEST_F(AgentTest, says_not_measurable_while_another_process_keeps_the_measuremen
   offer.on_unmeasurable = OnUnmeasurable::activate;
   host_.send(offer);
   EXPECT_NE(ends(3, State::updated), nullptr);
+}
+
+// Runners and whatever else lives below a process.
+std::size_t children_of(pid_t process) {
+  std::size_t count = 0;
+  std::error_code error;
+  const std::string tasks = "/proc/" + std::to_string(process) + "/task";
+  for (const auto& task : std::filesystem::directory_iterator(tasks, error)) {
+    std::ifstream file(task.path() / "children");
+    for (pid_t child = 0; file >> child;) ++count;
+  }
+  return count;
+}
+
+TEST_F(AgentTest, ends_a_trial_that_waits_for_the_lock_for_a_newer_offer) {
+  auto lock = runtime::MeasurementLock::acquire(std::chrono::minutes(2));
+  ASSERT_TRUE(lock);
+  configure("[measure]\nattempts = 9\npatience_seconds = 600\n");
+  agent_is_online();
+  ASSERT_TRUE(loop_.until([&] { return children_of(agent_) == 0; }));
+  host_.send(host_.offer(released({.stage = 1}), 1, forge_));
+  ASSERT_TRUE(loop_.until([&] { return children_of(agent_) == 1; }));
+  loop_.run_for(std::chrono::milliseconds(500));  // it has proved and waits for the lock
+  const ForgedRelease refused = released({.stage = 2, .minimum_protocol = 99});
+  host_.send(host_.offer(refused, 2, forge_));
+  ASSERT_NE(ends(2, State::rejected), nullptr);
+  EXPECT_TRUE(loop_.until([&] { return children_of(agent_) == 0; }));
 }
 
 TEST_F(AgentTest, stops_serving_a_release_that_is_revoked) {
