@@ -18,15 +18,18 @@ namespace asio = boost::asio;
 namespace topics = transport::topics;
 namespace {
 
-constexpr std::chrono::seconds first_repeat{60};
-constexpr std::chrono::seconds last_repeat{3600};
+constexpr std::chrono::milliseconds last_repeat = std::chrono::hours(1);
 
 }  // namespace
 
 class Announcer::Impl : public std::enable_shared_from_this<Impl> {
  public:
-  Impl(asio::any_io_executor executor, const Board& board)
-      : executor_(executor), timer_(executor), board_(board) {}
+  Impl(asio::any_io_executor executor, const Board& board, std::chrono::milliseconds first_repeat)
+      : executor_(executor),
+        timer_(executor),
+        board_(board),
+        first_repeat_(first_repeat),
+        repeat_(first_repeat) {}
 
   void publish(std::string topic, std::string payload, bool retained) {
     if (session_ == nullptr || !session_->connected()) return;  // said again after connecting
@@ -111,15 +114,26 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
     asio::co_spawn(executor_, send_all(), asio::detached);
   }
 
+  // What was said lately does not put off what waits already, and only silence makes it wait
+  // longer.
   void repeat_later() {
+    if (repeats_) return;
+    repeats_ = true;
     timer_.expires_after(repeat_);
-    repeat_ = std::min(2 * repeat_, last_repeat);
     timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
       const auto self = weak.lock();
       if (error || !self) return;
+      self->repeats_ = false;
+      self->repeat_ = std::min(2 * self->repeat_, last_repeat);
       self->sent_.clear();
       self->send_soon();
     });
+  }
+
+  void begin_anew() {
+    timer_.cancel();
+    repeats_ = false;
+    repeat_ = first_repeat_;
   }
 
   asio::any_io_executor executor_;
@@ -129,11 +143,14 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
   std::set<messages::MessageId> sent_;  // on this connection, since the last repetition
   bool sending_ = false;
   bool again_ = false;
-  std::chrono::seconds repeat_ = first_repeat;
+  bool repeats_ = false;  // the timer runs
+  std::chrono::milliseconds first_repeat_;
+  std::chrono::milliseconds repeat_;
 };
 
-Announcer::Announcer(asio::any_io_executor executor, const Board& board)
-    : impl_(std::make_shared<Impl>(std::move(executor), board)) {}
+Announcer::Announcer(asio::any_io_executor executor, const Board& board,
+                     std::chrono::milliseconds first_repeat)
+    : impl_(std::make_shared<Impl>(std::move(executor), board, first_repeat)) {}
 Announcer::~Announcer() = default;
 
 void Announcer::speak_through(transport::Session& session) {
@@ -199,7 +216,7 @@ void Announcer::report(const Deployment& deployment) {
 }
 
 void Announcer::on_connected() {
-  impl_->repeat_ = first_repeat;
+  impl_->begin_anew();
   impl_->sent_.clear();
   impl_->send_soon();
 }
@@ -208,6 +225,7 @@ void Announcer::on_acknowledged(const messages::Acknowledgement& acknowledgement
   if (auto done = impl_->board_.outbox.acknowledge(acknowledgement.reports); !done) {
     spdlog::error("clearing the outbox: {}", done.error().message());
   }
+  impl_->repeat_ = impl_->first_repeat_;  // the host is there
 }
 
 std::size_t Announcer::pending_reports() const {

@@ -37,7 +37,10 @@ struct Board {
 // before it is sent, and sent until the host acknowledges it.
 class Announcer {
  public:
-  Announcer(boost::asio::any_io_executor executor, const Board& board);
+  // A report that is not acknowledged is sent again after `first_repeat`, then after twice as long
+  // each time, up to an hour.
+  Announcer(boost::asio::any_io_executor executor, const Board& board,
+            std::chrono::milliseconds first_repeat = std::chrono::minutes(1));
   ~Announcer();
 
   // Before the first use. The session must outlive the announcer's use.
