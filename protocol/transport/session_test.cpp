@@ -278,6 +278,9 @@ TEST_F(SessionTest, two_of_one_identity_take_turns_ever_more_slowly) {
   EXPECT_GE(early, 1u);
   loop_.run_for(5s);
   EXPECT_LE(one.losses().size() + two.losses().size() - early, 3u);
+  ASSERT_TRUE(loop_.until([&] { return one.losses().size() >= 3; }, 60s));
+  EXPECT_THAT(one.losses()[2].message(), HasSubstr("does another program connect as 'same'?"));
+  EXPECT_THAT(one.losses()[0].message(), Not(HasSubstr("another program")));
 }
 
 boost::asio::awaitable<void> subscribe_publish_stop(Session& session,

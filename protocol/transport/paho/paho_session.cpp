@@ -22,6 +22,8 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds farewell{2000};
+// So many that were lost soon after they were made are no accident.
+constexpr int telling_connections = 3;
 // Paho looks for a new connection once a second where others are open, twice until it is made.
 constexpr milliseconds shortest_timeout{4000};
 
@@ -131,7 +133,16 @@ class Core : public std::enable_shared_from_this<Core> {
     if (phase_ == Phase::connecting) return on_failed(error);
     // Only a long connection was a good one: two of the same identity throw each other out, which
     // mosquitto 2.0 does not tell from any other loss, and must come to do so ever less often.
-    if (Clock::now() - connected_at_ > options_.last_retry) retry_ = options_.first_retry;
+    if (Clock::now() - connected_at_ > options_.last_retry) {
+      retry_ = options_.first_retry;
+      brief_connections_ = 0;
+    }
+    if (++brief_connections_ >= telling_connections && !taken_over) {
+      error = Error(error.code(), error.message() + " (connections do not last, " +
+                                      std::to_string(brief_connections_) +
+                                      " in a row: does another program connect as '" +
+                                      options_.client_id + "'? One of the two must end)");
+    }
     retire(error.context(broker()), taken_over);
   }
 
@@ -202,6 +213,7 @@ class Core : public std::enable_shared_from_this<Core> {
   std::uint64_t timer_ticket_ = 0;
   milliseconds retry_;
   Clock::time_point connected_at_;
+  int brief_connections_ = 0;  // lost one after the other, each soon after it was made
   std::minstd_rand random_{std::random_device{}()};
   std::uint64_t next_id_ = 1;
   std::unordered_map<std::uint64_t, Completion> pending_;
