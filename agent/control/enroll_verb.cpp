@@ -39,7 +39,7 @@ Status run_request(const Options& options) {
     return {};
   }
   OUTCROP_CHECK(write_file_durably(options.file, std::string_view(text)));
-  std::printf("%s: carry it to the host, and what `outcrop device enroll` answers back here\n",
+  std::printf("%s: carry it to the host, and what `outcrop device sign` makes of it back here\n",
               options.file.c_str());
   return {};
 }
