@@ -25,7 +25,7 @@ namespace outcrop::agent {
 
 // Waiting times that a test shortens.
 struct DeployTimes {
-  std::chrono::milliseconds metadata{120'000};     // for metadata that an offer asks for
+  std::chrono::milliseconds metadata{120'000};     // connected, for metadata that an offer asks for
   std::chrono::milliseconds soak_interval{5'000};  // between golden inferences of a soak
   std::chrono::milliseconds progress{500};         // between messages while downloading
 };

@@ -131,7 +131,7 @@ Steps::Awaitable Steps::offered() {
 // Metadata may be on its way: the offer and the roles are different topics.
 Steps::Awaitable Steps::wait_for_permission() {
   Deployment& deployment = machine_.deployment();
-  const auto deadline = SteadyClock::now() + parts_.times.metadata;
+  auto deadline = SteadyClock::now() + parts_.times.metadata;
   bool said = false;
   while (!interrupted_) {
     const auto permitted =
@@ -146,6 +146,8 @@ Steps::Awaitable Steps::wait_for_permission() {
           deployment.state == DeploymentState::offered ? Event::refused : Event::failed,
           permitted.error().message()};
     }
+    // Nothing can come without a connection: a link that is down speaks against no release.
+    if (!parts_.puller.connected()) deadline = SteadyClock::now() + parts_.times.metadata;
     if (SteadyClock::now() >= deadline) {
       co_return Outcome{Event::failed, "metadata: " + permitted.error().message()};
     }

@@ -90,6 +90,8 @@ class Puller::Impl {
     ask();
   }
 
+  [[nodiscard]] bool connected() const { return connected_; }
+
   void cancel() {
     cancelled_ = true;
     if (transfer_ != nullptr) transfer_->end(interrupted());
@@ -290,6 +292,9 @@ void Puller::on_lost() {
 }
 void Puller::on_frame(std::string_view payload) {
   impl_->on_frame(payload);
+}
+bool Puller::connected() const {
+  return impl_->connected();
 }
 void Puller::cancel() {
   impl_->cancel();

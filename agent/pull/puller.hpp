@@ -42,6 +42,8 @@ class Puller {
   void on_lost();
   void on_frame(std::string_view payload);  // a message on `rx`
 
+  [[nodiscard]] bool connected() const;
+
   // Called after each chunk.
   using Progress = std::function<void(ByteCount done, ByteCount total)>;
 

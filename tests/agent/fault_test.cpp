@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <fstream>
 
+#include <boost/asio/co_spawn.hpp>
+
 #include "agent/agent.hpp"
 #include "agent/config/config.hpp"
+#include "agent/deploy/record.hpp"
 #include "tests/agent/rig.hpp"
 
 namespace outcrop {
@@ -82,7 +85,7 @@ TEST_F(AgentTest, says_so_when_the_runner_cannot_start) {
 // In this process, for waiting times that a test can wait for.
 class ImpatientAgent : public AgentTest {
  protected:
-  void start() {
+  void open() {
     const auto config = agent::read_config(config_);
     ASSERT_TRUE(config) << config.error().message();
     agent::DeployTimes times;
@@ -91,7 +94,16 @@ class ImpatientAgent : public AgentTest {
     ASSERT_TRUE(opened) << opened.error().message();
     inside_ = std::move(*opened);
     inside_->start();
+  }
+  void start() {
+    open();
     ASSERT_TRUE(loop_.until([&] { return host_.status() != nullptr && host_.status()->online; }));
+  }
+  ~ImpatientAgent() override {
+    bool stopped = false;
+    boost::asio::co_spawn(loop_.executor(), inside_->stop(),
+                          [&](const std::exception_ptr&) { stopped = true; });
+    loop_.until([&] { return stopped; });
   }
   std::unique_ptr<agent::Agent> inside_;
 };
@@ -105,6 +117,21 @@ TEST_F(ImpatientAgent, gives_up_when_metadata_does_not_come) {
   const auto* report = ends(1, State::failed);
   ASSERT_NE(report, nullptr);
   EXPECT_THAT(report->reason, HasSubstr("metadata: "));
+}
+
+TEST_F(ImpatientAgent, gives_nothing_up_while_there_is_no_connection) {
+  agent::Record record;
+  record.generation = 1;
+  record.stopped = true;
+  agent::Deployment deployment;
+  deployment.offer = host_.offer(Forge::make_release({.stage = 1}), 1, forge_);
+  deployment.offer.snapshot_version = 5;
+  record.deployment = deployment;
+  ASSERT_TRUE(agent::write_record(state_ / "deployment.json", record));
+  broker_.stop_broker();
+  open();
+  loop_.run_for(std::chrono::milliseconds(1500));
+  EXPECT_EQ(written_state(), "1 OFFERED");
 }
 
 TEST_F(ImpatientAgent, does_not_install_by_expired_metadata) {
