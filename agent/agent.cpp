@@ -10,6 +10,7 @@
 #include "agent/enroll/identity.hpp"
 #include "platform/http/server.hpp"
 #include "platform/service/service.hpp"
+#include "protocol/base/unfinished_files.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/transport/awaitable.hpp"
 #include "protocol/transport/paho/paho_session.hpp"
@@ -218,6 +219,12 @@ Result<std::unique_ptr<Agent>> Agent::open(asio::any_io_executor executor,
       std::make_unique<Impl>(std::move(executor), config, std::move(identity), std::move(metadata),
                              std::move(slots), std::move(outbox), times, std::move(options))));
   OUTCROP_CHECK(agent->impl_->listen());
+  // Only now is it certain that no other agent writes here.
+  for (const char* folder : {"", "metadata", "outbox", "releases"}) {
+    if (auto tidied = remove_unfinished_files(config.state / folder); !tidied) {
+      spdlog::warn("{}", tidied.error().message());
+    }
+  }
   return agent;
 }
 

@@ -174,7 +174,7 @@ class Deployer::Impl {
   void recover() {
     Record& record = machine_.record();
     const bool in_order = record.stopped;
-    if (!record.deployment) return;
+    if (!record.deployment) return finish();
     Deployment& deployment = *record.deployment;
     std::uint64_t crashes = 0;
     if (machine_.at_work() && !in_order) {
@@ -183,6 +183,8 @@ class Deployer::Impl {
     const Recovery recovery = recovery_from(deployment.state, deployment.awaits_owner, crashes);
     switch (recovery.action) {
       case Recovery::Action::nothing:
+        finish();  // the agent may have been killed before it was
+        [[fallthrough]];
       case Recovery::Action::wait:
         machine_.save();
         return;

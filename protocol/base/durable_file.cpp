@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "protocol/base/unfinished_files.hpp"
 #include "protocol/base/unique_fd.hpp"
 
 namespace outcrop {
@@ -52,8 +53,7 @@ Status sync_folder(const fs::path& folder) {
 
 Status write_file_durably(const fs::path& path,
                           const std::function<Status(const fs::path&)>& write) {
-  fs::path temporary = path;
-  temporary += ".tmp-" + std::to_string(::getpid());
+  const fs::path temporary = unfinished_name(path);
   const auto finish = [&]() -> Status {
     OUTCROP_CHECK(write(temporary));
     OUTCROP_CHECK(sync_path(temporary, O_RDONLY));

@@ -101,6 +101,23 @@ TEST_F(KilledTest, agent_still_says_how_a_failed_deployment_ended) {
   EXPECT_EQ(host_.status()->active_manifest, first.manifest);
 }
 
+TEST_F(KilledTest, agent_removes_what_it_left_lying_about) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  kill_agent();
+  const std::vector<std::filesystem::path> left{
+      state_ / "deployment.json.tmp-17", state_ / "metadata" / "trusted.json.tmp-17",
+      state_ / "outbox" / "session.json.tmp-17", state_ / "releases" / "slots.json.tmp-17",
+      state_ / "releases" / "blobs" / (trust::sha256("another").hex() + ".part"),
+      state_ / "releases" / "blobs" / trust::sha256("third").hex()};
+  for (const auto& file : left) {
+    ASSERT_TRUE(write_file_durably(file, std::string_view("half a file")));
+  }
+  agent_is_online();
+  for (const auto& file : left) EXPECT_FALSE(std::filesystem::exists(file)) << file;
+  EXPECT_EQ(host_.status()->active_manifest, first.manifest);
+}
+
 TEST_F(KilledTest, agent_gives_a_deployment_up_after_three_deaths_in_one_state) {
   agent_is_online();
   const ForgedRelease first = first_release();

@@ -60,7 +60,7 @@ Result<std::pair<std::string, trust::PermittedRelease>> find_permitted(
     if (const auto* release = stage->release(manifest)) return std::pair(model, *release);
   }
   return fail(ErrorCode::untrusted, "no stage role that holds here lists the manifest " +
-                                        manifest.hex().substr(0, 16) + "…");
+                                        manifest.hex().substr(0, 16));
 }
 
 }  // namespace

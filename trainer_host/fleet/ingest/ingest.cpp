@@ -94,7 +94,14 @@ void Ingest::on_status(const std::string& name, std::string_view payload) {
                       std::to_string(device->status->session) +
                       " began since (a board that lost its state is to be enrolled anew)");
   }
-  device->status = *status;
+  // A will was written when its session began: that the session ended is all it has to tell.
+  const bool last_will =
+      !status->online && device->status && device->status->session == status->session;
+  if (last_will) {
+    device->status->online = false;
+  } else {
+    device->status = *status;
+  }
   device->last_seen = clock_->now();
   if (const Status saved = registry_->save(*device); !saved) {
     return spdlog::error("cannot store the status of '{}': {}", name, saved.error().message());
@@ -105,7 +112,7 @@ void Ingest::on_status(const std::string& name, std::string_view payload) {
   } else {
     online_.erase(name);
   }
-  if (status->deployment && handlers_.statement) {
+  if (status->deployment && !last_will && handlers_.statement) {
     handlers_.statement(name, {status->deployment->id,
                                status->deployment->state,
                                status->deployment->reason,

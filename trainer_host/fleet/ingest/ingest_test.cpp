@@ -96,6 +96,16 @@ TEST_F(IngestTest, takes_a_status_and_knows_who_is_online) {
   EXPECT_EQ(statuses_.size(), 2U);
 }
 
+TEST_F(IngestTest, a_will_tells_only_that_the_session_ended) {
+  messages::DeviceStatus now = status(1);
+  now.active_manifest = trust::sha256("what serves since");
+  send(topics::status("pi-1"), to_json(now));
+  send(topics::status("pi-1"), to_json(status(1, false)));  // written before that
+  const auto known = (*registry_->device("pi-1"))->status;
+  EXPECT_FALSE(known->online);
+  EXPECT_EQ(known->active_manifest, now.active_manifest);
+}
+
 TEST_F(IngestTest, a_late_status_of_an_old_session_changes_nothing) {
   send(topics::status("pi-1"), to_json(status(2)));
   send(topics::status("pi-1"), to_json(status(1, false)));  // the will of the session before
