@@ -18,18 +18,4 @@ if(OUTCROP_TESTS)
   find_package(GTest REQUIRED)
 endif()
 
-# LibTorch by hand: Debian's TorchConfig.cmake pulls in what we do not use, and
-# LibTorch's mobile build has no such file at all.
-if(OUTCROP_WITH_TORCH)
-  find_path(OUTCROP_TORCH_INCLUDE torch/csrc/jit/mobile/import.h REQUIRED)
-  find_path(OUTCROP_TORCH_API_INCLUDE torch/torch.h PATH_SUFFIXES torch/csrc/api/include REQUIRED)
-  find_library(OUTCROP_TORCH_LIBRARY torch REQUIRED)
-  find_library(OUTCROP_TORCH_CPU_LIBRARY torch_cpu REQUIRED)
-  find_library(OUTCROP_C10_LIBRARY c10 REQUIRED)
-  add_library(outcrop_libtorch INTERFACE)
-  # SYSTEM: LibTorch's headers do not pass our warnings.
-  target_include_directories(outcrop_libtorch SYSTEM INTERFACE
-    ${OUTCROP_TORCH_INCLUDE} ${OUTCROP_TORCH_API_INCLUDE})
-  target_link_libraries(outcrop_libtorch INTERFACE
-    ${OUTCROP_TORCH_LIBRARY} ${OUTCROP_TORCH_CPU_LIBRARY} ${OUTCROP_C10_LIBRARY})
-endif()
+include(OutcropLibTorch)

@@ -1,6 +1,27 @@
 # How parts are declared. A part is a folder: a static library, its test and
 # nothing else. Includes are written from the root of the tree.
 
+# Where tests find programs. Under an emulator one program cannot start another (the kernel knows no
+# format for it): tests then start scripts of the same names, which call the emulator.
+set(OUTCROP_TESTED_BIN ${CMAKE_BINARY_DIR}/bin)
+set(OUTCROP_TESTED_HELPERS ${CMAKE_BINARY_DIR}/tests)
+if(CMAKE_CROSSCOMPILING_EMULATOR)
+  set(OUTCROP_TESTED_BIN ${CMAKE_BINARY_DIR}/emulated/bin)
+  set(OUTCROP_TESTED_HELPERS ${CMAKE_BINARY_DIR}/emulated/tests)
+endif()
+
+# outcrop_emulated(NAME bin|tests): the script for a program that is built into that folder.
+function(outcrop_emulated name folder)
+  if(NOT CMAKE_CROSSCOMPILING_EMULATOR)
+    return()
+  endif()
+  list(JOIN CMAKE_CROSSCOMPILING_EMULATOR " " emulator)
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/emulated/${folder}/${name}
+    CONTENT "#!/bin/sh\nexec ${emulator} ${CMAKE_BINARY_DIR}/${folder}/${name} \"$@\"\n" @ONLY)
+  file(CHMOD ${CMAKE_BINARY_DIR}/emulated/${folder}/${name}
+    PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+endfunction()
+
 # outcrop_library(NAME SOURCES file... [LINKS target...] [PCH target])
 #   PCH: reuse the precompiled LibTorch headers of that target.
 function(outcrop_library name)
@@ -25,11 +46,23 @@ endfunction()
 function(outcrop_program name)
   cmake_parse_arguments(ARG "" "PCH" "SOURCES;LINKS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
+  outcrop_emulated(${name} bin)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${ARG_LINKS})
   if(ARG_PCH)
     outcrop_reuse_in_program(${name} ${ARG_PCH})
   endif()
+endfunction()
+
+# outcrop_test_program(NAME SOURCES file... [LINKS target...]): a program that only tests start.
+function(outcrop_test_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  outcrop_emulated(${name} tests)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(${name} PRIVATE OUTCROP_BIN="${OUTCROP_TESTED_BIN}")
+  target_link_libraries(${name} PRIVATE ${ARG_LINKS})
 endfunction()
 
 # outcrop_test(NAME SOURCES file... [LINKS target...] [PCH target] [TIMEOUT seconds])
@@ -44,7 +77,7 @@ function(outcrop_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(${name} PRIVATE
-    OUTCROP_BIN="${CMAKE_BINARY_DIR}/bin" OUTCROP_SOURCE="${PROJECT_SOURCE_DIR}")
+    OUTCROP_BIN="${OUTCROP_TESTED_BIN}" OUTCROP_SOURCE="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${ARG_LINKS} GTest::gmock GTest::gtest GTest::gtest_main)
   if(ARG_PCH)
     outcrop_reuse_in_program(${name} ${ARG_PCH})

@@ -1,7 +1,7 @@
 #include "platform/cli/verb.hpp"
 #include "trainer_host/trainer/data/synth_verb.hpp"
 #include "trainer_host/trainer/evaluate/draw_verb.hpp"
-#if OUTCROP_WITH_TORCH
+#if OUTCROP_TRAINER
 #include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
 #include "trainer_host/trainer/quantize/quantize_verb.hpp"
 #include "trainer_host/trainer/stage/stage_end.hpp"
@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
       "outcrop-trainer", "The verbs of outcrop that train, quantize and evaluate, and make data.",
       argc, argv, {
         outcrop::data::add_synth, outcrop::evaluate::add_draw,
-#if OUTCROP_WITH_TORCH
+#if OUTCROP_TRAINER
             [](CLI::App& app, Action& chosen) {
               outcrop::train::add_train(app, chosen, outcrop::stage::make_stage_end);
             },

@@ -181,7 +181,9 @@ class TorchEngine final : public Engine {
 
   std::string name() const override { return "torch"; }
   std::string version() const override {
-#ifdef TORCH_VERSION
+#if defined(OUTCROP_TORCH_VERSION)
+    return OUTCROP_TORCH_VERSION;
+#elif defined(TORCH_VERSION)
     return TORCH_VERSION;
 #else
     return "unknown";

@@ -1,0 +1,52 @@
+# Which LibTorch is built against: OUTCROP_LIBTORCH.
+#   system  Debian's, everything in it: trains, quantizes, runs
+#   lite    its mobile build, by script/libtorch-lite: runs only; what boards get
+#   wheel   PyTorch's own wheel, by script/libtorch-wheel: runs only; for comparison
+#   none    what links no LibTorch: agent, host, protocol
+# Sets OUTCROP_RUNNER (it runs models) and OUTCROP_TRAINER (it makes them).
+set(OUTCROP_RUNNER ON)
+set(OUTCROP_TRAINER OFF)
+if(OUTCROP_LIBTORCH STREQUAL "system")
+  set(OUTCROP_TRAINER ON)
+  # By hand: Debian's TorchConfig.cmake pulls in what we do not use.
+  find_path(OUTCROP_TORCH_INCLUDE torch/csrc/jit/mobile/import.h REQUIRED)
+  find_path(OUTCROP_TORCH_API_INCLUDE torch/torch.h PATH_SUFFIXES torch/csrc/api/include REQUIRED)
+  find_library(OUTCROP_TORCH_LIBRARY torch REQUIRED)
+  find_library(OUTCROP_TORCH_CPU_LIBRARY torch_cpu REQUIRED)
+  find_library(OUTCROP_C10_LIBRARY c10 REQUIRED)
+  set(includes ${OUTCROP_TORCH_INCLUDE} ${OUTCROP_TORCH_API_INCLUDE})
+  set(libraries ${OUTCROP_TORCH_LIBRARY} ${OUTCROP_TORCH_CPU_LIBRARY} ${OUTCROP_C10_LIBRARY})
+  set(definitions)
+elseif(OUTCROP_LIBTORCH STREQUAL "lite" OR OUTCROP_LIBTORCH STREQUAL "wheel")
+  if(NOT OUTCROP_DEBIAN_ARCH)
+    message(FATAL_ERROR "OUTCROP_LIBTORCH=${OUTCROP_LIBTORCH} is for boards: presets rpi-*")
+  endif()
+  set(root ${PROJECT_SOURCE_DIR}/build/libtorch-${OUTCROP_LIBTORCH}/${OUTCROP_DEBIAN_ARCH})
+  if(NOT EXISTS ${root}/lib/libtorch_cpu.so)
+    message(FATAL_ERROR "no LibTorch at ${root}; "
+      "script/libtorch-${OUTCROP_LIBTORCH} ${OUTCROP_DEBIAN_ARCH} makes it")
+  endif()
+  set(includes ${root}/include)
+  set(libraries ${root}/lib/libtorch_cpu.so ${root}/lib/libc10.so)
+  if(OUTCROP_LIBTORCH STREQUAL "lite")
+    # Its headers say what it was built as, and do not name its version.
+    set(definitions C10_MOBILE BUILD_LITE_INTERPRETER OUTCROP_TORCH_VERSION="1.13.1-lite")
+  else()
+    list(APPEND includes ${root}/include/torch/csrc/api/include)
+    list(APPEND libraries ${root}/lib/libtorch.so)
+    set(definitions)
+  endif()
+elseif(OUTCROP_LIBTORCH STREQUAL "none")
+  set(OUTCROP_RUNNER OFF)
+else()
+  message(FATAL_ERROR
+    "OUTCROP_LIBTORCH is '${OUTCROP_LIBTORCH}'; there are system, lite, wheel and none")
+endif()
+
+if(OUTCROP_RUNNER)
+  add_library(outcrop_libtorch INTERFACE)
+  # SYSTEM: LibTorch's headers do not pass our warnings.
+  target_include_directories(outcrop_libtorch SYSTEM INTERFACE ${includes})
+  target_compile_definitions(outcrop_libtorch INTERFACE ${definitions})
+  target_link_libraries(outcrop_libtorch INTERFACE ${libraries})
+endif()

@@ -1,0 +1,34 @@
+# What both boards' toolchain files share; they set the names.
+set(CMAKE_SYSTEM_NAME Linux)
+get_filename_component(OUTCROP_TREE "${CMAKE_CURRENT_LIST_DIR}/.." ABSOLUTE)
+if(NOT OUTCROP_SYSROOT)
+  set(OUTCROP_SYSROOT "${OUTCROP_TREE}/build/sysroot/${OUTCROP_DEBIAN_ARCH}")
+endif()
+if(NOT EXISTS "${OUTCROP_SYSROOT}/usr/include")
+  message(FATAL_ERROR
+    "no sysroot at ${OUTCROP_SYSROOT}; run script/sysroot ${OUTCROP_DEBIAN_ARCH}")
+endif()
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES OUTCROP_SYSROOT)
+set(CMAKE_SYSROOT "${OUTCROP_SYSROOT}")
+
+# The compiler of the board's own Debian: a newer one's libstdc++ would not be there at run time.
+set(CMAKE_C_COMPILER ${CMAKE_LIBRARY_ARCHITECTURE}-gcc-12)
+set(CMAKE_CXX_COMPILER ${CMAKE_LIBRARY_ARCHITECTURE}-g++-12)
+
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_DIR} "")
+set(ENV{PKG_CONFIG_LIBDIR}
+  "${OUTCROP_SYSROOT}/usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/pkgconfig:${OUTCROP_SYSROOT}/usr/share/pkgconfig")
+set(ENV{PKG_CONFIG_SYSROOT_DIR} "${OUTCROP_SYSROOT}")
+
+# Tests run under qemu's user emulation, as the CPU that is named.
+if(DEFINED ENV{OUTCROP_QEMU_CPU})
+  set(OUTCROP_QEMU_CPU "$ENV{OUTCROP_QEMU_CPU}")
+else()
+  set(OUTCROP_QEMU_CPU "${OUTCROP_QEMU_CPU_DEFAULT}")
+endif()
+set(CMAKE_CROSSCOMPILING_EMULATOR
+  "${OUTCROP_QEMU};-cpu;${OUTCROP_QEMU_CPU};-L;${OUTCROP_SYSROOT}")
