@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "platform/cli/unknown_verb.hpp"
 #include "protocol/base/version.hpp"
 
 namespace outcrop::cli {
@@ -17,6 +18,10 @@ int run_program(std::string_view program, std::string_view description, int argc
   app.get_formatter()->column_width(34);
   Action chosen;
   for (AddVerb add : verbs) add(app, chosen);
+  if (const auto unknown = unknown_verb(app, argc, argv)) {
+    std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), unknown->c_str());
+    return static_cast<int>(ExitCode::wrong_use);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

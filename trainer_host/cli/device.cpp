@@ -64,13 +64,13 @@ void print_token(const EnrollOptions& options, const std::string& token, Timesta
               to_rfc3339(expires).c_str(), token.c_str());
   std::printf("1. On the board, whose agent.toml says model \"%s\" and class \"%s\":\n",
               grant.model.c_str(), grant.device_class.c_str());
-  std::printf("     sudo outcrop-agent enroll request --token %s --out request.json\n",
+  std::printf("     sudo -u outcrop-agent outcrop-agent enroll request --token %s > request.json\n",
               token.c_str());
   std::printf("2. Bring request.json here, and:\n");
   std::printf("     outcrop device sign request.json --out enrolment.json --authority %s\n",
               options.authority.c_str());
   std::printf("3. Bring enrolment.json to the board, and there:\n");
-  std::printf("     sudo outcrop-agent enroll accept enrolment.json\n");
+  std::printf("     sudo -u outcrop-agent outcrop-agent enroll accept - < enrolment.json\n");
 }
 
 Status run_enroll(EnrollOptions options) {
@@ -121,8 +121,9 @@ void add_sign(CLI::App& parent, Action& chosen) {
   verb->footer(
       "May be repeated with the same request after a failure or a power cut.\n"
       "Examples:\n  outcrop device sign request.json --out enrolment.json\n"
-      "  ssh pi-1 sudo outcrop-agent enroll request --token TOKEN --out - |\n"
-      "    outcrop device sign - --out - | ssh pi-1 sudo outcrop-agent enroll accept -");
+      "  ssh pi-1 sudo -u outcrop-agent outcrop-agent enroll request --token TOKEN --out - |\n"
+      "    outcrop device sign - --out - |\n"
+      "    ssh pi-1 sudo -u outcrop-agent outcrop-agent enroll accept -");
   verb->callback([options, &chosen] { chosen = [options] { return run_sign(*options); }; });
 }
 

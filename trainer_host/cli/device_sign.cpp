@@ -74,7 +74,7 @@ void print_signed(const SignOptions& options, const messages::EnrolmentBundle& b
               bundle.model.c_str(), bundle.device_class.c_str(), bundle.broker_host.c_str(),
               static_cast<int>(bundle.broker_port));
   std::printf("Take %s back to the board, and there:\n", options.out.c_str());
-  std::printf("  sudo outcrop-agent enroll accept %s\n", fs::path(options.out).filename().c_str());
+  std::printf("  sudo -u outcrop-agent outcrop-agent enroll accept - < %s\n", fs::path(options.out).filename().c_str());
   std::printf("  sudo systemctl enable --now outcrop-agent\n");
 }
 

@@ -132,7 +132,7 @@ TEST_F(FleetVerbsTest, a_board_is_enrolled_once_and_a_cut_off_signing_is_complet
   const fs::path asked = request("pi-1", text, *key);
   const std::string sign = "device sign " + asked.string() + " --out ";
   EXPECT_THAT(run_ok(sign + (home_ / "a.json").string()).output,
-              HasSubstr("sudo outcrop-agent enroll accept a.json"));
+              HasSubstr("sudo -u outcrop-agent outcrop-agent enroll accept - < a.json"));
   run_ok(sign + (home_ / "b.json").string());
   EXPECT_EQ(*read_text_file(home_ / "a.json"), *read_text_file(home_ / "b.json"));
   EXPECT_THAT(run_ok(sign + "-").output, HasSubstr("\"device\": \"pi-1\""));
