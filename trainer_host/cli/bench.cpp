@@ -28,6 +28,7 @@ struct BenchOptions {
   std::string backend = "qnnpack";
   bool unverified = false;
   bool allow_reduced = false;
+  std::string runner;
   int threads = 1;
   std::size_t calls = 100;
   double seconds = 5;
@@ -154,6 +155,9 @@ Status run_bench(const BenchOptions& options) {
   prepared.trial.calls = options.calls;
   prepared.trial.time =
       std::chrono::milliseconds(static_cast<std::int64_t>(options.seconds * 1000));
+  if (!options.runner.empty()) {
+    prepared.trial.runner.program = std::filesystem::absolute(options.runner);
+  }
   if (options.allow_reduced) {
     prepared.trial.runner.confinement = runtime::Confinement::reduced;
   }
@@ -197,12 +201,17 @@ void add_bench(CLI::App& app, Action& chosen) {
       ->capture_default_str();
   bench->add_flag("--allow-reduced-confinement", options->allow_reduced,
                   "Run even where this machine cannot confine the runner fully");
+  bench->add_option("--runner", options->runner,
+                    "Another runner than the one beside this program: a board's, under an emulator")
+      ->check(CLI::ExistingFile);
   bench->add_flag("--json", options->json, "Print a JSON object instead of a table");
   bench->footer(
       "Times are of one call of the golden method, wall-clock, by the runner; percentiles are\n"
       "measured values (nearest rank). Error is the mean absolute one against the float model's\n"
       "golden outputs, the worst of all latents. Peak memory includes the engine.\n\n"
-      "Example:\n  outcrop bench release-1 --keys keys --variant int8-qint8 --json");
+      "Examples:\n  outcrop bench release-1 --keys keys --variant int8-qint8 --json\n"
+      "  outcrop bench release-1 --keys keys --calls 2 --allow-reduced-confinement \\\n"
+      "    --runner build/rpi-aarch64/emulated/bin/outcrop-runner-torch");
   bench->callback([options, &chosen] { chosen = [options] { return run_bench(*options); }; });
 }
 

@@ -245,5 +245,22 @@ TEST_F(Bench, says_that_a_bare_file_is_not_verified_and_wants_to_be_asked_for_it
   EXPECT_THAT(outcrop(bench_release() + " --variant int4").text, HasSubstr("release"));
 }
 
+TEST_F(Bench, runs_the_runner_that_it_is_told) {
+  // A launcher of the runner's own name, as an emulator needs one; it leaves a mark.
+  const fs::path script = stage() / "runner";
+  const fs::path mark = stage() / "was-here";
+  std::ofstream(script) << "#!/bin/sh\ntouch " << mark.string() << "\nexec " << OUTCROP_BIN
+                        << "/outcrop-runner-torch \"$@\"\n";
+  fs::permissions(script, fs::perms::owner_all);
+  const std::string rest = (stage() / "float.ptl").string() +
+                           " --unverified --calls 2 --runner ";
+  const Output run = outcrop("bench " + rest + script.string());
+  EXPECT_EQ(run.code, 0) << run.text;
+  EXPECT_TRUE(fs::exists(mark));
+  const Output none = outcrop("bench " + rest + "/no/such/runner");
+  EXPECT_EQ(none.code, 2);
+  EXPECT_THAT(none.text, HasSubstr("/no/such/runner"));
+}
+
 }  // namespace
 }  // namespace outcrop
