@@ -232,7 +232,10 @@ class Deployer::Impl {
       interrupt();
       return {};
     }
-    auto back = parts_.slots.roll_back();
+    // The host may have gone back from the previous release because it revoked that one.
+    const auto& previous = parts_.slots.previous();
+    const bool may_return = previous && parts_.metadata.check_run(previous->manifest).has_value();
+    auto back = may_return ? parts_.slots.roll_back() : parts_.slots.return_to(std::nullopt);
     if (!back) {
       spdlog::error("returning to the previous release: {}", back.error().message());
       back = parts_.slots.return_to(std::nullopt);

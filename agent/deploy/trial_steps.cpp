@@ -130,8 +130,9 @@ Steps::Awaitable Steps::updating() {
   const bool serves = parts_.slots.active() == target;
   if (!serves) {
     parts_.serving.end();
-    const Status done =
-        deployment.returns() ? parts_.slots.return_to(target) : parts_.slots.activate(target);
+    // Also where it returns to the release before: the host may take that offer back, and then what
+    // serves now must still lie here.
+    const Status done = parts_.slots.activate(target);
     if (!done) co_return Outcome{Event::failed, done.error().message()};
   }
   if (deployment.returns()) {

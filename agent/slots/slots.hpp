@@ -68,11 +68,13 @@ class Slots {
 
   // Each of these three is durable, does nothing where it was done before, and fails with not_found
   // where the manifest is not here.
-  // The new release serves from now on; what served before is the one to return to.
+  // The release serves from now on, be it new or the previous one; what served before is the one to
+  // return to.
   [[nodiscard]] Status activate(const Installed& release);
   // Back to the previous release (which then has no previous), or to nothing.
   [[nodiscard]] Status roll_back();
-  // To a release that was committed before and still lies here, or (nullopt) to nothing.
+  // To a release that was committed before and still lies here, or (nullopt) to nothing. What is
+  // left is given up.
   [[nodiscard]] Status return_to(const std::optional<Installed>& release);
 
   // Removes blobs, whole or partial, that neither active, previous nor `also` (the deployment at

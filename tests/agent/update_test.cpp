@@ -138,6 +138,24 @@ TEST_F(AgentTest, goes_back_when_the_host_takes_a_release_back) {
   EXPECT_EQ(nothing->active_manifest, std::nullopt);
 }
 
+TEST_F(AgentTest, returns_to_the_later_release_where_going_back_is_taken_back) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  const ForgedRelease second = released({.stage = 2});
+  host_.send(host_.offer(second, 2, forge_));
+  ASSERT_NE(ends(2, State::updated), nullptr);
+  host_.send(host_.offer(first, 3, forge_));
+  const auto* back = ends(3, State::updated);
+  ASSERT_NE(back, nullptr);
+  ASSERT_EQ(back->active_manifest, first.manifest);
+  const std::uint64_t chunks = host_.chunks();
+  host_.send(messages::Cancel{"rollout-3", 4, first.manifest, second.manifest, "aborted"});
+  const auto* aborted = ends(4, State::rolled_back);
+  ASSERT_NE(aborted, nullptr);
+  EXPECT_EQ(aborted->active_manifest, second.manifest);
+  EXPECT_EQ(host_.chunks(), chunks);
+}
+
 TEST_F(AgentTest, sends_reports_again_until_they_are_acknowledged) {
   host_.acknowledge(false);
   agent_is_online();
