@@ -3,11 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
-#include <sstream>
+
+#include "runtime/measure/machine_files.hpp"
+#include "runtime/measure/throttling.hpp"
 
 namespace outcrop::runtime {
 namespace {
@@ -16,16 +17,6 @@ namespace {
 constexpr double tolerated_load = 0.15;
 // Below this the ticks say nothing.
 constexpr std::chrono::milliseconds shortest_window{300};
-
-std::optional<std::uint64_t> read_number(const std::filesystem::path& path, int base) {
-  std::ifstream file(path);
-  std::string text;
-  if (!(file >> text)) return std::nullopt;
-  std::uint64_t value = 0;
-  const auto result = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (result.ec != std::errc() || result.ptr != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 // The first line of /proc/stat: user nice system idle iowait irq softirq steal, in clock ticks
 // (proc(5)). Guest time is contained in user.
@@ -42,12 +33,13 @@ void read_busy_time(const std::filesystem::path& path, MachineState& state) {
   state.stolen = std::chrono::milliseconds(steal * tick);
 }
 
-std::optional<std::uint64_t> lowest_ceiling(const std::filesystem::path& folder) {
+std::optional<std::uint64_t> lowest_ceiling(const MachineFiles& files) {
   std::optional<std::uint64_t> lowest;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const auto value = read_number(entry.path() / "cpufreq" / "scaling_max_freq", 10);
-    if (value && (!lowest || *value < *lowest)) lowest = value;
+  for (const auto& file : files.matching("sys/devices/system/cpu/cpu*/cpufreq/scaling_max_freq")) {
+    const auto value = files.number(file);
+    if (!value || *value < 0) continue;
+    lowest = std::min(lowest.value_or(static_cast<std::uint64_t>(*value)),
+                      static_cast<std::uint64_t>(*value));
   }
   return lowest;
 }
@@ -58,12 +50,9 @@ MachineState read_machine_state(const std::filesystem::path& root) {
   MachineState state;
   state.when = std::chrono::steady_clock::now();
   read_busy_time(root / "proc/stat", state);
-  // The Raspberry Pi firmware's word, hexadecimal (raspberrypi.com, vcgencmd get_throttled).
-  if (const auto bits =
-          read_number(root / "sys/devices/platform/soc/soc:firmware/get_throttled", 16)) {
-    state.throttled = static_cast<std::uint32_t>(*bits);
-  }
-  state.frequency_ceiling = lowest_ceiling(root / "sys/devices/system/cpu");
+  const MachineFiles files(root);
+  state.throttled = read_throttled(files);
+  state.frequency_ceiling = lowest_ceiling(files);
   state.cores = static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
   return state;
 }
@@ -90,8 +79,7 @@ Validity judge(const MachineState& before, const MachineState& after, std::chron
     validity.unknown.emplace_back("load by others");
   }
   if (before.throttled && after.throttled) {
-    // Bits 0-3: under-voltage, capped, throttled, soft limit now; 16-19: since boot.
-    if (((*before.throttled | *after.throttled) & 0xfU) != 0 ||
+    if (((*before.throttled | *after.throttled) & throttled_now) != 0 ||
         *before.throttled != *after.throttled) {
       validity.void_because.emplace_back(
           "the firmware throttled the processor (under-voltage or "

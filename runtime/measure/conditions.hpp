@@ -15,7 +15,7 @@ struct MachineState {
   std::chrono::steady_clock::time_point when;
   std::optional<std::chrono::milliseconds> busy;    // all cores' time not idle, since boot
   std::optional<std::chrono::milliseconds> stolen;  // taken by the hypervisor, since boot
-  std::optional<std::uint32_t> throttled;           // Raspberry Pi firmware's get_throttled bits
+  std::optional<std::uint32_t> throttled;           // Raspberry Pi only: throttling.hpp
   std::optional<std::uint64_t> frequency_ceiling;   // lowest scaling_max_freq of all cores, kHz
   unsigned cores = 1;
 };

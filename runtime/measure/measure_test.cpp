@@ -8,6 +8,7 @@
 
 #include "runtime/measure/conditions.hpp"
 #include "runtime/measure/latency.hpp"
+#include "runtime/measure/machine_files.hpp"
 #include "runtime/measure/measurement_lock.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -162,6 +163,51 @@ TEST(MachineStates, are_read_from_recorded_trees_and_missing_files_are_unknown) 
   state = read_machine_state(root.path());
   EXPECT_FALSE(state.throttled);
   EXPECT_FALSE(state.busy);
+}
+
+TEST(MachineStates, hear_the_firmware_of_every_raspberry_pi) {
+  // The device tree's node for the processor has another name on each.
+  for (const std::string soc : {"soc", "soc@107c000000"}) {
+    const TemporaryFolder root;
+    const auto folder = root.path() / "sys/devices/platform" / soc / (soc + ":firmware");
+    std::filesystem::create_directories(folder);
+    std::ofstream(folder / "get_throttled") << "50005\n";
+    EXPECT_EQ(read_machine_state(root.path()).throttled, 0x50005U) << soc;
+    std::ofstream(folder / "get_throttled") << "0x8\n";
+    EXPECT_EQ(read_machine_state(root.path()).throttled, 8U) << soc;
+    std::ofstream(folder / "get_throttled") << "ffffffffff\n";
+    EXPECT_FALSE(read_machine_state(root.path()).throttled) << soc;
+  }
+}
+
+TEST(MachineFilesBelowARoot, are_nothing_where_they_are_no_text) {
+  const TemporaryFolder root;
+  const MachineFiles files(root.path());
+  const auto write = [&](const std::string& text) { std::ofstream(root.path() / "f") << text; };
+  EXPECT_FALSE(files.text("f"));
+  write("");
+  EXPECT_FALSE(files.text("f"));
+  write(std::string("Raspberry Pi 4\0", 15));
+  EXPECT_EQ(files.text("f"), "Raspberry Pi 4");
+  write("\033[31mred");
+  EXPECT_FALSE(files.text("f"));
+  write(
+      std::string("\x7f"
+                  "ELF\x02\0\0",
+                  7));
+  EXPECT_FALSE(files.text("f"));
+  write(std::string((1 << 20) + 1, 'x'));
+  EXPECT_FALSE(files.text("f"));
+  write("-3500\n");
+  EXPECT_EQ(files.number("f"), -3500);
+  write("12 13\n");
+  EXPECT_FALSE(files.number("f"));
+  write("99999999999999999999\n");
+  EXPECT_FALSE(files.number("f"));
+  EXPECT_FALSE(files.text("."));
+  ASSERT_EQ(::mkfifo((root.path() / "pipe").c_str(), 0600), 0);
+  EXPECT_FALSE(files.text("pipe"));
+  EXPECT_EQ(files.matching("*"), (std::vector<std::filesystem::path>{"f", "pipe"}));
 }
 
 }  // namespace
