@@ -1,13 +1,12 @@
 #include "agent/agent.hpp"
 
-#include <sys/timex.h>
-
 #include <spdlog/spdlog.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
 #include "agent/control/handlers.hpp"
 #include "agent/enroll/identity.hpp"
+#include "agent/verify/kept_clock.hpp"
 #include "platform/http/server.hpp"
 #include "platform/service/service.hpp"
 #include "protocol/base/unfinished_files.hpp"
@@ -19,19 +18,8 @@
 
 namespace outcrop::agent {
 namespace asio = boost::asio;
-namespace fs = std::filesystem;
 namespace topics = transport::topics;
 namespace {
-
-// Whether the kernel's clock is kept by somebody (NTP, chrony, systemd-timesyncd). Where a unit's
-// system call filter hides the kernel's answer, systemd-timesyncd's mark tells.
-bool clock_is_synchronised() {
-  timex state{};
-  const int result = ::adjtimex(&state);
-  if (result >= 0) return result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
-  std::error_code error;
-  return fs::exists("/run/systemd/timesync/synchronized", error);
-}
 
 transport::SessionOptions session_options(const Identity& identity, const AgentConfig& config) {
   const messages::EnrolmentBundle& enrolment = identity.enrolment();

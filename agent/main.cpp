@@ -1,5 +1,6 @@
 #include "agent/control/enroll_verb.hpp"
 #include "agent/control/verbs.hpp"
+#include "agent/doctor/doctor_verb.hpp"
 #include "agent/run_verb.hpp"
 #include "platform/cli/verb.hpp"
 
@@ -8,5 +9,6 @@ int main(int argc, char** argv) {
   return outcrop::cli::run_program(
       "outcrop-agent",
       "Serve generated models on this board; pull, verify, prove and measure new ones.", argc, argv,
-      {add_run, add_status, add_infer, add_hold, add_approve, add_rollback, add_enroll});
+      {add_run, add_status, add_infer, add_hold, add_approve, add_rollback, add_enroll,
+       add_doctor});
 }

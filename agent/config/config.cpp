@@ -115,7 +115,7 @@ void read_broker(Table table, AgentConfig& config) {
 }
 
 void read_runner(Table table, AgentConfig& config) {
-  config.runner_program = table.path("program", runner_beside_agent());
+  config.runner_program = table.path("program", config.runner_program);
   config.runner_launcher = table.texts("launcher", std::vector<std::string>(), 16);
   config.allow_reduced_confinement = second_of(table, "confinement", "full", "reduced");
   config.threads = static_cast<int>(table.integer("threads", config.threads, 1, 256));
@@ -132,15 +132,11 @@ void read_measure(Table table, AgentConfig& config) {
   table.finish();
 }
 
-}  // namespace
-
-Result<AgentConfig> read_config(const fs::path& file) {
-  OUTCROP_TRY(reader, TomlReader::open(file));
-  for (const fs::path& read : reader.files()) OUTCROP_CHECK(check_owner(read));
-  AgentConfig config;
+AgentConfig read_tables(TomlReader& reader) {
+  AgentConfig config = default_agent_config();
   Table top = reader.root();
-  config.state = top.path("state", "/var/lib/outcrop-agent");
-  config.socket = top.path("socket", "/run/outcrop-agent/control.sock");
+  config.state = top.path("state", config.state);
+  config.socket = top.path("socket", config.socket);
   config.socket_mode = socket_mode(top);
   config.log = log_level(top);
   read_device(top.table("device"), config);
@@ -154,8 +150,33 @@ Result<AgentConfig> read_config(const fs::path& file) {
   config.approve_updates = second_of(owner, "updates", "automatic", "approve");
   owner.finish();
   top.finish();
-  OUTCROP_CHECK(reader.status());
   return config;
+}
+
+}  // namespace
+
+AgentConfig default_agent_config() {
+  AgentConfig config;
+  config.state = "/var/lib/outcrop-agent";
+  config.socket = "/run/outcrop-agent/control.sock";
+  config.runner_program = runner_beside_agent();
+  return config;
+}
+
+Result<AgentConfig> read_config(const fs::path& file) {
+  PartialConfig read = read_partial_config(file);
+  OUTCROP_CHECK(read.status);
+  return std::move(read.config);
+}
+
+PartialConfig read_partial_config(const fs::path& file) {
+  auto reader = TomlReader::open(file);
+  if (!reader) return {default_agent_config(), fail(std::move(reader).error())};
+  for (const fs::path& read : reader->files()) {
+    if (Status owned = check_owner(read); !owned) return {default_agent_config(), std::move(owned)};
+  }
+  AgentConfig config = read_tables(*reader);
+  return {std::move(config), reader->status()};
 }
 
 }  // namespace outcrop::agent

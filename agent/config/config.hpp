@@ -41,4 +41,16 @@ struct AgentConfig {
 // file belongs to neither root nor the user that runs this, or where everybody may write it.
 [[nodiscard]] Result<AgentConfig> read_config(const std::filesystem::path& file);
 
+// What an agent.toml says that says nothing.
+[[nodiscard]] AgentConfig default_agent_config();
+
+// For looking a board over: what is right in the files, defaults for the rest, and the error of
+// read_config. Nothing but defaults where a file cannot be read or does not belong to the right
+// user.
+struct PartialConfig {
+  AgentConfig config;
+  Status status;
+};
+[[nodiscard]] PartialConfig read_partial_config(const std::filesystem::path& file);
+
 }  // namespace outcrop::agent

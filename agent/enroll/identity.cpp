@@ -80,7 +80,7 @@ Status check_pinned(std::string_view what, std::string_view configured, std::str
 
 }  // namespace
 
-Result<Identity> Identity::open(const fs::path& state) {
+Result<Identity> Identity::read(const fs::path& state) {
   const fs::path folder = folder_of(state);
   const fs::path bundle_file = folder / "enrolment.json";
   auto text = read_text_file(bundle_file, messages::enrolment_limit);
@@ -95,7 +95,11 @@ Result<Identity> Identity::open(const fs::path& state) {
   if (Status status = check_bundle(*bundle, key.public_key()); !status) {
     return fail(status.error().context(bundle_file.string()));
   }
-  Identity identity(folder, std::move(*bundle), std::move(key));
+  return Identity(folder, std::move(*bundle), std::move(key));
+}
+
+Result<Identity> Identity::open(const fs::path& state) {
+  OUTCROP_TRY(identity, read(state));
   // Written from the bundle again: acceptance may have been cut off after it.
   OUTCROP_CHECK(identity.write_for_tls());
   return identity;

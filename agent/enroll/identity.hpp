@@ -19,6 +19,8 @@ class Identity {
   // not_found, saying how to enrol, where there is none; untrusted where key and certificate
   // differ.
   [[nodiscard]] static Result<Identity> open(const std::filesystem::path& state);
+  // The same, and writes nothing: the files for the TLS library may be missing.
+  [[nodiscard]] static Result<Identity> read(const std::filesystem::path& state);
 
   [[nodiscard]] const messages::EnrolmentBundle& enrolment() const { return enrolment_; }
   [[nodiscard]] const std::string& device() const { return enrolment_.device; }

@@ -1,5 +1,7 @@
 #include "protocol/trust/certificate.hpp"
 
+#include <ctime>
+
 #include "protocol/trust/openssl.hpp"
 
 namespace outcrop::trust {
@@ -56,13 +58,29 @@ std::string serial_text(const X509* certificate) {
   return text;
 }
 
+// By the calendar, not by time_t: certificates here end in 2120, and a board's may have 32 bits.
+Result<Timestamp> time_of(const ASN1_TIME* time) {
+  using namespace std::chrono;
+  std::tm parts{};
+  if (ASN1_TIME_to_tm(time, &parts) != 1) {
+    return fail(ErrorCode::invalid_data, "a certificate's time is none: " + openssl_reason());
+  }
+  const year_month_day date(year(parts.tm_year + 1900),
+                            month(static_cast<unsigned>(parts.tm_mon + 1)),
+                            day(static_cast<unsigned>(parts.tm_mday)));
+  return sys_days(date) + hours(parts.tm_hour) + minutes(parts.tm_min) + seconds(parts.tm_sec);
+}
+
 }  // namespace
 
 Result<CertificateInfo> read_certificate(std::string_view pem) {
   OUTCROP_TRY(certificate, parse_certificate(pem));
   OUTCROP_TRY(key, public_key(X509_get0_pubkey(certificate.get()), "the certificate"));
   OUTCROP_TRY(name, common_name(certificate.get()));
-  return CertificateInfo{std::move(name), key, serial_text(certificate.get())};
+  OUTCROP_TRY(not_before, time_of(X509_get0_notBefore(certificate.get())));
+  OUTCROP_TRY(not_after, time_of(X509_get0_notAfter(certificate.get())));
+  return CertificateInfo{std::move(name), key, serial_text(certificate.get()), not_before,
+                         not_after};
 }
 
 Status check_issued_by(std::string_view certificate_pem, std::string_view authority_pem) {

@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "protocol/base/clock.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/trust/ed25519.hpp"
 
@@ -15,6 +16,8 @@ struct CertificateInfo {
   std::string common_name;
   PublicKey key;
   std::string serial;  // hexadecimal, lower case
+  Timestamp not_before;
+  Timestamp not_after;
 };
 // The first certificate of the text; invalid_data for what is none or has no Ed25519 key.
 [[nodiscard]] Result<CertificateInfo> read_certificate(std::string_view pem);

@@ -27,10 +27,9 @@ void send_frame(std::string_view header, std::uint64_t payload, std::string_view
   [[maybe_unused]] const auto sent = ::write(socket_descriptor, frame.data(), frame.size());
 }
 
-void say_hello(std::string_view self_test_ns) {
-  send_frame(R"({"type":"hello","engine":"torch","engine_version":"1","backends":[],)"
-             R"("missing":[],"self_test_ns":)" +
-                 std::string(self_test_ns) + "}",
+void say_hello(std::string_view self_test_ns, std::string_view backends = "[]") {
+  send_frame(R"({"type":"hello","engine":"torch","engine_version":"1","missing":[],"backends":)" +
+                 std::string(backends) + R"(,"self_test_ns":)" + std::string(self_test_ns) + "}",
              0);
 }
 
@@ -93,6 +92,8 @@ int main(int argc, char** argv) {
   ::setrlimit(RLIMIT_CORE, &no_core);
   if (mode == "exits") return 3;
   if (mode == "silent") ::pause();
+  if (mode == "illegal-instruction") ::raise(SIGILL);  // as a LibTorch for another processor does
+  if (mode == "segmentation-fault") ::raise(SIGSEGV);
   if (mode == "group") {  // a helper of its own that would outlive it
     if (::fork() == 0) ::pause();
   }
@@ -107,8 +108,16 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "[%s]\n", names.c_str());
     return 4;
   }
-  // The other claims a self-test that took longer than the parent waited for all of the start.
-  say_hello(mode == "slow-start" ? "9000000000000" : "1");
+  // One claims a self-test that took longer than the parent waited for all of the start.
+  if (mode == "slow-start") {
+    say_hello("9000000000000");
+  } else if (mode == "wrong-kernels") {
+    say_hello("1", R"([{"name":"good","failed":[],"unsupported":["quantized::add qint8: no"]},)"
+                   R"({"name":"bad","failed":)"
+                   R"(["quantized::linear","quantized::mul"],"unsupported":[]}])");
+  } else {
+    say_hello("1");
+  }
   wait_for_request();
   answer(mode);
   return 0;

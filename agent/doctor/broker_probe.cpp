@@ -1,0 +1,97 @@
+#include "agent/doctor/broker_probe.hpp"
+
+#include <netdb.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "agent/doctor/host_address.hpp"
+#include "agent/doctor/tls_handshake.hpp"
+#include "protocol/base/unique_fd.hpp"
+
+namespace outcrop::agent {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+std::string seconds(milliseconds patience) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.3g s",
+                std::chrono::duration<double>(patience).count());
+  return text.data();
+}
+
+std::string address_text(const addrinfo& address) {
+  std::array<char, NI_MAXHOST> text{};
+  if (::getnameinfo(address.ai_addr, address.ai_addrlen, text.data(), text.size(), nullptr, 0,
+                    NI_NUMERICHOST) != 0) {
+    return "?";
+  }
+  return text.data();
+}
+
+// 0, or the errno of what went wrong.
+int connect_to(const addrinfo& address, milliseconds patience, UniqueFd& socket) {
+  socket.reset(::socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return errno;
+  if (::connect(socket.get(), address.ai_addr, address.ai_addrlen) == 0) return 0;
+  if (errno != EINPROGRESS) return errno;
+  if (!wait_for(socket.get(), POLLOUT, SteadyClock::now() + patience)) return ETIMEDOUT;
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) return errno;
+  return error;
+}
+
+BrokerProblem no_connection(const std::string& where, int error, milliseconds patience) {
+  if (error == ECONNREFUSED) {
+    return {where + ": nobody listens there (connection refused)",
+            "does outcropd run on the host, and is this its port? systemctl status outcropd"};
+  }
+  if (error == ETIMEDOUT) {
+    return {where + ": no answer within " + seconds(patience),
+            "is the host switched on, in this network, and its firewall open for the port?"};
+  }
+  return {where + ": " + std::strerror(error), "has this board a network, and a way to the host?"};
+}
+
+}  // namespace
+
+tl::expected<std::string, BrokerProblem> probe_broker(const BrokerTarget& target,
+                                                      milliseconds patience) {
+  ::signal(SIGPIPE, SIG_IGN);
+  const std::string name = target.host + ":" + std::to_string(target.port);
+  const auto addresses = resolve(target.host, target.port, patience);
+  if (!addresses) {
+    return tl::unexpected(BrokerProblem{
+        "the name " + target.host + " is not known: " + addresses.error().message(),
+        "is it spelt right ([broker] host in agent.toml, else the enrolment), and has this board a "
+        "name server?"});
+  }
+  std::size_t count = 0;
+  for (const addrinfo* next = addresses->get(); next != nullptr; next = next->ai_next) ++count;
+  const milliseconds share = patience / static_cast<int>(count);
+  BrokerProblem problem;
+  for (const addrinfo* next = addresses->get(); next != nullptr; next = next->ai_next) {
+    const std::string where = name + " at " + address_text(*next);
+    UniqueFd socket;
+    if (const int error = connect_to(*next, share, socket); error != 0) {
+      problem = no_connection(where, error, share);
+      continue;
+    }
+    auto spoken = shake_hands(socket.get(), target, patience);
+    if (spoken) return where + ", " + *spoken;
+    return tl::unexpected(
+        BrokerProblem{where + ": " + spoken.error().found, spoken.error().advice});
+  }
+  return tl::unexpected(problem);
+}
+
+}  // namespace outcrop::agent

@@ -1,0 +1,75 @@
+// What `outcrop-agent doctor` says of a board with a real broker, before and while its agent runs.
+
+#include <gmock/gmock.h>
+
+#include <map>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/agent/rig.hpp"
+
+namespace outcrop {
+namespace {
+
+using ::testing::HasSubstr;
+
+class DoctorTest : public AgentTest {
+ protected:
+  Output doctor(const std::string& options = "") {
+    return agent_says("doctor --config " + config_.string() + options);
+  }
+  // The checks by their names.
+  std::map<std::string, nlohmann::json> checks() {
+    // What doctor says on standard error would spoil the JSON.
+    const auto json = nlohmann::json::parse(doctor(" --json 2>/dev/null; true").text, nullptr,
+                                            /*allow_exceptions=*/false);
+    std::map<std::string, nlohmann::json> found;
+    if (!json.is_object()) return found;
+    for (const auto& check : json["checks"]) found[check["check"].get<std::string>()] = check;
+    return found;
+  }
+};
+
+TEST_F(DoctorTest, finds_an_enrolled_board_good_before_its_agent_runs) {
+  auto line = checks();
+  EXPECT_EQ(line["engine"]["verdict"], "ok");
+  EXPECT_EQ(line["kernels qnnpack"]["verdict"], "ok");
+  EXPECT_EQ(line["confinement"]["found"], "full");
+  EXPECT_EQ(line["certificate"]["verdict"], "ok");
+  EXPECT_THAT(line["certificate"]["found"], HasSubstr("pi-1, valid until 2120"));
+  EXPECT_EQ(line["broker"]["verdict"], "ok");
+  EXPECT_EQ(line["metadata"]["found"], "none yet");
+}
+
+TEST_F(DoctorTest, leaves_a_running_agent_its_session) {
+  agent_is_online();
+  first_release();
+  const std::size_t statuses = host_.statuses.size();
+  const Output table = doctor();
+  EXPECT_THAT(table.text, HasSubstr("ok       certificate"));
+  EXPECT_THAT(table.text, HasSubstr("ok       metadata         snapshot "));
+  loop_.run_for(std::chrono::milliseconds(300));
+  for (std::size_t i = statuses; i < host_.statuses.size(); ++i) {
+    EXPECT_TRUE(host_.statuses[i].online);
+  }
+  EXPECT_TRUE(agent_runs());
+}
+
+TEST_F(DoctorTest, ends_with_1_where_a_check_failed) {
+  configure("[broker]\nport = 1\n");
+  const Output refused = doctor();
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.text, HasSubstr("connection refused"));
+  EXPECT_THAT(refused.text, HasSubstr("checks failed"));
+  EXPECT_EQ(doctor(" --no-such-option").status, 2);
+}
+
+TEST_F(DoctorTest, says_that_the_broker_is_gone) {
+  broker_.stop_broker();
+  auto line = checks();
+  EXPECT_EQ(line["broker"]["verdict"], "fail");
+  EXPECT_EQ(line["certificate"]["verdict"], "ok");
+}
+
+}  // namespace
+}  // namespace outcrop
