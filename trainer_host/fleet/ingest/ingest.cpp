@@ -172,7 +172,9 @@ void Ingest::on_report(const std::string& name, std::string_view payload) {
   ++(*added ? statistics_.reports : statistics_.repeated);
   // For a repeat, too: this program may have been killed right after it stored the report.
   if (handlers_.statement) {
-    handlers_.statement(name, {report->deployment, report->state, report->reason, id, true});
+    const bool measured = !report->variants.empty();
+    handlers_.statement(name,
+                        {report->deployment, report->state, report->reason, id, true, measured});
   }
   if (handlers_.acknowledge) handlers_.acknowledge(name, {{id}, report->header.protocol});
 }

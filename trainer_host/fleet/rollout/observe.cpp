@@ -30,6 +30,12 @@ bool is_older(const messages::MessageId& message, const messages::MessageId& new
   return message.sequence != 0 && message.sequence < newest.sequence;
 }
 
+// HELD is how a board without a budget ends once it has measured, and how one waits for its owner
+// before it does anything: only the former answers the rollout's question.
+bool confirms_state(const Statement& statement) {
+  return statement.is_signed && (statement.state != DeploymentState::held || statement.measured);
+}
+
 }  // namespace
 
 bool observe(Assignment& assignment, const Statement& statement, Timestamp now) {
@@ -38,18 +44,18 @@ bool observe(Assignment& assignment, const Statement& statement, Timestamp now) 
     return false;
   }
   if (assignment.state == statement.state) {
-    const bool confirms = statement.is_signed && !assignment.confirmed;
+    const bool confirms = confirms_state(statement) && !assignment.confirmed;
     const bool explains = !statement.reason.empty() && statement.reason != assignment.reason &&
                           !is_older(statement.message, assignment.message);
     if (!confirms && !explains) return false;
-    assignment.confirmed = assignment.confirmed || statement.is_signed;
+    assignment.confirmed = assignment.confirmed || confirms;
     if (explains) assignment.reason = statement.reason;
   } else {
     if (is_older(statement.message, assignment.message)) return false;
     if (!may_follow(assignment.state, statement.state)) return false;
     assignment.state = statement.state;
     assignment.reason = statement.reason;
-    assignment.confirmed = statement.is_signed;
+    assignment.confirmed = confirms_state(statement);
   }
   if (assignment.message < statement.message) assignment.message = statement.message;
   assignment.updated = now;

@@ -15,6 +15,7 @@ struct Statement {
   std::string reason;
   messages::MessageId message{1, 0};  // a status has a session and no sequence: 0
   bool is_signed = false;             // a report
+  bool measured = false;              // ... with figures
 };
 
 // Nothing follows in this generation but its being taken back.

@@ -49,6 +49,20 @@ TEST(Observe, a_report_confirms_what_the_status_said) {
   EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 9}, true), now));
 }
 
+TEST(Observe, held_for_the_owner_confirms_nothing_and_held_after_measuring_does) {
+  Assignment assignment = offered();
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::held, {1, 0}), now));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::held, {1, 2}, true), now));
+  EXPECT_FALSE(assignment.confirmed);
+  Statement measured = says(DeploymentState::held, {1, 9}, true);
+  measured.measured = true;
+  EXPECT_TRUE(observe(assignment, measured, now));
+  EXPECT_TRUE(assignment.confirmed);
+  assignment = offered();
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::held, {1, 2}, true), now));
+  EXPECT_FALSE(assignment.confirmed);
+}
+
 TEST(Observe, an_older_message_that_comes_late_changes_nothing) {
   Assignment assignment = offered();
   ASSERT_TRUE(observe(assignment, says(DeploymentState::proving, {2, 8}), now));
