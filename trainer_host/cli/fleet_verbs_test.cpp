@@ -240,6 +240,9 @@ TEST_F(FleetVerbsTest, a_stopped_rollout_ends_the_wait_with_1_and_its_reason) {
   canary->answer_with(DeploymentState::failed);
   const std::string release = make_release(1).string();
   run_ok("release publish " + release);
+  const Outcome none = run("rollout start bad --release " + release + " --canary 0");
+  EXPECT_EQ(none.code, 2);
+  EXPECT_THAT(none.output, HasSubstr("--canary 0: at least one board tries a release first"));
   run_ok("rollout start bad --release " + release + " --canary 1 --json");
   const Outcome stopped = run("rollout status --wait");
   EXPECT_EQ(stopped.code, 1);

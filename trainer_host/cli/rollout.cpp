@@ -35,12 +35,19 @@ struct StartOptions {
 };
 
 // A number of boards, or their names between commas.
-void set_canaries(Json& body, const std::string& text) {
-  if (text.empty()) return;
+Status set_canaries(Json& body, const std::string& text) {
+  if (text.empty()) return {};
   if (text.size() <= 6 &&
       std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= '0' && c <= '9'; })) {
-    body["canary_count"] = std::stoul(text);
-    return;
+    const unsigned long count = std::stoul(text);
+    if (count == 0) {
+      return fail(ErrorCode::invalid_argument,
+                  "--canary " + text +
+                      ": at least one board tries a release first; give a number of 1 or more, or "
+                      "names");
+    }
+    body["canary_count"] = count;
+    return {};
   }
   Json names = Json::array();
   for (std::size_t at = 0; at <= text.size();) {
@@ -49,6 +56,7 @@ void set_canaries(Json& body, const std::string& text) {
     at = comma + 1;
   }
   body["canaries"] = std::move(names);
+  return {};
 }
 
 Status run_start(const StartOptions& options) {
@@ -57,7 +65,7 @@ Status run_start(const StartOptions& options) {
   return reading_answers([&]() -> Status {
     Json body{{"manifest", release.at("manifest")}};
     if (!options.name.empty()) body["name"] = options.name;
-    set_canaries(body, options.canary);
+    OUTCROP_CHECK(set_canaries(body, options.canary));
     if (options.soak_seconds) body["soak_seconds"] = *options.soak_seconds;
     if (!options.on_unmeasurable.empty()) body["on_unmeasurable"] = options.on_unmeasurable;
     if (options.byte_budget_mb > 0) body["byte_budget"] = options.byte_budget_mb * 1'000'000;

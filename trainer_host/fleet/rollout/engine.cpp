@@ -336,11 +336,16 @@ Decision Deciding::finish() {
 
 tl::unexpected<Error> not_now(const RolloutView& view, const std::string& verb) {
   return fail(ErrorCode::refused, "rollout " + view.rollout.name + " is " +
-                                      std::string(to_string(view.rollout.state)) +
-                                      ": there is nothing to " + verb);
+                                      in_words(view.rollout.state) + ": there is nothing to " +
+                                      verb);
 }
 
 }  // namespace
+
+std::string in_words(RolloutState state) {
+  if (state == RolloutState::canary) return "in its canary phase";
+  return std::string(to_string(state));
+}
 
 Decision decide(const RolloutView& view) {
   Deciding deciding(view);

@@ -59,6 +59,9 @@ struct Decision {
 
 [[nodiscard]] Decision decide(const RolloutView& view);
 
+// What a rollout is, in a sentence: "in its canary phase", "widening".
+[[nodiscard]] std::string in_words(RolloutState state);
+
 // What a person asks for. refused where the rollout's state does not allow it.
 [[nodiscard]] Result<Decision> pause(const RolloutView& view);
 // Also offers again, with a new generation, to boards that could not measure.

@@ -127,7 +127,7 @@ Result<RolloutRecord> RolloutDriver::start(const RolloutRequest& request) {
   for (const RolloutRecord& other : rollouts) {
     if (other.model == release.model && !has_ended(other.state)) {
       return fail(ErrorCode::refused, "rollout " + other.name + " of " + other.model + " is " +
-                                          std::string(to_string(other.state)) +
+                                          in_words(other.state) +
                                           ": one at a time for a model; wait for it or abort it");
     }
   }
