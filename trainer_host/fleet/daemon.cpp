@@ -18,6 +18,7 @@
 #include "protocol/transport/topics.hpp"
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/broker/broker.hpp"
+#include "trainer_host/fleet/broker/mosquitto.hpp"
 #include "trainer_host/fleet/depot/depot.hpp"
 #include "trainer_host/fleet/metadata/release_states.hpp"
 
@@ -47,6 +48,15 @@ Result<UniqueFd> lock_state(const StateFolder& state) {
                 "another outcropd works in the state folder " + state.folder.string());
   }
   return fd;
+}
+
+MetadataOptions metadata_options(const TrustConfig& trust) {
+  MetadataOptions options;
+  options.root = trust.root;
+  options.timestamp_key = trust.timestamp_key;
+  options.snapshot_key = trust.snapshot_key;
+  options.timestamp_validity = trust.timestamp_validity;
+  return options;
 }
 
 Result<std::unique_ptr<Registry>> open_registry(const StateFolder& state) {
@@ -370,16 +380,25 @@ Result<std::unique_ptr<Daemon>> Daemon::start(asio::io_context& io, const HostCo
   OUTCROP_TRY(registry, open_registry(state));
   OUTCROP_TRY(blobs, BlobStore::open(state.blobs()));
   static const SystemClock clock;
-  MetadataOptions options;
-  options.root = config.trust.root;
-  options.timestamp_key = config.trust.timestamp_key;
-  options.snapshot_key = config.trust.snapshot_key;
-  options.timestamp_validity = config.trust.timestamp_validity;
-  OUTCROP_TRY(keeper, MetadataKeeper::open(*registry, clock, options));
+  OUTCROP_TRY(keeper, MetadataKeeper::open(*registry, clock, metadata_options(config.trust)));
   auto impl = std::make_unique<Impl>(io, config, std::move(lock), std::move(registry),
                                      std::move(blobs), std::move(keeper));
   OUTCROP_CHECK(impl->start());
   return std::unique_ptr<Daemon>(new Daemon(std::move(impl)));
+}
+
+Status Daemon::check(const HostConfig& config) {
+  RoleEnvelopes stored;
+  std::error_code error;
+  if (const StateFolder state{config.state}; std::filesystem::exists(state.registry(), error)) {
+    OUTCROP_TRY(registry, open_registry(state));
+    OUTCROP_TRY(metadata, registry->metadata());
+    stored = std::move(metadata);
+  }
+  OUTCROP_CHECK(MetadataKeeper::check(metadata_options(config.trust), stored));
+  if (!config.broker.external) return check_program(config.broker.program);
+  OUTCROP_TRY(authority, read_text_file(config.broker.external->boards_authority));
+  return {};
 }
 
 void Daemon::stop() {

@@ -34,6 +34,9 @@ class Daemon {
                                                              const HostConfig& config);
   ~Daemon();
 
+  // What start() would refuse of the files that the configuration names; starts nothing.
+  [[nodiscard]] static Status check(const HostConfig& config);
+
   // Ends what is under way in good order, then stops `io`.
   void stop();
 

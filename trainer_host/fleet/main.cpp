@@ -61,6 +61,9 @@ int main(int argc, char** argv) {
   const auto config = outcrop::fleet::read_host_config(config_file);
   if (!config) return report(outcrop::fail(config.error()));
   if (check) {
+    if (const auto checked = outcrop::fleet::Daemon::check(*config); !checked) {
+      return report(outcrop::fail(checked.error().context(config_file)));
+    }
     std::printf("%s is right\n", config_file.c_str());
     return done;
   }

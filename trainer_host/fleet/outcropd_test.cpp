@@ -7,6 +7,7 @@
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/envelope.hpp"
 #include "tests/support/fleet_broker.hpp"
+#include "tests/support/test_broker.hpp"
 #include "trainer_host/fleet/outcropd_fixture.hpp"
 
 // The program as a whole: real processes, the real broker, boards that follow a script.
@@ -337,6 +338,31 @@ TEST_F(OutcropdTest, a_second_one_on_the_same_state_is_refused) {
   EXPECT_EQ(run({"--config", config_.string()}), 1);
   EXPECT_NE(output_.find("another outcropd"), std::string::npos) << output_;
   EXPECT_EQ(get("/v1/host")["devices"], 0);
+}
+
+TEST_F(OutcropdTest, refuses_files_that_are_missing_or_mixed_up_before_it_starts_and_at_its_start) {
+  const auto refuses = [&](const std::string& broker, const std::string& why) {
+    write_config(broker);
+    const std::vector<std::string> start{"--config", config_.string()};
+    const std::vector<std::string> check{"--config", config_.string(), "--check-config"};
+    for (const auto& arguments : {check, start}) {
+      EXPECT_EQ(run(arguments), 1) << output_;
+      EXPECT_NE(output_.find(why), std::string::npos) << output_;
+    }
+  };
+  const std::string port = "[broker]\nport = " + std::to_string(free_port()) + "\n";
+  EXPECT_EQ(run({"--config", config_.string(), "--check-config"}), 0) << output_;
+  refuses(port + "program = \"/nowhere/mosquitto\"\n", "no MQTT broker at /nowhere/mosquitto");
+
+  const auto online = keys_ / "online";
+  std::filesystem::rename(online / "timestamp.key", online / "kept.key");
+  std::filesystem::rename(online / "snapshot.key", online / "timestamp.key");
+  std::filesystem::rename(online / "kept.key", online / "snapshot.key");
+  refuses(port, (online / "timestamp.key").string() +
+                    ": root 1 names another key for the role timestamp, and this one is that of "
+                    "snapshot");
+  std::filesystem::remove(keys_ / "metadata/1.root.json");
+  refuses(port, "1.root.json: No such file or directory");
 }
 
 TEST_F(OutcropdTest, a_backup_made_while_it_runs_serves_in_its_place) {

@@ -87,11 +87,7 @@ std::string last_words(const fs::path& log) {
 Result<Mosquitto> Mosquitto::start(const fs::path& program, const fs::path& configuration,
                                    const fs::path& log, const std::string& address,
                                    std::uint16_t port) {
-  if (::access(program.c_str(), X_OK) != 0) {
-    return fail(ErrorCode::not_found, "no MQTT broker at " + program.string() +
-                                          ": install Debian's package mosquitto, or name another "
-                                          "broker in [broker] external");
-  }
+  OUTCROP_CHECK(check_program(program));
   OUTCROP_TRY(where, parse_address(address, port));
   const UniqueFd output(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640));
   if (!output) return fail(Error::from_errno("opening " + log.string()));
@@ -147,6 +143,13 @@ bool Mosquitto::ended(milliseconds patience) {
   if (::waitpid(id_, nullptr, WNOHANG) == 0) return false;
   id_ = 0;
   return true;
+}
+
+Status check_program(const fs::path& program) {
+  if (::access(program.c_str(), X_OK) == 0) return {};
+  return fail(ErrorCode::not_found, "no MQTT broker at " + program.string() +
+                                        ": install Debian's package mosquitto, or name another "
+                                        "broker in [broker] external");
 }
 
 Result<std::uint16_t> check_port_free(const std::string& address, std::uint16_t port) {

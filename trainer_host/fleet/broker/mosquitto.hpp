@@ -39,6 +39,9 @@ class Mosquitto {
   pid_t id_;  // 0: moved from, or reaped
 };
 
+// not_found, saying what to do, where no program can be started.
+[[nodiscard]] Status check_program(const std::filesystem::path& program);
+
 // already_exists where another program listens there; invalid_argument for what is no address.
 // `port` 0 asks for any; returns the port that was free.
 [[nodiscard]] Result<std::uint16_t> check_port_free(const std::string& address, std::uint16_t port);

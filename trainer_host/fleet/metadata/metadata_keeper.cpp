@@ -49,8 +49,13 @@ std::map<std::uint64_t, std::string> stored_roots(const RoleEnvelopes& stored) {
 }
 
 // The chain of roots that the registry has, which must hold the root that the owner named.
-Result<RoleSet> open_roots(const trust::TrustedRoot& named,
-                           const std::map<std::uint64_t, std::string>& stored) {
+Result<RoleSet> open_roots(const std::filesystem::path& file, const RoleEnvelopes& envelopes_here) {
+  auto envelope = read_text_file(file, trust::envelope_limit);
+  if (!envelope) return fail(envelope.error().context("[trust] root"));
+  auto pinned = trust::TrustedRoot::pin(*envelope);
+  if (!pinned) return fail(pinned.error().context("[trust] root " + file.string()));
+  const trust::TrustedRoot& named = *pinned;
+  const auto stored = stored_roots(envelopes_here);
   if (stored.empty()) return RoleSet(named);
   OUTCROP_TRY(first, trust::TrustedRoot::pin(stored.begin()->second));
   RoleSet roles(std::move(first));
@@ -73,15 +78,47 @@ Result<RoleSet> open_roots(const trust::TrustedRoot& named,
   return roles;
 }
 
+// "it is that of snapshot", where the root names the key for something else.
+std::string use_of_key(const trust::TrustedRoot& root, const trust::KeyId& key) {
+  for (const auto& [role, keys] : root->roles) {
+    const auto& ids = keys.keyids;
+    if (std::find(ids.begin(), ids.end(), key) != ids.end()) return "is that of " + role;
+  }
+  return "is not named by it at all";
+}
+
+Status check_key(const trust::TrustedRoot& root, const std::string& role,
+                 const std::filesystem::path& file) {
+  const std::string name = "[trust] " + role + "_key";
+  const auto key = trust::PrivateKey::read_pem(file);
+  if (!key) return fail(key.error().context(name));
+  const trust::KeyId id = key->public_key().id();
+  if (root.signers(role).keys.contains(id)) return {};
+  return fail(ErrorCode::untrusted,
+              name + " " + file.string() + ": root " + std::to_string(root->version) +
+                  " names another key for the role " + role + ", and this one " +
+                  use_of_key(root, id) + ". Put online/" + role +
+                  ".key of the key folder there; where that one is newer than the root, name the "
+                  "newest root in [trust] root");
+}
+
+Status check_keys(const trust::TrustedRoot& root, const MetadataOptions& options) {
+  OUTCROP_CHECK(check_key(root, "timestamp", options.timestamp_key));
+  return check_key(root, "snapshot", options.snapshot_key);
+}
+
 }  // namespace
+
+Status MetadataKeeper::check(const MetadataOptions& options, const RoleEnvelopes& stored) {
+  OUTCROP_TRY(roles, open_roots(options.root, stored));
+  return check_keys(roles.root(), options);
+}
 
 Result<MetadataKeeper> MetadataKeeper::open(Registry& registry, const Clock& clock,
                                             MetadataOptions options) {
-  OUTCROP_TRY(envelope, read_text_file(options.root, trust::envelope_limit));
-  auto named = trust::TrustedRoot::pin(envelope);
-  if (!named) return fail(named.error().context("[trust] root " + options.root.string()));
   OUTCROP_TRY(stored, registry.metadata());
-  OUTCROP_TRY(roles, open_roots(*named, stored_roots(stored)));
+  OUTCROP_TRY(roles, open_roots(options.root, stored));
+  OUTCROP_CHECK(check_keys(roles.root(), options));
   // After the chain: what an earlier root signed must hold under the newest one.
   roles.floors() = read_floors(stored);
   roles.restore(stored);

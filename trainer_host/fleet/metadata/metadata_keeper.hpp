@@ -25,10 +25,16 @@ struct MetadataOptions {
 // be published; versions only rise, across restarts, too.
 class MetadataKeeper {
  public:
-  // Errors: those of reading the root; untrusted where the registry's chain of roots does not
-  // agree with it (the registry is another fleet's, or roots between are missing).
+  // Errors: those of check(). Then it is what the registry holds that counts; keys that a newer
+  // root names while it runs may come later.
   [[nodiscard]] static Result<MetadataKeeper> open(Registry& registry, const Clock& clock,
                                                    MetadataOptions options);
+
+  // What open() would refuse, with nothing changed: a root that cannot be read, or with which the
+  // chain of roots that is stored does not agree (untrusted: the registry is another fleet's, or
+  // roots between are missing); a key file that cannot be read, or whose key the newest root does
+  // not name for its role (untrusted). `stored` is Registry::metadata().
+  [[nodiscard]] static Status check(const MetadataOptions& options, const RoleEnvelopes& stored);
 
   // Verifies, stores, signs what follows from it; returns what is to be published. Errors as of
   // RoleSet::take(), and then nothing has changed.

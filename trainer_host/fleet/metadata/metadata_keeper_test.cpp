@@ -14,6 +14,7 @@
 namespace outcrop::fleet {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using trust::PrivateKey;
 
@@ -215,6 +216,23 @@ TEST_F(MetadataKeeperTest, says_so_while_it_has_not_got_the_new_keys_and_signs_o
   std::filesystem::rename(replaced, keys_ / "online");
   EXPECT_THAT(names(*keeper->refresh()), ::testing::ElementsAre("snapshot", "timestamp"));
   EXPECT_EQ(keeper->problem(), "");
+}
+
+TEST_F(MetadataKeeperTest, refuses_keys_that_the_root_does_not_name_for_their_roles) {
+  std::swap(options_.timestamp_key, options_.snapshot_key);
+  EXPECT_THAT(open(),
+              ErrorIs(ErrorCode::untrusted,
+                      AllOf(HasSubstr("[trust] timestamp_key " + (keys_ / "online/snap").string()),
+                            HasSubstr("root 1 names another key for the role timestamp"),
+                            HasSubstr("this one is that of snapshot"))));
+  std::swap(options_.timestamp_key, options_.snapshot_key);
+  const std::string second = rotate_online_keys();  // brought before the root that names them
+  EXPECT_THAT(open(), ErrorIs(ErrorCode::untrusted, HasSubstr("not named by it at all")));
+  options_.root = folder_.path() / "2.root.json";
+  ASSERT_THAT(write_file_durably(options_.root, second), IsOk());
+  EXPECT_THAT(open(), IsOk()) << "as the message says";
+  std::filesystem::remove(options_.snapshot_key);
+  EXPECT_THAT(open(), ErrorIs(ErrorCode::not_found, HasSubstr("[trust] snapshot_key")));
 }
 
 TEST_F(MetadataKeeperTest, refuses_a_root_that_does_not_follow_and_a_state_of_another_fleet) {
