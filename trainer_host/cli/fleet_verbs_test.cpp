@@ -216,7 +216,7 @@ TEST_F(FleetVerbsTest, a_rollout_is_followed_to_its_end) {
   const auto canary = board("pi-1");
   const auto rest = board("pi-2");
   const std::string release = make_release(1).string();
-  run_ok("release publish " + release);
+  EXPECT_THAT(run_ok("release publish " + release).output, HasSubstr("No board runs it yet:"));
   EXPECT_THAT(run_ok("rollout start first --canary pi-1 --soak 0 --release " + release).output,
               HasSubstr("outcrop rollout status first --wait"));
   const Outcome done = run_ok("rollout status first --wait");
@@ -224,6 +224,12 @@ TEST_F(FleetVerbsTest, a_rollout_is_followed_to_its_end) {
   ASSERT_EQ(rest->offers().size(), 1u);
   EXPECT_EQ(rest->offers()[0].variants, std::vector<std::string>{"int8-qint8"});
   EXPECT_THAT(run_ok("rollout status").output, HasSubstr("2 of 2"));
+  EXPECT_THAT(
+      run_ok("release publish " + release).output,
+      AllOf(HasSubstr("2 of 2 boards of the model run it."), Not(HasSubstr("rollout start"))));
+  enroll("pi-3");  // never comes online
+  EXPECT_THAT(run_ok("release publish " + release).output,
+              HasSubstr("2 of 3 boards of the model run it; for the others:"));
   EXPECT_EQ(json::parse(run_ok("rollout status first --json").output)["state"], "done");
   EXPECT_THAT(run_ok("fleet devices").output,
               AllOf(HasSubstr("online"), HasSubstr("int8-qint8"), HasSubstr("first UPDATED")));

@@ -159,6 +159,45 @@ Result<release::VerifiedRelease> open_whole(const PublishOptions& options) {
   return release;
 }
 
+struct Boards {
+  std::size_t all = 0;      // of the model, enrolled
+  std::size_t serving = 0;  // ... that said this release serves
+};
+
+Result<Boards> count_boards(const HostConnection& host, const std::string& model,
+                            const std::string& manifest) {
+  OUTCROP_TRY(answer, host.get("/v1/devices"));
+  Boards boards;
+  OUTCROP_CHECK(reading_answers([&]() -> Status {
+    for (const Json& device : answer.at("devices")) {
+      if (!device.at("revoked").is_null() || device.at("model") != model) continue;
+      ++boards.all;
+      const Json& status = device.at("status");
+      if (!status.is_null() && status.at("active").at("manifest") == manifest) ++boards.serving;
+    }
+    return {};
+  }));
+  return boards;
+}
+
+void print_published(const release::VerifiedRelease& release, const Boards& boards) {
+  const std::string digest = release.manifest_digest().hex();
+  std::printf("Published stage %llu of %s, manifest %s. ",
+              static_cast<unsigned long long>(release.manifest().stage),
+              release.manifest().model.c_str(), digest.c_str());
+  if (boards.serving > 0 && boards.serving == boards.all) {
+    std::printf("%zu of %zu boards of the model run it.\n", boards.serving, boards.all);
+    return;
+  }
+  if (boards.serving == 0) {
+    std::printf("No board runs it yet:\n");
+  } else {
+    std::printf("%zu of %zu boards of the model %s it; for the others:\n", boards.serving,
+                boards.all, boards.serving == 1 ? "runs" : "run");
+  }
+  std::printf("  outcrop rollout start --release %s --canary 1\n", short_digest(digest).c_str());
+}
+
 }  // namespace
 
 Status run_publish(const PublishOptions& options) {
@@ -173,11 +212,9 @@ Status run_publish(const PublishOptions& options) {
     std::printf("%s\n", record.dump(2).c_str());
     return {};
   }
-  const std::string digest = release.manifest_digest().hex();
-  std::printf("Published stage %llu of %s, manifest %s. No board runs it yet:\n",
-              static_cast<unsigned long long>(release.manifest().stage),
-              release.manifest().model.c_str(), digest.c_str());
-  std::printf("  outcrop rollout start --release %s --canary 1\n", short_digest(digest).c_str());
+  OUTCROP_TRY(boards,
+              count_boards(host, release.manifest().model, release.manifest_digest().hex()));
+  print_published(release, boards);
   return {};
 }
 
