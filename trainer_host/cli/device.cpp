@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "protocol/base/clock.hpp"
@@ -18,13 +19,14 @@ namespace outcrop::cli {
 namespace fs = std::filesystem;
 namespace {
 
-fs::path default_authority() {
+std::optional<fs::path> authority_of_environment() {
   const char* const named = std::getenv("OUTCROP_DEVICE_AUTHORITY");
-  return named != nullptr && *named != '\0' ? named : "device-authority";
+  if (named == nullptr || *named == '\0') return std::nullopt;
+  return named;
 }
 
 void add_authority_option(CLI::App& verb, fs::path& folder) {
-  folder = default_authority();
+  folder = authority_of_environment().value_or("device-authority");
   verb.add_option("--authority", folder,
                   "Folder with the key that signs boards' certificates; default: "
                   "$OUTCROP_DEVICE_AUTHORITY, else ./device-authority")
@@ -34,6 +36,8 @@ void add_authority_option(CLI::App& verb, fs::path& folder) {
 struct EnrollOptions {
   pki::TokenGrant grant;
   fs::path authority;
+  bool authority_named = false;  // and not only looked for in this folder
+  fs::path host;
   int valid_minutes = 60;
   bool json = false;
 };
@@ -73,6 +77,29 @@ void print_token(const EnrollOptions& options, const std::string& token, Timesta
   std::printf("     sudo -u outcrop-agent outcrop-agent enroll accept - < enrolment.json\n");
 }
 
+// The authority that signs, made where there is none: but not by chance, from a folder where it
+// merely was not found. An outcropd that is away speaks against nothing.
+Result<pki::Authority> authority_for(const EnrollOptions& options, const HostConnection& host) {
+  auto here = pki::Authority::open(options.authority);
+  if (here || here.error().code() != ErrorCode::not_found) return here;
+  const fs::path folder = fs::absolute(options.authority);
+  if (!options.authority_named) {
+    const auto answer = host.get("/v1/host");
+    if (answer && answer->value("device_authorities", 0) > 0) {
+      return fail(ErrorCode::refused,
+                  "there is no device authority in " + folder.string() +
+                      ", and outcropd knows another one: name its folder with --authority or "
+                      "OUTCROP_DEVICE_AUTHORITY (or, where that one is lost, a folder for a new "
+                      "one)");
+    }
+  }
+  OUTCROP_TRY(made, pki::Authority::open_or_make(options.authority, "Outcrop devices"));
+  std::fprintf(stderr,
+               "outcrop: made a new device authority in %s; keep it, it signs every board\n",
+               folder.c_str());
+  return made;
+}
+
 Status run_enroll(EnrollOptions options) {
   if (options.grant.model.empty()) {
     OUTCROP_TRY(model, only_model());
@@ -80,7 +107,8 @@ Status run_enroll(EnrollOptions options) {
   }
   const Timestamp now = SystemClock().now();
   const std::chrono::minutes valid(options.valid_minutes);
-  OUTCROP_TRY(authority, pki::Authority::open_or_make(options.authority, "Outcrop devices"));
+  const HostConnection host(options.host);
+  OUTCROP_TRY(authority, authority_for(options, host));
   OUTCROP_TRY(token, pki::grant_token(authority.folder(), options.grant, now, valid));
   print_token(options, token, now + valid);
   return {};
@@ -101,11 +129,15 @@ void add_enroll(CLI::App& parent, Action& chosen) {
       ->capture_default_str()
       ->check(CLI::Range(1, 60 * 24 * 365));
   add_authority_option(*verb, options->authority);
+  add_host_option(*verb, options->host);
   verb->add_flag("--json", options->json, "Print a JSON object instead of text");
   verb->footer(
       "The board makes its own key, which never leaves it; the token lets one request through.\n"
       "Example:\n  outcrop device enroll pi-1 --class raspberry-pi-4 --model curvefault");
-  verb->callback([options, &chosen] { chosen = [options] { return run_enroll(*options); }; });
+  verb->callback([options, verb, &chosen] {
+    options->authority_named = verb->count("--authority") > 0 || authority_of_environment();
+    chosen = [options] { return run_enroll(*options); };
+  });
 }
 
 void add_sign(CLI::App& parent, Action& chosen) {

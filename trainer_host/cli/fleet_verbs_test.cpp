@@ -150,6 +150,32 @@ TEST_F(FleetVerbsTest, a_board_is_enrolled_once_and_a_cut_off_signing_is_complet
   EXPECT_EQ(json::parse(run_ok("device list --json").output)["devices"].size(), 1u);
 }
 
+TEST_F(FleetVerbsTest, a_device_authority_is_made_knowingly_and_no_second_one_by_chance) {
+  ::unsetenv("OUTCROP_DEVICE_AUTHORITY");
+  const fs::path elsewhere = home_ / "elsewhere";
+  fs::create_directory(elsewhere);
+  const auto enroll_there = [&](const std::string& more) {
+    return run_shell("cd '" + elsewhere.string() +
+                     "' && " OUTCROP_BIN
+                     "/outcrop device enroll pi-1 --class raspberry-pi-4 --model curvefault " +
+                     more);
+  };
+  start();  // it knows the authority of this test
+  const Outcome refused = enroll_there("");
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.output,
+              AllOf(HasSubstr("no device authority in " + elsewhere.string() + "/device-auth"),
+                    HasSubstr("outcropd knows another one"), HasSubstr("--authority"),
+                    HasSubstr("OUTCROP_DEVICE_AUTHORITY")));
+  EXPECT_FALSE(fs::exists(elsewhere / "device-authority"));
+  // Named, as where the old one is lost.
+  EXPECT_THAT(enroll_there("--authority named").output,
+              HasSubstr("made a new device authority in " + elsewhere.string() + "/named"));
+  EXPECT_THAT(enroll_there("--authority named").output, Not(HasSubstr("made a new")));
+  kill(SIGTERM);
+  EXPECT_THAT(enroll_there("").output, HasSubstr("made a new device authority"));
+}
+
 TEST_F(FleetVerbsTest, a_request_that_was_tampered_with_is_refused) {
   start();
   const fs::path asked = request("pi-1", token("pi-1"), *trust::PrivateKey::generate());

@@ -23,6 +23,7 @@ Result<http::Response> Api::host() {
   OUTCROP_TRY(all, parts_.registry.devices());
   const auto enrolled =
       std::count_if(all.begin(), all.end(), [](const Device& device) { return !device.revoked; });
+  OUTCROP_TRY(authorities, parts_.registry.authorities());
   const auto& timestamp = parts_.keeper.roles().timestamp();
   return respond(
       {{"version", version()},
@@ -35,6 +36,7 @@ Result<http::Response> Api::host() {
        {"snapshot_version", parts_.keeper.snapshot_version()},
        {"timestamp_expires", timestamp ? Json(to_rfc3339((*timestamp)->expires)) : Json(nullptr)},
        {"metadata_problem", parts_.keeper.problem()},
+       {"device_authorities", authorities.size()},
        {"devices", enrolled},
        {"online", parts_.ingest.online_count()},
        {"refused_messages", refusals(parts_.ingest.statistics())}});
