@@ -100,6 +100,22 @@ Result<pki::Authority> authority_for(const EnrollOptions& options, const HostCon
   return made;
 }
 
+void warn_of_board_in_place(const std::string& name, const HostConnection& host) {
+  const auto answer = host.get("/v1/devices");
+  if (!answer) return;
+  const Status read = reading_answers([&]() -> Status {
+    for (const Json& device : answer->at("devices")) {
+      if (device.at("name") != name || !device.at("revoked").is_null()) continue;
+      std::fprintf(stderr,
+                   "outcrop: a board '%s' is enrolled already; for another one in its place, shut "
+                   "it out before you sign: outcrop device revoke %s --reason REASON\n",
+                   name.c_str(), name.c_str());
+    }
+    return {};
+  });
+  if (!read) std::fprintf(stderr, "outcrop: %s\n", read.error().message().c_str());
+}
+
 Status run_enroll(EnrollOptions options) {
   if (options.grant.model.empty()) {
     OUTCROP_TRY(model, only_model());
@@ -109,6 +125,7 @@ Status run_enroll(EnrollOptions options) {
   const std::chrono::minutes valid(options.valid_minutes);
   const HostConnection host(options.host);
   OUTCROP_TRY(authority, authority_for(options, host));
+  warn_of_board_in_place(options.grant.device, host);
   OUTCROP_TRY(token, pki::grant_token(authority.folder(), options.grant, now, valid));
   print_token(options, token, now + valid);
   return {};

@@ -68,7 +68,8 @@ class FleetVerbsTest : public OutcropdTest {
   std::string token(const std::string& name) {
     const Outcome granted =
         run_ok("device enroll " + name + " --class raspberry-pi-4 --model curvefault --json");
-    return json::parse(granted.output)["token"];
+    // What it says on standard error comes before the object.
+    return json::parse(granted.output.substr(granted.output.find('{')))["token"];
   }
   // What a board makes of a token, and the key that stays on it.
   fs::path request(const std::string& name, const std::string& text, const trust::PrivateKey& key) {
@@ -142,6 +143,11 @@ TEST_F(FleetVerbsTest, a_board_is_enrolled_once_and_a_cut_off_signing_is_complet
   EXPECT_EQ(used.code, 1);
   EXPECT_THAT(used.output, HasSubstr("this token was used on"));
   // Another board by the name of one that is enrolled.
+  EXPECT_THAT(run_ok("device enroll pi-1 --class raspberry-pi-4 --model curvefault").output,
+              AllOf(HasSubstr("a board 'pi-1' is enrolled already"),
+                    HasSubstr("outcrop device revoke pi-1")));
+  EXPECT_THAT(run_ok("device enroll pi-2 --class raspberry-pi-4 --model curvefault").output,
+              Not(HasSubstr("enrolled already")));
   const fs::path twin = request("twin", token("pi-1"), *trust::PrivateKey::generate());
   const Outcome taken = run("device sign " + twin.string() + " --out -");
   EXPECT_EQ(taken.code, 1);
