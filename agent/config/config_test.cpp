@@ -167,5 +167,22 @@ TEST_F(AgentConfigTest, is_not_for_everybody_to_write) {
   EXPECT_THAT(read_config(file_), ErrorIs(ErrorCode::untrusted, HasSubstr("50.toml")));
 }
 
+TEST_F(AgentConfigTest, gives_what_is_right_to_whoever_looks_the_board_over) {
+  EXPECT_THAT(
+      read("state = \"/srv/outcrop\"\n[runner]\nthreads = \"many\"\nmemory_limit_mb = 99\n"),
+      ErrorIs(ErrorCode::invalid_argument, HasSubstr("device.model")));
+  const PartialConfig partial = read_partial_config(file_);
+  EXPECT_THAT(partial.status, ErrorIs(ErrorCode::invalid_argument, HasSubstr("device.model")));
+  EXPECT_EQ(partial.config.state, "/srv/outcrop");
+  EXPECT_EQ(partial.config.memory_limit, ByteCount::mib(99));
+  EXPECT_EQ(partial.config.threads, 1);
+  // Nobody else says which program is started.
+  EXPECT_THAT(read(device + std::string("[runner]\nprogram = \"/tmp/mine\"\n")), IsOk());
+  fs::permissions(file_, fs::perms::others_write, fs::perm_options::add);
+  const PartialConfig untrusted = read_partial_config(file_);
+  EXPECT_THAT(untrusted.status, ErrorIs(ErrorCode::untrusted, HasSubstr("everybody may write")));
+  EXPECT_EQ(untrusted.config.runner_program.filename(), "outcrop-runner-torch");
+}
+
 }  // namespace
 }  // namespace outcrop::agent

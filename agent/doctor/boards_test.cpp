@@ -1,5 +1,6 @@
-// What doctor says of machines that were recorded in boards/<name>/: proc, sys and run as plain
-// files, and the table that is expected of them.
+// What doctor says of the machines in boards/<name>/: proc, sys and run as plain files, and the
+// table that is expected of them. They were put together from values that owners of such boards
+// have published, not recorded on one board.
 
 #include <gmock/gmock.h>
 
@@ -14,9 +15,9 @@ namespace {
 
 const std::filesystem::path boards = OUTCROP_SOURCE "/agent/doctor/boards";
 
-class RecordedBoards : public ::testing::TestWithParam<const char*> {};
+class KnownBoards : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(RecordedBoards, are_described_as_expected) {
+TEST_P(KnownBoards, are_described_as_expected) {
   const MachineFiles files(boards / GetParam());
   Findings findings = check_machine(files, 1, false);
   const ClockReading clock{*from_rfc3339("2026-11-21T08:00:00Z"), true, 64};
@@ -27,7 +28,7 @@ TEST_P(RecordedBoards, are_described_as_expected) {
   EXPECT_EQ(table, *expected) << "it says:\n" << table << "---";
 }
 
-INSTANTIATE_TEST_SUITE_P(All, RecordedBoards,
+INSTANTIATE_TEST_SUITE_P(All, KnownBoards,
                          ::testing::Values("raspberry-pi-3", "raspberry-pi-4", "raspberry-pi-5",
                                            "pc"));
 

@@ -128,10 +128,12 @@ Finding check_metadata(const Result<std::optional<TrustedState>>& state, Timesta
                            std::to_string(here.root->version) + ", " + age(old) + " old, ";
   const Expiry& first = all.front();
   if (time >= first.when) {
-    return {"metadata", Verdict::fail, text + first.role + " expired on " + day(first.when),
-            is_renewed_by_the_host(first.role)
-                ? "no update is taken until the host is heard again: is the agent connected?"
-                : "no update is taken until the host has outcrop keys renew, then publish"};
+    return {
+        "metadata", Verdict::fail, text + first.role + " expired on " + day(first.when),
+        is_renewed_by_the_host(first.role)
+            ? "no update is taken until the host is heard again: is the agent connected?"
+            : "no update is taken until it is signed anew; on the host: outcrop keys renew, then "
+              "outcrop keys publish"};
   }
   for (const Expiry& next : all) {
     if (is_renewed_by_the_host(next.role) || time + notice < next.when) continue;

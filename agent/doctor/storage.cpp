@@ -75,8 +75,8 @@ Finding check_disk(const fs::path& folder, ByteCount reserve) {
     return {"disk", Verdict::unknown, place.string() + ": " + std::strerror(errno),
             "may this user see the folder? run doctor as the agent's user"};
   }
-  const ByteCount free(disk.f_bavail * disk.f_frsize);
-  const ByteCount total(disk.f_blocks * disk.f_frsize);
+  const ByteCount free(std::uint64_t{disk.f_bavail} * disk.f_frsize);
+  const ByteCount total(std::uint64_t{disk.f_blocks} * disk.f_frsize);
   const std::string text = free.human() + " free of " + total.human() + " for " + folder.string();
   if ((disk.f_flag & ST_RDONLY) != 0) {
     return {"disk", Verdict::fail, text + ", mounted read-only",

@@ -33,6 +33,11 @@ void say_hello(std::string_view self_test_ns, std::string_view backends = "[]") 
              0);
 }
 
+void die_by(int signal) {
+  ::signal(signal, SIG_DFL);  // a sanitizer would catch it
+  ::raise(signal);
+}
+
 void wait_for_request() {
   char buffer[65536];
   [[maybe_unused]] const auto got = ::read(socket_descriptor, buffer, sizeof buffer);
@@ -92,8 +97,8 @@ int main(int argc, char** argv) {
   ::setrlimit(RLIMIT_CORE, &no_core);
   if (mode == "exits") return 3;
   if (mode == "silent") ::pause();
-  if (mode == "illegal-instruction") ::raise(SIGILL);  // as a LibTorch for another processor does
-  if (mode == "segmentation-fault") ::raise(SIGSEGV);
+  if (mode == "illegal-instruction") die_by(SIGILL);  // as a LibTorch for another processor does
+  if (mode == "segmentation-fault") die_by(SIGSEGV);
   if (mode == "group") {  // a helper of its own that would outlive it
     if (::fork() == 0) ::pause();
   }
