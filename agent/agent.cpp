@@ -57,9 +57,9 @@ class Agent::Impl {
   }
 
   Status listen() {
-    ControlParts parts{identity_.device(), broker_,   config_, *session_,
-                       metadata_,          slots_,    engine_, deployer_,
-                       serving_,           announcer_};
+    ControlParts parts{identity_.device(), broker_, lost_because_, config_,
+                       *session_,          metadata_, slots_,      engine_,
+                       deployer_,          serving_,  announcer_};
     OUTCROP_TRY(server, http::Server::listen(executor_, {config_.socket, config_.socket_mode},
                                              make_control_handler(parts)));
     server_.emplace(std::move(server));
@@ -105,7 +105,7 @@ class Agent::Impl {
 
   void on_connected() {
     spdlog::info("connected to {}", broker_);
-    lost_said_ = false;
+    lost_because_.reset();
     asio::co_spawn(executor_, subscribe(), asio::detached);
   }
 
@@ -129,8 +129,10 @@ class Agent::Impl {
 
   void on_lost(const Error& error) {
     puller_.on_lost();
-    if (!lost_said_) spdlog::warn("no connection to {}: {}", broker_, error.message());
-    lost_said_ = true;
+    // Said once for each reason: the attempts go on for as long as it takes.
+    if (lost_because_ == error.message()) return;
+    lost_because_ = error.message();
+    spdlog::warn("no connection to {}: {}", broker_, *lost_because_);
   }
 
   void on_message(const transport::Message& message) {
@@ -181,7 +183,7 @@ class Agent::Impl {
   Serving serving_;
   Deployer deployer_;
   std::optional<http::Server> server_;
-  bool lost_said_ = false;
+  std::optional<std::string> lost_because_;  // since when there is no connection
 };
 
 Agent::Agent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

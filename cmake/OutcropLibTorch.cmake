@@ -1,7 +1,6 @@
 # Which LibTorch is built against: OUTCROP_LIBTORCH.
 #   system  Debian's, everything in it: trains, quantizes, runs
 #   lite    its mobile build, by script/libtorch-lite: runs only; what boards get
-#   wheel   PyTorch's own wheel, by script/libtorch-wheel: runs only; for comparison
 #   none    what links no LibTorch: agent, host, protocol
 # Sets OUTCROP_RUNNER (it runs models) and OUTCROP_TRAINER (it makes them).
 set(OUTCROP_RUNNER ON)
@@ -17,30 +16,24 @@ if(OUTCROP_LIBTORCH STREQUAL "system")
   set(includes ${OUTCROP_TORCH_INCLUDE} ${OUTCROP_TORCH_API_INCLUDE})
   set(libraries ${OUTCROP_TORCH_LIBRARY} ${OUTCROP_TORCH_CPU_LIBRARY} ${OUTCROP_C10_LIBRARY})
   set(definitions)
-elseif(OUTCROP_LIBTORCH STREQUAL "lite" OR OUTCROP_LIBTORCH STREQUAL "wheel")
+elseif(OUTCROP_LIBTORCH STREQUAL "lite")
   if(NOT OUTCROP_DEBIAN_ARCH)
-    message(FATAL_ERROR "OUTCROP_LIBTORCH=${OUTCROP_LIBTORCH} is for boards: presets rpi-*")
+    message(FATAL_ERROR "OUTCROP_LIBTORCH=lite is for boards: preset rpi-aarch64")
   endif()
-  set(root ${PROJECT_SOURCE_DIR}/build/libtorch-${OUTCROP_LIBTORCH}/${OUTCROP_DEBIAN_ARCH})
+  set(root ${PROJECT_SOURCE_DIR}/build/libtorch-lite/${OUTCROP_DEBIAN_ARCH})
   if(NOT EXISTS ${root}/lib/libtorch_cpu.so)
-    message(FATAL_ERROR "no LibTorch at ${root}; "
-      "script/libtorch-${OUTCROP_LIBTORCH} ${OUTCROP_DEBIAN_ARCH} makes it")
+    message(FATAL_ERROR
+      "no LibTorch at ${root}; script/libtorch-lite ${OUTCROP_DEBIAN_ARCH} makes it")
   endif()
   set(includes ${root}/include)
   set(libraries ${root}/lib/libtorch_cpu.so ${root}/lib/libc10.so)
-  if(OUTCROP_LIBTORCH STREQUAL "lite")
-    # Its headers say what it was built as, and do not name its version.
-    set(definitions C10_MOBILE BUILD_LITE_INTERPRETER OUTCROP_TORCH_VERSION="1.13.1-lite")
-  else()
-    list(APPEND includes ${root}/include/torch/csrc/api/include)
-    list(APPEND libraries ${root}/lib/libtorch.so)
-    set(definitions)
-  endif()
+  # Its headers say what it was built as, and do not name its version.
+  set(definitions C10_MOBILE BUILD_LITE_INTERPRETER OUTCROP_TORCH_VERSION="1.13.1-lite")
 elseif(OUTCROP_LIBTORCH STREQUAL "none")
   set(OUTCROP_RUNNER OFF)
 else()
   message(FATAL_ERROR
-    "OUTCROP_LIBTORCH is '${OUTCROP_LIBTORCH}'; there are system, lite, wheel and none")
+    "OUTCROP_LIBTORCH is '${OUTCROP_LIBTORCH}'; there are system, lite and none")
 endif()
 
 if(OUTCROP_RUNNER)

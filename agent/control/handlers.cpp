@@ -51,6 +51,8 @@ Json status_to_json(const ControlParts& parts) {
           {"device_class", parts.config.device_class},
           {"broker", parts.broker},
           {"connected", parts.session.connected()},
+          {"not_connected_because",
+           parts.lost_because ? Json(*parts.lost_because) : Json(nullptr)},
           {"held", record.held},
           {"held_by", record.held_by},
           {"updates", parts.config.approve_updates ? "approve" : "automatic"},

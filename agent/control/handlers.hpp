@@ -13,6 +13,7 @@ namespace outcrop::agent {
 struct ControlParts {
   std::string device;
   std::string broker;
+  const std::optional<std::string>& lost_because;  // none while connected, and before the first try
   const AgentConfig& config;
   const transport::Session& session;
   const MetadataStore& metadata;

@@ -81,6 +81,10 @@ void print_status(const Json& status) {
                      text(status, "device_class") + "), agent " + text(status, "agent"));
   line("broker", text(status, "broker") +
                      (status.value("connected", false) ? ", connected" : ", not connected"));
+  if (const std::string reason = text(status, "not_connected_because"); !reason.empty()) {
+    line("", reason);
+    line("", "outcrop-agent doctor says which step of connecting fails, and what to do");
+  }
   line("serves", release(status, "active"));
   line("previous", release(status, "previous"));
   if (const auto deployment = status.find("deployment");

@@ -114,7 +114,21 @@ TEST_F(OwnerTest, sees_what_the_board_is_at) {
   EXPECT_EQ(json["deployment"]["state"], "UPDATED");
   EXPECT_EQ(json["active"]["manifest"], release.manifest.hex());
   EXPECT_EQ(json["connected"], true);
+  EXPECT_EQ(json["not_connected_because"], nullptr);
   EXPECT_EQ(json["engine"]["confinement"], "full");
+}
+
+TEST_F(OwnerTest, sees_why_there_is_no_connection) {
+  agent_is_online();
+  broker_.stop_broker();
+  EXPECT_TRUE(loop_.until(
+      [&] { return says("status").text.find("not connected\n") != std::string::npos; },
+      std::chrono::seconds(30)));
+  const Output text = says("status");
+  EXPECT_THAT(text.text, HasSubstr("outcrop-agent doctor"));
+  const auto json = nlohmann::json::parse(says("status --json").text, nullptr, false);
+  ASSERT_TRUE(json.is_object());
+  EXPECT_TRUE(json["not_connected_because"].is_string()) << json;
 }
 
 }  // namespace

@@ -34,10 +34,44 @@ std::string lower_case(std::string text) {
   return text;
 }
 
-// The lite interpreter describes types in a form of its own that prints differently.
-c10::TypePtr plain(const c10::TypePtr& type) {
+// The lite interpreter describes types in a form of its own, of which LibTorch's mobile build
+// exports the kind and what it contains, not its name.
+c10::TypeKind kind_of(const c10::TypePtr& type) {
   const auto dynamic = type->cast<c10::DynamicType>();
-  return dynamic ? dynamic->fallback() : type;
+  return dynamic ? dynamic->dynamicKind() : type->kind();
+}
+
+// As TorchScript writes it: Tuple[Tensor, int].
+std::string name_of(const c10::TypePtr& type) {
+  const auto of_contents = [&](std::string name) {
+    std::string text = std::move(name) + "[";
+    for (std::size_t i = 0; i < type->containedTypeSize(); ++i) {
+      text += (i > 0 ? ", " : "") + name_of(type->containedType(i));
+    }
+    return text + "]";
+  };
+  switch (kind_of(type)) {
+    case c10::TypeKind::IntType:
+      return "int";
+    case c10::TypeKind::FloatType:
+      return "float";
+    case c10::TypeKind::BoolType:
+      return "bool";
+    case c10::TypeKind::StringType:
+      return "str";
+    case c10::TypeKind::ListType:
+      return of_contents("List");
+    case c10::TypeKind::TupleType:
+      return of_contents("Tuple");
+    case c10::TypeKind::DictType:
+      return of_contents("Dict");
+    case c10::TypeKind::OptionalType:
+      return of_contents("Optional");
+    default: {
+      const std::string name = c10::typeKindToString(kind_of(type));  // TensorType
+      return name.ends_with("Type") ? name.substr(0, name.size() - 4) : name;
+    }
+  }
 }
 
 // Arguments without the module itself.
@@ -62,7 +96,7 @@ std::string schema_of(const torch::jit::mobile::Method& method) {
   for (const c10::Argument& argument : arguments_of(schema)) {
     if (!first) text += ", ";
     first = false;
-    text += plain(argument.type())->annotation_str() + " " + argument.name();
+    text += name_of(argument.type()) + " " + argument.name();
     if (!has_default(argument)) continue;
     const c10::IValue& value = *argument.default_value();
     text += "=";
@@ -73,7 +107,7 @@ std::string schema_of(const torch::jit::mobile::Method& method) {
   }
   text += ") -> ";
   for (std::size_t i = 0; i < schema.returns().size(); ++i) {
-    text += (i > 0 ? ", " : "") + plain(schema.returns()[i].type())->annotation_str();
+    text += (i > 0 ? ", " : "") + name_of(schema.returns()[i].type());
   }
   return text;
 }
@@ -92,7 +126,7 @@ Status check_arguments(const torch::jit::mobile::Method& method,
       fits = has_default(arguments[i]);
       continue;
     }
-    const c10::TypeKind kind = plain(arguments[i].type())->kind();
+    const c10::TypeKind kind = kind_of(arguments[i].type());
     fits = (values[i].isTensor() && kind == c10::TypeKind::TensorType) ||
            (values[i].isInt() && kind == c10::TypeKind::IntType) ||
            (values[i].isDouble() && kind == c10::TypeKind::FloatType) ||
