@@ -115,7 +115,7 @@ TEST_F(OwnerTest, sees_what_the_board_is_at) {
   EXPECT_EQ(json["active"]["manifest"], release.manifest.hex());
   EXPECT_EQ(json["connected"], true);
   EXPECT_EQ(json["not_connected_because"], nullptr);
-  EXPECT_EQ(json["engine"]["confinement"], "full");
+  EXPECT_EQ(json["engine"]["confinement"], OUTCROP_TESTED_CONFINEMENT);
 }
 
 TEST_F(OwnerTest, sees_why_there_is_no_connection) {

@@ -64,7 +64,7 @@ void AgentTest::configure(const std::string& extra) {
       "state = \"" + state_.string() + "\"\nsocket = \"" +
       (folder_.path() / "agent.sock").string() + "\"\n[device]\nmodel = \"" + Forge::model +
       "\"\nclass = \"" + Forge::device_class + "\"\n[runner]\nprogram = \"" + OUTCROP_TESTS_BIN +
-      "/outcrop-scripted-runner\"\n" +
+      "/outcrop-scripted-runner\"\nconfinement = \"" OUTCROP_TESTED_CONFINEMENT "\"\n" +
       (extra.find("[measure]") == std::string::npos ? measure_quickly() : std::string()) + extra;
   const auto written = write_file_durably(config_, std::string_view(text));
   if (!written) throw std::runtime_error(written.error().message());

@@ -27,7 +27,7 @@ TEST_F(AgentTest, pulls_proves_measures_and_serves_a_first_release) {
   EXPECT_EQ(report->variants[0].proof.at(0).mean_abs, 0.0);
   EXPECT_EQ(report->active_manifest, release.manifest);
   EXPECT_EQ(report->active_variant, "int8-qint8");
-  EXPECT_TRUE(report->full_confinement);
+  EXPECT_EQ(report->full_confinement, std::string_view(OUTCROP_TESTED_CONFINEMENT) == "full");
   EXPECT_NE(host_.report(1, State::measuring), nullptr);
   EXPECT_EQ(host_.bad_reports, 0U);
   std::vector<State> seen;
