@@ -5,4 +5,6 @@ set(CMAKE_SYSTEM_PROCESSOR armv7l)
 set(CMAKE_LIBRARY_ARCHITECTURE arm-linux-gnueabihf)
 set(OUTCROP_QEMU qemu-arm-static)
 set(OUTCROP_QEMU_CPU_DEFAULT cortex-a15)
+# GCC remarks at each call that such arguments were passed otherwise before GCC 7.1.
+set(CMAKE_CXX_FLAGS_INIT -Wno-psabi)
 include(${CMAKE_CURRENT_LIST_DIR}/cross.cmake)
