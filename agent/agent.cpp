@@ -182,8 +182,8 @@ class Agent::Impl {
   Puller puller_;
   Serving serving_;
   Deployer deployer_;
-  std::optional<http::Server> server_;
-  std::optional<std::string> lost_because_;  // since when there is no connection
+  std::optional<std::string> lost_because_;  // there is no connection, and why
+  std::optional<http::Server> server_;       // shows all of the above
 };
 
 Agent::Agent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

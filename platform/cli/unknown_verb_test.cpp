@@ -2,11 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace outcrop::cli {
 namespace {
-
 
 class UnknownVerb : public ::testing::Test {
  protected:
