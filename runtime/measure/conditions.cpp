@@ -15,6 +15,8 @@ namespace {
 
 // Others may take this share of a core beyond the idle ones: the clock ticks of /proc are coarse.
 constexpr double tolerated_load = 0.15;
+// Time for the governor to find the frequency when the work begins.
+constexpr double tolerated_change = 0.1;
 // Below this the ticks say nothing.
 constexpr std::chrono::milliseconds shortest_window{300};
 
@@ -33,15 +35,22 @@ void read_busy_time(const std::filesystem::path& path, MachineState& state) {
   state.stolen = std::chrono::milliseconds(steal * tick);
 }
 
-std::optional<std::uint64_t> lowest_ceiling(const MachineFiles& files) {
-  std::optional<std::uint64_t> lowest;
-  for (const auto& file : files.matching("sys/devices/system/cpu/cpu*/cpufreq/scaling_max_freq")) {
-    const auto value = files.number(file);
-    if (!value || *value < 0) continue;
-    lowest = std::min(lowest.value_or(static_cast<std::uint64_t>(*value)),
-                      static_cast<std::uint64_t>(*value));
+void judge_frequency(const MachineState& before, const MachineState& after, Validity& validity) {
+  const auto span = frequency_between(before.frequency_times, after.frequency_times);
+  const bool ceilings = before.frequency_ceiling && after.frequency_ceiling;
+  if (!ceilings && !span) {
+    validity.unknown.emplace_back("processor frequency");
+    return;
   }
-  return lowest;
+  if (ceilings && *before.frequency_ceiling != *after.frequency_ceiling) {
+    validity.void_because.emplace_back("the processor's highest frequency was changed");
+  } else if (span && span->elsewhere > tolerated_change) {
+    char text[160];
+    std::snprintf(text, sizeof text,
+                  "the processor ran at %.0f MHz, but at others for %.0f %% of the time",
+                  static_cast<double>(span->mostly) / 1000, span->elsewhere * 100);
+    validity.void_because.emplace_back(text);
+  }
 }
 
 }  // namespace
@@ -52,7 +61,8 @@ MachineState read_machine_state(const std::filesystem::path& root) {
   read_busy_time(root / "proc/stat", state);
   const MachineFiles files(root);
   state.throttled = read_throttled(files);
-  state.frequency_ceiling = lowest_ceiling(files);
+  state.frequency_ceiling = read_frequency_ceiling(files);
+  state.frequency_times = read_frequency_times(files);
   state.cores = static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
   return state;
 }
@@ -88,13 +98,7 @@ Validity judge(const MachineState& before, const MachineState& after, std::chron
   } else {
     validity.unknown.emplace_back("throttling");
   }
-  if (before.frequency_ceiling && after.frequency_ceiling) {
-    if (*before.frequency_ceiling != *after.frequency_ceiling) {
-      validity.void_because.emplace_back("the processor's highest frequency was changed");
-    }
-  } else {
-    validity.unknown.emplace_back("processor frequency");
-  }
+  judge_frequency(before, after, validity);
   return validity;
 }
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/measure/frequency.hpp"
+
 namespace outcrop::runtime {
 
 // What the machine was doing, read at one moment. What cannot be read is absent: unknown, and
@@ -16,7 +18,8 @@ struct MachineState {
   std::optional<std::chrono::milliseconds> busy;    // all cores' time not idle, since boot
   std::optional<std::chrono::milliseconds> stolen;  // taken by the hypervisor, since boot
   std::optional<std::uint32_t> throttled;           // Raspberry Pi only: throttling.hpp
-  std::optional<std::uint64_t> frequency_ceiling;   // lowest scaling_max_freq of all cores, kHz
+  std::optional<std::uint64_t> frequency_ceiling;   // frequency.hpp, kHz
+  std::vector<FrequencyTimes> frequency_times;      // frequency.hpp
   unsigned cores = 1;
 };
 
@@ -34,7 +37,8 @@ struct Validity {
 
 // `own` is the CPU time that the measured process itself took in between. A run is void when
 // others kept busy so much that fewer idle cores than the model's threads were left, when the
-// firmware reported throttling or under-voltage, or when the frequency ceiling moved.
+// firmware reported throttling or under-voltage, when the frequency ceiling moved, or when the
+// processor spent more than a tenth of the time at another frequency than it mostly ran at.
 [[nodiscard]] Validity judge(const MachineState& before, const MachineState& after,
                              std::chrono::milliseconds own, int threads);
 

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "runtime/measure/conditions.hpp"
+#include "runtime/measure/frequency.hpp"
 #include "runtime/measure/latency.hpp"
 #include "runtime/measure/machine_files.hpp"
 #include "runtime/measure/measurement_lock.hpp"
@@ -18,6 +19,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TEST(Latency, percentiles_are_measured_values_by_nearest_rank) {
@@ -132,6 +134,36 @@ TEST(Runs, are_void_under_throttling_stolen_time_or_another_frequency) {
   EXPECT_FALSE(judge(before, after, milliseconds(1000), 1).valid());
 }
 
+TEST(Runs, are_void_where_the_processor_changed_its_frequency_meanwhile) {
+  auto [before, after] = quiet_second();
+  before.frequency_times = {{{600'000, milliseconds(9000)}, {1'800'000, milliseconds(5000)}}};
+  after.frequency_times = {{{600'000, milliseconds(9080)}, {1'800'000, milliseconds(5920)}}};
+  EXPECT_TRUE(judge(before, after, milliseconds(1000), 1).valid());  // the governor's beginning
+  after.frequency_times = {{{600'000, milliseconds(9300)}, {1'800'000, milliseconds(5700)}}};
+  EXPECT_THAT(judge(before, after, milliseconds(1000), 1).void_because,
+              ElementsAre("the processor ran at 1800 MHz, but at others for 30 % of the time"));
+}
+
+TEST(Runs, are_judged_by_the_cores_that_worked) {
+  auto [before, after] = quiet_second();
+  before.frequency_times.assign(2, {{800'000, milliseconds(0)}, {3'000'000, milliseconds(0)}});
+  after.frequency_times = {{{800'000, milliseconds(1000)}, {3'000'000, milliseconds(0)}},
+                           {{800'000, milliseconds(400)}, {3'000'000, milliseconds(600)}}};
+  EXPECT_THAT(judge(before, after, milliseconds(1000), 1).void_because,
+              ElementsAre(HasSubstr("3000 MHz")));
+  after.frequency_times[1] = {{800'000, milliseconds(10)}, {3'000'000, milliseconds(990)}};
+  EXPECT_TRUE(judge(before, after, milliseconds(1000), 1).valid());
+}
+
+TEST(Runs, say_nothing_of_counts_that_cannot_be_compared) {
+  const std::vector<FrequencyTimes> before = {{{600'000, milliseconds(1000)}}};
+  EXPECT_FALSE(frequency_between(before, {}));
+  EXPECT_FALSE(frequency_between(before, {{{600'000, milliseconds(10)}}}));    // began anew
+  EXPECT_FALSE(frequency_between(before, {{{1'800'000, milliseconds(9)}}}));   // others than before
+  EXPECT_FALSE(frequency_between(before, {{{600'000, milliseconds(1100)}}}));  // too short
+  EXPECT_TRUE(frequency_between(before, {{{600'000, milliseconds(2000)}}}));
+}
+
 TEST(Runs, are_not_void_for_sensors_that_are_not_there) {
   auto [before, after] = quiet_second();
   after.throttled.reset();
@@ -158,6 +190,13 @@ TEST(MachineStates, are_read_from_recorded_trees_and_missing_files_are_unknown) 
   EXPECT_EQ(state.stolen, milliseconds(3 * 1000 / ::sysconf(_SC_CLK_TCK)));
   EXPECT_EQ(state.throttled, 0x50005U);
   EXPECT_EQ(state.frequency_ceiling, 1'500'000U);
+  write("sys/devices/system/cpu/cpufreq/policy0/stats/time_in_state", "600000 10\n1800000 2\n");
+  const long tick = 1000 / ::sysconf(_SC_CLK_TCK);
+  EXPECT_THAT(read_machine_state(root.path()).frequency_times,
+              ElementsAre(FrequencyTimes{{600'000, milliseconds(10 * tick)},
+                                         {1'800'000, milliseconds(2 * tick)}}));
+  write("sys/devices/system/cpu/cpufreq/policy4/stats/time_in_state", "600000 ten\n");
+  EXPECT_THAT(read_machine_state(root.path()).frequency_times, ElementsAre());
   write("sys/devices/platform/soc/soc:firmware/get_throttled", "nonsense\n");
   write("proc/stat", "no such thing\n");
   state = read_machine_state(root.path());
