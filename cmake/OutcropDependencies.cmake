@@ -8,7 +8,7 @@ find_path(OUTCROP_EXPECTED_INCLUDE tl/expected.hpp REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
-find_package(Boost 1.74 REQUIRED)  # Asio and Beast: headers only
+find_package(Boost 1.74 REQUIRED CONFIG)  # Asio and Beast: headers only
 find_package(SQLite3 REQUIRED)
 find_package(spdlog REQUIRED)
 find_path(OUTCROP_PAHO_INCLUDE mqtt/async_client.h REQUIRED)

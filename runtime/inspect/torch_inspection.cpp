@@ -8,6 +8,9 @@
 #include <unordered_map>
 
 #include <c10/util/Optional.h>
+#if __has_include(<torch/version.h>)
+#include <torch/version.h>
+#endif
 
 #include "runtime/engine/torch/mapped_file.hpp"
 #include "runtime/engine/torch/torch_error.hpp"
@@ -22,8 +25,12 @@ struct OperatorInfo {
 
 std::unordered_map<std::string, OperatorInfo> _get_model_ops_and_info(
     std::shared_ptr<caffe2::serialize::ReadAdapterInterface> file);
-std::uint64_t _get_model_bytecode_version(
-    std::shared_ptr<caffe2::serialize::ReadAdapterInterface> file);
+#if TORCH_VERSION_MAJOR >= 2
+using FileOfVersion = const std::shared_ptr<caffe2::serialize::ReadAdapterInterface>&;
+#else
+using FileOfVersion = std::shared_ptr<caffe2::serialize::ReadAdapterInterface>;
+#endif
+std::uint64_t _get_model_bytecode_version(FileOfVersion file);
 
 }  // namespace torch::jit
 
