@@ -269,6 +269,11 @@ Result<std::unique_ptr<Engine>> start_torch_engine() {
     if (torch::jit::setTensorExprFuserEnabled != nullptr) {
       torch::jit::setTensorExprFuserEnabled(false);
     }
+#if defined(__aarch64__)
+    // oneDNN for ARM writes the code that it generates through a file in memory, which a confined
+    // process may not: float is computed without it.
+    at::globalContext().setUserEnabledMkldnn(false);
+#endif
     // Threads cannot be confined once they exist: the first is enough until then.
     at::set_num_threads(1);
     at::globalContext().setReleaseWeightsWhenPrepacking(true);
