@@ -38,10 +38,8 @@ std::string advice_for_signal(int number, const AgentConfig& config) {
     case SIGBUS:
     case SIGFPE:
     case SIGTRAP:
-      return std::string(
-                 "as a LibTorch does that was built for another processor, or for another "
-                 "version than the runner: ") +
-             another_torch;
+      return "as with a LibTorch that was built for another processor, or that is of another "
+             "version than the runner was built with: install the two that belong together";
     case SIGSYS:
       return "a system call filter that it inherited forbids what it needs: see the unit";
     case SIGKILL:
