@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstdlib>
 #include <string>
 
 #include <ATen/ATen.h>
@@ -107,6 +108,19 @@ TEST_F(TorchEngineTest, names_the_kernels_that_are_wrong) {
 #endif
   }
 }
+
+#if defined(__x86_64__)
+// ONEDNN adds products of bytes in 16 bits, which saturate, where a CPU has no VNNI: a test of its own
+// starts this program as on such a one.
+TEST_F(TorchEngineTest, names_what_saturates_without_vnni) {
+  if (std::getenv("ONEDNN_MAX_CPU_ISA") == nullptr) GTEST_SKIP() << "torch_engine_without_vnni's";
+  const auto& backends = engine_->backends();
+  const auto onednn = std::find_if(backends.begin(), backends.end(),
+                                   [](const Backend& b) { return b.name == "onednn"; });
+  ASSERT_NE(onednn, backends.end());
+  EXPECT_THAT(onednn->failed, Contains("quantized::conv2d"));
+}
+#endif
 
 // A LibTorch's default may be the engine whose kernels are wrong.
 TEST_F(TorchEngineTest, sets_the_backend_that_is_named_before_it_loads) {
