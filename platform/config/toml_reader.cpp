@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "platform/text/nearest.hpp"
 #include "protocol/base/durable_file.hpp"
 
 namespace outcrop::platform {
@@ -116,6 +117,13 @@ void TomlReader::fail_at(const toml::node* node, const std::string& key, const s
   error_ = Error(ErrorCode::invalid_argument, place + ": " + key + ": " + why);
 }
 
+void TomlReader::refuse_unknown(const toml::node* node, const std::string& key,
+                                const std::string& right) {
+  if (only_missing_) error_.reset();
+  only_missing_ = false;
+  fail_at(node, key, "is not known here; " + right);
+}
+
 TomlReader::Table::Table(TomlReader& reader, const toml::table* table, std::string name)
     : reader_(&reader), table_(table), name_(std::move(name)) {}
 
@@ -126,7 +134,10 @@ std::string TomlReader::Table::full_name(std::string_view key) const {
 const toml::node* TomlReader::Table::find(std::string_view key, bool required) {
   asked_.emplace_back(key);
   const toml::node* node = table_ != nullptr ? table_->get(key) : nullptr;
-  if (node == nullptr && required) reader_->fail_at(table_, full_name(key), "is missing");
+  if (node == nullptr && required && !reader_->error_) {
+    reader_->fail_at(table_, full_name(key), "is missing");
+    reader_->only_missing_ = true;
+  }
   return node;
 }
 
@@ -250,9 +261,10 @@ void TomlReader::Table::finish(const std::string& right) {
   if (table_ == nullptr) return;
   const std::string known = right.empty() ? "known are " + joined(asked_) : right;
   for (const auto& [key, node] : *table_) {
-    if (std::find(asked_.begin(), asked_.end(), key.str()) == asked_.end()) {
-      reader_->fail_at(&node, full_name(key.str()), "is not known here; " + known);
-    }
+    if (std::find(asked_.begin(), asked_.end(), key.str()) != asked_.end()) continue;
+    const auto meant = platform::nearest(key.str(), asked_);
+    reader_->refuse_unknown(&node, full_name(key.str()),
+                            (meant ? "did you mean " + full_name(*meant) + "? " : "") + known);
   }
 }
 

@@ -16,9 +16,9 @@ namespace outcrop::platform {
 
 // Strict reading of a TOML file and its drop-ins: what FILE.d/*.toml say, in the order of their
 // names, replaces what FILE says, key by key (a list as a whole). Each value is asked for by name,
-// with its type and bounds, and what nobody asked for is refused. The first mistake is kept and
-// every later question answered with its default, so that a caller reads the whole file and asks
-// for `status()` once. Messages are "FILE:LINE: KEY: what is wrong; what would be right", with the
+// with its type and bounds, and what nobody asked for is refused. The first mistake is kept
+// (but an unknown key says more than a missing one) and every later question answered with its
+// default, so that a caller reads the whole file and asks for `status()` once. Messages are "FILE:LINE: KEY: what is wrong; what would be right", with the
 // file that says it.
 class TomlReader {
  public:
@@ -73,11 +73,14 @@ class TomlReader {
  private:
   Status merge_drop_ins();
   void fail_at(const toml::node* node, const std::string& key, const std::string& why);
+  // A misspelt key is a missing one, too: what is wrong is the spelling.
+  void refuse_unknown(const toml::node* node, const std::string& key, const std::string& right);
 
   std::filesystem::path file_;
   std::vector<std::filesystem::path> files_;
   toml::table root_;
   std::optional<Error> error_;
+  bool only_missing_ = false;  // the error is that a key is missing
 };
 
 }  // namespace outcrop::platform

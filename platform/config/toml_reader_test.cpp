@@ -78,6 +78,30 @@ TEST_F(TomlReaderTest, errors_name_the_drop_in_and_its_line) {
                               HasSubstr("a.toml.d/40.toml:2: this is not TOML")));
 }
 
+TEST_F(TomlReaderTest, a_misspelt_key_is_named_instead_of_the_one_that_is_missing) {
+  const auto refused = [&](std::string_view text, const std::string& message) {
+    write("a.toml", text);
+    auto reader = open();
+    ASSERT_THAT(reader, IsOk());
+    auto root = reader->root();
+    auto device = root.table("device");
+    (void)device.text("model", {});
+    (void)device.text("class", {});
+    device.finish();
+    root.finish();
+    EXPECT_THAT(reader->status(), ErrorIs(ErrorCode::invalid_argument, HasSubstr(message)));
+  };
+  refused("[device]\nmodle = \"a\"\nclass = \"b\"\n",
+          "a.toml:2: device.modle: is not known here; did you mean device.model? known are model");
+  refused("[devise]\nmodel = \"a\"\nclass = \"b\"\n",
+          "a.toml:1: devise: is not known here; did you mean device?");
+  refused("[device]\nkind = \"a\"\nclass = \"b\"\n",
+          "a.toml:2: device.kind: is not known here; known are model, class");
+  refused("[device]\nclass = \"b\"\n", "a.toml:1: device.model: is missing");
+  // The first mistake stays the first.
+  refused("[device]\nmodel = 1\nclas = \"b\"\n", "a.toml:2: device.model: this is an integer");
+}
+
 TEST_F(TomlReaderTest, a_list_holds_texts_only) {
   const auto refused = [&](std::string_view text, const std::string& message) {
     write("a.toml", text);
