@@ -1,6 +1,7 @@
 #include "agent/deploy/steps.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include <spdlog/spdlog.h>
 #include <boost/asio/co_spawn.hpp>
@@ -189,17 +190,10 @@ asio::awaitable<Result<messages::Manifest>> Steps::fetch(Puller::Budget& budget)
     if (manifest->variant(name) != nullptr) continue;
     co_return fail(ErrorCode::not_found, "the release has no variant '" + name + "'");
   }
-  const Status known = co_await engine_known();
-  if (!known) co_return fail(known.error());
-  Plan plan{*manifest, fit(*manifest, offer.variants, *parts_.engine,
-                           {parts_.config.memory_limit, available_memory()})};
-  if (plan.fitting.variants.empty()) {
-    std::string why = "no variant of this release can run here";
-    for (const auto& variant : plan.fitting.left_out) {
-      why += "; " + variant.name + " " + variant.reason;
-    }
-    co_return fail(ErrorCode::refused, why);
-  }
+  // Before the first byte of a variant is asked for.
+  auto fitting = co_await find_fitting(*manifest);
+  if (!fitting) co_return fail(std::move(fitting).error());
+  Plan plan{*manifest, std::move(*fitting)};
   Puller::Progress progress = [this, &budget](ByteCount done, ByteCount total) {
     on_transfer(budget, done, total);
   };
@@ -227,9 +221,9 @@ Steps::Awaitable Steps::downloading() {
   if (interrupted_) co_return Outcome{};
   machine_.deployment().budget_left = budget.left;
   if (!manifest) {
-    // A whole manifest that this agent is too old for: not the release's fault.
-    const bool too_new = manifest.error().code() == ErrorCode::unsupported && !plan_;
-    co_return Outcome{too_new ? Event::refused : Event::failed, manifest.error().message()};
+    // This agent is too old for the manifest, or this board's engine for every variant.
+    const bool not_for_us = manifest.error().code() == ErrorCode::unsupported && !plan_;
+    co_return Outcome{not_for_us ? Event::refused : Event::failed, manifest.error().message()};
   }
   co_return Outcome{Event::pulled, {}};
 }
@@ -269,42 +263,60 @@ asio::awaitable<Status> Steps::check_installed(Installed release) {
 }
 
 void Steps::greet_engine() {
-  if (parts_.engine || greeting_) return;
-  greeting_ = true;
-  engine_error_.reset();
-  auto hello = std::make_shared<Result<runtime::Hello>>();
-  trials_->post(
-      [hello, options = runner_options(parts_.config)] {
-        auto runner = runtime::Runner::start(options);
-        if (runner) {
-          *hello = runner->hello();
-        } else {
-          *hello = fail(std::move(runner).error());
-        }
-      },
-      [this, hello] {
-        greeting_ = false;
-        if (*hello) {
-          parts_.engine = **hello;
-          spdlog::info("engine {} {}, confinement {}", (*hello)->engine, (*hello)->engine_version,
-                       runtime::to_string((*hello)->confinement));
-        } else {
-          engine_error_ = hello->error();
-          spdlog::error("the runner does not start: {}", hello->error().message());
-        }
-        changed_.notify();
-      });
+  greeting_ = ask_runner({});
 }
 
-asio::awaitable<Status> Steps::engine_known() {
-  greet_engine();
-  while (!parts_.engine && !engine_error_ && !interrupted_) co_await changed_.wait();
-  if (parts_.engine) co_return Status();
-  if (engine_error_) {
-    Error error = engine_error_->context("the runner does not start");
-    co_return fail(Error(ErrorCode::crashed, error.message()));
+std::shared_ptr<Steps::Answer> Steps::ask_runner(std::vector<std::string> operators) {
+  auto answer = std::make_shared<Answer>();
+  std::function<void()> job = [answer, operators = std::move(operators),
+                               options = runner_options(parts_.config)] {
+    auto runner = runtime::Runner::start(options);
+    if (!runner) {
+      answer->hello = fail(runner.error().context("the runner does not start"));
+      return;
+    }
+    answer->hello = runner->hello();
+    if (!operators.empty()) answer->missing_operators = runner->lacking(operators);
+  };
+  trials_->post(std::move(job), [this, answer] {
+    answer->given = true;
+    if (const auto& hello = answer->hello) {
+      parts_.engine = *hello;
+      spdlog::info("engine {} {}, confinement {}", hello->engine, hello->engine_version,
+                   runtime::to_string(hello->confinement));
+    } else {
+      spdlog::error("{}", hello.error().message());
+    }
+    changed_.notify();
+  });
+  return answer;
+}
+
+// The runner is asked anew for each release: it may have been replaced since the agent started.
+asio::awaitable<Result<Fitting>> Steps::find_fitting(messages::Manifest manifest) {
+  if (greeting_->given) make_way();
+  std::set<std::string> operators;
+  for (const messages::Variant& variant : manifest.variants) {
+    operators.insert(variant.operators.begin(), variant.operators.end());
   }
-  co_return fail(ErrorCode::interrupted, "interrupted");
+  const auto answer = ask_runner({operators.begin(), operators.end()});
+  while (!answer->given && !interrupted_) co_await changed_.wait();
+  if (interrupted_) co_return fail(ErrorCode::interrupted, "interrupted");
+  if (!answer->hello) {
+    co_return fail(Error(ErrorCode::crashed, answer->hello.error().message()));
+  }
+  if (!answer->missing_operators) {
+    co_return fail(answer->missing_operators.error().context("asking the runner what it can run"));
+  }
+  Fitting fitting = fit(manifest, machine_.deployment().offer.variants, *answer->hello,
+                        {parts_.config.memory_limit, available_memory(),
+                         std::move(*answer->missing_operators)});
+  if (!fitting.variants.empty()) co_return fitting;
+  // For the report: nothing was tried.
+  machine_.deployment().variants = fitting.left_out;
+  std::string why = "no variant of this release can run here";
+  for (const auto& variant : fitting.left_out) why += "; " + variant.name + " " + variant.reason;
+  co_return fail(ErrorCode::unsupported, why);
 }
 
 }  // namespace outcrop::agent

@@ -46,7 +46,7 @@ class Steps {
   // That the release lies here whole, by hashing it.
   [[nodiscard]] boost::asio::awaitable<Status> check_installed(Installed release);
 
-  // Asks a runner which engine it is, unless that is known.
+  // Has a runner say which engine it is, for whoever wants to know before a release does.
   void greet_engine();
 
   void forget();  // what was prepared for the deployment that has ended
@@ -66,7 +66,14 @@ class Steps {
   Awaitable soaking();
   [[nodiscard]] Outcome take_back();
   [[nodiscard]] Outcome unmeasurable(const std::string& why);
-  boost::asio::awaitable<Status> engine_known();
+  // What a runner says of itself, and which of these operators it does not have.
+  struct Answer {
+    bool given = false;
+    Result<runtime::Hello> hello;
+    Result<std::vector<std::string>> missing_operators;
+  };
+  std::shared_ptr<Answer> ask_runner(std::vector<std::string> operators);
+  boost::asio::awaitable<Result<Fitting>> find_fitting(messages::Manifest manifest);
   boost::asio::awaitable<Result<messages::Manifest>> fetch(Puller::Budget& budget);
   boost::asio::awaitable<Status> prove_serving();
   [[nodiscard]] std::optional<Installed> committed_before() const;
@@ -97,8 +104,7 @@ class Steps {
   Deployer::Work work_;
   std::chrono::steady_clock::time_point announced_{};
   std::uint64_t saved_at_ = 0;
-  bool greeting_ = false;
-  std::optional<Error> engine_error_;
+  std::shared_ptr<Answer> greeting_;
 
   Worker files_;                                     // hashes
   std::unique_ptr<Worker> trials_;                   // starts runners and measures

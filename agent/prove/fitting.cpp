@@ -6,11 +6,30 @@
 namespace outcrop::agent {
 namespace {
 
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
 // Why the variant cannot run here; empty where it can.
 std::string obstacle(const messages::Variant& variant, const runtime::Hello& engine,
                      const BoardLimits& limits) {
   if (variant.engine != engine.engine) {
     return "needs the engine '" + variant.engine + "'; this board has " + engine.engine;
+  }
+  std::vector<std::string> missing;
+  for (const std::string& name : limits.missing_operators) {
+    if (contains(variant.operators, name)) missing.push_back(name);
+  }
+  if (!missing.empty()) {
+    return "needs " + (missing.size() == 1 ? "the operator " : std::string("the operators ")) +
+           joined(missing) + ", which this board's " + engine.engine + " " +
+           engine.engine_version + " has not";
   }
   const auto backend = std::find_if(engine.backends.begin(), engine.backends.end(),
                                     [&](const auto& b) { return b.name == variant.backend; });
@@ -53,7 +72,7 @@ Fitting fit(const messages::Manifest& manifest, const std::vector<std::string>& 
   Fitting fitting;
   for (const messages::Variant& variant : manifest.variants) {
     std::string reason;
-    if (!asked.empty() && std::find(asked.begin(), asked.end(), variant.name) == asked.end()) {
+    if (!asked.empty() && !contains(asked, variant.name)) {
       reason = "not asked for";
     } else {
       reason = obstacle(variant, engine, limits);

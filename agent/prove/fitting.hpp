@@ -13,6 +13,7 @@ namespace outcrop::agent {
 struct BoardLimits {
   ByteCount memory_limit;      // of a runner, by the configuration
   ByteCount memory_available;  // of the machine now; 0: unknown
+  std::vector<std::string> missing_operators;  // of those that the release names
 };
 
 // Memory that the kernel says a new process could have; 0 where it does not say.
@@ -24,7 +25,7 @@ struct Fitting {
 };
 
 // Which variants are tried here: those asked for, or all where none is asked for, as far as the
-// engine, the backend with its own self-test, and memory allow.
+// engine, its operators, the backend with its own self-test, and memory allow.
 [[nodiscard]] Fitting fit(const messages::Manifest& manifest, const std::vector<std::string>& asked,
                           const runtime::Hello& engine, const BoardLimits& limits);
 

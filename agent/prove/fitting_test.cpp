@@ -30,7 +30,7 @@ class Fit : public ::testing::Test {
   messages::Manifest manifest_;
   std::vector<std::string> asked_;
   runtime::Hello engine_;
-  BoardLimits limits_{ByteCount::mib(1024), ByteCount::mib(512)};
+  BoardLimits limits_{ByteCount::mib(1024), ByteCount::mib(512), {}};
 };
 
 TEST_F(Fit, every_variant_is_tried_where_none_is_asked_for) {
@@ -52,6 +52,20 @@ TEST_F(Fit, a_variant_is_never_run_on_an_engine_that_cannot) {
   EXPECT_TRUE(result.variants.empty());
   EXPECT_THAT(result.left_out[0].reason, HasSubstr("'xnnpack'"));
   EXPECT_THAT(result.left_out[1].reason, HasSubstr("'onednn'"));
+}
+
+TEST_F(Fit, what_names_an_operator_that_the_engine_lacks_stays_out) {
+  engine_.engine_version = "1.13.1-lite";
+  limits_.missing_operators = {"aten::new", "quantized::other"};
+  manifest_.variants[1].operators.push_back("aten::new");
+  Fitting result = fitting();
+  EXPECT_THAT(result.variants, ElementsAre("float"));
+  EXPECT_EQ(result.left_out.at(0).reason,
+            "needs the operator aten::new, which this board's torch 1.13.1-lite has not");
+  manifest_.variants[1].operators.push_back("quantized::other");
+  result = fitting();
+  EXPECT_THAT(result.left_out.at(0).reason,
+              HasSubstr("needs the operators aten::new, quantized::other, which"));
 }
 
 TEST_F(Fit, operators_that_the_board_computes_wrongly_are_not_used) {

@@ -44,6 +44,9 @@ class Engine {
   [[nodiscard]] virtual std::string name() const = 0;     // "torch"
   [[nodiscard]] virtual std::string version() const = 0;  // "1.13.1"
   [[nodiscard]] virtual const std::vector<Backend>& backends() const = 0;
+  // By its name in a model's bytecode, "quantized::conv2d.new". That it is there says nothing of
+  // whether it computes rightly: backends() does.
+  [[nodiscard]] virtual bool has_operator(std::string_view name) const = 0;
   [[nodiscard]] virtual Result<Inspection> inspect(BytesView file) = 0;
   // Runs code of the file: inspect first. `file` must outlive the model. `threads` counts the
   // calling one.

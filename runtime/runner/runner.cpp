@@ -99,6 +99,18 @@ class Runner::Impl {
     return understood(decode_inspection(reply.header));
   }
 
+  Result<std::vector<std::string>> lacking(const std::vector<std::string>& operators) {
+    const Frame request{{{"type", "lacking"}, {"operators", operators}}, {}};
+    auto reply = exchange(request, options_.load_deadline, "lacked");
+    if (!reply && reply.error().code() == ErrorCode::invalid_argument) {
+      return fail(ErrorCode::refused,
+                  "the runner cannot say which operators it has, being older than this program: "
+                  "install the runner of the same version");
+    }
+    if (!reply) return fail(std::move(reply).error());
+    return understood(get_strings(reply->header, "operators"));
+  }
+
   Result<LoadReport> load(const trust::VerifiedBlob& blob, const LoadRequest& request) {
     threads_ = request.threads;
     Frame frame{{{"type", "load"},
@@ -359,6 +371,10 @@ int Runner::process_id() const {
 
 Result<Inspection> Runner::inspect(const trust::VerifiedBlob& blob) {
   return impl_->inspect(blob);
+}
+
+Result<std::vector<std::string>> Runner::lacking(const std::vector<std::string>& operators) {
+  return impl_->lacking(operators);
 }
 
 Result<LoadReport> Runner::load(const trust::VerifiedBlob& blob, const LoadRequest& request) {

@@ -129,6 +129,9 @@ class Runner {
   // Lists what the blob would execute; loads nothing.
   [[nodiscard]] Result<Inspection> inspect(const trust::VerifiedBlob& blob);
 
+  // Which of these operators ("quantized::conv2d.new") the engine does not have at all.
+  [[nodiscard]] Result<std::vector<std::string>> lacking(const std::vector<std::string>& operators);
+
   // Inspects, checks the operators against the request, then loads exactly the sealed bytes.
   // One model a runner: a second load fails with invalid_argument. A refusal (operator,
   // backend, schema) leaves the runner usable for another try.

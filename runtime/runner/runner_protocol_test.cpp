@@ -98,6 +98,16 @@ TEST(Runners, that_never_say_hello_are_ended_in_time) {
               ErrorIs(ErrorCode::crashed, HasSubstr("exited with status 3")));
 }
 
+TEST(Runners, that_cannot_say_what_they_lack_are_told_apart) {
+  auto older = Runner::start(fake("older"));
+  ASSERT_THAT(older, IsOk());
+  EXPECT_THAT(older->lacking({"aten::relu"}),
+              ErrorIs(ErrorCode::refused, HasSubstr("install the runner of the same version")));
+  auto broken = Runner::start(fake("lacks-nonsense"));
+  ASSERT_THAT(broken, IsOk());
+  EXPECT_THAT(broken->lacking({"aten::relu"}), ErrorIs(ErrorCode::crashed, HasSubstr("operators")));
+}
+
 TEST(Runners, whose_confinement_the_kernel_does_not_show_count_as_reduced_and_are_refused) {
   RunnerOptions options = fake("silent-hello");
   const auto reduced = Runner::start(options);

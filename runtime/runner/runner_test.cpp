@@ -63,6 +63,19 @@ TEST_F(Runners, really_cannot_do_what_the_confinement_forbids) {
   EXPECT_FALSE(std::filesystem::exists(file("written")));
 }
 
+TEST_F(Runners, say_which_operators_they_lack) {
+  Runner runner = started();
+  std::vector<std::string> operators{"quantized::conv_transpose2d", "no::such", "aten::relu.no"};
+  for (const char* form : {"float", "mobile", "quint8", "qint8"}) {
+    const auto inspection = runner.inspect(blob_of(models().path(form)));
+    ASSERT_THAT(inspection, IsOk());
+    operators.insert(operators.end(), inspection->operators.begin(), inspection->operators.end());
+  }
+  const auto lacking = runner.lacking(operators);
+  ASSERT_THAT(lacking, IsOk());
+  EXPECT_THAT(*lacking, ::testing::ElementsAre("no::such", "aten::relu.no"));
+}
+
 class EveryForm : public ::testing::TestWithParam<std::pair<const char*, double>> {};
 
 TEST_P(EveryForm, reproduces_the_golden_outputs_and_measures) {

@@ -112,6 +112,7 @@ void Server::serve() {
 Result<Frame> Server::answer(const Frame& request, UniqueFd blob) {
   const std::string type = request.type();
   if (type == "inspect") return inspect(std::move(blob));
+  if (type == "lacking") return lacking(request.header);
   if (type == "load") return load(request.header, std::move(blob));
   if (type == "infer") return infer(request);
   if (type == "measure") return measure(request);
@@ -134,6 +135,12 @@ Result<Frame> Server::inspect(UniqueFd blob) {
   Json header = encode_inspection(inspection);
   header["type"] = "inspected";
   return Frame{std::move(header), {}};
+}
+
+Result<Frame> Server::lacking(const Json& header) {
+  OUTCROP_TRY(operators, get_strings(header, "operators"));
+  std::erase_if(operators, [&](const std::string& name) { return engine_.has_operator(name); });
+  return Frame{{{"type", "lacked"}, {"operators", operators}}, {}};
 }
 
 Result<Frame> Server::load(const Json& header, UniqueFd blob) {

@@ -40,6 +40,7 @@ class Server {
  private:
   [[nodiscard]] Result<Frame> answer(const Frame& request, UniqueFd blob);
   [[nodiscard]] Result<Frame> inspect(UniqueFd blob);
+  [[nodiscard]] Result<Frame> lacking(const nlohmann::json& header);
   [[nodiscard]] Result<Frame> load(const nlohmann::json& header, UniqueFd blob);
   [[nodiscard]] Result<Frame> infer(const Frame& request);
   [[nodiscard]] Result<Frame> measure(const Frame& request);

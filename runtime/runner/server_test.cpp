@@ -33,6 +33,7 @@ class FaultyEngine final : public Engine {
   std::string name() const override { return "faulty"; }
   std::string version() const override { return "2.6"; }
   const std::vector<Backend>& backends() const override { return backends_; }
+  bool has_operator(std::string_view name) const override { return name == "aten::relu"; }
   Result<Inspection> inspect(BytesView) override {
     return Inspection{{"aten::relu", "quantized::conv_transpose2d"}, 7, ByteCount(8)};
   }
@@ -96,6 +97,21 @@ TEST_F(Servers, refuse_an_operator_that_failed_the_self_test_of_its_backend_only
                         "wrongly with backend wrong"));
   EXPECT_EQ(engine_.loads, 0);
   EXPECT_THAT(load(blob->fd(), "right").message(), HasSubstr("reached the loader"));
+}
+
+TEST_F(Servers, name_the_operators_that_the_engine_lacks) {
+  const auto asked = [&](const std::vector<std::string>& operators) {
+    EXPECT_THAT(parent_->send({{{"type", "lacking"}, {"operators", operators}}, {}}, no_deadline),
+                IsOk());
+    const auto reply = parent_->receive(no_deadline);
+    EXPECT_THAT(reply, IsOk());
+    EXPECT_EQ(reply->type(), "lacked");
+    return get_strings(reply->header, "operators").value_or(std::vector<std::string>{"no answer"});
+  };
+  EXPECT_THAT(asked({"aten::relu", "aten::fly", "quantized::swim.new"}),
+              ::testing::ElementsAre("aten::fly", "quantized::swim.new"));
+  EXPECT_THAT(asked({"aten::relu"}), ::testing::IsEmpty());
+  EXPECT_EQ(ask({{"type", "lacking"}, {"operators", 3}}).code(), ErrorCode::invalid_data);
 }
 
 TEST_F(Servers, check_operators_before_the_loader_sees_the_file) {

@@ -195,6 +195,69 @@ INSTANTIATE_TEST_SUITE_P(
                   "too new"}),
     [](const auto& test) { return test.param.name; });
 
+// A release of which no variant can run here.
+struct Unfit {
+  std::string name;
+  ScriptedVariant variant;
+  std::string reason;
+};
+
+class UnfitRelease : public AgentTest, public ::testing::WithParamInterface<Unfit> {
+ protected:
+  bool asked_for(const messages::BlobReference& blob) const {
+    return host_.asked_for.contains(blob.sha256) || host_.asked_for.contains(blob.chunk_table);
+  }
+};
+
+TEST_P(UnfitRelease, is_refused_before_a_byte_of_a_variant_is_asked_for) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  ASSERT_TRUE(asked_for(first.variants.at("int8-qint8")));
+  const ForgedRelease release = released({.stage = 2, .variants = {GetParam().variant}});
+  host_.send(host_.offer(release, 2, forge_));
+  const auto* report = ends(2, State::rejected);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(report->reason, HasSubstr("no variant of this release can run here; special needs"));
+  EXPECT_THAT(report->reason, HasSubstr(GetParam().reason));
+  ASSERT_EQ(report->variants.size(), 1U);
+  EXPECT_EQ(report->variants[0].outcome, VariantOutcome::not_measured);
+  EXPECT_THAT(report->variants[0].reason, HasSubstr(GetParam().reason));
+  EXPECT_EQ(report->active_manifest, first.manifest);
+  EXPECT_TRUE(host_.asked_for.contains(release.manifest));
+  EXPECT_FALSE(asked_for(release.variants.at("special")));
+}
+
+// Beside one that can, it is left out.
+TEST_P(UnfitRelease, is_not_pulled_where_another_variant_runs) {
+  agent_is_online();
+  const ForgedRelease release = released({.stage = 1, .variants = {{}, GetParam().variant}});
+  host_.send(host_.offer(release, 1, forge_));
+  const auto* report = ends(1, State::updated);
+  ASSERT_NE(report, nullptr);
+  EXPECT_EQ(report->active_variant, "int8-qint8");
+  ASSERT_EQ(report->variants.size(), 2U);
+  EXPECT_EQ(report->variants[1].name, "special");
+  EXPECT_EQ(report->variants[1].outcome, VariantOutcome::not_measured);
+  EXPECT_THAT(report->variants[1].reason, HasSubstr(GetParam().reason));
+  EXPECT_TRUE(asked_for(release.variants.at("int8-qint8")));
+  EXPECT_FALSE(asked_for(release.variants.at("special")));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, UnfitRelease,
+    ::testing::Values(
+        Unfit{"for_an_operator_that_nobody_has",
+              {.name = "special", .operators = {"quantized::levitate.new", "test::script"}},
+              "the operator quantized::levitate.new, which this board's torch 0.0-scripted has "
+              "not"},
+        Unfit{"for_another_backend",
+              {.name = "special", .backend = "onednn"},
+              "the backend 'onednn', which this board's engine has not"},
+        Unfit{"for_another_engine",
+              {.name = "special", .engine = "onnxruntime"},
+              "the engine 'onnxruntime'; this board has torch"}),
+    [](const auto& test) { return test.param.name; });
+
 // With a time limit for metadata that a test can wait for, these would say FAILED; here the board
 // is seen to stay where it is.
 TEST_F(AgentTest, does_not_take_a_release_by_another_key_or_under_expired_metadata) {

@@ -92,9 +92,10 @@ ForgedRelease Forge::make_release(const ReleaseOptions& options) {
     messages::Variant variant;
     variant.name = scripted.name;
     variant.blob = add(release, script(scripted) + std::to_string(options.stage));
-    variant.engine = "torch";
-    variant.backend = "qnnpack";
-    variant.operators = {"test::script"};
+    release.variants[variant.name] = variant.blob;
+    variant.engine = scripted.engine;
+    variant.backend = scripted.backend;
+    variant.operators = scripted.operators;
     variant.methods = {{"decode", "decode(Tensor latent) -> Tensor"},
                        {"forward", "forward(int batch_size, int seed) -> Tensor"}};
     variant.memory = ByteCount::mib(8);

@@ -18,12 +18,16 @@ struct ScriptedVariant {
   std::int64_t crash_at_call = 0;
   std::int64_t crash_after_ms = 0;
   std::size_t padding = 200'000;  // bytes to be transferred
+  std::string engine = "torch";
+  std::string backend = "qnnpack";
+  std::vector<std::string> operators{"test::script"};
 };
 
 struct ForgedRelease {
   trust::Sha256Digest manifest;
   ByteCount manifest_size;
   std::map<trust::Sha256Digest, std::string> blobs;  // manifest, blobs, chunk tables
+  std::map<std::string, messages::BlobReference> variants;
 };
 
 // Keys and signed metadata of a host that a test plays, and releases whose "models" are scripts.

@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "protocol/blob/chunk_frame.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/envelope.hpp"
 
@@ -95,6 +96,9 @@ const messages::Report* ScriptedHost::report(std::uint64_t generation,
 }
 
 void ScriptedHost::on_message(const transport::Message& message) {
+  if (const auto request = blob::decode_chunk_request(message.payload)) {
+    asked_for.insert(request->blob);
+  }
   if (depot_->on_message(message)) return;
   if (message.topic == topics::status(device_)) {
     if (auto status = messages::parse_status(message.payload)) {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,7 @@ class ScriptedHost {
   std::vector<messages::Progress> progress;
   std::vector<messages::Report> reports;
   std::size_t bad_reports = 0;
+  std::set<trust::Sha256Digest> asked_for;  // whose chunks the board requested
   trust::PublicKey board_key;
 
   [[nodiscard]] const messages::DeviceStatus* status() const {

@@ -109,6 +109,7 @@ class ScriptEngine final : public Engine {
   std::string name() const override { return "torch"; }
   std::string version() const override { return "0.0-scripted"; }
   const std::vector<Backend>& backends() const override { return backends_; }
+  bool has_operator(std::string_view name) const override { return name == "test::script"; }
   Result<Inspection> inspect(BytesView) override {
     return Inspection{{"test::script"}, 1, ByteCount::kib(64)};
   }

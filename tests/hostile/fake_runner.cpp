@@ -51,6 +51,12 @@ void answer(std::string_view mode) {
     return;
   }
   if (mode == "not-json") return send_frame("{\"type\":", 0);
+  if (mode == "older") {
+    return send_frame(R"({"type":"error","code":"invalid_argument",)"
+                      R"("message":"a request of unknown type 'lacking'"})",
+                      0);
+  }
+  if (mode == "lacks-nonsense") return send_frame(R"({"type":"lacked","operators":[7]})", 0);
   if (mode == "no-type") return send_frame("[]", 0);
   if (mode == "wrong-type") return send_frame(R"({"type":"\u001b[31mred"})", 0);
   if (mode == "negative-shape") {

@@ -6,9 +6,11 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/dynamic_type.h>
 #include <torch/csrc/jit/mobile/import.h>
 #include <torch/csrc/jit/mobile/module.h>
+#include <torch/csrc/jit/runtime/operator.h>
 #if __has_include(<torch/version.h>)
 #include <torch/version.h>
 #endif
@@ -225,6 +227,14 @@ class TorchEngine final : public Engine {
   }
   const std::vector<Backend>& backends() const override {
     return backends_;
+  }
+  // Where the lite interpreter looks when it loads a model.
+  bool has_operator(std::string_view name) const override {
+    const std::size_t dot = std::min(name.find('.'), name.size());
+    const std::string_view overload = name.substr(std::min(dot + 1, name.size()));
+    const c10::OperatorName wanted(std::string(name.substr(0, dot)), std::string(overload));
+    return torch::jit::findOperatorFor(wanted) != nullptr ||
+           c10::Dispatcher::singleton().findSchema(wanted).has_value();
   }
 
   Result<Inspection> inspect(BytesView file) override {
