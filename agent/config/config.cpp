@@ -83,6 +83,16 @@ fs::path runner_beside_agent() {
   return (error ? fs::path("/usr/lib/outcrop") : self.parent_path()) / "outcrop-runner-torch";
 }
 
+// The first word is a program, and nobody looks for it in PATH.
+std::vector<std::string> launcher(Table& table) {
+  std::vector<std::string> words = table.texts("launcher", std::vector<std::string>(), 16);
+  if (!words.empty() && !fs::path(words[0]).is_absolute()) {
+    table.refuse("launcher", "'" + words[0] + "' is no absolute path; it must be that of a program, "
+                             "[\"/usr/bin/qemu-aarch64-static\", ...]");
+  }
+  return words;
+}
+
 std::chrono::seconds seconds(Table& table, const std::string& key, std::chrono::seconds fallback,
                              std::int64_t lowest, std::int64_t highest) {
   return std::chrono::seconds(table.integer(key, fallback.count(), lowest, highest));
@@ -116,7 +126,7 @@ void read_broker(Table table, AgentConfig& config) {
 
 void read_runner(Table table, AgentConfig& config) {
   config.runner_program = table.path("program", config.runner_program);
-  config.runner_launcher = table.texts("launcher", std::vector<std::string>(), 16);
+  config.runner_launcher = launcher(table);
   config.allow_reduced_confinement = second_of(table, "confinement", "full", "reduced");
   config.threads = static_cast<int>(table.integer("threads", config.threads, 1, 256));
   config.memory_limit = mebibytes(table, "memory_limit_mb", config.memory_limit, 16);
@@ -154,6 +164,10 @@ AgentConfig read_tables(TomlReader& reader) {
 }
 
 }  // namespace
+
+bool is_emulated(const AgentConfig& config) {
+  return !config.runner_launcher.empty();
+}
 
 AgentConfig default_agent_config() {
   AgentConfig config;

@@ -41,6 +41,9 @@ struct AgentConfig {
 // file belongs to neither root nor the user that runs this, or where everybody may write it.
 [[nodiscard]] Result<AgentConfig> read_config(const std::filesystem::path& file);
 
+// The runner is started by an emulator: it proves as a board would, and no figure of it is valid.
+[[nodiscard]] bool is_emulated(const AgentConfig& config);
+
 // What an agent.toml says that says nothing.
 [[nodiscard]] AgentConfig default_agent_config();
 

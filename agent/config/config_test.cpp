@@ -45,6 +45,7 @@ TEST_F(AgentConfigTest, needs_no_more_than_the_device) {
   EXPECT_EQ(config->broker_port, 0);
   EXPECT_EQ(config->runner_program.filename(), "outcrop-runner-torch");
   EXPECT_TRUE(config->runner_program.is_absolute());
+  EXPECT_FALSE(is_emulated(*config));
   EXPECT_FALSE(config->allow_reduced_confinement);
   EXPECT_FALSE(config->approve_updates);
 }
@@ -89,7 +90,7 @@ host = "fleet.example"
 port = 8884
 [runner]
 program = "/usr/lib/outcrop/outcrop-runner-torch"
-launcher = ["qemu-aarch64-static", "-L", "/sysroot"]
+launcher = ["/usr/bin/qemu-aarch64-static", "-L", "/sysroot"]
 confinement = "reduced"
 threads = 2
 memory_limit_mb = 512
@@ -112,7 +113,9 @@ updates = "approve"
   EXPECT_EQ(config->broker_host, "fleet.example");
   EXPECT_EQ(config->broker_port, 8884);
   EXPECT_EQ(config->runner_program, "/usr/lib/outcrop/outcrop-runner-torch");
-  EXPECT_THAT(config->runner_launcher, ElementsAre("qemu-aarch64-static", "-L", "/sysroot"));
+  EXPECT_THAT(config->runner_launcher,
+              ElementsAre("/usr/bin/qemu-aarch64-static", "-L", "/sysroot"));
+  EXPECT_TRUE(is_emulated(*config));
   EXPECT_TRUE(config->allow_reduced_confinement);
   EXPECT_EQ(config->threads, 2);
   EXPECT_EQ(config->memory_limit, ByteCount::mib(512));
@@ -133,12 +136,15 @@ TEST_F(AgentConfigTest, names_file_line_and_key_of_what_it_refuses) {
   };
   refused("stat = \"x\"\n", "1: stat: is not known here");
   refused("[device]\nmodel = \"Curve Fault\"\n", "2: device.model: 'Curve Fault' is no name");
-  refused("[device]\nmodle = \"a\"\n", "2: device.modle: is not known here");
+  refused("[device]\nmodle = \"a\"\n",
+          "2: device.modle: is not known here; did you mean device.model?");
   refused("[runner]\nconfinement = \"none\"\n",
           "2: runner.confinement: 'none' is not known; it must be \"full\" or \"reduced\"");
   refused("[runner]\nthreads = \"2\"\n", "2: runner.threads: this is a string; it must be an");
   refused("[runner]\nthreads = 0\n", "2: runner.threads: 0 is out of range");
   refused("[runner]\nlauncher = \"qemu\"\n", "2: runner.launcher: this is a string");
+  refused("[runner]\nlauncher = [\"qemu\"]\n",
+          "2: runner.launcher: 'qemu' is no absolute path; it must be that of a program");
   refused("[broker]\nport = 65536\n", "2: broker.port: 65536 is out of range");
   refused("[broker]\nhost = \"\"\n", "2: broker.host: this is empty");
   refused("[measure]\ncalls = 1.5\n", "2: measure.calls: this is a number");

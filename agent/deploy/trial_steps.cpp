@@ -107,7 +107,8 @@ Outcome Steps::unmeasurable(const std::string& why) {
   const OnUnmeasurable wanted = deployment.offer.on_unmeasurable;
   if (wanted == OnUnmeasurable::fail) return {Event::failed, "not measurable: " + why};
   if (wanted == OnUnmeasurable::hold) return {Event::unmeasurable, why};
-  if (parts_.slots.active()) {
+  const bool emulated = is_emulated(parts_.config);
+  if (parts_.slots.active() && !emulated) {
     return {Event::unmeasurable, why + "; only a first install is activated without a measurement"};
   }
   const std::string variant = first_proved(plan_->manifest, deployment.variants);
@@ -116,9 +117,14 @@ Outcome Steps::unmeasurable(const std::string& why) {
   const bool has_budget = std::any_of(budgets.begin(), budgets.end(), [&](const auto& budget) {
     return budget.device_class == parts_.config.device_class;
   });
-  if (!has_budget) return {Event::unmeasurable, why + "; no budget for boards of this class"};
+  if (!has_budget && !emulated) {
+    return {Event::unmeasurable, why + "; no budget for boards of this class"};
+  }
   deployment.variant = variant;
-  return {Event::accepted_unmeasured, "first install, activated without a measurement: " + why};
+  return {Event::accepted_unmeasured,
+          (emulated ? "proved, and activated without a measurement: "
+                    : "first install, activated without a measurement: ") +
+              why};
 }
 
 Steps::Awaitable Steps::updating() {

@@ -9,6 +9,8 @@
 namespace outcrop::agent {
 namespace {
 
+constexpr int emulator_patience = 5;  // qemu is slower by about ten than the machine it runs on
+
 using messages::ReportedVariant;
 using messages::VariantOutcome;
 
@@ -168,6 +170,11 @@ runtime::RunnerOptions runner_options(const AgentConfig& config) {
   options.confinement =
       config.allow_reduced_confinement ? runtime::Confinement::reduced : runtime::Confinement::full;
   options.memory_limit = config.memory_limit;
+  if (is_emulated(config)) {
+    options.start_deadline *= emulator_patience;
+    options.load_deadline *= emulator_patience;
+    options.call_deadline *= emulator_patience;
+  }
   return options;
 }
 
@@ -178,7 +185,9 @@ TrialOutcome run_trial(const TrialRequest& request) {
     outcome.status = fail(std::move(prepared).error());
     return outcome;
   }
-  const std::size_t attempts = std::max<std::size_t>(1, request.config->measure_attempts);
+  // An emulated board's figures stay void, however often they are taken.
+  const std::size_t attempts =
+      is_emulated(*request.config) ? 1 : std::max<std::size_t>(1, request.config->measure_attempts);
   for (std::size_t i = 0; i < attempts && !prepared->candidates.empty(); ++i) {
     if (request.abandoned && *request.abandoned) break;
     attempt(*prepared, outcome);

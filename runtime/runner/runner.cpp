@@ -165,6 +165,12 @@ class Runner::Impl {
     for (auto& reason : measurement.validity.void_because) {
       conditions.void_because.push_back(std::move(reason));
     }
+    if (!options_.launcher.empty()) {
+      conditions.void_because.insert(
+          conditions.void_because.begin(),
+          "emulated: " + std::filesystem::path(options_.launcher[0]).filename().string() +
+          " runs the runner here, whose times and memory say nothing of a board");
+    }
     measurement.validity = std::move(conditions);
     if (const auto peak = child_.peak_memory()) measurement.peak_memory = *peak;
     measurement.engine_memory = hello_.memory;

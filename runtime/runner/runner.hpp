@@ -35,7 +35,8 @@ enum class Confinement { full, reduced };
 struct RunnerOptions {
   // Empty: outcrop-runner-torch beside the calling program.
   std::filesystem::path program;
-  // Put in front of the program, as an emulator needs ({"qemu-aarch64", "-cpu", ...}).
+  // Put in front of the program, as an emulator needs ({"/usr/bin/qemu-aarch64-static", "-cpu",
+  // ...}). What is measured so is void.
   std::vector<std::string> launcher;
   // The least that is accepted. With `full`, start() refuses on a machine that cannot.
   Confinement confinement = Confinement::full;

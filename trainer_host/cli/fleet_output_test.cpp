@@ -46,7 +46,8 @@ Json variant(const std::string& name, double p90) {
                                {"p90_ms", p90},
                                {"first_ms", 180.4},
                                {"load_ms", 0.0123},
-                               {"peak_memory", 104'000'000}};
+                               {"peak_memory", 104'000'000},
+                               {"void_because", Json::array()}};
   }
   return measured;
 }
@@ -58,6 +59,8 @@ Json report(const std::string& board, const std::string& state, std::vector<Json
             {"manifest", manifest},
             {"state", state},
             {"reason", ""},
+            {"engine", {{"name", "torch"}, {"version", "1.13.1"}}},
+            {"confinement", {{"level", "full"}, {"missing", Json::array()}}},
             {"active", {{"manifest", manifest}, {"variant", "int8-qint8"}}},
             {"variants", std::move(variants)}}}};
 }
@@ -161,6 +164,29 @@ TEST(FleetOutput, reports_show_each_variant_of_each_board) {
   EXPECT_THAT(text, ::testing::ContainsRegex("pi-2 +2  float +– +– +– +– +– +–  not measured"));
   EXPECT_THAT(text, ::testing::Not(HasSubstr("not asked for")));
   EXPECT_LE(widest_line(text), 110u);
+}
+
+TEST(FleetOutput, figures_that_do_not_count_are_not_shown_and_what_is_left_out_is_explained) {
+  Json emulated = variant("int8-qint8", 19.0);
+  emulated["outcome"] = "not-measurable";
+  emulated["measurement"]["void_because"] = {"emulated: qemu runs the runner here"};
+  emulated["reason"] = "emulated: qemu runs the runner here";
+  Json left_out = variant("float", 0);
+  left_out["outcome"] = "not-measured";
+  left_out["proof"] = Json::array();
+  left_out["reason"] = "needs the operator aten::new, which this board's torch 1.13.1-lite has not";
+  Json said = report("arm-1", "UPDATED", {left_out, emulated});
+  said["report"]["engine"]["version"] = "1.13.1-lite";
+  said["report"]["confinement"] = {{"level", "reduced"}, {"missing", {"filter", "memory limit"}}};
+  const std::string text = report_table(Json{{"reports", {said}}}, details());
+  EXPECT_THAT(text, ::testing::ContainsRegex("int8-qint8 +void +void +void +void +void +0.039"));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("19.0")));
+  EXPECT_THAT(text, HasSubstr("arm-1, stage 2, int8-qint8: emulated: qemu"));
+  EXPECT_THAT(text, HasSubstr("arm-1, stage 2, float: needs the operator aten::new"));
+  EXPECT_THAT(text, HasSubstr("arm-1: torch 1.13.1-lite, confinement reduced (filter; memory "
+                              "limit)"));
+  EXPECT_THAT(report_table(Json{{"reports", {report("pi-1", "UPDATED", {})}}}, details()),
+              HasSubstr("pi-1: torch 1.13.1, confinement full\n"));
 }
 
 TEST(FleetOutput, without_the_manifest_what_boards_said_is_shown) {

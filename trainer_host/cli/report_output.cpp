@@ -17,8 +17,14 @@ struct Story {
   std::map<std::string, Json> variants;  // by name, from the newest report that tells of it
 };
 
-bool tells_something(const Json& variant) {
+bool was_tried(const Json& variant) {
   return variant.at("outcome").get<std::string>() != "not-measured";
+}
+
+// A variant that was tried, or that the board left out because it cannot run it.
+bool tells_something(const Json& variant) {
+  const auto reason = variant.at("reason").get<std::string>();
+  return was_tried(variant) || (!reason.empty() && reason != "not asked for");
 }
 
 // Reports come newest first.
@@ -39,7 +45,7 @@ std::vector<Story> stories_of(const Json& reports) {
       const auto name = variant.at("name").get<std::string>();
       const auto known = story->variants.find(name);
       if (known == story->variants.end() ||
-          (!tells_something(known->second) && tells_something(variant))) {
+          (!was_tried(known->second) && was_tried(variant))) {
         story->variants[name] = variant;
       }
     }
@@ -112,6 +118,20 @@ std::vector<std::string> variant_names(const Json* document, const Story& story)
   return names;
 }
 
+// What a board says that counts; "void" where it says itself that its figures do not.
+std::vector<std::string> figure_cells(const Json* variant) {
+  constexpr std::size_t cells = 5;
+  if (variant == nullptr || variant->at("measurement").is_null()) return {cells, "–"};
+  const Json& measured = variant->at("measurement");
+  if (!measured.at("void_because").empty()) return {cells, "void"};
+  std::vector<std::string> row;
+  for (const char* key : {"p50_ms", "p90_ms", "first_ms", "load_ms"}) {
+    row.push_back(short_number(measured.at(key).get<double>()));
+  }
+  row.push_back(ByteCount(measured.at("peak_memory").get<std::uint64_t>()).human());
+  return row;
+}
+
 // "UPDATED, serves" in the row of the variant that was chosen, else how the variant fared.
 std::string state_cell(const Story& story, const std::string& name, const Json* variant) {
   const Json& active = story.newest.at("active");
@@ -131,33 +151,55 @@ void add_rows(Table& table, std::string& notes, const Story& story,
               const ReleaseDetails& releases) {
   const Json* const document = document_of(releases, story.manifest);
   const std::string stage = stage_of(releases, story.manifest);
+  std::vector<std::pair<std::string, std::string>> reasons;  // variants, and why
   for (const std::string& name : variant_names(document, story)) {
     const auto found = story.variants.find(name);
     const Json* const variant = found == story.variants.end() ? nullptr : &found->second;
     std::vector<std::string> row{story.board, stage, name};
-    const Json* const measured = variant == nullptr || variant->at("measurement").is_null()
-                                     ? nullptr
-                                     : &variant->at("measurement");
-    for (const char* key : {"p50_ms", "p90_ms", "first_ms", "load_ms"}) {
-      row.push_back(measured == nullptr ? "–" : short_number(measured->at(key).get<double>()));
-    }
-    row.push_back(measured == nullptr
-                      ? "–"
-                      : ByteCount(measured->at("peak_memory").get<std::uint64_t>()).human());
+    for (std::string& cell : figure_cells(variant)) row.push_back(std::move(cell));
     row.push_back(variant == nullptr ? "–" : error_cell(document, name, variant->at("proof")));
     row.push_back(state_cell(story, name, variant));
     table.add_row(std::move(row));
     const bool told = variant != nullptr && tells_something(*variant);
-    const std::string reason = told ? variant->at("reason").get<std::string>() : "";
-    if (!reason.empty()) {
-      notes += story.board + ", stage " + stage + ", " + name + ": " + reason + "\n";
+    const std::string why = told ? variant->at("reason").get<std::string>() : "";
+    if (why.empty()) continue;
+    const auto same = std::find_if(reasons.begin(), reasons.end(),
+                                   [&](const auto& known) { return known.second == why; });
+    if (same == reasons.end()) {
+      reasons.emplace_back(name, why);
+    } else {
+      same->first += ", " + name;
     }
+  }
+  for (const auto& [names, why] : reasons) {
+    notes += story.board + ", stage " + stage + ", " + names + ": " + why + "\n";
   }
   const auto reason = story.newest.at("reason").get<std::string>();
   if (!reason.empty()) {
     notes += story.board + ", stage " + stage + ": " + story.newest.at("state").get<std::string>() +
              ": " + reason + "\n";
   }
+}
+
+// "board-1: torch 1.13.1, confinement full", by the newest report of each board.
+std::string engines(const Json& reports) {
+  std::map<std::string, std::string> lines;
+  for (const Json& entry : reports) {  // newest first
+    const Json& report = entry.at("report");
+    const Json& confinement = report.at("confinement");
+    std::string line = report.at("engine").at("name").get<std::string>() + " " +
+                       report.at("engine").at("version").get<std::string>() + ", confinement " +
+                       confinement.at("level").get<std::string>();
+    std::string missing;
+    for (const Json& item : confinement.at("missing")) {
+      missing += (missing.empty() ? " (" : "; ") + item.get<std::string>();
+    }
+    if (!missing.empty()) line += missing + ")";
+    lines.emplace(report.at("device").get<std::string>(), std::move(line));
+  }
+  std::string text;
+  for (const auto& [board, line] : lines) text += board + ": " + line + "\n";
+  return text;
 }
 
 }  // namespace
@@ -177,7 +219,7 @@ std::string report_table(const Json& reports, const ReleaseDetails& releases) {
                "state"});
   std::string notes;
   for (const Story& story : stories) add_rows(table, notes, story, releases);
-  return table.to_string() + (notes.empty() ? "" : "\n" + notes);
+  return table.to_string() + "\n" + notes + engines(reports.at("reports"));
 }
 
 }  // namespace outcrop::cli

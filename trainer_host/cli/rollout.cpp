@@ -97,8 +97,8 @@ void add_start(CLI::App& parent, Action& chosen) {
                    "outcropd's")
       ->type_name("SECONDS");
   verb->add_option("--on-unmeasurable", options->on_unmeasurable,
-                   "What a board does that cannot measure: hold, fail, or activate (first install "
-                   "only); default: outcropd's")
+                   "What a board does that cannot measure: hold, fail, or activate (a first "
+                   "install, and on an emulated board an update); default: outcropd's")
       ->check(CLI::IsMember({"hold", "fail", "activate"}));
   verb->add_option("--byte-budget", options->byte_budget_mb,
                    "MB that each board may receive for it; default: half more than its size")

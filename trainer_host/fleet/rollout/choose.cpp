@@ -157,16 +157,20 @@ bool any_measured(const std::map<std::string, OfBoards>& words) {
 
 ClassChoice choose_variant(const messages::Manifest& manifest, const std::string& device_class,
                            const std::vector<Report>& reports, bool unmeasured_too) {
+  const auto words = newest_words(reports);
+  const bool measured = any_measured(words);
+  // What nobody could measure no budget can judge.
+  if (const auto served = served_unmeasured(manifest, reports);
+      served && !measured && unmeasured_too) {
+    return {*served, *served + " (a canary serves it; none could measure)"};
+  }
   const auto budget =
       std::find_if(manifest.budgets.begin(), manifest.budgets.end(),
                    [&](const auto& entry) { return entry.device_class == device_class; });
   if (budget == manifest.budgets.end()) {
     return {std::nullopt, "the release has no budget for the class " + device_class};
   }
-  const auto words = newest_words(reports);
-  if (!any_measured(words)) {
-    const auto served = unmeasured_too ? served_unmeasured(manifest, reports) : std::nullopt;
-    if (served) return {*served, *served + " (a canary serves it; none could measure)"};
+  if (!measured) {
     return {std::nullopt, "no canary of the class " + device_class + " measured it"};
   }
   std::map<std::string, OfBoards> fitting;

@@ -117,6 +117,9 @@ TEST(Choose, what_a_canary_serves_where_none_could_measure_and_that_is_allowed) 
   };
   EXPECT_EQ(choice(true, {unmeasured}), "quint8");
   EXPECT_EQ(choice(false, {unmeasured}), "none");
+  // An emulated board serves without a budget for its class: no figure could keep one.
+  EXPECT_EQ(choose_variant(manifest(Objective::p90_ms), "emulated", {unmeasured}, true).variant,
+            "quint8");
   // A measurement says more, also where it says no.
   EXPECT_EQ(choice(true, {unmeasured, report("b", {variant("qint8", 20)})}), "qint8");
   EXPECT_EQ(choice(true, {unmeasured, report("b", {variant("qint8", 900)})}), "none");
