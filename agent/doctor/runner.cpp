@@ -1,6 +1,7 @@
 #include "agent/doctor/runner.hpp"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <array>
 #include <charconv>
@@ -9,6 +10,7 @@
 #include <optional>
 
 #include "agent/prove/trial.hpp"
+#include "runtime/runner/architecture.hpp"
 #include "runtime/runner/runner.hpp"
 
 namespace outcrop::agent {
@@ -69,10 +71,29 @@ std::string advice_for(const Error& error, const AgentConfig& config) {
   if (says(message, "symbol lookup error") || says(message, "undefined symbol")) {
     return "its LibTorch is of another version than it was built with: install the right one";
   }
-  if (says(message, std::strerror(ENOEXEC))) {
-    return "it was built for another processor: install the package for this one";
+  if (error.code() == ErrorCode::unsupported) {
+    return "install the package for " + runtime::own_architecture() +
+           ", or say in [runner] of agent.toml which emulator is its launcher";
   }
-  if (error.code() == ErrorCode::not_found && !fs::exists(config.runner_program, ignored)) {
+  if (says(message, std::strerror(ENOEXEC))) {
+    return "it is no program for this processor: install the package for this one (an agent that "
+           "is emulated itself needs the emulator as launcher in [runner] of agent.toml)";
+  }
+  if (says(message, "Invalid ELF image for this architecture")) {
+    return "launcher and program in [runner] of agent.toml are for different processors";
+  }
+  if (is_emulated(config)) {
+    const std::string& launcher = config.runner_launcher.front();
+    if (!fs::exists(launcher, ignored)) {
+      return "launcher in [runner] of agent.toml is missing: install it (qemu is in Debian's "
+             "qemu-user-static), or correct the path";
+    }
+    if (::access(launcher.c_str(), X_OK) != 0) {
+      return "launcher in [runner] of agent.toml is no program that this user may start";
+    }
+  }
+  if ((error.code() == ErrorCode::not_found || says(message, program)) &&
+      !fs::exists(config.runner_program, ignored)) {
     return "install the runner, or say in [runner] of agent.toml where program is";
   }
   if (error.code() == ErrorCode::not_found && config.runner_launcher.empty()) {
@@ -101,13 +122,17 @@ Finding confinement(const runtime::Hello& hello, const AgentConfig& config) {
           "\"reduced\" in [runner] of agent.toml"};
 }
 
-Finding engine(const runtime::Hello& hello) {
+Finding engine(const runtime::Hello& hello, const AgentConfig& config) {
   std::vector<std::string> names;
   for (const runtime::Backend& backend : hello.backends) names.push_back(backend.name);
   std::array<char, 64> start{};
   std::snprintf(start.data(), start.size(), ", started in %.1f s, %s",
                 hello.start_time.count() / 1000, hello.memory.human().c_str());
-  const std::string text = hello.engine + " " + hello.engine_version;
+  std::string text = hello.engine + " " + hello.engine_version;
+  if (is_emulated(config)) {
+    text += " under " + fs::path(config.runner_launcher.front()).filename().string() +
+            " (no figure measured here is valid)";
+  }
   if (names.empty()) {
     return {"engine", Verdict::warn, text + " without kernels for quantized models" + start.data(),
             "install a LibTorch with QNNPACK (its mobile build has it) for int8"};
@@ -144,7 +169,7 @@ RunnerFindings check_runner(const AgentConfig& config) {
              {"confinement", Verdict::unknown, "no runner to ask", "first the engine"}}};
   }
   const runtime::Hello& hello = runner->hello();
-  RunnerFindings found{true, {engine(hello)}};
+  RunnerFindings found{true, {engine(hello, config)}};
   for (const runtime::Backend& backend : hello.backends) found.findings.push_back(kernels(backend));
   found.findings.push_back(confinement(hello, config));
   return found;

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "agent/doctor/finding_matchers.hpp"
+#include "runtime/runner/architecture.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace outcrop::agent {
@@ -54,10 +55,40 @@ TEST_F(RunnerCheckTest, tells_a_runner_that_is_missing_from_one_for_another_mach
   EXPECT_THAT(check_runner(config), fails("No such file", "install the runner"));
   EXPECT_THAT(check_runner(program("#!/no/such/loader\n")), fails("No such file", "loader"));
   EXPECT_THAT(check_runner(program("neither a script nor a program")),
-              fails("Exec format error", "another processor"));
+              fails("Exec format error", "no program for this processor"));
   config = program("");
   ::chmod(config.runner_program.c_str(), 0644);
   EXPECT_THAT(check_runner(config), fails("Permission denied", "may this user start it"));
+}
+
+// The head of an ELF program, which is all that the kernel looks at first.
+std::string program_for(unsigned char machine) {
+  std::string head(64, '\0');
+  head.replace(0, 7, "\x7f" "ELF\x02\x01\x01");
+  head[16] = 2;
+  head[18] = static_cast<char>(machine);
+  return head;
+}
+
+TEST_F(RunnerCheckTest, names_the_processor_that_a_runner_is_for) {
+  const bool arm = runtime::own_architecture() == "aarch64";
+  const std::string theirs = arm ? "x86-64" : "aarch64";
+  EXPECT_THAT(check_runner(program(program_for(arm ? 62 : 183))),
+              fails("it is for " + theirs + ", this machine is " + runtime::own_architecture(),
+                    "which emulator is its launcher"));
+  EXPECT_EQ(runtime::architecture_of(folder_.path() / "none"), "");
+}
+
+TEST_F(RunnerCheckTest, tells_a_bad_launcher_from_a_bad_runner) {
+  AgentConfig config = program("#!/bin/sh\nexit 3\n");
+  config.runner_launcher = {folder_.path() / "emulator"};
+  EXPECT_THAT(check_runner(config), fails("emulator: No such file", "launcher in [runner]"));
+  std::ofstream(config.runner_launcher[0]) << "#!/bin/sh\n";
+  EXPECT_THAT(check_runner(config), fails("Permission denied", "this user may start"));
+  config.runner_launcher = {"/usr/bin/env"};
+  EXPECT_THAT(check_runner(config), fails("exited with status 3", "of this version"));
+  config.runner_program = folder_.path() / "none";
+  EXPECT_THAT(check_runner(config), fails("No such file", "install the runner"));
 }
 
 TEST_F(RunnerCheckTest, passes_on_which_library_is_missing) {
@@ -85,7 +116,7 @@ TEST_F(RunnerCheckTest, says_what_the_confinement_lacks_and_whether_that_is_acce
   const RunnerFindings refused = check_runner(config);
   EXPECT_TRUE(refused.runs);
   EXPECT_THAT(refused.findings,
-              ElementsAre(Finds(Verdict::warn, HasSubstr("torch 1 without kernels")),
+              ElementsAre(Finds(Verdict::warn, HasSubstr("torch 1 under outcrop-fake-runner")),
                           Finds(Verdict::fail, HasSubstr("no system call filter"))));
   config.allow_reduced_confinement = true;
   EXPECT_THAT(check_runner(config).findings.back(), Finds(Verdict::warn, HasSubstr("reduced: ")));
@@ -93,7 +124,7 @@ TEST_F(RunnerCheckTest, says_what_the_confinement_lacks_and_whether_that_is_acce
 
 TEST_F(RunnerCheckTest, names_the_operators_that_compute_wrongly) {
   const RunnerFindings found = check_runner(fake("wrong-kernels"));
-  EXPECT_THAT(found.findings[0], Finds(Verdict::ok, HasSubstr("torch 1 with good and bad")));
+  EXPECT_THAT(found.findings[0], Finds(Verdict::ok, HasSubstr(" with good and bad")));
   EXPECT_THAT(
       found.findings[1],
       Finds(Verdict::ok, "quantized operators agree with float; it has not quantized::add qint8"));

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "protocol/trust/verified_blob.hpp"
+#include "runtime/runner/architecture.hpp"
 #include "runtime/runner/child_process.hpp"
 #include "runtime/runner/frame.hpp"
 #include "runtime/runner/messages.hpp"
@@ -37,6 +38,15 @@ std::filesystem::path default_program() {
 // What LibTorch's thread pools read when they start; nothing of the caller's environment.
 std::vector<std::string> runner_environment() {
   return {"PATH=/usr/bin:/bin", "LC_ALL=C", "OMP_WAIT_POLICY=PASSIVE", "OPENBLAS_NUM_THREADS=1"};
+}
+
+// "Exec format error" is all that the kernel says of a program for another processor.
+Error explained(const Error& error, const std::string& program) {
+  const std::string theirs = architecture_of(program);
+  const std::string ours = own_architecture();
+  if (error.code() == ErrorCode::not_found || theirs.empty() || theirs == ours) return error;
+  return {ErrorCode::unsupported,
+          "starting " + program + ": it is for " + theirs + ", this machine is " + ours};
 }
 
 std::string seconds(std::chrono::milliseconds duration) {
@@ -353,8 +363,9 @@ Result<Runner> Runner::start(const RunnerOptions& options) {
     return fail(Error::from_errno("making a socket pair"));
   }
   Channel channel{UniqueFd(ends[0])};
-  OUTCROP_TRY(child, ChildProcess::start(command, runner_environment(), UniqueFd(ends[1])));
-  auto impl = std::make_unique<Impl>(std::move(child), std::move(channel), options);
+  auto child = ChildProcess::start(command, runner_environment(), UniqueFd(ends[1]));
+  if (!child) return fail(explained(child.error(), command.front()));
+  auto impl = std::make_unique<Impl>(std::move(*child), std::move(channel), options);
   if (auto greeted = impl->greet(start); !greeted) {
     return fail(greeted.error().context("starting " + command.front()));
   }
