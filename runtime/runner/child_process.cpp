@@ -13,7 +13,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -34,10 +33,13 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 
 // Between fork and exec only calls that are safe after a fork of a threaded process.
 [[noreturn]] void become_child(char* const* command, char* const* environment, int socket, int log,
-                               int failure, pid_t parent) {
+                               int failure, int go, pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);  // the parent was gone before the line above
+  char word = 0;
+  while (::read(go, &word, 1) < 0 && errno == EINTR) {
+  }
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -73,6 +75,24 @@ Status make_pipe(UniqueFd& read_end, UniqueFd& write_end, int flags) {
   return {};
 }
 
+UniqueFd open_proc(pid_t id, const char* name) {
+  const std::string path = "/proc/" + std::to_string(id) + "/" + name;
+  return UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+// A file of /proc as it is now; empty once its process is gone.
+std::istringstream read_anew(const UniqueFd& file) {
+  std::string text;
+  std::array<char, 4096> buffer{};
+  for (;;) {
+    const ssize_t count =
+        ::pread(file.get(), buffer.data(), buffer.size(), static_cast<off_t>(text.size()));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return std::istringstream(std::move(text));
+    text.append(buffer.data(), static_cast<std::size_t>(count));
+  }
+}
+
 }  // namespace
 
 std::string ChildEnd::describe() const {
@@ -85,10 +105,11 @@ std::string ChildEnd::describe() const {
 Result<ChildProcess> ChildProcess::start(const std::vector<std::string>& command,
                                          const std::vector<std::string>& environment,
                                          UniqueFd socket) {
-  UniqueFd log_read, log_write, failure_read, failure_write;
+  UniqueFd log_read, log_write, failure_read, failure_write, go_read, go_write;
   // Not blocking: a child that writes more than we read loses words instead of waiting for us.
   OUTCROP_CHECK(make_pipe(log_read, log_write, O_NONBLOCK));
   OUTCROP_CHECK(make_pipe(failure_read, failure_write, 0));
+  OUTCROP_CHECK(make_pipe(go_read, go_write, 0));
   const auto arguments = pointers(command);
   const auto variables = pointers(environment);
   const pid_t parent = ::getpid();
@@ -96,9 +117,10 @@ Result<ChildProcess> ChildProcess::start(const std::vector<std::string>& command
   if (id < 0) return fail(Error::from_errno("starting " + command[0]));
   if (id == 0) {
     become_child(arguments.data(), variables.data(), socket.get(), log_write.get(),
-                 failure_write.get(), parent);
+                 failure_write.get(), go_read.get(), parent);
   }
-  ChildProcess child(id, std::move(log_read));
+  ChildProcess child(id, std::move(log_read), open_proc(id, "stat"), open_proc(id, "status"));
+  if (::write(go_write.get(), "", 1) != 1) return fail(Error::from_errno("starting " + command[0]));
   failure_write.reset();
   int error = 0;
   ssize_t count = 0;
@@ -115,6 +137,8 @@ Result<ChildProcess> ChildProcess::start(const std::vector<std::string>& command
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept
     : id_(std::exchange(other.id_, -1)),
       log_(std::move(other.log_)),
+      stat_(std::move(other.stat_)),
+      status_(std::move(other.status_)),
       log_tail_(std::move(other.log_tail_)),
       ended_(other.ended_) {}
 
@@ -123,6 +147,8 @@ ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
     end(std::chrono::milliseconds(0));
     id_ = std::exchange(other.id_, -1);
     log_ = std::move(other.log_);
+    stat_ = std::move(other.stat_);
+    status_ = std::move(other.status_);
     log_tail_ = std::move(other.log_tail_);
     ended_ = other.ended_;
   }
@@ -179,7 +205,7 @@ void ChildProcess::allow_cpu_time(std::chrono::seconds more) {
 }
 
 Result<std::chrono::milliseconds> ChildProcess::cpu_time() const {
-  std::ifstream file("/proc/" + std::to_string(id_) + "/stat");
+  std::istringstream file = read_anew(stat_);
   std::string text;
   std::getline(file, text);
   const auto name_end = text.rfind(')');  // the name may hold spaces and brackets
@@ -193,7 +219,7 @@ Result<std::chrono::milliseconds> ChildProcess::cpu_time() const {
 }
 
 Result<std::uint64_t> ChildProcess::status_line(std::string_view key) const {
-  std::ifstream file("/proc/" + std::to_string(id_) + "/status");
+  std::istringstream file = read_anew(status_);
   for (std::string line; std::getline(file, line);) {
     if (line.starts_with(key) && line.size() > key.size() && line[key.size()] == ':') {
       return std::strtoull(line.c_str() + key.size() + 1, nullptr, 10);

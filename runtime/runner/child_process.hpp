@@ -50,7 +50,9 @@ class ChildProcess {
   // Replaces the child's limit on CPU time by what it has used plus `more`.
   void allow_cpu_time(std::chrono::seconds more);
 
-  // From /proc; not_found once the child is gone.
+  // From /proc, whose files are opened before the program is started: a confined child cannot be
+  // traced, and where /proc is mounted with hidepid (ProtectProc= of a unit) the kernel hides such
+  // a process from its own parent. not_found once the child is gone.
   [[nodiscard]] Result<std::chrono::milliseconds> cpu_time() const;
   [[nodiscard]] Result<ByteCount> resident_memory() const;
   [[nodiscard]] Result<ByteCount> peak_memory() const;
@@ -58,10 +60,13 @@ class ChildProcess {
   [[nodiscard]] Result<std::uint64_t> status_line(std::string_view key) const;
 
  private:
-  ChildProcess(pid_t id, UniqueFd log) : id_(id), log_(std::move(log)) {}
+  ChildProcess(pid_t id, UniqueFd log, UniqueFd stat, UniqueFd status)
+      : id_(id), log_(std::move(log)), stat_(std::move(stat)), status_(std::move(status)) {}
 
   pid_t id_ = -1;
   UniqueFd log_;
+  UniqueFd stat_;
+  UniqueFd status_;
   std::string log_tail_;
   ChildEnd ended_;
 };

@@ -150,6 +150,7 @@ class Units : public ::testing::TestWithParam<const char*> {
       file << "write " << place << "\n";
     }
     if (read(unit).find("PrivateUsers=yes") != std::string::npos) file << "users private\n";
+    list("proc", "ProtectProc");
     file << further;
     return path;
   }

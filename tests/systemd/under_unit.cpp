@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -27,6 +28,7 @@
 //   family AF_INET    RestrictAddressFamilies=
 //   namespace user    RestrictNamespaces= allows it
 //   users private     PrivateUsers=yes
+//   proc invisible    ProtectProc=invisible, where this user may mount
 //   write PATH        ProtectSystem=strict leaves it writable (a folder, with what is in it)
 //   no-landlock yes   as on a kernel without it: `write` has no effect, either
 // Capabilities are dropped and NoNewPrivileges set always.
@@ -63,6 +65,16 @@ void write_line(const char* path, const std::string& text) {
   check(fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()),
         path);
   ::close(fd);
+}
+
+// As systemd does, but root's own group may see no more than others: tests run as root, services do not.
+void hide_other_processes() {
+  if (::geteuid() != 0) return;
+  check(::unshare(CLONE_NEWNS) == 0, "making a mount namespace");
+  check(::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "keeping mounts private");
+  check(::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                "hidepid=2,gid=65534") == 0,
+        "mounting /proc");
 }
 
 // As systemd does: root and the unit's own user are themselves, all others nobody.
@@ -168,6 +180,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   const Rules rules = read_rules(argv[1]);
+  if (rules.contains("proc")) hide_other_processes();
   if (rules.contains("users")) hide_other_users();
   drop_capabilities();
   check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "NoNewPrivileges");
