@@ -9,40 +9,46 @@ namespace {
 
 constexpr int table_size = 4096;
 
-// The 32x32-bit products are taken in halves, since int64 has no room for an unsigned 64-bit one.
+// Each operator costs a board some thousand instructions before it touches a number, so both of
+// Philox's multiplications are one, on words side by side: `outer` holds c0 and c2, `inner` c1 and
+// c3. The 32x32-bit products are taken in halves, since int64 has no room for an unsigned 64-bit
+// one.
 constexpr const char* noise_source = R"(
-def low_product(self, a: int, b: Tensor) -> Tensor:
-    low = a * torch.bitwise_and(b, 65535)
-    high = a * torch.bitwise_right_shift(b, 16)
-    return torch.bitwise_and(low + torch.bitwise_left_shift(torch.bitwise_and(high, 65535), 16), 4294967295)
-def high_product(self, a: int, b: Tensor) -> Tensor:
-    low = a * torch.bitwise_and(b, 65535)
-    high = a * torch.bitwise_right_shift(b, 16)
-    return torch.bitwise_right_shift(high + torch.bitwise_right_shift(low, 16), 16)
 def philox(self, c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor, key0: int, key1: int) -> List[Tensor]:
-    for i in range(10):
-        high0 = self.high_product(3528531795, c0)
-        low0 = self.low_product(3528531795, c0)
-        high1 = self.high_product(3449720151, c2)
-        low1 = self.low_product(3449720151, c2)
-        c0 = torch.bitwise_xor(torch.bitwise_xor(high1, c1), key0)
-        c1 = low1
-        c2 = torch.bitwise_xor(torch.bitwise_xor(high0, c3), key1)
-        c3 = low0
-        key0 = (key0 + 2654435769) & 4294967295
-        key1 = (key1 + 3144134277) & 4294967295
-    return [c0, c1, c2, c3]
+    outer = torch.stack([c0, c2])
+    inner = torch.stack([c1, c3])
+    keys = torch.bitwise_and(self.key_steps + torch.tensor([[key0], [key1]]), 4294967295)
+    for key in torch.unbind(keys):
+        crossed = torch.flip(outer, [0])
+        low = crossed * self.low_halves
+        high = crossed * self.high_halves
+        top = torch.bitwise_right_shift(high + torch.bitwise_right_shift(low, 16), 16)
+        outer = torch.bitwise_xor(torch.bitwise_xor(top, inner), key)
+        inner = torch.bitwise_and(low + torch.bitwise_left_shift(torch.bitwise_and(high, 65535), 16), 4294967295)
+    return [outer[0], inner[0], outer[1], inner[1]]
 def forward(self, batch_size: int, seed: int) -> Tensor:
     blocks = self.values // 4
-    zero = torch.zeros([batch_size, blocks], dtype=4, layout=None, device=None, pin_memory=False)
-    block = zero + torch.reshape(torch.arange(blocks, dtype=4, layout=None, device=None, pin_memory=False), [1, blocks])
-    row = zero + torch.reshape(torch.arange(batch_size, dtype=4, layout=None, device=None, pin_memory=False), [batch_size, 1])
-    words = torch.cat(self.philox(block, row, zero, zero, seed & 4294967295, (seed >> 32) & 4294967295), 1)
-    first = torch.flatten(torch.bitwise_and(words, 4095))
-    second = torch.flatten(torch.bitwise_and(torch.bitwise_right_shift(words, 16), 4095))
+    counter = torch.arange(batch_size * blocks, dtype=4, layout=None, device=None, pin_memory=False)
+    block = torch.remainder(counter, blocks)
+    row = torch.div(counter, blocks, rounding_mode="floor")
+    zero = torch.zeros_like(counter)
+    words = torch.stack(self.philox(block, row, zero, zero, seed & 4294967295, (seed >> 32) & 4294967295))
+    words = torch.flatten(torch.transpose(torch.reshape(words, [4, batch_size, blocks]), 0, 1))
+    first = torch.bitwise_and(words, 4095)
+    second = torch.bitwise_and(torch.bitwise_right_shift(words, 16), 4095)
     sum = torch.index_select(self.quantiles, 0, first) + torch.index_select(self.quantiles, 0, second)
     return torch.reshape(sum, [batch_size, self.values])
 )";
+
+constexpr int rounds = 10;
+// Philox's multipliers, of c2 and of c0, in the order in which the words are crossed.
+constexpr std::int64_t multipliers[] = {3449720151, 3528531795};
+// What the two halves of the key grow by in each round.
+constexpr std::int64_t key_growth[] = {2654435769, 3144134277};
+
+torch::Tensor column(std::int64_t upper, std::int64_t lower) {
+  return torch::tensor({upper, lower}, torch::kLong).reshape({2, 1});
+}
 
 double normal_quantile(double probability) {
   double low = -10;
@@ -80,6 +86,10 @@ torch::jit::Module make_noise(std::int64_t values) {
                             std::make_shared<torch::jit::CompilationUnit>(),
                             /*shouldMangle=*/true);
   module.register_buffer("quantiles", normal_table());
+  module.register_buffer("low_halves", column(multipliers[0] & 65535, multipliers[1] & 65535));
+  module.register_buffer("high_halves", column(multipliers[0] >> 16, multipliers[1] >> 16));
+  module.register_buffer("key_steps", torch::arange(rounds, torch::kLong).reshape({rounds, 1, 1}) *
+                                          column(key_growth[0], key_growth[1]));
   module.register_attribute("values", c10::IntType::get(), values);
   module.define(noise_source);
   return module;

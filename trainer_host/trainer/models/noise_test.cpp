@@ -32,6 +32,25 @@ TEST(Noise, philox_answers_the_published_vectors) {
             (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
+TEST(Noise, draws_row_b_from_the_blocks_of_counter_b) {
+  auto noise = make_noise(12);
+  const std::int64_t seed = (std::int64_t{5} << 32) + 7;
+  const auto drawn = noise.forward({2, seed}).toTensor();
+  const auto table = noise.attr("quantiles").toTensor();
+  const auto quantile = [&](std::int64_t index) { return table[index].item<std::int64_t>(); };
+  for (std::int64_t row = 0; row < 2; ++row) {
+    for (std::int64_t block = 0; block < 3; ++block) {
+      const auto words = philox(noise, {block, row, 0, 0}, 7, 5);
+      for (std::int64_t i = 0; i < 4; ++i) {
+        const auto word = words[static_cast<std::size_t>(i)];
+        EXPECT_EQ(drawn[row][3 * i + block].item<std::int64_t>(),
+                  quantile(word & 4095) + quantile((word >> 16) & 4095))
+            << "row " << row << ", block " << block << ", word " << i;
+      }
+    }
+  }
+}
+
 TEST(Noise, is_standard_normal) {
   auto noise = make_noise(128);
   const auto values = noise.forward({2000, 7}).toTensor().to(torch::kDouble) *
