@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "trainer_host/trainer/models/coded_outputs.hpp"
 #include "trainer_host/trainer/models/generator.hpp"
 #include "trainer_host/trainer/models/noise.hpp"
 #include "trainer_host/trainer/models/normalization.hpp"
@@ -24,13 +25,37 @@ def forward(self, batch_size: int, seed: int = 0) -> Tuple[Tensor, Tensor]:
     return self.decode(self.latent(batch_size, seed))
 )";
 
+// denormalization_source's two methods for an `x` of codes. They go through memory in its own order
+// (channels last, as int8 kernels write it), from code to index by way of floats, which LibTorch
+// does by vector instructions where int_repr goes code by code, and rearrange phases while they
+// are bytes.
+constexpr const char* look_up_source = R"(
+def look_up(self, values: Tensor, half_up: Tensor, steps: float, x: Tensor) -> Tensor:
+    real = torch.reshape(torch.dequantize(x), [-1])
+    index = torch.add(half_up, real, alpha=steps).to(3)
+    return torch.reshape(torch.index_select(values, 0, index), x.size())
+def velocity_of(self, x):
+    codes = torch.permute(x, [0, 2, 3, 1])
+    found = self.look_up(self.velocity_values, self.velocity_half_up, self.velocity_steps, codes)
+    return torch.permute(found, [0, 3, 1, 2])
+def pressure_of(self, x):
+    phases = torch.permute(x, [0, 2, 3, 1])
+    batch, height, width, channels = phases.size()
+    phases = torch.reshape(phases, [batch, height, width, self.phase_rows, channels // self.phase_rows])
+    rows = height * self.phase_rows
+    columns = width * self.phase_columns
+    codes = torch.reshape(torch.permute(phases, [0, 1, 3, 2, 4]), [batch, rows, columns, -1])
+    found = self.look_up(self.pressure_values, self.pressure_half_up, self.pressure_steps, codes)
+    found = found[:, self.crop_rows:rows - self.crop_rows, self.crop_columns:columns - self.crop_columns]
+    return torch.permute(found, [0, 3, 1, 2])
+)";
+
 constexpr int factor_fraction_bits = 20;
 constexpr double largest_factor = 1024.0;  // 2^30 in fixed point
 
-}  // namespace
-
-torch::jit::Module compose_generator(torch::jit::Module velocity_decoder,
-                                     torch::jit::Module seismic_decoder, const LatentPrior& prior) {
+// Without the way back to physical units, which tells the two kinds of generators apart.
+torch::jit::Module compose(torch::jit::Module velocity_decoder, torch::jit::Module seismic_decoder,
+                           const LatentPrior& prior) {
   const auto latent = prior.mean.size(0);
   TORCH_CHECK(prior.factor.dim() == 2 && prior.factor.size(0) == latent &&
                   prior.factor.size(1) == latent && latent <= 128,
@@ -51,10 +76,50 @@ torch::jit::Module compose_generator(torch::jit::Module velocity_decoder,
   generator.register_buffer(
       "factor", torch::round(prior.factor.to(torch::kDouble) * factor_unit).to(torch::kInt));
   generator.register_attribute("training", c10::BoolType::get(), false);
-  generator.define(denormalization_source());
+  return generator;
+}
+
+// The value of each code, and what leads from a dequantized code to its place in that table: times
+// `steps` and plus `half_up`, rounded down.
+void register_table(torch::jit::Module& generator, const std::string& name,
+                    const CodedOutput& coded, torch::Tensor (*denormalize)(const torch::Tensor&)) {
+  const auto codes = torch::arange(coded.first_code, coded.first_code + 256, torch::kDouble);
+  const auto normalized = (codes - static_cast<double>(coded.zero_point)) * coded.scale;
+  generator.register_buffer(name + "_values", denormalize(normalized).to(torch::kFloat));
+  generator.register_buffer(
+      name + "_half_up",
+      torch::full({1}, static_cast<double>(coded.zero_point - coded.first_code) + 0.5));
+  generator.register_attribute(name + "_steps", c10::FloatType::get(), 1.0 / coded.scale);
+}
+
+torch::jit::Module finish(torch::jit::Module generator, const std::string& back_source) {
+  generator.define(back_source);
   generator.define(generator_source);
   generator.eval();
   return generator;
+}
+
+}  // namespace
+
+torch::jit::Module compose_generator(torch::jit::Module velocity_decoder,
+                                     torch::jit::Module seismic_decoder, const LatentPrior& prior) {
+  return finish(compose(std::move(velocity_decoder), std::move(seismic_decoder), prior),
+                denormalization_source());
+}
+
+torch::jit::Module compose_generator(torch::jit::Module velocity_decoder,
+                                     torch::jit::Module seismic_decoder, const LatentPrior& prior,
+                                     const CodedOutputs& codes) {
+  auto generator = compose(std::move(velocity_decoder), std::move(seismic_decoder), prior);
+  register_table(generator, "velocity", codes.velocity, denormalize_velocity);
+  register_table(generator, "pressure", codes.seismic, denormalize_pressure);
+  const Phases& phases = codes.seismic_phases;
+  for (const auto& [name, value] :
+       {std::pair{"phase_rows", phases.rows}, std::pair{"phase_columns", phases.columns},
+        std::pair{"crop_rows", phases.crop_rows}, std::pair{"crop_columns", phases.crop_columns}}) {
+    generator.register_attribute(name, c10::IntType::get(), value);
+  }
+  return finish(std::move(generator), look_up_source);
 }
 
 }  // namespace outcrop::models

@@ -7,9 +7,11 @@
 #include <set>
 
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/models/coded_outputs.hpp"
 #include "trainer_host/trainer/models/fast_transposed_convolution.hpp"
 #include "trainer_host/trainer/models/generator.hpp"
 #include "trainer_host/trainer/models/normalization.hpp"
+#include "trainer_host/trainer/models/phase_convolution.hpp"
 
 namespace outcrop::models {
 namespace {
@@ -232,6 +234,92 @@ TEST(ComposedGenerator, latents_follow_the_prior) {
   const auto fitted = fit_gaussian(latents);
   EXPECT_TRUE(torch::allclose(fitted.mean, prior.mean, 0.0, 0.03));
   EXPECT_LT(relative_error(fitted.factor, prior.factor), 0.05);
+}
+
+// What phases make up, as the header says it.
+Tensor assembled(const Tensor& x, const Phases& phases) {
+  const auto batch = x.size(0);
+  const auto height = x.size(2);
+  const auto width = x.size(3);
+  auto whole = torch::empty({batch, phases.channels, height * phases.rows, width * phases.columns});
+  for (std::int64_t row = 0; row < phases.rows; ++row) {
+    for (std::int64_t column = 0; column < phases.columns; ++column) {
+      const auto first = (row * phases.columns + column) * phases.channels;
+      whole.slice(2, row, whole.size(2), phases.rows)
+          .slice(3, column, whole.size(3), phases.columns)
+          .copy_(x.slice(1, first, first + phases.channels));
+    }
+  }
+  return whole.slice(2, phases.crop_rows, whole.size(2) - phases.crop_rows)
+      .slice(3, phases.crop_columns, whole.size(3) - phases.crop_columns);
+}
+
+TEST(PhaseConvolution, equals_the_transposed_convolution) {
+  torch::NoGradGuard no_gradient;
+  Generator generator = make_generator(small, 1);
+  generator.train(false);
+  for (const auto& parameter : generator.seismic_decoder.named_parameters()) {
+    if (parameter.name == "gathers.bias") parameter.value.copy_(torch::rand({5}));
+  }
+  const auto phased =
+      with_phase_convolution(generator.seismic_decoder, seismic_decoder_layers(small));
+  const auto latent = torch::randn({2, 16, 1, 1});
+  const auto expected = generator.seismic_decoder.forward({latent}).toTensor();
+  auto network = phased.network;
+  const auto phases = network.forward({latent}).toTensor();
+  ASSERT_EQ(phases.sizes(), (std::vector<std::int64_t>{2, 80, 126, 36}));
+  const auto got = assembled(phases, phased.phases);
+  ASSERT_EQ(got.sizes(), expected.sizes());
+  EXPECT_LT(relative_error(got, expected), 1e-5);
+}
+
+TEST(PhaseConvolution, refuses_a_layer_whose_kernel_is_not_twice_its_stride) {
+  Generator generator = make_generator(small, 1);
+  auto layers = seismic_decoder_layers(small);
+  layers.back().kernel = {16, 6};
+  EXPECT_THROW(with_phase_convolution(generator.seismic_decoder, layers), c10::Error);
+  layers.pop_back();  // ends in a plain convolution
+  EXPECT_THROW(with_phase_convolution(generator.seismic_decoder, layers), c10::Error);
+}
+
+// Stands for a quantized decoder: the same codes whatever the latent.
+torch::jit::Module answering(const Tensor& quantized) {
+  torch::jit::Module module("__torch__.Answering", std::make_shared<torch::jit::CompilationUnit>(),
+                            true);
+  module.register_buffer("real", quantized.dequantize());
+  module.register_attribute("scale", c10::FloatType::get(), quantized.q_scale());
+  module.register_attribute("zero_point", c10::IntType::get(), quantized.q_zero_point());
+  module.register_attribute("type", c10::IntType::get(),
+                            static_cast<std::int64_t>(quantized.scalar_type()));
+  module.define(
+      "def forward(self, x):\n"
+      "    return torch.quantize_per_tensor(self.real, self.scale, self.zero_point, self.type)\n");
+  return module;
+}
+
+TEST(ComposedGenerator, looks_the_value_of_every_code_up) {
+  torch::NoGradGuard no_gradient;
+  const Phases phases{.rows = 2, .columns = 4, .channels = 2, .crop_rows = 1, .crop_columns = 3};
+  for (const bool is_signed : {true, false}) {
+    const std::int64_t first = is_signed ? -128 : 0;
+    const auto codes =
+        torch::arange(first, first + 256).to(is_signed ? torch::kChar : torch::kByte);
+    const double scale = 0.0091;
+    const std::int64_t zero_point = first + 117;
+    const auto velocity =
+        at::_make_per_tensor_quantized_tensor(codes.reshape({1, 1, 16, 16}), scale, zero_point);
+    const auto seismic =
+        at::_make_per_tensor_quantized_tensor(codes.reshape({1, 16, 4, 4}), scale, zero_point);
+    const CodedOutput coded{scale, zero_point, first};
+    auto generator = compose_generator(answering(velocity), answering(seismic), some_prior(16),
+                                       {coded, coded, phases});
+    const auto pair = generator.get_method("decode")({torch::zeros({1, 16})}).toTuple();
+    EXPECT_TRUE(torch::allclose(pair->elements()[0].toTensor(),
+                                denormalize_velocity(velocity.dequantize()), 1e-6, 1e-3));
+    EXPECT_TRUE(torch::allclose(pair->elements()[1].toTensor(),
+                                denormalize_pressure(assembled(seismic.dequantize(), phases)), 1e-5,
+                                1e-5));
+  }
 }
 
 TEST(ComposedGenerator, survives_saving_reloading_and_the_lite_interpreter) {

@@ -92,6 +92,16 @@ void limit_observers(Module& observed, double output_limit) {
   }
 }
 
+// The passes end a graph with the way back to float.
+void answer_codes(Module& module) {
+  const auto graph = module.get_method("forward").graph();
+  auto* dequantize = graph->outputs().at(0)->node();
+  TORCH_CHECK(dequantize->kind() == torch::jit::aten::dequantize, "ends in ",
+              dequantize->kind().toQualString(), ", not in a quantized tensor");
+  graph->block()->replaceOutput(0, dequantize->input());
+  dequantize->destroy();
+}
+
 // The passes name values in the order of a hash table over addresses, and names end up in the
 // file: without this the same weights give other bytes in the next process.
 void name_values_by_order(Module& module) {
@@ -146,7 +156,9 @@ Result<QuantizedModule> quantize_static(const Module& network, const torch::Tens
     }
     Module quantized = torch::jit::InsertQuantDeQuant(observed, "forward", /*inplace=*/false,
                                                       /*debug=*/false, QuantType::STATIC);
-    Module finished = reload(torch::jit::Finalize(quantized, QuantType::STATIC));
+    Module finalized = torch::jit::Finalize(quantized, QuantType::STATIC);
+    if (options.answer_codes) answer_codes(finalized);
+    Module finished = reload(finalized);
     name_values_by_order(finished);
     OUTCROP_CHECK(check_against_plan(count_graph_operators(finished, "forward"), plan));
     return QuantizedModule{std::move(finished), std::move(plan)};

@@ -18,6 +18,9 @@ struct StaticQuantization {
   std::int64_t batch = 16;
   // Whoever reads the output clamps it to ± this: no codes are spent beyond.
   double output_limit = std::numeric_limits<float>::max();
+  // The module answers the quantized tensor that it ends with, for a caller that knows what its
+  // codes mean; else floats.
+  bool answer_codes = false;
 };
 
 struct QuantizedModule {

@@ -11,6 +11,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "runtime/engine/tensor_file.hpp"
 #include "trainer_host/trainer/evaluate/metrics.hpp"
+#include "trainer_host/trainer/models/coded_outputs.hpp"
 #include "trainer_host/trainer/quantize/lite_model.hpp"
 #include "trainer_host/trainer/quantize/operator_counter.hpp"
 #include "trainer_host/trainer/quantize/static_quantization.hpp"
@@ -91,15 +92,33 @@ Built build_float_mobile(const models::Generator& generator, const models::Laten
           {}};
 }
 
+models::CodedOutput coded_output(Module decoder, const torch::Tensor& latent) {
+  const auto output = decoder.forward({latent}).toTensor();
+  return {output.q_scale(), output.q_zero_point(),
+          output.scalar_type() == torch::kQInt8 ? -128 : 0};
+}
+
 Result<Built> build_int8(const std::string& name, const models::Generator& generator,
                          const models::LatentPrior& prior, const torch::Tensor& calibration,
                          StaticQuantization options) {
   options.output_limit = 1.0;  // denormalization clamps to [-1, 1]
+  options.answer_codes = true;
   auto velocity = quantize_static(generator.velocity_decoder, calibration, options);
   if (!velocity) return fail(velocity.error().context(name + ", velocity decoder"));
-  auto seismic = quantize_static(generator.seismic_decoder, calibration, options);
+  // Planned as it was trained first: what cannot be int8 is called by its own name.
+  if (auto plan =
+          plan_layers(fold_batch_norm(generator.seismic_decoder), calibration.slice(0, 0, 1));
+      !plan) {
+    return fail(plan.error().context(name + ", seismic decoder"));
+  }
+  const auto phased = models::with_phase_convolution(
+      generator.seismic_decoder, models::seismic_decoder_layers(generator.shape));
+  auto seismic = quantize_static(phased.network, calibration, options);
   if (!seismic) return fail(seismic.error().context(name + ", seismic decoder"));
-  Built built{name, models::compose_generator(velocity->module, seismic->module, prior), {}};
+  const auto latent = calibration.slice(0, 0, 1);
+  const models::CodedOutputs codes{coded_output(velocity->module, latent),
+                                   coded_output(seismic->module, latent), phased.phases};
+  Built built{name, models::compose_generator(velocity->module, seismic->module, prior, codes), {}};
   for (auto& [network, plan] : {std::pair{"velocity_decoder.", &velocity->plan},
                                 std::pair{"seismic_decoder.", &seismic->plan}}) {
     for (PlannedLayer layer : *plan) {
@@ -110,17 +129,21 @@ Result<Built> build_int8(const std::string& name, const models::Generator& gener
   return built;
 }
 
-// Parts of the composed generator that are no layers, and what they cost.
-std::vector<FloatPart> parts_besides_layers() {
-  return {{"noise", "integers: the same bits on every machine, and no weights to shrink"},
-          {"prior", "integers in fixed point: a latent is the same on every machine"},
-          {"velocity_of", "element by element in m/s, finer than 8 bits hold"},
-          {"pressure_of", "element by element through expm1, whose range 8 bits cannot hold"}};
+// Parts of the composed generator that are no layers, and why they are not int8.
+std::vector<FloatPart> parts_besides_layers(bool coded) {
+  return {
+      {"noise", "integers: the same bits on every machine, and no weights to shrink"},
+      {"prior", "integers in fixed point: a latent is the same on every machine"},
+      {"velocity_of", coded ? "each code's value is looked up: m/s are finer than 8 bits hold"
+                            : "element by element in m/s, finer than 8 bits hold"},
+      {"pressure_of", coded ? "each code's value is looked up: 8 bits cannot hold expm1's range"
+                            : "element by element through expm1, whose range 8 bits cannot hold"}};
 }
 
 void describe_coverage(const Built& built, const models::LatentPrior& prior, VariantFile& variant) {
   variant.float_parts.push_back({"encoder", "stays on the host as a float file"});
-  for (const FloatPart& part : parts_besides_layers()) variant.float_parts.push_back(part);
+  const auto parts = parts_besides_layers(!built.plan.empty());
+  for (const FloatPart& part : parts) variant.float_parts.push_back(part);
   if (built.plan.empty()) {
     variant.float_parts.push_back(
         {"velocity_decoder, seismic_decoder", "this variant is float: what int8 is compared with"});
@@ -143,8 +166,7 @@ void describe_coverage(const Built& built, const models::LatentPrior& prior, Var
   const auto share = [](auto part, auto whole) {
     return static_cast<double>(part) / static_cast<double>(whole);
   };
-  variant.coverage.modules =
-      share(built.plan.size(), built.plan.size() + parts_besides_layers().size());
+  variant.coverage.modules = share(built.plan.size(), built.plan.size() + parts.size());
   variant.coverage.parameters = share(weights, weights + biases + besides);
   variant.coverage.multiply_adds = share(multiply_adds, multiply_adds + prior.factor.numel());
 }
