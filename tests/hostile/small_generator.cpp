@@ -3,6 +3,7 @@
 #include <torch/csrc/jit/passes/quantization/finalize.h>
 #include <torch/csrc/jit/passes/quantization/insert_observers.h>
 #include <torch/csrc/jit/passes/quantization/insert_quant_dequant.h>
+#include <torch/csrc/jit/passes/tensorexpr_fuser.h>
 #include <torch/csrc/jit/passes/xnnpack_rewrite.h>
 #include <torch/script.h>
 #include <torch/torch.h>
@@ -172,6 +173,7 @@ runtime::Tensor to_tensor(const std::string& name, const torch::Tensor& tensor) 
 // Zeroes the packed weights of the first quantized operator's weights found in a mobile file's
 // module: serialized state of a packed convolution is a tuple that holds the weight tensor.
 Module quantized_generator(bool qint8, bool tampered) {
+  torch::jit::setTensorExprFuserEnabled(false);  // it spoils observers from LibTorch 2 on
   at::globalContext().setQEngine(at::QEngine::QNNPACK);
   Module velocity = velocity_decoder();
   if (tampered) velocity.attr("map").toModule().attr("weight").toTensor().zero_();
