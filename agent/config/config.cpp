@@ -87,8 +87,10 @@ fs::path runner_beside_agent() {
 std::vector<std::string> launcher(Table& table) {
   std::vector<std::string> words = table.texts("launcher", std::vector<std::string>(), 16);
   if (!words.empty() && !fs::path(words[0]).is_absolute()) {
-    table.refuse("launcher", "'" + words[0] + "' is no absolute path; it must be that of a program, "
-                             "[\"/usr/bin/qemu-aarch64-static\", ...]");
+    table.refuse("launcher", "'" + words[0] +
+                                 "' is no absolute path; it must be that of a program, "
+                                 "[\"/usr/bin/qemu-aarch64-static\", ...]");
+    words.clear();
   }
   return words;
 }

@@ -92,7 +92,7 @@ std::string advice_for(const Error& error, const AgentConfig& config) {
       return "launcher in [runner] of agent.toml is no program that this user may start";
     }
   }
-  if ((error.code() == ErrorCode::not_found || says(message, program)) &&
+  if ((error.code() == ErrorCode::not_found || is_emulated(config)) &&
       !fs::exists(config.runner_program, ignored)) {
     return "install the runner, or say in [runner] of agent.toml where program is";
   }

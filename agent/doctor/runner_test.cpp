@@ -23,6 +23,7 @@ class RunnerCheckTest : public ::testing::Test {
   static AgentConfig fake(const std::string& mode) {
     AgentConfig config = default_agent_config();
     config.runner_launcher = {OUTCROP_BIN "/../tests/outcrop-fake-runner", mode};
+    config.runner_program = "/proc/self/exe";  // there, and never started
     return config;
   }
   AgentConfig program(const std::string& text) const {
@@ -64,7 +65,9 @@ TEST_F(RunnerCheckTest, tells_a_runner_that_is_missing_from_one_for_another_mach
 // The head of an ELF program, which is all that the kernel looks at first.
 std::string program_for(unsigned char machine) {
   std::string head(64, '\0');
-  head.replace(0, 7, "\x7f" "ELF\x02\x01\x01");
+  head.replace(0, 7,
+               "\x7f"
+               "ELF\x02\x01\x01");
   head[16] = 2;
   head[18] = static_cast<char>(machine);
   return head;
@@ -89,6 +92,8 @@ TEST_F(RunnerCheckTest, tells_a_bad_launcher_from_a_bad_runner) {
   EXPECT_THAT(check_runner(config), fails("exited with status 3", "of this version"));
   config.runner_program = folder_.path() / "none";
   EXPECT_THAT(check_runner(config), fails("No such file", "install the runner"));
+  config.runner_launcher = {"/bin/false"};  // qemu says nothing of a program that is missing
+  EXPECT_THAT(check_runner(config), fails("exited with status 1", "install the runner"));
 }
 
 TEST_F(RunnerCheckTest, passes_on_which_library_is_missing) {
