@@ -308,9 +308,9 @@ asio::awaitable<Result<Fitting>> Steps::find_fitting(messages::Manifest manifest
   if (!answer->missing_operators) {
     co_return fail(answer->missing_operators.error().context("asking the runner what it can run"));
   }
-  Fitting fitting = fit(manifest, machine_.deployment().offer.variants, *answer->hello,
-                        {parts_.config.memory_limit, available_memory(),
-                         std::move(*answer->missing_operators)});
+  Fitting fitting =
+      fit(manifest, machine_.deployment().offer.variants, *answer->hello,
+          {parts_.config.memory_limit, available_memory(), std::move(*answer->missing_operators)});
   if (!fitting.variants.empty()) co_return fitting;
   // For the report: nothing was tried.
   machine_.deployment().variants = fitting.left_out;

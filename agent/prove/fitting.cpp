@@ -28,8 +28,8 @@ std::string obstacle(const messages::Variant& variant, const runtime::Hello& eng
   }
   if (!missing.empty()) {
     return "needs " + (missing.size() == 1 ? "the operator " : std::string("the operators ")) +
-           joined(missing) + ", which this board's " + engine.engine + " " +
-           engine.engine_version + " has not";
+           joined(missing) + ", which this board's " + engine.engine + " " + engine.engine_version +
+           " has not";
   }
   const auto backend = std::find_if(engine.backends.begin(), engine.backends.end(),
                                     [&](const auto& b) { return b.name == variant.backend; });

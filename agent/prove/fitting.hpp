@@ -11,8 +11,8 @@ namespace outcrop::agent {
 
 // What this board has for a model.
 struct BoardLimits {
-  ByteCount memory_limit;      // of a runner, by the configuration
-  ByteCount memory_available;  // of the machine now; 0: unknown
+  ByteCount memory_limit;                      // of a runner, by the configuration
+  ByteCount memory_available;                  // of the machine now; 0: unknown
   std::vector<std::string> missing_operators;  // of those that the release names
 };
 

@@ -29,9 +29,8 @@ std::optional<std::string> unknown_verb(const CLI::App& app, int argc, char** ar
     const std::string word = argv[i];
     if (word.empty() || word.front() == '-') return std::nullopt;
     const auto verbs = at->get_subcommands([](const CLI::App*) { return true; });
-    const auto found = std::find_if(verbs.begin(), verbs.end(), [&](const CLI::App* verb) {
-      return verb->check_name(word);
-    });
+    const auto found = std::find_if(verbs.begin(), verbs.end(),
+                                    [&](const CLI::App* verb) { return verb->check_name(word); });
     if (found == verbs.end()) return message(*at, word, verbs);
     at = *found;
   }

@@ -18,8 +18,8 @@ namespace outcrop::platform {
 // names, replaces what FILE says, key by key (a list as a whole). Each value is asked for by name,
 // with its type and bounds, and what nobody asked for is refused. The first mistake is kept
 // (but an unknown key says more than a missing one) and every later question answered with its
-// default, so that a caller reads the whole file and asks for `status()` once. Messages are "FILE:LINE: KEY: what is wrong; what would be right", with the
-// file that says it.
+// default, so that a caller reads the whole file and asks for `status()` once. Messages are
+// "FILE:LINE: KEY: what is wrong; what would be right", with the file that says it.
 class TomlReader {
  public:
   // not_found or io when a file cannot be read; invalid_argument when it is no TOML. FILE must be

@@ -179,7 +179,7 @@ class Runner::Impl {
       conditions.void_because.insert(
           conditions.void_because.begin(),
           "emulated: " + std::filesystem::path(options_.launcher[0]).filename().string() +
-          " runs the runner here, whose times and memory say nothing of a board");
+              " runs the runner here, whose times and memory say nothing of a board");
     }
     measurement.validity = std::move(conditions);
     if (const auto peak = child_.peak_memory()) measurement.peak_memory = *peak;

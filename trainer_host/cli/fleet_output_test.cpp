@@ -42,12 +42,9 @@ Json variant(const std::string& name, double p90) {
                   {{"output", "seismic"}, {"mean_abs", 0.039}, {"max_abs", 0.1}}}},
                 {"measurement", nullptr}};
   if (p90 > 0) {
-    measured["measurement"] = {{"p50_ms", p90 - 1},
-                               {"p90_ms", p90},
-                               {"first_ms", 180.4},
-                               {"load_ms", 0.0123},
-                               {"peak_memory", 104'000'000},
-                               {"void_because", Json::array()}};
+    measured["measurement"] = {{"p50_ms", p90 - 1},          {"p90_ms", p90},
+                               {"first_ms", 180.4},          {"load_ms", 0.0123},
+                               {"peak_memory", 104'000'000}, {"void_because", Json::array()}};
   }
   return measured;
 }

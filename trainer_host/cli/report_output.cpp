@@ -44,8 +44,7 @@ std::vector<Story> stories_of(const Json& reports) {
     for (const Json& variant : report.at("variants")) {
       const auto name = variant.at("name").get<std::string>();
       const auto known = story->variants.find(name);
-      if (known == story->variants.end() ||
-          (!was_tried(known->second) && was_tried(variant))) {
+      if (known == story->variants.end() || (!was_tried(known->second) && was_tried(variant))) {
         story->variants[name] = variant;
       }
     }
