@@ -2,6 +2,8 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/jit/mobile/import.h>
+#include <torch/csrc/jit/mobile/module.h>
 
 #include <algorithm>
 #include <fstream>
@@ -110,6 +112,21 @@ TEST_F(Variants, reproduce_the_golden_outputs_from_the_golden_inputs) {
   ASSERT_THAT(pair, IsOk());
   const auto golden = outputs->at(1).floats();
   EXPECT_TRUE(std::equal(golden.begin(), golden.end(), pair->seismic.data_ptr<float>()));
+}
+
+TEST_F(Variants, in_int8_draw_the_same_row_in_a_larger_batch) {
+  for (const char* name : {"int8-quint8", "int8-qint8"}) {
+    auto model = torch::jit::_load_for_mobile(named(**stage_, name).file.string());
+    const auto one = model.forward({1, 11}).toTuple();
+    const auto three = model.forward({3, 11}).toTuple();
+    ASSERT_EQ(three->elements()[1].toTensor().sizes(), (std::vector<std::int64_t>{3, 5, 1000, 70}));
+    for (std::size_t i = 0; i < 2; ++i) {
+      const auto rows = three->elements()[i].toTensor();
+      EXPECT_TRUE(torch::equal(rows.slice(0, 0, 1), one->elements()[i].toTensor()))
+          << name << ", output " << i;
+      EXPECT_FALSE(torch::equal(rows[1], rows[0])) << name << ", output " << i;
+    }
+  }
 }
 
 TEST_F(Variants, are_measured_by_the_confined_runner) {
