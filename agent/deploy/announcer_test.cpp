@@ -70,9 +70,10 @@ TEST_F(AnnouncerTest, repeats_a_lost_report_soon_however_many_came_before) {
     report();
     announcer_.on_acknowledged({{{outbox_.session(), sequence}}});
   }
-  ASSERT_EQ(reports_, 8);
+  ASSERT_GE(reports_, 8);  // more where a busy machine was slow to acknowledge
+  const int before = reports_;
   report();  // nobody acknowledges it
-  EXPECT_TRUE(repeated(10));
+  EXPECT_TRUE(repeated(before + 2));
 }
 
 TEST_F(AnnouncerTest, does_not_put_off_what_waits_for_what_comes_later) {
