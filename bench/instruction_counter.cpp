@@ -3,21 +3,22 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <utility>
+
+#include "protocol/base/unique_fd.hpp"
 
 namespace outcrop::bench {
 
 Result<InstructionCounter> InstructionCounter::open(const std::filesystem::path& page) {
-  const int file = ::open(page.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return fail(Error::from_errno("opening " + page.string()));
+  const UniqueFd file(::open(page.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return fail(Error::from_errno("opening " + page.string()));
   struct stat about {};
-  const bool whole =
-      ::fstat(file, &about) == 0 && about.st_size == static_cast<off_t>(sizeof(InstructionPage));
+  const bool whole = ::fstat(file.get(), &about) == 0 &&
+                     about.st_size == static_cast<off_t>(sizeof(InstructionPage));
   void* mapped =
-      whole ? ::mmap(nullptr, sizeof(InstructionPage), PROT_READ, MAP_SHARED, file, 0) : MAP_FAILED;
-  ::close(file);
+      whole ? ::mmap(nullptr, sizeof(InstructionPage), PROT_READ, MAP_SHARED, file.get(), 0)
+            : MAP_FAILED;
   if (mapped == MAP_FAILED ||
       static_cast<InstructionPage*>(mapped)->mark != InstructionPage::expected_mark) {
     if (mapped != MAP_FAILED) ::munmap(mapped, sizeof(InstructionPage));
