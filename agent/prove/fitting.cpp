@@ -3,17 +3,13 @@
 #include <algorithm>
 #include <fstream>
 
+#include "protocol/base/join.hpp"
+
 namespace outcrop::agent {
 namespace {
 
 bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
 }
 
 // Why the variant cannot run here; empty where it can.
@@ -28,7 +24,7 @@ std::string obstacle(const messages::Variant& variant, const runtime::Hello& eng
   }
   if (!missing.empty()) {
     return "needs " + (missing.size() == 1 ? "the operator " : std::string("the operators ")) +
-           joined(missing) + ", which this board's " + engine.engine + " " + engine.engine_version +
+           join(missing) + ", which this board's " + engine.engine + " " + engine.engine_version +
            " has not";
   }
   const auto backend = std::find_if(engine.backends.begin(), engine.backends.end(),

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "agent/prove/golden_files.hpp"
+#include "protocol/base/join.hpp"
 #include "runtime/runner/trial.hpp"
 
 namespace outcrop::agent {
@@ -13,12 +14,6 @@ constexpr int emulator_patience = 5;  // qemu is slower by about ten than the ma
 
 using messages::ReportedVariant;
 using messages::VariantOutcome;
-
-std::string joined(const std::vector<std::string>& texts) {
-  std::string result;
-  for (const std::string& text : texts) result += (result.empty() ? "" : "; ") + text;
-  return messages::as_reason(result);
-}
 
 // Rounds that were disturbed in the same way say so with other figures: the first stands for all.
 std::vector<std::string> without_repetitions(const std::vector<std::string>& reasons) {
@@ -78,7 +73,7 @@ ReportedVariant describe(const runtime::TrialResult& result) {
     variant.outcome = VariantOutcome::measured;
   } else {
     variant.outcome = VariantOutcome::not_measurable;
-    if (variant.measurement) variant.reason = joined(variant.measurement->void_because);
+    if (variant.measurement) variant.reason = messages::as_reason(join(variant.measurement->void_because, "; "));
   }
   return variant;
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "platform/text/nearest.hpp"
+#include "protocol/base/join.hpp"
 
 namespace outcrop::cli {
 namespace {
@@ -16,9 +17,7 @@ std::string message(const CLI::App& app, const std::string& word,
   const std::string whole = app.get_parent() == nullptr ? "" : app.get_name() + " ";
   std::string text = "'" + whole + word + "' is no verb; ";
   if (meant) return text + "did you mean '" + whole + *meant + "'?";
-  std::string all;
-  for (const std::string& name : known) all += (all.empty() ? "" : ", ") + name;
-  return text + "there are: " + all;
+  return text + "there are: " + join(known);
 }
 
 }  // namespace

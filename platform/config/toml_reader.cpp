@@ -5,6 +5,7 @@
 
 #include "platform/text/nearest.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/join.hpp"
 
 namespace outcrop::platform {
 namespace fs = std::filesystem;
@@ -34,12 +35,6 @@ std::string spelled(Number number) {
   std::ostringstream text;
   text << number;
   return text.str();
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
 }
 
 Result<toml::table> parse(const fs::path& file) {
@@ -259,7 +254,7 @@ TomlReader::Table TomlReader::Table::table(std::string_view key) {
 
 void TomlReader::Table::finish(const std::string& right) {
   if (table_ == nullptr) return;
-  const std::string known = right.empty() ? "known are " + joined(asked_) : right;
+  const std::string known = right.empty() ? "known are " + join(asked_) : right;
   for (const auto& [key, node] : *table_) {
     if (std::find(asked_.begin(), asked_.end(), key.str()) != asked_.end()) continue;
     const auto meant = platform::nearest(key.str(), asked_);

@@ -7,6 +7,7 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/hex.hpp"
+#include "protocol/base/join.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace outcrop {
@@ -20,6 +21,14 @@ TEST(Hex, round_trips_and_refuses_upper_case) {
   EXPECT_EQ(*from_hex("009fff"), bytes);
   EXPECT_FALSE(from_hex("009FFF"));
   EXPECT_FALSE(from_hex("009"));
+}
+
+TEST(Join, puts_the_separator_between_words_only) {
+  const std::vector<std::string> words{"a", "b", "c"};
+  EXPECT_EQ(join(words), "a, b, c");
+  EXPECT_EQ(join(words, "; "), "a; b; c");
+  EXPECT_EQ(join(std::span(words).first(1)), "a");
+  EXPECT_EQ(join({}), "");
 }
 
 TEST(Clock, writes_and_reads_one_form_of_time) {

@@ -2,20 +2,19 @@
 
 #include <set>
 
+#include "protocol/base/join.hpp"
+
 namespace outcrop::runtime {
 
 Status check_operators(const Inspection& inspection, std::span<const std::string> allowed) {
   const std::set<std::string_view> permitted(allowed.begin(), allowed.end());
-  std::string others;
-  std::size_t count = 0;
+  std::vector<std::string> others;
   for (const std::string& name : inspection.operators) {
-    if (permitted.contains(name)) continue;
-    ++count;
-    others += (others.empty() ? "" : ", ") + name;
+    if (!permitted.contains(name)) others.push_back(name);
   }
-  if (count == 0) return {};
-  return fail(ErrorCode::refused, "the model would execute " + others +
-                                      (count == 1 ? ", which is" : ", which are") +
+  if (others.empty()) return {};
+  return fail(ErrorCode::refused, "the model would execute " + join(others) +
+                                      (others.size() == 1 ? ", which is" : ", which are") +
                                       " not among the operators that its manifest names");
 }
 
