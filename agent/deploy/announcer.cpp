@@ -65,6 +65,9 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
     if (board_.engine) {
       report.engine = board_.engine->engine;
       report.engine_version = board_.engine->engine_version;
+      for (const runtime::Backend& backend : board_.engine->backends) {
+        report.backends.push_back({backend.name, backend.failed});
+      }
       report.full_confinement = board_.engine->confinement == runtime::Confinement::full;
       report.confinement_missing = board_.engine->missing;
     } else {

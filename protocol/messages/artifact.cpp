@@ -109,7 +109,7 @@ std::string to_json(const StageArtifact& artifact) {
     variants.push_back(variant_to_json(variant));
   }
   const Json json{{"type", "outcrop-artifact"},
-                  {"protocol", protocol_version},
+                  {"protocol", first_protocol},
                   {"model", artifact.model},
                   {"stage", artifact.stage},
                   {"epoch", artifact.epoch},

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "protocol/base/version.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "tests/support/result_matchers.hpp"
 
@@ -74,7 +75,7 @@ TEST(Cancel, names_what_it_refuses) {
   EXPECT_THAT(changed(cancel, [](Json& j) { j["force"] = true; }),
               refused("cancel.force: is an unknown key"));
   EXPECT_THAT(changed(cancel, [](Json& j) { j["protocol"] = 0; }), refused("cancel.protocol"));
-  EXPECT_THAT(changed(cancel, [](Json& j) { j["protocol"] = 2; }),
+  EXPECT_THAT(changed(cancel, [](Json& j) { j["protocol"] = protocol_version + 1; }),
               ErrorIs(ErrorCode::unsupported, HasSubstr("too new")));
 }
 

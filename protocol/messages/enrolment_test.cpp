@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "protocol/base/version.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "tests/support/result_matchers.hpp"
 
@@ -60,7 +61,8 @@ TEST(EnrolmentRequest, names_what_it_refuses) {
   EXPECT_THAT(change("certificate_request", std::string(70'000, 'A')),
               refused("certificate_request"));
   EXPECT_THAT(change("device", "board-1"), refused("device: is an unknown key"));
-  EXPECT_THAT(change("protocol", 2), ErrorIs(ErrorCode::unsupported, HasSubstr("too new")));
+  EXPECT_THAT(change("protocol", protocol_version + 1),
+              ErrorIs(ErrorCode::unsupported, HasSubstr("too new")));
   EXPECT_THAT(parse_enrolment_request(to_json(some_bundle())), refused("type is 'enrolment'"));
 }
 

@@ -3,6 +3,7 @@
 #include <random>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/version.hpp"
 #include "protocol/messages/artifact.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/messages/manifest.hpp"
@@ -123,10 +124,11 @@ TEST(Manifest, refuses_what_contradicts_itself) {
 
 TEST(Manifest, is_too_new_before_it_is_anything_else) {
   EXPECT_THAT(read_changed([](Json& j) {
-                j["minimum_protocol"] = 2;
+                j["minimum_protocol"] = protocol_version + 1;
                 j["unheard_of"] = true;
               }),
-              ErrorIs(ErrorCode::unsupported, HasSubstr("needs protocol 2")));
+              ErrorIs(ErrorCode::unsupported,
+                      HasSubstr("needs protocol " + std::to_string(protocol_version + 1))));
   EXPECT_THAT(read_changed([](Json& j) {
                 j["minimum_agent"] = "0.2.0";
                 j["unheard_of"] = true;
@@ -224,6 +226,7 @@ Report some_report() {
   report.agent = "0.1.0";
   report.engine = "torch";
   report.engine_version = "1.13.1";
+  report.backends = {{"qnnpack", {}}, {"onednn", {"quantized::conv_transpose2d"}}};
   report.confinement_missing = {"no Landlock"};
   report.metadata_age = std::chrono::seconds(3600);
   report.active_manifest = trust::sha256("manifest before");
@@ -247,14 +250,31 @@ TEST(Report, reads_as_it_was_written) {
   EXPECT_EQ(to_string(back->state), "NOT_MEASURABLE");
 }
 
+TEST(Report, tells_a_host_of_protocol_1_nothing_of_backends) {
+  Report report = some_report();
+  report.header.protocol = 1;
+  const std::string text = to_json(report);
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("backends")));
+  report.backends.clear();
+  EXPECT_EQ(*parse_report(as_bytes(text)), report);
+  Json json = Json::parse(text);
+  json["engine"]["backends"] = Json::array();
+  EXPECT_THAT(parse_report(as_bytes(json.dump())),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("backends: is an unknown key")));
+}
+
 TEST(Report, refuses_what_is_too_large_too_new_or_malformed) {
   EXPECT_THAT(parse_report(as_bytes(std::string(10'000'000, '{'))),
               ErrorIs(ErrorCode::invalid_data, HasSubstr("10.00 MB")));
   Json json = Json::parse(to_json(some_report()));
-  json["protocol"] = 2;
+  json["protocol"] = protocol_version + 1;
   EXPECT_THAT(parse_report(as_bytes(json.dump())),
               ErrorIs(ErrorCode::unsupported, HasSubstr("too new")));
-  json["protocol"] = 1;
+  json["protocol"] = 2;
+  json["engine"]["backends"] = Json::array({{{"name", "onednn"}, {"failed", "conv"}}});
+  EXPECT_THAT(parse_report(as_bytes(json.dump())),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("report.engine.backends[0].failed")));
+  json["engine"]["backends"] = Json::array();
   json["state"] = "FINE";
   EXPECT_THAT(parse_report(as_bytes(json.dump())),
               ErrorIs(ErrorCode::invalid_data, HasSubstr("report.state: 'FINE'")));

@@ -11,6 +11,9 @@ namespace {
 
 constexpr std::array<std::string_view, 5> outcomes{"measured", "not-measured", "not-measurable",
                                                    "refused", "failed"};
+constexpr int backends_since = 2;  // the protocol whose reports tell of backends
+constexpr std::size_t most_backends = 16;
+constexpr std::size_t most_operators = 64;
 constexpr double longest_ms = 1e12;
 constexpr std::uint64_t longest_age = 100ULL * 366 * 24 * 3600;
 
@@ -102,6 +105,12 @@ std::string to_json(const Report& report) {
   json["device_class"] = report.device_class;
   json["agent"] = report.agent;
   json["engine"] = {{"name", report.engine}, {"version", report.engine_version}};
+  if (report.header.protocol >= backends_since) {
+    json["engine"]["backends"] = Json::array();
+    for (const ReportedBackend& backend : report.backends) {
+      json["engine"]["backends"].push_back({{"name", backend.name}, {"failed", backend.failed}});
+    }
+  }
   json["confinement"] = {{"level", report.full_confinement ? "full" : "reduced"},
                          {"missing", report.confinement_missing}};
   json["metadata_age_seconds"] = report.metadata_age.count();
@@ -128,6 +137,12 @@ Result<Report> parse_report(BytesView payload) {
   ObjectReader engine = reader.object("engine");
   report.engine = engine.name("name");
   report.engine_version = engine.text("version");
+  if (report.header.protocol >= backends_since) {
+    engine.objects("backends", 0, most_backends, [&](ObjectReader& backend) {
+      report.backends.push_back({backend.name("name"), backend.texts("failed", most_operators)});
+      backend.done();
+    });
+  }
   engine.done();
   ObjectReader confinement = reader.object("confinement");
   report.full_confinement = confinement.choice("level", {"full", "reduced"}) == 0;

@@ -38,6 +38,13 @@ struct ReportedMeasurement {
   bool operator==(const ReportedMeasurement&) const = default;
 };
 
+// A set of kernels of the engine, by what its test at start found (runtime/engine/backend.hpp).
+struct ReportedBackend {
+  std::string name;                 // "qnnpack"
+  std::vector<std::string> failed;  // operators that compute wrongly on this board: never used
+  bool operator==(const ReportedBackend&) const = default;
+};
+
 struct ReportedVariant {
   std::string name;
   VariantOutcome outcome = VariantOutcome::not_measured;
@@ -56,6 +63,7 @@ struct Report {
   std::string agent;  // "0.1.0"
   std::string engine;
   std::string engine_version;
+  std::vector<ReportedBackend> backends;  // from protocol 2; none in a report of protocol 1
   bool full_confinement = false;
   std::vector<std::string> confinement_missing;
   std::chrono::seconds metadata_age{0};

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "protocol/base/version.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "tests/support/result_matchers.hpp"
 
@@ -73,7 +74,7 @@ TEST(DeviceStatus, names_what_it_refuses) {
   EXPECT_THAT(changed([](Json& j) { j["load"] = 0.5; }), refused("status.load: is an unknown key"));
   EXPECT_THAT(changed([](Json& j) { j["type"] = "progress"; }), refused("type is 'progress'"));
   EXPECT_THAT(parse_status(std::string(10'000'000, '{')), refused("10.00 MB"));
-  EXPECT_THAT(changed([](Json& j) { j["protocol"] = 2; }),
+  EXPECT_THAT(changed([](Json& j) { j["protocol"] = protocol_version + 1; }),
               ErrorIs(ErrorCode::unsupported, HasSubstr("too new")));
 }
 

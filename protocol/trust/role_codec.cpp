@@ -19,7 +19,7 @@ constexpr ByteCount role_limit = ByteCount::mib(1);
 template <class Role>
 Json header_to_json(const Role& role) {
   return {{"type", Role::kind},
-          {"protocol", protocol_version},
+          {"protocol", first_protocol},
           {"version", role.version},
           {"expires", to_rfc3339(role.expires)}};
 }

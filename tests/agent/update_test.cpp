@@ -28,6 +28,9 @@ TEST_F(AgentTest, pulls_proves_measures_and_serves_a_first_release) {
   EXPECT_EQ(report->active_manifest, release.manifest);
   EXPECT_EQ(report->active_variant, "int8-qint8");
   EXPECT_EQ(report->full_confinement, std::string_view(OUTCROP_TESTED_CONFINEMENT) == "full");
+  const std::vector<messages::ReportedBackend> backends{{"qnnpack", {}},
+                                                        {"onednn", {"quantized::linear"}}};
+  EXPECT_EQ(report->backends, backends);
   EXPECT_NE(host_.report(1, State::measuring), nullptr);
   EXPECT_EQ(host_.bad_reports, 0U);
   std::vector<State> seen;
@@ -39,6 +42,18 @@ TEST_F(AgentTest, pulls_proves_measures_and_serves_a_first_release) {
   EXPECT_THAT(seen, ::testing::ElementsAre(State::offered, State::downloading, State::downloaded,
                                            State::verified, State::proving, State::measuring,
                                            State::updating, State::soaking, State::updated));
+}
+
+TEST_F(AgentTest, answers_a_host_of_protocol_1_in_protocol_1) {
+  agent_is_online();
+  messages::Offer offer = host_.offer(released({.stage = 1}), 1, forge_);
+  offer.protocol = 1;
+  host_.send(offer);
+  const messages::Report* report = ends(1, State::updated);
+  ASSERT_NE(report, nullptr);
+  EXPECT_EQ(report->header.protocol, 1);
+  EXPECT_TRUE(report->backends.empty());
+  EXPECT_EQ(host_.bad_reports, 0U);
 }
 
 TEST_F(AgentTest, keeps_the_release_before_and_returns_to_it_without_a_transfer) {

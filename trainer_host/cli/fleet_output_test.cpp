@@ -186,6 +186,21 @@ TEST(FleetOutput, figures_that_do_not_count_are_not_shown_and_what_is_left_out_i
               HasSubstr("pi-1: torch 1.13.1, confinement full\n"));
 }
 
+TEST(FleetOutput, kernels_that_compute_wrongly_on_a_board_are_named) {
+  Json said = report("pi-1", "UPDATED", {});
+  said["report"]["engine"]["backends"] = {
+      {{"name", "onednn"}, {"failed", {"quantized::conv_transpose2d", "quantized::linear"}}},
+      {{"name", "qnnpack"}, {"failed", Json::array()}}};
+  EXPECT_THAT(
+      report_table(Json{{"reports", {said}}}, details()),
+      HasSubstr("pi-1: torch 1.13.1 with onednn, qnnpack, confinement full\n"
+                "pi-1: onednn computes wrongly there, and variants that use these are left out: "
+                "quantized::conv_transpose2d, quantized::linear\n"));
+  said["report"]["engine"]["backends"] = Json::array();
+  EXPECT_THAT(report_table(Json{{"reports", {said}}}, details()),
+              HasSubstr("pi-1: torch 1.13.1 without quantized kernels, confinement full\n"));
+}
+
 TEST(FleetOutput, without_the_manifest_what_boards_said_is_shown) {
   const Json reports{{"reports", {report("pi-1", "FAILED", {variant("int8-qint8", 19.0)})}}};
   EXPECT_THAT(report_table(reports, {}),

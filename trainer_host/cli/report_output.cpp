@@ -3,6 +3,7 @@
 
 #include "platform/console/table.hpp"
 #include "protocol/base/bytes.hpp"
+#include "protocol/base/join.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
 #include "trainer_host/cli/human.hpp"
 
@@ -180,21 +181,49 @@ void add_rows(Table& table, std::string& notes, const Story& story,
   }
 }
 
-// "board-1: torch 1.13.1, confinement full", by the newest report of each board.
+// "with qnnpack, onednn" behind an engine, and what computes wrongly in a line for each backend.
+// A board that speaks protocol 1 tells of none.
+struct Kernels {
+  std::string with;
+  std::vector<std::string> wrong;
+};
+Kernels kernels_of(const Json& engine) {
+  Kernels kernels;
+  const auto backends = engine.find("backends");
+  const bool known = !engine.at("version").get<std::string>().empty();  // else no runner started
+  if (backends == engine.end() || !known) return kernels;
+  std::vector<std::string> names;
+  for (const Json& backend : *backends) {
+    names.push_back(backend.at("name").get<std::string>());
+    const auto failed = backend.at("failed").get<std::vector<std::string>>();
+    if (failed.empty()) continue;
+    kernels.wrong.push_back(
+        names.back() +
+        " computes wrongly there, and variants that use these are left out: " + join(failed));
+  }
+  kernels.with = names.empty() ? " without quantized kernels" : " with " + join(names);
+  return kernels;
+}
+
+// "board-1: torch 1.13.1 with qnnpack, confinement full", by the newest report of each board.
 std::string engines(const Json& reports) {
   std::map<std::string, std::string> lines;
   for (const Json& entry : reports) {  // newest first
     const Json& report = entry.at("report");
     const Json& confinement = report.at("confinement");
-    std::string line = report.at("engine").at("name").get<std::string>() + " " +
-                       report.at("engine").at("version").get<std::string>() + ", confinement " +
+    const Json& engine = report.at("engine");
+    const Kernels kernels = kernels_of(engine);
+    std::string line = engine.at("name").get<std::string>() + " " +
+                       engine.at("version").get<std::string>() + kernels.with + ", confinement " +
                        confinement.at("level").get<std::string>();
     std::string missing;
     for (const Json& item : confinement.at("missing")) {
       missing += (missing.empty() ? " (" : "; ") + item.get<std::string>();
     }
     if (!missing.empty()) line += missing + ")";
-    lines.emplace(report.at("device").get<std::string>(), std::move(line));
+    const auto board = report.at("device").get<std::string>();
+    for (const std::string& wrong : kernels.wrong) line += "\n" + board + ": " + wrong;
+    lines.emplace(board, std::move(line));
   }
   std::string text;
   for (const auto& [board, line] : lines) text += board + ": " + line + "\n";

@@ -16,9 +16,10 @@ namespace {
 constexpr std::chrono::seconds resend_after{10};
 constexpr std::uint64_t highest_generation = (std::uint64_t{1} << 53) - 1;
 
-// Neighbouring versions speak the lower one's protocol.
+// Neighbouring versions speak the lower one's protocol; of a board that never said what it speaks
+// only the first is known.
 int protocol_with(const Device& device) {
-  return device.status ? std::min(protocol_version, device.status->speaks) : protocol_version;
+  return device.status ? std::min(protocol_version, device.status->speaks) : first_protocol;
 }
 
 // Reading reports is the costly part of a decision: only where boards may be offered a variant. Not
