@@ -14,7 +14,7 @@ namespace {
 constexpr const char* generator_source = R"(
 def latent(self, batch_size: int, seed: int) -> Tensor:
     noise = self.noise.forward(batch_size, seed)
-    spread = torch.sum(torch.unsqueeze(noise, 1) * self.factor.to(4), [2])
+    spread = torch.matmul(noise, torch.t(self.factor.to(4)))
     return ((spread + self.mean).to(7) * 9.094947017729282e-13).to(6)
 def decode(self, latent: Tensor) -> Tuple[Tensor, Tensor]:
     z = torch.reshape(latent, [latent.size(0), latent.size(1), 1, 1])

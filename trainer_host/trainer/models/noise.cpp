@@ -11,20 +11,20 @@ constexpr int table_size = 4096;
 
 // Each operator costs a board some thousand instructions before it touches a number, so both of
 // Philox's multiplications are one, on words side by side: `outer` holds c0 and c2, `inner` c1 and
-// c3. The 32x32-bit products are taken in halves, since int64 has no room for an unsigned 64-bit
-// one.
+// c3. Masks and shifts are tensors, which a number would be made into at every use. The 32x32-bit
+// products are taken in halves, since int64 has no room for an unsigned 64-bit one.
 constexpr const char* noise_source = R"(
 def philox(self, c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor, key0: int, key1: int) -> List[Tensor]:
     outer = torch.stack([c0, c2])
     inner = torch.stack([c1, c3])
-    keys = torch.bitwise_and(self.key_steps + torch.tensor([[key0], [key1]]), 4294967295)
+    keys = torch.bitwise_and(self.key_steps + torch.tensor([[key0], [key1]]), self.word)
     for key in torch.unbind(keys):
         crossed = torch.flip(outer, [0])
         low = crossed * self.low_halves
         high = crossed * self.high_halves
-        top = torch.bitwise_right_shift(high + torch.bitwise_right_shift(low, 16), 16)
+        top = torch.bitwise_right_shift(high + torch.bitwise_right_shift(low, self.half_bits), self.half_bits)
         outer = torch.bitwise_xor(torch.bitwise_xor(top, inner), key)
-        inner = torch.bitwise_and(low + torch.bitwise_left_shift(torch.bitwise_and(high, 65535), 16), 4294967295)
+        inner = torch.bitwise_and(torch.add(low, torch.bitwise_and(high, self.half), alpha=65536), self.word)
     return [outer[0], inner[0], outer[1], inner[1]]
 def forward(self, batch_size: int, seed: int) -> Tensor:
     blocks = self.values // 4
@@ -34,8 +34,8 @@ def forward(self, batch_size: int, seed: int) -> Tensor:
     zero = torch.zeros_like(counter)
     words = torch.stack(self.philox(block, row, zero, zero, seed & 4294967295, (seed >> 32) & 4294967295))
     words = torch.flatten(torch.transpose(torch.reshape(words, [4, batch_size, blocks]), 0, 1))
-    first = torch.bitwise_and(words, 4095)
-    second = torch.bitwise_and(torch.bitwise_right_shift(words, 16), 4095)
+    first = torch.bitwise_and(words, self.entry)
+    second = torch.bitwise_and(torch.bitwise_right_shift(words, self.half_bits), self.entry)
     sum = torch.index_select(self.quantiles, 0, first) + torch.index_select(self.quantiles, 0, second)
     return torch.reshape(sum, [batch_size, self.values])
 )";
@@ -90,6 +90,10 @@ torch::jit::Module make_noise(std::int64_t values) {
   module.register_buffer("high_halves", column(multipliers[0] >> 16, multipliers[1] >> 16));
   module.register_buffer("key_steps", torch::arange(rounds, torch::kLong).reshape({rounds, 1, 1}) *
                                           column(key_growth[0], key_growth[1]));
+  module.register_buffer("half_bits", torch::tensor(16, torch::kLong));
+  module.register_buffer("half", torch::tensor(65535, torch::kLong));
+  module.register_buffer("word", torch::tensor(4294967295, torch::kLong));
+  module.register_buffer("entry", torch::tensor(table_size - 1, torch::kLong));
   module.register_attribute("values", c10::IntType::get(), values);
   module.define(noise_source);
   return module;
