@@ -1,5 +1,6 @@
 #include "trainer_host/trainer/quantize/static_quantization.hpp"
 
+#include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/fold_conv_bn.h>
 #include <torch/csrc/jit/passes/quantization/dedup_module_uses.h>
 #include <torch/csrc/jit/passes/quantization/finalize.h>
@@ -92,6 +93,26 @@ void limit_observers(Module& observed, double output_limit) {
   }
 }
 
+// A ReLU of codes that cannot be below zero, since zero is the lowest there is, as limit_observers
+// has it behind transposed convolutions.
+bool changes_nothing(const torch::jit::Node* node, std::int64_t lowest_code) {
+  if (node->kind() != torch::jit::aten::relu) return false;
+  const auto* source = node->input()->node();
+  if (source->kind().toQualString() != std::string("quantized::conv_transpose2d")) return false;
+  const auto zero_point = torch::jit::toIValue(source->input(3));
+  return zero_point && zero_point->toInt() == lowest_code;
+}
+
+void drop_idle_relus(Module& module, ActivationType activations) {
+  const std::int64_t lowest_code = activations == ActivationType::qint8 ? -128 : 0;
+  const auto graph = module.get_method("forward").graph();
+  for (auto node = graph->nodes().begin(); node != graph->nodes().end(); ++node) {
+    if (!changes_nothing(*node, lowest_code)) continue;
+    node->output()->replaceAllUsesWith(node->input());
+    node.destroyCurrent();
+  }
+}
+
 // The passes end a graph with the way back to float.
 void answer_codes(Module& module) {
   const auto graph = module.get_method("forward").graph();
@@ -157,6 +178,7 @@ Result<QuantizedModule> quantize_static(const Module& network, const torch::Tens
     Module quantized = torch::jit::InsertQuantDeQuant(observed, "forward", /*inplace=*/false,
                                                       /*debug=*/false, QuantType::STATIC);
     Module finalized = torch::jit::Finalize(quantized, QuantType::STATIC);
+    drop_idle_relus(finalized, options.activations);
     if (options.answer_codes) answer_codes(finalized);
     Module finished = reload(finalized);
     name_values_by_order(finished);

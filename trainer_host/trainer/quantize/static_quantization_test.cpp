@@ -36,12 +36,17 @@ Module convolution(const std::shared_ptr<torch::jit::CompilationUnit>& unit) {
               "torch.conv2d(x, self.weight, self.bias, [1, 1], [1, 1], [1, 1], 1)");
 }
 
-// A network around one convolution named "inner" with `body` as its forward.
+// A network around one convolution named "inner", and a transposed one named "spread", with `body`
+// as its forward.
 Module network_of(const std::string& body) {
   const auto unit = std::make_shared<torch::jit::CompilationUnit>();
   Module network("__torch__.Network", unit, /*shouldMangle=*/true);
   network.register_attribute("training", c10::BoolType::get(), false);
   network.register_module("inner", convolution(unit));
+  network.register_module(
+      "spread", leaf(unit, "conv.ConvTranspose2d", convolution(unit).attr("weight").toTensor(),
+                     "torch.conv_transpose2d(x, self.weight, self.bias, [2, 2], [1, 1], [0, 0], 1, "
+                     "[1, 1])"));
   network.register_module("norm",
                           leaf(unit, "normalization.GroupNorm", torch::ones({4}),
                                "torch.group_norm(x, 2, self.weight, self.bias, 1e-5, True)"));
@@ -110,6 +115,21 @@ TEST_P(StaticQuantizationOf, a_module_used_twice_gives_each_call_its_own_weights
   EXPECT_EQ(quantized->plan.size(), 2U);
   const auto truth = network.forward({small_images()}).toTensor();
   EXPECT_LT(relative_error(quantized->module.forward({small_images()}).toTensor(), truth), 0.05);
+}
+
+TEST_P(StaticQuantizationOf, a_transposed_convolution_keeps_its_relu_only_for_codes_below_zero) {
+  const torch::NoGradGuard no_grad;
+  const std::vector<std::pair<std::string, std::size_t>> kept{
+      {"    return torch.relu(self.spread.forward(x))\n", 0},
+      {"    y = self.spread.forward(x)\n    return torch.relu(y) + y\n", 1}};
+  for (const auto& [body, relus] : kept) {
+    Module network = network_of(body);
+    auto quantized = quantize_static(network, small_images(), options());
+    ASSERT_THAT(quantized, IsOk());
+    EXPECT_EQ(count_graph_operators(quantized->module, "forward").count("aten::relu"), relus);
+    const auto truth = network.forward({small_images()}).toTensor();
+    EXPECT_LT(relative_error(quantized->module.forward({small_images()}).toTensor(), truth), 0.05);
+  }
 }
 
 // The same packed convolution with all weights 0.
