@@ -23,9 +23,19 @@ std::string list(const std::array<std::int64_t, 2>& pair) {
   return text;
 }
 
-std::string grid_shape(const Layer::Grid& grid) {
-  return "[-1, " + std::to_string(grid.channels) + ", " + std::to_string(grid.rows) + ", " +
-         std::to_string(grid.columns) + "]";
+// `x` laid out as the grid, as TorchScript.
+std::string laid_out(const std::string& x, const Layer::Grid& grid) {
+  const std::string channels = std::to_string(grid.channels);
+  const std::string size = std::to_string(grid.rows) + ", " + std::to_string(grid.columns);
+  return grid.channels_last ? "torch.permute(torch.reshape(" + x + ", [-1, " + size + ", " +
+                                  channels + "]), [0, 3, 1, 2])"
+                            : "torch.reshape(" + x + ", [-1, " + channels + ", " + size + "])";
+}
+
+torch::Tensor laid_out(const torch::Tensor& x, const Layer::Grid& grid) {
+  return grid.channels_last
+             ? x.reshape({-1, grid.rows, grid.columns, grid.channels}).permute({0, 3, 1, 2})
+             : x.reshape({-1, grid.channels, grid.rows, grid.columns});
 }
 
 Module make_convolution(const CompilationUnit& unit, const Layer& layer, at::Generator random) {
@@ -108,7 +118,7 @@ Module build_network(const std::string& type_name, const std::vector<Layer>& lay
       step = "self." + layer.name + "_norm.forward(" + step + ")";
     }
     if (layer.relu) step = "torch.relu(" + step + ")";
-    if (layer.grid.rows > 0) step = "torch.reshape(" + step + ", " + grid_shape(layer.grid) + ")";
+    if (layer.grid.rows > 0) step = laid_out(step, layer.grid);
     body += "    x = " + step + "\n";
   }
   network.define(body + "    return x\n");
@@ -132,9 +142,7 @@ torch::Tensor run_layers(const Module& network, const std::vector<Layer>& layers
                             /*cudnn_enabled=*/false);
     }
     if (layer.relu) x = torch::relu(x);
-    if (const auto& grid = layer.grid; grid.rows > 0) {
-      x = x.reshape({-1, grid.channels, grid.rows, grid.columns});
-    }
+    if (layer.grid.rows > 0) x = laid_out(x, layer.grid);
     if (seen) seen(layer, x);
   }
   return x;

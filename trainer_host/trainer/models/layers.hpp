@@ -31,6 +31,7 @@ struct Layer {
     std::int64_t channels = 0;
     std::int64_t rows = 0;
     std::int64_t columns = 0;
+    bool channels_last = false;  // channel by channel at each position, instead of one by one
   };
   Grid grid{};
 

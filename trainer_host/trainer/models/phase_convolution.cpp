@@ -17,6 +17,13 @@ torch::Tensor phase_weight(const torch::Tensor& weight, const Phases& phases) {
       .contiguous();
 }
 
+// A weight or bias of the layer that fills the grid, its outputs in the order of channels last.
+torch::Tensor position_by_position(const torch::Tensor& tensor, const Layer::Grid& grid) {
+  return tensor.reshape({grid.channels, grid.rows * grid.columns, -1})
+      .transpose(0, 1)
+      .reshape(tensor.sizes());
+}
+
 }  // namespace
 
 PhaseNetwork with_phase_convolution(const torch::jit::Module& network, std::vector<Layer> layers) {
@@ -27,25 +34,35 @@ PhaseNetwork with_phase_convolution(const torch::jit::Module& network, std::vect
   TORCH_CHECK(last.kind == Layer::Kind::transposed_convolution &&
                   last.kernel[0] == 2 * last.stride[0] && last.kernel[1] == 2 * last.stride[1],
               "layer ", last.name, " is no transposed convolution of twice its stride");
+  for (const Layer& layer : layers) {
+    TORCH_CHECK(layer.grid.rows == 0 || !layer.batch_norm, "layer ", layer.name,
+                " fills a grid and has a batch norm, which is not rearranged with it");
+  }
   last.kind = Layer::Kind::convolution;
   last.out_channels = phases.rows * phases.columns * phases.channels;
   last.kernel = {2, 2};
   last.stride = {1, 1};
   last.padding = {1, 1};
+  for (Layer& layer : layers) layer.grid.channels_last = true;
 
   PhaseNetwork made{
       build_network("__torch__.outcrop.PhaseDecoder", layers, at::detail::createCPUGenerator(0)),
       phases};
   made.network.train(network.is_training());
-  const std::string weight = last.name + ".weight";
-  const std::string bias = last.name + ".bias";
+  const auto rearranged = [&](const std::string& name, const torch::Tensor& value) {
+    if (name == last.name + ".weight") return phase_weight(value, phases);
+    if (name == last.name + ".bias") return value.repeat({phases.rows * phases.columns});
+    for (const Layer& layer : layers) {
+      if (layer.grid.rows > 0 && name.starts_with(layer.name + ".")) {
+        return position_by_position(value, layer.grid);
+      }
+    }
+    return value;
+  };
   const auto copy = [&](const auto& into, const auto& from) {
     for (const auto& [name, tensor] : into) {
       for (const auto& source : from) {
-        if (source.name != name) continue;
-        tensor.copy_(name == weight ? phase_weight(source.value, phases)
-                     : name == bias ? source.value.repeat({phases.rows * phases.columns})
-                                    : source.value);
+        if (source.name == name) tensor.copy_(rearranged(name, source.value));
       }
     }
   };

@@ -30,8 +30,9 @@ struct PhaseNetwork {
 // whose kernel is twice its stride is exactly that (Shi et al. 2016, "Is the deconvolution layer
 // the same as a convolutional layer?"): the same products, summed in the same output. int8 kernels
 // spread a transposed convolution over as many small multiplications as there are phases, each for
-// a few channels where they compute eight or sixteen at a time; here it is one.
-// `network` is not changed. Throws c10::Error where the last layer is no such layer.
+// a few channels where they compute eight or sixteen at a time; here it is one. A layer that fills
+// a grid does so channels last, the order in which int8 kernels read it. `network` is not changed.
+// Throws c10::Error where the last layer is no such layer.
 [[nodiscard]] PhaseNetwork with_phase_convolution(const torch::jit::Module& network,
                                                   std::vector<Layer> layers);
 
