@@ -18,8 +18,10 @@ std::string describe(const at::Tensor& tensor) {
 }
 
 runtime::Tensor values_of(const std::string& name, const at::Tensor& tensor) {
-  const at::Tensor plain =
-      (tensor.is_quantized() ? tensor.int_repr() : tensor).to(at::kFloat).contiguous();
+  const at::Tensor real = tensor.is_quantized() ? tensor.int_repr()
+                          : tensor.is_complex() ? at::view_as_real(tensor)
+                                                : tensor;
+  const at::Tensor plain = real.to(at::kFloat).contiguous();
   return runtime::Tensor::of_floats(
       name, plain.sizes().vec(),
       {plain.data_ptr<float>(), static_cast<std::size_t>(plain.numel())});

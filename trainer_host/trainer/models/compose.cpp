@@ -26,28 +26,29 @@ def forward(self, batch_size: int, seed: int = 0) -> Tuple[Tensor, Tensor]:
 )";
 
 // denormalization_source's two methods for an `x` of codes. They go through memory in its own order
-// (channels last, as int8 kernels write it), from code to index by way of floats, which LibTorch
-// does by vector instructions where int_repr goes code by code, and rearrange phases while they
-// are bytes.
+// (channels last, as int8 kernels write it) and from code to index by way of floats, which LibTorch
+// does by vector instructions where int_repr goes code by code. Phases are put in place as pairs of
+// floats, that is complex numbers: LibTorch copies short runs element by element, whatever their
+// size.
 constexpr const char* look_up_source = R"(
-def look_up(self, values: Tensor, half_up: Tensor, steps: float, x: Tensor) -> Tensor:
-    real = torch.reshape(torch.dequantize(x), [-1])
-    index = torch.add(half_up, real, alpha=steps).to(3)
-    return torch.reshape(torch.index_select(values, 0, index), x.size())
+def look_up(self, values: Tensor, half_up: Tensor, steps: float, real: Tensor) -> Tensor:
+    index = torch.add(half_up, torch.reshape(real, [-1]), alpha=steps).to(3)
+    return torch.reshape(torch.index_select(values, 0, index), real.size())
 def velocity_of(self, x):
-    codes = torch.permute(x, [0, 2, 3, 1])
-    found = self.look_up(self.velocity_values, self.velocity_half_up, self.velocity_steps, codes)
+    real = torch.permute(torch.dequantize(x), [0, 2, 3, 1])
+    found = self.look_up(self.velocity_values, self.velocity_half_up, self.velocity_steps, real)
     return torch.permute(found, [0, 3, 1, 2])
 def pressure_of(self, x):
-    phases = torch.permute(x, [0, 2, 3, 1])
-    batch, height, width, channels = phases.size()
-    phases = torch.reshape(phases, [batch, height, width, self.phase_rows, channels // self.phase_rows])
+    real = torch.permute(torch.dequantize(x), [0, 2, 3, 1]).contiguous()
+    batch, height, width, channels = real.size()
+    pairs = torch.view_as_complex(torch.reshape(real, [batch, height, width, self.phase_rows, -1, 2]))
+    pairs = torch.flatten(torch.permute(pairs, [0, 1, 3, 2, 4]), 1, 2)
     rows = height * self.phase_rows
     columns = width * self.phase_columns
-    codes = torch.reshape(torch.permute(phases, [0, 1, 3, 2, 4]), [batch, rows, columns, -1])
-    found = self.look_up(self.pressure_values, self.pressure_half_up, self.pressure_steps, codes)
-    found = found[:, self.crop_rows:rows - self.crop_rows, self.crop_columns:columns - self.crop_columns]
-    return torch.permute(found, [0, 3, 1, 2])
+    real = torch.reshape(torch.view_as_real(pairs), [batch, rows, columns, -1])
+    real = real[:, self.crop_rows:rows - self.crop_rows]
+    found = self.look_up(self.pressure_values, self.pressure_half_up, self.pressure_steps, real)
+    return torch.permute(found[:, :, self.crop_columns:columns - self.crop_columns], [0, 3, 1, 2])
 )";
 
 constexpr int factor_fraction_bits = 20;
@@ -110,10 +111,13 @@ torch::jit::Module compose_generator(torch::jit::Module velocity_decoder,
 torch::jit::Module compose_generator(torch::jit::Module velocity_decoder,
                                      torch::jit::Module seismic_decoder, const LatentPrior& prior,
                                      const CodedOutputs& codes) {
+  const Phases& phases = codes.seismic_phases;
+  TORCH_CHECK(phases.columns * phases.channels % 2 == 0,
+              "phases are put in place in pairs, and a row of them has ",
+              phases.columns * phases.channels);
   auto generator = compose(std::move(velocity_decoder), std::move(seismic_decoder), prior);
   register_table(generator, "velocity", codes.velocity, denormalize_velocity);
   register_table(generator, "pressure", codes.seismic, denormalize_pressure);
-  const Phases& phases = codes.seismic_phases;
   for (const auto& [name, value] :
        {std::pair{"phase_rows", phases.rows}, std::pair{"phase_columns", phases.columns},
         std::pair{"crop_rows", phases.crop_rows}, std::pair{"crop_columns", phases.crop_columns}}) {

@@ -322,6 +322,15 @@ TEST(ComposedGenerator, looks_the_value_of_every_code_up) {
   }
 }
 
+TEST(ComposedGenerator, refuses_phases_that_do_not_come_in_pairs) {
+  const auto codes =
+      at::_make_per_tensor_quantized_tensor(torch::zeros({1, 3, 2, 2}, torch::kChar), 0.01, 0);
+  const CodedOutput coded{0.01, 0, -128};
+  EXPECT_THROW(compose_generator(answering(codes), answering(codes), some_prior(16),
+                                 {coded, coded, {.rows = 3, .columns = 1, .channels = 1}}),
+               c10::Error);
+}
+
 TEST(ComposedGenerator, survives_saving_reloading_and_the_lite_interpreter) {
   torch::NoGradGuard no_gradient;
   const TemporaryFolder folder;
