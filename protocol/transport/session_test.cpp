@@ -272,14 +272,16 @@ TEST_F(SessionTest, two_of_one_identity_take_turns_ever_more_slowly) {
   ASSERT_TRUE(one.ready());
   Client two(loop_, options);
   ASSERT_TRUE(two.ready());
-  // mosquitto does not say why it closes: they throw each other out, less and less often.
+  // mosquitto 2.0.11 does not say why it closes: they throw each other out, less and less often.
   loop_.run_for(5s);
   const std::size_t early = one.losses().size() + two.losses().size();
   EXPECT_GE(early, 1u);
   loop_.run_for(5s);
   EXPECT_LE(one.losses().size() + two.losses().size() - early, 3u);
   ASSERT_TRUE(loop_.until([&] { return one.losses().size() >= 3; }, 60s));
-  EXPECT_THAT(one.losses()[2].message(), HasSubstr("does another program connect as 'same'?"));
+  // mosquitto 2.0.21 says it itself.
+  EXPECT_THAT(one.losses()[2].message(), AnyOf(HasSubstr("does another program connect as 'same'?"),
+                                               HasSubstr("another client with our identity")));
   EXPECT_THAT(one.losses()[0].message(), Not(HasSubstr("another program")));
 }
 
