@@ -128,7 +128,7 @@ class ScriptEngine final : public Engine {
   }
 
  private:
-  std::vector<Backend> backends_{{"qnnpack", {}, {}}, {"onednn", {"quantized::linear"}, {}}};
+  std::vector<Backend> backends_{{"qnnpack", {}, {}}, {"fbgemm", {"quantized::linear"}, {}}};
 };
 
 }  // namespace

@@ -29,7 +29,7 @@ TEST_F(AgentTest, pulls_proves_measures_and_serves_a_first_release) {
   EXPECT_EQ(report->active_variant, "int8-qint8");
   EXPECT_EQ(report->full_confinement, std::string_view(OUTCROP_TESTED_CONFINEMENT) == "full");
   const std::vector<messages::ReportedBackend> backends{{"qnnpack", {}},
-                                                        {"onednn", {"quantized::linear"}}};
+                                                        {"fbgemm", {"quantized::linear"}}};
   EXPECT_EQ(report->backends, backends);
   EXPECT_NE(host_.report(1, State::measuring), nullptr);
   EXPECT_EQ(host_.bad_reports, 0U);
