@@ -17,7 +17,7 @@ function(outcrop_emulated name folder)
   endif()
   list(JOIN CMAKE_CROSSCOMPILING_EMULATOR " " emulator)
   file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/emulated/${folder}/${name}
-    CONTENT "#!/bin/sh\nexec ${emulator} ${CMAKE_BINARY_DIR}/${folder}/${name} \"$@\"\n" @ONLY)
+    CONTENT "#!/bin/sh\nunset PWD  # the shell's own, not the caller's\nexec ${emulator} ${CMAKE_BINARY_DIR}/${folder}/${name} \"$@\"\n" @ONLY)
   file(CHMOD ${CMAKE_BINARY_DIR}/emulated/${folder}/${name}
     PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 endfunction()

@@ -128,7 +128,7 @@ TEST(Runners, get_a_clean_environment_and_no_descriptor_of_the_parent) {
   ::setenv("OUTCROP_TEST_SECRET", "1", 1);
   EXPECT_THAT(Runner::start(fake("environment")),
               ErrorIs(ErrorCode::crashed,
-                      AllOf(HasSubstr("[PATH LC_ALL OMP_WAIT_POLICY OPENBLAS_NUM_THREADS ]"),
+                      AllOf(HasSubstr("[LC_ALL OMP_WAIT_POLICY OPENBLAS_NUM_THREADS PATH ]"),
                             Not(HasSubstr("SECRET")), Not(HasSubstr("descriptor-")))));
   ::unsetenv("OUTCROP_TEST_SECRET");
 }

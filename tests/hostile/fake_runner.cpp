@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -109,10 +110,12 @@ int main(int argc, char** argv) {
     if (::fork() == 0) ::pause();
   }
   if (mode == "environment") {
-    std::string names;
+    std::set<std::string> variables;
     for (char** variable = environ; *variable != nullptr; ++variable) {
-      names += std::string(*variable).substr(0, std::strcspn(*variable, "=")) + " ";
+      variables.insert(std::string(*variable).substr(0, std::strcspn(*variable, "=")));
     }
+    std::string names;
+    for (const std::string& variable : variables) names += variable + " ";
     for (int fd = 4; fd < 256; ++fd) {
       if (::fcntl(fd, F_GETFD) >= 0) names += "descriptor-" + std::to_string(fd) + " ";
     }

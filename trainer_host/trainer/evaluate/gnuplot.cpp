@@ -37,6 +37,13 @@ Result<UniqueFd> as_input(const std::string& script) {
   return fd;
 }
 
+Error does_not_start(const char* why) {
+  return Error(ErrorCode::unsupported,
+               std::string("charts need gnuplot (Debian package gnuplot-nox), which does not "
+                           "start: ") +
+                   why);
+}
+
 Result<pid_t> start(int input, int complaints) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
@@ -50,10 +57,7 @@ Result<pid_t> start(int input, int complaints) {
   const int error = ::posix_spawnp(&child, "gnuplot", &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   if (error == 0) return child;
-  return fail(ErrorCode::unsupported,
-              std::string("charts need gnuplot (Debian package gnuplot-nox), which does not "
-                          "start: ") +
-                  std::strerror(error));
+  return fail(does_not_start(std::strerror(error)));
 }
 
 // What gnuplot says until it ends, or nothing after the deadline.
@@ -92,6 +96,11 @@ Status run(const std::string& script) {
   }
   if (!said) return fail(said.error());
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  // What a child says that could not become the program, where the parent does not hear of it:
+  // POSIX, posix_spawn, "ERRORS". So it is under qemu.
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+    return fail(does_not_start("there is no such program"));
+  }
   return fail(ErrorCode::internal, "gnuplot refused a chart: " + *said);
 }
 
