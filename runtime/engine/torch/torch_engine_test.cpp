@@ -48,8 +48,10 @@ class TorchEngineTest : public ::testing::Test {
     auto started = start_torch_engine();
     ASSERT_THAT(started, IsOk());
     engine_ = started->release();  // one in a process, to its end
-    // torch.jit.script of `def forward(self, a, s): return torch.round(a / s)`, saved for mobile by 1.13.1.
-    auto file = read_file(OUTCROP_SOURCE "/runtime/engine/torch/golden/round.ptl", ByteCount(1 << 20));
+    // torch.jit.script of `def forward(self, a, s): return torch.round(a / s)`, saved for mobile
+    // by 1.13.1.
+    auto file =
+        read_file(OUTCROP_SOURCE "/runtime/engine/torch/golden/round.ptl", ByteCount(1 << 20));
     ASSERT_THAT(file, IsOk());
     rounding_ = new Bytes(std::move(*file));
   }
@@ -85,7 +87,8 @@ TEST_F(TorchEngineTest, rounds_alike_at_every_call) {
 }
 
 #if !defined(BUILD_LITE_INTERPRETER)  // which has no compiler of TorchScript, nor its fuser
-// Debian 13's LibTorch, built with LLVM, fuses this into a kernel that gives 0 from the second call on.
+// Debian 13's LibTorch, built with LLVM, fuses this into a kernel that gives 0 from the second call
+// on.
 TEST_F(TorchEngineTest, leaves_compiled_code_unfused) {
   torch::jit::Module module("Rounding");
   module.define("def forward(self, a, s):\n    return torch.round(a / s)\n");
@@ -100,7 +103,9 @@ TEST_F(TorchEngineTest, leaves_compiled_code_unfused) {
 // QNNPACK's kernels, and XNNPACK's under its name, are right in every LibTorch that has them.
 TEST_F(TorchEngineTest, names_the_kernels_that_are_wrong) {
   for (const Backend& backend : engine_->backends()) {
-    if (backend.name == "qnnpack") EXPECT_THAT(backend.failed, IsEmpty());
+    if (backend.name == "qnnpack") {
+      EXPECT_THAT(backend.failed, IsEmpty());
+    }
 #if TORCH_VERSION_MAJOR >= 2
     if (backend.name == "onednn") {
       EXPECT_THAT(backend.failed, Contains("quantized::conv_transpose2d"));
@@ -110,8 +115,8 @@ TEST_F(TorchEngineTest, names_the_kernels_that_are_wrong) {
 }
 
 #if defined(__x86_64__)
-// ONEDNN adds products of bytes in 16 bits, which saturate, where a CPU has no VNNI: a test of its own
-// starts this program as on such a one.
+// ONEDNN adds products of bytes in 16 bits, which saturate, where a CPU has no VNNI: a test of its
+// own starts this program as on such a one.
 TEST_F(TorchEngineTest, names_what_saturates_without_vnni) {
   if (std::getenv("ONEDNN_MAX_CPU_ISA") == nullptr) GTEST_SKIP() << "torch_engine_without_vnni's";
   const auto& backends = engine_->backends();
