@@ -216,11 +216,8 @@ std::string engines(const Json& reports) {
     std::string line = engine.at("name").get<std::string>() + " " +
                        engine.at("version").get<std::string>() + kernels.with + ", confinement " +
                        confinement.at("level").get<std::string>();
-    std::string missing;
-    for (const Json& item : confinement.at("missing")) {
-      missing += (missing.empty() ? " (" : "; ") + item.get<std::string>();
-    }
-    if (!missing.empty()) line += missing + ")";
+    const auto missing = confinement.at("missing").get<std::vector<std::string>>();
+    if (!missing.empty()) line += " (" + join(missing, "; ") + ")";
     const auto board = report.at("device").get<std::string>();
     for (const std::string& wrong : kernels.wrong) line += "\n" + board + ": " + wrong;
     lines.emplace(board, std::move(line));
