@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <map>
 #include <set>
 
+#include "protocol/base/version.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -35,6 +37,7 @@ class DriverTest : public ::testing::Test {
       ASSERT_THAT(command, IsOk());
       sent_.push_back((std::holds_alternative<messages::Offer>(*command) ? "offer " : "cancel ") +
                       device);
+      protocols_[device] = std::visit([](const auto& c) { return c.protocol; }, *command);
     };
     driver_.emplace(*registry_, clock_, std::move(*blobs), surroundings, std::chrono::hours(24));
     ReleaseRecord release;
@@ -91,6 +94,7 @@ class DriverTest : public ::testing::Test {
   std::optional<RolloutDriver> driver_;
   std::set<std::string> online_;
   std::vector<std::string> sent_;
+  std::map<std::string, int> protocols_;  // of the last command to each board
 };
 
 TEST_F(DriverTest, a_board_without_generations_left_is_left_out_and_the_others_are_offered_it) {
@@ -141,6 +145,31 @@ TEST_F(DriverTest, a_rollout_that_was_stopped_offers_nothing_again_and_still_tak
   driver_->reconcile();
   EXPECT_THAT(sent_, ElementsAre("cancel returned"));
   EXPECT_EQ(at("failed").state, DeploymentState::failed);
+}
+
+TEST_F(DriverTest, offers_and_cancels_in_the_highest_protocol_that_both_speak) {
+  for (const char* name : {"unheard", "older", "same", "newer"}) board(name, 0);
+  const auto speaks = [&](const std::string& name, int protocol) {
+    Device device = **registry_->device(name);
+    device.status->speaks = protocol;
+    ASSERT_THAT(registry_->save(device), IsOk());
+  };
+  speaks("older", 1);
+  speaks("same", protocol_version);
+  speaks("newer", protocol_version + 1);
+  Device unheard = **registry_->device("unheard");
+  unheard.status.reset();
+  ASSERT_THAT(registry_->save(unheard), IsOk());
+  rollout(RolloutState::canary);
+  for (const char* name : {"unheard", "older", "same", "newer"}) canary(name, 0);
+  driver_->tick();
+  const std::map<std::string, int> expected{
+      {"unheard", 1}, {"older", 1}, {"same", protocol_version}, {"newer", protocol_version}};
+  EXPECT_EQ(protocols_, expected);
+
+  protocols_.clear();
+  ASSERT_THAT(driver_->abort("r"), IsOk());
+  EXPECT_EQ(protocols_, expected);
 }
 
 // No variant can be chosen here, since the manifest is not in the store: nobody is left out for

@@ -1,8 +1,9 @@
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 #include <torch/csrc/jit/mobile/import.h>
 #include <torch/csrc/jit/mobile/module.h>
 #include <torch/csrc/jit/passes/inliner.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -280,6 +281,17 @@ TEST(PhaseConvolution, refuses_a_layer_whose_kernel_is_not_twice_its_stride) {
   EXPECT_THROW(with_phase_convolution(generator.seismic_decoder, layers), c10::Error);
   layers.pop_back();  // ends in a plain convolution
   EXPECT_THROW(with_phase_convolution(generator.seismic_decoder, layers), c10::Error);
+}
+
+TEST(PhaseConvolution, refuses_a_batch_norm_on_the_layer_that_fills_the_grid) {
+  Generator generator = make_generator(small, 1);
+  auto layers = seismic_decoder_layers(small);
+  const auto fills = std::find_if(layers.begin(), layers.end(),
+                                  [](const Layer& layer) { return layer.grid.rows > 0; });
+  ASSERT_NE(fills, layers.end());
+  fills->batch_norm = true;
+  EXPECT_THAT([&] { with_phase_convolution(generator.seismic_decoder, layers); },
+              ::testing::ThrowsMessage<c10::Error>(::testing::HasSubstr("has a batch norm")));
 }
 
 // Stands for a quantized decoder: the same codes whatever the latent.
