@@ -204,7 +204,7 @@ class Deployer::Impl {
     if (!active) co_return;
     const Status whole = co_await steps_.check_installed(*active);
     if (whole) {
-      spdlog::info("{} of release {} serves", active->variant, short_name(active->manifest));
+      spdlog::info("{} of release {} serves", active->variant, active->manifest.short_hex());
     } else if (parts_.slots.active() == active) {
       (void)leave_active("the release that served is damaged: " + whole.error().message());
     }
@@ -244,10 +244,10 @@ class Deployer::Impl {
     if (is_latest) {
       machine_.advance(Event::serving_lost, reason);
     } else {
-      spdlog::warn("release {} serves no more: {}", short_name(left.manifest), reason);
+      spdlog::warn("release {} serves no more: {}", left.manifest.short_hex(), reason);
       if (record.deployment) {
         Deployment about = *record.deployment;
-        about.reason = messages::as_reason("release " + short_name(left.manifest) +
+        about.reason = messages::as_reason("release " + left.manifest.short_hex() +
                                            " serves no more: " + reason);
         parts_.announcer.report(about);
       }

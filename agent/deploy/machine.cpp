@@ -17,10 +17,6 @@ bool is_failure(DeploymentState state) {
 
 }  // namespace
 
-std::string short_name(const trust::Sha256Digest& digest) {
-  return digest.hex().substr(0, 12);
-}
-
 void Machine::open() {
   ReadRecord read = read_record(parts_.record_file);
   record_ = std::move(read.record);
@@ -50,7 +46,7 @@ void Machine::begin(Deployment deployment) {
   record_.deployment = std::move(deployment);
   spdlog::info("{} of rollout {} (generation {}, release {})",
                record_.deployment->cancel ? "cancel" : "offer", record_.deployment->offer.rollout,
-               record_.generation, short_name(record_.deployment->offer.manifest));
+               record_.generation, record_.deployment->offer.manifest.short_hex());
   save();
   announce();
 }
@@ -72,7 +68,7 @@ void Machine::advance(Event event, std::string reason) {
   current.reason = messages::as_reason(reason);
   current.awaits_owner =
       event == Event::owner_holds || (event == Event::resumed && current.awaits_owner);
-  spdlog::info("{} {}{}{}", messages::to_string(current.state), short_name(current.offer.manifest),
+  spdlog::info("{} {}{}{}", messages::to_string(current.state), current.offer.manifest.short_hex(),
                current.reason.empty() ? "" : ": ", current.reason);
   if (!save() && !is_end(current.state)) {
     // What cannot be written down is not begun.
@@ -104,11 +100,11 @@ void Machine::announce(const std::string& variant) {
 std::string Machine::summary() const {
   const auto& active = parts_.slots.active();
   std::string text =
-      active ? "serving " + active->variant + " of release " + short_name(active->manifest)
+      active ? "serving " + active->variant + " of release " + active->manifest.short_hex()
              : std::string("serving nothing yet");
   if (unfinished()) {
     text += "; " + std::string(messages::to_string(record_.deployment->state)) + " release " +
-            short_name(record_.deployment->offer.manifest);
+            record_.deployment->offer.manifest.short_hex();
   }
   return text;
 }
@@ -130,7 +126,7 @@ void Machine::undo() {
   parts_.serving.end();
   auto back = parts_.slots.return_to(before);
   if (!back && before) {
-    spdlog::error("returning to {}: {}", short_name(before->manifest), back.error().message());
+    spdlog::error("returning to {}: {}", before->manifest.short_hex(), back.error().message());
     back = parts_.slots.return_to(std::nullopt);
   }
   if (!back) spdlog::error("returning: {}", back.error().message());

@@ -48,7 +48,4 @@ class Machine {
   Record record_;
 };
 
-// "3f9c02ab1e77": enough of a digest for a person.
-[[nodiscard]] std::string short_name(const trust::Sha256Digest& digest);
-
 }  // namespace outcrop::agent

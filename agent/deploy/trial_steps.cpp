@@ -202,7 +202,7 @@ Outcome Steps::take_back() {
     for (const auto& release : {parts_.slots.active(), parts_.slots.previous()}) {
       if (release && release->manifest == *cancel.return_to) target = release;
     }
-    const std::string name = short_name(*cancel.return_to);
+    const std::string name = cancel.return_to->short_hex();
     if (!target) {
       return {Event::failed, reason + "; release " + name + " is not here to return to"};
     }

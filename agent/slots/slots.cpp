@@ -177,7 +177,7 @@ Result<messages::Manifest> Slots::manifest(const trust::Sha256Digest& digest, By
 Status Slots::change(std::optional<Installed> active, std::optional<Installed> previous) {
   if (active && !has(active->manifest)) {
     return fail(ErrorCode::not_found,
-                "the manifest " + active->manifest.hex().substr(0, 16) + " is not on this board");
+                "the manifest " + active->manifest.short_hex() + " is not on this board");
   }
   if (active == active_ && previous == previous_) return {};
   const Json json{

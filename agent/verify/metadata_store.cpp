@@ -201,7 +201,7 @@ class MetadataStore::Impl {
     if (release == nullptr) {
       return fail(ErrorCode::untrusted, stage_name + " version " + std::to_string(stage->version) +
                                             " does not permit the manifest " +
-                                            manifest.hex().substr(0, 16));
+                                            manifest.short_hex());
     }
     return *release;
   }

@@ -48,6 +48,10 @@ std::string Sha256Digest::hex() const {
   return to_hex(bytes_);
 }
 
+std::string Sha256Digest::short_hex() const {
+  return hex().substr(0, 12);
+}
+
 void Sha256Hasher::FreeContext::operator()(void* context) const {
   EVP_MD_CTX_free(evp(context));
 }

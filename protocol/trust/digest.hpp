@@ -28,6 +28,8 @@ class Sha256Digest {
   [[nodiscard]] static Result<Sha256Digest> from_bytes(BytesView bytes);
 
   [[nodiscard]] std::string hex() const;
+  // The first 12 digits: what people are shown, and what commands take in its place.
+  [[nodiscard]] std::string short_hex() const;
   [[nodiscard]] BytesView bytes() const { return bytes_; }
 
   auto operator<=>(const Sha256Digest&) const = default;

@@ -96,13 +96,13 @@ Result<VerifiedPayload> verify_envelope(std::string_view text, std::string_view 
     const auto key = signers.keys.find(signature.key);
     if (key == signers.keys.end()) continue;
     if (!key->second.verifies(encoding, signature.bytes)) {
-      return untrusted("the signature by key " + signature.key.hex().substr(0, 16) +
+      return untrusted("the signature by key " + signature.key.short_hex() +
                        " does not hold: the document or the signature was changed");
     }
     good.insert(signature.key);
   }
   if (good.empty()) {
-    return untrusted("signed by key " + envelope.signatures.front().key.hex().substr(0, 16) +
+    return untrusted("signed by key " + envelope.signatures.front().key.short_hex() +
                      ", which the role " + signers.role + " does not name");
   }
   if (good.size() < signers.threshold || signers.threshold == 0) {

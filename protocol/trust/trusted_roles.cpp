@@ -42,8 +42,8 @@ std::string remove_revoked(const RevokedMetadata& revoked, Signers& signers) {
   std::string reason;
   for (const Revocation& entry : revoked.keys) {
     if (signers.keys.erase(entry.what) > 0 && reason.empty()) {
-      reason = "its key " + entry.what.hex().substr(0, 16) + " was revoked on " +
-               to_rfc3339(entry.time) + ": " + entry.reason;
+      reason = "its key " + entry.what.short_hex() + " was revoked on " + to_rfc3339(entry.time) +
+               ": " + entry.reason;
     }
   }
   return reason;
@@ -150,7 +150,7 @@ Status check_not_revoked(const Verified<RevokedMetadata>& revoked, const Sha256D
   const auto found = std::find_if(list.begin(), list.end(),
                                   [&](const Revocation& entry) { return entry.what == manifest; });
   if (found == list.end()) return {};
-  return fail(ErrorCode::revoked, "manifest " + manifest.hex().substr(0, 16) + " was revoked on " +
+  return fail(ErrorCode::revoked, "manifest " + manifest.short_hex() + " was revoked on " +
                                       to_rfc3339(found->time) + ": " + found->reason);
 }
 

@@ -107,8 +107,7 @@ TEST_F(OwnerTest, sees_what_the_board_is_at) {
   const ForgedRelease release = first_release();
   const Output text = says("status");
   EXPECT_EQ(text.status, 0);
-  EXPECT_THAT(text.text,
-              HasSubstr("int8-qint8 of release " + release.manifest.hex().substr(0, 12)));
+  EXPECT_THAT(text.text, HasSubstr("int8-qint8 of release " + release.manifest.short_hex()));
   const auto json = nlohmann::json::parse(says("status --json").text, nullptr, false);
   ASSERT_TRUE(json.is_object());
   EXPECT_EQ(json["deployment"]["state"], "UPDATED");
@@ -121,9 +120,9 @@ TEST_F(OwnerTest, sees_what_the_board_is_at) {
 TEST_F(OwnerTest, sees_why_there_is_no_connection) {
   agent_is_online();
   broker_.stop_broker();
-  EXPECT_TRUE(loop_.until(
-      [&] { return says("status").text.find("not connected\n") != std::string::npos; },
-      std::chrono::seconds(30)));
+  EXPECT_TRUE(
+      loop_.until([&] { return says("status").text.find("not connected\n") != std::string::npos; },
+                  std::chrono::seconds(30)));
   const Output text = says("status");
   EXPECT_THAT(text.text, HasSubstr("outcrop-agent doctor"));
   const auto json = nlohmann::json::parse(says("status --json").text, nullptr, false);

@@ -11,7 +11,7 @@ namespace {
 
 std::string describe(const fs::path& file, const trust::TrustedRoot& root) {
   return file.string() + " (version " + std::to_string(root->version) + ", sha256 " +
-         root.digest().hex().substr(0, 16) + "…)";
+         root.digest().short_hex() + "…)";
 }
 
 fs::path default_keys() {

@@ -146,8 +146,8 @@ Status recognise(const CreateRequest& request, const KeyStoreTrust& trust, const
   auto release = open_release(request.out, trust.root, clock, {trust.revoked});
   if (!release) return refuse("is not a good release: " + release.error().message());
   if (release->manifest_digest() != manifest) {
-    return refuse("holds another release (manifest " +
-                  release->manifest_digest().hex().substr(0, 16) + "…)");
+    return refuse("holds another release (manifest " + release->manifest_digest().short_hex() +
+                  "…)");
   }
   for (const Check& check : check_blobs(*release)) {
     if (!check.status) return refuse("is damaged: " + check.status.error().message());
@@ -204,8 +204,7 @@ Result<std::vector<std::string>> notices_of(const CreateRequest& request, const 
     const bool same = signed_before.manifest == manifest;
     if (same && (folder == out || folder.empty())) continue;
     notices.push_back("stage " + std::to_string(artifact.stage) + " of '" + artifact.model +
-                      "' was signed before: manifest " +
-                      signed_before.manifest.hex().substr(0, 12) +
+                      "' was signed before: manifest " + signed_before.manifest.short_hex() +
                       (folder.empty() ? "" : " in " + folder) +
                       (same ? "; this is the same release in another folder"
                             : "; this is a second release of it, and both are permitted until one "

@@ -59,8 +59,8 @@ Result<std::pair<std::string, trust::PermittedRelease>> find_permitted(
   for (const auto& [model, stage] : roles.stages()) {
     if (const auto* release = stage->release(manifest)) return std::pair(model, *release);
   }
-  return fail(ErrorCode::untrusted, "no stage role that holds here lists the manifest " +
-                                        manifest.hex().substr(0, 16));
+  return fail(ErrorCode::untrusted,
+              "no stage role that holds here lists the manifest " + manifest.short_hex());
 }
 
 }  // namespace

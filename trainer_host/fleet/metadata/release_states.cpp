@@ -32,7 +32,7 @@ Status update_release_states(Registry& registry, const RoleSet& roles) {
     for (ReleaseRecord& release : releases) {
       const auto [state, reason] = state_of(roles, release);
       if (state == release.state && reason == release.reason) continue;
-      spdlog::info("release {} of {}: {} {}", release.manifest.hex().substr(0, 16), release.model,
+      spdlog::info("release {} of {}: {} {}", release.manifest.short_hex(), release.model,
                    to_string(state), reason);
       release.state = state;
       release.reason = reason;
