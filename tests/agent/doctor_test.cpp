@@ -15,13 +15,13 @@ using ::testing::HasSubstr;
 
 class DoctorTest : public AgentTest {
  protected:
-  Output doctor(const std::string& options = "") {
+  ShellOutcome doctor(const std::string& options = "") {
     return agent_says("doctor --config " + config_.string() + options);
   }
   // The checks by their names.
   std::map<std::string, nlohmann::json> checks() {
     // What doctor says on standard error would spoil the JSON.
-    const auto json = nlohmann::json::parse(doctor(" --json 2>/dev/null; true").text, nullptr,
+    const auto json = nlohmann::json::parse(doctor(" --json 2>/dev/null; true").output, nullptr,
                                             /*allow_exceptions=*/false);
     std::map<std::string, nlohmann::json> found;
     if (!json.is_object()) return found;
@@ -46,9 +46,9 @@ TEST_F(DoctorTest, leaves_a_running_agent_its_session) {
   agent_is_online();
   first_release();
   const std::size_t statuses = host_.statuses.size();
-  const Output table = doctor();
-  EXPECT_THAT(table.text, HasSubstr("ok       certificate"));
-  EXPECT_THAT(table.text, HasSubstr("ok       metadata         snapshot "));
+  const ShellOutcome table = doctor();
+  EXPECT_THAT(table.output, HasSubstr("ok       certificate"));
+  EXPECT_THAT(table.output, HasSubstr("ok       metadata         snapshot "));
   loop_.run_for(std::chrono::milliseconds(300));
   for (std::size_t i = statuses; i < host_.statuses.size(); ++i) {
     EXPECT_TRUE(host_.statuses[i].online);
@@ -58,11 +58,11 @@ TEST_F(DoctorTest, leaves_a_running_agent_its_session) {
 
 TEST_F(DoctorTest, ends_with_1_where_a_check_failed) {
   configure("[broker]\nport = 1\n");
-  const Output refused = doctor();
-  EXPECT_EQ(refused.status, 1);
-  EXPECT_THAT(refused.text, HasSubstr("connection refused"));
-  EXPECT_THAT(refused.text, HasSubstr("checks failed"));
-  EXPECT_EQ(doctor(" --no-such-option").status, 2);
+  const ShellOutcome refused = doctor();
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.output, HasSubstr("connection refused"));
+  EXPECT_THAT(refused.output, HasSubstr("checks failed"));
+  EXPECT_EQ(doctor(" --no-such-option").code, 2);
 }
 
 TEST_F(DoctorTest, says_that_the_broker_is_gone) {

@@ -17,7 +17,7 @@ using ::testing::HasSubstr;
 class OwnerTest : public AgentTest {
  protected:
   // The verb runs beside the loop: the agent must be able to speak to its broker meanwhile.
-  Output says(const std::string& verb) {
+  ShellOutcome says(const std::string& verb) {
     return agent_says(verb + " --config " + config_.string());
   }
   const std::string owner_ = "owner (uid " + std::to_string(::getuid()) + ")";
@@ -26,27 +26,27 @@ class OwnerTest : public AgentTest {
 TEST_F(OwnerTest, generates_samples_with_what_serves) {
   agent_is_online();
   const std::string file = (folder_.path() / "map.safetensors").string();
-  const Output nothing = says("infer --out " + file);
-  EXPECT_EQ(nothing.status, 1);
-  EXPECT_THAT(nothing.text, HasSubstr("no release serves on this board yet"));
+  const ShellOutcome nothing = says("infer --out " + file);
+  EXPECT_EQ(nothing.code, 1);
+  EXPECT_THAT(nothing.output, HasSubstr("no release serves on this board yet"));
   first_release();
-  const Output written = says("infer --seed 7 --count 2 --out " + file);
-  EXPECT_EQ(written.status, 0) << written.text;
-  EXPECT_THAT(written.text, HasSubstr("velocity float32 [2, 1, 3, 3]"));
+  const ShellOutcome written = says("infer --seed 7 --count 2 --out " + file);
+  EXPECT_EQ(written.code, 0) << written.output;
+  EXPECT_THAT(written.output, HasSubstr("velocity float32 [2, 1, 3, 3]"));
   const auto tensors = runtime::read_tensor_file(file);
   ASSERT_THAT(tensors, IsOk());
   ASSERT_EQ(tensors->size(), 1U);
   EXPECT_EQ(tensors->at(0).name, "velocity");
   EXPECT_EQ(tensors->at(0).floats()[0], 7000.0F);
   EXPECT_EQ(tensors->at(0).floats()[9], 8000.0F);
-  EXPECT_EQ(says("infer --count 0 --out " + file).status, 2);
+  EXPECT_EQ(says("infer --count 0 --out " + file).code, 2);
 }
 
 TEST_F(OwnerTest, holds_updates_back_and_approves_one) {
   agent_is_online();
   first_release();
-  EXPECT_EQ(says("approve").status, 1);
-  EXPECT_EQ(says("hold").status, 0);
+  EXPECT_EQ(says("approve").code, 1);
+  EXPECT_EQ(says("hold").code, 0);
   ASSERT_TRUE(loop_.until([&] { return host_.status()->held; }));
   const ForgedRelease second = released({.stage = 2});
   host_.send(host_.offer(second, 2, forge_));
@@ -56,10 +56,10 @@ TEST_F(OwnerTest, holds_updates_back_and_approves_one) {
   agent_is_online();
   EXPECT_TRUE(host_.at(2, State::held));
   EXPECT_TRUE(host_.status()->held);
-  const Output approved = says("approve");
-  EXPECT_EQ(approved.status, 0) << approved.text;
+  const ShellOutcome approved = says("approve");
+  EXPECT_EQ(approved.code, 0) << approved.output;
   EXPECT_NE(ends(2, State::updated), nullptr);
-  EXPECT_EQ(says("hold --release").status, 0);
+  EXPECT_EQ(says("hold --release").code, 0);
   ASSERT_TRUE(loop_.until([&] { return !host_.status()->held; }));
 }
 
@@ -70,19 +70,19 @@ TEST_F(OwnerTest, is_asked_about_every_update_where_the_configuration_says_so) {
   host_.send(host_.offer(release, 1, forge_));
   ASSERT_TRUE(reaches(1, State::held));
   EXPECT_THAT(host_.status()->deployment->reason, HasSubstr("outcrop-agent approve"));
-  EXPECT_EQ(says("approve").status, 0);
+  EXPECT_EQ(says("approve").code, 0);
   EXPECT_NE(ends(1, State::updated), nullptr);
 }
 
 TEST_F(OwnerTest, rolls_back_what_serves_and_what_is_under_way) {
   agent_is_online();
   const ForgedRelease first = first_release();
-  EXPECT_EQ(says("rollback").status, 1);  // nothing to return to
+  EXPECT_EQ(says("rollback").code, 1);  // nothing to return to
   const ForgedRelease second = released({.stage = 2});
   host_.send(host_.offer(second, 2, forge_));
   ASSERT_NE(ends(2, State::updated), nullptr);
-  const Output rolled_back = says("rollback");
-  EXPECT_EQ(rolled_back.status, 0) << rolled_back.text;
+  const ShellOutcome rolled_back = says("rollback");
+  EXPECT_EQ(rolled_back.code, 0) << rolled_back.output;
   const auto* report = ends(2, State::rolled_back);
   ASSERT_NE(report, nullptr);
   EXPECT_EQ(report->reason, owner_ + " rolled back");
@@ -93,22 +93,22 @@ TEST_F(OwnerTest, rolls_back_what_serves_and_what_is_under_way) {
   offer.soak = std::chrono::hours(1);
   host_.send(offer);
   ASSERT_TRUE(reaches(3, State::soaking));
-  EXPECT_EQ(says("rollback").status, 0);
+  EXPECT_EQ(says("rollback").code, 0);
   const auto* ended = ends(3, State::rolled_back);
   ASSERT_NE(ended, nullptr);
   EXPECT_EQ(ended->active_manifest, first.manifest);
 }
 
 TEST_F(OwnerTest, sees_what_the_board_is_at) {
-  const Output away = says("status");
-  EXPECT_EQ(away.status, 1);
-  EXPECT_THAT(away.text, HasSubstr("is the agent running?"));
+  const ShellOutcome away = says("status");
+  EXPECT_EQ(away.code, 1);
+  EXPECT_THAT(away.output, HasSubstr("is the agent running?"));
   agent_is_online();
   const ForgedRelease release = first_release();
-  const Output text = says("status");
-  EXPECT_EQ(text.status, 0);
-  EXPECT_THAT(text.text, HasSubstr("int8-qint8 of release " + release.manifest.short_hex()));
-  const auto json = nlohmann::json::parse(says("status --json").text, nullptr, false);
+  const ShellOutcome text = says("status");
+  EXPECT_EQ(text.code, 0);
+  EXPECT_THAT(text.output, HasSubstr("int8-qint8 of release " + release.manifest.short_hex()));
+  const auto json = nlohmann::json::parse(says("status --json").output, nullptr, false);
   ASSERT_TRUE(json.is_object());
   EXPECT_EQ(json["deployment"]["state"], "UPDATED");
   EXPECT_EQ(json["active"]["manifest"], release.manifest.hex());
@@ -120,12 +120,12 @@ TEST_F(OwnerTest, sees_what_the_board_is_at) {
 TEST_F(OwnerTest, sees_why_there_is_no_connection) {
   agent_is_online();
   broker_.stop_broker();
-  EXPECT_TRUE(
-      loop_.until([&] { return says("status").text.find("not connected\n") != std::string::npos; },
-                  std::chrono::seconds(30)));
-  const Output text = says("status");
-  EXPECT_THAT(text.text, HasSubstr("outcrop-agent doctor"));
-  const auto json = nlohmann::json::parse(says("status --json").text, nullptr, false);
+  EXPECT_TRUE(loop_.until(
+      [&] { return says("status").output.find("not connected\n") != std::string::npos; },
+      std::chrono::seconds(30)));
+  const ShellOutcome text = says("status");
+  EXPECT_THAT(text.output, HasSubstr("outcrop-agent doctor"));
+  const auto json = nlohmann::json::parse(says("status --json").output, nullptr, false);
   ASSERT_TRUE(json.is_object());
   EXPECT_TRUE(json["not_connected_because"].is_string()) << json;
 }

@@ -6,7 +6,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -112,18 +111,8 @@ void AgentTest::agent_is_online() {
       loop_.until([&] { return host_.statuses.size() > before && host_.statuses.back().online; }));
 }
 
-AgentTest::Output AgentTest::agent_says(const std::string& verb_and_options) {
-  const std::string command = std::string(program) + " " + verb_and_options + " 2>&1";
-  Output output;
-  std::FILE* pipe = ::popen(command.c_str(), "r");
-  if (pipe == nullptr) return output;
-  std::array<char, 4096> part{};
-  while (const std::size_t got = std::fread(part.data(), 1, part.size(), pipe)) {
-    output.text.append(part.data(), got);
-  }
-  const int status = ::pclose(pipe);
-  output.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return output;
+ShellOutcome AgentTest::agent_says(const std::string& verb_and_options) {
+  return run_shell(std::string(program) + " " + verb_and_options);
 }
 
 ForgedRelease AgentTest::released(const Forge::ReleaseOptions& options) {

@@ -12,6 +12,7 @@
 #include "tests/agent/scripted_host.hpp"
 #include "tests/support/fleet_broker.hpp"
 #include "tests/support/mqtt_client.hpp"
+#include "tests/support/shell.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace outcrop {
@@ -33,12 +34,8 @@ class AgentTest : public ::testing::Test {
   [[nodiscard]] bool agent_runs();  // has not ended by itself
   void agent_is_online();
 
-  // outcrop-agent VERB: exit status and what it printed.
-  struct Output {
-    int status = -1;
-    std::string text;
-  };
-  Output agent_says(const std::string& verb_and_options);
+  // outcrop-agent VERB
+  ShellOutcome agent_says(const std::string& verb_and_options);
 
   // Makes, permits, publishes and stores a release.
   ForgedRelease released(const Forge::ReleaseOptions& options);

@@ -186,7 +186,7 @@ TEST_F(AgentTest, sends_reports_again_until_they_are_acknowledged) {
   ASSERT_TRUE(loop_.until([&] {
     return std::filesystem::is_empty(state_ / "outbox") ||
            agent_says("status --json --config " + config_.string())
-                   .text.find("\"reports_waiting\": 0") != std::string::npos;
+                   .output.find("\"reports_waiting\": 0") != std::string::npos;
   }));
 }
 

@@ -1,7 +1,5 @@
 #include <gmock/gmock.h>
 
-#include <array>
-#include <cstdio>
 #include <fstream>
 #include <set>
 
@@ -9,24 +7,13 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "tests/rules/include_rules.hpp"
+#include "tests/support/shell.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace outcrop::rules {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string output_of(const std::string& command) {
-  std::string output;
-  std::FILE* pipe = ::popen(command.c_str(), "r");
-  if (pipe == nullptr) return output;
-  std::array<char, 4096> part{};
-  while (const std::size_t got = std::fread(part.data(), 1, part.size(), pipe)) {
-    output.append(part.data(), got);
-  }
-  ::pclose(pipe);
-  return output;
-}
 
 TEST(Rules, the_tree_keeps_them) {
   for (const Violation& violation : find_violations(OUTCROP_SOURCE)) {
@@ -57,7 +44,7 @@ TEST(Rules, programs_without_libtorch_do_not_pull_it_in) {
   for (const char* program : {"outcrop", "outcropd", "outcrop-agent"}) {
     const fs::path path = fs::path(OUTCROP_BIN) / program;
     if (!fs::exists(path)) continue;
-    const std::string closure = output_of("ldd '" + path.string() + "'");
+    const std::string closure = run_shell("ldd '" + path.string() + "'").output;
     EXPECT_THAT(closure, ::testing::HasSubstr("libc.so"));
     EXPECT_THAT(closure, ::testing::Not(::testing::HasSubstr("libtorch"))) << program;
     ++checked;

@@ -1,8 +1,5 @@
 #include <gmock/gmock.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -11,6 +8,7 @@
 
 #include "runtime/measure/measurement_lock.hpp"
 #include "tests/support/result_matchers.hpp"
+#include "tests/support/shell.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 // The units as a machine with systemd would judge them, and our programs under what the units
@@ -23,24 +21,6 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-
-struct Outcome {
-  int status = -1;
-  std::string output;
-};
-
-Outcome run(const std::string& command) {
-  Outcome outcome;
-  std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-  if (pipe == nullptr) return outcome;
-  std::array<char, 4096> part{};
-  while (const std::size_t got = std::fread(part.data(), 1, part.size(), pipe)) {
-    outcome.output.append(part.data(), got);
-  }
-  const int status = ::pclose(pipe);
-  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-  return outcome;
-}
 
 std::string read(const fs::path& path) {
   std::ifstream file(path);
@@ -58,7 +38,7 @@ void replace_all(std::string& text, const std::string& from, const std::string& 
 class Units : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (run("systemd-analyze --version").status != 0) {
+    if (run_shell("systemd-analyze --version").code != 0) {
       GTEST_SKIP() << "systemd-analyze is not installed: the units were not judged";
     }
   }
@@ -96,7 +76,7 @@ class Units : public ::testing::TestWithParam<const char*> {
       calls.insert(name);
       return;
     }
-    std::istringstream text(run("systemd-analyze syscall-filter " + name).output);
+    std::istringstream text(run_shell("systemd-analyze syscall-filter " + name).output);
     for (std::string line; std::getline(text, line);) {
       std::istringstream words(line);
       std::string word;
@@ -155,8 +135,8 @@ class Units : public ::testing::TestWithParam<const char*> {
     return path;
   }
 
-  static Outcome run_under(const fs::path& rules, const std::string& command) {
-    return run("timeout -k 5 100 " OUTCROP_UNDER_UNIT " " + rules.string() + " " + command);
+  static ShellOutcome run_under(const fs::path& rules, const std::string& command) {
+    return run_shell("timeout -k 5 100 " OUTCROP_UNDER_UNIT " " + rules.string() + " " + command);
   }
 
  private:
@@ -164,15 +144,17 @@ class Units : public ::testing::TestWithParam<const char*> {
 };
 
 TEST_P(Units, pass_the_check_of_systemd_without_a_word) {
-  const Outcome outcome = run("systemd-analyze verify " + installed(GetParam()).string());
-  EXPECT_EQ(outcome.status, 0);
+  const ShellOutcome outcome =
+      run_shell("systemd-analyze verify " + installed(GetParam()).string());
+  EXPECT_EQ(outcome.code, 0);
   EXPECT_THAT(outcome.output, IsEmpty());
 }
 
 TEST_P(Units, expose_little) {
-  const Outcome outcome = run("systemd-analyze security --offline=true --threshold=20 --no-pager " +
-                              installed(GetParam()).string());
-  EXPECT_EQ(outcome.status, 0) << outcome.output;
+  const ShellOutcome outcome =
+      run_shell("systemd-analyze security --offline=true --threshold=20 --no-pager " +
+                installed(GetParam()).string());
+  EXPECT_EQ(outcome.code, 0) << outcome.output;
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Units, ::testing::Values("outcrop-agent.service", "outcropd.service"),
@@ -184,10 +166,10 @@ INSTANTIATE_TEST_SUITE_P(All, Units, ::testing::Values("outcrop-agent.service", 
 
 TEST_F(Units, restrictions_are_really_applied_here) {
   const fs::path rules = rules_of(installed("outcropd.service"));
-  EXPECT_EQ(run_under(rules, "/bin/true").status, 0);
-  EXPECT_NE(run_under(rules, "/usr/bin/touch /usr/outcrop-must-not-be").status, 0);
-  EXPECT_NE(run_under(rules, "/usr/bin/unshare --user /bin/true").status, 0);
-  EXPECT_NE(run_under(rules, "/usr/bin/nice -n 1 /bin/sh -c 'test $(nice) = 1'").status, 0);
+  EXPECT_EQ(run_under(rules, "/bin/true").code, 0);
+  EXPECT_NE(run_under(rules, "/usr/bin/touch /usr/outcrop-must-not-be").code, 0);
+  EXPECT_NE(run_under(rules, "/usr/bin/unshare --user /bin/true").code, 0);
+  EXPECT_NE(run_under(rules, "/usr/bin/nice -n 1 /bin/sh -c 'test $(nice) = 1'").code, 0);
   EXPECT_THAT(run_under(rules, "/bin/cat /proc/self/status").output,
               ::testing::AllOf(HasSubstr("NoNewPrivs:\t1"), HasSubstr("CapBnd:\t0000000000000000"),
                                HasSubstr("CapEff:\t0000000000000000")));
@@ -197,15 +179,17 @@ TEST_F(Units, restrictions_are_really_applied_here) {
 }
 
 TEST_F(Units, the_hosts_restrictions_let_its_broker_serve) {
-  const Outcome outcome = run_under(rules_of(installed("outcropd.service")), OUTCROP_BROKER_TEST
-                                    " --gtest_filter=BrokerTest.boards_and_host_talk*");
-  EXPECT_EQ(outcome.status, 0) << outcome.output;
+  const ShellOutcome outcome =
+      run_under(rules_of(installed("outcropd.service")),
+                OUTCROP_BROKER_TEST " --gtest_filter=BrokerTest.boards_and_host_talk*");
+  EXPECT_EQ(outcome.code, 0) << outcome.output;
 }
 
 TEST_F(Units, the_boards_restrictions_let_the_agent_take_a_release) {
-  const Outcome outcome = run_under(rules_of(installed("outcrop-agent.service")),
-                                    OUTCROP_AGENT_TEST " --gtest_filter=AgentTest.pulls_proves*");
-  EXPECT_EQ(outcome.status, 0) << outcome.output;
+  const ShellOutcome outcome =
+      run_under(rules_of(installed("outcrop-agent.service")),
+                OUTCROP_AGENT_TEST " --gtest_filter=AgentTest.pulls_proves*");
+  EXPECT_EQ(outcome.code, 0) << outcome.output;
   EXPECT_THAT(outcome.output, HasSubstr("1 test from 1 test suite ran"));
 }
 
@@ -216,7 +200,7 @@ TEST_F(Units, the_measurement_lock_is_shared_in_spite_of_a_private_tmp) {
   ASSERT_THAT(lock, IsOk());
   ASSERT_EQ(lock->path().parent_path(), "/run/lock");
   const std::string try_it = "/usr/bin/flock --nonblock " + lock->path().string() + " /bin/true";
-  EXPECT_EQ(run_under(rules_of(unit), try_it).status, 1);
+  EXPECT_EQ(run_under(rules_of(unit), try_it).code, 1);
 }
 
 #ifdef OUTCROP_RUNNER_TEST
@@ -225,14 +209,15 @@ constexpr const char* runner_works =
     OUTCROP_RUNNER_TEST " --gtest_filter=Runners.start_fully*:Runners.really_cannot*:*EveryForm*";
 
 TEST_F(Units, the_boards_restrictions_let_the_runner_confine_itself_and_work) {
-  const Outcome outcome = run_under(rules_of(installed("outcrop-agent.service")), runner_works);
-  EXPECT_EQ(outcome.status, 0) << outcome.output;
+  const ShellOutcome outcome =
+      run_under(rules_of(installed("outcrop-agent.service")), runner_works);
+  EXPECT_EQ(outcome.code, 0) << outcome.output;
 }
 
 TEST_F(Units, the_boards_restrictions_are_enough_on_a_kernel_without_landlock) {
-  const Outcome outcome =
+  const ShellOutcome outcome =
       run_under(rules_of(installed("outcrop-agent.service"), "no-landlock yes\n"), runner_works);
-  EXPECT_EQ(outcome.status, 0) << outcome.output;
+  EXPECT_EQ(outcome.code, 0) << outcome.output;
 }
 #endif
 

@@ -2,10 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -20,6 +17,7 @@
 #include "runtime/runner/runner.hpp"
 #include "tests/hostile/hostile_models.hpp"
 #include "tests/support/result_matchers.hpp"
+#include "tests/support/shell.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/release/create.hpp"
 #include "trainer_host/release/host_prover.hpp"
@@ -39,23 +37,8 @@ runtime::RunnerOptions runner_options() {
   return options;
 }
 
-struct Output {
-  int code = 0;
-  std::string text;
-};
-
-// Standard output and error together, as a person sees them.
-Output outcrop(const std::string& arguments, bool with_errors = true) {
-  const std::string command =
-      std::string(OUTCROP_BIN) + "/outcrop " + arguments + (with_errors ? " 2>&1" : " 2>/dev/null");
-  std::FILE* pipe = ::popen(command.c_str(), "r");
-  Output run;
-  std::array<char, 4096> buffer{};
-  while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
-    run.text.append(buffer.data(), count);
-  }
-  run.code = WEXITSTATUS(::pclose(pipe));
-  return run;
+ShellOutcome outcrop(const std::string& arguments) {
+  return run_shell(OUTCROP_BIN "/outcrop " + arguments);
 }
 
 // Keys, and a stage folder with small real generators as a trainer leaves it.
@@ -159,9 +142,9 @@ class Bench : public ::testing::Test {
 
 TEST_F(Bench, proves_and_measures_every_variant_of_a_release) {
   ASSERT_THAT(create(), IsOk());
-  const Output run = outcrop(bench_release() + " --json", /*with_errors=*/false);
-  ASSERT_EQ(run.code, 0) << run.text;
-  const auto json = nlohmann::json::parse(run.text);
+  const ShellOutcome run = outcrop(bench_release() + " --json 2>/dev/null");
+  ASSERT_EQ(run.code, 0) << run.output;
+  const auto json = nlohmann::json::parse(run.output);
   EXPECT_EQ(json["subject"], "small stage 1");
   ASSERT_EQ(json["variants"].size(), 2U);
   for (const auto& variant : json["variants"]) {
@@ -175,10 +158,10 @@ TEST_F(Bench, proves_and_measures_every_variant_of_a_release) {
   EXPECT_LT(json["variants"][0]["errors"]["velocity"]["mean_abs"].get<double>(), 0.01);
   EXPECT_GT(json["variants"][1]["errors"]["velocity"]["mean_abs"].get<double>(), 0.01);
 
-  const Output table = outcrop(bench_release() + " --variant int8-qint8");
+  const ShellOutcome table = outcrop(bench_release() + " --variant int8-qint8");
   EXPECT_EQ(table.code, 0);
-  EXPECT_THAT(table.text, HasSubstr("velocity error (m/s)"));
-  EXPECT_THAT(table.text, ::testing::Not(HasSubstr("\nfloat ")));
+  EXPECT_THAT(table.output, HasSubstr("velocity error (m/s)"));
+  EXPECT_THAT(table.output, ::testing::Not(HasSubstr("\nfloat ")));
 }
 
 TEST_F(Bench, fails_a_release_of_a_tampered_weight_and_create_refuses_it_first) {
@@ -193,10 +176,10 @@ TEST_F(Bench, fails_a_release_of_a_tampered_weight_and_create_refuses_it_first) 
   EXPECT_FALSE(fs::exists(release_folder()));
 
   ASSERT_THAT(create(/*skip_host_proof=*/true), IsOk());
-  const Output run = outcrop(bench_release());
+  const ShellOutcome run = outcrop(bench_release());
   EXPECT_EQ(run.code, 1);
-  EXPECT_THAT(run.text, HasSubstr("--skip-host-proof"));
-  EXPECT_THAT(run.text, HasSubstr("int8-qint8: the proof failed: output 'velocity' is off by"));
+  EXPECT_THAT(run.output, HasSubstr("--skip-host-proof"));
+  EXPECT_THAT(run.output, HasSubstr("int8-qint8: the proof failed: output 'velocity' is off by"));
 }
 
 TEST_F(Bench, refuses_goldens_that_are_not_what_the_signed_manifest_describes) {
@@ -210,11 +193,11 @@ TEST_F(Bench, refuses_goldens_that_are_not_what_the_signed_manifest_describes) {
   manifest.golden.latents = 2;
   replace_manifest(manifest);
   ASSERT_THAT(create(/*skip_host_proof=*/true), IsOk());
-  const Output run = outcrop(bench_release());
+  const ShellOutcome run = outcrop(bench_release());
   EXPECT_EQ(run.code, 1);
-  EXPECT_THAT(run.text, HasSubstr("golden input 'latent' is float32 [3, 16]; the manifest "
-                                  "describes 'latent', float32 [2, 16]"));
-  EXPECT_THAT(run.text, ::testing::Not(HasSubstr("p50")));
+  EXPECT_THAT(run.output, HasSubstr("golden input 'latent' is float32 [3, 16]; the manifest "
+                                    "describes 'latent', float32 [2, 16]"));
+  EXPECT_THAT(run.output, ::testing::Not(HasSubstr("p50")));
 }
 
 TEST_F(Bench, refuses_a_flipped_bit_by_its_digest) {
@@ -228,21 +211,21 @@ TEST_F(Bench, refuses_a_flipped_bit_by_its_digest) {
     file.seekp(5000);
     file.put(byte);
   }
-  const Output run = outcrop(bench_release());
+  const ShellOutcome run = outcrop(bench_release());
   EXPECT_EQ(run.code, 1);
-  EXPECT_THAT(run.text, HasSubstr("the digest is"));
-  EXPECT_THAT(run.text, ::testing::Not(HasSubstr("p50")));
+  EXPECT_THAT(run.output, HasSubstr("the digest is"));
+  EXPECT_THAT(run.output, ::testing::Not(HasSubstr("p50")));
 }
 
 TEST_F(Bench, says_that_a_bare_file_is_not_verified_and_wants_to_be_asked_for_it) {
   const std::string file = (stage() / "float.ptl").string();
-  const Output refused = outcrop("bench " + file);
+  const ShellOutcome refused = outcrop("bench " + file);
   EXPECT_EQ(refused.code, 2);
-  EXPECT_THAT(refused.text, HasSubstr("--unverified"));
-  const Output run = outcrop("bench " + file + " --unverified --calls 4");
-  EXPECT_EQ(run.code, 0) << run.text;
-  EXPECT_THAT(run.text, HasSubstr("NOT VERIFIED"));
-  EXPECT_THAT(outcrop(bench_release() + " --variant int4").text, HasSubstr("release"));
+  EXPECT_THAT(refused.output, HasSubstr("--unverified"));
+  const ShellOutcome run = outcrop("bench " + file + " --unverified --calls 4");
+  EXPECT_EQ(run.code, 0) << run.output;
+  EXPECT_THAT(run.output, HasSubstr("NOT VERIFIED"));
+  EXPECT_THAT(outcrop(bench_release() + " --variant int4").output, HasSubstr("release"));
 }
 
 TEST_F(Bench, runs_the_runner_that_it_is_told) {
@@ -252,14 +235,13 @@ TEST_F(Bench, runs_the_runner_that_it_is_told) {
   std::ofstream(script) << "#!/bin/sh\ntouch " << mark.string() << "\nexec " << OUTCROP_BIN
                         << "/outcrop-runner-torch \"$@\"\n";
   fs::permissions(script, fs::perms::owner_all);
-  const std::string rest = (stage() / "float.ptl").string() +
-                           " --unverified --calls 2 --runner ";
-  const Output run = outcrop("bench " + rest + script.string());
-  EXPECT_EQ(run.code, 0) << run.text;
+  const std::string rest = (stage() / "float.ptl").string() + " --unverified --calls 2 --runner ";
+  const ShellOutcome run = outcrop("bench " + rest + script.string());
+  EXPECT_EQ(run.code, 0) << run.output;
   EXPECT_TRUE(fs::exists(mark));
-  const Output none = outcrop("bench " + rest + "/no/such/runner");
+  const ShellOutcome none = outcrop("bench " + rest + "/no/such/runner");
   EXPECT_EQ(none.code, 2);
-  EXPECT_THAT(none.text, HasSubstr("/no/such/runner"));
+  EXPECT_THAT(none.output, HasSubstr("/no/such/runner"));
 }
 
 }  // namespace

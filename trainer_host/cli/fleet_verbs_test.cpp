@@ -1,8 +1,5 @@
 #include <gmock/gmock.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <future>
@@ -13,6 +10,7 @@
 #include "protocol/trust/certificate.hpp"
 #include "protocol/trust/enrolment_token.hpp"
 #include "tests/support/result_matchers.hpp"
+#include "tests/support/shell.hpp"
 #include "trainer_host/fleet/outcropd_fixture.hpp"
 
 namespace outcrop::fleet {
@@ -25,23 +23,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-struct Outcome {
-  int code = -1;
-  std::string output;  // standard output and error
-};
-
-Outcome run_shell(const std::string& command) {
-  Outcome outcome;
-  std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-  std::array<char, 4096> buffer{};
-  while (const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
-    outcome.output.append(buffer.data(), got);
-  }
-  const int status = ::pclose(pipe);
-  outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return outcome;
-}
-
 // The command line against outcropd itself, its broker, and boards that answer as they are told.
 class FleetVerbsTest : public OutcropdTest {
  protected:
@@ -52,21 +33,21 @@ class FleetVerbsTest : public OutcropdTest {
     ::setenv("OUTCROP_KEYS", keys_.c_str(), 1);
   }
   // Boards live meanwhile.
-  Outcome run(const std::string& arguments) {
+  ShellOutcome run(const std::string& arguments) {
     auto outcome = std::async(std::launch::async, run_shell, OUTCROP_BIN "/outcrop " + arguments);
     EXPECT_TRUE(loop_.until(
         [&] { return outcome.wait_for(std::chrono::seconds(0)) == std::future_status::ready; },
         std::chrono::seconds(60)));
     return outcome.get();
   }
-  Outcome run_ok(const std::string& arguments) {
-    Outcome outcome = run(arguments);
+  ShellOutcome run_ok(const std::string& arguments) {
+    ShellOutcome outcome = run(arguments);
     EXPECT_EQ(outcome.code, 0) << arguments << "\n" << outcome.output;
     return outcome;
   }
 
   std::string token(const std::string& name) {
-    const Outcome granted =
+    const ShellOutcome granted =
         run_ok("device enroll " + name + " --class raspberry-pi-4 --model curvefault --json");
     // What it says on standard error comes before the object.
     return json::parse(granted.output.substr(granted.output.find('{')))["token"];
@@ -139,7 +120,7 @@ TEST_F(FleetVerbsTest, a_board_is_enrolled_once_and_a_cut_off_signing_is_complet
   EXPECT_THAT(run_ok(sign + "-").output, HasSubstr("\"device\": \"pi-1\""));
 
   const fs::path other = request("other", text, *trust::PrivateKey::generate());
-  const Outcome used = run("device sign " + other.string() + " --out -");
+  const ShellOutcome used = run("device sign " + other.string() + " --out -");
   EXPECT_EQ(used.code, 1);
   EXPECT_THAT(used.output, HasSubstr("this token was used on"));
   // Another board by the name of one that is enrolled.
@@ -149,7 +130,7 @@ TEST_F(FleetVerbsTest, a_board_is_enrolled_once_and_a_cut_off_signing_is_complet
   EXPECT_THAT(run_ok("device enroll pi-2 --class raspberry-pi-4 --model curvefault").output,
               Not(HasSubstr("enrolled already")));
   const fs::path twin = request("twin", token("pi-1"), *trust::PrivateKey::generate());
-  const Outcome taken = run("device sign " + twin.string() + " --out -");
+  const ShellOutcome taken = run("device sign " + twin.string() + " --out -");
   EXPECT_EQ(taken.code, 1);
   EXPECT_THAT(taken.output, HasSubstr("is enrolled with another key"));
   EXPECT_THAT(run_ok("device list").output, AllOf(HasSubstr("pi-1"), HasSubstr("never")));
@@ -167,7 +148,7 @@ TEST_F(FleetVerbsTest, a_device_authority_is_made_knowingly_and_no_second_one_by
                      more);
   };
   start();  // it knows the authority of this test
-  const Outcome refused = enroll_there("");
+  const ShellOutcome refused = enroll_there("");
   EXPECT_EQ(refused.code, 1);
   EXPECT_THAT(refused.output,
               AllOf(HasSubstr("no device authority in " + elsewhere.string() + "/device-auth"),
@@ -199,7 +180,7 @@ TEST_F(FleetVerbsTest, without_outcropd_it_says_so_and_uses_nothing_up) {
   const std::string text = token("pi-1");
   const fs::path asked = request("pi-1", text, *trust::PrivateKey::generate());
   const std::string sign = "device sign " + asked.string() + " --out -";
-  const Outcome away = run(sign);
+  const ShellOutcome away = run(sign);
   EXPECT_EQ(away.code, 1);
   EXPECT_THAT(away.output, AllOf(HasSubstr("outcropd is not running"), HasSubstr("--host")));
   EXPECT_THAT(run("fleet devices --host /nowhere/x.sock").output, HasSubstr("/nowhere/x.sock"));
@@ -235,7 +216,7 @@ TEST_F(FleetVerbsTest, a_damaged_release_is_not_published) {
   for (const auto& entry : fs::directory_iterator(release / "blobs")) {
     if (entry.file_size() > 90'000) std::ofstream(entry.path(), std::ios::app) << "x";
   }
-  const Outcome bad = run("release publish " + release.string());
+  const ShellOutcome bad = run("release publish " + release.string());
   EXPECT_EQ(bad.code, 1);
   EXPECT_THAT(bad.output, HasSubstr("variant"));
   EXPECT_THAT(run_ok("release list").output, HasSubstr("No release yet"));
@@ -251,7 +232,7 @@ TEST_F(FleetVerbsTest, a_rollout_is_followed_to_its_end) {
   EXPECT_THAT(run_ok("release publish " + release).output, HasSubstr("No board runs it yet:"));
   EXPECT_THAT(run_ok("rollout start first --canary pi-1 --soak 0 --release " + release).output,
               HasSubstr("outcrop rollout status first --wait"));
-  const Outcome done = run_ok("rollout status first --wait");
+  const ShellOutcome done = run_ok("rollout status first --wait");
   EXPECT_THAT(done.output, AllOf(HasSubstr("pi-1 (canary)  UPDATED"), HasSubstr("done: ")));
   ASSERT_EQ(rest->offers().size(), 1u);
   EXPECT_EQ(rest->offers()[0].variants, std::vector<std::string>{"int8-qint8"});
@@ -278,11 +259,11 @@ TEST_F(FleetVerbsTest, a_stopped_rollout_ends_the_wait_with_1_and_its_reason) {
   canary->answer_with(DeploymentState::failed);
   const std::string release = make_release(1).string();
   run_ok("release publish " + release);
-  const Outcome none = run("rollout start bad --release " + release + " --canary 0");
+  const ShellOutcome none = run("rollout start bad --release " + release + " --canary 0");
   EXPECT_EQ(none.code, 2);
   EXPECT_THAT(none.output, HasSubstr("--canary 0: at least one board tries a release first"));
   run_ok("rollout start bad --release " + release + " --canary 1 --json");
-  const Outcome stopped = run("rollout status --wait");
+  const ShellOutcome stopped = run("rollout status --wait");
   EXPECT_EQ(stopped.code, 1);
   EXPECT_THAT(stopped.output,
               AllOf(HasSubstr("the rollout bad was stopped"), HasSubstr("proof failed")));
@@ -297,10 +278,10 @@ TEST_F(FleetVerbsTest, rollouts_are_paused_resumed_and_aborted) {
   EXPECT_THAT(run_ok("rollout pause slow").output, HasSubstr("paused"));
   EXPECT_THAT(run_ok("rollout resume slow").output, HasSubstr("canary"));
   EXPECT_THAT(run_ok("rollout abort slow").output, HasSubstr("aborted"));
-  const Outcome ended = run("rollout status slow --wait --json");
+  const ShellOutcome ended = run("rollout status slow --wait --json");
   EXPECT_EQ(ended.code, 1);
   EXPECT_THAT(ended.output, HasSubstr("was aborted"));
-  const Outcome unknown = run("rollout pause none");
+  const ShellOutcome unknown = run("rollout pause none");
   EXPECT_EQ(unknown.code, 1);
   EXPECT_THAT(unknown.output, HasSubstr("there is no rollout 'none'"));
 }
@@ -352,7 +333,7 @@ TEST_F(FleetVerbsTest, every_verb_teaches_its_use) {
                            "release publish", "release withdraw", "release revoke", "release list",
                            "rollout start", "rollout status", "rollout pause", "rollout resume",
                            "rollout abort", "fleet devices", "fleet reports", "keys publish"}) {
-    const Outcome help = run(std::string(verb) + " --help");
+    const ShellOutcome help = run(std::string(verb) + " --help");
     EXPECT_EQ(help.code, 0) << verb;
     EXPECT_THAT(help.output, AllOf(HasSubstr("Example"), HasSubstr("--json"))) << verb;
   }

@@ -1,14 +1,12 @@
 #include <gmock/gmock.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <fstream>
 
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/clock.hpp"
 #include "tests/support/result_matchers.hpp"
+#include "tests/support/shell.hpp"
 #include "trainer_host/release/release_fixture.hpp"
 
 namespace outcrop::release {
@@ -17,22 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-struct Outcome {
-  int code = -1;
-  std::string output;  // standard output and error
-};
-
-Outcome run(const std::string& arguments) {
-  const std::string command = OUTCROP_BIN "/outcrop " + arguments + " 2>&1";
-  Outcome outcome;
-  std::FILE* pipe = ::popen(command.c_str(), "r");
-  std::array<char, 4096> buffer{};
-  while (const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
-    outcome.output.append(buffer.data(), got);
-  }
-  const int status = ::pclose(pipe);
-  outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return outcome;
+ShellOutcome run(const std::string& arguments) {
+  return run_shell(OUTCROP_BIN "/outcrop " + arguments);
 }
 
 // A release made now, by the system's clock, since the program has no other.
@@ -41,7 +25,7 @@ class ReleaseVerbsTest : public ReleaseTest {
   void SetUp() override {
     ReleaseTest::SetUp();
     fs::remove_all(keys_);
-    const Outcome made =
+    const ShellOutcome made =
         run("keys init --dir " + keys_.string() + " --model curvefault --model flatvel");
     ASSERT_EQ(made.code, 0) << made.output;
     EXPECT_THAT(made.output, HasSubstr("Move this folder to a medium that you keep"));
@@ -55,12 +39,12 @@ class ReleaseVerbsTest : public ReleaseTest {
 };
 
 TEST_F(ReleaseVerbsTest, verify_lists_every_check_and_says_whom_it_trusts) {
-  const Outcome good = run("release verify " + release() + keys());
+  const ShellOutcome good = run("release verify " + release() + keys());
   EXPECT_EQ(good.code, 0) << good.output;
   EXPECT_THAT(good.output, HasSubstr("metadata/1.root.json (version 1, sha256"));
   EXPECT_THAT(good.output, HasSubstr("variant int8-qint8, chunk table  ok"));
-  const Outcome by_root = run("release verify " + release() + " --json --root " +
-                              (keys_ / "metadata/1.root.json").string());
+  const ShellOutcome by_root = run("release verify " + release() + " --json --root " +
+                                   (keys_ / "metadata/1.root.json").string());
   EXPECT_EQ(by_root.code, 0) << by_root.output;
   EXPECT_TRUE(nlohmann::json::parse(by_root.output)["good"].get<bool>());
 }
@@ -69,7 +53,7 @@ TEST_F(ReleaseVerbsTest, verify_fails_and_names_the_damage) {
   for (const auto& entry : fs::directory_iterator(folder_.path() / "release/blobs")) {
     if (entry.file_size() > 90'000) std::ofstream(entry.path(), std::ios::app) << "x";
   }
-  const Outcome bad = run("release verify " + release() + keys());
+  const ShellOutcome bad = run("release verify " + release() + keys());
   EXPECT_EQ(bad.code, 1) << bad.output;
   EXPECT_THAT(bad.output, HasSubstr("FAILED"));
   EXPECT_THAT(bad.output, HasSubstr("is not good"));
@@ -80,11 +64,11 @@ TEST_F(ReleaseVerbsTest, revoked_releases_are_neither_verified_nor_shown) {
   ASSERT_EQ(shown.code, 0) << shown.output;
   const auto json = nlohmann::json::parse(shown.output);
   EXPECT_EQ(json["manifest"]["model"], "curvefault");
-  const Outcome revoked =
+  const ShellOutcome revoked =
       run("keys revoke --dir " + keys_.string() + " --reason 'bad data' --manifest " +
           json["manifest_sha256"].get<std::string>());
   EXPECT_EQ(revoked.code, 0) << revoked.output;
-  const Outcome after = run("release show " + release() + keys());
+  const ShellOutcome after = run("release show " + release() + keys());
   EXPECT_EQ(after.code, 1);
   EXPECT_THAT(after.output, HasSubstr("was revoked on"));
   EXPECT_EQ(run("release verify " + release() + keys()).code, 1);
@@ -95,7 +79,7 @@ TEST_F(ReleaseVerbsTest, wrong_use_is_told_from_failure) {
   EXPECT_EQ(run("keys init --dir " + (folder_.path() / "k").string() + " --model 'Bad Name'").code,
             2);
   EXPECT_EQ(run("keys revoke --dir " + keys_.string() + " --reason x --manifest zz").code, 2);
-  const Outcome again = run("keys init --dir " + keys_.string() + " --model a");
+  const ShellOutcome again = run("keys init --dir " + keys_.string() + " --model a");
   EXPECT_EQ(again.code, 1);
   EXPECT_THAT(again.output, HasSubstr("never overwritten"));
   EXPECT_THAT(run("release create --help").output, HasSubstr("Example:"));

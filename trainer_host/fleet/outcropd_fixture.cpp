@@ -10,6 +10,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/envelope.hpp"
+#include "tests/support/shell.hpp"
 #include "tests/support/test_broker.hpp"
 
 namespace outcrop::fleet {
@@ -222,11 +223,9 @@ void OutcropdTest::kill(int signal) {
 int OutcropdTest::run(const std::vector<std::string>& arguments) {
   std::string command = OUTCROP_BIN "/outcropd";
   for (const std::string& argument : arguments) command += " '" + argument + "'";
-  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-  output_.clear();
-  for (char buffer[512]; std::fgets(buffer, sizeof buffer, pipe) != nullptr;) output_ += buffer;
-  const int status = ::pclose(pipe);
-  return WEXITSTATUS(status);
+  ShellOutcome outcome = run_shell(command);
+  output_ = std::move(outcome.output);
+  return outcome.code;
 }
 
 json OutcropdTest::call(const std::string& method, const std::string& target, const json& body,

@@ -3,12 +3,11 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
-#include <array>
-#include <cstdio>
 #include <fstream>
 
 #include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
+#include "tests/support/shell.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/pki/device_book.hpp"
 
@@ -20,19 +19,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr Timestamp now{std::chrono::seconds(1'800'000'000)};
-
-// What the openssl program, a reader that is not ours, says.
-std::string output_of(const std::string& command) {
-  std::string output;
-  std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-  if (pipe == nullptr) return output;
-  std::array<char, 4096> part{};
-  while (const std::size_t got = std::fread(part.data(), 1, part.size(), pipe)) {
-    output.append(part.data(), got);
-  }
-  ::pclose(pipe);
-  return output;
-}
 
 class AuthorityTest : public ::testing::Test {
  protected:
@@ -51,9 +37,10 @@ class AuthorityTest : public ::testing::Test {
                      const std::string& options) {
     save("list.pem", *authority.revocation_list());
     const std::string at = folder_.path().string();
-    return output_of("openssl verify -x509_strict " + options + " -CAfile " +
+    return run_shell("openssl verify -x509_strict " + options + " -CAfile " +
                      (authority.folder() / "authority.pem").string() + " -crl_check -CRLfile " +
-                     at + "/list.pem " + save("leaf.pem", leaf));
+                     at + "/list.pem " + save("leaf.pem", leaf))
+        .output;
   }
   TemporaryFolder folder_;
 };
@@ -72,7 +59,7 @@ TEST_F(AuthorityTest, certificates_say_only_what_the_authority_decides) {
   EXPECT_THAT(verify(authority, *pem, "-purpose sslclient"), HasSubstr("leaf.pem: OK"));
   EXPECT_THAT(verify(authority, *pem, "-purpose sslserver"), Not(HasSubstr("leaf.pem: OK")));
   const std::string text =
-      output_of("openssl x509 -noout -text -in " + (folder_.path() / "leaf.pem").string());
+      run_shell("openssl x509 -noout -text -in " + (folder_.path() / "leaf.pem").string()).output;
   EXPECT_THAT(text, HasSubstr("Not Before: Jan  1 00:00:00 2020 GMT"));
   EXPECT_THAT(text, HasSubstr("Not After : Jan  1 00:00:00 2120 GMT"));
   EXPECT_THAT(text, HasSubstr("TLS Web Client Authentication"));
@@ -123,7 +110,7 @@ TEST_F(AuthorityTest, revoked_certificates_stand_in_the_list) {
   EXPECT_THAT(verify(authority, *lost, ""), HasSubstr("certificate revoked"));
   EXPECT_THAT(verify(authority, *kept, ""), HasSubstr("leaf.pem: OK"));
   const std::string text =
-      output_of("openssl crl -noout -text -in " + (folder_.path() / "list.pem").string());
+      run_shell("openssl crl -noout -text -in " + (folder_.path() / "list.pem").string()).output;
   EXPECT_THAT(text, HasSubstr("Last Update: Jan  1 00:00:02 2020 GMT"));
   EXPECT_THAT(text, HasSubstr("Next Update: Jan  1 00:00:00 2120 GMT"));
   EXPECT_TRUE(*authority.is_revoked(*lost));
