@@ -1,5 +1,6 @@
 #include "agent/deploy/record.hpp"
 
+#include "agent/slots/installed_json.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/messages/deployment_fields.hpp"
 #include "protocol/messages/json_reader.hpp"
@@ -24,24 +25,6 @@ std::string variants_to_text(const Deployment& deployment) {
   return messages::to_json(report);
 }
 
-Json installed_to_json(const std::optional<Installed>& installed) {
-  if (!installed) return nullptr;
-  return {{"manifest", installed->manifest.hex()},
-          {"size", installed->manifest_size.value()},
-          {"variant", installed->variant}};
-}
-
-std::optional<Installed> read_installed(ObjectReader& reader, std::string_view key) {
-  if (reader.null(key)) return std::nullopt;
-  ObjectReader object = reader.object(key);
-  Installed installed;
-  installed.manifest = object.digest("manifest");
-  installed.manifest_size = object.size("size");
-  installed.variant = object.name("variant");
-  object.done();
-  return installed;
-}
-
 Json deployment_to_json(const Deployment& deployment) {
   return {{"offer", messages::to_json(deployment.offer)},
           {"cancel", deployment.cancel ? messages::to_json(*deployment.cancel) : std::string()},
@@ -51,7 +34,7 @@ Json deployment_to_json(const Deployment& deployment) {
           {"approved", deployment.approved},
           {"budget_left", deployment.budget_left.value()},
           {"variant", deployment.variant},
-          {"before", installed_to_json(deployment.before)},
+          {"before", to_json(deployment.before)},
           {"crashes", deployment.crashes},
           {"variants", variants_to_text(deployment)}};
 }

@@ -6,6 +6,7 @@
 
 #include <set>
 
+#include "agent/slots/installed_json.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/unique_fd.hpp"
 #include "protocol/messages/json_reader.hpp"
@@ -21,24 +22,6 @@ constexpr std::uint64_t slots_format = 1;
 constexpr ByteCount slots_limit = ByteCount::kib(64);
 constexpr const char* slots_file = "slots.json";
 constexpr std::size_t hex_digits = 64;
-
-Json to_json(const std::optional<Installed>& release) {
-  if (!release) return nullptr;
-  return {{"manifest", release->manifest.hex()},
-          {"size", release->manifest_size.value()},
-          {"variant", release->variant}};
-}
-
-std::optional<Installed> read_release(ObjectReader& slots, std::string_view key) {
-  if (slots.null(key)) return std::nullopt;
-  ObjectReader reader = slots.object(key);
-  Installed release;
-  release.manifest = reader.digest("manifest");
-  release.manifest_size = reader.size("size");
-  release.variant = reader.name("variant");
-  reader.done();
-  return release;
-}
 
 // What is on the disk is synced before it gets its final name.
 Status sync_file(const fs::path& file) {
@@ -110,8 +93,8 @@ Result<Slots> Slots::open(const fs::path& folder, ByteCount disk_reserve) {
                   "was written by a newer agent; install that agent again, or remove the file: "
                   "this board then serves nothing until its next offer");
     }
-    slots.active_ = read_release(reader, "active");
-    slots.previous_ = read_release(reader, "previous");
+    slots.active_ = read_installed(reader, "active");
+    slots.previous_ = read_installed(reader, "previous");
     reader.done();
     return reader.status();
   };

@@ -3,9 +3,11 @@
 
 #include <csignal>
 #include <fstream>
+#include <future>
 
 #include "protocol/base/clock.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/file_lock.hpp"
 #include "protocol/base/hex.hpp"
 #include "protocol/base/join.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -40,6 +42,24 @@ TEST(Clock, writes_and_reads_one_form_of_time) {
                           "2026-11-21T08:00:00+01:00", ""}) {
     EXPECT_FALSE(from_rfc3339(bad)) << bad;
   }
+}
+
+TEST(FileLock, is_held_by_one_at_a_time) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "lock";
+  auto held = try_lock_file(path, 0600, "taken");
+  ASSERT_TRUE(held) << held.error().message();
+  const auto second = try_lock_file(path, 0600, "taken");
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code(), ErrorCode::refused);
+  EXPECT_EQ(second.error().message(), "taken");
+
+  std::future<bool> waiter =
+      std::async(std::launch::async, [&] { return lock_file(path, 0600).has_value(); });
+  EXPECT_EQ(waiter.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout);
+  held->reset();
+  EXPECT_TRUE(waiter.get());
+  EXPECT_FALSE(lock_file(folder.path() / "none" / "lock", 0600));
 }
 
 TEST(DurableFile, replaces_a_file_and_leaves_nothing_else) {

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <boost/asio/post.hpp>
@@ -13,7 +12,7 @@
 #include "platform/http/server.hpp"
 #include "platform/service/service.hpp"
 #include "protocol/base/durable_file.hpp"
-#include "protocol/base/unique_fd.hpp"
+#include "protocol/base/file_lock.hpp"
 #include "protocol/transport/paho/paho_session.hpp"
 #include "protocol/transport/topics.hpp"
 #include "trainer_host/fleet/api/api.hpp"
@@ -38,16 +37,6 @@ Status make_state_folder(const std::filesystem::path& folder) {
     return fail(Error::from_errno("making the state folder " + folder.string()));
   }
   return {};
-}
-
-Result<UniqueFd> lock_state(const StateFolder& state) {
-  UniqueFd fd(::open(state.lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
-  if (!fd) return fail(Error::from_errno("opening " + state.lock().string()));
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    return fail(ErrorCode::refused,
-                "another outcropd works in the state folder " + state.folder.string());
-  }
-  return fd;
 }
 
 MetadataOptions metadata_options(const TrustConfig& trust) {
@@ -376,7 +365,9 @@ Daemon::~Daemon() = default;
 Result<std::unique_ptr<Daemon>> Daemon::start(asio::io_context& io, const HostConfig& config) {
   const StateFolder state{config.state};
   OUTCROP_CHECK(make_state_folder(state.folder));
-  OUTCROP_TRY(lock, lock_state(state));
+  OUTCROP_TRY(lock,
+              try_lock_file(state.lock(), 0640,
+                            "another outcropd works in the state folder " + state.folder.string()));
   OUTCROP_TRY(registry, open_registry(state));
   OUTCROP_TRY(blobs, BlobStore::open(state.blobs()));
   static const SystemClock clock;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/file_lock.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/messages/names.hpp"
 #include "trainer_host/pki/private_file.hpp"
@@ -98,7 +99,7 @@ Result<Authority> Authority::open_or_make(const fs::path& folder, std::string_vi
   if (fs::exists(folder / certificate_file, error)) return open(folder);
   OUTCROP_CHECK(check_common_name(common_name));
   OUTCROP_CHECK(make_private_folder(folder));
-  OUTCROP_TRY(lock, lock_folder(folder));
+  OUTCROP_TRY(lock, lock_file(folder / "lock", 0600));
   if (fs::exists(folder / certificate_file, error)) return open(folder);  // another was faster
   // The key of a call that was killed before its certificate is used: nothing is signed by it yet.
   if (!fs::exists(folder / key_file, error)) {
@@ -152,7 +153,7 @@ Result<std::string> Authority::revoke(std::string_view certificate_pem, std::str
   OUTCROP_CHECK(check_reason(reason));
   OUTCROP_CHECK(check_issued_by(certificate_pem, certificate_));
   OUTCROP_TRY(info, read_certificate(certificate_pem));
-  OUTCROP_TRY(lock, lock_folder(folder_));
+  OUTCROP_TRY(lock, lock_file(folder_ / "lock", 0600));
   OUTCROP_TRY(entries, read_entries(folder_));
   const bool listed = std::any_of(entries.begin(), entries.end(),
                                   [&](const Entry& entry) { return entry.serial == info.serial; });

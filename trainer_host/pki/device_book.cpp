@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/file_lock.hpp"
 #include "protocol/messages/names.hpp"
 #include "trainer_host/pki/private_file.hpp"
 
@@ -43,7 +44,7 @@ Result<std::string> device_certificate(const Authority& authority, const std::st
   OUTCROP_CHECK(check_name(device));
   const fs::path folder = folder_of(authority, device);
   OUTCROP_CHECK(make_private_folder(folder));
-  OUTCROP_TRY(lock, lock_folder(folder));
+  OUTCROP_TRY(lock, lock_file(folder / "lock", 0600));
   OUTCROP_TRY(earlier, certificates(folder));
   for (std::string& pem : earlier) {
     OUTCROP_TRY(info, read_certificate(pem));

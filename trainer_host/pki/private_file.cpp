@@ -1,13 +1,13 @@
 #include "trainer_host/pki/private_file.hpp"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/unique_fd.hpp"
 
 namespace outcrop::pki {
 namespace fs = std::filesystem;
@@ -36,16 +36,6 @@ Status make_private_folder(const fs::path& folder) {
     return fail(Error::from_errno("making the folder " + folder.string()));
   }
   return sync_folder(parent);
-}
-
-Result<UniqueFd> lock_folder(const fs::path& folder) {
-  const fs::path path = folder / "lock";
-  UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock) return fail(Error::from_errno("opening " + path.string()));
-  while (::flock(lock.get(), LOCK_EX) != 0) {
-    if (errno != EINTR) return fail(Error::from_errno("locking " + path.string()));
-  }
-  return lock;
 }
 
 }  // namespace outcrop::pki

@@ -4,7 +4,6 @@
 #include <string_view>
 
 #include "protocol/base/error.hpp"
-#include "protocol/base/unique_fd.hpp"
 
 namespace outcrop::pki {
 
@@ -13,8 +12,5 @@ namespace outcrop::pki {
 
 // Makes the folder and those above it, each for the owner alone; nothing where it is there.
 [[nodiscard]] Status make_private_folder(const std::filesystem::path& folder);
-
-// Waits for, then holds, the lock of a folder: those who change it take turns.
-[[nodiscard]] Result<UniqueFd> lock_folder(const std::filesystem::path& folder);
 
 }  // namespace outcrop::pki

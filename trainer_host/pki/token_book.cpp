@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/file_lock.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/messages/names.hpp"
 #include "protocol/trust/enrolment_token.hpp"
@@ -107,7 +108,7 @@ Result<TokenGrant> redeem(const fs::path& folder, const messages::EnrolmentReque
   const fs::path file = file_of(folder, request.token_id);
   std::error_code error;
   if (!fs::exists(file, error)) return unknown();
-  OUTCROP_TRY(lock, lock_folder(folder / "tokens"));
+  OUTCROP_TRY(lock, lock_file(folder / "tokens" / "lock", 0600));
   OUTCROP_TRY(record, read(file));
   if (record.used_for) {
     // Signing that was cut off is completed: the same request gives the same certificate.

@@ -1,13 +1,10 @@
 #include "trainer_host/release/stage_store.hpp"
 
-#include <fcntl.h>
-#include <sys/file.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <span>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/file_lock.hpp"
 #include "protocol/messages/manifest.hpp"
 #include "protocol/trust/freshness.hpp"
 
@@ -18,16 +15,6 @@ namespace {
 constexpr std::string_view key_file = "stage.key";
 constexpr std::string_view list_file = "stage.json";
 constexpr ByteCount longest_path = ByteCount::kib(8);
-
-Result<UniqueFd> lock_folder(const fs::path& folder) {
-  const fs::path path = folder / "lock";
-  UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock) return fail(Error::from_errno("opening " + path.string()));
-  while (::flock(lock.get(), LOCK_EX) != 0) {
-    if (errno != EINTR) return fail(Error::from_errno("locking " + path.string()));
-  }
-  return lock;
-}
 
 Status check_key(const trust::PrivateKey& key, const std::string& model,
                  const KeyStoreTrust& trust) {
@@ -73,7 +60,7 @@ Result<StageStore> StageStore::open(const fs::path& keys, std::string_view model
                                           std::string(model) +
                                           "': " + (folder / key_file).string() + " is missing");
   }
-  OUTCROP_TRY(lock, lock_folder(folder));
+  OUTCROP_TRY(lock, lock_file(folder / "lock", 0600));
   OUTCROP_TRY(key, trust::PrivateKey::read_pem(folder / key_file));
   OUTCROP_CHECK(check_key(key, std::string(model), trust));
   return StageStore(folder, std::string(model), std::move(key), std::move(lock));

@@ -1,13 +1,10 @@
 #include "trainer_host/trainer/train/trainer.hpp"
 
-#include <fcntl.h>
-#include <sys/file.h>
-
 #include <cstdio>
 
-#include "protocol/base/durable_file.hpp"
-#include "protocol/base/unique_fd.hpp"
 #include "platform/console/progress_bar.hpp"
+#include "protocol/base/durable_file.hpp"
+#include "protocol/base/file_lock.hpp"
 #include "trainer_host/trainer/data/stop_signal.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/train/checkpoint.hpp"
@@ -35,13 +32,7 @@ std::string fixed(double value, int digits) {
 Result<UniqueFd> lock_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  const fs::path path = folder / ".lock";
-  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-  if (!fd) return fail(Error::from_errno("opening " + path.string()));
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    return fail(ErrorCode::refused, "another process is training in " + folder.string());
-  }
-  return fd;
+  return try_lock_file(folder / ".lock", 0644, "another process is training in " + folder.string());
 }
 
 // What a killed process was writing.
