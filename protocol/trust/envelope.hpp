@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <set>
 #include <span>
@@ -32,7 +33,7 @@ inline constexpr std::size_t most_signatures = 16;
 struct Signers {
   std::string role;  // for messages: "targets", "stage-curvefault"
   std::map<KeyId, PublicKey> keys;
-  std::size_t threshold = 1;
+  std::uint64_t threshold = 1;
 };
 
 // Bytes that enough of the right keys have signed as a document of one kind. Only
