@@ -16,9 +16,12 @@ void check(bool good) {
   if (!good) std::abort();
 }
 
+// By days: certificates here end in 2120, and time_t may have 32 bits.
 void set_time(X509* certificate, Timestamp time, int (*set)(X509*, const ASN1_TIME*)) {
+  constexpr std::int64_t day = 86'400;
+  const std::int64_t seconds = time.time_since_epoch().count();
   const Owned<ASN1_STRING> value(
-      ASN1_TIME_set(nullptr, static_cast<std::time_t>(time.time_since_epoch().count())));
+      ASN1_TIME_adj(nullptr, 0, static_cast<int>(seconds / day), static_cast<long>(seconds % day)));
   check(value && set(certificate, value.get()) == 1);
 }
 
