@@ -10,6 +10,7 @@
 #include "protocol/base/file_lock.hpp"
 #include "protocol/base/hex.hpp"
 #include "protocol/base/join.hpp"
+#include "protocol/base/unmounted_disk.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace outcrop {
@@ -23,6 +24,23 @@ TEST(Hex, round_trips_and_refuses_upper_case) {
   EXPECT_EQ(*from_hex("009fff"), bytes);
   EXPECT_FALSE(from_hex("009FFF"));
   EXPECT_FALSE(from_hex("009"));
+}
+
+TEST(UnmountedDisk, is_told_where_a_folder_belongs_on_it) {
+  const TemporaryFolder folder;
+  const fs::path table = folder.path() / "fstab";
+  const fs::path mounts = folder.path() / "mounts";
+  std::ofstream(table) << "# the card\nUUID=1 / ext4 defaults 0 1\nUUID=2 /srv/board ext4 nofail 0 2\n"
+                          "UUID=3 none swap sw 0 0\n";
+  std::ofstream(mounts) << "/dev/mmcblk0p2 / ext4 rw 0 0\n";
+  EXPECT_EQ(unmounted_disk_of("/srv/board/state", table, mounts), fs::path("/srv/board"));
+  EXPECT_EQ(unmounted_disk_of("/srv/board", table, mounts), fs::path("/srv/board"));
+  EXPECT_EQ(unmounted_disk_of("/srv/boards", table, mounts), std::nullopt);
+  EXPECT_EQ(unmounted_disk_of("/var/lib", table, mounts), std::nullopt);
+  std::ofstream(mounts, std::ios::app) << "/dev/sda1 /srv/board ext4 rw 0 0\n";
+  EXPECT_EQ(unmounted_disk_of("/srv/board/state", table, mounts), std::nullopt);
+  EXPECT_EQ(unmounted_disk_of("/srv/board", "/no/fstab", mounts), std::nullopt);
+  EXPECT_EQ(unmounted_disk_of("/srv/board", table, "/no/mounts"), std::nullopt);
 }
 
 TEST(Join, puts_the_separator_between_words_only) {
