@@ -42,6 +42,18 @@ Result<Command> parse_acknowledgement(const Json& json) {
   return acknowledgement;
 }
 
+Result<Command> parse_used(const Json& json) {
+  OUTCROP_CHECK(check_type(json, "used", "protocol"));
+  ObjectReader reader(json, "used");
+  reader.constant("type", "used");
+  Used used;
+  used.protocol = read_protocol(reader);
+  used.session = reader.integer("session", 1);
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  return used;
+}
+
 }  // namespace
 
 std::string to_json(const Cancel& cancel) {
@@ -63,6 +75,10 @@ std::string to_json(const Acknowledgement& acknowledgement) {
       .dump();
 }
 
+std::string to_json(const Used& used) {
+  return Json{{"type", "used"}, {"protocol", used.protocol}, {"session", used.session}}.dump();
+}
+
 Result<Command> parse_command(std::string_view text) {
   OUTCROP_TRY(json, parse_object(text, offer_limit, "command"));
   const auto type = json.find("type");
@@ -70,9 +86,10 @@ Result<Command> parse_command(std::string_view text) {
       type != json.end() && type->is_string() ? type->get<std::string>() : std::string();
   if (name == "cancel") return parse_cancel(json);
   if (name == "acknowledgement") return parse_acknowledgement(json);
+  if (name == "used") return parse_used(json);
   if (name != "offer") {
     return fail(ErrorCode::invalid_data,
-                "command.type must be 'offer', 'cancel' or 'acknowledgement'");
+                "command.type must be 'offer', 'cancel', 'acknowledgement' or 'used'");
   }
   OUTCROP_TRY(offer, parse_offer(text));
   return Command(std::move(offer));

@@ -11,7 +11,7 @@
 
 namespace outcrop::messages {
 
-// What a host sends to a board on `cmd` (SCHEMA.md: offer, cancel, acknowledgement).
+// What a host sends to a board on `cmd` (SCHEMA.md: offer, cancel, acknowledgement, used).
 
 // Ends a deployment and names what is to serve instead. Obeyed like an offer: by its generation.
 struct Cancel {
@@ -37,10 +37,19 @@ struct Acknowledgement {
   bool operator==(const Acknowledgement&) const = default;
 };
 
-using Command = std::variant<Offer, Cancel, Acknowledgement>;
+// The host has messages of this session from the board: what the board says next must be of a later
+// one, or it is taken for what it said before.
+struct Used {
+  std::uint64_t session = 1;
+  int protocol = first_protocol;
+  bool operator==(const Used&) const = default;
+};
+
+using Command = std::variant<Offer, Cancel, Acknowledgement, Used>;
 
 [[nodiscard]] std::string to_json(const Cancel& cancel);
 [[nodiscard]] std::string to_json(const Acknowledgement& acknowledgement);
+[[nodiscard]] std::string to_json(const Used& used);
 // By its `type`; errors as those of the other parsers.
 [[nodiscard]] Result<Command> parse_command(std::string_view text);
 

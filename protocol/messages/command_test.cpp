@@ -43,6 +43,18 @@ TEST(Command, is_read_by_its_type) {
   EXPECT_EQ(std::get<Offer>(*offered), offer);
 }
 
+TEST(Used, names_the_session_that_the_host_has) {
+  const Used used{1'764'360'000};
+  const auto back = parse_command(to_json(used));
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(std::get<Used>(*back), used);
+  EXPECT_THAT(changed(used, [](Json& j) { j["session"] = 0; }), refused("used.session"));
+  EXPECT_THAT(changed(used, [](Json& j) { j["sequence"] = 1; }),
+              refused("used.sequence: is an unknown key"));
+  EXPECT_THAT(changed(used, [](Json& j) { j["protocol"] = protocol_version + 1; }),
+              ErrorIs(ErrorCode::unsupported, HasSubstr("too new")));
+}
+
 TEST(Command, of_another_type_is_refused) {
   EXPECT_THAT(parse_command("{\"type\":\"progress\"}"), refused("command.type must be 'offer'"));
   EXPECT_THAT(parse_command("{\"type\":7}"), refused("command.type"));

@@ -52,11 +52,14 @@ auto same_again(const std::string& name, Parse parse, int protocol = 1) {
 }
 
 template <class Message>
-Message command(const std::string& name) {
-  return same_again(name, [](const std::string& text) -> Result<Message> {
-    OUTCROP_TRY(parsed, parse_command(text));
-    return std::get<Message>(parsed);
-  });
+Message command(const std::string& name, int protocol = 1) {
+  return same_again(
+      name,
+      [](const std::string& text) -> Result<Message> {
+        OUTCROP_TRY(parsed, parse_command(text));
+        return std::get<Message>(parsed);
+      },
+      protocol);
 }
 
 Offer golden_offer() {
@@ -78,6 +81,7 @@ TEST(Golden, commands_read_and_write_the_same) {
   EXPECT_EQ(golden_offer().soak, std::chrono::seconds(600));
   EXPECT_EQ(command<Cancel>("cancel.json").return_to, trust::sha256("manifest of stage 1"));
   EXPECT_EQ(command<Acknowledgement>("acknowledgement.json").reports.size(), 2U);
+  EXPECT_EQ(command<Used>("used.json", 2).session, 1'764'360'000U);
 }
 
 TEST(Golden, what_boards_say_reads_and_writes_the_same) {
