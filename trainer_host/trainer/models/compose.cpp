@@ -11,16 +11,28 @@ namespace {
 // mean + factor · noise in fixed point. All terms are integers: noise below 2^23 and factor below
 // 2^30 in units of 2^-20, so a sum of 128 products stays below 2^60 in units of 2^-40 whatever
 // the order; the way to double and float rounds correctly on every machine.
+//
+// All variants answer alike, whatever their kernels do: contiguous, for no latents with no rows (an
+// int8 kernel refuses an empty batch, hence the row that is decoded and dropped), and NaN for a
+// latent that is not finite (a code cannot be NaN). `spoilt` is 0 for each finite latent, else NaN.
 constexpr const char* generator_source = R"(
 def latent(self, batch_size: int, seed: int) -> Tensor:
     noise = self.noise.forward(batch_size, seed)
     spread = torch.matmul(noise, torch.t(self.factor.to(4)))
     return ((spread + self.mean).to(7) * 9.094947017729282e-13).to(6)
 def decode(self, latent: Tensor) -> Tuple[Tensor, Tensor]:
-    z = torch.reshape(latent, [latent.size(0), latent.size(1), 1, 1])
-    velocity = self.velocity_of(self.velocity_decoder.forward(z))
-    pressure = self.pressure_of(self.seismic_decoder.forward(z))
-    return velocity, pressure
+    rows = latent.size(0)
+    decoded = latent
+    if rows == 0:
+        decoded = torch.zeros([1, latent.size(1)], dtype=6, layout=None, device=None, pin_memory=False)
+    z = torch.reshape(decoded, [decoded.size(0), decoded.size(1), 1, 1])
+    velocity = self.velocity_of(self.velocity_decoder.forward(z)).contiguous()
+    pressure = self.pressure_of(self.seismic_decoder.forward(z)).contiguous()
+    spoilt = torch.sum(decoded * 0.0, [1])
+    if float(torch.sum(spoilt)) != 0.0:
+        velocity = velocity + torch.reshape(spoilt, [-1, 1, 1, 1])
+        pressure = pressure + torch.reshape(spoilt, [-1, 1, 1, 1])
+    return velocity[:rows], pressure[:rows]
 def forward(self, batch_size: int, seed: int = 0) -> Tuple[Tensor, Tensor]:
     return self.decode(self.latent(batch_size, seed))
 )";

@@ -51,6 +51,9 @@ struct Generator {
 //   decode(latent: Tensor [B,latent])       -> the same pair
 //   latent(batch_size: int, seed: int)      -> Tensor [B,latent], what forward() decodes: computed
 //                                              in integers, so the same bits on every machine
+// Every variant answers alike: float32, contiguous ([B, channel, row, column]), B = 0 gives tensors
+// without rows, a negative B raises, and a latent with a value that is not finite gives a row of
+// nothing but NaN, without an effect on the other rows.
 // Row b depends on (seed, b) alone: bit for bit in its latent, and in its outputs as far as the
 // decoders' kernels sum in the same order for every batch size (the integer ones do).
 // The modules are taken over, not copied. In evaluation mode. Throws c10::Error.

@@ -6,6 +6,7 @@
 #include <torch/csrc/jit/mobile/module.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 
 #include "protocol/base/durable_file.hpp"
@@ -125,6 +126,50 @@ TEST_F(Variants, in_int8_draw_the_same_row_in_a_larger_batch) {
       EXPECT_TRUE(torch::equal(rows.slice(0, 0, 1), one->elements()[i].toTensor()))
           << name << ", output " << i;
       EXPECT_FALSE(torch::equal(rows[1], rows[0])) << name << ", output " << i;
+    }
+  }
+}
+
+// What a board or somebody's Python gets must not depend on which variant it happens to run.
+TEST_F(Variants, answer_contiguous_rows_and_nothing_for_no_rows) {
+  for (const VariantFile& variant : (*stage_)->variants) {
+    auto model = torch::jit::_load_for_mobile(variant.file.string());
+    for (const std::int64_t rows : {0, 1, 2}) {
+      const auto drawn = model.forward({rows, 5}).toTuple();
+      const auto decoded = model.get_method("decode")({torch::zeros({rows, 32})}).toTuple();
+      for (const auto& pair : {drawn, decoded}) {
+        const auto velocity = pair->elements()[0].toTensor();
+        const auto seismic = pair->elements()[1].toTensor();
+        EXPECT_EQ(velocity.sizes(), (std::vector<std::int64_t>{rows, 1, 70, 70})) << variant.name;
+        EXPECT_EQ(seismic.sizes(), (std::vector<std::int64_t>{rows, 5, 1000, 70})) << variant.name;
+        EXPECT_TRUE(velocity.is_contiguous()) << variant.name << ", " << rows << " rows";
+        EXPECT_TRUE(seismic.is_contiguous()) << variant.name << ", " << rows << " rows";
+        EXPECT_EQ(velocity.scalar_type(), torch::kFloat) << variant.name;
+        EXPECT_EQ(seismic.scalar_type(), torch::kFloat) << variant.name;
+      }
+    }
+    EXPECT_THROW(model.forward({-1, 5}), std::exception) << variant.name;
+  }
+}
+
+TEST_F(Variants, draw_no_map_from_a_latent_that_is_not_finite) {
+  for (const VariantFile& variant : (*stage_)->variants) {
+    auto model = torch::jit::_load_for_mobile(variant.file.string());
+    const auto decode = model.get_method("decode");
+    const auto latents = small_latents(3);
+    const auto whole = decode({latents}).toTuple();
+    for (const float broken : {std::nanf(""), INFINITY, -INFINITY}) {
+      auto spoilt = latents.clone();
+      spoilt[1][7] = broken;
+      const auto pair = decode({spoilt}).toTuple();
+      for (std::size_t i = 0; i < 2; ++i) {
+        const auto rows = pair->elements()[i].toTensor();
+        EXPECT_TRUE(rows[1].isnan().all().item<bool>()) << variant.name << ", output " << i;
+        for (const std::int64_t other : {0, 2}) {
+          EXPECT_TRUE(torch::equal(rows[other], whole->elements()[i].toTensor()[other]))
+              << variant.name << ", output " << i;
+        }
+      }
     }
   }
 }
