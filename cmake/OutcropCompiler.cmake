@@ -11,6 +11,13 @@ add_compile_options(
   -Wno-restrict         # GCC 12 sees overlaps in std::string that are not there (bug 105651)
 )
 
+if(CMAKE_UNITY_BUILD)
+  # What a unit includes is a source: it may have types and names of its own that others in the unit repeat.
+  add_compile_options(-Wno-subobject-linkage -Wno-shadow -Wshadow=local)
+  # Precompiled headers that do not fit are parsed anew, which nobody would notice.
+  add_compile_options(-Winvalid-pch)
+endif()
+
 # The same bits from the same seed on every machine: no contraction of a*b+c
 # into fused multiply-adds unless code asks for it, and no fast-math anywhere.
 add_compile_options(-ffp-contract=off)
@@ -20,6 +27,8 @@ add_compile_options(-ffp-contract=off)
 if(CMAKE_BUILD_TYPE STREQUAL Release)
   add_compile_options(-Os)
   set(OUTCROP_FAST_CODE -O3)
+  # Tests wait for what they test: optimizing them takes longer than it saves.
+  set(OUTCROP_TEST_CODE -O0)
 endif()
 add_compile_options(-ffunction-sections -fdata-sections)
 add_link_options(-Wl,--gc-sections)

@@ -19,3 +19,4 @@ if(OUTCROP_TESTS)
 endif()
 
 include(OutcropLibTorch)
+include(OutcropHeaders)

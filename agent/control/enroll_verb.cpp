@@ -12,7 +12,7 @@
 namespace outcrop::agent {
 namespace {
 
-struct Options {
+struct EnrollOptions {
   std::filesystem::path config = default_config;
   std::string token;
   std::string file = "-";
@@ -30,7 +30,7 @@ Result<std::string> read_standard_input() {
   return text;
 }
 
-Status run_request(const Options& options) {
+Status run_request(const EnrollOptions& options) {
   OUTCROP_TRY(config, read_config(options.config));
   OUTCROP_TRY(request, request_enrolment(config.state, options.token));
   const std::string text = messages::to_json(request) + "\n";
@@ -44,7 +44,7 @@ Status run_request(const Options& options) {
   return {};
 }
 
-Status run_accept(const Options& options) {
+Status run_accept(const EnrollOptions& options) {
   OUTCROP_TRY(config, read_config(options.config));
   OUTCROP_TRY(text, options.file == "-" ? read_standard_input()
                                         : read_text_file(options.file, messages::enrolment_limit));
@@ -55,7 +55,7 @@ Status run_accept(const Options& options) {
   return {};
 }
 
-CLI::App* add_part(CLI::App& verb, const char* name, const char* help, Options& options) {
+CLI::App* add_part(CLI::App& verb, const char* name, const char* help, EnrollOptions& options) {
   CLI::App* part = verb.add_subcommand(name, help);
   part->add_option("--config", options.config, "The agent's configuration")->capture_default_str();
   return part;
@@ -66,7 +66,7 @@ CLI::App* add_part(CLI::App& verb, const char* name, const char* help, Options& 
 void add_enroll(CLI::App& app, cli::Action& chosen) {
   CLI::App* verb = app.add_subcommand("enroll", "Give this board its identity");
   verb->require_subcommand(1);
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EnrollOptions>();
   CLI::App* request =
       add_part(*verb, "request", "Make this board's key and ask for a certificate", *options);
   request->add_option("--token", options->token, "What `outcrop device enroll` printed")

@@ -23,8 +23,8 @@ Outcome failed(const Error& error) {
   return {Event::failed, error.message()};
 }
 
-bool contains(const std::vector<std::string>& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
+bool contains(const std::vector<std::string>& all, const std::string& name) {
+  return std::find(all.begin(), all.end(), name) != all.end();
 }
 
 }  // namespace

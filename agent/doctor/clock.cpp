@@ -6,7 +6,10 @@ namespace outcrop::agent {
 namespace {
 
 using runtime::MachineFiles;
-using namespace std::chrono;
+using std::chrono::days;
+using std::chrono::floor;
+using std::chrono::year;
+using std::chrono::year_month_day;
 
 // A clock outside of these years was never set.
 constexpr year first_year{2025};

@@ -9,7 +9,11 @@
 namespace outcrop::agent {
 namespace {
 
-using namespace std::chrono;
+using std::chrono::days;
+using std::chrono::duration_cast;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
 
 constexpr days notice{30};
 
@@ -20,7 +24,7 @@ std::string day(Timestamp time) {
   return to_rfc3339(time).substr(0, 10);
 }
 
-std::string age(seconds time) {
+std::string age(std::chrono::seconds time) {
   if (time < hours(2)) return std::to_string(duration_cast<minutes>(time).count()) + " minutes";
   if (time < days(2)) return std::to_string(duration_cast<hours>(time).count()) + " hours";
   return std::to_string(duration_cast<days>(time).count()) + " days";
@@ -122,7 +126,7 @@ Finding check_metadata(const Result<std::optional<TrustedState>>& state, Timesta
   }
   const TrustedState& here = **state;
   const Timestamp time = std::max(now, here.time_floor.value_or(now));
-  const seconds old = std::max(seconds(0), time - here.set->timestamp->issued);
+  const std::chrono::seconds old = std::max(std::chrono::seconds(0), time - here.set->timestamp->issued);
   const std::vector<Expiry> all = expiries(here);
   const std::string text = "snapshot " + std::to_string(here.set->snapshot->version) + ", root " +
                            std::to_string(here.root->version) + ", " + age(old) + " old, ";

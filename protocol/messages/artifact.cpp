@@ -51,7 +51,7 @@ Json variant_to_json(const ArtifactVariant& variant) {
   return json;
 }
 
-ArtifactVariant read_variant(ObjectReader& reader) {
+ArtifactVariant read_artifact_variant(ObjectReader& reader) {
   ArtifactVariant variant;
   variant.name = reader.name("name");
   variant.file = read_file_fields(reader);
@@ -91,7 +91,7 @@ Result<StageArtifact> parse_artifact(std::string_view text) {
   golden.done();
   std::set<std::string> names;
   reader.objects("variants", 1, 16, [&](ObjectReader& element) {
-    artifact.variants.push_back(read_variant(element));
+    artifact.variants.push_back(read_artifact_variant(element));
     if (element.ok() && !names.insert(artifact.variants.back().name).second) {
       element.refuse("name", "stands twice among the variants");
     }

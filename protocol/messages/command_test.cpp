@@ -6,7 +6,7 @@
 
 #include "protocol/base/version.hpp"
 #include "protocol/messages/json_reader.hpp"
-#include "tests/support/result_matchers.hpp"
+#include "protocol/messages/refused_for_tests.hpp"
 
 namespace outcrop::messages {
 namespace {
@@ -22,10 +22,6 @@ Result<Command> changed(const Message& message, const std::function<void(Json&)>
   Json json = Json::parse(to_json(message));
   change(json);
   return parse_command(json.dump());
-}
-
-auto refused(const std::string& message) {
-  return ErrorIs(ErrorCode::invalid_data, HasSubstr(message));
 }
 
 TEST(Command, is_read_by_its_type) {

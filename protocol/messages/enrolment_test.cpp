@@ -6,7 +6,7 @@
 
 #include "protocol/base/version.hpp"
 #include "protocol/messages/json_reader.hpp"
-#include "tests/support/result_matchers.hpp"
+#include "protocol/messages/refused_for_tests.hpp"
 
 namespace outcrop::messages {
 namespace {
@@ -37,10 +37,6 @@ Result<EnrolmentBundle> changed(const std::function<void(Json&)>& change) {
   Json json = Json::parse(to_json(some_bundle()));
   change(json);
   return parse_enrolment_bundle(json.dump());
-}
-
-auto refused(const std::string& message) {
-  return ErrorIs(ErrorCode::invalid_data, HasSubstr(message));
 }
 
 TEST(EnrolmentRequest, reads_as_it_was_written) {

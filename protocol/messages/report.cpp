@@ -13,7 +13,7 @@ constexpr std::array<std::string_view, 5> outcomes{"measured", "not-measured", "
                                                    "refused", "failed"};
 constexpr int backends_since = 2;  // the protocol whose reports tell of backends
 constexpr std::size_t most_backends = 16;
-constexpr std::size_t most_operators = 64;
+constexpr std::size_t most_backend_operators = 64;
 constexpr double longest_ms = 1e12;
 constexpr std::uint64_t longest_age = 100ULL * 366 * 24 * 3600;
 
@@ -70,7 +70,7 @@ Json variant_to_json(const ReportedVariant& variant) {
            variant.measurement ? measurement_to_json(*variant.measurement) : Json(nullptr)}};
 }
 
-ReportedVariant read_variant(ObjectReader& reader) {
+ReportedVariant read_reported_variant(ObjectReader& reader) {
   ReportedVariant variant;
   variant.name = reader.name("name");
   variant.outcome = static_cast<VariantOutcome>(reader.choice(
@@ -139,7 +139,7 @@ Result<Report> parse_report(BytesView payload) {
   report.engine_version = engine.text("version");
   if (report.header.protocol >= backends_since) {
     engine.objects("backends", 0, most_backends, [&](ObjectReader& backend) {
-      report.backends.push_back({backend.name("name"), backend.texts("failed", most_operators)});
+      report.backends.push_back({backend.name("name"), backend.texts("failed", most_backend_operators)});
       backend.done();
     });
   }
@@ -155,7 +155,7 @@ Result<Report> parse_report(BytesView payload) {
   report.active_variant = active.name_or_empty("variant");
   active.done();
   reader.objects("variants", 0, 16,
-                 [&](ObjectReader& element) { report.variants.push_back(read_variant(element)); });
+                 [&](ObjectReader& element) { report.variants.push_back(read_reported_variant(element)); });
   reader.done();
   OUTCROP_CHECK(reader.status());
   return report;

@@ -49,9 +49,9 @@ Result<std::string> common_name(const X509* certificate) {
 
 std::string serial_text(const X509* certificate) {
   const Owned<BIGNUM> number(ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr));
-  char* digits = number ? BN_bn2hex(number.get()) : nullptr;
-  std::string text = digits == nullptr ? "" : digits;
-  OPENSSL_free(digits);
+  char* serial = number ? BN_bn2hex(number.get()) : nullptr;
+  std::string text = serial == nullptr ? "" : serial;
+  OPENSSL_free(serial);
   for (char& digit : text) {
     if (digit >= 'A' && digit <= 'F') digit = static_cast<char>(digit - 'A' + 'a');
   }

@@ -7,6 +7,7 @@
 
 #include "protocol/base/hex.hpp"
 #include "protocol/trust/base64.hpp"
+#include "protocol/trust/new_key_for_tests.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -15,10 +16,6 @@ namespace {
 
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
-
-PrivateKey new_key() {
-  return std::move(*PrivateKey::generate());
-}
 
 Signers signers_of(std::span<const PrivateKey> keys, std::size_t threshold) {
   Signers signers{"test", {}, threshold};

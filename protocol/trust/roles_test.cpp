@@ -4,6 +4,7 @@
 
 #include "protocol/trust/freshness.hpp"
 #include "protocol/trust/trusted_roles.hpp"
+#include "protocol/trust/new_key_for_tests.hpp"
 #include "tests/support/result_matchers.hpp"
 
 namespace outcrop::trust {
@@ -12,10 +13,6 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr Timestamp now{std::chrono::seconds(1'800'000'000)};
-
-PrivateKey new_key() {
-  return std::move(*PrivateKey::generate());
-}
 
 template <class Role>
 std::string sign(const Role& role, std::vector<PrivateKey> keys) {

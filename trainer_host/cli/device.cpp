@@ -176,12 +176,12 @@ void add_sign(CLI::App& parent, Action& chosen) {
   verb->callback([options, &chosen] { chosen = [options] { return run_sign(*options); }; });
 }
 
-struct ListOptions {
+struct DeviceListOptions {
   fs::path host;
   bool json = false;
 };
 
-Status run_list(const ListOptions& options) {
+Status run_device_list(const DeviceListOptions& options) {
   const HostConnection host(options.host);
   OUTCROP_TRY(answer, host.get("/v1/devices"));
   return reading_answers([&]() -> Status {
@@ -192,16 +192,16 @@ Status run_list(const ListOptions& options) {
   });
 }
 
-void add_list(CLI::App& parent, Action& chosen) {
-  auto options = std::make_shared<ListOptions>();
+void add_device_list(CLI::App& parent, Action& chosen) {
+  auto options = std::make_shared<DeviceListOptions>();
   CLI::App* verb = parent.add_subcommand("list", "List boards that were enrolled, and when");
   add_host_option(*verb, options->host);
   verb->add_flag("--json", options->json, "Print what outcropd says, in JSON");
   verb->footer("What they do now: outcrop fleet devices\nExample:\n  outcrop device list");
-  verb->callback([options, &chosen] { chosen = [options] { return run_list(*options); }; });
+  verb->callback([options, &chosen] { chosen = [options] { return run_device_list(*options); }; });
 }
 
-struct RevokeOptions {
+struct DeviceRevokeOptions {
   std::string name;
   std::string reason;
   fs::path authority;
@@ -209,7 +209,7 @@ struct RevokeOptions {
   bool json = false;
 };
 
-Status run_revoke(const RevokeOptions& options) {
+Status run_device_revoke(const DeviceRevokeOptions& options) {
   auto authority = pki::Authority::open(options.authority);
   if (!authority) {
     return fail(authority.error().context(
@@ -248,8 +248,8 @@ Status run_revoke(const RevokeOptions& options) {
   return {};
 }
 
-void add_revoke(CLI::App& parent, Action& chosen) {
-  auto options = std::make_shared<RevokeOptions>();
+void add_device_revoke(CLI::App& parent, Action& chosen) {
+  auto options = std::make_shared<DeviceRevokeOptions>();
   CLI::App* verb = parent.add_subcommand(
       "revoke", "Shut a board out for good: its certificates are good no more");
   verb->add_option("name", options->name, "Name of the board")->required();
@@ -260,7 +260,7 @@ void add_revoke(CLI::App& parent, Action& chosen) {
   verb->footer(
       "A board that takes its place is enrolled under the same name, with a key of its own.\n"
       "Example:\n  outcrop device revoke pi-1 --reason \"stolen\"");
-  verb->callback([options, &chosen] { chosen = [options] { return run_revoke(*options); }; });
+  verb->callback([options, &chosen] { chosen = [options] { return run_device_revoke(*options); }; });
 }
 
 }  // namespace
@@ -270,8 +270,8 @@ void add_device(CLI::App& app, Action& chosen) {
   parent->require_subcommand(1);
   add_enroll(*parent, chosen);
   add_sign(*parent, chosen);
-  add_list(*parent, chosen);
-  add_revoke(*parent, chosen);
+  add_device_list(*parent, chosen);
+  add_device_revoke(*parent, chosen);
 }
 
 }  // namespace outcrop::cli

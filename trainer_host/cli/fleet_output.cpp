@@ -8,11 +8,6 @@ namespace {
 
 constexpr std::size_t longest_cell = 40;
 
-std::string text_at(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found == object.end() || found->is_null() ? "" : found->get<std::string>();
-}
-
 std::string last_seen(const Json& device, Timestamp now) {
   if (device.at("online").get<bool>()) return "online";
   const std::string seen = text_at(device, "last_seen");

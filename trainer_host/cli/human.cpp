@@ -5,7 +5,14 @@
 #include <cmath>
 #include <cstdio>
 
+#include <nlohmann/json.hpp>
+
 namespace outcrop::cli {
+
+std::string text_at(const nlohmann::json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? "" : found->get<std::string>();
+}
 
 std::string short_digest(std::string_view hex) {
   return hex.empty() ? "–" : std::string(hex.substr(0, 12));

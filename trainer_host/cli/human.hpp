@@ -3,11 +3,16 @@
 #include <string>
 #include <string_view>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "protocol/base/clock.hpp"
 
 namespace outcrop::cli {
 
 // Values as tables show them.
+
+// The text under a key; empty where there is none, or null.
+[[nodiscard]] std::string text_at(const nlohmann::json& object, const char* key);
 
 // The first 12 digits of a digest, enough to tell releases apart and to name them by; "–" for none.
 [[nodiscard]] std::string short_digest(std::string_view hex);

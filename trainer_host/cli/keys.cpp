@@ -112,7 +112,7 @@ void add_renew(CLI::App& keys, Action& chosen) {
   });
 }
 
-struct RevokeOptions {
+struct KeyRevokeOptions {
   fs::path folder;
   std::string manifest;
   std::string key;
@@ -120,7 +120,7 @@ struct RevokeOptions {
   int expires_days = 365;
 };
 
-Status run_revoke(const RevokeOptions& options) {
+Status run_key_revoke(const KeyRevokeOptions& options) {
   const Timestamp now = SystemClock().now();
   const std::string& text = options.manifest.empty() ? options.key : options.manifest;
   auto what = trust::Sha256Digest::from_hex(text);
@@ -137,8 +137,8 @@ Status run_revoke(const RevokeOptions& options) {
   return {};
 }
 
-void add_revoke(CLI::App& keys, Action& chosen) {
-  auto options = std::make_shared<RevokeOptions>();
+void add_key_revoke(CLI::App& keys, Action& chosen) {
+  auto options = std::make_shared<KeyRevokeOptions>();
   CLI::App* revoke = keys.add_subcommand(
       "revoke", "Put a release or a stage key on the revoked list for good (needs offline/)");
   revoke->add_option("--dir", options->folder, "Key folder")->required();
@@ -153,7 +153,7 @@ void add_revoke(CLI::App& keys, Action& chosen) {
   revoke->footer(
       "Example:\n  outcrop keys revoke --dir keys --manifest 4f2a… --reason \"trained on bad "
       "data\"");
-  revoke->callback([options, &chosen] { chosen = [options] { return run_revoke(*options); }; });
+  revoke->callback([options, &chosen] { chosen = [options] { return run_key_revoke(*options); }; });
 }
 
 struct PassOnOptions {
@@ -162,7 +162,7 @@ struct PassOnOptions {
   bool json = false;
 };
 
-Status run_publish(const PassOnOptions& options) {
+Status run_key_publish(const PassOnOptions& options) {
   OUTCROP_TRY(metadata, key_folder_metadata(options.folder, std::nullopt));
   const HostConnection host(options.host);
   OUTCROP_TRY(answer, host.post("/v1/metadata", metadata));
@@ -175,7 +175,7 @@ Status run_publish(const PassOnOptions& options) {
   return {};
 }
 
-void add_publish(CLI::App& keys, Action& chosen) {
+void add_key_publish(CLI::App& keys, Action& chosen) {
   auto options = std::make_shared<PassOnOptions>();
   CLI::App* publish = keys.add_subcommand(
       "publish", "Hand outcropd what was signed: roots, targets, the revoked list, releases");
@@ -185,7 +185,7 @@ void add_publish(CLI::App& keys, Action& chosen) {
   publish->footer(
       "After keys renew, revoke or rotate. No key leaves the folder.\n"
       "Example:\n  outcrop keys publish --dir keys");
-  publish->callback([options, &chosen] { chosen = [options] { return run_publish(*options); }; });
+  publish->callback([options, &chosen] { chosen = [options] { return run_key_publish(*options); }; });
 }
 
 }  // namespace
@@ -196,9 +196,9 @@ void add_keys(CLI::App& app, Action& chosen) {
   keys->require_subcommand(1);
   add_init(*keys, chosen);
   add_renew(*keys, chosen);
-  add_revoke(*keys, chosen);
+  add_key_revoke(*keys, chosen);
   add_rotate(*keys, chosen);
-  add_publish(*keys, chosen);
+  add_key_publish(*keys, chosen);
 }
 
 }  // namespace outcrop::cli

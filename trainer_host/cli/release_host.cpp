@@ -18,7 +18,7 @@ namespace outcrop::cli {
 namespace fs = std::filesystem;
 namespace {
 
-void add_publish(CLI::App& parent, Action& chosen) {
+void add_release_publish(CLI::App& parent, Action& chosen) {
   auto options = std::make_shared<PublishOptions>();
   CLI::App* verb = parent.add_subcommand(
       "publish", "Verify a release, and hand it to outcropd; no board runs it yet");
@@ -95,7 +95,7 @@ Status run_withdraw(const TakeBackOptions& options) {
   return pass_on(host, options, named, "withdrawn");
 }
 
-Status run_revoke(const TakeBackOptions& options) {
+Status run_release_revoke(const TakeBackOptions& options) {
   const HostConnection host(options.host);
   OUTCROP_TRY(named, name_release(host, options.release));
   const Timestamp now = SystemClock().now();
@@ -133,7 +133,7 @@ void add_withdraw(CLI::App& parent, Action& chosen) {
   verb->callback([options, &chosen] { chosen = [options] { return run_withdraw(*options); }; });
 }
 
-void add_revoke(CLI::App& parent, Action& chosen) {
+void add_release_revoke(CLI::App& parent, Action& chosen) {
   auto options = std::make_shared<TakeBackOptions>();
   CLI::App* verb =
       add_take_back(parent, "revoke",
@@ -142,10 +142,10 @@ void add_revoke(CLI::App& parent, Action& chosen) {
   verb->footer(
       "It cannot be taken back.\n"
       "Example:\n  outcrop release revoke 4f2a91 --reason \"trained on bad data\" --keys keys");
-  verb->callback([options, &chosen] { chosen = [options] { return run_revoke(*options); }; });
+  verb->callback([options, &chosen] { chosen = [options] { return run_release_revoke(*options); }; });
 }
 
-struct ListOptions {
+struct ReleaseListOptions {
   fs::path host;
   bool json = false;
 };
@@ -166,7 +166,7 @@ std::string release_table(const Json& answer, Timestamp now) {
   return table.to_string();
 }
 
-Status run_list(const ListOptions& options) {
+Status run_release_list(const ReleaseListOptions& options) {
   const HostConnection host(options.host);
   OUTCROP_TRY(answer, host.get("/v1/releases"));
   return reading_answers([&]() -> Status {
@@ -181,22 +181,22 @@ Status run_list(const ListOptions& options) {
   });
 }
 
-void add_list(CLI::App& parent, Action& chosen) {
-  auto options = std::make_shared<ListOptions>();
+void add_release_list(CLI::App& parent, Action& chosen) {
+  auto options = std::make_shared<ReleaseListOptions>();
   CLI::App* verb = parent.add_subcommand("list", "List the releases that outcropd has");
   add_host_option(*verb, options->host);
   verb->add_flag("--json", options->json, "Print what outcropd says, in JSON");
   verb->footer("Example:\n  outcrop release list");
-  verb->callback([options, &chosen] { chosen = [options] { return run_list(*options); }; });
+  verb->callback([options, &chosen] { chosen = [options] { return run_release_list(*options); }; });
 }
 
 }  // namespace
 
 void add_release_host(CLI::App& parent, Action& chosen) {
-  add_publish(parent, chosen);
-  add_list(parent, chosen);
+  add_release_publish(parent, chosen);
+  add_release_list(parent, chosen);
   add_withdraw(parent, chosen);
-  add_revoke(parent, chosen);
+  add_release_revoke(parent, chosen);
 }
 
 }  // namespace outcrop::cli

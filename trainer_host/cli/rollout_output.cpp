@@ -10,11 +10,6 @@
 namespace outcrop::cli {
 namespace {
 
-std::string text_at(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found == object.end() || found->is_null() ? "" : found->get<std::string>();
-}
-
 const Json* progress_of(const Json& devices, const std::string& name) {
   if (devices.is_null()) return nullptr;
   for (const Json& device : devices.at("devices")) {

@@ -19,7 +19,6 @@ constexpr std::string_view key_file = "authority.key";
 constexpr std::string_view certificate_file = "authority.pem";
 constexpr std::string_view list_file = "revoked.pem";
 constexpr std::string_view entries_file = "revoked.json";
-constexpr ByteCount longest_certificate = ByteCount::kib(64);
 constexpr ByteCount longest_list = ByteCount::mib(16);
 constexpr std::size_t longest_reason = 1024;
 constexpr std::size_t most_entries = 100'000;

@@ -7,12 +7,12 @@
 #include "protocol/base/file_lock.hpp"
 #include "protocol/messages/names.hpp"
 #include "trainer_host/pki/private_file.hpp"
+#include "trainer_host/pki/x509.hpp"
 
 namespace outcrop::pki {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr ByteCount longest_certificate = ByteCount::kib(64);
 
 fs::path folder_of(const Authority& authority, const std::string& device) {
   return authority.folder() / "devices" / device;

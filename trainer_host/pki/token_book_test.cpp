@@ -19,12 +19,12 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-constexpr Timestamp now{std::chrono::seconds(1'800'000'000)};
+constexpr Timestamp issued{std::chrono::seconds(1'800'000'000)};
 
 class TokenBookTest : public ::testing::Test {
  protected:
   std::string grant() {
-    auto token = grant_token(folder_.path(), {"pi-1", "curvefault", "raspberry-pi-4"}, now,
+    auto token = grant_token(folder_.path(), {"pi-1", "curvefault", "raspberry-pi-4"}, issued,
                              std::chrono::minutes(30));
     EXPECT_THAT(token, IsOk());
     return *token;
@@ -41,18 +41,18 @@ class TokenBookTest : public ::testing::Test {
 TEST_F(TokenBookTest, a_token_lets_one_request_through) {
   const std::string token = grant();
   const auto first = request(token);
-  auto grant = redeem(folder_.path(), first, now);
+  auto grant = redeem(folder_.path(), first, issued);
   ASSERT_THAT(grant, IsOk());
   EXPECT_EQ(grant->device, "pi-1");
   EXPECT_EQ(grant->device_class, "raspberry-pi-4");
-  EXPECT_THAT(redeem(folder_.path(), request(token), now),
+  EXPECT_THAT(redeem(folder_.path(), request(token), issued),
               ErrorIs(ErrorCode::already_exists, HasSubstr("was used on")));
 }
 
 TEST_F(TokenBookTest, signing_that_was_cut_off_is_completed_by_the_same_request) {
   const auto first = request(grant());
-  ASSERT_THAT(redeem(folder_.path(), first, now), IsOk());
-  EXPECT_THAT(redeem(folder_.path(), first, now + std::chrono::hours(2)), IsOk());
+  ASSERT_THAT(redeem(folder_.path(), first, issued), IsOk());
+  EXPECT_THAT(redeem(folder_.path(), first, issued + std::chrono::hours(2)), IsOk());
 }
 
 TEST_F(TokenBookTest, the_secret_is_kept_from_others_and_gone_after_use) {
@@ -63,7 +63,7 @@ TEST_F(TokenBookTest, the_secret_is_kept_from_others_and_gone_after_use) {
   ASSERT_EQ(::stat(file.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777u, 0600u);
   EXPECT_THAT(*read_text_file(file), HasSubstr(parsed->secret));
-  ASSERT_THAT(redeem(folder_.path(), request(token), now), IsOk());
+  ASSERT_THAT(redeem(folder_.path(), request(token), issued), IsOk());
   EXPECT_THAT(*read_text_file(file), ::testing::Not(HasSubstr(parsed->secret)));
   ASSERT_EQ(::stat(file.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777u, 0600u);
@@ -71,7 +71,7 @@ TEST_F(TokenBookTest, the_secret_is_kept_from_others_and_gone_after_use) {
 
 TEST_F(TokenBookTest, an_expired_token_lets_nothing_through) {
   const auto late = request(grant());
-  EXPECT_THAT(redeem(folder_.path(), late, now + std::chrono::minutes(30)),
+  EXPECT_THAT(redeem(folder_.path(), late, issued + std::chrono::minutes(30)),
               ErrorIs(ErrorCode::expired, HasSubstr("expired on")));
 }
 
@@ -79,22 +79,22 @@ TEST_F(TokenBookTest, a_wrong_mac_does_not_use_the_token_up) {
   const std::string token = grant();
   auto forged = request(token);
   forged.mac = trust::sha256("guess");
-  EXPECT_THAT(redeem(folder_.path(), forged, now),
+  EXPECT_THAT(redeem(folder_.path(), forged, issued),
               ErrorIs(ErrorCode::untrusted, HasSubstr("not made with the token")));
   auto swapped = request(token);
   swapped.certificate_request = request(token).certificate_request;
-  EXPECT_THAT(redeem(folder_.path(), swapped, now),
+  EXPECT_THAT(redeem(folder_.path(), swapped, issued),
               ErrorIs(ErrorCode::untrusted, HasSubstr("not made with the token")));
-  EXPECT_THAT(redeem(folder_.path(), request(token), now), IsOk());
+  EXPECT_THAT(redeem(folder_.path(), request(token), issued), IsOk());
 }
 
 TEST_F(TokenBookTest, what_is_no_token_of_ours_is_untrusted) {
   auto stranger = request(grant());
   stranger.token_id = "0123456789abcdef";
-  EXPECT_THAT(redeem(folder_.path(), stranger, now),
+  EXPECT_THAT(redeem(folder_.path(), stranger, issued),
               ErrorIs(ErrorCode::untrusted, HasSubstr("did not grant")));
   stranger.token_id = "../../authority";
-  EXPECT_THAT(redeem(folder_.path(), stranger, now),
+  EXPECT_THAT(redeem(folder_.path(), stranger, issued),
               ErrorIs(ErrorCode::untrusted, HasSubstr("did not grant")));
   for (const char* text : {"", "x", "0123456789abcdef", "0123456789ABCDEF-0"}) {
     EXPECT_THAT(trust::EnrolmentToken::parse(text),
@@ -103,9 +103,9 @@ TEST_F(TokenBookTest, what_is_no_token_of_ours_is_untrusted) {
 }
 
 TEST_F(TokenBookTest, names_are_checked_before_a_token_is_granted) {
-  EXPECT_THAT(grant_token(folder_.path(), {"Pi 1", "m", "c"}, now, std::chrono::minutes(1)),
+  EXPECT_THAT(grant_token(folder_.path(), {"Pi 1", "m", "c"}, issued, std::chrono::minutes(1)),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("device's name")));
-  EXPECT_THAT(grant_token(folder_.path(), {"pi-1", "m", "c"}, now, std::chrono::minutes(0)),
+  EXPECT_THAT(grant_token(folder_.path(), {"pi-1", "m", "c"}, issued, std::chrono::minutes(0)),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("a minute at least")));
 }
 

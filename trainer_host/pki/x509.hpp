@@ -4,11 +4,15 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/base/bytes.hpp"
 #include "protocol/base/clock.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/trust/ed25519.hpp"
 
 namespace outcrop::pki {
+
+// What a file with one certificate in PEM may hold.
+constexpr ByteCount longest_certificate = ByteCount::kib(64);
 
 // The X.509 that an authority writes (RFC 5280), in PEM. Valid from 2020 to 2120.
 

@@ -12,13 +12,13 @@ namespace {
 namespace fs = std::filesystem;
 using trust::PrivateKey;
 
-fs::path key_file(const KeyStorePaths& paths, const std::string& role) {
+fs::path role_key_file(const KeyStorePaths& paths, const std::string& role) {
   const bool offline = role == "root" || role == "targets";
   return offline ? paths.offline_key(role) : paths.online_key(role);
 }
 
 fs::path new_key_file(const KeyStorePaths& paths, const std::string& role) {
-  fs::path file = key_file(paths, role);
+  fs::path file = role_key_file(paths, role);
   file += ".new";
   return file;
 }
@@ -37,7 +37,7 @@ Status settle(const KeyStorePaths& paths, const trust::RootMetadata& root) {
     if (!fs::exists(waiting, error)) continue;
     OUTCROP_TRY(key, PrivateKey::read_pem(waiting));
     if (holds(root, role, key)) {
-      fs::rename(waiting, key_file(paths, role), error);
+      fs::rename(waiting, role_key_file(paths, role), error);
     } else {
       fs::remove(waiting, error);
     }
@@ -49,7 +49,7 @@ Status settle(const KeyStorePaths& paths, const trust::RootMetadata& root) {
 
 Result<PrivateKey> present_key(const KeyStorePaths& paths, const trust::RootMetadata& root,
                                const std::string& role) {
-  const fs::path file = key_file(paths, role);
+  const fs::path file = role_key_file(paths, role);
   OUTCROP_TRY(key, PrivateKey::read_pem(file));
   if (!holds(root, role, key)) {
     return fail(ErrorCode::untrusted, file.string() + " is not the key that root version " +

@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using trust::PrivateKey;
 
-constexpr Timestamp now{std::chrono::seconds(1'800'000'000)};
+constexpr Timestamp rotated_at{std::chrono::seconds(1'800'000'000)};
 constexpr std::chrono::days year{365};
 
 class RotateTest : public ::testing::Test {
@@ -21,7 +21,7 @@ class RotateTest : public ::testing::Test {
   RotateTest() {
     KeyStoreOptions options;
     options.models = {"curvefault"};
-    EXPECT_THAT(init_key_store(keys_, options, now), IsOk());
+    EXPECT_THAT(init_key_store(keys_, options, rotated_at), IsOk());
   }
   trust::KeyId id(const fs::path& file) {
     return PrivateKey::read_pem(file).map([](auto key) { return key.public_key().id(); }).value();
@@ -55,10 +55,10 @@ TEST_F(RotateTest, gives_online_roles_new_keys_and_leaves_the_others) {
   const auto before = store();
   const auto timestamp = id(files_["timestamp"]);
   const auto targets = id(files_["targets"]);
-  ASSERT_THAT(rotate_keys(keys_, {"timestamp", "snapshot"}, year, now), IsOk());
+  ASSERT_THAT(rotate_keys(keys_, {"timestamp", "snapshot"}, year, rotated_at), IsOk());
   const auto after = store();
   EXPECT_EQ(after.root->version, 2U);
-  EXPECT_EQ(after.root->expires, now + year);
+  EXPECT_EQ(after.root->expires, rotated_at + year);
   EXPECT_NE(id(files_["timestamp"]), timestamp);
   EXPECT_EQ(id(files_["targets"]), targets);
   EXPECT_EQ(after.targets->version, before.targets->version);
@@ -68,50 +68,50 @@ TEST_F(RotateTest, gives_online_roles_new_keys_and_leaves_the_others) {
 
 TEST_F(RotateTest, every_role_can_be_rotated_and_again) {
   for (std::uint64_t version = 2; version <= 4; ++version) {
-    ASSERT_THAT(rotate_keys(keys_, rotatable_roles(), year, now), IsOk());
+    ASSERT_THAT(rotate_keys(keys_, rotatable_roles(), year, rotated_at), IsOk());
     EXPECT_EQ(store().root->version, version);
     EXPECT_EQ(store().targets->version, version);
     EXPECT_EQ(store().revoked->version, version);
     expect_whole();
   }
-  ASSERT_THAT(renew_targets(keys_, year, now), IsOk()) << "the keys still do their work";
+  ASSERT_THAT(renew_targets(keys_, year, rotated_at), IsOk()) << "the keys still do their work";
 }
 
 TEST_F(RotateTest, no_roles_renew_the_root) {
   const auto root = id(files_["root"]);
-  ASSERT_THAT(rotate_keys(keys_, {}, 2 * year, now), IsOk());
+  ASSERT_THAT(rotate_keys(keys_, {}, 2 * year, rotated_at), IsOk());
   EXPECT_EQ(store().root->version, 2U);
-  EXPECT_EQ(store().root->expires, now + 2 * year);
+  EXPECT_EQ(store().root->expires, rotated_at + 2 * year);
   EXPECT_EQ(id(files_["root"]), root);
 }
 
 TEST_F(RotateTest, cut_off_before_the_root_changes_nothing) {
   ASSERT_THAT(PrivateKey::generate()->write_pem(files_["timestamp"].string() + ".new"), IsOk());
   EXPECT_EQ(store().root->version, 1U);
-  ASSERT_THAT(rotate_keys(keys_, {}, year, now), IsOk());
+  ASSERT_THAT(rotate_keys(keys_, {}, year, rotated_at), IsOk());
   expect_whole();
 }
 
 TEST_F(RotateTest, cut_off_after_the_root_is_finished_by_the_next_call) {
   const auto old_key = *PrivateKey::read_pem(files_["timestamp"]);
-  ASSERT_THAT(rotate_keys(keys_, {"timestamp"}, year, now), IsOk());
+  ASSERT_THAT(rotate_keys(keys_, {"timestamp"}, year, rotated_at), IsOk());
   fs::rename(files_["timestamp"], files_["timestamp"].string() + ".new");
   ASSERT_THAT(old_key.write_pem(files_["timestamp"]), IsOk());
-  ASSERT_THAT(rotate_keys(keys_, {}, year, now), IsOk());
+  ASSERT_THAT(rotate_keys(keys_, {}, year, rotated_at), IsOk());
   expect_whole();
 }
 
 TEST_F(RotateTest, says_what_is_wrong) {
-  EXPECT_THAT(rotate_keys(keys_, {"stage"}, year, now),
+  EXPECT_THAT(rotate_keys(keys_, {"stage"}, year, rotated_at),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("'stage' is no role")));
-  EXPECT_THAT(rotate_keys(keys_, {"root", "root"}, year, now),
+  EXPECT_THAT(rotate_keys(keys_, {"root", "root"}, year, rotated_at),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("twice")));
   fs::copy_file(files_["targets"], folder_.path() / "other.key");
   fs::rename(folder_.path() / "other.key", files_["root"]);
-  EXPECT_THAT(rotate_keys(keys_, {"timestamp"}, year, now),
+  EXPECT_THAT(rotate_keys(keys_, {"timestamp"}, year, rotated_at),
               ErrorIs(ErrorCode::untrusted, HasSubstr("root.key is not the key")));
   fs::remove_all(keys_ / "offline");
-  EXPECT_THAT(rotate_keys(keys_, {"timestamp"}, year, now),
+  EXPECT_THAT(rotate_keys(keys_, {"timestamp"}, year, rotated_at),
               ErrorIs(ErrorCode::not_found, HasSubstr("root.key")));
   EXPECT_EQ(store().root->version, 1U);
   EXPECT_FALSE(fs::exists(files_["timestamp"].string() + ".new"));

@@ -8,7 +8,7 @@ namespace {
 
 using messages::ObjectReader;
 
-constexpr ByteCount body_limit = ByteCount::mib(4);
+constexpr ByteCount device_body_limit = ByteCount::mib(4);
 constexpr std::size_t longest_certificate = 64 * 1024;
 constexpr std::size_t longest_crl = 2 * 1024 * 1024;
 constexpr std::size_t longest_reason = 1024;
@@ -84,7 +84,7 @@ Result<http::Response> Api::devices() {
 }
 
 Result<http::Response> Api::add_authority(const std::string& body) {
-  OUTCROP_TRY(json, messages::parse_object(body, body_limit, "device-authority"));
+  OUTCROP_TRY(json, messages::parse_object(body, device_body_limit, "device-authority"));
   ObjectReader reader(json, "device-authority");
   DeviceAuthority authority;
   authority.certificate = reader.lines("authority", longest_certificate);
@@ -98,7 +98,7 @@ Result<http::Response> Api::add_authority(const std::string& body) {
 }
 
 Result<http::Response> Api::add_device(const std::string& body) {
-  OUTCROP_TRY(json, messages::parse_object(body, body_limit, "device"));
+  OUTCROP_TRY(json, messages::parse_object(body, device_body_limit, "device"));
   ObjectReader reader(json, "device");
   Device device;
   device.name = reader.name("name");
@@ -141,7 +141,7 @@ Result<http::Response> Api::add_device(const std::string& body) {
 }
 
 Result<http::Response> Api::revoke_device(const std::string& name, const std::string& body) {
-  OUTCROP_TRY(json, messages::parse_object(body, body_limit, "revocation"));
+  OUTCROP_TRY(json, messages::parse_object(body, device_body_limit, "revocation"));
   ObjectReader reader(json, "revocation");
   const std::string reason = reader.text("reason", longest_reason);
   const std::string crl = reader.lines("crl", longest_crl);

@@ -11,7 +11,7 @@ namespace {
 
 using messages::ObjectReader;
 
-constexpr ByteCount body_limit = ByteCount::mib(9);
+constexpr ByteCount release_body_limit = ByteCount::mib(9);
 constexpr std::size_t most_envelopes = 1024;
 constexpr std::size_t longest_envelope = trust::envelope_limit.value();
 
@@ -89,7 +89,7 @@ Result<http::Response> Api::release(const std::string& manifest) {
 }
 
 Result<http::Response> Api::add_release(const std::string& body) {
-  OUTCROP_TRY(json, messages::parse_object(body, body_limit, "release"));
+  OUTCROP_TRY(json, messages::parse_object(body, release_body_limit, "release"));
   ObjectReader reader(json, "release");
   MetadataSubmission submission;
   submission.roots = reader.texts("roots", most_envelopes, longest_envelope);
@@ -124,7 +124,7 @@ Result<http::Response> Api::add_release(const std::string& body) {
 }
 
 Result<http::Response> Api::add_metadata(const std::string& body) {
-  OUTCROP_TRY(json, messages::parse_object(body, body_limit, "metadata"));
+  OUTCROP_TRY(json, messages::parse_object(body, release_body_limit, "metadata"));
   ObjectReader reader(json, "metadata");
   MetadataSubmission submission;
   if (json.contains("roots")) {

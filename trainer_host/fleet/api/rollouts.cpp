@@ -7,7 +7,7 @@ namespace {
 
 using messages::ObjectReader;
 
-constexpr ByteCount body_limit = ByteCount::mib(1);
+constexpr ByteCount rollout_body_limit = ByteCount::mib(1);
 constexpr std::size_t most_canaries = 1024;
 constexpr std::uint64_t longest_soak = 30ULL * 24 * 3600;
 
@@ -50,7 +50,7 @@ Result<http::Response> Api::rollout(const std::string& name) {
 }
 
 Result<http::Response> Api::start_rollout(const std::string& body) {
-  OUTCROP_TRY(json, messages::parse_object(body, body_limit, "rollout"));
+  OUTCROP_TRY(json, messages::parse_object(body, rollout_body_limit, "rollout"));
   ObjectReader reader(json, "rollout");
   RolloutRequest request;
   const auto given = [&](const char* key) { return json.contains(key) && !reader.null(key); };

@@ -7,7 +7,7 @@ namespace {
 
 using messages::DeploymentState;
 
-constexpr Timestamp now{std::chrono::seconds(1000)};
+constexpr Timestamp seen_at{std::chrono::seconds(1000)};
 
 Assignment offered() {
   Assignment assignment;
@@ -23,64 +23,64 @@ Statement says(DeploymentState state, messages::MessageId message, bool is_signe
 
 TEST(Observe, takes_the_first_word) {
   Assignment assignment = offered();
-  EXPECT_TRUE(observe(assignment, says(DeploymentState::downloading, {1, 0}), now));
+  EXPECT_TRUE(observe(assignment, says(DeploymentState::downloading, {1, 0}), seen_at));
   EXPECT_EQ(assignment.state, DeploymentState::downloading);
   EXPECT_FALSE(assignment.confirmed);
-  EXPECT_EQ(assignment.updated, now);
+  EXPECT_EQ(assignment.updated, seen_at);
 }
 
 TEST(Observe, ignores_other_generations_and_rollouts) {
   Assignment assignment = offered();
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 0}, true, 4), now));
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 0}, true, 6), now));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 0}, true, 4), seen_at));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 0}, true, 6), seen_at));
   assignment.rollout = "s";
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 0}), now));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 0}), seen_at));
   assignment = offered();
   assignment.generation = 0;
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 0}, true, 0), now));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 0}, true, 0), seen_at));
 }
 
 TEST(Observe, a_report_confirms_what_the_status_said) {
   Assignment assignment = offered();
-  ASSERT_TRUE(observe(assignment, says(DeploymentState::updated, {1, 0}), now));
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::updated, {1, 0}), seen_at));
   EXPECT_FALSE(assignment.confirmed);
-  EXPECT_TRUE(observe(assignment, says(DeploymentState::updated, {1, 9}, true), now));
+  EXPECT_TRUE(observe(assignment, says(DeploymentState::updated, {1, 9}, true), seen_at));
   EXPECT_TRUE(assignment.confirmed);
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 9}, true), now));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 9}, true), seen_at));
 }
 
 TEST(Observe, held_for_the_owner_confirms_nothing_and_held_after_measuring_does) {
   Assignment assignment = offered();
-  ASSERT_TRUE(observe(assignment, says(DeploymentState::held, {1, 0}), now));
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::held, {1, 2}, true), now));
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::held, {1, 0}), seen_at));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::held, {1, 2}, true), seen_at));
   EXPECT_FALSE(assignment.confirmed);
   Statement measured = says(DeploymentState::held, {1, 9}, true);
   measured.measured = true;
-  EXPECT_TRUE(observe(assignment, measured, now));
+  EXPECT_TRUE(observe(assignment, measured, seen_at));
   EXPECT_TRUE(assignment.confirmed);
   assignment = offered();
-  ASSERT_TRUE(observe(assignment, says(DeploymentState::held, {1, 2}, true), now));
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::held, {1, 2}, true), seen_at));
   EXPECT_FALSE(assignment.confirmed);
 }
 
 TEST(Observe, an_older_message_that_comes_late_changes_nothing) {
   Assignment assignment = offered();
-  ASSERT_TRUE(observe(assignment, says(DeploymentState::proving, {2, 8}), now));
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::downloading, {2, 7}), now));
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::measuring, {1, 99}, true), now));
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::proving, {2, 8}), seen_at));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::downloading, {2, 7}), seen_at));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::measuring, {1, 99}, true), seen_at));
   EXPECT_EQ(assignment.state, DeploymentState::proving);
 }
 
 TEST(Observe, what_is_final_stays_but_can_be_rolled_back) {
   Assignment assignment = offered();
-  ASSERT_TRUE(observe(assignment, says(DeploymentState::updated, {1, 3}), now));
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::measuring, {1, 4}), now));
-  EXPECT_TRUE(observe(assignment, says(DeploymentState::rolled_back, {1, 5}, true), now));
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 6}, true), now));
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::updated, {1, 3}), seen_at));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::measuring, {1, 4}), seen_at));
+  EXPECT_TRUE(observe(assignment, says(DeploymentState::rolled_back, {1, 5}, true), seen_at));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 6}, true), seen_at));
   assignment = offered();
-  ASSERT_TRUE(observe(assignment, says(DeploymentState::failed, {1, 1}), now));
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 2}), now));
-  EXPECT_TRUE(observe(assignment, says(DeploymentState::rolled_back, {1, 3}), now));
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::failed, {1, 1}), seen_at));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 2}), seen_at));
+  EXPECT_TRUE(observe(assignment, says(DeploymentState::rolled_back, {1, 3}), seen_at));
 }
 
 }  // namespace

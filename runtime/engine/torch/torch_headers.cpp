@@ -1,1 +1,0 @@
-// Nothing of its own: this target exists to compile LibTorch's headers once.

@@ -1,1 +1,0 @@
-// Exists to hold the precompiled LibTorch headers of the trainer.
