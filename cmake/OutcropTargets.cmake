@@ -36,6 +36,10 @@ function(outcrop_precompiled name)
   target_link_libraries(${name} PUBLIC ${ARG_LINKS})
   target_compile_options(${name} PRIVATE ${ARG_OPTIONS} INTERFACE ${ARG_OPTIONS})
   target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
+  if(NOT TARGET outcrop_all_headers)
+    add_custom_target(outcrop_all_headers)
+  endif()
+  add_dependencies(outcrop_all_headers ${name})
 endfunction()
 
 # Programs are compiled with -fPIC as well, as the headers were, instead of with the -fPIE they would get.
@@ -101,11 +105,12 @@ function(outcrop_test_program name)
   target_compile_definitions(${name} PRIVATE OUTCROP_BIN="${OUTCROP_TESTED_BIN}")
 endfunction()
 
-# outcrop_test(NAME, as outcrop_program [TIMEOUT seconds])
+# outcrop_test(NAME, as outcrop_program [TIMEOUT seconds] [ALONE])
 #   One program a folder: LibTorch's start-up is paid once, not once a case.
+#   ALONE: it measures, or uses every core by itself; no other test runs beside it.
 #   OUTCROP_SOURCE tells it where the sources are.
 function(outcrop_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "" ${ARGN})
+  cmake_parse_arguments(ARG "ALONE" "TIMEOUT" "" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
@@ -113,5 +118,5 @@ function(outcrop_test name)
   target_compile_definitions(${name} PRIVATE OUTCROP_SOURCE="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE GTest::gmock GTest::gtest GTest::gtest_main)
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${ARG_ALONE})
 endfunction()
