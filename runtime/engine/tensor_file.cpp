@@ -36,6 +36,16 @@ std::uint64_t read_length(BytesView bytes) {
   return length;
 }
 
+// Of a file whose first eight bytes are no length that a header can have: most often another
+// format's own first bytes.
+Error no_header(BytesView bytes) {
+  const std::string_view text = as_text(bytes);
+  std::string what = "its first 8 bytes are not the length of a header of at most 1 MiB";
+  if (text.starts_with("\x93NUMPY")) what = "it is a NumPy array (.npy)";
+  if (text.starts_with("PK\x03\x04")) what = "it is a zip archive (.pt, .ptl or .npz)";
+  return {ErrorCode::invalid_data, "no .safetensors file: " + what};
+}
+
 // The JSON library keeps the last of two equal keys without a word; two readers could then see
 // two different tensors under one name.
 Result<Json> parse_header(std::string_view text) {
@@ -127,9 +137,7 @@ Result<Bytes> encode_tensor_file(std::span<const Tensor> tensors) {
 Result<std::vector<Tensor>> decode_tensor_file(BytesView bytes) {
   if (bytes.size() < length_bytes) return broken("cut short before the header");
   const std::uint64_t length = read_length(bytes);
-  if (length > maximum_header) {
-    return broken("a header of " + std::to_string(length) + " bytes; at most 1 MiB is read");
-  }
+  if (length > maximum_header) return fail(no_header(bytes));
   if (length > bytes.size() - length_bytes) return broken("cut short in the header");
   OUTCROP_TRY(header, parse_header(as_text(bytes.subspan(length_bytes, length))));
   const BytesView data = bytes.subspan(length_bytes + length);

@@ -131,6 +131,17 @@ TEST(TensorFile, refuses_a_header_longer_than_a_mebibyte_before_reading_it) {
   EXPECT_THAT(decode_tensor_file(bytes), ErrorIs(ErrorCode::invalid_data, HasSubstr("1 MiB")));
 }
 
+TEST(TensorFile, names_the_other_format_of_a_file) {
+  const auto of = [](std::string_view text) { return as_bytes(text); };
+  EXPECT_THAT(decode_tensor_file(of("\x93NUMPY, version 1, {'descr'")),
+              ErrorIs(ErrorCode::invalid_data,
+                      HasSubstr("no .safetensors file: it is a NumPy array (.npy)")));
+  EXPECT_THAT(decode_tensor_file(of("PK\x03\x04\x14\x08\x08\x08 archive")),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr(".ptl")));
+  EXPECT_THAT(decode_tensor_file(of("\x89PNG\r\n\x1a\n and more")),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("no .safetensors file")));
+}
+
 TEST(TensorFile, writes_no_tensor_whose_bytes_do_not_fit_its_shape) {
   auto tensors = two_tensors();
   tensors[0].shape = {2, 4};
