@@ -74,10 +74,6 @@ class Blur {
   std::vector<double> across_;
 };
 
-float log_scaled(float pressure) {
-  return std::copysign(std::log1p(std::fabs(pressure)), pressure);
-}
-
 std::vector<float> to_unit_velocity(std::span<const float> map) {
   std::vector<float> unit(map.size());
   std::transform(map.begin(), map.end(), unit.begin(),
@@ -95,6 +91,10 @@ std::vector<float> to_unit_pressure(std::span<const float> gather) {
 }
 
 }  // namespace
+
+float log_scaled(float pressure) {
+  return std::copysign(std::log1p(std::fabs(pressure)), pressure);
+}
 
 double structural_similarity(std::span<const float> first, std::span<const float> second,
                              std::size_t rows, std::size_t columns) {

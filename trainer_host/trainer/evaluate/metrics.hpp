@@ -42,6 +42,9 @@ struct Score {
 [[nodiscard]] Score score_shot_gathers(std::span<const float> truth,
                                        std::span<const float> prediction);
 
+// sign(p)·log(1 + |p|): pressures as OpenFWI trains on them.
+[[nodiscard]] float log_scaled(float pressure);
+
 // The mean of scores over samples.
 class MeanScore {
  public:

@@ -1,0 +1,93 @@
+#include "trainer_host/trainer/evaluate/reflections.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "trainer_host/trainer/data/acoustic_solver.hpp"
+#include "trainer_host/trainer/evaluate/metrics.hpp"
+
+namespace outcrop::evaluate {
+namespace {
+
+using namespace data::grid;
+
+constexpr float samples_per_second = 1.0F / time_step;
+constexpr float wavelet_passed = 0.133F;  // seconds after the first motion
+
+float kept(float sample, float start) {
+  const float u = std::clamp((sample - start) / mute_taper, 0.0F, 1.0F);
+  return u * u * (3.0F - 2.0F * u);
+}
+
+// Sums of squares: of what is wrong, and of what should be there.
+struct Energy {
+  double error = 0.0;
+  double truth = 0.0;
+
+  void add(double difference, double expected, double weight) {
+    error += weight * difference * difference;
+    truth += weight * expected * expected;
+  }
+  [[nodiscard]] double relative() const { return std::sqrt(error / truth); }
+};
+
+}  // namespace
+
+MuteStart mute_start(std::span<const float> map) {
+  const auto row = map.subspan(data::experiment::row * width, width);
+  std::array<float, width> arrival{};  // seconds from the leftmost column
+  for (std::size_t x = 1; x < width; ++x) {
+    arrival[x] = arrival[x - 1] + spacing * 0.5F * (1.0F / row[x - 1] + 1.0F / row[x]);
+  }
+  MuteStart start{};
+  for (std::size_t shot = 0; shot < shots; ++shot) {
+    const float source = arrival[data::experiment::source_columns[shot]];
+    for (std::size_t x = 0; x < width; ++x) {
+      // Sample i is the pressure at (i + 1) ms.
+      start[shot][x] =
+          samples_per_second * (std::fabs(arrival[x] - source) + wavelet_passed) - 1.0F;
+    }
+  }
+  return start;
+}
+
+GatherError gather_error(std::span<const float> map, std::span<const float> truth,
+                         std::span<const float> prediction) {
+  const MuteStart start = mute_start(map);
+  Energy whole;
+  Energy muted;
+  std::size_t i = 0;
+  for (std::size_t shot = 0; shot < shots; ++shot) {
+    for (std::size_t time = 0; time < times; ++time) {
+      for (std::size_t x = 0; x < width; ++x, ++i) {
+        const double expected = log_scaled(truth[i]);
+        const double difference = log_scaled(prediction[i]) - expected;
+        const double weight = kept(static_cast<float>(time), start[shot][x]);
+        whole.add(difference, expected, 1.0);
+        muted.add(difference, expected, weight * weight);
+      }
+    }
+  }
+  GatherError error{.whole = whole.relative(), .reflections = {}};
+  // Written so that a NaN is kept.
+  if (!(muted.truth <= 0.0)) error.reflections = muted.relative();
+  return error;
+}
+
+void MeanGatherError::add(const GatherError& error) {
+  ++count_;
+  whole_ += error.whole;
+  if (!error.reflections) return;
+  ++with_reflections_;
+  reflections_ += *error.reflections;
+}
+
+GatherError MeanGatherError::mean() const {
+  GatherError mean;
+  if (count_ > 0) mean.whole = whole_ / static_cast<double>(count_);
+  if (with_reflections_ > 0)
+    mean.reflections = reflections_ / static_cast<double>(with_reflections_);
+  return mean;
+}
+
+}  // namespace outcrop::evaluate
