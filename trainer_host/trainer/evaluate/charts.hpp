@@ -10,33 +10,40 @@ namespace outcrop::evaluate {
 
 // Pictures are PNG, drawn by gnuplot; errors are those of gnuplot.hpp.
 
-// Loss over epochs from a training.csv (columns found by their headings: epoch, stage,
-// velocity_loss, gather_loss, and held_out_ssim where it was measured): losses on a logarithmic
-// axis, held-out SSIM on its own, stages set apart. invalid_data names file and line.
+// Loss over epochs from a training.csv, columns found by their headings: epoch, stage,
+// velocity_loss and gather_loss must be there; held_out_velocity_loss, held_out_gather_loss,
+// held_out_ssim and learning_rate are drawn where they are. Losses on a logarithmic axis, SSIM on
+// its own, the learning rate below, stages set apart; where nothing was held out the picture says
+// so. invalid_data names file and line.
 [[nodiscard]] Status draw_loss_curve(const std::filesystem::path& training_csv,
                                      const std::filesystem::path& png, const std::string& title);
+// What gnuplot is told for it.
+[[nodiscard]] Result<std::string> loss_curve_script(const std::filesystem::path& training_csv,
+                                                    const std::string& title);
 
-// One row of a gallery: a subsurface, what the model made of it, and what the model made up.
+// One row of a gallery: a map and its middle shot, each beside what the model made of it.
 struct GalleryRow {
-  std::string label;            // "held-out 3, SSIM 0.81"
-  std::vector<float> true_map;  // 70 × 70 values in m/s, row 0 at the surface
-  std::vector<float> reconstructed_map;
-  std::vector<float> generated_map;
-  std::vector<float> true_gather;  // one shot: 1000 × 70 pressures
-  std::vector<float> reconstructed_gather;
-  std::vector<float> generated_gather;
-  std::string reconstruction_note;  // "SSIM 0.81, 92 m/s"
+  std::string label;                 // "sample 3"
+  std::vector<float> reference_map;  // 70 × 70 values in m/s, row 0 at the surface; empty: none
+  std::vector<float> model_map;
+  std::string map_note;              // in the corner of the model's map: "SSIM 0.81, 92 m/s"
+  std::vector<float> solver_gather;  // 1000 × 70 pressures: the wave equation's
+  std::vector<float> model_gather;
+  std::string gather_note;
 };
 
 struct Gallery {
-  std::string title;             // model, stage, epoch, training time
-  std::string caption;           // the scores
-  std::vector<GalleryRow> rows;  // 1 to 6
+  std::string title;    // model, stage, epoch, training time
+  std::string caption;  // the scores
+  // Samples of data: true and reconstructed map, true and reconstructed gather.
+  std::vector<GalleryRow> reconstructed;
+  // Made from noise, with rows of their own: the nearest training map and the generated one, then
+  // the wave equation's gather of the generated map and the generated gather.
+  std::vector<GalleryRow> generated;
 };
 
-// Rows of true, reconstructed and generated velocity map, then true, reconstructed and generated
-// gather of the middle shot. One colour bar for all maps (1500–4500 m/s), one grey scale for all
-// gathers (the 96th percentile of the true ones).
+// The two kinds of rows one below the other, 1 to 10 in all, with the difference of the gathers at
+// the right. One colour bar for all maps (1500–4500 m/s); gathers on the scale of panels.hpp.
 [[nodiscard]] Status draw_gallery(const Gallery& gallery, const std::filesystem::path& png);
 
 }  // namespace outcrop::evaluate

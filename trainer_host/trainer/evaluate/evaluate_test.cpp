@@ -1,10 +1,12 @@
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/data/acoustic_solver.hpp"
 #include "trainer_host/trainer/data/synth.hpp"
 #include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
 #include "trainer_host/trainer/evaluate/evaluation.hpp"
@@ -69,20 +71,76 @@ TEST_F(Evaluate, scores_reconstructions_beside_baselines) {
   EXPECT_EQ(result->variants[1].name, "int8-qint8");
   ASSERT_EQ(result->baselines.size(), 3U);
   // The mean is the best constant map under RMSE, so it beats 3000 m/s on its own data.
-  EXPECT_LT(result->baselines[0].velocity.rmse, result->baselines[2].velocity.rmse);
-  EXPECT_LT(result->baselines[0].gathers.rmse, result->baselines[2].gathers.rmse);
+  const Scores& mean = *result->baselines[0].scores;
+  const Scores& silence = *result->baselines[2].scores;
+  EXPECT_LT(mean.velocity.rmse, silence.velocity.rmse);
+  EXPECT_LT(mean.gathers.rmse, silence.gathers.rmse);
+  EXPECT_DOUBLE_EQ(silence.gather_error.whole, 1.0);
+  EXPECT_DOUBLE_EQ(*silence.gather_error.reflections, 1.0);
   // An untrained model is no better than that mean.
-  EXPECT_GT(result->variants[0].velocity.rmse, result->baselines[0].velocity.rmse);
+  EXPECT_GT(result->variants[0].scores->velocity.rmse, mean.velocity.rmse);
+  EXPECT_GT(*result->variants[0].scores->gather_error.reflections, *mean.gather_error.reflections);
   EXPECT_GT(result->generated.diversity, 0.0);
   ASSERT_TRUE(result->generated.data_nearest.has_value());
   EXPECT_EQ(*result->generated.data_nearest, 0.0);  // these are the training maps themselves
   EXPECT_GT(*result->generated.closest, 0.0);
-  EXPECT_EQ(result->rows.size(), 4U);
+  EXPECT_TRUE(result->remarks.empty());
+}
+
+TEST_F(Evaluate, shows_generated_maps_in_rows_of_their_own_beside_the_solvers_gathers) {
+  auto files = find_stage_files(stage(), std::nullopt, {"float"});
+  auto dataset = data::Dataset::open(data());
+  ASSERT_THAT(files, IsOk());
+  ASSERT_THAT(dataset, IsOk());
+  auto result = evaluate(*files, {.data = *dataset,
+                                  .training = &*dataset,
+                                  .other = &*dataset,
+                                  .other_label = "again",
+                                  .generated = 8,
+                                  .progress = {}});
+  ASSERT_THAT(result, IsOk());
+  ASSERT_EQ(result->reconstructed_rows.size(), 4U);
+  EXPECT_EQ(result->reconstructed_rows.back().label, "again");
+  ASSERT_EQ(result->generated_rows.size(), 3U);
+  for (const GalleryRow& row : result->generated_rows) {
+    EXPECT_NE(row.model_gather, row.solver_gather);
+    data::AcousticSolver solver;
+    ASSERT_THAT(solver.set_velocity(row.model_map), IsOk());
+    std::vector<float> gather(row.solver_gather.size());
+    solver.shoot(2, gather);
+    EXPECT_EQ(row.solver_gather, gather);
+    EXPECT_EQ(row.reference_map.size(), row.model_map.size());
+  }
+}
+
+TEST_F(Evaluate, compares_a_single_sample_with_nothing_that_is_itself) {
+  const fs::path one = folder_->path() / "one";
+  data::SynthOptions synth;
+  synth.count = 1;
+  synth.out = one;
+  ASSERT_THAT(data::synthesize(synth, {}), IsOk());
+  auto files = find_stage_files(stage(), std::nullopt, {"float"});
+  auto dataset = data::Dataset::open(one);
+  ASSERT_THAT(files, IsOk());
+  ASSERT_THAT(dataset, IsOk());
+  auto result = evaluate(*files, {.data = *dataset, .generated = 8, .progress = {}});
+  ASSERT_THAT(result, IsOk());
+  ASSERT_EQ(result->baselines.size(), 3U);
+  EXPECT_FALSE(result->baselines[0].scores.has_value()) << result->baselines[0].name;
+  EXPECT_FALSE(result->baselines[1].scores.has_value()) << result->baselines[1].name;
+  EXPECT_TRUE(result->baselines[2].scores.has_value());
+  EXPECT_FALSE(result->generated.data_diversity.has_value());
+
+  ::testing::internal::CaptureStdout();
+  const int status = run({stage().string(), one.string(), "--generated", "8"});
+  const std::string said = ::testing::internal::GetCapturedStdout();
+  EXPECT_EQ(status, 0);
+  EXPECT_THAT(said, HasSubstr("not available"));
 }
 
 TEST_F(Evaluate, writes_gallery_and_figures) {
   const fs::path out = folder_->path() / "out";
-  ASSERT_EQ(run({stage().string(), data().string(), "--train", data().string(), "--real",
+  ASSERT_EQ(run({stage().string(), data().string(), "--train", data().string(), "--other",
                  data().string(), "--generated", "8", "--out", out.string()}),
             0);
   EXPECT_GT(fs::file_size(out / "gallery.png"), 10'000U);
@@ -92,6 +150,28 @@ TEST_F(Evaluate, writes_gallery_and_figures) {
   EXPECT_EQ(json.at("model"), "small");
   EXPECT_EQ(json.at("stage"), 1);
   EXPECT_EQ(json.at("reconstructions").size(), 2U);
+  EXPECT_EQ(json.at("gallery"), "gallery.png");
+  EXPECT_EQ(json.at("baselines").at(2).at("gathers").at("reflections_relative_error"), 1.0);
+}
+
+TEST_F(Evaluate, keeps_its_scores_where_nothing_can_be_drawn) {
+  const fs::path out = folder_->path() / "undrawn";
+  fs::create_directory(out);
+  ASSERT_THAT(write_file_durably(out / "gallery.png", std::string_view("of another model")),
+              IsOk());
+  const std::string path = ::getenv("PATH");
+  ::setenv("PATH", folder_->path().c_str(), 1);
+  const int status =
+      run({stage().string(), data().string(), "--generated", "8", "--out", out.string()});
+  ::setenv("PATH", path.c_str(), 1);
+  EXPECT_EQ(status, 0);
+  auto text = read_text_file(out / "evaluation.json");
+  ASSERT_THAT(text, IsOk());
+  const auto json = nlohmann::json::parse(*text);
+  EXPECT_TRUE(json.at("gallery").is_null());
+  EXPECT_THAT(json.at("no_gallery").get<std::string>(), HasSubstr("gnuplot-nox"));
+  EXPECT_EQ(json.at("reconstructions").size(), 2U);
+  EXPECT_FALSE(fs::exists(out / "gallery.png"));
 }
 
 TEST_F(Evaluate, a_single_file_asks_for_its_encoder) {

@@ -9,6 +9,7 @@
 #include "platform/console/table.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "trainer_host/trainer/evaluate/evaluation.hpp"
+#include "trainer_host/trainer/evaluate/gnuplot.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 
 namespace outcrop::evaluate {
@@ -22,7 +23,7 @@ struct Arguments {
   fs::path data;
   std::string encoder;
   std::string training;
-  std::string real;
+  std::string other;
   std::vector<std::string> variants;
   std::string out;
   std::size_t generated = 32;
@@ -55,26 +56,49 @@ Result<About> describe(const StageFiles& files) {
   return about;
 }
 
+std::string figure(const std::optional<double>& value, const char* format) {
+  return value ? number(*value, format) : "–";
+}
+
+// What a line says of one thing, where it says anything.
+template <class Choose>
+std::string figure(const ScoredLine& line, const char* format, Choose choose) {
+  return line.scores ? figure(choose(*line.scores), format) : "–";
+}
+
 std::string caption(const Evaluation& evaluation) {
   const ScoredLine& model = evaluation.variants.front();
   const ScoredLine& mean = evaluation.baselines.front();
-  return "SSIM of " + std::to_string(evaluation.samples) + " reconstructed maps " +
-         number(model.velocity.ssim, "%.3f") + " (mean map " + number(mean.velocity.ssim, "%.3f") +
-         "), " + number(model.velocity.mae, "%.0f") + " m/s; of gathers " +
-         number(model.gathers.ssim, "%.3f") + " (mean gather " + number(mean.gathers.ssim, "%.3f") +
-         ").  Generated ones come from noise and belong to no row.";
+  const auto ssim = [](const Scores& scores) { return scores.velocity.ssim; };
+  const auto mae = [](const Scores& scores) { return scores.velocity.mae; };
+  const auto reflections = [](const Scores& scores) { return scores.gather_error.reflections; };
+  return "Of " + std::to_string(evaluation.samples) + " reconstructions: SSIM of maps " +
+         figure(model, "%.3f", ssim) + " (mean map " + figure(mean, "%.3f", ssim) + "), " +
+         figure(model, "%.0f", mae) + " m/s;  error of reflections " +
+         figure(model, "%.2f", reflections) + " of their size (mean gather " +
+         figure(mean, "%.2f", reflections) + ", silence 1)";
 }
 
 Json to_json(const Score& score) {
   return {{"ssim", score.ssim}, {"mae", score.mae}, {"rmse", score.rmse}};
 }
 
+Json to_json(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
 Json to_json(const std::vector<ScoredLine>& lines) {
   Json json = Json::array();
   for (const ScoredLine& line : lines) {
-    json.push_back({{"name", line.name},
-                    {"velocity", to_json(line.velocity)},
-                    {"gathers", to_json(line.gathers)}});
+    Json entry{{"name", line.name}, {"velocity", nullptr}, {"gathers", nullptr}};
+    if (line.scores) {
+      entry["velocity"] = to_json(line.scores->velocity);
+      entry["gathers"] = to_json(line.scores->gathers);
+      entry["gathers"]["relative_error"] = line.scores->gather_error.whole;
+      entry["gathers"]["reflections_relative_error"] =
+          to_json(line.scores->gather_error.reflections);
+    }
+    json.push_back(std::move(entry));
   }
   return json;
 }
@@ -83,7 +107,7 @@ Json to_json(const Evaluation& evaluation, const About& about, const StageFiles&
   const GeneratedReport& generated = evaluation.generated;
   Json made{{"samples", generated.samples},
             {"diversity_m_per_s", generated.diversity},
-            {"data_diversity_m_per_s", generated.data_diversity}};
+            {"data_diversity_m_per_s", to_json(generated.data_diversity)}};
   if (generated.nearest) {
     made["nearest_training_m_per_s"] = *generated.nearest;
     made["closest_training_m_per_s"] = *generated.closest;
@@ -97,30 +121,62 @@ Json to_json(const Evaluation& evaluation, const About& about, const StageFiles&
   json["reconstructions"] = to_json(evaluation.variants);
   json["baselines"] = to_json(evaluation.baselines);
   json["generated"] = std::move(made);
+  json["remarks"] = evaluation.remarks;
   return json;
 }
 
 std::string to_text(const Evaluation& evaluation, const About& about) {
-  Table table({"", "SSIM map", "MAE m/s", "RMSE m/s", "SSIM gather", "MAE gather", "RMSE gather"});
+  Table table({"", "SSIM map", "MAE m/s", "RMSE m/s", "SSIM gather", "MAE gather", "RMSE gather",
+               "reflections"});
+  bool all_available = true;
   for (const auto* lines : {&evaluation.variants, &evaluation.baselines}) {
     for (const ScoredLine& line : *lines) {
-      table.add_row({line.name, number(line.velocity.ssim, "%.4f"),
-                     number(line.velocity.mae, "%.1f"), number(line.velocity.rmse, "%.1f"),
-                     number(line.gathers.ssim, "%.4f"), number(line.gathers.mae, "%.4f"),
-                     number(line.gathers.rmse, "%.4f")});
+      all_available = all_available && line.scores.has_value();
+      const auto cell = [&](const char* format, auto choose) {
+        return figure(line, format, choose);
+      };
+      table.add_row({line.name, cell("%.4f", [](const Scores& s) { return s.velocity.ssim; }),
+                     cell("%.1f", [](const Scores& s) { return s.velocity.mae; }),
+                     cell("%.1f", [](const Scores& s) { return s.velocity.rmse; }),
+                     cell("%.4f", [](const Scores& s) { return s.gathers.ssim; }),
+                     cell("%.4f", [](const Scores& s) { return s.gathers.mae; }),
+                     cell("%.4f", [](const Scores& s) { return s.gathers.rmse; }),
+                     cell("%.3f", [](const Scores& s) { return s.gather_error.reflections; })});
     }
   }
+  std::string text = about.title + "\n" + table.to_string();
+  if (!all_available) text += "–: not available of one sample, which would stand for itself\n";
   const GeneratedReport& generated = evaluation.generated;
-  std::string text =
-      about.title + "\n" + table.to_string() + std::to_string(generated.samples) +
-      " generated maps differ by " + number(generated.diversity, "%.0f") +
-      " m/s from each other (these data: " + number(generated.data_diversity, "%.0f") + ")";
+  text += std::to_string(generated.samples) + " generated maps differ by " +
+          number(generated.diversity, "%.0f") +
+          " m/s from each other (these data: " + figure(generated.data_diversity, "%.0f") + ")";
   if (generated.nearest) {
     text += ", by " + number(*generated.nearest, "%.0f") + " m/s from the nearest training map (" +
             number(*generated.data_nearest, "%.0f") + "), at least " +
             number(*generated.closest, "%.0f");
   }
-  return text + "\n";
+  text += "\n";
+  for (const std::string& remark : evaluation.remarks) text += remark + "\n";
+  return text;
+}
+
+// Scores need no picture: where none can be drawn they are had all the same, and this says why.
+void say_no_gallery(const Status& gallery) {
+  if (gallery) return;
+  std::fprintf(stderr, "note: no gallery: %s\n", gallery.error().message().c_str());
+}
+
+// The picture, or nothing: never that of other scores.
+Status draw_or_remove(const Gallery& gallery, const fs::path& picture) {
+  Status drawn = draw_gallery(gallery, picture);
+  std::error_code ignored;
+  if (!drawn) fs::remove(picture, ignored);
+  return drawn;
+}
+
+// Also of "data/marmousi/".
+std::string folder_name(const fs::path& folder) {
+  return (folder.has_filename() ? folder : folder.parent_path()).filename().string();
 }
 
 Result<std::optional<data::Dataset>> open_where_given(const std::string& folder) {
@@ -136,11 +192,18 @@ Status run(const Arguments& arguments) {
   OUTCROP_TRY(about, describe(files));
   OUTCROP_TRY(dataset, data::Dataset::open(arguments.data));
   OUTCROP_TRY(training, open_where_given(arguments.training));
-  OUTCROP_TRY(real, open_where_given(arguments.real));
+  OUTCROP_TRY(other, open_where_given(arguments.other));
+  const fs::path out(arguments.out);
+  if (!arguments.out.empty()) {
+    std::error_code error;
+    fs::create_directories(out, error);
+    if (error) return fail(ErrorCode::io, "making " + out.string() + ": " + error.message());
+    say_no_gallery(check_drawing());
+  }
   EvaluationInputs inputs{.data = dataset,
                           .training = training ? &*training : nullptr,
-                          .real = real ? &*real : nullptr,
-                          .real_label = "real: " + fs::path(arguments.real).filename().string(),
+                          .other = other ? &*other : nullptr,
+                          .other_label = folder_name(arguments.other),
                           .generated = arguments.generated,
                           .progress = {}};
   Result<Evaluation> evaluation = fail(ErrorCode::internal, "not run");
@@ -151,21 +214,23 @@ Status run(const Arguments& arguments) {
     evaluation = evaluate(files, inputs);
   }
   if (!evaluation) return fail(evaluation.error());
-  const Json json = to_json(*evaluation, about, files);
+  Json json = to_json(*evaluation, about, files);
+  const fs::path picture = out / "gallery.png";
+  Status drawn;
   if (!arguments.out.empty()) {
-    const fs::path out(arguments.out);
-    std::error_code error;
-    fs::create_directories(out, error);
-    if (error) return fail(ErrorCode::io, "making " + out.string() + ": " + error.message());
-    OUTCROP_CHECK(
-        draw_gallery({about.title, caption(*evaluation), evaluation->rows}, out / "gallery.png"));
-    OUTCROP_CHECK(write_file_durably(out / "evaluation.json", json.dump(2) + "\n"));
+    drawn = draw_or_remove({about.title, caption(*evaluation), evaluation->reconstructed_rows,
+                            evaluation->generated_rows},
+                           picture);
+    say_no_gallery(drawn);
+    json["gallery"] = drawn ? Json(picture.filename().string()) : Json(nullptr);
+    if (!drawn) json["no_gallery"] = drawn.error().message();
   }
+  // Shown before they are stored: a full disk takes no score away.
   const std::string text = arguments.json ? json.dump() + "\n" : to_text(*evaluation, about);
   std::fputs(text.c_str(), stdout);
-  if (!arguments.json && !arguments.out.empty()) {
-    std::printf("%s\n", (fs::path(arguments.out) / "gallery.png").c_str());
-  }
+  if (arguments.out.empty()) return {};
+  OUTCROP_CHECK(write_file_durably(out / "evaluation.json", json.dump(2) + "\n"));
+  if (drawn && !arguments.json) std::printf("%s\n", picture.c_str());
   return {};
 }
 
@@ -191,17 +256,23 @@ void add_evaluate(CLI::App& app, cli::Action& chosen) {
                    "(default: float and int8-qint8)");
   verb->add_option("--train", arguments->training,
                    "The training data: for their mean, and how far generated maps are from them");
-  verb->add_option("--real", arguments->real,
-                   "Data from a real model (outcrop synth --from): its first sample is shown too");
+  verb->add_option("--other", arguments->other,
+                   "Data of another kind (of outcrop synth --from, say): its first sample is shown "
+                   "too, under the folder's name");
   verb->add_option("--generated", arguments->generated, "Maps to generate from noise")
       ->capture_default_str()
       ->check(CLI::Range(8, 100'000));
-  verb->add_option("--out", arguments->out, "Folder for gallery.png and evaluation.json");
+  verb->add_option("--out", arguments->out,
+                   "Folder for evaluation.json and gallery.png; the latter needs gnuplot");
   verb->add_flag("--json", arguments->json, "Print the result as one line of JSON");
   verb->footer(
       "SSIM as OpenFWI takes it: window 11, sigma 1.5, on [0, 1]; gathers under log1p.\n"
-      "MAE and RMSE are in m/s for maps and in pressure for gathers. A 'permuted' score near the\n"
-      "model's own means that it ignores its input.\n\n"
+      "MAE and RMSE are in m/s for maps and in pressure for gathers. 'reflections' is the error "
+      "of\n"
+      "the gathers with the direct wave muted, relative to the true ones, under log1p: 0 is "
+      "right,\n"
+      "silence reaches 1. A 'permuted' score near the model's own means that it ignores its "
+      "input.\n\n"
       "Example:\n"
       "  outcrop evaluate run/stage1 data/held-out --train data/train --out evaluation/stage1");
   verb->callback([arguments, &chosen] { chosen = [arguments] { return run(*arguments); }; });

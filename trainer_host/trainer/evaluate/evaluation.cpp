@@ -3,9 +3,11 @@
 #include <torch/script.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <limits>
 
+#include "trainer_host/trainer/data/acoustic_solver.hpp"
 #include "trainer_host/trainer/models/normalization.hpp"
 #include "trainer_host/trainer/quantize/lite_model.hpp"
 
@@ -85,26 +87,45 @@ class Line {
 
   void add(const Dataset& data, std::size_t i, std::span<const float> map,
            std::span<const float> gathers) {
-    velocity_.add(score_velocity_map(data.velocity(i), map));
-    gathers_.add(score_shot_gathers(data.gathers(i), gathers));
+    const Score velocity = score_velocity_map(data.velocity(i), map);
+    const Score pressure = score_shot_gathers(data.gathers(i), gathers);
+    velocity_.add(velocity);
+    gathers_.add(pressure);
+    errors_.add(gather_error(data.velocity(i), data.gathers(i), gathers));
+    if (!std::isfinite(velocity.mae) || !std::isfinite(pressure.mae)) ++not_finite_;
   }
-  [[nodiscard]] ScoredLine scored() const { return {name_, velocity_.mean(), gathers_.mean()}; }
+  [[nodiscard]] std::size_t not_finite() const { return not_finite_; }  // samples
+  [[nodiscard]] ScoredLine scored() const {
+    return {name_, Scores{velocity_.mean(), gathers_.mean(), errors_.mean()}};
+  }
+  // For what says nothing of this data.
+  [[nodiscard]] ScoredLine not_available() const { return {name_, std::nullopt}; }
 
  private:
   std::string name_;
   MeanScore velocity_;
   MeanScore gathers_;
+  MeanGatherError errors_;
+  std::size_t not_finite_ = 0;
 };
 
-double distance_to_nearest(std::span<const float> map, const Dataset& training) {
-  double nearest = std::numeric_limits<double>::infinity();
+struct Neighbour {
+  std::size_t sample = 0;
+  double distance = std::numeric_limits<double>::infinity();  // mean |difference|, m/s
+};
+
+Neighbour nearest_to(std::span<const float> map, const Dataset& training) {
+  Neighbour nearest;
   for (std::size_t i = 0; i < training.size(); ++i) {
-    nearest = std::min(nearest, mean_absolute_error(map, training.velocity(i)));
+    const double distance = mean_absolute_error(map, training.velocity(i));
+    if (distance < nearest.distance) nearest = {i, distance};
   }
   return nearest;
 }
 
-double mean_pairwise(const std::vector<std::vector<float>>& maps) {
+// None for fewer than two.
+std::optional<double> mean_pairwise(const std::vector<std::vector<float>>& maps) {
+  if (maps.size() < 2) return std::nullopt;
   double sum = 0.0;
   std::size_t pairs = 0;
   for (std::size_t i = 0; i < maps.size(); ++i) {
@@ -112,7 +133,7 @@ double mean_pairwise(const std::vector<std::vector<float>>& maps) {
       sum += mean_absolute_error(maps[i], maps[k]);
     }
   }
-  return pairs == 0 ? 0.0 : sum / static_cast<double>(pairs);
+  return sum / static_cast<double>(pairs);
 }
 
 struct NearestTraining {
@@ -124,25 +145,59 @@ NearestTraining nearest_training(const std::vector<std::vector<float>>& maps,
                                  const Dataset& training) {
   NearestTraining result;
   for (const auto& map : maps) {
-    const double distance = distance_to_nearest(map, training);
+    const double distance = nearest_to(map, training).distance;
     result.mean += distance / static_cast<double>(maps.size());
     result.closest = std::min(result.closest, distance);
   }
   return result;
 }
 
+std::string text(const char* format, double first, double second = 0.0) {
+  std::array<char, 64> buffer{};
+  std::snprintf(buffer.data(), buffer.size(), format, first, second);
+  return buffer.data();
+}
+
+std::string gather_note(const GatherError& error) {
+  return error.reflections ? text("reflections: error %.2f", *error.reflections)
+                           : std::string("no reflections");
+}
+
 GalleryRow reconstructed_row(const std::string& label, const Dataset& data, std::size_t i,
                              const quantize::GeneratedPair& pair) {
   const Score score = score_velocity_map(data.velocity(i), values(pair.velocity));
-  std::array<char, 48> note{};
-  std::snprintf(note.data(), note.size(), "SSIM %.2f, %.0f m/s", score.ssim, score.mae);
-  GalleryRow row;
-  row.label = label;
-  row.true_map = copy(data.velocity(i));
-  row.reconstructed_map = copy(values(pair.velocity));
-  row.true_gather = middle_shot(data.gathers(i));
-  row.reconstructed_gather = middle_shot(values(pair.seismic));
-  row.reconstruction_note = note.data();
+  return {.label = label,
+          .reference_map = copy(data.velocity(i)),
+          .model_map = copy(values(pair.velocity)),
+          .map_note = text("SSIM %.2f, %.0f m/s", score.ssim, score.mae),
+          .solver_gather = middle_shot(data.gathers(i)),
+          .model_gather = middle_shot(values(pair.seismic)),
+          .gather_note =
+              gather_note(gather_error(data.velocity(i), data.gathers(i), values(pair.seismic)))};
+}
+
+// A generated pair beside what the wave equation makes of its map, and the nearest training map.
+Result<GalleryRow> generated_row(const std::string& label, const quantize::GeneratedPair& pair,
+                                 const Dataset* training) {
+  const auto map = values(pair.velocity);
+  data::AcousticSolver solver;
+  OUTCROP_CHECK(solver.set_velocity(map));
+  std::vector<float> solved(gather_size);
+  for (std::size_t shot = 0; shot < shots; ++shot) {
+    solver.shoot(shot, std::span(solved).subspan(shot * shot_size, shot_size));
+  }
+  GalleryRow row{.label = label,
+                 .reference_map = {},
+                 .model_map = copy(map),
+                 .map_note = {},
+                 .solver_gather = middle_shot(solved),
+                 .model_gather = middle_shot(values(pair.seismic)),
+                 .gather_note = gather_note(gather_error(map, solved, values(pair.seismic)))};
+  if (training != nullptr) {
+    const Neighbour nearest = nearest_to(map, *training);
+    row.reference_map = copy(training->velocity(nearest.sample));
+    row.map_note = text("%.0f m/s from it", nearest.distance);
+  }
   return row;
 }
 
@@ -158,7 +213,8 @@ class Evaluator {
   Status score_variants();
   void score_baselines();
   Status generate();
-  Status add_real_row();
+  Status add_other_row();
+  void add_generated_row(std::size_t seed, const quantize::GeneratedPair& pair);
   void step() {
     ++done_;
     if (inputs_.progress) inputs_.progress(done_, total_);
@@ -186,7 +242,7 @@ Result<Evaluation> Evaluator::run() {
   result_.samples = data.size();
   OUTCROP_CHECK(score_variants());
   score_baselines();
-  OUTCROP_CHECK(add_real_row());
+  OUTCROP_CHECK(add_other_row());
   OUTCROP_CHECK(generate());
   return std::move(result_);
 }
@@ -201,16 +257,22 @@ Status Evaluator::score_variants() {
       line.add(data, i, values(pair.velocity), values(pair.seismic));
       if (m == 0) {
         permuted.add(data, (i + 1) % data.size(), values(pair.velocity), values(pair.seismic));
-        if (i < inputs_.gallery_rows) {
-          result_.rows.push_back(
+        if (i < inputs_.gallery_samples) {
+          result_.reconstructed_rows.push_back(
               reconstructed_row("sample " + std::to_string(i + 1), data, i, pair));
         }
       }
       step();
     }
     result_.variants.push_back(line.scored());
+    if (line.not_finite() > 0) {
+      result_.remarks.push_back(files_.variants[m].name + ": of " + std::to_string(data.size()) +
+                                " reconstructions " + std::to_string(line.not_finite()) +
+                                " hold values that are NaN or infinite");
+    }
   }
-  result_.baselines.push_back(permuted.scored());
+  // One sample's only other sample is itself.
+  result_.baselines.push_back(data.size() > 1 ? permuted.scored() : permuted.not_available());
   return {};
 }
 
@@ -227,15 +289,30 @@ void Evaluator::score_baselines() {
     constant_line.add(data, i, constant, silence);
     step();
   }
-  result_.baselines.insert(result_.baselines.begin(), mean_line.scored());
+  const bool its_own_mean = inputs_.training == nullptr && data.size() == 1;
+  result_.baselines.insert(result_.baselines.begin(),
+                           its_own_mean ? mean_line.not_available() : mean_line.scored());
   result_.baselines.push_back(constant_line.scored());
 }
 
-Status Evaluator::add_real_row() {
-  if (inputs_.real == nullptr || inputs_.real->size() == 0) return {};
-  OUTCROP_TRY(pair, models_.front().decode((*encoder_)(inputs_.real->velocity(0))));
-  result_.rows.push_back(reconstructed_row(inputs_.real_label, *inputs_.real, 0, pair));
+Status Evaluator::add_other_row() {
+  if (inputs_.other == nullptr || inputs_.other->size() == 0) return {};
+  OUTCROP_TRY(pair, models_.front().decode((*encoder_)(inputs_.other->velocity(0))));
+  result_.reconstructed_rows.push_back(
+      reconstructed_row(inputs_.other_label, *inputs_.other, 0, pair));
   return {};
+}
+
+void Evaluator::add_generated_row(std::size_t seed, const quantize::GeneratedPair& pair) {
+  const std::string label = "seed " + std::to_string(seed);
+  auto row = generated_row(label, pair, inputs_.training);
+  if (row) {
+    result_.generated_rows.push_back(std::move(*row));
+  } else {
+    result_.remarks.push_back(label +
+                              " is not in the gallery, as the wave equation cannot be solved on " +
+                              "its map: " + row.error().message());
+  }
 }
 
 Status Evaluator::generate() {
@@ -244,10 +321,7 @@ Status Evaluator::generate() {
     OUTCROP_TRY(latent, models_.front().sample_latent(static_cast<std::int64_t>(i + 1)));
     OUTCROP_TRY(pair, models_.front().decode(latent));
     maps.push_back(copy(values(pair.velocity)));
-    if (i < result_.rows.size()) {
-      result_.rows[i].generated_map = maps.back();
-      result_.rows[i].generated_gather = middle_shot(values(pair.seismic));
-    }
+    if (i < inputs_.gallery_generated) add_generated_row(i + 1, pair);
     step();
   }
   std::vector<std::vector<float>> data_maps;
@@ -256,7 +330,7 @@ Status Evaluator::generate() {
   }
   GeneratedReport& report = result_.generated;
   report.samples = maps.size();
-  report.diversity = mean_pairwise(maps);
+  report.diversity = mean_pairwise(maps).value_or(0.0);
   report.data_diversity = mean_pairwise(data_maps);
   if (inputs_.training != nullptr) {
     const auto generated = nearest_training(maps, *inputs_.training);

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <array>
+#include <functional>
 #include <sstream>
 
 #include "trainer_host/trainer/evaluate/charts.hpp"
@@ -11,73 +13,128 @@ namespace {
 constexpr int left = 96;
 constexpr int middle = 84;  // between maps and gathers: their time axis
 constexpr int right = 28;
-constexpr int top = 108;
-constexpr int bottom = 128;
-constexpr int columns_each = 3;
-constexpr int block = columns_each * panel + (columns_each - 1) * panel_gap;
-constexpr int picture_width = left + 2 * block + middle + right;
+constexpr int top = 84;
+constexpr int headings_height = 26;
+constexpr int between_kinds = 14;
+constexpr int bottom = 142;
+constexpr int map_columns = 2;
+constexpr int gather_columns = 3;
+constexpr int step = panel + panel_gap;
+constexpr int maps_width = map_columns * step - panel_gap;
+constexpr int gathers_left = left + maps_width + middle;
+constexpr int gathers_width = gather_columns * step - panel_gap;
+constexpr int picture_width = gathers_left + gathers_width + right;
 
-double amplitude_of_true(const std::vector<GalleryRow>& rows) {
-  std::vector<float> pressures;
-  for (const GalleryRow& row : rows) {
-    pressures.insert(pressures.end(), row.true_gather.begin(), row.true_gather.end());
-  }
-  return amplitude_shown(std::move(pressures));
+constexpr int columns = map_columns + gather_columns;
+using Headings = std::array<const char*, columns>;
+constexpr Headings of_data{"true map", "reconstructed map", "true gather", "reconstructed gather",
+                           "difference"};
+constexpr Headings of_noise{"nearest training map", "generated map", "solver's gather of it",
+                            "generated gather", "difference"};
+
+// A row and where it stands.
+struct PlacedRow {
+  const GalleryRow* row;
+  int y;
+};
+
+int column_left(int column) {
+  return column < map_columns ? left + column * step : gathers_left + (column - map_columns) * step;
 }
 
-// Everything around the panels, drawn with the first of them.
-std::string frame(const Gallery& gallery, PixelSize size) {
-  std::string text = text_at(gallery.title, left, 26, size, "left font ',14'") +
-                     text_at(gallery.caption, left, 52, size, "left font ',10' tc rgb '#505050'");
-  const std::array<const char*, 6> headings{
-      "true map",    "reconstructed map",    "generated map",
-      "true gather", "reconstructed gather", "generated gather"};
-  for (int i = 0; i < 2 * columns_each; ++i) {
-    const int x = left + (i % columns_each) * (panel + panel_gap) +
-                  (i >= columns_each ? block + middle : 0) + panel / 2;
-    text +=
-        text_at(headings[static_cast<std::size_t>(i)], x, top - 14, size, "center font ',10.5'");
+std::vector<float> difference(const std::vector<float>& a, const std::vector<float>& b) {
+  std::vector<float> result(a.size());
+  std::transform(a.begin(), a.end(), b.begin(), result.begin(), std::minus<>());
+  return result;
+}
+
+// Everything around the panels, and the rows with their places.
+class Layout {
+ public:
+  explicit Layout(const Gallery& gallery) {
+    add(gallery.reconstructed, of_data);
+    if (!gallery.reconstructed.empty() && !gallery.generated.empty()) y_ += between_kinds;
+    Headings headings = of_noise;
+    const auto none = [](const GalleryRow& row) { return row.reference_map.empty(); };
+    if (std::all_of(gallery.generated.begin(), gallery.generated.end(), none)) headings[0] = "";
+    add(gallery.generated, headings);
   }
-  for (std::size_t row = 0; row < gallery.rows.size(); ++row) {
-    const int y = top + static_cast<int>(row) * (panel + panel_gap) + panel / 2;
-    text += text_at(gallery.rows[row].label, 22, y, size, "center rotate by 90 font ',10'");
+
+  [[nodiscard]] PixelSize size() const {
+    return {.width = picture_width, .height = y_ - panel_gap + bottom};
   }
-  return text;
+  [[nodiscard]] const std::vector<PlacedRow>& rows() const { return rows_; }
+
+  [[nodiscard]] std::string frame(const Gallery& gallery) const {
+    std::string text =
+        text_at(gallery.title, left, 26, size(), "left font ',14'") +
+        text_at(gallery.caption, left, 52, size(), "left font ',10' tc rgb '#505050'");
+    for (const auto& [y, headings] : headings_) {
+      for (int column = 0; column < columns; ++column) {
+        text += text_at(headings[static_cast<std::size_t>(column)], column_left(column) + panel / 2,
+                        y + 12, size(), "center font ',10'");
+      }
+    }
+    for (const PlacedRow& placed : rows_) {
+      text += text_at(placed.row->label, 22, placed.y + panel / 2, size(),
+                      "center rotate by 90 font ',10'");
+    }
+    return text;
+  }
+
+ private:
+  void add(const std::vector<GalleryRow>& rows, const Headings& headings) {
+    if (rows.empty()) return;
+    headings_.emplace_back(y_, headings);
+    y_ += headings_height;
+    for (const GalleryRow& row : rows) {
+      rows_.push_back({&row, y_});
+      y_ += step;
+    }
+  }
+
+  int y_ = top;
+  std::vector<PlacedRow> rows_;
+  std::vector<std::pair<int, Headings>> headings_;
+};
+
+std::string maps(const GalleryRow& row, PanelPlace place) {
+  std::string text;
+  if (!row.reference_map.empty()) text = map_panel(row.reference_map, place);
+  // The axis goes to the leftmost map that there is.
+  place.first_column = row.reference_map.empty();
+  place.x += step;
+  return text + map_panel(row.model_map, place, row.map_note);
+}
+
+std::string gathers(const GalleryRow& row, PanelPlace place) {
+  std::string text = gather_panel(row.solver_gather, place);
+  place.first_column = false;
+  place.x += step;
+  text += gather_panel(row.model_gather, place, row.gather_note);
+  place.x += step;
+  return text + gather_panel(difference(row.solver_gather, row.model_gather), place);
 }
 
 }  // namespace
 
 Status draw_gallery(const Gallery& gallery, const std::filesystem::path& png) {
-  if (gallery.rows.empty()) return fail(ErrorCode::invalid_argument, "a gallery without rows");
-  const int rows = static_cast<int>(gallery.rows.size());
-  const PixelSize size{.width = picture_width,
-                       .height = top + rows * panel + (rows - 1) * panel_gap + bottom};
+  const Layout layout(gallery);
+  if (layout.rows().empty()) return fail(ErrorCode::invalid_argument, "a gallery without rows");
+  const PixelSize size = layout.size();
   std::ostringstream script;
-  script << panel_style << frame(gallery, size);
-  for (const bool maps : {true, false}) {
-    const int x0 = maps ? left : left + block + middle;
-    script << (maps ? velocity_palette : seismic_palette)
-           << (maps ? velocity_bar(x0, block, size)
-                    : pressure_bar(x0, block, size, amplitude_of_true(gallery.rows)));
-    for (int row = 0; row < rows; ++row) {
-      const GalleryRow& shown = gallery.rows[static_cast<std::size_t>(row)];
-      const std::array<const std::vector<float>*, 3> images =
-          maps ? std::array{&shown.true_map, &shown.reconstructed_map, &shown.generated_map}
-               : std::array{&shown.true_gather, &shown.reconstructed_gather,
-                            &shown.generated_gather};
-      for (int column = 0; column < columns_each; ++column) {
-        const PanelPlace place{.x = x0 + column * (panel + panel_gap),
-                               .y = top + row * (panel + panel_gap),
-                               .picture = size,
-                               .first_column = column == 0,
-                               .last_row = row == rows - 1};
-        const auto& image = *images[static_cast<std::size_t>(column)];
-        script << (maps ? map_panel(image, place,
-                                    column == 1 ? shown.reconstruction_note : std::string())
-                        : gather_panel(image, place));
-        // Titles, labels and the colour bar once; panels keep their own.
-        script << "unset label\nunset colorbox\n";
-      }
+  script << panel_style << layout.frame(gallery);
+  for (const bool of_maps : {true, false}) {
+    script << (of_maps ? velocity_palette : seismic_palette)
+           << (of_maps ? velocity_bar(left, maps_width, size)
+                       : pressure_bar(gathers_left, gathers_width, size));
+    for (const PlacedRow& placed : layout.rows()) {
+      const PanelPlace place{.x = of_maps ? left : gathers_left,
+                             .y = placed.y,
+                             .picture = size,
+                             .first_column = true,
+                             .last_row = &placed == &layout.rows().back()};
+      script << (of_maps ? maps(*placed.row, place) : gathers(*placed.row, place));
     }
   }
   script << "unset multiplot\n";

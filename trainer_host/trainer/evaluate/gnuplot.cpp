@@ -68,9 +68,9 @@ Result<std::string> listen(const UniqueFd& pipe) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         end - std::chrono::steady_clock::now());
     pollfd ready{pipe.get(), POLLIN, 0};
-    if (left <= 0ms || ::poll(&ready, 1, static_cast<int>(left.count())) == 0) {
-      return fail(ErrorCode::timeout, "gnuplot took longer than a minute");
-    }
+    const int polled = left <= 0ms ? 0 : ::poll(&ready, 1, static_cast<int>(left.count()));
+    if (polled == 0) return fail(ErrorCode::timeout, "gnuplot took longer than a minute");
+    if (polled < 0 && errno == EINTR) continue;
     std::array<char, 4096> part{};
     const auto got = ::read(pipe.get(), part.data(), part.size());
     if (got < 0 && errno == EINTR) continue;
@@ -101,7 +101,17 @@ Status run(const std::string& script) {
   if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
     return fail(does_not_start("there is no such program"));
   }
+  if (said->find("terminal type") != std::string::npos) {
+    return fail(ErrorCode::unsupported,
+                "this gnuplot draws no PNG (it has no terminal 'pngcairo'); Debian's package "
+                "gnuplot-nox does");
+  }
   return fail(ErrorCode::internal, "gnuplot refused a chart: " + *said);
+}
+
+std::string terminal_of(PixelSize size) {
+  return "set terminal pngcairo noenhanced font 'DejaVu Sans,10' size " +
+         std::to_string(size.width) + "," + std::to_string(size.height) + "\n";
 }
 
 }  // namespace
@@ -118,13 +128,14 @@ std::string quoted(const std::string& text) {
   return result + "'";
 }
 
+Status check_drawing() {
+  return run(terminal_of({.width = 200, .height = 150}) + "set output '/dev/null'\nplot x\n");
+}
+
 Status draw(const std::string& script, PixelSize size, const std::filesystem::path& png) {
-  const std::string terminal = "set terminal pngcairo noenhanced font 'DejaVu Sans,10' size " +
-                               std::to_string(size.width) + "," + std::to_string(size.height) +
-                               "\n";
   return write_file_durably(png, [&](const std::filesystem::path& temporary) -> Status {
-    auto drawn = run(terminal + "set output " + quoted(temporary.string()) + "\n" + script +
-                     "\nset output\n");
+    auto drawn = run(terminal_of(size) + "set output " + quoted(temporary.string()) + "\n" +
+                     script + "\nset output\n");
     if (!drawn) return fail(drawn.error().context("drawing " + png.string()));
     std::error_code error;
     if (std::filesystem::file_size(temporary, error) == 0 || error) {

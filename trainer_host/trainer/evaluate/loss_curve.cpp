@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -12,6 +13,9 @@
 
 namespace outcrop::evaluate {
 namespace {
+
+constexpr std::array loss_columns{"velocity_loss", "held_out_velocity_loss", "gather_loss",
+                                  "held_out_gather_loss"};
 
 // training.csv by columns; an empty cell is NaN.
 struct History {
@@ -86,73 +90,201 @@ std::string data_block(const History& history, const std::string& name, const st
   return out.str();
 }
 
-// A thin line before the first epoch of each stage but the first.
-std::string stage_marks(const History& history) {
+constexpr PixelSize picture{.width = 820, .height = 600};
+constexpr double left_edge = 0.11;  // of both panels, as shares of the picture
+constexpr double right_edge = 0.9;
+constexpr double losses_top = 0.86;
+constexpr double losses_bottom = 0.37;
+constexpr double rates_top = 0.31;
+constexpr double rates_bottom = 0.1;
+constexpr std::size_t most_dots = 80;  // epochs; more are a line
+
+// The smallest of 1, 2, 5, 10, 20, … that makes at most `most` of `count`.
+std::int64_t even_step(double count, double most) {
+  std::int64_t power = 1;
+  for (;; power *= 10) {
+    for (const std::int64_t step : {power, 2 * power, 5 * power}) {
+      if (count / static_cast<double>(step) <= most) return step;
+    }
+  }
+}
+
+// The greatest of … .1, .2, .5, 1 … that is at most `value`.
+double round_part(double value) {
+  if (!(value > 0.0)) return 1.0;
+  const double power = std::pow(10.0, std::floor(std::log10(value)));
+  for (const double digit : {5.0, 2.0}) {
+    if (digit * power <= value) return digit * power;
+  }
+  return power;
+}
+
+// A thin line before the first epoch of each stage but the first, and the stages' numbers, as many
+// as have room.
+std::string stage_marks(const History& history, bool with_numbers) {
   std::ostringstream out;
   const auto& stages = history.column("stage");
+  const auto& epochs = history.column("epoch");
+  const std::int64_t every = even_step(stages.back() - stages.front(), 10.0);
+  const double last_with_room = epochs.front() + 0.92 * (epochs.back() - epochs.front());
   for (std::size_t i = 1; i < stages.size(); ++i) {
     if (stages[i] == stages[i - 1]) continue;
-    const double at = history.column("epoch")[i] - 0.5;
+    const double at = epochs[i] - 0.5;
     out << "set arrow from " << at << ", graph 0 to " << at
-        << ", graph 1 nohead lc rgb '#b0b0b0' dt 2 back\n"
-        << "set label 'stage " << stages[i] << "' at " << at
-        << ", graph 0.96 left offset 0.6,0 tc rgb '#808080' font ',9'\n";
+        << ", graph 1 nohead lc rgb '#b0b0b0' dt 2 back\n";
+    if (with_numbers && at < last_with_room && static_cast<std::int64_t>(stages[i]) % every == 0) {
+      out << "set label 'stage " << stages[i] << "' at " << at
+          << ", graph 0.96 left offset 0.6,0 tc rgb '#808080' font ',9'\n";
+    }
   }
   return out.str();
 }
 
-// Room around the curves; gnuplot's own choice on a logarithmic axis is whole decades.
-std::string loss_range(const History& history) {
-  double low = std::numeric_limits<double>::max();
-  double high = std::numeric_limits<double>::min();
-  for (const char* name : {"velocity_loss", "gather_loss"}) {
-    for (const double loss : history.column(name)) {
-      if (!(loss > 0.0) || !std::isfinite(loss)) continue;
-      low = std::min(low, loss);
-      high = std::max(high, loss);
+struct Range {
+  double low = std::numeric_limits<double>::infinity();
+  double high = -std::numeric_limits<double>::infinity();
+
+  void add(const History& history, const std::string& name) {
+    if (!history.has_values(name)) return;
+    for (const double value : history.column(name)) {
+      if (!std::isfinite(value)) continue;
+      low = std::min(low, value);
+      high = std::max(high, value);
     }
   }
-  if (low > high) return {};
+  [[nodiscard]] bool empty() const { return low > high; }
+};
+
+// A logarithmic axis with room around the curves, and at least two ticks of 1, 2, 5.
+std::string loss_axis(const History& history) {
+  Range range;
+  for (const char* name : loss_columns) range.add(history, name);
+  if (range.empty() || !(range.low > 0.0)) return {};
+  const double room = std::max(1.3, std::sqrt(5.0 * range.low / range.high));
   std::ostringstream out;
-  out << "set yrange [" << low / 1.3 << ":" << high * 1.3 << "]\n";
+  out << "set logscale y\nset format y '%g'\nset yrange [" << range.low / room << ":"
+      << range.high * room << "]\nset ytics (";
+  const char* separator = "";
+  for (int power = -9; power <= 6; ++power) {
+    for (const int digit : {1, 2, 5}) {
+      out << separator << digit << "e" << power;
+      separator = ", ";
+    }
+  }
+  out << ")\n";
   return out.str();
+}
+
+// Held-out SSIM to the right: whole steps of .05 around the curve, or of .1.
+std::string ssim_axis(const History& history) {
+  Range range;
+  range.add(history, "held_out_ssim");
+  const double step = range.high - range.low > 0.5 ? 0.1 : 0.05;
+  std::ostringstream out;
+  out << "set y2label 'SSIM of held-out velocity maps' tc rgb '#009e73'\nset border 11\n"
+      << "set y2range [" << (std::ceil(range.low / step) - 1) * step << ":"
+      << (std::floor(range.high / step) + 1) * step << "]\nset y2tics " << step
+      << " tc rgb '#009e73'\nset format y2 '%.2f'\n";
+  return out.str();
+}
+
+std::string margins(double top, double bottom) {
+  std::ostringstream out;
+  out << "set lmargin at screen " << left_edge << "\nset rmargin at screen " << right_edge
+      << "\nset tmargin at screen " << top << "\nset bmargin at screen " << bottom << "\n";
+  return out.str();
+}
+
+// Curves by name, each with its own colour; those of held-out samples are dashed.
+class Curves {
+ public:
+  explicit Curves(const History& history) : history_(history) {
+    const std::size_t epochs = history.column("epoch").size();
+    style_ = epochs > most_dots
+                 ? "with lines"
+                 : "with linespoints pt 7 ps " + std::string(epochs > 1 ? "0.4" : "1");
+  }
+
+  void add(const std::string& column, const std::string& color, const std::string& title,
+           const std::string& how = "lw 2") {
+    if (!history_.has_values(column)) return;
+    data_ += data_block(history_, column, column);
+    plot_ += (plot_.empty() ? "plot $" : ", $") + column + " using 1:2 " +
+             (column == "held_out_ssim" ? "axes x1y2 " : "") + style_ + " " + how + " lc rgb '" +
+             color + "' title " + quoted(title);
+  }
+  [[nodiscard]] std::string script(const std::string& settings) const {
+    return data_ + settings + plot_ + "\n";
+  }
+
+ private:
+  const History& history_;
+  std::string style_;
+  std::string data_;
+  std::string plot_;
+};
+
+std::string losses(const History& history, const std::string& title, bool last_panel) {
+  Curves curves(history);
+  curves.add("velocity_loss", "#0072b2", "maps");
+  curves.add("held_out_velocity_loss", "#0072b2", "maps, held out", "lw 1.6 dt 2");
+  curves.add("gather_loss", "#d55e00", "gathers");
+  curves.add("held_out_gather_loss", "#d55e00", "gathers, held out", "lw 1.6 dt 2");
+  curves.add("held_out_ssim", "#009e73", "", "lw 1.4");  // its axis names it
+  const bool held_out =
+      history.has_values("held_out_ssim") || history.has_values("held_out_velocity_loss");
+  std::string settings =
+      margins(losses_top, last_panel ? rates_bottom : losses_bottom) + "set label " +
+      quoted(title) + " at screen 0.5, screen 0.96 center font ',12'\n" +
+      "set ylabel 'loss (L1 + L2, normalized units)'\n" + loss_axis(history) +
+      "set key at screen 0.5, screen 0.905 center center maxrows 1 samplen 2 font ',9'\n" +
+      stage_marks(history, true);
+  if (history.has_values("held_out_ssim")) settings += ssim_axis(history);
+  if (!held_out) {
+    settings +=
+        "set label 'nothing was held out: how the model does on new data is not known' at graph "
+        "0.99, graph 0.04 right tc rgb '#808080' font ',9'\n";
+  }
+  settings += last_panel ? "set xlabel 'epoch'\n" : "set format x ''\n";
+  return curves.script(settings);
+}
+
+std::string rates(const History& history) {
+  Curves curves(history);
+  curves.add("learning_rate", "#555555", "");
+  Range range;
+  range.add(history, "learning_rate");
+  std::ostringstream settings;
+  settings << "unset label\nunset arrow\nunset logscale\nunset y2tics\nunset y2label\nunset key\n"
+           << "set border 3\nset format x '%g'\nset xlabel 'epoch'\nset ylabel 'learning rate'\n"
+           << "set yrange [0:" << range.high * 1.15 << "]\nset format y '%g'\nset ytics "
+           << round_part(range.high) << "\n"
+           << margins(rates_top, rates_bottom) << stage_marks(history, false);
+  return curves.script(settings.str());
 }
 
 }  // namespace
 
+Result<std::string> loss_curve_script(const std::filesystem::path& training_csv,
+                                      const std::string& title) {
+  OUTCROP_TRY(history, read_history(training_csv));
+  const auto& epochs = history.column("epoch");
+  const bool with_rates = history.has_values("learning_rate");
+  std::ostringstream script;
+  script << "set multiplot\nset border 3 lc rgb '#404040'\nset grid ytics lc rgb '#e4e4e4' lt 1\n"
+         << "set tics nomirror out tc rgb '#404040'\nset xrange [" << epochs.front() - 0.5 << ":"
+         << epochs.back() + 0.5 << "]\nset xtics "
+         << even_step(epochs.back() - epochs.front(), 12.0) << "\n"
+         << losses(history, title, !with_rates);
+  if (with_rates) script << rates(history);
+  script << "unset multiplot\n";
+  return script.str();
+}
+
 Status draw_loss_curve(const std::filesystem::path& training_csv, const std::filesystem::path& png,
                        const std::string& title) {
-  OUTCROP_TRY(history, read_history(training_csv));
-  const bool scored = history.has_values("held_out_ssim");
-  const auto& epochs = history.column("epoch");
-  std::ostringstream script;
-  script << data_block(history, "velocity", "velocity_loss")
-         << data_block(history, "gathers", "gather_loss");
-  if (scored) script << data_block(history, "ssim", "held_out_ssim");
-  script << "set title " << quoted(title) << " font ',12' offset 0,0.3\n"
-         << "set border 3 lc rgb '#404040'\n"
-         << "set grid ytics lc rgb '#e4e4e4' lt 1\n"
-         << "set tics nomirror out tc rgb '#404040'\n"
-         << "set xlabel 'epoch' offset 0,0.3\n"
-         << "set ylabel 'training loss (L1 + L2, normalized units)'\n"
-         << "set logscale y\n"
-         << "set format y '%g'\n"
-         << "set ytics (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)\n"
-         << loss_range(history) << "set xrange [" << epochs.front() - 0.5 << ":"
-         << epochs.back() + 0.5 << "]\n"
-         << "set key outside below center horizontal samplen 2.5 height 1\n"
-         << stage_marks(history);
-  if (scored) {
-    script << "set y2label 'SSIM of held-out velocity maps' tc rgb '#009e73'\n"
-           << "set border 11\nset y2tics 0.05 tc rgb '#009e73'\nset format y2 '%.2f'\n";
-  }
-  script << "plot $velocity using 1:2 with lines lw 2.2 lc rgb '#0072b2' title 'velocity maps', "
-         << "$gathers using 1:2 with lines lw 2.2 lc rgb '#d55e00' title 'shot gathers'";
-  if (scored) {
-    script << ", $ssim using 1:2 axes x1y2 with linespoints lw 1.6 pt 7 ps 0.5 lc rgb '#009e73' "
-              "title 'held-out SSIM (right axis)'";
-  }
-  return draw(script.str(), {.width = 820, .height = 480}, png);
+  OUTCROP_TRY(script, loss_curve_script(training_csv, title));
+  return draw(script, picture, png);
 }
 
 }  // namespace outcrop::evaluate

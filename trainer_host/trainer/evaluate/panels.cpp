@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdio>
 
 #include "trainer_host/trainer/data/dataset.hpp"
@@ -22,12 +21,14 @@ std::string margins(const PanelPlace& place) {
          "\nset bmargin at screen " + number(1 - (place.y + panel) / h) + "\n";
 }
 
+// Every n-th row, times a factor of its own.
+template <class Gain>
 std::string matrix(const std::vector<float>& values, std::size_t columns, std::size_t every,
-                   const char* format) {
+                   const char* format, Gain gain) {
   std::string text = "$m << EOD\n";
   for (std::size_t row = 0; row * columns < values.size(); row += every) {
     for (std::size_t column = 0; column < columns; ++column) {
-      text += number(values[row * columns + column], format);
+      text += number(values[row * columns + column] * gain(row), format);
       text += column + 1 < columns ? ' ' : '\n';
     }
   }
@@ -48,19 +49,30 @@ std::string tics(const PanelPlace& place, const char* x_label, const char* y_lab
   return text;
 }
 
+std::string corner_note(const std::string& note) {
+  if (note.empty()) return {};
+  return "set label " + quoted(note) + " at graph 0.04, graph 0.075 left front boxed font ',8'\n";
+}
+
+// Headings, notes and the colour bar are drawn with one panel, not again with the next.
+constexpr const char* said_once = "unset label\nunset colorbox\n";
+
 // Half as wide as its block; more where figures would stand too close.
 int bar_width(int block) {
   return std::max(block / 2, std::min(block * 4 / 5, 240));
 }
 
-std::string bar(int x, int block, PixelSize picture, const std::string& label) {
+std::string bar(int x, int block, PixelSize picture, const std::string& label,
+                const std::string& note) {
   const int bar = bar_width(block);
   const double w = picture.width;
   const double h = picture.height;
   return "set colorbox horizontal user origin screen " + number((x + (block - bar) / 2) / w) +
-         ", screen " + number(52 / h) + " size screen " + number(bar / w) + ", screen " +
-         number(12 / h) + "\nset cblabel " + quoted(label) +
-         " offset 0,0.9\nset cbtics scale 0.4 offset 0,0.4\n";
+         ", screen " + number(66 / h) + " size screen " + number(bar / w) + ", screen " +
+         number(12 / h) + "\nset cbtics scale 0.4 offset 0,0.4\n" +
+         text_at(label, x + block / 2, picture.height - 32, picture, "center font ',10'") +
+         text_at(note, x + block / 2, picture.height - 15, picture,
+                 "center font ',8' tc rgb '#505050'");
 }
 
 }  // namespace
@@ -71,36 +83,25 @@ std::string number(double value, const char* format) {
   return text.data();
 }
 
-double amplitude_shown(std::vector<float> pressures) {
-  if (pressures.empty()) return 1e-3;
-  for (float& value : pressures) value = std::fabs(value);
-  const auto at = pressures.begin() + static_cast<std::ptrdiff_t>(pressures.size() * 96 / 100);
-  std::nth_element(pressures.begin(), at, pressures.end());
-  return std::max(1e-3, static_cast<double>(*at));
-}
-
 std::string map_panel(const std::vector<float>& map, const PanelPlace& place,
                       const std::string& note) {
   const double cell = spacing / 1000.0;
-  std::string text = matrix(map, width, 1, "%.0f") + margins(place) +
-                     tics(place, "distance (km)", "depth (km)", "0.2") +
-                     "set xrange [0:0.7]\nset yrange [0.7:0]\n";
-  if (!note.empty()) {
-    text +=
-        "set label 1 " + quoted(note) + " at graph 0.04, graph 0.075 left front boxed font ',8'\n";
-  }
-  text += "plot $m matrix using (($1 + 0.5) * " + number(cell) + "):(($2 + 0.5) * " + number(cell) +
-          "):3 with image notitle\n";
-  return text + "unset label 1\n";
+  return matrix(map, width, 1, "%.0f", [](std::size_t) { return 1.0; }) + margins(place) +
+         tics(place, "distance (km)", "depth (km)", "0.2") + corner_note(note) +
+         "set xrange [0:0.7]\nset yrange [0.7:0]\nplot $m matrix using (($1 + 0.5) * " +
+         number(cell) + "):(($2 + 0.5) * " + number(cell) + "):3 with image notitle\n" + said_once;
 }
 
-std::string gather_panel(const std::vector<float>& gather, const PanelPlace& place) {
+std::string gather_panel(const std::vector<float>& gather, const PanelPlace& place,
+                         const std::string& note) {
   const double seconds = time_step * static_cast<double>(time_step_shown);
-  return matrix(gather, width, time_step_shown, "%.3g") + margins(place) +
-         tics(place, "receiver (km)", "time (s)", "0.2") +
-         "set xrange [0:0.7]\nset yrange [1:0]\n" + "plot $m matrix using (($1 + 0.5) * " +
+  // Sample i is the pressure at (i + 1) ms.
+  const auto gain = [](std::size_t row) { return time_step * static_cast<double>(row + 1); };
+  return matrix(gather, width, time_step_shown, "%.3g", gain) + margins(place) +
+         tics(place, "receiver (km)", "time (s)", "0.2") + corner_note(note) +
+         "set xrange [0:0.7]\nset yrange [1:0]\nplot $m matrix using (($1 + 0.5) * " +
          number(spacing / 1000.0) + "):(($2 + 0.5) * " + number(seconds) +
-         "):3 with image notitle\n";
+         "):3 with image notitle\n" + said_once;
 }
 
 std::string text_at(const std::string& text, double x, double y, PixelSize picture,
@@ -110,13 +111,15 @@ std::string text_at(const std::string& text, double x, double y, PixelSize pictu
 }
 
 std::string velocity_bar(int x, int block, PixelSize picture) {
-  return bar(x, block, picture, "velocity (m/s)") + "set cbrange [1500:4500]\nset cbtics " +
+  return bar(x, block, picture, "velocity (m/s)", "") + "set cbrange [1500:4500]\nset cbtics " +
          (bar_width(block) < 250 ? "1000" : "500") + "\n";
 }
 
-std::string pressure_bar(int x, int block, PixelSize picture, double amplitude) {
-  return bar(x, block, picture, "pressure (clipped)") + "set cbrange [" + number(-amplitude) + ":" +
-         number(amplitude) + "]\nset cbtics autofreq\nset format cb '%g'\n";
+std::string pressure_bar(int x, int block, PixelSize picture) {
+  return bar(x, block, picture, "pressure × time (s), clipped",
+             "gain in time; the same scale in every picture") +
+         "set cbrange [" + number(-gather_clip) + ":" + number(gather_clip) + "]\nset cbtics " +
+         number(gather_clip / 2) + "\nset format cb '%g'\n";
 }
 
 }  // namespace outcrop::evaluate

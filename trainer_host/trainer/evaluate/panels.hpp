@@ -27,9 +27,10 @@ inline constexpr const char* panel_style =
 
 [[nodiscard]] std::string number(double value, const char* format = "%.5f");
 
-// The smallest bound that 96 % of the amplitudes keep to: reflections show, the direct wave is
-// clipped. At least .001.
-[[nodiscard]] double amplitude_shown(std::vector<float> pressures);
+// Gathers are shown on one scale in every picture, so that pictures can be compared: pressure times
+// the time in seconds, since reflections fade as they come later, clipped at this. The direct wave
+// is clipped near its source; the strongest reflections of OpenFWI's families just fit.
+inline constexpr double gather_clip = 0.5;
 
 struct PanelPlace {
   int x = 0;
@@ -39,11 +40,14 @@ struct PanelPlace {
   bool last_row = true;      // with the horizontal axis
 };
 
+// Either panel takes along the labels and the colour bar that were set before it.
+//
 // 70 × 70 values in m/s, row 0 at the surface; `note` in its corner.
 [[nodiscard]] std::string map_panel(const std::vector<float>& map, const PanelPlace& place,
                                     const std::string& note = {});
-// One shot: 1000 × 70 pressures.
-[[nodiscard]] std::string gather_panel(const std::vector<float>& gather, const PanelPlace& place);
+// One shot: 1000 × 70 pressures, `note` in its corner.
+[[nodiscard]] std::string gather_panel(const std::vector<float>& gather, const PanelPlace& place,
+                                       const std::string& note = {});
 
 // `style` is gnuplot's: "center font ',10'".
 [[nodiscard]] std::string text_at(const std::string& text, double x, double y, PixelSize picture,
@@ -51,6 +55,6 @@ struct PanelPlace {
 
 // Horizontal bars at the picture's foot, centred below a block of panels from x on.
 [[nodiscard]] std::string velocity_bar(int x, int width, PixelSize picture);
-[[nodiscard]] std::string pressure_bar(int x, int width, PixelSize picture, double amplitude);
+[[nodiscard]] std::string pressure_bar(int x, int width, PixelSize picture);
 
 }  // namespace outcrop::evaluate

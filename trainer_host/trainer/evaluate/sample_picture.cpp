@@ -1,6 +1,7 @@
 #include "trainer_host/trainer/evaluate/sample_picture.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <sstream>
 
 #include "runtime/engine/tensor_file.hpp"
@@ -17,13 +18,31 @@ constexpr int left = 78;
 constexpr int right = 28;
 constexpr int top = 86;
 constexpr int between = 46;  // maps and gathers: the maps' horizontal axis
-constexpr int bottom = 128;
+constexpr int bottom = 142;
 constexpr int narrowest = 560;  // room for two colour bars
+
+// DejaVu Sans at the sizes of title and caption: rather too wide than cut at the picture's edge.
+int text_width(const std::string& title, const std::string& caption) {
+  return std::min(
+      2000, std::max(static_cast<int>(title.size()) * 10, static_cast<int>(caption.size()) * 7));
+}
 
 const runtime::Tensor* find(const std::vector<runtime::Tensor>& tensors, std::string_view name) {
   const auto found = std::find_if(tensors.begin(), tensors.end(),
                                   [&](const auto& tensor) { return tensor.name == name; });
   return found == tensors.end() ? nullptr : &*found;
+}
+
+// A hole in a picture looks like a colour.
+Status check_finite(const runtime::Tensor& tensor) {
+  const auto values = tensor.floats();
+  const auto finite =
+      std::count_if(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+  const auto others = static_cast<std::ptrdiff_t>(values.size()) - finite;
+  if (others == 0) return {};
+  return fail(ErrorCode::invalid_data, std::to_string(others) + " of " +
+                                           std::to_string(values.size()) + " values of '" +
+                                           tensor.name + "' are NaN or infinite");
 }
 
 Result<const runtime::Tensor*> find_floats(const std::vector<runtime::Tensor>& tensors,
@@ -33,6 +52,7 @@ Result<const runtime::Tensor*> find_floats(const std::vector<runtime::Tensor>& t
   if (tensor != nullptr && tensor->dtype == runtime::DType::float32 &&
       tensor->shape.size() == row_shape.size() + 1 && tensor->shape[0] > 0 &&
       std::equal(row_shape.begin(), row_shape.end(), tensor->shape.begin() + 1)) {
+    OUTCROP_CHECK(check_finite(*tensor));
     return tensor;
   }
   std::string shape = "[N";
@@ -46,7 +66,7 @@ Result<const runtime::Tensor*> find_floats(const std::vector<runtime::Tensor>& t
 
 Result<std::vector<Sample>> read_samples(const std::filesystem::path& file, std::size_t most) {
   const auto tensors = runtime::read_tensor_file(file);
-  if (!tensors) return fail(tensors.error().context(file.string()));
+  if (!tensors) return fail(tensors.error());
   const auto maps = find_floats(*tensors, "velocity", {1, depth, width});
   if (!maps) return fail(maps.error().context(file.string()));
   const auto gathers = find_floats(*tensors, "seismic", {shots, times, width});
@@ -72,20 +92,16 @@ Status draw_samples(const std::vector<Sample>& samples, const std::string& title
   }
   const int count = static_cast<int>(samples.size());
   const int block = count * panel + (count - 1) * panel_gap;
-  const PixelSize size{.width = std::max(left + block + right, narrowest),
+  const int across = std::max(block, text_width(title, caption));
+  const PixelSize size{.width = std::max(left + across + right, narrowest),
                        .height = top + 2 * panel + between + bottom};
-  std::vector<float> pressures;
-  for (const Sample& sample : samples) {
-    pressures.insert(pressures.end(), sample.gather.begin(), sample.gather.end());
-  }
-  const int half = (size.width - left - right) / 2;
+  const int half = (std::max(left + block + right, narrowest) - left - right) / 2;
   std::ostringstream script;
   script << panel_style << text_at(title, left, 26, size, "left font ',14'")
          << text_at(caption, left, 52, size, "left font ',10' tc rgb '#505050'");
   for (const bool maps : {true, false}) {
     script << (maps ? velocity_palette : seismic_palette)
-           << (maps ? velocity_bar(left, half, size)
-                    : pressure_bar(left + half, half, size, amplitude_shown(pressures)));
+           << (maps ? velocity_bar(left, half, size) : pressure_bar(left + half, half, size));
     for (int column = 0; column < count; ++column) {
       const Sample& sample = samples[static_cast<std::size_t>(column)];
       const PanelPlace place{.x = left + column * (panel + panel_gap),
@@ -93,8 +109,7 @@ Status draw_samples(const std::vector<Sample>& samples, const std::string& title
                              .picture = size,
                              .first_column = column == 0,
                              .last_row = true};
-      script << (maps ? map_panel(sample.map, place) : gather_panel(sample.gather, place))
-             << "unset label\nunset colorbox\n";
+      script << (maps ? map_panel(sample.map, place) : gather_panel(sample.gather, place));
     }
   }
   script << "unset multiplot\n";
