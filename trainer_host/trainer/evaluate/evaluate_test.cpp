@@ -2,9 +2,11 @@
 #include <stdlib.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
+#include "tests/support/shell.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/data/acoustic_solver.hpp"
 #include "trainer_host/trainer/data/synth.hpp"
@@ -172,6 +174,60 @@ TEST_F(Evaluate, keeps_its_scores_where_nothing_can_be_drawn) {
   EXPECT_THAT(json.at("no_gallery").get<std::string>(), HasSubstr("gnuplot-nox"));
   EXPECT_EQ(json.at("reconstructions").size(), 2U);
   EXPECT_FALSE(fs::exists(out / "gallery.png"));
+}
+
+// The lines between ```python and ``` of docs/python.md, then checks of what they made.
+std::string python_script() {
+  const auto page = read_text_file(fs::path(OUTCROP_SOURCE) / "docs" / "python.md");
+  EXPECT_THAT(page, IsOk());
+  std::istringstream lines(page.value_or(""));
+  std::string script;
+  bool code = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("```")) {
+      code = line == "```python";
+    } else if (code) {
+      script += line + "\n";
+    }
+  }
+  return script + R"(
+assert velocity.shape == (4, 1, 70, 70) and pressure.shape == (4, 5, 1000, 70)
+assert velocity.dtype == torch.float32 and velocity.min() >= 1500 and velocity.max() <= 4500
+assert velocity_int8.shape == velocity.shape and pressure_int8.shape == pressure.shape
+assert 0 < (velocity_int8 - velocity).abs().mean() < 100
+with torch.no_grad():
+    one, _ = model(1, 7)
+    default, _ = model(4)
+    zero, _ = model(4, 0)
+assert (one[0] - velocity[0]).abs().max() < 1
+assert torch.equal(default, zero) and not torch.equal(default, velocity)
+assert encoded.shape == latents.shape and between[0].shape == (1, 1, 70, 70)
+)";
+}
+
+TEST_F(Evaluate, the_page_for_python_runs_as_it_stands) {
+  const std::string python = "/usr/bin/python3";
+  if (run_shell(python + " -c 'import torch, numpy'").code != 0) {
+    GTEST_SKIP() << "no " << python << " with torch (Debian's python3-torch)";
+  }
+  // Under the names that the page has for a trained stage.
+  const fs::path folder = folder_->path() / "python";
+  fs::create_directories(folder / "run" / "stage2");
+  const std::string prefix = "small_stage1_";
+  for (const auto& entry : fs::directory_iterator(stage())) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(prefix)) continue;
+    fs::create_symlink(entry.path(), folder / "run" / "stage2" /
+                                         ("curvefault_stage2_" + name.substr(prefix.size())));
+  }
+  ASSERT_THAT(write_file_durably(folder / "page.py", python_script()), IsOk());
+  const auto ran = run_shell("cd '" + folder.string() + "' && " + python + " page.py");
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("(4, 1, 70, 70) (4, 5, 1000, 70)"));
+  // What the page saves is a data set.
+  const auto saved = data::Dataset::open(folder);
+  ASSERT_THAT(saved, IsOk());
+  EXPECT_EQ(saved->size(), 4U);
 }
 
 TEST_F(Evaluate, a_single_file_asks_for_its_encoder) {
