@@ -10,10 +10,11 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <optional>
 
-#include "agent/doctor/host_address.hpp"
 #include "agent/doctor/tls_handshake.hpp"
 #include "protocol/base/unique_fd.hpp"
+#include "protocol/transport/name_lookup.hpp"
 
 namespace outcrop::agent {
 namespace {
@@ -28,20 +29,20 @@ std::string seconds(milliseconds patience) {
   return text.data();
 }
 
-std::string address_text(const addrinfo& address) {
-  std::array<char, NI_MAXHOST> text{};
-  if (::getnameinfo(address.ai_addr, address.ai_addrlen, text.data(), text.size(), nullptr, 0,
-                    NI_NUMERICHOST) != 0) {
-    return "?";
-  }
-  return text.data();
-}
-
 // 0, or the errno of what went wrong.
-int connect_to(const addrinfo& address, milliseconds patience, UniqueFd& socket) {
-  socket.reset(::socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+int connect_to(const std::string& address, std::uint16_t port, milliseconds patience,
+               UniqueFd& socket) {
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  if (::getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &list) != 0) {
+    return EADDRNOTAVAIL;
+  }
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> where(list, ::freeaddrinfo);
+  socket.reset(::socket(where->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return errno;
-  if (::connect(socket.get(), address.ai_addr, address.ai_addrlen) == 0) return 0;
+  if (::connect(socket.get(), where->ai_addr, where->ai_addrlen) == 0) return 0;
   if (errno != EINPROGRESS) return errno;
   if (!wait_for(socket.get(), POLLOUT, SteadyClock::now() + patience)) return ETIMEDOUT;
   int error = 0;
@@ -68,30 +69,28 @@ tl::expected<std::string, BrokerProblem> probe_broker(const BrokerTarget& target
                                                       milliseconds patience) {
   ::signal(SIGPIPE, SIG_IGN);
   const std::string name = target.host + ":" + std::to_string(target.port);
-  const auto addresses = resolve(target.host, target.port, patience);
+  const auto addresses = transport::look_up(target.host, patience);
   if (!addresses) {
     return tl::unexpected(BrokerProblem{
         "the name " + target.host + " is not known: " + addresses.error().message(),
         "is it spelt right ([broker] host in agent.toml, else the enrolment), and has this board a "
         "name server?"});
   }
-  std::size_t count = 0;
-  for (const addrinfo* next = addresses->get(); next != nullptr; next = next->ai_next) ++count;
-  const milliseconds share = patience / static_cast<int>(count);
-  BrokerProblem problem;
-  for (const addrinfo* next = addresses->get(); next != nullptr; next = next->ai_next) {
-    const std::string where = name + " at " + address_text(*next);
+  const milliseconds share = patience / static_cast<int>(addresses->size());
+  std::optional<BrokerProblem> unreached;
+  std::optional<BrokerProblem> refused;  // says more than that nobody listens at another address
+  for (const std::string& address : *addresses) {
+    const std::string where = name + " at " + address;
     UniqueFd socket;
-    if (const int error = connect_to(*next, share, socket); error != 0) {
-      problem = no_connection(where, error, share);
+    if (const int error = connect_to(address, target.port, share, socket); error != 0) {
+      unreached = no_connection(where, error, share);
       continue;
     }
     auto spoken = shake_hands(socket.get(), target, patience);
     if (spoken) return where + ", " + *spoken;
-    return tl::unexpected(
-        BrokerProblem{where + ": " + spoken.error().found, spoken.error().advice});
+    refused = BrokerProblem{where + ": " + spoken.error().found, spoken.error().advice};
   }
-  return tl::unexpected(problem);
+  return tl::unexpected(refused ? *refused : *unreached);
 }
 
 }  // namespace outcrop::agent

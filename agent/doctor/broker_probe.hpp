@@ -23,8 +23,8 @@ struct BrokerProblem {
   std::string advice;
 };
 
-// Goes the way of a connection as far as TLS: the name, TCP, the handshake with the board's
-// identity, and whether the broker takes that. Sends nothing of MQTT, so that a running agent keeps
+// Goes the way of a connection as far as TLS: the name, every address of it as the agent tries them,
+// TCP, the handshake with the board's identity, and whether the broker takes that. Sends nothing of MQTT, so that a running agent keeps
 // its session. Each step takes `patience` at most. Returns what was reached, "fleet.example:8883 at
 // 10.0.0.5, TLSv1.3". Ignores SIGPIPE in this process from then on.
 [[nodiscard]] tl::expected<std::string, BrokerProblem> probe_broker(

@@ -30,14 +30,17 @@ struct TlsFiles {
 };
 
 struct SessionOptions {
-  std::string host = "127.0.0.1";  // with TLS it must be a name in the broker's certificate
+  // A name, every address of which is tried, or an address (of IPv6 without brackets). With TLS it
+  // must stand in the broker's certificate.
+  std::string host = "127.0.0.1";
   std::uint16_t port = 8883;
   // With use_username_as_clientid the broker replaces it by the certificate's common name.
   std::string client_id;
   std::optional<TlsFiles> tls;  // none: plain, for tests and benchmarks on loopback only
   std::optional<Message> will;  // sent by the broker when this connection is lost, at least once
-  std::chrono::seconds keep_alive{30};
-  std::chrono::seconds connect_timeout{10};  // at least 4
+  // A broker that hangs is noticed after twice this and a little.
+  std::chrono::seconds keep_alive{20};
+  std::chrono::seconds connect_timeout{10};  // of the name; at least 4 for each of its addresses
   // Back-off between attempts: doubled from the first to the last, with random jitter.
   std::chrono::milliseconds first_retry{500};
   std::chrono::milliseconds last_retry{60'000};
@@ -47,7 +50,8 @@ struct SessionOptions {
 // All are called on the session's executor, one at a time.
 struct SessionHandlers {
   std::function<void()> connected;         // after each (re)connect: subscribe here, every time
-  std::function<void(const Error&)> lost;  // and after each attempt that failed
+  // And after each attempt that failed. already_exists: another connects by our identity.
+  std::function<void(const Error&)> lost;
   std::function<void(Message)> message;
 };
 
@@ -65,6 +69,9 @@ class Session {
   // Says good-bye (the will is not sent), then calls `done`. No handler is called afterwards.
   virtual void stop(std::function<void()> done) = 0;
   [[nodiscard]] virtual bool connected() const = 0;
+  // Has this will from now on. Where there is a connection, whose will is the old one, it is ended
+  // (the old one is not sent) and made anew at once.
+  virtual void change_will(Message will) = 0;
 
   // Completes when the broker acknowledged (at least once) or when it was handed to the socket.
   // refused where the broker denies it (MQTT reason 135).

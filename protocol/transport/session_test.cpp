@@ -9,9 +9,12 @@
 #include <boost/asio/detached.hpp>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/unique_fd.hpp"
 #include "protocol/transport/awaitable.hpp"
+#include "protocol/transport/name_lookup.hpp"
 #include "tests/support/mqtt_client.hpp"
 #include "tests/support/result_matchers.hpp"
+#include "tests/support/scripted_resolver.hpp"
 #include "tests/support/test_broker.hpp"
 
 namespace outcrop::transport {
@@ -19,6 +22,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::_;
+using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
@@ -40,6 +44,14 @@ bool has_no_delay(int fd) {
   int on = 0;
   socklen_t length = sizeof on;
   return ::getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &length) == 0 && on != 0;
+}
+
+bool has_ipv6() {
+  const UniqueFd fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = in6addr_loopback;
+  return fd && ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
 }
 
 class SessionTest : public ::testing::Test {
@@ -304,6 +316,97 @@ TEST_F(SessionTest, coroutines_wait_for_its_answers) {
                         boost::asio::detached);
   EXPECT_TRUE(loop_.until([&] { return steps.size() == 3; }));
   EXPECT_THAT(steps, ::testing::ElementsAre("subscribed", "published", "stopped"));
+}
+
+// Whoever would wait for the resolver on the loop would never come back from here.
+TEST_F(SessionTest, neither_waits_for_a_resolver_that_never_answers_nor_asks_it_again) {
+  script_resolver("silent.example", {});
+  auto options = broker_.session("c");
+  options.host = "silent.example";
+  options.connect_timeout = 1s;  // 4 s, the least
+  Client client(loop_, options);
+  loop_.run_for(100ms);
+  EXPECT_EQ(questions_for("silent.example"), 1);
+  Client other(loop_, broker_.session("other"));
+  EXPECT_TRUE(other.ready()) << "it keeps nobody else waiting";
+  ASSERT_TRUE(loop_.until([&] { return !client.losses().empty(); }));
+  EXPECT_EQ(client.losses()[0].code(), ErrorCode::timeout);
+  EXPECT_THAT(client.losses()[0].message(),
+              AllOf(HasSubstr("silent.example"), HasSubstr("no name server answers")));
+  loop_.run_for(1s);  // the next attempt waits for the same answer
+  EXPECT_EQ(questions_for("silent.example"), 1);
+  EXPECT_TRUE(client.stop());
+  client.forget_session();
+  EXPECT_THAT(look_up("silent.example", 10ms), ErrorIs(ErrorCode::timeout, HasSubstr("")));
+}
+
+TEST_F(SessionTest, tries_every_address_of_a_name_and_begins_with_the_one_that_let_it_in) {
+  script_resolver("both.example", {"::1", "127.0.0.9", "127.0.0.1"});  // it listens at the last
+  auto options = broker_.session("c");
+  options.host = "both.example";
+  Client client(loop_, options);
+  ASSERT_TRUE(client.ready());
+  EXPECT_THAT(client.losses(), ::testing::IsEmpty());
+  broker_.kill();
+  ASSERT_TRUE(loop_.until([&] { return client.losses().size() >= 2; }));
+  EXPECT_THAT(client.losses().back().message(),
+              AllOf(HasSubstr("at 127.0.0.1: "), HasSubstr("; at ::1: "), HasSubstr("at 127.0.0.9")));
+  broker_.start();
+  EXPECT_TRUE(client.ready(2));
+}
+
+TEST_F(SessionTest, says_that_a_name_is_not_known) {
+  auto options = broker_.session("c");
+  options.host = "no-such-host.invalid";
+  Client client(loop_, options);
+  ASSERT_TRUE(loop_.until([&] { return !client.losses().empty(); }));
+  EXPECT_THAT(client.losses()[0].message(), HasSubstr("the name no-such-host.invalid"));
+}
+
+TEST_F(SessionTest, reaches_a_broker_by_ipv6) {
+  if (!has_ipv6()) GTEST_SKIP() << "this machine has no IPv6";
+  const std::uint16_t port = free_port();
+  const TestBroker broker("listener " + std::to_string(port) + " ::1\n");
+  script_resolver("six.example", {"::1"});
+  for (const char* host : {"::1", "six.example"}) {
+    auto options = broker.session("c");
+    options.host = host;
+    options.port = port;
+    Client client(loop_, options);
+    EXPECT_TRUE(client.ready()) << host;
+  }
+}
+
+TEST_F(SessionTest, changes_its_will_by_a_connection_made_anew) {
+  Client watcher(loop_, broker_.session("watcher"), {"wills"});
+  ASSERT_TRUE(watcher.ready());
+  auto options = broker_.session("c");
+  options.will = Message{"wills", "old"};
+  const auto before = sockets_to(broker_.port());
+  Client client(loop_, options);
+  ASSERT_TRUE(client.ready());
+  client.session().change_will({"wills", "new"});
+  ASSERT_TRUE(client.ready(2));
+  for (const int fd : sockets_to(broker_.port())) {
+    if (std::find(before.begin(), before.end(), fd) == before.end()) ::shutdown(fd, SHUT_RDWR);
+  }
+  ASSERT_TRUE(watcher.has_messages(1));
+  EXPECT_EQ(watcher.messages()[0].payload, "new");
+}
+
+TEST(NameLookups, of_an_address_ask_nobody_and_of_nobody_answer_nobody) {
+  Loop loop;
+  std::optional<Result<Addresses>> found;
+  {
+    const NameLookup lookup(loop.executor(), "fd00::5", [&](auto answer) { found = answer; });
+    ASSERT_TRUE(loop.until([&] { return found.has_value(); }));
+  }
+  ASSERT_THAT(*found, IsOk());
+  EXPECT_THAT(**found, ::testing::ElementsAre("fd00::5"));
+  found.reset();
+  { const NameLookup lookup(loop.executor(), "10.0.0.5", [&](auto answer) { found = answer; }); }
+  loop.run_for(20ms);
+  EXPECT_FALSE(found) << "nobody asks any more";
 }
 
 TEST(SessionRefusals, a_denied_publish_is_refused) {

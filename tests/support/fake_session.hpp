@@ -72,6 +72,7 @@ class FakeSession final : public Session {
     boost::asio::post(network_.executor_, std::move(done));
   }
   [[nodiscard]] bool connected() const override { return client_->connected; }
+  void change_will(Message) override {}  // this network tells nobody
 
   void publish(Message message, Delivery, Completion done) override {
     ++published_;

@@ -6,6 +6,8 @@
 
 #include <mqtt/async_client.h>
 
+#include "protocol/transport/paho/chosen_address.hpp"
+
 namespace outcrop::transport {
 namespace {
 
@@ -87,10 +89,10 @@ void keep_paho_running() {
   });
 }
 
+// An address of IPv6 stands without brackets: Paho takes what is behind the last colon for the port,
+// and would look for one with brackets in the certificate.
 std::string uri_of(const SessionOptions& options) {
-  const bool ipv6 = options.host.find(':') != std::string::npos;
-  return (options.tls ? "ssl://" : "tcp://") + (ipv6 ? "[" + options.host + "]" : options.host) +
-         ":" + std::to_string(options.port);
+  return (options.tls ? "ssl://" : "tcp://") + options.host + ":" + std::to_string(options.port);
 }
 
 // Paho says no more than that there is no connection.
@@ -137,8 +139,9 @@ void* context_of(std::uint64_t id) {
 
 class PahoLink::Impl {
  public:
-  Impl(const SessionOptions& options, Events events)
-      : events_(std::move(events)),
+  Impl(const SessionOptions& options, const std::string& address, Events events)
+      : address_(options.host, address),
+        events_(std::move(events)),
         tls_hint_(hint_of(options)),
         connecting_([this](const mqtt::token& token, bool good) { connected(token, good); }),
         operating_([this](const mqtt::token& token, bool good) {
@@ -172,6 +175,7 @@ class PahoLink::Impl {
     events_.connected(std::move(status));
   }
 
+  ChosenAddress address_;
   Events events_;
   std::string tls_hint_;
   Listener connecting_;
@@ -183,11 +187,12 @@ class PahoLink::Impl {
 PahoLink::PahoLink(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 PahoLink::~PahoLink() = default;
 
-Result<std::unique_ptr<PahoLink>> PahoLink::open(const SessionOptions& options, Events events) {
+Result<std::unique_ptr<PahoLink>> PahoLink::open(const SessionOptions& options,
+                                                 const std::string& address, Events events) {
   try {
     keep_paho_running();
     return std::unique_ptr<PahoLink>(
-        new PahoLink(std::make_unique<Impl>(options, std::move(events))));
+        new PahoLink(std::make_unique<Impl>(options, address, std::move(events))));
   } catch (const std::exception& error) {
     return fail(ErrorCode::io, "connecting to " + uri_of(options) + ": " + error.what());
   }

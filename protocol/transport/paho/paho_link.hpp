@@ -23,8 +23,10 @@ class PahoLink {
     std::function<void()> disconnected;               // after disconnect()
   };
 
-  // Begins to connect. Not to be called, nor to be destroyed, on one of Paho's threads.
+  // Begins to connect, to this address of options.host. Not to be called, nor to be destroyed, on
+  // one of Paho's threads.
   [[nodiscard]] static Result<std::unique_ptr<PahoLink>> open(const SessionOptions& options,
+                                                              const std::string& address,
                                                               Events events);
   ~PahoLink();
 

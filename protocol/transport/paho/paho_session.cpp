@@ -3,6 +3,7 @@
 #include <utility>  // before Asio
 
 #include <algorithm>
+#include <optional>
 #include <random>
 #include <unordered_map>
 #include <vector>
@@ -11,6 +12,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "protocol/transport/name_lookup.hpp"
 #include "protocol/transport/paho/no_delay.hpp"
 #include "protocol/transport/paho/paho_link.hpp"
 
@@ -57,6 +59,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void abandon() {
     handlers_.reset();
     forget_timer();
+    lookup_.reset();
     link_.reset();
     fail_pending({ErrorCode::interrupted, "the session was closed"});
     for (auto& done : std::exchange(farewells_, {})) asio::post(executor_, std::move(done));
@@ -65,6 +68,18 @@ class Core : public std::enable_shared_from_this<Core> {
   }
 
   [[nodiscard]] bool connected() const { return phase_ == Phase::connected; }
+
+  void change_will(Message will) {
+    options_.will = std::move(will);
+    if (phase_ != Phase::connected) return;
+    link_.reset();  // with a good-bye
+    phase_ = Phase::waiting;
+    const Error error(ErrorCode::interrupted, "the connection is made anew");
+    fail_pending(error);
+    after(milliseconds(0), [this] { connect(); });
+    const auto handlers = handlers_;
+    if (handlers->lost) handlers->lost(error);
+  }
 
   template <class Operation>
   void operate(Operation operation, Completion done) {
@@ -78,7 +93,7 @@ class Core : public std::enable_shared_from_this<Core> {
   }
 
  private:
-  enum class Phase { idle, connecting, connected, waiting, stopping, stopped };
+  enum class Phase { idle, looking_up, connecting, connected, waiting, stopping, stopped };
 
   [[nodiscard]] std::string broker() const {
     return options_.host + ":" + std::to_string(options_.port);
@@ -98,21 +113,49 @@ class Core : public std::enable_shared_from_this<Core> {
     };
   }
 
+  // The name first, then one address of it after the other: whichever lets us in.
   void connect() {
+    phase_ = Phase::looking_up;
+    after(std::max<milliseconds>(options_.connect_timeout, shortest_timeout), [this] {
+      on_failed({ErrorCode::timeout, "no name server answers"});
+    });
+    // An earlier question may still wait for its answer: one at a time hangs, not one more with
+    // each attempt.
+    if (lookup_) return;
+    lookup_.emplace(executor_, options_.host, [weak = weak_from_this()](Result<Addresses> found) {
+      if (const auto self = weak.lock()) self->on_looked_up(std::move(found));
+    });
+  }
+
+  void on_looked_up(Result<Addresses> found) {
+    lookup_.reset();
+    if (phase_ != Phase::looking_up) return;  // it came too late; the next attempt asks again
+    if (!found) return on_failed(found.error().context("the name " + options_.host));
+    untried_ = std::move(*found);
+    // What worked last comes first.
+    const auto good = std::find(untried_.begin(), untried_.end(), good_address_);
+    if (good != untried_.end()) std::rotate(untried_.begin(), good, good + 1);
+    time_for_each_ = std::max<milliseconds>(
+        options_.connect_timeout / static_cast<int>(untried_.size()), shortest_timeout);
+    try_next();
+  }
+
+  void try_next() {
     phase_ = Phase::connecting;
+    address_ = untried_.front();
+    untried_.erase(untried_.begin());
     ++next_link_;
-    auto link = PahoLink::open(options_, {.connected = posting(&Core::on_connected),
-                                          .lost = posting(&Core::on_lost),
-                                          .message = posting(&Core::on_message),
-                                          .done = posting(&Core::on_done),
-                                          .disconnected = posting(&Core::finish_stop)});
+    auto link = PahoLink::open(options_, address_,
+                               {.connected = posting(&Core::on_connected),
+                                .lost = posting(&Core::on_lost),
+                                .message = posting(&Core::on_message),
+                                .done = posting(&Core::on_done),
+                                .disconnected = posting(&Core::finish_stop)});
     if (!link) return on_failed(link.error());
     link_ = std::move(*link);
     current_link_ = next_link_;
     // Paho looks at its own time-out only every three seconds.
-    after(std::max<milliseconds>(options_.connect_timeout, shortest_timeout), [this] {
-      on_failed({ErrorCode::timeout, "no answer"});
-    });
+    after(time_for_each_, [this] { on_failed({ErrorCode::timeout, "no answer"}); });
   }
 
   void on_connected(Status status) {
@@ -121,12 +164,22 @@ class Core : public std::enable_shared_from_this<Core> {
     forget_timer();
     set_no_delay(options_.port);
     phase_ = Phase::connected;
+    good_address_ = address_;
+    failures_.clear();
     connected_at_ = Clock::now();
     const auto handlers = handlers_;
     if (handlers->connected) handlers->connected();
   }
 
-  void on_failed(const Error& error) { retire(error.context("connecting to " + broker()), false); }
+  void on_failed(const Error& error) {
+    link_.reset();
+    const bool of_one = phase_ == Phase::connecting && address_ != options_.host;
+    if (!failures_.empty()) failures_ += "; ";
+    failures_ += (of_one ? "at " + address_ + ": " : "") + error.message();
+    if (phase_ == Phase::connecting && !untried_.empty()) return try_next();
+    const Error all(error.code(), std::exchange(failures_, {}));
+    retire(all.context("connecting to " + broker()), false);
+  }
 
   void on_lost(Error error, bool taken_over) {
     if (phase_ == Phase::stopping) return finish_stop();
@@ -137,8 +190,10 @@ class Core : public std::enable_shared_from_this<Core> {
       retry_ = options_.first_retry;
       brief_connections_ = 0;
     }
+    if (taken_over) error = Error(ErrorCode::already_exists, error.message());
     if (++brief_connections_ >= telling_connections && !taken_over) {
-      error = Error(error.code(), error.message() + " (connections do not last, " +
+      error = Error(ErrorCode::already_exists,
+                    error.message() + " (connections do not last, " +
                                       std::to_string(brief_connections_) +
                                       " in a row: does another program connect as '" +
                                       options_.client_id + "'? One of the two must end)");
@@ -218,6 +273,12 @@ class Core : public std::enable_shared_from_this<Core> {
   std::uint64_t next_id_ = 1;
   std::unordered_map<std::uint64_t, Completion> pending_;
   std::vector<std::function<void()>> farewells_;
+  std::optional<NameLookup> lookup_;  // while it waits for its answer
+  Addresses untried_;                 // of the attempt at work
+  std::string address_;               // that is tried, or was last
+  std::string good_address_;          // that let us in last
+  std::string failures_;              // of the attempt at work
+  milliseconds time_for_each_{0};     // address
   std::uint64_t next_link_ = 0;
   std::uint64_t current_link_ = 0;
   std::unique_ptr<PahoLink> link_;
@@ -232,6 +293,7 @@ class PahoSession final : public Session {
   void start(SessionHandlers handlers) override { core_->start(std::move(handlers)); }
   void stop(std::function<void()> done) override { core_->stop(std::move(done)); }
   [[nodiscard]] bool connected() const override { return core_->connected(); }
+  void change_will(Message will) override { core_->change_will(std::move(will)); }
 
   void publish(Message message, Delivery delivery, Completion done) override {
     core_->operate([&](PahoLink& link,
