@@ -68,6 +68,26 @@ TEST_F(BrokerTest, boards_and_host_talk_on_their_topics) {
   ASSERT_TRUE(board.has_messages(2));
 }
 
+TEST_F(BrokerTest, is_reached_by_its_own_host_wherever_it_listens) {
+  for (const char* listen : {"::1", "::", "0.0.0.0"}) {
+    fleet_.stop_broker();
+    BrokerOptions options;
+    options.folder = fleet_.folder() / "broker";
+    options.listen = listen;
+    options.port = 0;
+    auto broker = Broker::start(loop_.executor(), options);
+    if (!broker && std::string_view(listen) != "0.0.0.0") continue;  // a machine without IPv6
+    ASSERT_THAT(broker, IsOk());
+    Client host(loop_, (*broker)->host_session(), {"outcrop/v1/#"});
+    EXPECT_TRUE(host.ready()) << listen;
+    SessionOptions by_ipv4 = (*broker)->host_session();
+    by_ipv4.host = "127.0.0.1";
+    if (std::string_view(listen) == "::1") continue;
+    Client board(loop_, by_ipv4);
+    EXPECT_TRUE(board.ready()) << listen << " takes IPv4 as well";
+  }
+}
+
 TEST_F(BrokerTest, a_log_that_grew_too_large_is_put_aside_and_a_new_one_begun) {
   fleet_.stop_broker();
   BrokerOptions options;

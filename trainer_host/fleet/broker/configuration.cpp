@@ -43,7 +43,8 @@ Status write_configuration(const BrokerPaths& paths, const std::string& listen,
     text.append(key).append(" ").append(value).append("\n");
   };
   if (::geteuid() == 0) line("user", "root");  // its files are root's, and not readable by others
-  line("listener", std::to_string(port) + " " + listen);
+  // mosquitto takes "::" for IPv6 alone; without an address it listens at all there are.
+  line("listener", std::to_string(port) + (listen == "::" ? "" : " " + listen));
   line("cafile", paths.clients());
   line("crlfile", paths.revoked());
   line("certfile", paths.certificate("server"));
