@@ -1,25 +1,29 @@
 #include "agent/agent.hpp"
 
-#include <spdlog/spdlog.h>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
+#include <algorithm>
 
+#include <spdlog/spdlog.h>
 #include "agent/control/handlers.hpp"
 #include "agent/enroll/identity.hpp"
 #include "agent/verify/kept_clock.hpp"
 #include "platform/http/server.hpp"
 #include "platform/service/service.hpp"
+#include "protocol/base/join.hpp"
 #include "protocol/base/unfinished_files.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/transport/awaitable.hpp"
 #include "protocol/transport/paho/paho_session.hpp"
+#include "protocol/transport/spawn.hpp"
 #include "protocol/transport/topics.hpp"
+#include "protocol/trust/certificate.hpp"
 #include "protocol/trust/roles.hpp"
 
 namespace outcrop::agent {
 namespace asio = boost::asio;
 namespace topics = transport::topics;
 namespace {
+
+using SteadyClock = std::chrono::steady_clock;
 
 transport::SessionOptions session_options(const Identity& identity, const AgentConfig& config) {
   const messages::EnrolmentBundle& enrolment = identity.enrolment();
@@ -30,6 +34,14 @@ transport::SessionOptions session_options(const Identity& identity, const AgentC
   options.tls = transport::TlsFiles{identity.authority_file(), identity.certificate_file(),
                                     identity.key_file()};
   return options;
+}
+
+// Of two that throw each other out, each is back within minutes.
+constexpr std::chrono::hours twin_remembered{1};
+
+const SystemClock& system_clock() {
+  static const SystemClock clock;
+  return clock;
 }
 
 }  // namespace
@@ -46,7 +58,8 @@ class Agent::Impl {
         slots_(std::move(slots)),
         outbox_(std::move(outbox)),
         announcer_(executor, Board{identity_.device(), identity_.key(), config_, metadata_, slots_,
-                                   engine_, outbox_}),
+                                   engine_, outbox_,
+                                   [this] { return join(troubles(), "; "); }}),
         broker_(options.host + ":" + std::to_string(options.port)),
         session_(transport::make_paho_session(executor, with_will(std::move(options)))),
         puller_(executor, *session_, identity_.device()),
@@ -59,7 +72,8 @@ class Agent::Impl {
   Status listen() {
     ControlParts parts{identity_.device(), broker_, lost_because_, config_,
                        *session_,          metadata_, slots_,      engine_,
-                       deployer_,          serving_,  announcer_};
+                       deployer_,          serving_,  announcer_,
+                       [this] { return troubles(); }, [this] { return next_expiry(); }};
     OUTCROP_TRY(server, http::Server::listen(executor_, {config_.socket, config_.socket_mode},
                                              make_control_handler(parts)));
     server_.emplace(std::move(server));
@@ -67,9 +81,7 @@ class Agent::Impl {
   }
 
   void start() {
-    asio::co_spawn(executor_, deployer_.run(), [](const std::exception_ptr& thrown) {
-      if (thrown) std::rethrow_exception(thrown);  // a defect: ends the process
-    });
+    transport::spawn(executor_, deployer_.run());
     session_->start({.connected = [this] { on_connected(); },
                      .lost = [this](const Error& error) { on_lost(error); },
                      .message = [this](transport::Message message) { on_message(message); }});
@@ -82,9 +94,7 @@ class Agent::Impl {
     server_.reset();
     deployer_.stop();
     if (session_->connected()) {
-      transport::Message goodbye{topics::status(identity_.device()),
-                                 messages::to_json(announcer_.status_of(deployer_.record(), false)),
-                                 true};
+      transport::Message goodbye = offline_status(deployer_.record());
       const Status said = co_await transport::publish(*session_, std::move(goodbye),
                                                       transport::Delivery::at_least_once);
       if (!said) spdlog::debug("saying good-bye: {}", said.error().message());
@@ -96,17 +106,44 @@ class Agent::Impl {
 
  private:
   transport::SessionOptions with_will(transport::SessionOptions options) const {
-    const ReadRecord read = read_record(config_.state / "deployment.json");
-    options.will =
-        transport::Message{topics::status(identity_.device()),
-                           messages::to_json(announcer_.status_of(read.record, false)), true};
+    options.will = offline_status(read_record(config_.state / "deployment.json").record);
     return options;
+  }
+
+  [[nodiscard]] transport::Message offline_status(const Record& record) const {
+    return {topics::status(identity_.device()),
+            messages::to_json(announcer_.status_of(record, false)), true};
+  }
+
+  [[nodiscard]] std::vector<std::string> troubles() const {
+    std::vector<std::string> all;
+    for (const auto& trouble :
+         {identity_.trouble(), metadata_.trouble(), slots_.trouble(), outbox_.trouble()}) {
+      if (trouble) all.push_back(*trouble);
+    }
+    for (std::string& trouble : deployer_.troubles()) all.push_back(std::move(trouble));
+    if (twin_seen_ && SteadyClock::now() < *twin_seen_ + twin_remembered) {
+      all.push_back("another board or program connects with this board's identity: " +
+                    identity_.device() + " is enrolled twice, or its card was copied");
+    }
+    return all;
+  }
+
+  [[nodiscard]] std::optional<Expiry> next_expiry() const {
+    std::optional<Expiry> next;
+    if (const auto certificate = trust::read_certificate(identity_.enrolment().certificate)) {
+      next = Expiry{"the board's certificate", certificate->not_after};
+    }
+    for (const Expiry& expiry : metadata_.expiries()) {
+      if (!expiry.renewed_by_host && (!next || expiry.when < next->when)) next = expiry;
+    }
+    return next;
   }
 
   void on_connected() {
     spdlog::info("connected to {}", broker_);
     lost_because_.reset();
-    asio::co_spawn(executor_, subscribe(), asio::detached);
+    transport::spawn(executor_, subscribe());
   }
 
   // The status comes last: it is what the host answers with an offer.
@@ -129,6 +166,7 @@ class Agent::Impl {
 
   void on_lost(const Error& error) {
     puller_.on_lost();
+    if (error.code() == ErrorCode::already_exists) twin_seen_ = SteadyClock::now();
     // Said once for each reason: the attempts go on for as long as it takes.
     if (lost_because_ == error.message()) return;
     lost_because_ = error.message();
@@ -156,6 +194,17 @@ class Agent::Impl {
     if (const auto* seen = std::get_if<messages::Acknowledgement>(&*command)) {
       announcer_.on_acknowledged(*seen);
     }
+    if (const auto* used = std::get_if<messages::Used>(&*command)) on_used(*used);
+  }
+
+  void on_used(const messages::Used& used) {
+    if (used.session < outbox_.session()) return;  // said before a later one began
+    spdlog::warn(
+        "the host has messages of session {} from this board already, as after its card was "
+        "restored to an older image: a new session begins",
+        used.session);
+    outbox_.begin_session(used.session, std::max(system_clock().now(), metadata_.now()));
+    session_->change_will(offline_status(deployer_.record()));
   }
 
   void on_metadata(const std::string& role, const std::string& envelope) {
@@ -183,6 +232,7 @@ class Agent::Impl {
   Serving serving_;
   Deployer deployer_;
   std::optional<std::string> lost_because_;  // there is no connection, and why
+  std::optional<SteadyClock::time_point> twin_seen_;
   std::optional<http::Server> server_;       // shows all of the above
 };
 
@@ -191,7 +241,7 @@ Agent::~Agent() = default;
 
 Result<std::unique_ptr<Agent>> Agent::open(asio::any_io_executor executor,
                                            const AgentConfig& config, const DeployTimes& times) {
-  static const SystemClock clock;
+  const SystemClock& clock = system_clock();
   OUTCROP_TRY(identity, Identity::open(config.state));
   const messages::EnrolmentBundle& enrolment = identity.enrolment();
   if (enrolment.model != config.model || enrolment.device_class != config.device_class) {
@@ -203,7 +253,7 @@ Result<std::unique_ptr<Agent>> Agent::open(asio::any_io_executor executor,
   OUTCROP_TRY(metadata, MetadataStore::open(config.state / "metadata", enrolment.root_envelope,
                                             config.model, clock, clock_is_synchronised));
   OUTCROP_TRY(slots, Slots::open(config.state / "releases", config.disk_reserve));
-  OUTCROP_TRY(outbox, Outbox::open(config.state / "outbox"));
+  OUTCROP_TRY(outbox, Outbox::open(config.state / "outbox", std::max(clock.now(), metadata.now())));
   auto options = session_options(identity, config);
   std::unique_ptr<Agent> agent(new Agent(
       std::make_unique<Impl>(std::move(executor), config, std::move(identity), std::move(metadata),

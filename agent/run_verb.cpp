@@ -10,14 +10,13 @@
 #include <memory>
 
 #include <spdlog/spdlog.h>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
 #include "agent/agent.hpp"
 #include "agent/control/socket_option.hpp"
 #include "platform/service/service.hpp"
+#include "protocol/transport/spawn.hpp"
 
 namespace outcrop::agent {
 namespace asio = boost::asio;
@@ -49,7 +48,7 @@ Status run(const Options& options) {
   signals.async_wait([&](const boost::system::error_code& error, int number) {
     if (error) return;
     spdlog::info("ending by signal {}", number);
-    asio::co_spawn(io, end(*agent, io), asio::detached);
+    transport::spawn(io.get_executor(), end(*agent, io));
     signals.async_wait([](const boost::system::error_code& again, int) {
       if (!again) std::_Exit(static_cast<int>(cli::ExitCode::failed));
     });

@@ -120,6 +120,10 @@ void read_device(Table table, AgentConfig& config) {
 
 void read_broker(Table table, AgentConfig& config) {
   config.broker_host = table.text("host", "");
+  // As addresses of IPv6 are written where a port follows.
+  if (config.broker_host.starts_with('[') && config.broker_host.ends_with(']')) {
+    config.broker_host = config.broker_host.substr(1, config.broker_host.size() - 2);
+  }
   if (table.has("port")) {
     config.broker_port = static_cast<std::uint16_t>(table.integer("port", {}, 1, 65535));
   }

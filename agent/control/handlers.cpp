@@ -43,6 +43,11 @@ Json engine_to_json(const std::optional<runtime::Hello>& engine) {
           {"missing", engine->missing}};
 }
 
+Json expiry_to_json(const std::optional<Expiry>& expiry) {
+  if (!expiry) return nullptr;
+  return {{"what", expiry->what}, {"when", to_rfc3339(expiry->when)}};
+}
+
 Json status_to_json(const ControlParts& parts) {
   const Record& record = parts.deployer.record();
   return {{"device", parts.device},
@@ -60,7 +65,7 @@ Json status_to_json(const ControlParts& parts) {
           {"deployment", record.deployment
                              ? deployment_to_json(*record.deployment, parts.deployer.work())
                              : Json(nullptr)},
-          {"active", installed_to_json(parts.slots.active())},
+          {"active", installed_to_json(parts.slots.serving())},
           {"previous", installed_to_json(parts.slots.previous())},
           {"engine", engine_to_json(parts.engine)},
           {"runner_loaded", parts.serving.loaded()},
@@ -68,7 +73,9 @@ Json status_to_json(const ControlParts& parts) {
           {"snapshot_version", parts.metadata.snapshot_version()},
           {"metadata_age_seconds", parts.metadata.age().count()},
           {"clock", parts.metadata.clock_synchronised() ? "synchronised" : "floor"},
-          {"reports_waiting", parts.announcer.pending_reports()}};
+          {"next_expiry", expiry_to_json(parts.expiry())},
+          {"reports_waiting", parts.announcer.pending_reports()},
+          {"troubles", parts.troubles()}};
 }
 
 http::Response answer(const Json& json) {
@@ -111,13 +118,22 @@ asio::awaitable<http::Response> infer(const ControlParts& parts, const http::Req
   if (!count) co_return http::error_response(count.error());
   const auto seed = number(request, "seed", 0, 0, std::int64_t{1} << 53);
   if (!seed) co_return http::error_response(seed.error());
-  const std::optional<Installed> active = parts.slots.active();
+  const std::optional<Installed> active = parts.slots.serving();
   if (!active) {
     co_return http::error_response(
-        Error(ErrorCode::not_found, "no release serves on this board yet"));
+        Error(ErrorCode::not_found, parts.slots.active()
+                                        ? "the release that should serve lies here damaged; it is "
+                                          "pulled again as soon as the host can be reached"
+                                        : "no release serves on this board yet"));
   }
   const auto outputs = co_await parts.serving.infer(*active, *count, *seed);
-  if (!outputs) co_return http::error_response(outputs.error());
+  if (!outputs) {
+    const ErrorCode code = outputs.error().code();
+    if (code == ErrorCode::untrusted || code == ErrorCode::not_found) {
+      parts.deployer.on_unloadable();
+    }
+    co_return http::error_response(outputs.error());
+  }
   const auto file = runtime::encode_tensor_file(*outputs);
   if (!file) co_return http::error_response(file.error());
   http::Response response;

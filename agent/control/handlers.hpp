@@ -1,9 +1,12 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/deploy/deployer.hpp"
+#include "agent/verify/expiry.hpp"
 #include "platform/http/server.hpp"
 #include "protocol/transport/session.hpp"
 
@@ -22,6 +25,8 @@ struct ControlParts {
   Deployer& deployer;
   Serving& serving;
   const Announcer& announcer;
+  std::function<std::vector<std::string>()> troubles;  // what is wrong on this board
+  std::function<std::optional<Expiry>()> expiry;       // what this board needs and ends first
 };
 
 // Answers what API.md beside this file describes.

@@ -7,8 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/control/socket_option.hpp"
+#include "agent/verify/expiry.hpp"
 #include "platform/http/client.hpp"
 #include "protocol/base/bytes.hpp"
+#include "protocol/base/clock.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "runtime/engine/tensor_file.hpp"
 
@@ -31,11 +33,10 @@ struct Options {
 
 Result<http::Answer> ask(const Options& options, const http::Call& call) {
   OUTCROP_TRY(socket, find_socket(options.socket));
-  auto answer = http::call_ok(socket, call);
-  if (answer) return answer;
+  auto answer = http::call(socket, call);
+  if (answer) return http::checked(std::move(*answer), call);
   const Error& error = answer.error();
-  std::error_code ignored;
-  if (!std::filesystem::exists(socket, ignored) || error.code() == ErrorCode::io) {
+  if (error.code() == ErrorCode::not_found || error.code() == ErrorCode::io) {
     return fail(error.code(),
                 error.message() + "; is the agent running? systemctl status outcrop-agent");
   }
@@ -76,6 +77,26 @@ void print_deployment(const Json& deployment) {
   if (const std::string reason = text(deployment, "reason"); !reason.empty()) line("", reason);
 }
 
+// Nothing while there is time.
+void print_expiry(const Json& status) {
+  const auto expiry = status.find("next_expiry");
+  if (expiry == status.end() || !expiry->is_object()) return;
+  const auto when = from_rfc3339(text(*expiry, "when"));
+  if (!when || SystemClock().now() + expiry_notice < *when) return;
+  line("expires", text(*expiry, "what") + " on " + text(*expiry, "when").substr(0, 10) +
+                      "; outcrop-agent doctor says what to do");
+}
+
+void print_troubles(const Json& status) {
+  const auto troubles = status.find("troubles");
+  if (troubles == status.end() || !troubles->is_array()) return;
+  const char* key = "trouble";
+  for (const Json& trouble : *troubles) {
+    if (trouble.is_string()) line(key, trouble.get<std::string>());
+    key = "";
+  }
+}
+
 void print_status(const Json& status) {
   line("device", text(status, "device") + " (" + text(status, "model") + ", " +
                      text(status, "device_class") + "), agent " + text(status, "agent"));
@@ -106,6 +127,8 @@ void print_status(const Json& status) {
   if (const auto waiting = count(status, "reports_waiting"); waiting > 0) {
     line("reports", std::to_string(waiting) + " not acknowledged yet");
   }
+  print_expiry(status);
+  print_troubles(status);
 }
 
 Status show(const http::Answer& answer, bool as_json) {

@@ -4,12 +4,11 @@
 #include <set>
 
 #include <spdlog/spdlog.h>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "protocol/base/version.hpp"
 #include "protocol/transport/awaitable.hpp"
+#include "protocol/transport/spawn.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/envelope.hpp"
 
@@ -53,6 +52,12 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
     return header;
   }
 
+  [[nodiscard]] std::string with_trouble(const std::string& reason) const {
+    const std::string trouble = board_.trouble ? board_.trouble() : std::string();
+    if (trouble.empty()) return reason;
+    return messages::as_reason(reason + (reason.empty() ? "" : "; ") + "on this board: " + trouble);
+  }
+
   messages::Report make_report(const Deployment& deployment) {
     messages::Report report;
     report.header = header(deployment);
@@ -74,7 +79,7 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
       report.confinement_missing = {"no runner has started yet"};
     }
     report.metadata_age = board_.metadata.age();
-    if (const auto& active = board_.slots.active()) {
+    if (const auto active = board_.slots.serving()) {
       report.active_manifest = active->manifest;
       report.active_variant = active->variant;
     }
@@ -114,7 +119,7 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
       again_ = true;
       return;
     }
-    asio::co_spawn(executor_, send_all(), asio::detached);
+    transport::spawn(executor_, send_all());
   }
 
   // What was said lately does not put off what waits already, and only silence makes it wait
@@ -177,8 +182,10 @@ messages::DeviceStatus Announcer::status_of(const Record& record, bool online) c
   if (record.deployment) {
     status.deployment = messages::DeviceStatus::Deployment{
         record.deployment->id(), record.deployment->state, record.deployment->reason};
+    // A will is written long before it is read.
+    if (online) status.deployment->reason = impl_->with_trouble(record.deployment->reason);
   }
-  if (const auto& active = board.slots.active()) {
+  if (const auto active = board.slots.serving()) {
     status.active_manifest = active->manifest;
     status.active_variant = active->variant;
   }
@@ -216,6 +223,13 @@ void Announcer::report(const Deployment& deployment) {
     return;
   }
   impl_->send_soon();
+}
+
+void Announcer::report_trouble(const Record& record) {
+  if (!record.deployment) return;
+  Deployment about = *record.deployment;
+  about.reason = impl_->with_trouble(about.reason);
+  if (about.reason != record.deployment->reason) report(about);
 }
 
 void Announcer::on_connected() {

@@ -3,6 +3,7 @@
 #include <utility>  // before Asio
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +31,8 @@ struct Board {
   const Slots& slots;
   const std::optional<runtime::Hello>& engine;  // none until a runner said hello
   Outbox& outbox;
+  // What is wrong on this board; "" where nothing is. May be left out.
+  std::function<std::string()> trouble{};
 };
 
 // Tells the host: retained status, progress and signed reports (SCHEMA.md). Status and progress are
@@ -55,6 +58,9 @@ class Announcer {
   void progress(const Deployment& deployment, const std::string& variant = {},
                 const Transfer& transfer = {});
   void report(const Deployment& deployment);
+  // What is wrong on this board, as the reason of where its deployment stands: the messages have no
+  // other place for it that older hosts know. Does nothing where nothing is wrong.
+  void report_trouble(const Record& record);
 
   void on_connected();
   void on_acknowledged(const messages::Acknowledgement& acknowledgement);

@@ -56,7 +56,7 @@ class AnnouncerTest : public MetadataTest {
   AgentConfig config_;
   MetadataStore metadata_ = open();
   Slots slots_ = Slots::open(temporary_.path() / "releases", ByteCount(0)).value();
-  Outbox outbox_ = Outbox::open(temporary_.path() / "outbox").value();
+  Outbox outbox_ = Outbox::open(temporary_.path() / "outbox", start).value();
   std::optional<runtime::Hello> engine_;
   Announcer announcer_{
       io_.get_executor(),

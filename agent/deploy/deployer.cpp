@@ -1,6 +1,8 @@
 #include "agent/deploy/deployer.hpp"
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include <spdlog/spdlog.h>
 
@@ -30,10 +32,14 @@ class Deployer::Impl {
     machine_.open();
     steps_.greet_engine();
     recover();
-    co_await resume_serving();
+    co_await look_over();
+    if (const auto serves = parts_.slots.serving()) {
+      spdlog::info("{} of release {} serves", serves->variant, serves->manifest.short_hex());
+    }
+    parts_.announcer.report_trouble(machine_.record());
     while (!stopping_) {
       if (!machine_.at_work()) {
-        co_await changed_.wait();
+        co_await look_after();
         continue;
       }
       steps_.begin();
@@ -90,15 +96,27 @@ class Deployer::Impl {
       }
     }
     parts_.announcer.status(machine_.record());
+    if (looked_at_ != installed()) look_again();
     changed_.notify();
+  }
+
+  void on_unloadable() {
+    looked_at_.reset();
+    look_again();
   }
 
   Status hold(bool held, const Owner& owner) {
     Record& record = machine_.record();
+    const auto before = std::pair(record.held, record.held_by);
     record.held = held;
     record.held_by = held ? "uid " + std::to_string(owner.uid) : std::string();
+    if (!machine_.save()) {
+      std::tie(record.held, record.held_by) = before;
+      return fail(ErrorCode::io, std::string("updates are ") + (before.first ? "" : "not ") +
+                                     "held, as before, since that could not be written: " +
+                                     machine_.trouble().value_or("the disk takes nothing"));
+    }
     spdlog::info("{} {}", describe(owner), held ? "holds updates" : "lets updates through");
-    if (!machine_.save()) return fail(ErrorCode::io, "the hold could not be written to the disk");
     if (!held && waits_for_owner() && !parts_.config.approve_updates) {
       machine_.advance(Event::owner_agrees, describe(owner) + " lets updates through");
       interrupt();
@@ -129,7 +147,27 @@ class Deployer::Impl {
     const auto previous = parts_.slots.previous();
     if (!previous) return fail(ErrorCode::refused, "there is no release to return to");
     OUTCROP_CHECK(parts_.metadata.check_run(previous->manifest));
-    return leave_active(reason);
+    if (parts_.slots.damaged(*previous)) {
+      return fail(ErrorCode::refused, "the release to return to, " +
+                                          previous->manifest.short_hex() +
+                                          ", lies here damaged; it is pulled again as soon as the "
+                                          "host can be reached");
+    }
+    Status left = leave_active(reason);
+    look_again();
+    return left;
+  }
+
+  std::vector<std::string> troubles() const {
+    std::vector<std::string> all;
+    if (machine_.trouble()) all.push_back(*machine_.trouble());
+    for (const auto& release : {parts_.slots.active(), parts_.slots.previous()}) {
+      if (!release || !parts_.slots.damaged(*release)) continue;
+      all.push_back("release " + release->manifest.short_hex() +
+                    (release == parts_.slots.active() ? ", which should serve," : ", the previous one,") +
+                    " is damaged: " + damage_);
+    }
+    return all;
   }
 
   const DeployParts parts_;
@@ -139,9 +177,19 @@ class Deployer::Impl {
   bool stopping_ = false;
 
  private:
+  // Between attempts to pull a damaged release again.
+  static constexpr std::chrono::seconds first_retry{10};
+  static constexpr std::chrono::seconds last_retry{3600};
+
   bool waits_for_owner() const {
     const auto& deployment = machine_.record().deployment;
     return deployment && deployment->state == DeploymentState::held && deployment->awaits_owner;
+  }
+
+  // What is installed is another, or not what it was: what is pulled again may not be wanted.
+  void look_again() {
+    if (machine_.at_work()) return;  // afterwards
+    interrupt();
   }
 
   void interrupt() {
@@ -197,16 +245,77 @@ class Deployer::Impl {
     }
   }
 
-  // What served before serves again, if it is still what it was and may run.
-  asio::awaitable<void> resume_serving() {
+  using Installations = std::pair<std::optional<Installed>, std::optional<Installed>>;
+
+  [[nodiscard]] Installations installed() const {
+    return {parts_.slots.active(), parts_.slots.previous()};
+  }
+
+  // What to do while no deployment is at work, until something changes.
+  asio::awaitable<void> look_after() {
+    if (looked_at_ != installed()) {
+      co_await look_over();
+    } else if (const auto damaged = damaged_release()) {
+      co_await pull_again(*damaged);
+    } else {
+      co_await changed_.wait();
+    }
+  }
+
+  // What served before serves again, if it may run and is still what it was. A damaged release is
+  // left for the one before it where that one is whole: else it is pulled again.
+  asio::awaitable<void> look_over() {
     check_what_serves();
-    const auto active = parts_.slots.active();
+    const auto [active, previous] = installed();
+    looked_at_ = {active, previous};
+    retry_ = first_retry;
+    bool can_return = false;
+    if (previous) can_return = co_await is_whole(*previous);
     if (!active) co_return;
-    const Status whole = co_await steps_.check_installed(*active);
-    if (whole) {
-      spdlog::info("{} of release {} serves", active->variant, active->manifest.short_hex());
-    } else if (parts_.slots.active() == active) {
-      (void)leave_active("the release that served is damaged: " + whole.error().message());
+    const bool whole = co_await is_whole(*active);
+    if (whole || parts_.slots.active() != active) co_return;
+    const std::string reason = "the release that served is damaged: " + damage_;
+    if (can_return && parts_.metadata.check_run(previous->manifest)) {
+      (void)leave_active(reason);
+      looked_at_ = installed();
+    } else {
+      spdlog::error("{}; it is pulled again as soon as the host can be reached", reason);
+      parts_.serving.end();
+      machine_.announce();
+    }
+  }
+
+  asio::awaitable<bool> is_whole(Installed release) {
+    const Status whole = co_await steps_.check_installed(release);
+    if (!whole) damage_ = whole.error().message();
+    co_return whole.has_value();
+  }
+
+  // The one that should serve comes first.
+  [[nodiscard]] std::optional<Installed> damaged_release() const {
+    for (const auto& release : {parts_.slots.active(), parts_.slots.previous()}) {
+      if (release && parts_.slots.damaged(*release)) return release;
+    }
+    return std::nullopt;
+  }
+
+  asio::awaitable<void> pull_again(Installed release) {
+    steps_.begin();
+    const Status pulled = co_await steps_.pull_again(release);
+    if (steps_.interrupted() || stopping_) co_return;
+    const std::string name = release.manifest.short_hex();
+    if (pulled) {
+      spdlog::info("release {} was damaged and is whole again", name);
+      machine_.announce();
+      co_return;
+    }
+    damage_ = pulled.error().message();
+    spdlog::warn("pulling release {} again: {}", name, damage_);
+    const auto next = std::chrono::steady_clock::now() + retry_;
+    retry_ = std::min(2 * retry_, last_retry);
+    while (!stopping_ && !machine_.at_work() && looked_at_ == installed() &&
+           std::chrono::steady_clock::now() < next) {
+      co_await changed_.wait_until(next);
     }
   }
 
@@ -234,7 +343,8 @@ class Deployer::Impl {
     }
     // The host may have gone back from the previous release because it revoked that one.
     const auto& previous = parts_.slots.previous();
-    const bool may_return = previous && parts_.metadata.check_run(previous->manifest).has_value();
+    const bool may_return = previous && !parts_.slots.damaged(*previous) &&
+                            parts_.metadata.check_run(previous->manifest).has_value();
     auto back = may_return ? parts_.slots.roll_back() : parts_.slots.return_to(std::nullopt);
     if (!back) {
       spdlog::error("returning to the previous release: {}", back.error().message());
@@ -256,6 +366,10 @@ class Deployer::Impl {
     if (!machine_.unfinished()) finish();
     return {};
   }
+
+  std::optional<Installations> looked_at_;  // and found whole or damaged
+  std::string damage_;                      // of what was found damaged last
+  std::chrono::seconds retry_ = first_retry;
 };
 
 Deployer::Deployer(asio::any_io_executor executor, const DeployParts& parts)
@@ -276,6 +390,12 @@ void Deployer::on_cancel(const messages::Cancel& cancel) {
 }
 void Deployer::on_metadata() {
   impl_->on_metadata();
+}
+void Deployer::on_unloadable() {
+  impl_->on_unloadable();
+}
+std::vector<std::string> Deployer::troubles() const {
+  return impl_->troubles();
 }
 Status Deployer::hold(bool held, const Owner& owner) {
   return impl_->hold(held, owner);

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -65,13 +66,18 @@ class Deployer {
   void on_cancel(const messages::Cancel& cancel);
   // The metadata store has accepted something.
   void on_metadata();
+  // What serves could not be loaded: it is looked at, and pulled again where it is damaged.
+  void on_unloadable();
 
-  // Errors: refused, saying why.
+  // Errors: refused, saying why; io or no_space where it could not be written down: then nothing has
+  // changed.
   [[nodiscard]] Status hold(bool held, const Owner& owner);
   [[nodiscard]] Status approve(const Owner& owner);
   [[nodiscard]] Status roll_back(const Owner& owner);
 
   [[nodiscard]] const Record& record() const;
+  // What is wrong with what lies on this board: the record, or a release that is damaged.
+  [[nodiscard]] std::vector<std::string> troubles() const;
   struct Work {
     std::string variant;  // at work, or empty
     Announcer::Transfer transfer;

@@ -31,6 +31,16 @@ std::vector<messages::BlobReference> needed_blobs(const messages::Manifest& mani
   return needed;
 }
 
+ByteCount room_wanted(const Slots& slots, const std::vector<messages::BlobReference>& needed) {
+  std::uint64_t wanted = 0;
+  for (const messages::BlobReference& reference : needed) {
+    if (slots.has(reference.sha256)) continue;
+    const std::uint64_t size = reference.size.value();
+    wanted += size - std::min(size, slots.partial_size(reference.sha256).value());
+  }
+  return ByteCount(wanted);
+}
+
 std::vector<trust::Sha256Digest> all_digests(const trust::Sha256Digest& digest,
                                              const messages::Manifest& manifest) {
   std::vector<trust::Sha256Digest> digests{digest};
@@ -115,7 +125,7 @@ asio::awaitable<Status> Fetcher::blobs(const messages::Manifest& manifest,
     total += reference.size.value();
     if (!slots_.has(reference.sha256)) missing += reference.size.value();
   }
-  if (auto room = slots_.reserve(ByteCount(missing)); !room) co_return room;
+  if (auto room = slots_.reserve(room_wanted(slots_, needed)); !room) co_return room;
   std::uint64_t done = total - missing;
   progress(ByteCount(done), ByteCount(total));
   for (const messages::BlobReference& reference : needed) {

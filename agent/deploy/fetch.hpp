@@ -56,6 +56,10 @@ class Fetcher {
 [[nodiscard]] std::vector<messages::BlobReference> needed_blobs(
     const messages::Manifest& manifest, const std::vector<std::string>& variants);
 
+// What these blobs take of the disk besides what lies here of them, whole or cut off.
+[[nodiscard]] ByteCount room_wanted(const Slots& slots,
+                                    const std::vector<messages::BlobReference>& needed);
+
 // Every digest of the release that may lie here: manifest, blobs, chunk tables.
 [[nodiscard]] std::vector<trust::Sha256Digest> all_digests(const trust::Sha256Digest& digest,
                                                            const messages::Manifest& manifest);

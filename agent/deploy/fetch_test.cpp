@@ -7,6 +7,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include "protocol/base/durable_file.hpp"
 #include "protocol/blob/chunk_frame.hpp"
 #include "protocol/blob/chunk_table.hpp"
 #include "protocol/transport/topics.hpp"
@@ -117,6 +118,20 @@ TEST_F(FetcherTest, brings_what_is_missing) {
   ASSERT_TRUE(until([&] { return fetched_.has_value(); }));
   EXPECT_THAT(*fetched_, IsOk());
   EXPECT_TRUE(slots_.has(release.variants[0].blob.sha256));
+}
+
+TEST_F(FetcherTest, wants_no_room_for_what_lies_here_of_a_transfer_that_was_cut_off) {
+  const messages::BlobReference big{trust::sha256("big"), ByteCount(1'000'000),
+                                    trust::sha256("table")};
+  EXPECT_EQ(room_wanted(slots_, {big}), big.size);
+  const std::filesystem::path partial = slots_.partial_file(big.sha256);
+  ASSERT_THAT(write_file_durably(partial, std::string(500'000, 'x')), IsOk());
+  EXPECT_LE(room_wanted(slots_, {big}), ByteCount(500'000));
+  // Chunks that are still to come leave holes, which take no room yet.
+  std::filesystem::resize_file(partial, 1'000'000);
+  EXPECT_GT(room_wanted(slots_, {big}), ByteCount(400'000));
+  ASSERT_THAT(write_file_durably(partial, std::string(1'000'000, 'x')), IsOk());
+  EXPECT_EQ(room_wanted(slots_, {big}), ByteCount(0));
 }
 
 TEST_F(FetcherTest, asks_for_no_further_blob_after_a_cancel_while_one_is_verified) {

@@ -20,7 +20,10 @@ bool is_failure(DeploymentState state) {
 void Machine::open() {
   ReadRecord read = read_record(parts_.record_file);
   record_ = std::move(read.record);
-  if (read.status) return;
+  if (read.reading.trouble) trouble_ = read.reading.trouble->message();
+  KeptTwice(parts_.record_file).heal(read.reading);
+  if (read.status) return restore_slots();
+  trouble_ = read.status.error().message();
   // What was under way is unknown, and so whether what serves was ever committed.
   spdlog::error("the record of deployments cannot be used, rolling back: {}",
                 read.status.error().message());
@@ -30,6 +33,17 @@ void Machine::open() {
     }
   }
   save();
+}
+
+// A deployment that was committed serves; before that, what it found serves.
+void Machine::restore_slots() {
+  if (!parts_.slots.forgotten() || !has_deployment()) return;
+  const bool committed = deployment().state == DeploymentState::updated;
+  const auto serves = committed ? std::optional(deployment().target()) : deployment().before;
+  if (!serves) return;
+  if (const Status restored = parts_.slots.remember(*serves); !restored) {
+    spdlog::error("what served is not known any more: {}", restored.error().message());
+  }
 }
 
 bool Machine::at_work() const {
@@ -47,8 +61,13 @@ void Machine::begin(Deployment deployment) {
   spdlog::info("{} of rollout {} (generation {}, release {})",
                record_.deployment->cancel ? "cancel" : "offer", record_.deployment->offer.rollout,
                record_.generation, record_.deployment->offer.manifest.short_hex());
-  save();
+  if (!save()) return advance(Event::failed, unwritten());
   announce();
+}
+
+// What cannot be written down is not begun.
+std::string Machine::unwritten() const {
+  return "the record of the deployment could not be written: " + trouble_.value_or("");
 }
 
 void Machine::advance(Event event, std::string reason) {
@@ -71,10 +90,9 @@ void Machine::advance(Event event, std::string reason) {
   spdlog::info("{} {}{}{}", messages::to_string(current.state), current.offer.manifest.short_hex(),
                current.reason.empty() ? "" : ": ", current.reason);
   if (!save() && !is_end(current.state)) {
-    // What cannot be written down is not begun.
     undo();
     current.state = DeploymentState::failed;
-    current.reason = "the record of the deployment could not be written";
+    current.reason = messages::as_reason(unwritten());
   }
   announce();
   if (is_end(current.state)) parts_.announcer.report(current);
@@ -87,7 +105,13 @@ void Machine::abandon(std::string reason) {
 bool Machine::save() {
   record_.stopped = false;
   auto written = write_record(parts_.record_file, record_);
-  if (!written) spdlog::error("writing the record: {}", written.error().message());
+  if (!written) {
+    trouble_ = written.error().message();
+    spdlog::error("writing the record: {}", *trouble_);
+  } else if (unwritten_) {
+    trouble_.reset();
+  }
+  unwritten_ = !written;
   return written.has_value();
 }
 
@@ -98,10 +122,11 @@ void Machine::announce(const std::string& variant) {
 }
 
 std::string Machine::summary() const {
-  const auto& active = parts_.slots.active();
+  const auto active = parts_.slots.serving();
   std::string text =
       active ? "serving " + active->variant + " of release " + active->manifest.short_hex()
-             : std::string("serving nothing yet");
+             : std::string(parts_.slots.active() ? "serving nothing: what should is damaged"
+                                                 : "serving nothing yet");
   if (unfinished()) {
     text += "; " + std::string(messages::to_string(record_.deployment->state)) + " release " +
             record_.deployment->offer.manifest.short_hex();

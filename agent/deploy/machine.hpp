@@ -13,8 +13,12 @@ class Machine {
  public:
   explicit Machine(const DeployParts& parts) : parts_(parts) {}
 
-  // Reads the record. One that cannot be understood means: roll back.
+  // Reads the record. One that cannot be understood means: roll back. What slots forgot is restored
+  // from it.
   void open();
+
+  // What is wrong with the record's file.
+  [[nodiscard]] const std::optional<std::string>& trouble() const { return trouble_; }
 
   [[nodiscard]] Record& record() { return record_; }
   [[nodiscard]] const Record& record() const { return record_; }
@@ -26,7 +30,7 @@ class Machine {
   // ... or there will be, once the owner agrees.
   [[nodiscard]] bool unfinished() const;
 
-  // A new command: persisted as OFFERED, announced.
+  // A new command: persisted as OFFERED, announced; FAILED where it cannot be written down.
   void begin(Deployment deployment);
   // Follows the edge: undoes an activation that is not committed where it leads to an end that is
   // none of success, persists, announces, and reports the ends. An event that nobody handles names
@@ -40,12 +44,16 @@ class Machine {
   void announce(const std::string& variant = {});
 
  private:
+  [[nodiscard]] std::string unwritten() const;
   void undo();
+  void restore_slots();
   // For `systemctl status`.
   [[nodiscard]] std::string summary() const;
 
   const DeployParts& parts_;
   Record record_;
+  std::optional<std::string> trouble_;
+  bool unwritten_ = false;  // the record here is newer than its file
 };
 
 }  // namespace outcrop::agent

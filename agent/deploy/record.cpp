@@ -1,5 +1,7 @@
 #include "agent/deploy/record.hpp"
 
+#include <algorithm>
+
 #include "agent/slots/installed_json.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/messages/deployment_fields.hpp"
@@ -71,6 +73,15 @@ Result<Deployment> read_whole(ObjectReader& reader) {
   return deployment;
 }
 
+// Of a record that means nothing else; 0 where it does not tell.
+std::uint64_t generation_in(std::string_view text) {
+  const auto json = messages::parse_object(text, record_limit, "record");
+  if (!json) return 0;
+  const auto generation = json->find("generation");
+  const bool told = generation != json->end() && generation->is_number_unsigned();
+  return told ? generation->get<std::uint64_t>() : 0;
+}
+
 }  // namespace
 
 messages::DeploymentId Deployment::id() const {
@@ -115,25 +126,32 @@ Result<Record> parse_record(std::string_view text) {
 }
 
 ReadRecord read_record(const std::filesystem::path& file) {
-  auto text = read_text_file(file, record_limit);
-  if (!text) {
-    if (text.error().code() == ErrorCode::not_found) return {};
-    return {{}, fail(std::move(text).error())};
-  }
-  auto record = parse_record(*text);
-  if (record) return {std::move(*record), {}};
-  ReadRecord partial{{}, fail(record.error().context(file.string()))};
-  if (const auto json = messages::parse_object(*text, record_limit, "record")) {
-    const auto generation = json->find("generation");
-    if (generation != json->end() && generation->is_number_unsigned()) {
-      partial.record.generation = generation->get<std::uint64_t>();
+  ReadRecord read;
+  std::uint64_t generation = 0;
+  const auto take = [&](const std::filesystem::path& copy) -> Status {
+    OUTCROP_TRY(text, read_text_file(copy, record_limit));
+    auto record = parse_record(text);
+    if (record) {
+      read.record = std::move(*record);
+      return {};
     }
+    generation = std::max(generation, generation_in(text));
+    return fail(record.error().context(copy.string()));
+  };
+  auto reading = KeptTwice(file).read(take);
+  if (!reading) {
+    read.status = fail(std::move(reading).error());
+  } else {
+    read.reading = std::move(*reading);
+    const bool lost = read.reading.trouble && !read.reading.copy;
+    if (lost) read.status = fail(*read.reading.trouble);
   }
-  return partial;
+  read.record.generation = std::max(read.record.generation, generation);
+  return read;
 }
 
 Status write_record(const std::filesystem::path& file, const Record& record) {
-  return write_file_durably(file, std::string_view(to_json(record)));
+  return KeptTwice(file).write(to_json(record));
 }
 
 }  // namespace outcrop::agent

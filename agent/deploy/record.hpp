@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/slots/slots.hpp"
+#include "agent/state/kept_twice.hpp"
 #include "protocol/messages/command.hpp"
 #include "protocol/messages/report.hpp"
 
@@ -37,7 +38,7 @@ struct Deployment {
   [[nodiscard]] bool returns() const { return variants.empty(); }
 };
 
-// <state>/deployment.json: replaced before each step is acted on.
+// <state>/deployment.json: replaced before each step is acted on, kept twice.
 struct Record {
   std::uint64_t generation = 0;  // highest seen
   bool held = false;             // the owner holds updates back
@@ -50,11 +51,12 @@ struct Record {
 [[nodiscard]] Result<Record> parse_record(std::string_view text);
 
 // A missing file is an empty record. invalid_data or unsupported (of a newer version) where nothing
-// is known of the deployment; `generation` is then still filled in where it can be read, so that
-// old offers stay old.
+// is known of the deployment, by the file or its spare; `generation` is then still filled in where
+// it can be read, so that old offers stay old.
 struct ReadRecord {
   Record record;
   Status status;
+  KeptTwice::Reading reading;
 };
 [[nodiscard]] ReadRecord read_record(const std::filesystem::path& file);
 [[nodiscard]] Status write_record(const std::filesystem::path& file, const Record& record);

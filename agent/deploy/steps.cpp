@@ -4,11 +4,10 @@
 #include <set>
 
 #include <spdlog/spdlog.h>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 
 #include "agent/prove/golden_files.hpp"
+#include "protocol/blob/chunk_table.hpp"
 
 namespace outcrop::agent {
 namespace asio = boost::asio;
@@ -18,6 +17,8 @@ using SteadyClock = std::chrono::steady_clock;
 
 // So often at least, what a deployment may still receive is written down.
 constexpr std::uint64_t save_every = ByteCount::mib(8).value();
+// Beside the bytes of blobs: headers of frames, answers that say "later".
+constexpr std::uint64_t most_overhead = ByteCount::mib(1).value();
 
 Outcome failed(const Error& error) {
   return {Event::failed, error.message()};
@@ -251,15 +252,41 @@ asio::awaitable<Status> Steps::check_installed(Installed release) {
       OUTCROP_TRY(manifest, slots->manifest(release.manifest, release.manifest_size));
       const messages::Variant* variant = manifest.variant(release.variant);
       if (variant == nullptr) return fail(ErrorCode::not_found, "no such variant");
+      Status whole;
+      // All of them: a damaged one is removed, and so pulled again.
       for (const auto& reference : needed_blobs(manifest, {release.variant})) {
-        OUTCROP_TRY(blob, slots->blob(reference.sha256, reference.size));
-        (void)blob;
+        const auto blob = slots->blob(reference.sha256, reference.size);
+        if (!blob && whole) whole = fail(blob.error());
       }
-      return {};
+      return whole;
     }();
   };
   co_await files_.run(std::move(job));
+  parts_.slots.found(release, !*status);
   co_return *status;
+}
+
+// What it may receive is known from the release itself: its sizes were signed and committed once.
+asio::awaitable<Status> Steps::pull_again(Installed release) {
+  constexpr std::uint64_t twice = 2;  // a chunk may come twice
+  Puller::Budget for_manifest{ByteCount(twice * release.manifest_size.value() + most_overhead)};
+  auto manifest =
+      co_await fetcher_.manifest(release.manifest, release.manifest_size, for_manifest);
+  if (!manifest) co_return fail(std::move(manifest).error());
+  // Once the manifest is here, all that it names can be looked at.
+  Status whole = co_await check_installed(release);
+  if (whole) co_return whole;
+  std::uint64_t total = most_overhead;
+  for (const auto& reference : needed_blobs(*manifest, {release.variant})) {
+    total += reference.size.value() + blob::table_size(reference.size).value();
+  }
+  Puller::Budget budget{ByteCount(twice * total)};
+  const std::vector<std::string> variants{release.variant};
+  Status fetched =
+      co_await fetcher_.blobs(*manifest, variants, budget, [](ByteCount, ByteCount) {});
+  if (!fetched) co_return fetched;
+  whole = co_await check_installed(release);
+  co_return whole;
 }
 
 void Steps::greet_engine() {

@@ -43,8 +43,10 @@ class Steps {
   // Works for the state in which the machine's deployment is.
   [[nodiscard]] boost::asio::awaitable<Outcome> step();
 
-  // That the release lies here whole, by hashing it.
+  // That the release lies here whole, by hashing it; slots know from then on.
   [[nodiscard]] boost::asio::awaitable<Status> check_installed(Installed release);
+  // Pulls what is missing of a release that was installed, and checks it. Waits for a connection.
+  [[nodiscard]] boost::asio::awaitable<Status> pull_again(Installed release);
 
   // Has a runner say which engine it is, for whoever wants to know before a release does.
   void greet_engine();

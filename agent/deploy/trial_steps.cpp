@@ -2,12 +2,11 @@
 #include <algorithm>
 
 #include <spdlog/spdlog.h>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 
 #include "agent/decide/decide.hpp"
 #include "agent/deploy/steps.hpp"
+#include "protocol/transport/spawn.hpp"
 
 namespace outcrop::agent {
 namespace asio = boost::asio;
@@ -162,7 +161,7 @@ asio::awaitable<Status> Steps::prove_serving() {
     into->done = true;
     changed.notify();
   };
-  asio::co_spawn(executor_, prove(shared, parts_.serving, target, changed_), asio::detached);
+  transport::spawn(executor_, prove(shared, parts_.serving, target, changed_));
   while (!shared->done && !interrupted_) co_await changed_.wait();
   if (!shared->done) co_return fail(ErrorCode::interrupted, "interrupted");
   co_return shared->status;

@@ -5,6 +5,7 @@
 #include "agent/doctor/enrolled.hpp"
 #include "agent/doctor/machine.hpp"
 #include "agent/doctor/runner.hpp"
+#include "agent/doctor/state.hpp"
 
 namespace outcrop::agent {
 namespace {
@@ -36,13 +37,14 @@ Findings examine(const DoctorOptions& options) {
   const auto identity = Identity::read(config.state);
   const auto trusted = read_trusted_state(config.state / "metadata" / "trusted.json");
   const ClockReading clock = read_clock();
-  const auto signed_at = trusted && *trusted ? (*trusted)->time_floor : std::nullopt;
+  const auto signed_at = trusted && trusted->state ? trusted->state->time_floor : std::nullopt;
   RunnerFindings runner = check_runner(config);
 
   Findings findings = check_machine(files, config.threads, runner.runs);
   findings.push_back(check_clock(files, clock, signed_at));
   findings.push_back(check_config(options.config, read));
   findings.push_back(check_disk(config.state, config.disk_reserve));
+  findings.push_back(check_state(config.state));
   add(findings, std::move(runner.findings));
   findings.push_back(check_certificate(identity, clock.now));
   findings.push_back(check_broker(identity, config, options.patience));

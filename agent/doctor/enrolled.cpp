@@ -15,8 +15,6 @@ using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 
-constexpr days notice{30};
-
 constexpr const char* as_the_agent =
     "may this user read it? sudo -u outcrop-agent outcrop-agent doctor";
 
@@ -43,30 +41,8 @@ Finding without_identity(const Error& error) {
   if (error.code() == ErrorCode::io) {
     return {"certificate", Verdict::unknown, error.message(), as_the_agent};
   }
+  if (error.code() == ErrorCode::refused) return {"certificate", Verdict::fail, error.message(), {}};
   return {"certificate", Verdict::fail, error.message(), "enrol this board again"};
-}
-
-struct Expiry {
-  std::string role;
-  Timestamp when;
-};
-
-std::vector<Expiry> expiries(const TrustedState& state) {
-  std::vector<Expiry> all{{"root", state.root->expires}};
-  if (state.revoked) all.push_back({"revoked", state.revoked->list->expires});
-  if (state.set) {
-    all.push_back({"targets", state.set->targets->expires});
-    all.push_back({"snapshot", state.set->snapshot->expires});
-    all.push_back({"timestamp", state.set->timestamp->expires});
-  }
-  std::stable_sort(all.begin(), all.end(),
-                   [](const Expiry& a, const Expiry& b) { return a.when < b.when; });
-  return all;
-}
-
-// The host signs these by itself, again and again.
-bool is_renewed_by_the_host(const std::string& role) {
-  return role == "snapshot" || role == "timestamp";
 }
 
 }  // namespace
@@ -88,7 +64,7 @@ Finding check_certificate(const Result<Identity>& identity, Timestamp now) {
     return {"certificate", Verdict::fail, text + ": it has expired",
             "enrol this board again, unless its clock is wrong"};
   }
-  if (now + notice >= certificate->not_after) {
+  if (now + expiry_notice >= certificate->not_after) {
     return {"certificate", Verdict::warn, text, "enrol this board again before that day"};
   }
   return {"certificate", Verdict::ok, text, {}};
@@ -109,39 +85,47 @@ Finding check_broker(const Result<Identity>& identity, const AgentConfig& config
   return {"broker", Verdict::fail, reached.error().found, reached.error().advice};
 }
 
-Finding check_metadata(const Result<std::optional<TrustedState>>& state, Timestamp now) {
-  if (!state && state.error().code() == ErrorCode::io) {
-    return {"metadata", Verdict::unknown, state.error().message(), as_the_agent};
+Finding check_metadata(const Result<ReadTrustedState>& read, Timestamp now) {
+  if (!read) return {"metadata", Verdict::fail, read.error().message(), "as it says"};
+  const std::optional<TrustedState>& state = read->state;
+  if (!state && read->reading.trouble) {
+    const Error& trouble = *read->reading.trouble;
+    if (trouble.code() == ErrorCode::io) {
+      return {"metadata", Verdict::unknown, trouble.message(), as_the_agent};
+    }
+    return {"metadata", Verdict::fail, trouble.message(),
+            "start the agent: it sets them aside, trusts the root of its enrolment and asks for the "
+            "rest; until that has come no update is taken"};
   }
-  if (!state) {
-    return {"metadata", Verdict::fail, state.error().message(),
-            state.error().code() == ErrorCode::unsupported
-                ? "as it says"
-                : "end the agent, remove that file and start it again: it then trusts the root of "
-                  "its enrolment and asks for the rest"};
-  }
-  if (!*state || !(*state)->set) {
+  if (!state || !state->set) {
     return {"metadata", Verdict::unknown, "none yet",
             "they come with the first connection of the agent: systemctl status outcrop-agent"};
   }
-  const TrustedState& here = **state;
+  const TrustedState& here = *state;
   const Timestamp time = std::max(now, here.time_floor.value_or(now));
   const std::chrono::seconds old = std::max(std::chrono::seconds(0), time - here.set->timestamp->issued);
   const std::vector<Expiry> all = expiries(here);
   const std::string text = "snapshot " + std::to_string(here.set->snapshot->version) + ", root " +
                            std::to_string(here.root->version) + ", " + age(old) + " old, ";
   const Expiry& first = all.front();
+  if (const auto floor = floor_ahead(here); floor && time >= first.when) {
+    return {"metadata", Verdict::fail,
+            text + first.what + " counts as expired: the host signed once with a clock that was "
+                                "ahead, and this board believes in no time before " +
+                to_rfc3339(*floor),
+            remedy_for_a_floor_ahead};
+  }
   if (time >= first.when) {
     return {
-        "metadata", Verdict::fail, text + first.role + " expired on " + day(first.when),
-        is_renewed_by_the_host(first.role)
+        "metadata", Verdict::fail, text + first.what + " expired on " + day(first.when),
+        first.renewed_by_host
             ? "no update is taken until the host is heard again: is the agent connected?"
             : "no update is taken until it is signed anew; on the host: outcrop keys renew, then "
               "outcrop keys publish"};
   }
   for (const Expiry& next : all) {
-    if (is_renewed_by_the_host(next.role) || time + notice < next.when) continue;
-    return {"metadata", Verdict::warn, text + next.role + " expires on " + day(next.when),
+    if (next.renewed_by_host || time + expiry_notice < next.when) continue;
+    return {"metadata", Verdict::warn, text + next.what + " expires on " + day(next.when),
             "on the host: outcrop keys renew, then outcrop keys publish"};
   }
   return {"metadata", Verdict::ok, text + "good until " + day(first.when), {}};

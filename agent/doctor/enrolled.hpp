@@ -6,6 +6,7 @@
 #include "agent/config/config.hpp"
 #include "agent/doctor/finding.hpp"
 #include "agent/enroll/identity.hpp"
+#include "agent/verify/expiry.hpp"
 #include "agent/verify/trusted_state.hpp"
 
 namespace outcrop::agent {
@@ -20,7 +21,6 @@ namespace outcrop::agent {
                                    std::chrono::milliseconds patience);
 
 // Judged by `now`, or by what the metadata themselves say is later.
-[[nodiscard]] Finding check_metadata(const Result<std::optional<TrustedState>>& state,
-                                     Timestamp now);
+[[nodiscard]] Finding check_metadata(const Result<ReadTrustedState>& read, Timestamp now);
 
 }  // namespace outcrop::agent

@@ -122,8 +122,9 @@ TEST_F(EnrolledTest, is_warned_a_month_before_the_certificate_ends) {
 
 TEST_F(EnrolledTest, says_that_a_damaged_enrolment_is_to_be_made_again) {
   ASSERT_THAT(enroll({}), IsOk());
-  EXPECT_THAT(write_file_durably(state_ / "identity/enrolment.json", std::string_view("{}")),
-              IsOk());
+  for (const char* name : {"identity/enrolment.json", "identity/enrolment.json.spare"}) {
+    EXPECT_THAT(write_file_durably(state_ / name, std::string_view("{}")), IsOk());
+  }
   EXPECT_THAT(check_certificate(Identity::read(state_), now),
               Finds(Verdict::fail, HasSubstr("enrolment.json")));
   std::filesystem::remove(state_ / "identity/device.key");

@@ -47,10 +47,25 @@ TEST_F(MetadataCheckTest, warns_a_month_before_somebody_must_sign) {
                                   Field(&Finding::advice, HasSubstr("outcrop keys renew"))));
 }
 
+TEST_F(MetadataCheckTest, knows_a_host_whose_clock_was_ahead) {
+  synchronised_ = false;
+  MetadataStore store = open();
+  clock_.time = start + days(60);
+  accept_all(store, documents());
+  clock_.time = start;
+  ++timestamp_.version;
+  accept_all(store, documents());
+  EXPECT_THAT(check(start), AllOf(Finds(Verdict::fail, HasSubstr("a clock that was ahead")),
+                                  Field(&Finding::advice, HasSubstr("keys rotate snapshot"))));
+}
+
 TEST_F(MetadataCheckTest, tells_damage_from_absence) {
   MetadataStore store = open();
   accept_all(store, documents());
   EXPECT_THAT(write_file_durably(folder_ / "trusted.json", std::string_view("\x01\x02")), IsOk());
+  EXPECT_THAT(check(start), Finds(Verdict::ok, HasSubstr("snapshot 1"))) << "by its spare";
+  EXPECT_THAT(write_file_durably(folder_ / "trusted.json.spare", std::string_view("\x01\x02")),
+              IsOk());
   EXPECT_THAT(check(start), Finds(Verdict::fail, HasSubstr("trusted.json")));
 }
 

@@ -1,12 +1,14 @@
 #include "agent/enroll/identity.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include <spdlog/spdlog.h>
+
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/unmounted_disk.hpp"
 #include "protocol/messages/names.hpp"
 #include "protocol/trust/certificate.hpp"
 #include "protocol/trust/enrolment_token.hpp"
@@ -20,8 +22,36 @@ constexpr const char* how_to_enrol =
     "on the host run `outcrop device enroll NAME`, then here `outcrop-agent enroll request --token "
     "TOKEN`";
 
+constexpr const char* bundle_name = "enrolment.json";
+constexpr const char* key_name = "device.key";
+
 fs::path folder_of(const fs::path& state) {
   return state / "identity";
+}
+
+KeptTwice bundle_document(const fs::path& folder) {
+  return KeptTwice(folder / bundle_name);
+}
+
+KeptTwice key_document(const fs::path& folder) {
+  return KeptTwice(folder / key_name, 0600);
+}
+
+// Whoever forgets to mount a disk finds an empty folder in its place.
+Status check_mounted(const fs::path& state) {
+  const auto disk = unmounted_disk_of(state);
+  if (!disk) return {};
+  return fail(ErrorCode::refused, "nothing is mounted at " + disk->string() +
+                                 ", where /etc/fstab says that a disk belongs and where this "
+                                 "board's state lies (" +
+                                 state.string() + "): mount " + disk->string());
+}
+
+tl::unexpected<Error> not_enrolled(const fs::path& state) {
+  OUTCROP_CHECK(check_mounted(state));
+  return fail(ErrorCode::not_found, "this board is not enrolled (" +
+                                        (folder_of(state) / bundle_name).string() +
+                                        " is missing): " + how_to_enrol);
 }
 
 Status make_folder(const fs::path& folder) {
@@ -33,20 +63,44 @@ Status make_folder(const fs::path& folder) {
   return sync_folder(folder.parent_path());
 }
 
+struct KeptKey {
+  std::optional<trust::PrivateKey> key;  // none: none was made yet
+  KeptTwice::Reading reading;
+};
+
+// Fails where there is a key and it cannot be used, `untrusted` where others may use it: that is no
+// damage, and somebody must look at it.
+Result<KeptKey> read_key(const fs::path& folder) {
+  KeptKey kept;
+  Status exposed;
+  OUTCROP_TRY(reading, key_document(folder).read([&](const fs::path& copy) -> Status {
+    auto key = trust::PrivateKey::read_pem(copy);
+    if (!key && key.error().code() == ErrorCode::untrusted) exposed = fail(key.error());
+    if (!key) return fail(std::move(key).error());
+    kept.key = std::move(*key);
+    return {};
+  }));
+  OUTCROP_CHECK(exposed);
+  if (!kept.key && reading.trouble) return fail(*reading.trouble);
+  kept.reading = std::move(reading);
+  return kept;
+}
+
 // The board's key: made once, kept through every later enrolment.
 Result<trust::PrivateKey> own_key(const fs::path& folder) {
-  const fs::path file = folder / "device.key";
-  std::error_code error;
-  if (!fs::exists(file, error)) {
+  OUTCROP_TRY(kept, read_key(folder));
+  if (!kept.key) {
     OUTCROP_TRY(made, trust::PrivateKey::generate());
-    const Status written = made.write_pem(file);
+    const Status written = made.write_pem(folder / key_name);
     // Two calls at once: the key of the first is the board's.
     if (!written && written.error().code() != ErrorCode::already_exists) {
       return fail(written.error());
     }
     OUTCROP_CHECK(sync_folder(folder));
+    kept.reading.copy = folder / key_name;
   }
-  return trust::PrivateKey::read_pem(file);
+  key_document(folder).heal(kept.reading);
+  return trust::PrivateKey::read_pem(folder / key_name);
 }
 
 // Whether the bundle can be this board's identity. Its root pins what the board will believe, so a
@@ -82,27 +136,47 @@ Status check_pinned(std::string_view what, std::string_view configured, std::str
 
 Result<Identity> Identity::read(const fs::path& state) {
   const fs::path folder = folder_of(state);
-  const fs::path bundle_file = folder / "enrolment.json";
-  auto text = read_text_file(bundle_file, messages::enrolment_limit);
-  if (!text) {
-    if (text.error().code() != ErrorCode::not_found) return fail(std::move(text).error());
-    return fail(ErrorCode::not_found, "this board is not enrolled (" + bundle_file.string() +
-                                          " is missing): " + how_to_enrol);
+  std::optional<messages::EnrolmentBundle> bundle;
+  OUTCROP_TRY(read_bundle, bundle_document(folder).read([&](const fs::path& copy) -> Status {
+    OUTCROP_TRY(text, read_text_file(copy, messages::enrolment_limit));
+    auto parsed = messages::parse_enrolment_bundle(text);
+    if (!parsed) return fail(parsed.error().context(copy.string()));
+    bundle = std::move(*parsed);
+    return {};
+  }));
+  if (!bundle && !read_bundle.trouble) return not_enrolled(state);
+  if (!bundle) return fail(*read_bundle.trouble);
+  OUTCROP_TRY(kept, read_key(folder));
+  if (!kept.key) {
+    return fail(ErrorCode::not_found, (folder / key_name).string() + " is missing");
   }
-  auto bundle = messages::parse_enrolment_bundle(*text);
-  if (!bundle) return fail(bundle.error().context(bundle_file.string()));
-  OUTCROP_TRY(key, trust::PrivateKey::read_pem(folder / "device.key"));
-  if (Status status = check_bundle(*bundle, key.public_key()); !status) {
-    return fail(status.error().context(bundle_file.string()));
+  if (Status status = check_bundle(*bundle, kept.key->public_key()); !status) {
+    return fail(status.error().context(read_bundle.copy->string()));
   }
-  return Identity(folder, std::move(*bundle), std::move(key));
+  Identity identity(folder, std::move(*bundle), std::move(*kept.key));
+  identity.bundle_ = std::move(read_bundle);
+  identity.key_copy_ = std::move(kept.reading);
+  return identity;
 }
 
 Result<Identity> Identity::open(const fs::path& state) {
   OUTCROP_TRY(identity, read(state));
+  bundle_document(identity.folder_).heal(identity.bundle_);
+  const KeptTwice key = key_document(identity.folder_);
+  key.heal(identity.key_copy_);
+  if (trust::PrivateKey::read_pem(key.file())) identity.key_copy_.copy = key.file();
   // Written from the bundle again: acceptance may have been cut off after it.
-  OUTCROP_CHECK(identity.write_for_tls());
+  if (const Status written = identity.write_for_tls(); !written) {
+    spdlog::warn("{}", written.error().message());
+    identity.unwritten_ = written.error().message();
+  }
   return identity;
+}
+
+std::optional<std::string> Identity::trouble() const {
+  if (bundle_.trouble) return bundle_.trouble->message();
+  if (key_copy_.trouble) return key_copy_.trouble->message();
+  return unwritten_;
 }
 
 Status Identity::write_for_tls() const {
@@ -118,6 +192,7 @@ Status Identity::write_for_tls() const {
 Result<messages::EnrolmentRequest> request_enrolment(const fs::path& state,
                                                      std::string_view token) {
   OUTCROP_TRY(parsed, trust::EnrolmentToken::parse(token));
+  OUTCROP_CHECK(check_mounted(state));
   OUTCROP_CHECK(make_folder(folder_of(state)));
   OUTCROP_TRY(key, own_key(folder_of(state)));
   OUTCROP_TRY(request, trust::make_certificate_request(key));
@@ -128,16 +203,15 @@ Result<messages::EnrolmentRequest> request_enrolment(const fs::path& state,
 Status accept_enrolment(const fs::path& state, const messages::EnrolmentBundle& bundle,
                         std::string_view model, std::string_view device_class) {
   const fs::path folder = folder_of(state);
-  auto key = trust::PrivateKey::read_pem(folder / "device.key");
-  if (!key) {
-    if (key.error().code() != ErrorCode::not_found) return fail(std::move(key).error());
+  OUTCROP_TRY(kept, read_key(folder));
+  if (!kept.key) {
     return fail(ErrorCode::not_found,
                 "this board has not asked to be enrolled: " + std::string(how_to_enrol));
   }
-  OUTCROP_CHECK(check_bundle(bundle, key->public_key()));
+  OUTCROP_CHECK(check_bundle(bundle, kept.key->public_key()));
   OUTCROP_CHECK(check_pinned("model", model, bundle.model));
   OUTCROP_CHECK(check_pinned("class", device_class, bundle.device_class));
-  OUTCROP_CHECK(write_file_durably(folder / "enrolment.json", to_json(bundle)));
+  OUTCROP_CHECK(bundle_document(folder).write(to_json(bundle)));
   OUTCROP_TRY(identity, Identity::open(state));
   return {};
 }

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
+#include "agent/state/kept_twice.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/messages/enrolment.hpp"
 #include "protocol/trust/ed25519.hpp"
@@ -14,18 +16,23 @@ namespace outcrop::agent {
 //   enrolment.json     the bundle as it came
 //   certificate.pem    out of it, for the TLS library
 //   authority.pem
+// The first two are kept twice.
 class Identity {
  public:
-  // not_found, saying how to enrol, where there is none; untrusted where key and certificate
-  // differ.
+  // not_found, saying how to enrol, where there is none; refused where its disk is not mounted;
+  // untrusted where key and certificate differ, or others may use the key. A damaged file is mended
+  // from its spare.
   [[nodiscard]] static Result<Identity> open(const std::filesystem::path& state);
   // The same, and writes nothing: the files for the TLS library may be missing.
   [[nodiscard]] static Result<Identity> read(const std::filesystem::path& state);
 
+  // What is wrong with its files.
+  [[nodiscard]] std::optional<std::string> trouble() const;
+
   [[nodiscard]] const messages::EnrolmentBundle& enrolment() const { return enrolment_; }
   [[nodiscard]] const std::string& device() const { return enrolment_.device; }
   [[nodiscard]] const trust::PrivateKey& key() const { return key_; }
-  [[nodiscard]] std::filesystem::path key_file() const { return folder_ / "device.key"; }
+  [[nodiscard]] const std::filesystem::path& key_file() const { return *key_copy_.copy; }
   [[nodiscard]] std::filesystem::path certificate_file() const {
     return folder_ / "certificate.pem";
   }
@@ -37,6 +44,9 @@ class Identity {
   [[nodiscard]] Status write_for_tls() const;
 
   std::filesystem::path folder_;
+  KeptTwice::Reading bundle_;
+  KeptTwice::Reading key_copy_;
+  std::optional<std::string> unwritten_;
   messages::EnrolmentBundle enrolment_;
   trust::PrivateKey key_;
 };

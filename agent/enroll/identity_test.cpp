@@ -156,9 +156,41 @@ TEST_F(IdentityTest, acceptance_that_was_cut_off_is_completed_and_damage_is_name
   fs::remove(state_ / "identity/device.key");
   ASSERT_THAT(trust::PrivateKey::generate()->write_pem(state_ / "identity/device.key"), IsOk());
   EXPECT_THAT(Identity::open(state_), ErrorIs(ErrorCode::untrusted, HasSubstr("another board")));
-  ASSERT_THAT(write_file_durably(state_ / "identity/enrolment.json", "{"), IsOk());
+  for (const char* name : {"identity/enrolment.json", "identity/enrolment.json.spare"}) {
+    ASSERT_THAT(write_file_durably(state_ / name, "{"), IsOk());
+  }
   EXPECT_THAT(Identity::open(state_),
               ErrorIs(ErrorCode::invalid_data, HasSubstr("enrolment.json")));
+}
+
+TEST_F(IdentityTest, survives_the_loss_of_any_of_its_files) {
+  ASSERT_THAT(accept(bundle_for(*request_enrolment(state_, token))), IsOk());
+  const auto good = Identity::open(state_);
+  ASSERT_THAT(good, IsOk());
+  for (const char* name : {"device.key", "enrolment.json", "certificate.pem", "authority.pem"}) {
+    for (const std::string& text : {std::string(64, '\0'), std::string(), std::string("gone")}) {
+      const fs::path file = state_ / "identity" / name;
+      const std::string before = *read_text_file(file);
+      fs::remove(file);
+      if (text != "gone") {
+        ASSERT_THAT(write_file_durably(file, std::string_view(text)), IsOk());
+        fs::permissions(file, fs::perms::owner_read | fs::perms::owner_write);
+      }
+      const auto again = Identity::open(state_);
+      ASSERT_THAT(again, IsOk()) << name;
+      EXPECT_EQ(again->enrolment(), good->enrolment());
+      EXPECT_EQ(again->key().public_key(), good->key().public_key());
+      EXPECT_EQ(*read_text_file(file), before) << name << " was mended";
+      EXPECT_EQ(Identity::open(state_)->trouble(), std::nullopt);
+    }
+  }
+}
+
+TEST_F(IdentityTest, a_key_that_others_may_use_is_not_mended_in_silence) {
+  ASSERT_THAT(accept(bundle_for(*request_enrolment(state_, token))), IsOk());
+  ASSERT_THAT(Identity::open(state_), IsOk());
+  fs::permissions(state_ / "identity/device.key", fs::perms::others_read, fs::perm_options::add);
+  EXPECT_THAT(Identity::open(state_), ErrorIs(ErrorCode::untrusted, HasSubstr("chmod 600")));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "agent/state/kept_twice.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/messages/json_reader.hpp"
 
@@ -19,6 +20,8 @@ constexpr std::uint64_t outbox_format = 1;
 constexpr std::size_t most_pending = 256;
 constexpr ByteCount longest_envelope = ByteCount::mib(1);
 constexpr const char* session_file = "session.json";
+// Higher ones are damage or malice: JSON's integers end at twice this, and there must be a next.
+constexpr std::uint64_t highest_session = std::uint64_t{1} << 52;
 
 std::string file_name(const MessageId& id) {
   return std::to_string(id.session) + "-" + std::to_string(id.sequence) + ".json";
@@ -61,14 +64,10 @@ Status remove_file(const fs::path& file) {
   return {};
 }
 
-// 0 before the first start.
-Result<std::uint64_t> last_session(const fs::path& file) {
-  const auto text = read_text_file(file, ByteCount::kib(4));
-  if (!text && text.error().code() == ErrorCode::not_found) return 0;
-  if (!text) return fail(text.error());
-  auto json = messages::parse_object(*text, ByteCount::kib(4), file.string());
-  if (!json) return fail(json.error());
-  messages::ObjectReader reader(*json, file.string());
+Result<std::uint64_t> read_session(const fs::path& file) {
+  OUTCROP_TRY(text, read_text_file(file, ByteCount::kib(4)));
+  OUTCROP_TRY(json, messages::parse_object(text, ByteCount::kib(4), file.string()));
+  messages::ObjectReader reader(json, file.string());
   if (reader.integer("format", 1) > outbox_format) {
     return fail(ErrorCode::unsupported,
                 file.string() + " was written by a newer agent; install that agent again");
@@ -76,22 +75,45 @@ Result<std::uint64_t> last_session(const fs::path& file) {
   const std::uint64_t session = reader.integer("session", 1);
   reader.done();
   OUTCROP_CHECK(reader.status());
+  if (session > highest_session) {
+    return fail(ErrorCode::invalid_data, file.string() + ".session: is too high to be one");
+  }
   return session;
 }
 
 }  // namespace
 
-Result<Outbox> Outbox::open(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) return fail(ErrorCode::io, "making " + folder.string() + ": " + error.message());
-  OUTCROP_TRY(last, last_session(folder / session_file));
-  OUTCROP_TRY(waiting, list(folder));
-  // A session number is never used twice, even where its file was lost.
-  if (!waiting.empty()) last = std::max(last, waiting.back().session);
-  const messages::Json json{{"format", outbox_format}, {"session", last + 1}};
-  OUTCROP_CHECK(write_file_durably(folder / session_file, json.dump() + "\n"));
-  return Outbox(folder, last + 1);
+Result<Outbox> Outbox::open(const fs::path& folder, Timestamp now) {
+  std::error_code ignored;
+  fs::create_directories(folder, ignored);  // whatever is written there says that it is missing
+  Outbox outbox(folder);
+  std::uint64_t last = 0;
+  const KeptTwice document(folder / session_file);
+  OUTCROP_TRY(reading, document.read([&](const fs::path& copy) -> Status {
+    OUTCROP_TRY(session, read_session(copy));
+    last = session;
+    return {};
+  }));
+  document.heal(reading);
+  if (reading.trouble) outbox.trouble_ = reading.trouble->message();
+  // Even where its file was lost.
+  if (const auto waiting = list(folder); waiting && !waiting->empty()) {
+    last = std::max(last, waiting->back().session);
+  }
+  outbox.begin_session(last, now);
+  return outbox;
+}
+
+void Outbox::begin_session(std::uint64_t used, Timestamp now) {
+  const auto seconds = std::max<std::int64_t>(0, now.time_since_epoch().count());
+  if (used > highest_session) used = 0;
+  session_ = std::max({session_, used, static_cast<std::uint64_t>(seconds)}) + 1;
+  sequence_ = 0;
+  const messages::Json json{{"format", outbox_format}, {"session", session_}};
+  if (const Status written = KeptTwice(folder_ / session_file).write(json.dump() + "\n"); !written) {
+    spdlog::warn("{}", written.error().message());
+    trouble_ = written.error().message();
+  }
 }
 
 Status Outbox::add(const MessageId& id, std::string_view envelope) {

@@ -16,11 +16,12 @@ namespace fs = std::filesystem;
 using messages::MessageId;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Optional;
 
 class OutboxTest : public ::testing::Test {
  protected:
   Outbox open() {
-    auto outbox = Outbox::open(folder_);
+    auto outbox = Outbox::open(folder_, now_);
     EXPECT_THAT(outbox, IsOk());
     return std::move(*outbox);
   }
@@ -34,6 +35,7 @@ class OutboxTest : public ::testing::Test {
 
   TemporaryFolder temporary_;
   fs::path folder_ = temporary_.path() / "outbox";
+  Timestamp now_{};  // a board without a clock
 };
 
 TEST_F(OutboxTest, every_start_is_a_new_session) {
@@ -107,21 +109,62 @@ TEST_F(OutboxTest, a_full_disk_loses_no_report_that_waits) {
   small.rlim_cur = 16;
   ::setrlimit(RLIMIT_FSIZE, &small);
   const Status status = outbox.add({1, 2}, std::string(5000, 'x'));
-  const auto start = Outbox::open(folder_);
+  const auto start = Outbox::open(folder_, now_);
   ::setrlimit(RLIMIT_FSIZE, &before);
   EXPECT_FALSE(status);
-  EXPECT_FALSE(start) << "no session without its number on the disk";
+  ASSERT_THAT(start, IsOk()) << "a full disk keeps no board from serving";
+  EXPECT_THAT(start->trouble(), Optional(HasSubstr("session.json")));
+  EXPECT_EQ(start->session(), 2U);
   EXPECT_THAT(ids(outbox), ElementsAre(MessageId{1, 1}));
   EXPECT_EQ(open().session(), 2U);
 }
 
-TEST_F(OutboxTest, leaves_a_damaged_or_newer_session_as_it_is) {
+TEST_F(OutboxTest, leaves_a_session_of_a_newer_agent_as_it_is) {
   (void)open();
   const fs::path file = folder_ / "session.json";
   ASSERT_THAT(write_file_durably(file, "{\"format\":2,\"epoch\":1}"), IsOk());
-  EXPECT_THAT(Outbox::open(folder_), ErrorIs(ErrorCode::unsupported, HasSubstr("newer agent")));
-  ASSERT_THAT(write_file_durably(file, ""), IsOk());
-  EXPECT_THAT(Outbox::open(folder_), ErrorIs(ErrorCode::invalid_data, HasSubstr("session.json")));
+  EXPECT_THAT(Outbox::open(folder_, now_),
+              ErrorIs(ErrorCode::unsupported, HasSubstr("newer agent")));
+}
+
+TEST_F(OutboxTest, goes_on_from_the_spare_of_a_damaged_session) {
+  for (int start = 0; start < 3; ++start) (void)open();
+  const std::vector<std::string> damage{
+      std::string(40, '\0'), "", "{\"format\":1,\"session\":9007199254740991}"};
+  std::uint64_t last = 3;
+  for (const std::string& text : damage) {
+    ASSERT_THAT(write_file_durably(folder_ / "session.json", text), IsOk());
+    const Outbox outbox = open();
+    EXPECT_EQ(outbox.session(), ++last);
+    EXPECT_THAT(outbox.trouble(), Optional(HasSubstr("session.json is damaged")));
+  }
+}
+
+TEST_F(OutboxTest, a_restored_card_repeats_no_session_as_long_as_the_clock_goes_on) {
+  now_ = Timestamp(std::chrono::seconds(1'764'360'000));
+  const std::uint64_t first = open().session();
+  EXPECT_GE(first, 1'764'360'000U);
+  EXPECT_EQ(open().session(), first + 1) << "within the same second";
+  const TemporaryFolder image;
+  fs::copy(folder_, image.path() / "outbox", fs::copy_options::recursive);
+  now_ += std::chrono::hours(1);
+  const std::uint64_t later = open().session();
+  EXPECT_GT(later, first + 1);
+  fs::remove_all(folder_);
+  fs::copy(image.path() / "outbox", folder_, fs::copy_options::recursive);
+  now_ += std::chrono::seconds(5);
+  EXPECT_GT(open().session(), later);
+}
+
+TEST_F(OutboxTest, begins_a_session_above_the_one_that_the_host_has) {
+  Outbox outbox = open();
+  (void)outbox.next_sequence();
+  outbox.begin_session(1000, now_);
+  EXPECT_EQ(outbox.session(), 1001U);
+  EXPECT_EQ(outbox.next_sequence(), 1U);
+  outbox.begin_session((std::uint64_t{1} << 53) - 1, now_);
+  EXPECT_EQ(outbox.session(), 1002U) << "nobody may use the numbers up";
+  EXPECT_EQ(open().session(), 1003U);
 }
 
 }  // namespace

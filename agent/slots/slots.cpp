@@ -1,10 +1,14 @@
 #include "agent/slots/slots.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <set>
+
+#include <spdlog/spdlog.h>
 
 #include "agent/slots/installed_json.hpp"
 #include "protocol/base/durable_file.hpp"
@@ -31,11 +35,13 @@ Status sync_file(const fs::path& file) {
   return {};
 }
 
+// With the folder above it, and so that neither vanishes with what will lie in it.
 Status make_folder(const fs::path& folder) {
   std::error_code error;
-  fs::create_directories(folder, error);
+  if (!fs::create_directories(folder, error) && !error) return {};
   if (error) return fail(ErrorCode::io, "making " + folder.string() + ": " + error.message());
-  return sync_folder(folder.has_parent_path() ? folder.parent_path() : fs::path("."));
+  OUTCROP_CHECK(sync_folder(folder.parent_path().parent_path()));
+  return sync_folder(folder.parent_path());
 }
 
 using Digests = std::set<trust::Sha256Digest>;
@@ -48,6 +54,11 @@ void add_references(const messages::Manifest& manifest, Digests& digests) {
   add(manifest.golden.input);
   add(manifest.golden.output);
   for (const messages::Variant& variant : manifest.variants) add(variant.blob);
+}
+
+tl::unexpected<Error> not_here(const Installed& release) {
+  return fail(ErrorCode::not_found,
+              "the manifest " + release.manifest.short_hex() + " is not on this board");
 }
 
 // A release that serves or may be returned to: what it names must be known, or nothing is removed.
@@ -75,31 +86,65 @@ void add_named(const fs::path& blobs, const trust::Sha256Digest& digest, Digests
 
 }  // namespace
 
-Slots::Slots(fs::path folder, ByteCount reserve) : folder_(std::move(folder)), reserve_(reserve) {}
+Slots::Slots(fs::path folder, ByteCount reserve)
+    : folder_(std::move(folder)), document_(folder_ / slots_file), reserve_(reserve) {}
+
+Status Slots::take(const fs::path& copy) {
+  OUTCROP_TRY(text, read_text_file(copy, slots_limit));
+  OUTCROP_TRY(json, messages::parse_object(text, slots_limit, slots_file));
+  ObjectReader reader(json, slots_file);
+  if (reader.integer("format", 1) > slots_format) {
+    return fail(ErrorCode::unsupported,
+                copy.string() +
+                    " was written by a newer agent; install that agent again, or remove the file "
+                    "and its spare: this board then serves nothing until its next offer");
+  }
+  std::optional<Installed> active = read_installed(reader, "active");
+  std::optional<Installed> previous = read_installed(reader, "previous");
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  active_ = std::move(active);
+  previous_ = std::move(previous);
+  return {};
+}
 
 Result<Slots> Slots::open(const fs::path& folder, ByteCount disk_reserve) {
-  OUTCROP_CHECK(make_folder(folder));
-  OUTCROP_CHECK(make_folder(folder / "blobs"));
   Slots slots(folder, disk_reserve);
-  const fs::path file = folder / slots_file;
-  auto text = read_text_file(file, slots_limit);
-  if (!text && text.error().code() == ErrorCode::not_found) return slots;
-  if (!text) return fail(text.error());
-  const auto read = [&]() -> Status {
-    OUTCROP_TRY(json, messages::parse_object(*text, slots_limit, slots_file));
-    ObjectReader reader(json, slots_file);
-    if (reader.integer("format", 1) > slots_format) {
-      return fail(ErrorCode::unsupported,
-                  "was written by a newer agent; install that agent again, or remove the file: "
-                  "this board then serves nothing until its next offer");
-    }
-    slots.active_ = read_installed(reader, "active");
-    slots.previous_ = read_installed(reader, "previous");
-    reader.done();
-    return reader.status();
-  };
-  if (const Status status = read(); !status) return fail(status.error().context(file.string()));
+  if (const Status made = make_folder(folder / "blobs"); !made) {
+    slots.trouble_ = made.error().message();
+  }
+  OUTCROP_TRY(reading, slots.document_.read([&](const fs::path& copy) { return slots.take(copy); }));
+  slots.document_.heal(reading);
+  if (reading.trouble) slots.trouble_ = reading.trouble->message();
+  slots.forgotten_ = reading.trouble && !reading.copy;
   return slots;
+}
+
+std::optional<Installed> Slots::serving() const {
+  if (active_ && damaged(*active_)) return std::nullopt;
+  return active_;
+}
+
+Status Slots::remember(const Installed& release) {
+  if (!has(release.manifest)) return not_here(release);
+  // It serves even where that cannot be written down: the next start will come to the same.
+  if (const Status written = change(release, std::nullopt); !written) {
+    spdlog::warn("{}", written.error().message());
+    active_ = release;
+    previous_ = std::nullopt;
+    forgotten_ = false;
+  }
+  trouble_ = trouble_.value_or(slots_file) + "; what served is known from the last deployment";
+  return {};
+}
+
+void Slots::found(const Installed& release, bool damaged) {
+  std::erase(damaged_, release);
+  if (damaged) damaged_.push_back(release);
+}
+
+bool Slots::damaged(const Installed& release) const {
+  return std::find(damaged_.begin(), damaged_.end(), release) != damaged_.end();
 }
 
 bool Slots::has(const trust::Sha256Digest& blob) const {
@@ -109,6 +154,13 @@ bool Slots::has(const trust::Sha256Digest& blob) const {
 
 fs::path Slots::partial_file(const trust::Sha256Digest& blob) const {
   return folder_ / "blobs" / (blob.hex() + ".part");
+}
+
+ByteCount Slots::partial_size(const trust::Sha256Digest& blob) const {
+  struct stat info {};
+  if (::stat(partial_file(blob).c_str(), &info) != 0) return {};
+  constexpr std::uint64_t unit = 512;  // of st_blocks; chunks come in any order and leave holes
+  return ByteCount(static_cast<std::uint64_t>(info.st_blocks) * unit);
 }
 
 Status Slots::reserve(ByteCount bytes) const {
@@ -158,16 +210,14 @@ Result<messages::Manifest> Slots::manifest(const trust::Sha256Digest& digest, By
 }
 
 Status Slots::change(std::optional<Installed> active, std::optional<Installed> previous) {
-  if (active && !has(active->manifest)) {
-    return fail(ErrorCode::not_found,
-                "the manifest " + active->manifest.short_hex() + " is not on this board");
-  }
+  if (active && !has(active->manifest)) return not_here(*active);
   if (active == active_ && previous == previous_) return {};
   const Json json{
       {"format", slots_format}, {"active", to_json(active)}, {"previous", to_json(previous)}};
-  OUTCROP_CHECK(write_file_durably(folder_ / slots_file, json.dump(2) + "\n"));
+  OUTCROP_CHECK(document_.write(json.dump(2) + "\n"));
   active_ = std::move(active);
   previous_ = std::move(previous);
+  forgotten_ = false;
   return {};
 }
 
@@ -187,6 +237,7 @@ Status Slots::return_to(const std::optional<Installed>& release) {
 }
 
 Status Slots::collect_garbage(const std::vector<trust::Sha256Digest>& also) {
+  if (forgotten_) return {};  // what lies here may be all that is left of what served
   const fs::path blobs = folder_ / "blobs";
   Digests kept;
   for (const auto& release : {active_, previous_}) {

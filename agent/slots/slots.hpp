@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/state/kept_twice.hpp"
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/messages/manifest.hpp"
@@ -39,20 +40,37 @@ struct Installed {
 // The releases on this board: <state>/releases/
 //   blobs/<sha256>        blobs by digest, manifests too; variants share what they share
 //   blobs/<sha256>.part   a transfer that is not complete
-//   slots.json            which release serves (active), which to return to (previous)
+//   slots.json            which release serves (active), which to return to (previous); kept twice
 // Blobs are named by no more than a digest; they become VerifiedBlobs each time they are used.
 class Slots {
  public:
-  // Makes the folder where there is none. Errors, which change nothing: unsupported where
-  // slots.json is of a newer agent, invalid_data where it is damaged.
+  // Makes the folder where there is none and the disk takes it. A damaged slots.json is replaced by
+  // its spare; where that is damaged, too, nothing serves until remember(). Errors: unsupported
+  // where it is of a newer agent.
   [[nodiscard]] static Result<Slots> open(const std::filesystem::path& folder,
                                           ByteCount disk_reserve);
 
   [[nodiscard]] const std::optional<Installed>& active() const { return active_; }
   [[nodiscard]] const std::optional<Installed>& previous() const { return previous_; }
+  // The active release, unless it is known to lie here damaged: then nothing serves.
+  [[nodiscard]] std::optional<Installed> serving() const;
+
+  // What is wrong with slots.json since it was opened.
+  [[nodiscard]] const std::optional<std::string>& trouble() const { return trouble_; }
+  // It was lost with its spare, and nothing was activated since.
+  [[nodiscard]] bool forgotten() const { return forgotten_; }
+  // The release that somebody else still knows to have served; for slots that are forgotten().
+  // It serves from now on, written down or not. not_found where its manifest is not here.
+  [[nodiscard]] Status remember(const Installed& release);
+
+  // Whether a release that is installed here was found damaged when it was looked at last.
+  void found(const Installed& release, bool damaged);
+  [[nodiscard]] bool damaged(const Installed& release) const;
 
   [[nodiscard]] bool has(const trust::Sha256Digest& blob) const;
   [[nodiscard]] std::filesystem::path partial_file(const trust::Sha256Digest& blob) const;
+  // What a transfer that was cut off occupies on the disk already.
+  [[nodiscard]] ByteCount partial_size(const trust::Sha256Digest& blob) const;
   // no_space, saying how much is free and how much is wanted, where `bytes` more would eat the
   // reserve. Never removes anything.
   [[nodiscard]] Status reserve(ByteCount bytes) const;
@@ -79,18 +97,23 @@ class Slots {
 
   // Removes blobs, whole or partial, that neither active, previous nor `also` (the deployment at
   // work) names: the digests in it, and what those among them name that are manifests. Removes
-  // nothing at all where the manifest of active or previous cannot be read.
+  // nothing at all where the manifest of active or previous cannot be read, or they are forgotten().
   [[nodiscard]] Status collect_garbage(const std::vector<trust::Sha256Digest>& also);
 
  private:
   Slots(std::filesystem::path folder, ByteCount reserve);
+  [[nodiscard]] Status take(const std::filesystem::path& copy);
   // On disk before it counts; what is to serve must be there.
   Status change(std::optional<Installed> active, std::optional<Installed> previous);
 
   std::filesystem::path folder_;
+  KeptTwice document_;
   ByteCount reserve_;
   std::optional<Installed> active_;
   std::optional<Installed> previous_;
+  std::vector<Installed> damaged_;
+  std::optional<std::string> trouble_;
+  bool forgotten_ = false;
 };
 
 }  // namespace outcrop::agent

@@ -18,6 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
+using ::testing::Optional;
 
 messages::BlobReference blob_of(std::string_view text) {
   return {trust::sha256(text), ByteCount(text.size()),
@@ -213,25 +214,73 @@ TEST_F(SlotsTest, say_how_much_space_is_missing) {
               ErrorIs(ErrorCode::no_space, HasSubstr("67.11 MB of them must stay so")));
 }
 
-TEST_F(SlotsTest, leave_a_damaged_or_newer_file_as_it_is) {
+TEST_F(SlotsTest, survive_a_damaged_file_by_its_spare) {
+  Installed first;
   {
     Slots slots = open();
-    ASSERT_THAT(slots.activate(install(slots, "one")), IsOk());
+    first = install(slots, "one");
+    ASSERT_THAT(slots.activate(first), IsOk());
   }
   const fs::path file = folder() / "slots.json";
-  const auto refused = [&](const std::string& text, ErrorCode code, const std::string& message) {
-    ASSERT_THAT(write_file_durably(file, text), IsOk());
-    EXPECT_THAT(Slots::open(folder(), ByteCount(0)), ErrorIs(code, HasSubstr(message))) << text;
-    EXPECT_EQ(*read_text_file(file), text);
-    EXPECT_TRUE(fs::exists(blob_file("one")));
-  };
   const std::string good = *read_text_file(file);
-  refused("{\"format\": 2, \"tracks\": []}", ErrorCode::unsupported, "newer agent");
-  refused(good.substr(0, good.size() / 2), ErrorCode::invalid_data, "slots.json");
-  refused("", ErrorCode::invalid_data, "slots.json");
-  refused("{\"format\": 1, \"active\": null}", ErrorCode::invalid_data, "previous: is missing");
-  ASSERT_THAT(write_file_durably(file, good), IsOk());
-  EXPECT_TRUE(open().active());
+  const std::vector<std::string> damage{good.substr(0, good.size() / 2), "",
+                                        std::string(good.size(), '\0'),
+                                        "{\"format\": 1, \"active\": null}"};
+  for (const std::string& text : damage) {
+    ASSERT_THAT(write_file_durably(file, text), IsOk());
+    const Slots slots = open();
+    EXPECT_EQ(slots.active(), first);
+    EXPECT_FALSE(slots.forgotten());
+    EXPECT_THAT(slots.trouble(), Optional(HasSubstr("slots.json is damaged")));
+    EXPECT_EQ(*read_text_file(folder() / "slots.json.damaged"), text);
+    EXPECT_EQ(open().trouble(), std::nullopt) << "it was mended";
+  }
+}
+
+TEST_F(SlotsTest, remember_what_somebody_else_knows_where_both_files_are_damaged) {
+  Installed first;
+  {
+    Slots slots = open();
+    first = install(slots, "one");
+    ASSERT_THAT(slots.activate(first), IsOk());
+  }
+  for (const char* name : {"slots.json", "slots.json.spare"}) {
+    ASSERT_THAT(write_file_durably(folder() / name, std::string(80, '\0')), IsOk());
+  }
+  {
+    Slots slots = open();
+    EXPECT_TRUE(slots.forgotten());
+    EXPECT_FALSE(slots.active());
+    ASSERT_THAT(slots.collect_garbage({}), IsOk());
+    EXPECT_TRUE(fs::exists(blob_file("one"))) << "it may be what served";
+    const Installed absent{trust::sha256("absent"), ByteCount(6), "float"};
+    EXPECT_THAT(slots.remember(absent), ErrorIs(ErrorCode::not_found, HasSubstr("not on this board")));
+    EXPECT_TRUE(slots.forgotten());
+    ASSERT_THAT(slots.remember(first), IsOk());
+    EXPECT_FALSE(slots.forgotten());
+    EXPECT_THAT(slots.trouble(), Optional(HasSubstr("known from the last deployment")));
+  }
+  EXPECT_EQ(open().active(), first);
+}
+
+TEST_F(SlotsTest, do_not_say_that_a_damaged_release_serves) {
+  Slots slots = open();
+  const Installed first = install(slots, "one");
+  ASSERT_THAT(slots.activate(first), IsOk());
+  slots.found(first, true);
+  EXPECT_EQ(slots.active(), first);
+  EXPECT_EQ(slots.serving(), std::nullopt);
+  slots.found(first, false);
+  EXPECT_EQ(slots.serving(), first);
+}
+
+TEST_F(SlotsTest, leave_a_file_of_a_newer_agent_as_it_is) {
+  (void)open();
+  const std::string newer = "{\"format\": 2, \"tracks\": []}";
+  ASSERT_THAT(write_file_durably(folder() / "slots.json", newer), IsOk());
+  EXPECT_THAT(Slots::open(folder(), ByteCount(0)),
+              ErrorIs(ErrorCode::unsupported, HasSubstr("newer agent")));
+  EXPECT_EQ(*read_text_file(folder() / "slots.json"), newer);
 }
 
 TEST_F(SlotsTest, a_full_disk_changes_nothing) {

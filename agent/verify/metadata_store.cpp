@@ -54,10 +54,11 @@ Timestamp capped(Timestamp time, const TrustedState& state) {
 
 class MetadataStore::Impl {
  public:
-  Impl(fs::path file, TrustedState state, const Clock& clock,
+  Impl(fs::path file, TrustedState state, std::optional<std::string> trouble, const Clock& clock,
        std::function<bool()> clock_synchronised)
       : file_(std::move(file)),
         state_(std::move(state)),
+        trouble_(std::move(trouble)),
         clock_(clock),
         clock_synchronised_(std::move(clock_synchronised)) {}
 
@@ -140,10 +141,23 @@ class MetadataStore::Impl {
       changed = true;
     }
     if (!changed) return false;
-    OUTCROP_CHECK(write_trusted_state(file_, next));
+    if (Status written = write_trusted_state(file_, next); !written) {
+      unwritable_ = written.error().message();
+      if (!is_newer(next.revoked)) return fail(std::move(written).error());
+      state_.revoked = std::move(next.revoked);
+      state_.floors.raise(std::string(trust::RevokedMetadata::kind), state_.revoked->list->version);
+      return true;
+    }
+    unwritable_.reset();
     state_ = std::move(next);
     forget_what_counts();
     return true;
+  }
+
+  // By the same root: under another one, versions begin anew.
+  [[nodiscard]] bool is_newer(const std::optional<TrustedRevoked>& revoked) const {
+    if (!revoked || revoked->root->version != state_.root->version) return false;
+    return !state_.revoked || revoked->list->version > state_.revoked->list->version;
   }
 
   void forget_what_counts() {
@@ -191,12 +205,22 @@ class MetadataStore::Impl {
     OUTCROP_TRY(stage, trust::verify_stage(set.targets, state_.revoked->list, state_.model,
                                            set.stage_envelope));
     const Timestamp time = now();
-    OUTCROP_CHECK(trust::check_expiry("root", *state_.root, time));
-    OUTCROP_CHECK(trust::check_expiry("timestamp", *set.timestamp, time));
-    OUTCROP_CHECK(trust::check_expiry("snapshot", *set.snapshot, time));
-    OUTCROP_CHECK(trust::check_expiry("targets", *set.targets, time));
-    OUTCROP_CHECK(trust::check_expiry("revoked", *state_.revoked->list, time));
-    OUTCROP_CHECK(trust::check_expiry(stage_name, *stage, time));
+    const auto current = [&]() -> Status {
+      OUTCROP_CHECK(trust::check_expiry("root", *state_.root, time));
+      OUTCROP_CHECK(trust::check_expiry("timestamp", *set.timestamp, time));
+      OUTCROP_CHECK(trust::check_expiry("snapshot", *set.snapshot, time));
+      OUTCROP_CHECK(trust::check_expiry("targets", *set.targets, time));
+      OUTCROP_CHECK(trust::check_expiry("revoked", *state_.revoked->list, time));
+      return trust::check_expiry(stage_name, *stage, time);
+    };
+    if (const Status status = current(); !status) {
+      const auto floor = floor_ahead(state_);
+      if (!floor) return fail(status.error());
+      return fail(status.error().code(),
+                  status.error().message() + " by the lowest time that this board believes, " +
+                      to_rfc3339(*floor) + ", which the host signed with a clock that was ahead; " +
+                      remedy_for_a_floor_ahead);
+    }
     const trust::PermittedRelease* release = stage->release(manifest);
     if (release == nullptr) {
       return fail(ErrorCode::untrusted, stage_name + " version " + std::to_string(stage->version) +
@@ -211,12 +235,15 @@ class MetadataStore::Impl {
     return trust::check_not_revoked(state_.revoked->list, manifest);
   }
 
+  std::optional<std::string> trouble() const { return unwritable_ ? unwritable_ : trouble_; }
   const TrustedState& state() const { return state_; }
   bool clock_synchronised() const { return clock_synchronised_(); }
 
  private:
   fs::path file_;
   TrustedState state_;
+  std::optional<std::string> trouble_;     // with what was found at the start
+  std::optional<std::string> unwritable_;  // why what came last is not on the disk
   Candidates candidates_;
   RootCandidates root_candidates_;
   const Clock& clock_;
@@ -231,28 +258,46 @@ MetadataStore::~MetadataStore() = default;
 Result<MetadataStore> MetadataStore::open(const fs::path& folder, std::string_view root_envelope,
                                           std::string_view model, const Clock& clock,
                                           std::function<bool()> clock_synchronised) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) return fail(ErrorCode::io, "making " + folder.string() + ": " + error.message());
+  std::error_code ignored;
+  fs::create_directories(folder, ignored);  // whatever is written there says that it is missing
   const fs::path file = folder / "trusted.json";
-  OUTCROP_TRY(state, read_trusted_state(file));
+  OUTCROP_TRY(read, read_trusted_state(file));
+  KeptTwice(file).heal(read.reading);
+  std::optional<TrustedState>& state = read.state;
+  std::optional<std::string> trouble;
+  if (read.reading.trouble) trouble = read.reading.trouble->message();
   const trust::Sha256Digest pinned = trust::sha256(root_envelope);
   if (state && state->pinned != pinned) {
     spdlog::warn("metadata: this board was enrolled anew with another root; trust begins there");
     state.reset();
   }
+  const bool kept = state && state->model == model;
   if (!state) {
+    if (trouble) *trouble += "; trust begins with the root of the enrolment";
     auto root = trust::TrustedRoot::pin(root_envelope);
     if (!root) return fail(root.error().context("the root of the enrolment"));
     state = TrustedState{pinned, std::string(model), std::move(*root), {}, {}, {}, {}, clock.now()};
-    OUTCROP_CHECK(write_trusted_state(file, *state));
-  } else if (state->model != model) {
+  } else if (!kept) {
     state->model = model;
     state->set.reset();
-    OUTCROP_CHECK(write_trusted_state(file, *state));
   }
-  return MetadataStore(
-      std::make_unique<Impl>(file, std::move(*state), clock, std::move(clock_synchronised)));
+  if (!kept) {
+    // Where it cannot be written, the next start comes to the same.
+    if (const Status written = write_trusted_state(file, *state); !written) {
+      spdlog::warn("{}", written.error().message());
+      if (!trouble) trouble = written.error().message();
+    }
+  }
+  return MetadataStore(std::make_unique<Impl>(file, std::move(*state), std::move(trouble), clock,
+                                              std::move(clock_synchronised)));
+}
+
+std::vector<Expiry> MetadataStore::expiries() const {
+  return agent::expiries(impl_->state());
+}
+
+std::optional<std::string> MetadataStore::trouble() const {
+  return impl_->trouble();
 }
 
 Result<bool> MetadataStore::accept(std::string_view role, std::string_view envelope) {

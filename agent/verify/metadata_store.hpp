@@ -7,7 +7,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "agent/verify/expiry.hpp"
 #include "protocol/base/clock.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/trust/freshness.hpp"
@@ -26,13 +28,17 @@ class MetadataStore {
  public:
   // `root_envelope` is pinned at enrolment and used on the first start only; later the newest root
   // that was followed. Another one than on the first start is a new enrolment: trust begins
-  // anew. `clock_synchronised` says whether the clock may be believed. Errors: unsupported where
-  // the state is of a newer agent, invalid_data or untrusted where it is damaged; it is left as it
-  // is.
+  // anew, and so it does where the state and its spare are damaged: nothing is installed before the
+  // host's metadata have come again. `clock_synchronised` says whether the clock may be believed.
+  // Errors: unsupported where the state is of a newer agent, invalid_data or untrusted where the
+  // root of the enrolment is no good.
   [[nodiscard]] static Result<MetadataStore> open(const std::filesystem::path& folder,
                                                   std::string_view root_envelope,
                                                   std::string_view model, const Clock& clock,
                                                   std::function<bool()> clock_synchronised);
+  // What is wrong with the state on the disk: since the start, or since it takes nothing.
+  [[nodiscard]] std::optional<std::string> trouble() const;
+
   MetadataStore(MetadataStore&&) noexcept;
   MetadataStore& operator=(MetadataStore&&) noexcept;
   ~MetadataStore();
@@ -41,7 +47,8 @@ class MetadataStore {
   // that the questions below are answered from changed: root, set or revoked list. A failure
   // says why this envelope cannot count (wrong key, lower version, signed in the future, a full
   // disk) and changes nothing; it is kept aside, since a root that is still to come may vouch for
-  // it. A revoked list that verifies counts at once, before the rest of its set is there. A root
+  // it. A revoked list that verifies counts at once, before the rest of its set is there, and even
+  // where the disk takes nothing: then until the agent ends. A root
   // that gives new keys to a role lets its versions begin anew, and the time floor with the keys
   // of timestamp; what the old keys signed counts no more, except the revoked list, until
   // the new keys have signed one.
@@ -56,6 +63,8 @@ class MetadataStore {
   // never beyond the expiry of root and targets.
   [[nodiscard]] Timestamp now() const;
   [[nodiscard]] bool clock_synchronised() const;
+  // Of the roles that are believed; the first to end comes first.
+  [[nodiscard]] std::vector<Expiry> expiries() const;
 
   // Whether the release may be installed now: listed, not revoked, nothing expired, and the set is
   // of `snapshot_version` or later (else `not_found`: wait for metadata). Errors: expired, revoked,

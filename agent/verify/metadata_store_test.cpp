@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -11,6 +12,7 @@ namespace outcrop::agent {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Optional;
 using trust::Revocation;
 
 TEST_F(MetadataTest, installs_nothing_before_a_whole_set_is_here) {
@@ -263,27 +265,72 @@ TEST_F(MetadataTest, a_full_disk_changes_nothing) {
   EXPECT_EQ(open().snapshot_version(), 2U);
 }
 
-TEST_F(MetadataTest, leaves_a_damaged_or_newer_state_as_it_is) {
+TEST_F(MetadataTest, survives_a_damaged_state_by_its_spare) {
   {
     MetadataStore store = open();
     accept_all(store, documents());
   }
   const std::filesystem::path file = folder_ / "trusted.json";
   const std::string good = *read_text_file(file);
-  const auto refused = [&](const std::string& text, ErrorCode code, const char* message) {
-    ASSERT_THAT(write_file_durably(file, text), IsOk());
-    EXPECT_THAT(try_open(), ErrorIs(code, HasSubstr(message)));
-    EXPECT_EQ(*read_text_file(file), text);
-  };
-  refused(good.substr(0, good.size() / 2), ErrorCode::invalid_data, "trusted.json");
-  refused("{\"format\":2}", ErrorCode::unsupported, "newer agent");
   std::string changed = good;
   const auto targets = good.find("payload", good.find("\"targets\""));
   changed[targets + 20] = changed[targets + 20] == 'A' ? 'B' : 'A';
-  ASSERT_THAT(write_file_durably(file, changed), IsOk());
-  EXPECT_FALSE(try_open());
-  ASSERT_THAT(write_file_durably(file, good), IsOk());
-  EXPECT_EQ(open().snapshot_version(), 1U);
+  for (const std::string& text :
+       {good.substr(0, good.size() / 2), std::string(), std::string(good.size(), '\0'), changed}) {
+    ASSERT_THAT(write_file_durably(file, text), IsOk());
+    const MetadataStore store = open();
+    EXPECT_EQ(store.snapshot_version(), 1U);
+    EXPECT_THAT(store.trouble(), Optional(HasSubstr("trusted.json is damaged")));
+    EXPECT_EQ(*read_text_file(file), good);
+    EXPECT_EQ(open().trouble(), std::nullopt);
+  }
+}
+
+TEST_F(MetadataTest, trusts_the_root_of_the_enrolment_where_all_else_is_lost) {
+  {
+    MetadataStore store = open();
+    accept_all(store, documents());
+  }
+  for (const char* name : {"trusted.json", "trusted.json.spare"}) {
+    ASSERT_THAT(write_file_durably(folder_ / name, std::string(100, '\0')), IsOk());
+  }
+  MetadataStore store = open();
+  EXPECT_THAT(store.trouble(), Optional(HasSubstr("trust begins with the root of the enrolment")));
+  EXPECT_THAT(store.check_install(manifest("release 1"), 1),
+              ErrorIs(ErrorCode::not_found, HasSubstr("no whole set of metadata")));
+  EXPECT_THAT(store.check_run(manifest("release 1")), IsOk());
+  accept_all(store, documents());
+  EXPECT_THAT(store.check_install(manifest("release 1"), 1), IsOk());
+}
+
+TEST_F(MetadataTest, leaves_a_state_of_a_newer_agent_as_it_is) {
+  (void)open();
+  ASSERT_THAT(write_file_durably(folder_ / "trusted.json", std::string_view("{\"format\":2}")), IsOk());
+  EXPECT_THAT(try_open(), ErrorIs(ErrorCode::unsupported, HasSubstr("newer agent")));
+  EXPECT_EQ(*read_text_file(folder_ / "trusted.json"), "{\"format\":2}");
+}
+
+TEST_F(MetadataTest, a_disk_that_takes_nothing_keeps_no_board_from_starting_nor_a_revocation_out) {
+  MetadataStore store = open();
+  accept_all(store, documents());
+  // A folder where the temporary file belongs refuses root as well.
+  const std::filesystem::path in_the_way =
+      folder_ / ("trusted.json.tmp-" + std::to_string(::getpid()));
+  std::filesystem::create_directory(in_the_way);
+  ++revoked_.version;
+  revoked_.manifests = {{manifest("release 1"), "wrong data", start}};
+  EXPECT_THAT(store.accept("revoked", sign(revoked_, "revoked")), Optional(true));
+  EXPECT_THAT(store.check_run(manifest("release 1")), ErrorIs(ErrorCode::revoked, HasSubstr("")));
+  EXPECT_TRUE(store.trouble());
+  EXPECT_EQ(store.snapshot_version(), 1U);
+  const MetadataStore again = open();
+  EXPECT_EQ(again.snapshot_version(), 1U);
+  std::filesystem::remove(in_the_way);
+  ++snapshot_.version;
+  ++timestamp_.version;
+  accept_all(store, documents());
+  EXPECT_EQ(store.trouble(), std::nullopt);
+  EXPECT_THAT(open().check_run(manifest("release 1")), ErrorIs(ErrorCode::revoked, HasSubstr("")));
 }
 
 TEST_F(MetadataTest, another_model_or_enrolment_begins_anew) {

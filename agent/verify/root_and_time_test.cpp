@@ -8,6 +8,7 @@ namespace outcrop::agent {
 namespace {
 
 using std::chrono::days;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Optional;
 
@@ -174,6 +175,35 @@ TEST_F(MetadataTest, a_time_far_in_the_future_is_undone_by_a_root_with_new_onlin
   EXPECT_TRUE(accept_all(store, documents()));
   EXPECT_EQ(store.now(), start + days(1));
   EXPECT_THAT(store.check_install(manifest("release 1"), 1), IsOk());
+}
+
+TEST_F(MetadataTest, a_host_whose_clock_was_ahead_once_is_told_how_to_let_boards_in_again) {
+  synchronised_ = false;
+  MetadataStore store = open();
+  clock_.time = start + days(60);
+  accept_all(store, documents());
+  clock_.time = start;  // set right
+  ++timestamp_.version;
+  accept_all(store, documents());
+  EXPECT_THAT(store.check_install(manifest("release 1"), 1),
+              ErrorIs(ErrorCode::expired, AllOf(HasSubstr("timestamp: expired on"),
+                                                HasSubstr("with a clock that was ahead"),
+                                                HasSubstr("keys rotate snapshot timestamp"))));
+  EXPECT_THAT(store.accept("root/2", next_root({"timestamp", "snapshot"})), Optional(true));
+  timestamp_.version = 1;
+  accept_all(store, documents());
+  EXPECT_THAT(store.check_install(manifest("release 1"), 1), IsOk());
+}
+
+TEST_F(MetadataTest, the_first_to_end_comes_first) {
+  MetadataStore store = open();
+  accept_all(store, documents());
+  const auto all = store.expiries();
+  std::vector<std::string> names;
+  for (const Expiry& expiry : all) names.push_back(expiry.what);
+  EXPECT_THAT(names, ::testing::ElementsAre("timestamp", "snapshot", "revoked", "targets",
+                                            "stage-curvefault", "root"));
+  EXPECT_TRUE(all[0].renewed_by_host && all[1].renewed_by_host && !all[2].renewed_by_host);
 }
 
 TEST_F(MetadataTest, a_board_with_a_clock_refuses_a_time_far_in_the_future) {

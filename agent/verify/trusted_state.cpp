@@ -66,8 +66,9 @@ Result<TrustedState> read_state(std::string_view text) {
   ObjectReader reader(json, document);
   if (reader.integer("format", 1) > state_format) {
     return fail(ErrorCode::unsupported,
-                "was written by a newer agent; install that agent again, or remove the file: this "
-                "board then trusts the root of its enrolment and follows from there");
+                "was written by a newer agent; install that agent again, or remove the file and "
+                "its spare: this board then trusts the root of its enrolment and follows from "
+                "there");
   }
   const std::string root_text = envelope(reader, "root");
   OUTCROP_CHECK(reader.status());
@@ -107,16 +108,21 @@ Status write_trusted_state(const std::filesystem::path& file, const TrustedState
   }
   for (const auto& [role, version] : state.floors.versions()) json["versions"][role] = version;
   if (state.time_floor) json["time_floor"] = to_rfc3339(*state.time_floor);
-  return write_file_durably(file, json.dump(1) + "\n");
+  return KeptTwice(file).write(json.dump(1) + "\n");
 }
 
-Result<std::optional<TrustedState>> read_trusted_state(const std::filesystem::path& file) {
-  const auto text = read_text_file(file, state_limit);
-  if (!text && text.error().code() == ErrorCode::not_found) return std::nullopt;
-  if (!text) return fail(text.error());
-  auto state = read_state(*text);
-  if (!state) return fail(state.error().context(file.string()));
-  return std::move(*state);
+Result<ReadTrustedState> read_trusted_state(const std::filesystem::path& file) {
+  ReadTrustedState read;
+  const auto take = [&](const std::filesystem::path& copy) -> Status {
+    OUTCROP_TRY(text, read_text_file(copy, state_limit));
+    auto state = read_state(text);
+    if (!state) return fail(state.error().context(copy.string()));
+    read.state = std::move(*state);
+    return {};
+  };
+  OUTCROP_TRY(reading, KeptTwice(file).read(take));
+  read.reading = std::move(reading);
+  return read;
 }
 
 }  // namespace outcrop::agent

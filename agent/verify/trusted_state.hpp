@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "agent/state/kept_twice.hpp"
 #include "protocol/base/clock.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/trust/freshness.hpp"
@@ -41,11 +42,15 @@ struct TrustedState {
   Timestamp received;                   // of the set, by the machine's clock, right or not
 };
 
+// The file is kept twice.
 [[nodiscard]] Status write_trusted_state(const std::filesystem::path& file,
                                          const TrustedState& state);
 // Verifies everything again. Nothing where there is no file; unsupported where it is of a newer
-// agent, invalid_data or untrusted where it is damaged.
-[[nodiscard]] Result<std::optional<TrustedState>> read_trusted_state(
-    const std::filesystem::path& file);
+// agent.
+struct ReadTrustedState {
+  std::optional<TrustedState> state;
+  KeptTwice::Reading reading;  // none was good where it has a trouble and no copy
+};
+[[nodiscard]] Result<ReadTrustedState> read_trusted_state(const std::filesystem::path& file);
 
 }  // namespace outcrop::agent

@@ -78,7 +78,11 @@ void AgentTest::start_agent() {
     const int log = ::open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     ::dup2(log, STDOUT_FILENO);
     ::dup2(log, STDERR_FILENO);
-    ::execl(program, program, "run", "--config", config_.c_str(), nullptr);
+    std::vector<const char*> words;
+    for (const std::string& word : launcher_) words.push_back(word.c_str());
+    for (const char* word : {program, "run", "--config", config_.c_str()}) words.push_back(word);
+    words.push_back(nullptr);
+    ::execvp(words[0], const_cast<char* const*>(words.data()));
     ::_exit(127);
   }
 }

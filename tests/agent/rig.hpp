@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tests/agent/forge.hpp"
 #include "tests/agent/scripted_host.hpp"
@@ -60,6 +61,7 @@ class AgentTest : public ::testing::Test {
   std::filesystem::path state_ = folder_.path() / "state";
   std::filesystem::path config_ = folder_.path() / "agent.toml";
   pid_t agent_ = 0;
+  std::vector<std::string> launcher_;  // starts the agent; its own command follows these words
 
  private:
   void enroll();

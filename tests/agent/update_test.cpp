@@ -178,11 +178,12 @@ TEST_F(AgentTest, sends_reports_again_until_they_are_acknowledged) {
   EXPECT_EQ(end_agent(), 0);
   EXPECT_FALSE(host_.status()->online);
   const std::size_t before = host_.reports.size();
+  const std::uint64_t session = host_.status()->session;
   host_.acknowledge(true);
   agent_is_online();
   ASSERT_TRUE(loop_.until([&] { return host_.reports.size() >= 2 * before; }));
   EXPECT_EQ(host_.reports.back().header, host_.reports[before - 1].header);
-  EXPECT_EQ(host_.status()->session, 2U);
+  EXPECT_GT(host_.status()->session, session);
   ASSERT_TRUE(loop_.until([&] {
     return std::filesystem::is_empty(state_ / "outbox") ||
            agent_says("status --json --config " + config_.string())
