@@ -1,10 +1,10 @@
 #include "trainer_host/trainer/train/config.hpp"
 
 #include <algorithm>
-#include <array>
 #include <sstream>
 
 #include "platform/config/toml_reader.hpp"
+#include "protocol/messages/manifest.hpp"
 
 namespace outcrop::train {
 namespace {
@@ -12,7 +12,6 @@ namespace {
 using platform::TomlReader;
 
 constexpr std::int64_t largest_width = 256;  // channels
-constexpr std::array<std::string_view, 3> objectives{"p90_ms", "memory_mb", "error"};
 
 bool is_plain_name(const std::string& name) {
   return !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
@@ -75,10 +74,9 @@ ReleaseConfig read_release(TomlReader::Table table) {
   release.keys = table.path("keys", std::nullopt);
   release.expiry = std::chrono::days(table.integer("expiry_days", release.expiry.count(), 1, 3650));
   release.objective = table.text("objective", "p90_ms");
-  if (std::find(objectives.begin(), objectives.end(), release.objective) == objectives.end()) {
-    table.refuse("objective",
-                 "'" + release.objective + "' is not known; it must be p90_ms, memory_mb or error");
-  }
+  // Whatever a manifest may say.
+  const auto objective = messages::objective_from(release.objective);
+  if (!objective) table.refuse("objective", objective.error().message());
   table.finish();
   return release;
 }

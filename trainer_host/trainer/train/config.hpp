@@ -44,7 +44,7 @@ struct LoopConfig {
 struct ReleaseConfig {
   std::filesystem::path keys;  // folder made by `outcrop keys init`
   std::chrono::days expiry{90};
-  std::string objective;  // what "best" means on a board: "p90_ms", "memory_mb" or "error"
+  std::string objective;  // what "best" means on a board: p50_ms, p90_ms, memory_mb or error
 };
 
 // What a board of a device class may spend on one inference.

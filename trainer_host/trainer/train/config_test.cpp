@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -114,6 +115,19 @@ TEST_F(Config, says_which_range_would_be_right) {
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("demo.toml:18: release.objective")));
   EXPECT_THAT(read(with("\"curvefault\"", "\"Curve Fault\"")),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("Curve Fault")));
+}
+
+TEST_F(Config, takes_every_objective_that_a_manifest_may_have) {
+  const auto schema =
+      read_text_file(std::filesystem::path(OUTCROP_SOURCE) / "protocol/messages/SCHEMA.md");
+  ASSERT_THAT(schema, IsOk());
+  for (const std::string objective : {"p50_ms", "p90_ms", "memory_mb", "error"}) {
+    const auto config =
+        read(with("objective = \"memory_mb\"", "objective = \"" + objective + "\""));
+    ASSERT_THAT(config, IsOk());
+    EXPECT_EQ(config->release->objective, objective);
+    EXPECT_THAT(*schema, HasSubstr("\"" + objective + "\""));
+  }
 }
 
 TEST_F(Config, names_what_is_missing) {

@@ -43,7 +43,7 @@ names and paths, which have none; relative paths start at the file's folder):
   [release]                 # optional: sign a release at the end of each stage
   keys = "keys"             # made by outcrop keys init
   expiry_days = 90
-  objective = "p90_ms"      # or memory_mb, or error
+  objective = "p90_ms"      # or p50_ms, memory_mb, error
 
   [budgets.raspberry-pi-4]  # what one inference may cost on a device class
   p90_ms = 400              # milliseconds
