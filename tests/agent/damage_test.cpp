@@ -162,7 +162,10 @@ TEST_F(DamagedTest, says_that_nothing_serves_while_what_should_is_damaged) {
   broker_.stop_broker();
   damage(blob(first.variants.begin()->second.sha256));
   start_agent();
-  ASSERT_TRUE(loop_.until([&] { return !troubles().empty() && troubles()[0] != "no status"; }));
+  ASSERT_TRUE(loop_.until([&] {
+    const auto all = troubles();
+    return !all.empty() && all.front() != "no status";
+  }));
   EXPECT_THAT(troubles(), Contains(HasSubstr("which should serve, is damaged")));
   EXPECT_THAT(says("status").output, HasSubstr("serves       nothing"));
   const ShellOutcome infer =
