@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <fstream>
@@ -11,6 +12,8 @@
 #include "protocol/base/hex.hpp"
 #include "protocol/base/join.hpp"
 #include "protocol/base/unmounted_disk.hpp"
+#include "protocol/base/vacant_folder.hpp"
+#include "tests/support/plain_file_system.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace outcrop {
@@ -80,6 +83,22 @@ TEST(FileLock, is_held_by_one_at_a_time) {
   EXPECT_FALSE(lock_file(folder.path() / "none" / "lock", 0600));
 }
 
+TEST(FileLock, excludes_others_where_the_file_system_has_no_locks) {
+  const TemporaryFolder folder;
+  const PlainFileSystem plain;
+  const fs::path path = folder.path() / "lock";
+  auto held = try_lock_file(path, 0600, "taken");
+  ASSERT_TRUE(held) << held.error().message();
+  const auto second = try_lock_file(path, 0600, "taken");
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().message(), "taken");
+  std::future<bool> waiter =
+      std::async(std::launch::async, [&] { return lock_file(path, 0600).has_value(); });
+  EXPECT_EQ(waiter.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  held->reset();
+  EXPECT_TRUE(waiter.get());
+}
+
 TEST(DurableFile, replaces_a_file_and_leaves_nothing_else) {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "state";
@@ -116,13 +135,105 @@ TEST(DurableFile, refuses_a_file_above_its_limit_before_reading) {
   EXPECT_EQ(refused.error().code(), ErrorCode::invalid_data);
 }
 
-TEST(DurableFile, never_publishes_a_folder_over_another) {
+TEST(DurableFile, refuses_a_pipe_instead_of_waiting_for_it) {
   const TemporaryFolder folder;
-  for (const char* name : {"staged", "release"}) fs::create_directory(folder.path() / name);
-  const Status status = publish_folder(folder.path() / "staged", folder.path() / "release");
+  ASSERT_EQ(::mkfifo((folder.path() / "pipe").c_str(), 0600), 0);
+  const auto refused = read_file(folder.path() / "pipe", ByteCount::kib(1));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("not a regular file"), std::string::npos);
+}
+
+class PublishFolder : public ::testing::Test {
+ protected:
+  PublishFolder() {
+    fs::create_directory(staged_);
+    EXPECT_TRUE(write_file_durably(staged_ / "a", "first"));
+  }
+
+  const TemporaryFolder folder_;
+  const fs::path staged_ = folder_.path() / "staged";
+  const fs::path release_ = folder_.path() / "release";
+};
+
+TEST_F(PublishFolder, never_replaces_another) {
+  fs::create_directory(release_);
+  const Status status = publish_folder(staged_, release_);
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code(), ErrorCode::already_exists);
-  EXPECT_TRUE(fs::exists(folder.path() / "staged"));
+  EXPECT_TRUE(fs::exists(staged_ / "a"));
+}
+
+TEST_F(PublishFolder, works_where_the_file_system_refuses_the_flag) {
+  const PlainFileSystem plain;
+  const Status published = publish_folder(staged_, release_);
+  ASSERT_TRUE(published) << published.error().message();
+  EXPECT_EQ(*read_text_file(release_ / "a"), "first");
+  for (const char* other : {"folder", "file"}) {
+    fs::create_directory(staged_);
+    const fs::path there = folder_.path() / other;
+    if (std::string_view(other) == "folder") {
+      fs::create_directory(there);
+      ASSERT_TRUE(write_file_durably(there / "thesis", "precious"));
+    }
+    if (std::string_view(other) == "file") {
+      ASSERT_TRUE(write_file_durably(there, "precious"));
+    }
+    const Status refused = publish_folder(staged_, there);
+    ASSERT_FALSE(refused) << other;
+    EXPECT_EQ(refused.error().code(), ErrorCode::already_exists) << other;
+  }
+  EXPECT_EQ(*read_text_file(folder_.path() / "file"), "precious");
+}
+
+// An empty folder that is a mount point, a volume or "." keeps its inode: no rename replaces it.
+void fill_in_place(const fs::path& release) {
+  fs::create_directories(release / "lost+found");
+  struct stat before {};
+  ASSERT_EQ(::stat(release.c_str(), &before), 0);
+  ASSERT_TRUE(is_vacant(release));
+  const fs::path staged = filling_place(release, release.parent_path() / "beside");
+  ASSERT_EQ(staged, release / ".incomplete");
+  fs::create_directories(staged / "folder");
+  ASSERT_TRUE(write_file_durably(staged / "folder" / "b", "second"));
+  ASSERT_TRUE(write_file_durably(staged / "file", "third"));
+  ASSERT_TRUE(is_vacant(release));  // of a killed call: it can be made again
+  const Status published = publish_folder(staged, release);
+  ASSERT_TRUE(published) << published.error().message();
+  EXPECT_EQ(*read_text_file(release / "folder" / "b"), "second");
+  EXPECT_EQ(*read_text_file(release / "file"), "third");
+  EXPECT_FALSE(fs::exists(staged));
+  EXPECT_FALSE(is_vacant(release));
+  struct stat after {};
+  ASSERT_EQ(::stat(release.c_str(), &after), 0);
+  EXPECT_EQ(before.st_ino, after.st_ino);
+}
+
+TEST_F(PublishFolder, fills_an_empty_folder_in_place) {
+  fill_in_place(release_);
+}
+
+TEST_F(PublishFolder, fills_an_empty_folder_in_place_where_the_flag_is_refused) {
+  const PlainFileSystem plain;
+  fill_in_place(release_);
+}
+
+TEST_F(PublishFolder, leaves_a_folder_alone_that_was_filled_meanwhile) {
+  fs::create_directory(release_);
+  const fs::path staged = filling_place(release_, staged_);
+  fs::create_directory(staged);
+  ASSERT_TRUE(write_file_durably(staged / "a", "ours"));
+  ASSERT_TRUE(write_file_durably(release_ / "thesis", "precious"));
+  const Status status = publish_folder(staged, release_);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code(), ErrorCode::already_exists);
+  EXPECT_FALSE(fs::exists(release_ / "a"));
+  EXPECT_TRUE(fs::exists(staged / "a"));
+}
+
+TEST_F(PublishFolder, a_link_that_leads_nowhere_is_no_vacant_place) {
+  fs::create_symlink("nowhere", release_);
+  EXPECT_FALSE(is_vacant(release_));
+  EXPECT_TRUE(is_vacant(folder_.path() / "absent"));
 }
 
 }  // namespace

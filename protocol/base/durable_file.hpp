@@ -24,8 +24,8 @@ namespace outcrop {
     const std::filesystem::path& path,
     const std::function<Status(const std::filesystem::path& temporary)>& write);
 
-// Makes a finished folder visible under its final name: fsync of every file and folder in
-// `staged`, rename, fsync of the parent. Fails with already_exists where `final_path` exists.
+// Makes a finished folder visible: fsync of all in `staged`, rename, fsync of the parent. Where it
+// lies in `final_path` (filling_place), its entries move. already_exists where that is not vacant.
 [[nodiscard]] Status publish_folder(const std::filesystem::path& staged,
                                     const std::filesystem::path& final_path);
 
