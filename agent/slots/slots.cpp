@@ -13,6 +13,7 @@
 #include "agent/slots/installed_json.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/unique_fd.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/messages/json_reader.hpp"
 
 namespace outcrop::agent {
@@ -165,12 +166,13 @@ ByteCount Slots::partial_size(const trust::Sha256Digest& blob) const {
 
 Status Slots::reserve(ByteCount bytes) const {
   struct statvfs disk {};
-  if (::statvfs(folder_.c_str(), &disk) != 0) {
-    return fail(Error::from_errno("asking for the free space of " + folder_.string()));
+  const fs::path blobs = folder_ / "blobs";  // may be a disk of its own
+  if (::statvfs(blobs.c_str(), &disk) != 0) {
+    return fail(Error::from_errno("asking for the free space of " + blobs.string()));
   }
   const ByteCount available(std::uint64_t{disk.f_bavail} * disk.f_frsize);
   if (available >= reserve_ && available.value() - reserve_.value() >= bytes.value()) return {};
-  return fail(ErrorCode::no_space, bytes.human() + " are wanted in " + folder_.string() +
+  return fail(ErrorCode::no_space, bytes.human() + " are wanted in " + blobs.string() +
                                        " where " + available.human() + " are free and " +
                                        reserve_.human() + " of them must stay so");
 }
@@ -214,7 +216,7 @@ Status Slots::change(std::optional<Installed> active, std::optional<Installed> p
   if (active == active_ && previous == previous_) return {};
   const Json json{
       {"format", slots_format}, {"active", to_json(active)}, {"previous", to_json(previous)}};
-  OUTCROP_CHECK(document_.write(json.dump(2) + "\n"));
+  OUTCROP_CHECK(document_.write(json_text(json, 2) + "\n"));
   active_ = std::move(active);
   previous_ = std::move(previous);
   forgotten_ = false;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/vacant_folder.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/blob/chunk_table.hpp"
 #include "trainer_host/release/key_store.hpp"
@@ -137,15 +138,17 @@ Status write_metadata(const fs::path& staged, const CreateRequest& request,
 }
 
 // Whether `out` is this release already: complete and good. Anything else there is refused.
+// Without a manifest, before there is one: whether it can be.
 Status recognise(const CreateRequest& request, const KeyStoreTrust& trust, const Clock& clock,
-                 const trust::Sha256Digest& manifest) {
+                 const std::optional<trust::Sha256Digest>& manifest) {
   const auto refuse = [&](const std::string& why) {
     return fail(ErrorCode::already_exists, request.out.string() + " exists already and " + why +
                                                "; name another folder or remove this one");
   };
   auto release = open_release(request.out, trust.root, clock, {trust.revoked});
   if (!release) return refuse("is not a good release: " + release.error().message());
-  if (release->manifest_digest() != manifest) {
+  if (!manifest) return {};
+  if (release->manifest_digest() != *manifest) {
     return refuse("holds another release (manifest " + release->manifest_digest().short_hex() +
                   "…)");
   }
@@ -156,9 +159,11 @@ Status recognise(const CreateRequest& request, const KeyStoreTrust& trust, const
 }
 
 fs::path staged_folder(const fs::path& out) {
-  const fs::path name = out.has_filename() ? out.filename() : out.parent_path().filename();
-  const fs::path parent = out.has_filename() ? out.parent_path() : out.parent_path().parent_path();
-  return parent / ("." + name.string() + ".making");
+  const fs::path place = out.has_filename() ? out : out.parent_path();
+  fs::path name(".");
+  name += place.filename();
+  name += ".making";
+  return filling_place(out, place.parent_path() / name);
 }
 
 // Signs and assembles under another name, then publishes. What a killed call left is removed
@@ -223,11 +228,11 @@ Result<CreatedRelease> create_release(const CreateRequest& request, const HostPr
   OUTCROP_CHECK(check_fresh(trust, clock.now()));
   OUTCROP_TRY(inputs, read_stage_inputs(request.artifact_folder));
   OUTCROP_TRY(store, StageStore::open(request.keys_folder, inputs.artifact.model, trust));
+  const bool existed = !is_vacant(request.out);
+  if (existed) OUTCROP_CHECK(recognise(request, trust, clock, std::nullopt));
   OUTCROP_TRY(bytes, manifest_bytes(request, inputs, store, prover, report));
   OUTCROP_TRY(manifest, messages::parse_manifest(bytes));
   OUTCROP_TRY(notices, notices_of(request, inputs, store, trust, bytes.digest()));
-  std::error_code error;
-  const bool existed = fs::exists(request.out, error);
   if (existed) {
     OUTCROP_CHECK(recognise(request, trust, clock, bytes.digest()));
   } else {

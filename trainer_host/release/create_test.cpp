@@ -8,6 +8,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/messages/artifact.hpp"
+#include "tests/support/plain_file_system.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "trainer_host/release/release_fixture.hpp"
 #include "trainer_host/release/stage_store.hpp"
@@ -113,9 +114,18 @@ TEST_F(ReleaseTest, never_overwrites_another_release_or_folder) {
   stage_folder_ = make_stage("stage-2", 2, "better");
   EXPECT_THAT(create(request()),
               ErrorIs(ErrorCode::already_exists, HasSubstr("holds another release")));
-  fs::create_directory(folder_.path() / "things");
+  fs::create_directories(folder_.path() / "things" / "of mine");
+  prover_status_ = fail(ErrorCode::crashed, "refused after the work");
   EXPECT_THAT(create(request("things")),
               ErrorIs(ErrorCode::already_exists, HasSubstr("not a good release")));
+}
+
+TEST_F(ReleaseTest, fills_an_empty_folder_that_may_be_a_volume) {
+  const PlainFileSystem plain;
+  fs::create_directories(folder_.path() / "release" / "lost+found");
+  ASSERT_THAT(create(request()), IsOk());
+  EXPECT_TRUE(create(request())->existed);
+  ASSERT_THAT(open(), IsOk());
 }
 
 TEST_F(ReleaseTest, lists_every_release_that_is_still_permitted) {

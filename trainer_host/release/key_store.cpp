@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/vacant_folder.hpp"
 #include "protocol/messages/names.hpp"
 #include "protocol/trust/freshness.hpp"
 #include "trainer_host/release/new_file.hpp"
@@ -156,25 +157,23 @@ std::string root_file_name(std::uint64_t version) {
 Status init_key_store(const fs::path& folder, const KeyStoreOptions& options, Timestamp now) {
   OUTCROP_CHECK(check_options(options));
   std::error_code error;
-  if (fs::exists(folder, error)) {
-    if (!fs::is_directory(folder, error) || !fs::is_empty(folder, error)) {
-      return fail(ErrorCode::already_exists, folder.string() +
-                                                 " exists already; keys are never overwritten: "
-                                                 "name another folder or move this one away");
-    }
-    fs::remove(folder, error);  // empty: it is replaced by the whole store in one step
+  if (!is_vacant(folder)) {
+    return fail(ErrorCode::already_exists, folder.string() +
+                                               " exists already; keys are never overwritten: "
+                                               "name another folder or move this one away");
   }
-  fs::path parent = fs::absolute(folder, error).parent_path();
+  const fs::path place = folder.has_filename() ? folder : folder.parent_path();
+  const fs::path parent = fs::absolute(place, error).parent_path();
   if (!fs::is_directory(parent, error)) {
     return fail(ErrorCode::not_found, "the folder " + parent.string() + " does not exist");
   }
-  std::string staged = (parent / ".outcrop-keys-XXXXXX").string();
+  std::string staged = filling_place(place, parent / ".outcrop-keys").string() + "-XXXXXX";
   if (::mkdtemp(staged.data()) == nullptr) {  // mode 0700
-    return fail(Error::from_errno("making a folder in " + parent.string()));
+    return fail(Error::from_errno("making " + staged));
   }
   Status status = fill_key_store(KeyStorePaths(staged), options, now);
   if (status) status = open_metadata_to_all(KeyStorePaths(staged));
-  if (status) status = publish_folder(staged, folder);
+  if (status) status = publish_folder(staged, place);
   if (!status) fs::remove_all(staged, error);
   return status;
 }

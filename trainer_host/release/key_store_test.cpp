@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "protocol/base/durable_file.hpp"
+#include "tests/support/plain_file_system.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/release/policy.hpp"
@@ -89,6 +90,22 @@ TEST(KeyStore, never_overwrites_and_leaves_nothing_half_made) {
   EXPECT_THAT(init_key_store(folder.path() / "other", models({"a", "a"}), now),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("twice")));
   EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), {}), 1);
+}
+
+TEST(KeyStore, works_in_the_working_folder_and_without_flags_of_rename) {
+  const TemporaryFolder folder;
+  const PlainFileSystem plain;
+  ASSERT_THAT(init_key_store(folder.path() / "keys", models({"a"}), now), IsOk());
+  const fs::path here = folder.path() / "here";
+  fs::create_directory(here);
+  const fs::path before = fs::current_path();
+  fs::current_path(here);
+  const Status made = init_key_store(".", models({"a"}), now);
+  fs::current_path(before);
+  ASSERT_THAT(made, IsOk());
+  EXPECT_THAT(read_key_store(here), IsOk());
+  EXPECT_EQ(fs::status(here / "offline").permissions(), fs::perms(0700));
+  EXPECT_EQ(std::distance(fs::directory_iterator(here), {}), 4);
 }
 
 TEST(KeyStore, says_what_is_missing) {

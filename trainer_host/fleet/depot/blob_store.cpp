@@ -1,13 +1,13 @@
 #include "trainer_host/fleet/depot/blob_store.hpp"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/file_lock.hpp"
 
 namespace outcrop::fleet {
 namespace fs = std::filesystem;
@@ -44,15 +44,13 @@ bool is_still(int fd, const fs::path& path) {
          opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
-Status lock(int fd, const fs::path& path) {
-  while (::flock(fd, LOCK_EX) != 0) {
-    if (errno != EINTR) return fail(Error::from_errno("locking " + path.string()));
-  }
-  return {};
-}
+struct LockedFile {
+  UniqueFd fd;
+  UniqueFd lock;
+};
 
-// The partial file, locked against other workers. Its lock goes with the descriptor.
-Result<UniqueFd> lock_partial(const fs::path& path) {
+// The partial file, locked against other workers until both descriptors are closed.
+Result<LockedFile> lock_partial(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path.parent_path(), error);
   if (error) {
@@ -61,9 +59,9 @@ Result<UniqueFd> lock_partial(const fs::path& path) {
   while (true) {
     UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
     if (!fd) return fail(Error::from_errno("opening " + path.string()));
-    OUTCROP_CHECK(lock(fd.get(), path));
+    OUTCROP_TRY(lock, lock_open_file(UniqueFd(::dup(fd.get())), path));
     // Whoever held the lock may have renamed or removed the file meanwhile.
-    if (is_still(fd.get(), path)) return fd;
+    if (is_still(fd.get(), path)) return LockedFile{std::move(fd), std::move(lock)};
   }
 }
 
@@ -129,7 +127,8 @@ Result<ByteCount> BlobStore::upload(const trust::Sha256Digest& digest, ByteCount
                     std::to_string(offset.value()) + " goes beyond");
   }
   const fs::path partial = partial_of(file(digest));
-  OUTCROP_TRY(fd, lock_partial(partial));
+  OUTCROP_TRY(locked, lock_partial(partial));
+  const UniqueFd& fd = locked.fd;
   if (has(digest)) {  // it appeared while this one waited for the lock
     ::unlink(partial.c_str());
     return size_of(file(digest));

@@ -1,7 +1,6 @@
 #include "trainer_host/trainer/data/staged_dataset.hpp"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,8 @@
 #include <utility>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/file_lock.hpp"
+#include "protocol/base/vacant_folder.hpp"
 #include "trainer_host/trainer/data/dataset.hpp"
 #include "trainer_host/trainer/data/npy.hpp"
 
@@ -46,16 +47,13 @@ Status reserve(int fd, std::size_t size, const fs::path& path) {
   do {
     failed = ::fallocate(fd, 0, 0, static_cast<off_t>(size));
   } while (failed != 0 && errno == EINTR);
-  if (failed != 0 && errno == EOPNOTSUPP) failed = ::ftruncate(fd, static_cast<off_t>(size));
+  if (failed != 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) failed = ::ftruncate(fd, static_cast<off_t>(size));
   if (failed == 0) return {};
   return fail(Error::from_errno("reserving " + ByteCount(size).human() + " for " + path.string()));
 }
 
 Status check_free(const fs::path& out) {
-  std::error_code error;
-  const auto status = fs::symlink_status(out, error);
-  if (!fs::exists(status)) return {};
-  if (fs::is_directory(status) && fs::is_empty(out, error) && !error) return {};
+  if (is_vacant(out)) return {};
   return fail(ErrorCode::already_exists,
               out.string() +
                   " exists already and is not an empty folder; remove it or choose "
@@ -80,8 +78,9 @@ std::pair<fs::path, fs::path> pair_names(Naming naming, std::size_t index) {
 }  // namespace
 
 StagedDataset::StagedDataset(fs::path out, std::size_t samples_per_file)
-    : out_(std::move(out)), folder_(out_), samples_per_file_(samples_per_file) {
-  folder_ += ".incomplete";
+    : out_(std::move(out)), samples_per_file_(samples_per_file) {
+  fs::path beside = out_;
+  folder_ = filling_place(out_, beside += ".incomplete");
 }
 
 StagedDataset::StagedDataset(StagedDataset&& other) noexcept
@@ -119,17 +118,19 @@ Status StagedDataset::claim() {
   if (error) return fail(ErrorCode::io, "creating " + folder_.string() + ": " + error.message());
   UniqueFd lock(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!lock) return fail(Error::from_errno("opening " + folder_.string()));
-  struct stat locked {};
+  struct stat opened {};
   struct stat named {};
-  // The second look: the other process may have finished and renamed it in between.
-  const bool ours = ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0 &&
-                    ::fstat(lock.get(), &locked) == 0 && ::stat(folder_.c_str(), &named) == 0 &&
-                    locked.st_ino == named.st_ino;
-  if (!ours) {
-    return fail(ErrorCode::refused, "another process is writing to " + out_.string() +
-                                        "; wait for it or choose another place");
+  if (::fstat(lock.get(), &opened) != 0) {
+    return fail(Error::from_errno("opening " + folder_.string()));
   }
-  lock_ = std::move(lock);
+  const std::string refusal = "another process is writing to " + out_.string() +
+                              "; wait for it or choose another place";
+  OUTCROP_TRY(held, try_lock_open_file(std::move(lock), folder_, refusal));
+  // The second look: the other process may have finished and renamed it in between.
+  if (::stat(folder_.c_str(), &named) != 0 || opened.st_ino != named.st_ino) {
+    return fail(ErrorCode::refused, refusal);
+  }
+  lock_ = std::move(held);
   for (const auto& left : fs::directory_iterator(folder_, error)) {
     fs::remove_all(left.path(), error);
   }
@@ -201,7 +202,8 @@ Status StagedDataset::complete() {
 }
 
 Status StagedDataset::publish() {
-  // An empty folder may stand at the final place; rmdir leaves one that has been filled since.
+  // An empty folder may have come to stand at the final place; rmdir leaves any other, and the
+  // one that this set was made in.
   ::rmdir(out_.c_str());
   OUTCROP_CHECK(publish_folder(folder_, out_));
   folder_.clear();

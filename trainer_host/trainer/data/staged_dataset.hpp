@@ -17,8 +17,9 @@ enum class Naming {
   vel_seis,    // vel4_1_0.npy, seis4_1_0.npy, ...: its Fault families
 };
 
-// A data set in the making, in a folder "OUT.incomplete" beside its final place, in files whose
-// names no reader takes for a data set's ("...npy.part"). Samples are written in any order and
+// A data set in the making, in a folder "OUT.incomplete" beside its final place or, where that is
+// an empty folder already, in "OUT/.incomplete"; in files whose names no reader takes for a data
+// set's ("...npy.part"). Samples are written in any order and
 // from any thread, so a set may be larger than memory. publish() makes it visible as a whole;
 // without it the destructor removes everything. What a killed process left is removed by the next
 // one that writes to the same place.

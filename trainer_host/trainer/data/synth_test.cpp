@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/durable_file.hpp"
+#include "tests/support/plain_file_system.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/data/dataset.hpp"
@@ -124,6 +125,31 @@ TEST_F(Synth, refuses_a_folder_with_something_in_it_and_takes_an_empty_one) {
   EXPECT_EQ(*read_text_file(set.out / "thesis.txt"), "precious");
   fs::remove(set.out / "thesis.txt");
   EXPECT_THAT(run(set), IsOk());
+}
+
+TEST_F(Synth, works_on_a_file_system_without_locks_and_flags_of_rename) {
+  const PlainFileSystem plain;
+  const SynthOptions set = options("set", 1);
+  const auto held = StagedDataset::create(set.out, 1, 1, Naming::vel_seis);
+  ASSERT_THAT(held, IsOk());
+  EXPECT_THAT(run(set), ErrorIs(ErrorCode::refused, HasSubstr("another process")));
+  EXPECT_THAT(run(options("other", 1)), IsOk());
+}
+
+TEST_F(Synth, fills_the_working_folder_and_any_other_that_no_rename_replaces) {
+  const fs::path before = fs::current_path();
+  SynthOptions here = options("here", 1);
+  fs::create_directory(here.out);
+  fs::current_path(here.out);
+  here.out = ".";
+  const auto made = run(here);
+  const auto again = run(here);
+  const bool complete = fs::exists("dataset.json") && !fs::exists(".incomplete");
+  fs::current_path(before);
+  ASSERT_THAT(made, IsOk());
+  EXPECT_TRUE(complete);
+  EXPECT_THAT(again, ErrorIs(ErrorCode::already_exists, HasSubstr("not an empty folder")));
+  EXPECT_EQ(Dataset::open(folder_.path() / "here")->size(), 1U);
 }
 
 TEST_F(Synth, refuses_counts_and_threads_that_make_no_sense) {
