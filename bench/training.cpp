@@ -9,9 +9,9 @@
 #include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/processors.hpp"
 #include "platform/console/table.hpp"
 #include "trainer_host/trainer/models/generator.hpp"
 #include "trainer_host/trainer/train/epoch.hpp"
@@ -171,7 +171,7 @@ ordered_json compare_steps(const train::Batch& batch, int repetitions) {
 
 // LibTorch's threads by OpenBLAS's: do the two pools fight here?
 ordered_json compare_threads(const train::Batch& batch, int repetitions) {
-  const int processors = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int processors = static_cast<int>(available_processors());
   std::vector<std::pair<int, int>> plans{{1, 1}};
   if (processors > 1) plans.insert(plans.end(), {{processors, 1}, {processors, processors}});
   FastStep fast(models::make_generator({}, 1));

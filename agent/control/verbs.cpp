@@ -12,6 +12,7 @@
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/clock.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_text.hpp"
 #include "runtime/engine/tensor_file.hpp"
 
 namespace outcrop::agent {
@@ -135,7 +136,7 @@ Status show(const http::Answer& answer, bool as_json) {
   const Json status = Json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
   if (!status.is_object()) return fail(ErrorCode::invalid_data, "the agent's answer is no status");
   if (as_json) {
-    std::printf("%s\n", status.dump(2).c_str());
+    std::printf("%s\n", json_text(status, 2).c_str());
   } else {
     try {
       print_status(status);
@@ -163,7 +164,7 @@ Status run_infer(const Options& options) {
                                  {"dtype", runtime::to_string(tensor.dtype)},
                                  {"shape", tensor.shape}});
     }
-    std::printf("%s\n", json.dump(2).c_str());
+    std::printf("%s\n", json_text(json, 2).c_str());
     return {};
   }
   std::printf("%s: %s", options.out.c_str(), ByteCount(answer.body.size()).human().c_str());
@@ -228,7 +229,7 @@ void add_hold(CLI::App& app, cli::Action& chosen) {
     chosen = [options]() -> Status {
       OUTCROP_TRY(answer, ask(*options, {.method = "POST",
                                          .target = "/v1/hold",
-                                         .body = Json{{"held", !options->release}}.dump()}));
+                                         .body = json_text(Json{{"held", !options->release}})}));
       return show(answer, options->json);
     };
   });

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "platform/cli/strict_numbers.hpp"
 #include "platform/cli/unknown_verb.hpp"
 #include "protocol/base/version.hpp"
 
@@ -18,6 +19,7 @@ int run_program(std::string_view program, std::string_view description, int argc
   app.get_formatter()->column_width(34);
   Action chosen;
   for (AddVerb add : verbs) add(app, chosen);
+  read_numbers_strictly(app);
   if (const auto unknown = unknown_verb(app, argc, argv)) {
     std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), unknown->c_str());
     return static_cast<int>(ExitCode::wrong_use);

@@ -17,7 +17,7 @@ enum class ExitCode : int { done = 0, failed = 1, wrong_use = 2 };
 using Action = std::function<Status()>;
 using AddVerb = void (*)(CLI::App& app, Action& chosen);
 
-// Parses, runs and reports: the whole of a main function. `program` names errors
+// Parses, runs and reports: what a main function gives to run_main(). `program` names errors
 // ("outcrop: reading ...: cut short").
 [[nodiscard]] int run_program(std::string_view program, std::string_view description, int argc,
                               char** argv, std::initializer_list<AddVerb> verbs);

@@ -1,5 +1,10 @@
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
+#include <array>
 #include <cstdio>
 
 #include "platform/console/progress_bar.hpp"
@@ -42,6 +47,63 @@ TEST(ProgressBar, prints_a_plain_line_each_tenth_where_there_is_no_terminal) {
   EXPECT_THAT(text, HasSubstr("making   50%  50/100 samples"));
   EXPECT_THAT(text, HasSubstr("100%  100/100 samples  in 0 s  loss 0.5"));
   EXPECT_THAT(text, ::testing::Not(HasSubstr("\r")));
+}
+
+// What a bar writes to a terminal of so many columns.
+std::string on_terminal(unsigned short columns, const std::string& label) {
+  const int keyboard = ::posix_openpt(O_RDWR | O_NOCTTY);
+  EXPECT_EQ(::grantpt(keyboard), 0);
+  EXPECT_EQ(::unlockpt(keyboard), 0);
+  const int screen = ::open(::ptsname(keyboard), O_RDWR | O_NOCTTY);
+  const winsize size{24, columns, 0, 0};
+  EXPECT_EQ(::ioctl(screen, TIOCSWINSZ, &size), 0);
+  std::FILE* out = ::fdopen(screen, "w");
+  {
+    ProgressBar bar(label, 100, "samples", out);
+    bar.update(55);
+    bar.finish("loss 0.5");
+  }
+  std::fclose(out);
+  std::string text;
+  std::array<char, 512> part{};
+  for (ssize_t got = 0; (got = ::read(keyboard, part.data(), part.size())) > 0;) {
+    text.append(part.data(), static_cast<std::size_t>(got));
+  }
+  ::close(keyboard);
+  return text;
+}
+
+class OnTerminal : public ::testing::Test {
+ protected:
+  OnTerminal() {
+    ::setenv("TERM", "xterm", 1);
+    ::unsetenv("NO_COLOR");
+  }
+};
+
+TEST_F(OnTerminal, redraws_one_line) {
+  const std::string text = on_terminal(100, "making");
+  EXPECT_THAT(text, HasSubstr("\033[K"));
+  EXPECT_THAT(text, HasSubstr("█"));
+  EXPECT_THAT(text, HasSubstr(" 55%  55/100 samples"));
+}
+
+TEST_F(OnTerminal, keeps_the_percentage_in_twenty_columns) {
+  for (const char* label : {"synth", "stage 12, epoch 400", ""}) {
+    EXPECT_THAT(on_terminal(20, label), HasSubstr(" 55%")) << label;
+  }
+  EXPECT_THAT(on_terminal(20, "synth"), HasSubstr("█"));
+}
+
+TEST_F(OnTerminal, has_no_escapes_where_the_terminal_is_dumb_or_its_owner_wants_none) {
+  ::setenv("TERM", "dumb", 1);
+  EXPECT_THAT(on_terminal(80, "making"), ::testing::Not(HasSubstr("\033")));
+  ::setenv("TERM", "xterm", 1);
+  ::setenv("NO_COLOR", "1", 1);
+  EXPECT_THAT(on_terminal(80, "making"), ::testing::Not(HasSubstr("\033")));
+  ::unsetenv("TERM");
+  ::unsetenv("NO_COLOR");
+  EXPECT_THAT(on_terminal(80, "making"), ::testing::Not(HasSubstr("\033")));
 }
 
 }  // namespace

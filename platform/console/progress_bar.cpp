@@ -1,22 +1,22 @@
 #include "platform/console/progress_bar.hpp"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
 
+#include "platform/console/terminal.hpp"
+
 namespace outcrop {
 namespace {
 
-constexpr std::uint64_t bar_width = 24;
+constexpr std::size_t widest_bar = 24;
+constexpr std::size_t narrowest_bar = 4;
 constexpr std::chrono::milliseconds redraw_interval{100};
 
-std::size_t terminal_columns(std::FILE* out) {
-  winsize size{};
-  if (::ioctl(::fileno(out), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 100;
-  return size.ws_col;
+std::size_t characters(const std::string& text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+  }));
 }
 
 // Cuts at a character, not inside one: the bar is UTF-8.
@@ -27,6 +27,19 @@ std::string cut_to_columns(const std::string& text, std::size_t columns) {
     if (++seen > columns) return text.substr(0, i);
   }
   return text;
+}
+
+// Label and bar, as wide as leaves the percentage on the screen.
+std::string start_of_line(const std::string& label, double share, const std::string& percent,
+                          std::size_t columns) {
+  const std::size_t room = columns > percent.size() + 2 ? columns - percent.size() - 2 : 0;
+  std::string line = cut_to_columns(label, room) + "  ";
+  const std::size_t used = characters(label) + 2;
+  const std::size_t width = room > used ? std::min(room - used, widest_bar) : 0;
+  if (width < narrowest_bar) return line;
+  const auto filled = static_cast<std::size_t>(share * static_cast<double>(width));
+  for (std::size_t i = 0; i < width; ++i) line += i < filled ? "█" : "░";
+  return line + "  ";
 }
 
 }  // namespace
@@ -49,7 +62,7 @@ ProgressBar::ProgressBar(std::string label, std::uint64_t total, std::string uni
       unit_(std::move(unit)),
       total_(std::max<std::uint64_t>(total, 1)),
       out_(out),
-      terminal_(::isatty(::fileno(out)) == 1),
+      terminal_(can_redraw(out)),
       start_(SteadyClock::now()) {
   if (terminal_) draw(false);
 }
@@ -84,14 +97,11 @@ void ProgressBar::draw(bool last) {
   drawn_ = SteadyClock::now();
   const std::chrono::duration<double> elapsed = drawn_ - start_;
   const double share = static_cast<double>(done_) / static_cast<double>(total_);
-  std::string line = label_ + "  ";
-  if (terminal_) {
-    const auto filled = static_cast<std::uint64_t>(share * bar_width);
-    for (std::uint64_t i = 0; i < bar_width; ++i) line += i < filled ? "█" : "░";
-    line += "  ";
-  }
   std::array<char, 16> percent{};
   std::snprintf(percent.data(), percent.size(), "%3.0f%%", share * 100.0);
+  const std::size_t columns = terminal_columns(out_) - 1;
+  std::string line =
+      terminal_ ? start_of_line(label_, share, percent.data(), columns) : label_ + "  ";
   line += std::string(percent.data()) + "  " + std::to_string(done_) + "/" +
           std::to_string(total_) + " " + unit_;
   if (last) {
@@ -101,7 +111,7 @@ void ProgressBar::draw(bool last) {
   }
   if (!note_.empty()) line += "  " + note_;
   if (terminal_) {
-    line = cut_to_columns(line, terminal_columns(out_) - 1);
+    line = cut_to_columns(line, columns);
     std::fprintf(out_, "\r\033[K%s%s", line.c_str(), last ? "\n" : "");
   } else {
     std::fprintf(out_, "%s\n", line.c_str());

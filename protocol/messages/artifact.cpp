@@ -1,6 +1,7 @@
 #include "protocol/messages/artifact.hpp"
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/messages/fields.hpp"
 #include "protocol/messages/json_reader.hpp"
@@ -124,7 +125,7 @@ std::string to_json(const StageArtifact& artifact) {
                     {"input", file_to_json(artifact.golden_input)},
                     {"output", file_to_json(artifact.golden_output)}}},
                   {"variants", variants}};
-  return json.dump(2) + "\n";
+  return json_text(json, 2) + "\n";
 }
 
 Result<FileReference> reference_file(const fs::path& folder, const std::string& file) {

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <set>
 
+#include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/messages/fields.hpp"
 #include "protocol/messages/json_reader.hpp"
@@ -181,7 +182,7 @@ std::string to_json(const Manifest& manifest) {
                   {"host_proof", manifest.host_proof_skipped ? "skipped" : "done"},
                   {"golden", golden_to_json(manifest.golden)},
                   {"variants", variants}};
-  return json.dump(1);
+  return json_text(json, 1);
 }
 
 Result<Manifest> parse_manifest(const trust::VerifiedBlob& blob) {

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/base/json_text.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/trust/base64.hpp"
 
@@ -79,8 +80,8 @@ std::string sign_envelope(std::string_view kind, BytesView payload,
     signatures.push_back(
         {{"keyid", key.public_key().id().hex()}, {"sig", to_base64(key.sign(encoding))}});
   }
-  return Json{{"payload", to_base64(payload)}, {"payloadType", type}, {"signatures", signatures}}
-      .dump();
+  return json_text(
+      Json{{"payload", to_base64(payload)}, {"payloadType", type}, {"signatures", signatures}});
 }
 
 Result<VerifiedPayload> verify_envelope(std::string_view text, std::string_view kind,

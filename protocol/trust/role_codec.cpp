@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/messages/json_reader.hpp"
 
@@ -207,7 +208,7 @@ std::string to_json(const RootMetadata& root) {
   json["keys"] = keys_to_json(root.keys);
   json["roles"] = Json::object();
   for (const auto& [role, keys] : root.roles) add_role_keys(json["roles"][role], keys);
-  return json.dump(1);
+  return json_text(json, 1);
 }
 
 std::string to_json(const TargetsMetadata& targets) {
@@ -219,14 +220,14 @@ std::string to_json(const TargetsMetadata& targets) {
     add_role_keys(element, delegation.keys);
     json["delegations"].push_back(element);
   }
-  return json.dump(1);
+  return json_text(json, 1);
 }
 
 std::string to_json(const RevokedMetadata& revoked) {
   Json json = header_to_json(revoked);
   json["manifests"] = revocations_to_json(revoked.manifests, "sha256");
   json["keys"] = revocations_to_json(revoked.keys, "keyid");
-  return json.dump(1);
+  return json_text(json, 1);
 }
 
 std::string to_json(const StageMetadata& stage) {
@@ -239,14 +240,14 @@ std::string to_json(const StageMetadata& stage) {
          {"stage", release.stage},
          {"epoch", release.epoch}});
   }
-  return json.dump(1);
+  return json_text(json, 1);
 }
 
 std::string to_json(const SnapshotMetadata& snapshot) {
   Json json = header_to_json(snapshot);
   json["versions"] = Json::object();
   for (const auto& [role, version] : snapshot.versions) json["versions"][role] = version;
-  return json.dump(1);
+  return json_text(json, 1);
 }
 
 std::string to_json(const TimestampMetadata& timestamp) {
@@ -255,7 +256,7 @@ std::string to_json(const TimestampMetadata& timestamp) {
   json["snapshot"] = {{"version", timestamp.snapshot_version},
                       {"sha256", timestamp.snapshot.hex()},
                       {"size", timestamp.snapshot_size.value()}};
-  return json.dump(1);
+  return json_text(json, 1);
 }
 
 template <class Role>

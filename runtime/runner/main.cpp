@@ -4,12 +4,13 @@
 #include <unistd.h>
 
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <string>
 #include <string_view>
 
+#include "protocol/base/number.hpp"
+#include "protocol/base/program.hpp"
 #include "protocol/base/version.hpp"
 #include "runtime/engine/torch/torch_engine.hpp"
 #include "runtime/runner/child_process.hpp"
@@ -28,11 +29,8 @@ constexpr const char* usage =
 
 bool parse_memory_limit(int argc, char** argv, ByteCount& limit) {
   if (argc != 3 || std::string_view(argv[1]) != "--memory-limit") return false;
-  const std::string_view text = argv[2];
-  std::uint64_t bytes = 0;
-  const auto result = std::from_chars(text.data(), text.data() + text.size(), bytes);
-  limit = ByteCount(bytes);
-  return result.ec == std::errc() && result.ptr == text.data() + text.size() && bytes > 0;
+  limit = ByteCount(outcrop::read_number<std::uint64_t>(argv[2]).value_or(0));
+  return limit > ByteCount(0);
 }
 
 bool has_socket() {
@@ -67,9 +65,7 @@ int run(ByteCount memory_limit) {
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int start(int argc, char** argv) {
   if (argc == 2 && std::string_view(argv[1]) == "--version") {
     std::printf("outcrop-runner-torch %s\n", std::string(outcrop::version()).c_str());
     return 0;
@@ -82,4 +78,10 @@ int main(int argc, char** argv) {
   }
   // No destructors of LibTorch's: nothing of it needs an orderly end.
   ::_exit(run(memory_limit));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return outcrop::run_main("outcrop-runner-torch", [&] { return start(argc, argv); });
 }

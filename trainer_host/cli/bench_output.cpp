@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "platform/console/table.hpp"
+#include "protocol/base/json_text.hpp"
 
 namespace outcrop::cli {
 namespace {
@@ -149,7 +150,7 @@ void print_trial(const runtime::Trial& trial, const BenchSubject& subject, bool 
     for (const TrialResult& result : trial.results) {
       out["variants"].push_back(to_json(result, subject));
     }
-    std::printf("%s\n", out.dump(2).c_str());
+    std::printf("%s\n", json_text(out, 2).c_str());
     return;
   }
   const auto errors = error_headings(trial, subject);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "protocol/base/clock.hpp"
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/cli/device_sign.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
 #include "trainer_host/cli/host_connection.hpp"
@@ -53,13 +54,14 @@ Result<std::string> only_model() {
 void print_token(const EnrollOptions& options, const std::string& token, Timestamp expires) {
   const pki::TokenGrant& grant = options.grant;
   if (options.json) {
-    std::printf("%s\n", Json{{"device", grant.device},
-                             {"model", grant.model},
-                             {"device_class", grant.device_class},
-                             {"token", token},
-                             {"expires", to_rfc3339(expires)},
-                             {"authority", options.authority.string()}}
-                            .dump(2)
+    std::printf("%s\n",
+                json_text(Json{{"device", grant.device},
+                               {"model", grant.model},
+                               {"device_class", grant.device_class},
+                               {"token", token},
+                               {"expires", to_rfc3339(expires)},
+                               {"authority", options.authority.string()}},
+                          2)
                             .c_str());
     return;
   }
@@ -186,7 +188,7 @@ Status run_device_list(const DeviceListOptions& options) {
   OUTCROP_TRY(answer, host.get("/v1/devices"));
   return reading_answers([&]() -> Status {
     const std::string text =
-        options.json ? answer.dump(2) + "\n" : enrolment_table(answer, SystemClock().now());
+        options.json ? json_text(answer, 2) + "\n" : enrolment_table(answer, SystemClock().now());
     std::printf("%s", text.c_str());
     return {};
   });
@@ -232,8 +234,10 @@ Status run_device_revoke(const DeviceRevokeOptions& options) {
   if (options.json) {
     std::printf(
         "%s\n",
-        Json{{"device", options.name}, {"reason", options.reason}, {"disconnected", disconnected}}
-            .dump(2)
+        json_text(Json{{"device", options.name},
+                       {"reason", options.reason},
+                       {"disconnected", disconnected}},
+                  2)
             .c_str());
   } else if (disconnected) {
     std::printf("%s is revoked: outcropd has the list, and lets it in no more.\n",

@@ -6,6 +6,7 @@
 
 #include "protocol/base/clock.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/messages/enrolment.hpp"
 #include "trainer_host/pki/authority.hpp"
 #include "trainer_host/pki/device_book.hpp"
@@ -60,13 +61,14 @@ Status tell_host(const HostConnection& host, const pki::Authority& authority,
 void print_signed(const SignOptions& options, const messages::EnrolmentBundle& bundle) {
   if (options.json) {
     std::printf("%s\n",
-                Json{{"device", bundle.device},
-                     {"model", bundle.model},
-                     {"device_class", bundle.device_class},
-                     {"broker", {{"host", bundle.broker_host}, {"port", bundle.broker_port}}},
-                     {"root_sha256", bundle.root.hex()},
-                     {"enrolment", options.out}}
-                    .dump(2)
+                json_text(Json{{"device", bundle.device},
+                               {"model", bundle.model},
+                               {"device_class", bundle.device_class},
+                               {"broker",
+                                {{"host", bundle.broker_host}, {"port", bundle.broker_port}}},
+                               {"root_sha256", bundle.root.hex()},
+                               {"enrolment", options.out}},
+                          2)
                     .c_str());
     return;
   }

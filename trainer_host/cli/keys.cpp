@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/clock.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/trust/trusted_roles.hpp"
 #include "trainer_host/cli/host_connection.hpp"
 #include "trainer_host/cli/keys_rotate.hpp"
@@ -35,7 +36,7 @@ void print_init(const InitOptions& options, const release::KeyStoreTrust& trust)
                         {"root_expires", to_rfc3339(trust.root->expires)},
                         {"targets_expires", to_rfc3339(trust.targets->expires)},
                         {"models", options.models}};
-    std::printf("%s\n", json.dump(2).c_str());
+    std::printf("%s\n", json_text(json, 2).c_str());
     return;
   }
   std::printf("Made the keys in %s:\n", folder.c_str());
@@ -167,7 +168,7 @@ Status run_key_publish(const PassOnOptions& options) {
   const HostConnection host(options.host);
   OUTCROP_TRY(answer, host.post("/v1/metadata", metadata));
   if (options.json) {
-    std::printf("%s\n", answer.dump(2).c_str());
+    std::printf("%s\n", json_text(answer, 2).c_str());
   } else {
     std::printf("outcropd has all that %s has signed, and tells the boards.\n",
                 options.folder.c_str());

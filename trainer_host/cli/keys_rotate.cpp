@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/clock.hpp"
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/release/key_store.hpp"
 #include "trainer_host/release/rotate.hpp"
 
@@ -35,7 +36,7 @@ Status run_rotate(const RotateOptions& options) {
                               {"root_expires", expires},
                               {"root_sha256", trust.root.digest().hex()},
                               {"rotated", options.roles}};
-    std::printf("%s\n", json.dump(2).c_str());
+    std::printf("%s\n", json_text(json, 2).c_str());
     return {};
   }
   std::printf("root version %llu, valid until %s; boards follow it by themselves\n",

@@ -10,6 +10,7 @@
 #include "platform/console/progress_bar.hpp"
 #include "protocol/base/clock.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/blob/chunk_table.hpp"
 #include "trainer_host/cli/human.hpp"
 #include "trainer_host/release/key_store.hpp"
@@ -209,7 +210,7 @@ Status run_publish(const PublishOptions& options) {
   OUTCROP_CHECK(upload_all(host, options.folder / "blobs", files));
   OUTCROP_TRY(record, host.post("/v1/releases", metadata));
   if (options.json) {
-    std::printf("%s\n", record.dump(2).c_str());
+    std::printf("%s\n", json_text(record, 2).c_str());
     return {};
   }
   OUTCROP_TRY(boards,

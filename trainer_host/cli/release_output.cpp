@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "platform/console/table.hpp"
+#include "protocol/base/json_text.hpp"
 
 namespace outcrop::cli {
 namespace {
@@ -78,11 +79,12 @@ Json manifest_json(const messages::Manifest& manifest) {
 void print_created(const release::CreatedRelease& created, const std::filesystem::path& folder,
                    bool json) {
   if (json) {
-    std::printf("%s\n", Json{{"folder", folder.string()},
-                             {"manifest_sha256", created.manifest_digest.hex()},
-                             {"existed", created.existed},
-                             {"manifest", manifest_json(created.manifest)}}
-                            .dump(2)
+    std::printf("%s\n",
+                json_text(Json{{"folder", folder.string()},
+                               {"manifest_sha256", created.manifest_digest.hex()},
+                               {"existed", created.existed},
+                               {"manifest", manifest_json(created.manifest)}},
+                          2)
                             .c_str());
     return;
   }
@@ -96,13 +98,14 @@ void print_release(const release::VerifiedRelease& release, const std::string& t
                    bool json) {
   const auto& stage = release.stage();
   if (json) {
-    std::printf("%s\n", Json{{"folder", release.folder().string()},
-                             {"trust_root", trust_source},
-                             {"manifest_sha256", release.manifest_digest().hex()},
-                             {"signed_list_version", stage->version},
-                             {"expires", to_rfc3339(stage->expires)},
-                             {"manifest", manifest_json(release.manifest())}}
-                            .dump(2)
+    std::printf("%s\n",
+                json_text(Json{{"folder", release.folder().string()},
+                               {"trust_root", trust_source},
+                               {"manifest_sha256", release.manifest_digest().hex()},
+                               {"signed_list_version", stage->version},
+                               {"expires", to_rfc3339(stage->expires)},
+                               {"manifest", manifest_json(release.manifest())}},
+                          2)
                             .c_str());
     return;
   }
@@ -126,11 +129,12 @@ void print_checks(const release::Checks& checks, const std::filesystem::path& fo
                       {"ok", check.status.has_value()},
                       {"error", check.status ? "" : check.status.error().message()}});
     }
-    std::printf("%s\n", Json{{"folder", folder.string()},
-                             {"trust_root", trust_source},
-                             {"good", good},
-                             {"checks", list}}
-                            .dump(2)
+    std::printf("%s\n",
+                json_text(Json{{"folder", folder.string()},
+                               {"trust_root", trust_source},
+                               {"good", good},
+                               {"checks", list}},
+                          2)
                             .c_str());
     return;
   }

@@ -8,8 +8,10 @@
 #include <string>
 #include <thread>
 
+#include "platform/cli/strict_numbers.hpp"
 #include "platform/http/client.hpp"
 #include "protocol/base/clock.hpp"
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/cli/host_connection.hpp"
 #include "trainer_host/cli/published_release.hpp"
 #include "trainer_host/cli/rollout_output.hpp"
@@ -71,7 +73,7 @@ Status run_start(const StartOptions& options) {
     if (options.byte_budget_mb > 0) body["byte_budget"] = options.byte_budget_mb * 1'000'000;
     OUTCROP_TRY(started, host.post("/v1/rollouts", body));
     if (options.json) {
-      std::printf("%s\n", started.dump(2).c_str());
+      std::printf("%s\n", json_text(started, 2).c_str());
       return {};
     }
     std::printf("%s\nTo follow it: outcrop rollout status %s --wait\n",
@@ -92,17 +94,18 @@ void add_start(CLI::App& parent, Action& chosen) {
   verb->add_option("--canary", options->canary,
                    "How many boards try it first, or which: pi-1,pi-2; default: one of each class")
       ->type_name("N|NAMES");
-  verb->add_option("--soak", options->soak_seconds,
-                   "Seconds that it must serve on a board before it is committed; default: "
-                   "outcropd's")
-      ->type_name("SECONDS");
+  in_unit(verb->add_option("--soak", options->soak_seconds,
+                           "Seconds that it must serve on a board before it is committed; "
+                           "default: outcropd's"),
+          "SECONDS");
   verb->add_option("--on-unmeasurable", options->on_unmeasurable,
                    "What a board does that cannot measure: hold, fail, or activate (a first "
                    "install, and on an emulated board an update); default: outcropd's")
       ->check(CLI::IsMember({"hold", "fail", "activate"}));
-  verb->add_option("--byte-budget", options->byte_budget_mb,
-                   "MB that each board may receive for it; default: half more than its size")
-      ->type_name("MB")
+  in_unit(verb->add_option("--byte-budget", options->byte_budget_mb,
+                           "MB that each board may receive for it; default: half more than its "
+                           "size"),
+          "MB")
       ->check(CLI::Range(1, 1'000'000));
   add_host_option(*verb, options->host);
   verb->add_flag("--json", options->json, "Print a JSON object instead of text");
@@ -136,7 +139,7 @@ Result<Json> find_rollout(const HostConnection& host, const std::string& name) {
 Result<std::string> status_text(const HostConnection& host, const StatusOptions& options) {
   const bool one = !options.name.empty();
   OUTCROP_TRY(answer, host.get(one ? target_of(options.name) : "/v1/rollouts"));
-  if (options.json) return answer.dump(2) + "\n";
+  if (options.json) return json_text(answer, 2) + "\n";
   if (!one) return rollout_list(answer, SystemClock().now());
   OUTCROP_TRY(devices, host.get("/v1/devices"));
   return rollout_page(answer, devices, SystemClock().now());
@@ -176,7 +179,7 @@ Status wait_for_end(const HostConnection& host, const StatusOptions& options) {
       if (ended) std::printf("\n%s", page.c_str());
       std::fflush(stdout);
     } else if (ended) {
-      std::printf("%s\n", rollout.dump(2).c_str());
+      std::printf("%s\n", json_text(rollout, 2).c_str());
     }
     if (ended) return verdict(rollout);
     std::this_thread::sleep_for(between_looks);
@@ -230,7 +233,7 @@ void add_steer(CLI::App& parent, Action& chosen, const std::string& verb_name,
       const HostConnection host(options->host);
       OUTCROP_TRY(answer, host.post(target_of(options->name) + "/" + verb_name));
       return reading_answers([&]() -> Status {
-        const std::string text = options->json ? answer.dump(2) + "\n"
+        const std::string text = options->json ? json_text(answer, 2) + "\n"
                                                : rollout_page(answer, nullptr, SystemClock().now());
         std::printf("%s", text.c_str());
         return {};

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <thread>
 
+#include "platform/console/terminal.hpp"
+
 namespace outcrop::cli {
 namespace {
 
@@ -35,7 +37,7 @@ std::size_t lines_shown(const std::string& text, std::size_t columns) {
 
 }  // namespace
 
-Screen::Screen() : terminal_(::isatty(STDOUT_FILENO) == 1) {}
+Screen::Screen() : terminal_(can_redraw(stdout)) {}
 
 void Screen::show(const std::string& text) {
   if (text == shown_) return;

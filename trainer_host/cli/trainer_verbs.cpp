@@ -9,9 +9,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <string>
 #include <string_view>
 
 #include "platform/cli/verb.hpp"
+#include "protocol/base/processors.hpp"
 
 namespace outcrop::cli {
 namespace {
@@ -41,6 +43,8 @@ std::optional<int> run_trainer_verb(int argc, char** argv) {
   // Before libgomp is loaded: threads that spin while they wait make a busy machine ten times
   // slower at training, and an idle one hardly faster.
   ::setenv("OMP_WAIT_POLICY", "PASSIVE", /*overwrite=*/0);
+  // It counts the processors of the machine, or of taskset's mask; a quota of time it does not know.
+  ::setenv("OMP_NUM_THREADS", std::to_string(available_processors()).c_str(), /*overwrite=*/0);
   ::execv(trainer.c_str(), argv);
   std::fprintf(stderr,
                "outcrop: '%s' needs outcrop-trainer, which cannot be started from %s: %s\n"

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "platform/service/service.hpp"
+#include "protocol/base/program.hpp"
 #include "protocol/base/version.hpp"
 #include "trainer_host/fleet/backup.hpp"
 #include "trainer_host/fleet/config/host_config.hpp"
@@ -38,9 +39,7 @@ int report(const Status& status) {
   return status.error().code() == outcrop::ErrorCode::invalid_argument ? wrong_use : failed;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app{"Serve a fleet of boards: registry, depot, rollouts, and the broker.", "outcropd"};
   app.set_version_flag("--version", "outcropd " + std::string(outcrop::version()));
   std::string config_file = "/etc/outcrop/host.toml";
@@ -69,4 +68,10 @@ int main(int argc, char** argv) {
   }
   if (backup->parsed()) return report(outcrop::fleet::back_up_state(config->state, folder));
   return report(serve(*config));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return outcrop::run_main("outcropd", [&] { return run(argc, argv); });
 }

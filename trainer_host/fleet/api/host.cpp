@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "protocol/base/number.hpp"
 #include "protocol/base/version.hpp"
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/api/json.hpp"
@@ -68,7 +69,7 @@ Result<http::Response> Api::reports(const http::Request& request) {
   }
   std::size_t limit = usual_reports;
   if (const std::string text = value("limit"); !text.empty()) {
-    limit = std::strtoull(text.c_str(), nullptr, 10);
+    limit = read_number<std::size_t>(text).value_or(0);
     if (limit < 1 || limit > most_reports) {
       return fail(ErrorCode::invalid_argument,
                   "limit must be 1 to " + std::to_string(most_reports));

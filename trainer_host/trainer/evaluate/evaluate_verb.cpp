@@ -8,6 +8,7 @@
 #include "platform/console/progress_bar.hpp"
 #include "platform/console/table.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/trainer/evaluate/evaluation.hpp"
 #include "trainer_host/trainer/evaluate/gnuplot.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
@@ -218,15 +219,15 @@ Status run(const Arguments& arguments) {
   const fs::path picture = out / "gallery.png";
   Status drawn;
   if (!arguments.out.empty()) {
-    drawn = draw_or_remove({about.title, caption(*evaluation), evaluation->reconstructed_rows,
-                            evaluation->generated_rows},
-                           picture);
-    say_no_gallery(drawn);
-    json["gallery"] = drawn ? Json(picture.filename().string()) : Json(nullptr);
-    if (!drawn) json["no_gallery"] = drawn.error().message();
+    const fs::path out(arguments.out);
+    std::error_code error;
+    fs::create_directories(out, error);
+    if (error) return fail(ErrorCode::io, "making " + out.string() + ": " + error.message());
+    OUTCROP_CHECK(
+        draw_gallery({about.title, caption(*evaluation), evaluation->rows}, out / "gallery.png"));
+    OUTCROP_CHECK(write_file_durably(out / "evaluation.json", json_text(json, 2) + "\n"));
   }
-  // Shown before they are stored: a full disk takes no score away.
-  const std::string text = arguments.json ? json.dump() + "\n" : to_text(*evaluation, about);
+  const std::string text = arguments.json ? json_text(json) + "\n" : to_text(*evaluation, about);
   std::fputs(text.c_str(), stdout);
   if (arguments.out.empty()) return {};
   OUTCROP_CHECK(write_file_durably(out / "evaluation.json", json.dump(2) + "\n"));

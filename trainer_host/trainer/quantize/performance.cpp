@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_text.hpp"
+#include "protocol/base/number.hpp"
 #include "protocol/trust/digest.hpp"
 #include "protocol/trust/verified_blob.hpp"
 #include "runtime/engine/tensor_file.hpp"
@@ -78,13 +80,12 @@ class Lines {
       std::getline(cells, model, ',');
       std::getline(cells, stage, ',');
       std::getline(cells, variant, ',');
-      char* end = nullptr;
-      const auto number = std::strtol(stage.c_str(), &end, 10);
-      if (variant.empty() || stage.empty() || *end != '\0') {
+      const auto number = read_number<int>(stage);
+      if (variant.empty() || !number) {
         return fail(ErrorCode::invalid_data, path.string() + ", line " + std::to_string(at) +
                                                  ": not a row of model, stage and variant");
       }
-      put(model, static_cast<int>(number), variant, line);
+      put(model, *number, variant, line);
     }
     return {};
   }
@@ -232,7 +233,7 @@ std::string exported_to_json(const ExportedStage& exported) {
                         {"seismic", error_to_json(variant.seismic)},
                         {"stays_float", std::move(parts)}});
   }
-  return nlohmann::ordered_json{{"variants", std::move(variants)}}.dump(2) + "\n";
+  return json_text(nlohmann::ordered_json{{"variants", std::move(variants)}}, 2) + "\n";
 }
 
 }  // namespace outcrop::quantize

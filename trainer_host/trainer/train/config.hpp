@@ -37,7 +37,7 @@ struct LoopConfig {
   double seismic_in_latent = 0.0;  // share of the seismic loss that reaches the encoder
   bool flip = true;                // mirror half of the samples left to right
   std::uint64_t seed = 1;
-  std::int64_t threads = 0;  // 0: as many as there are processors
+  std::int64_t threads = 0;  // 0: as many as available_processors()
 };
 
 // What a stage's end needs to sign its release; without the section no release is made.

@@ -5,7 +5,7 @@
 #include <malloc.h>
 #include <torch/csrc/jit/passes/tensorexpr_fuser.h>
 
-#include <thread>
+#include "protocol/base/processors.hpp"
 
 namespace outcrop::train {
 namespace {
@@ -34,9 +34,7 @@ std::string set_blas_threads(int threads) {
 }  // namespace
 
 std::string set_threads(std::int64_t threads) {
-  const int count = threads > 0
-                        ? static_cast<int>(threads)
-                        : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int count = static_cast<int>(threads > 0 ? threads : available_processors());
   at::set_num_threads(count);
   torch::jit::setTensorExprFuserEnabled(false);
   return std::to_string(count) + (count == 1 ? " thread" : " threads") + " for LibTorch; " +

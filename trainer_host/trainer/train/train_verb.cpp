@@ -4,7 +4,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "platform/cli/strict_numbers.hpp"
 #include "platform/console/progress_bar.hpp"
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/trainer/train/trainer.hpp"
 
 namespace outcrop::train {
@@ -93,7 +95,7 @@ void print(const TrainSummary& summary, bool json) {
                         {"checkpoint", summary.checkpoint.string()},
                         {"weights", summary.weights.string()}};
   if (summary.held_out_ssim) result["held_out_ssim"] = *summary.held_out_ssim;
-  std::printf("%s\n", result.dump(2).c_str());
+  std::printf("%s\n", json_text(result, 2).c_str());
 }
 
 // What was released must not be mixed with another training's files.
@@ -132,10 +134,10 @@ void add_train(CLI::App& app, cli::Action& chosen, MakeStageEnd make_stage_end) 
       "train", "Train a generator in stages; quantize, measure and release at each stage's end.");
   verb->add_option("CONFIG", arguments->config, "TOML file that says what to train and how")
       ->required();
-  verb->add_option("--stages", arguments->stages,
-                   "Stop after stage K, counted from the first (default: go on until Ctrl-C)")
-      ->type_name("K")
-      ->check(CLI::Range(1, 1'000'000));
+  auto* stages =
+      verb->add_option("--stages", arguments->stages,
+                       "Stop after stage K, counted from the first (default: go on until Ctrl-C)");
+  cli::in_unit(stages, "K")->check(CLI::Range(1, 1'000'000));
   verb->add_option("--resume", arguments->resume,
                    "auto: go on from the checkpoint in the output folder, where there is one; "
                    "PATH: from that checkpoint; none: start anew, where no stage is finished yet")
