@@ -82,7 +82,9 @@ Status TomlReader::merge_drop_ins() {
   if (!fs::exists(folder, error) && !error) return {};
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
        entry.increment(error)) {
-    if (entry->path().extension() == ".toml") drop_ins.push_back(entry->path());
+    // Names that begin with a dot are what editors and file managers leave.
+    const bool hidden = entry->path().filename().string().starts_with('.');
+    if (!hidden && entry->path().extension() == ".toml") drop_ins.push_back(entry->path());
   }
   if (error) return fail(ErrorCode::io, "reading " + folder.string() + ": " + error.message());
   std::sort(drop_ins.begin(), drop_ins.end());

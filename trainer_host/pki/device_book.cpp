@@ -29,7 +29,8 @@ Result<std::vector<std::string>> certificates(const fs::path& folder) {
   std::error_code error;
   if (!fs::exists(folder, error)) return found;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
-    if (entry.path().extension() != ".pem") continue;
+    const bool hidden = entry.path().filename().string().starts_with('.');
+    if (hidden || entry.path().extension() != ".pem") continue;
     OUTCROP_TRY(pem, read_text_file(entry.path(), longest_certificate));
     found.push_back(std::move(pem));
   }

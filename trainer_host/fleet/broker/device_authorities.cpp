@@ -91,7 +91,8 @@ Result<DeviceAuthorities::All> DeviceAuthorities::all() const {
   std::error_code error;
   for (fs::directory_iterator entry(folder_, error), end; !error && entry != end;
        entry.increment(error)) {
-    if (entry->path().extension() == ".pem") files.push_back(entry->path());
+    const bool hidden = entry->path().filename().string().starts_with('.');
+    if (!hidden && entry->path().extension() == ".pem") files.push_back(entry->path());
   }
   if (error) return fail(ErrorCode::io, folder_.string() + ": " + error.message());
   std::sort(files.begin(), files.end());

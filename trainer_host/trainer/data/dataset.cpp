@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdio>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "protocol/trust/digest.hpp"
+#include "trainer_host/trainer/data/plausible.hpp"
 
 namespace outcrop::data {
 namespace fs = std::filesystem;
@@ -84,7 +86,9 @@ using Places = std::map<Place, std::map<Role, fs::path>>;
 Status collect(const fs::path& folder, Places& places) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const auto named = recognize(entry.path().filename().string());
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with('.')) continue;  // what file managers leave, "._model1.npy"
+    const auto named = recognize(name);
     if (!named) continue;
     const auto [at, fresh] = places[named->place].emplace(named->role, entry.path());
     if (!fresh) {
@@ -176,6 +180,12 @@ Result<Dataset> Dataset::open(const fs::path& folder) {
   set.folder_ = folder;
   OUTCROP_TRY(pairs, find_pairs(folder));
   for (const auto& pair : pairs) OUTCROP_CHECK(set.add(pair));
+  ValueSurvey survey;
+  for (std::size_t i = 0; i < set.size(); ++i) survey.add(set.velocity(i), set.gathers(i));
+  OUTCROP_CHECK(survey.check(folder));
+  for (const std::string& warning : survey.warnings(folder)) {
+    std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  }
   return set;
 }
 

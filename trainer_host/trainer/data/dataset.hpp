@@ -42,8 +42,8 @@ struct FilePair {
 // spans live as long as the data set. The files must not change meanwhile.
 class Dataset {
  public:
-  // Checks all of it, every value included (about a second for each 3 GB): shapes (n,1,70,70)
-  // and (n,5,1000,70), as many maps as gathers, finite values, velocities within 1500-4500 m/s.
+  // Checks all of it, every value (a second for each 3 GB): shapes (n,1,70,70) and (n,5,1000,70),
+  // one gather a map, finite, velocities of 1500-4500 m/s, gathers to scale (see ValueSurvey).
   [[nodiscard]] static Result<Dataset> open(const std::filesystem::path& folder);
 
   [[nodiscard]] std::size_t size() const { return samples_.size(); }

@@ -1,9 +1,11 @@
 #include "trainer_host/trainer/data/dataset.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cmath>
 
+#include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -133,6 +135,54 @@ TEST_F(DatasetFolder, refuses_velocities_in_another_unit) {
   write("model1.npy", {1, 1, grid::depth, grid::width}, 2.5F);
   write_gathers("data1.npy", 1, 0);
   EXPECT_THAT(open(), ErrorIs(ErrorCode::invalid_data, HasSubstr("kilometres a second?")));
+}
+
+TEST_F(DatasetFolder, skips_names_that_begin_with_a_dot) {
+  write_velocity("model1.npy", 1, 1);
+  write_gathers("data1.npy", 1, 1);
+  for (const char* name : {"._model1.npy", ".model2.npy", "model/._model3.npy"}) {
+    fs::create_directories((folder_.path() / name).parent_path());
+    ASSERT_THAT(write_file_durably(folder_.path() / name, "Mac OS X"), IsOk());
+  }
+  ASSERT_THAT(open(), IsOk());
+  EXPECT_EQ(open()->size(), 1U);
+}
+
+TEST_F(DatasetFolder, refuses_a_pipe_among_its_files) {
+  write_velocity("model1.npy", 1, 1);
+  ASSERT_EQ(::mkfifo((folder_.path() / "data1.npy").c_str(), 0600), 0);
+  EXPECT_THAT(open(), ErrorIs(ErrorCode::invalid_data,
+                              AllOf(HasSubstr("data1.npy"), HasSubstr("not a regular file"))));
+}
+
+TEST_F(DatasetFolder, refuses_gathers_that_are_off_the_scale) {
+  write_velocity("model1.npy", 2, 1);
+  for (const auto& [scale, hint] :
+       {std::pair{2e5F, "multiply by 0.0001"}, {2e-9F, "multiply by 1e+10"}, {0.0F, "zeros"}}) {
+    const std::vector<float> values(2 * grid::gather_size, scale);
+    ASSERT_THAT(write_npy(folder_.path() / "data1.npy", {2, grid::shots, grid::times, grid::width},
+                          values),
+                IsOk());
+    EXPECT_THAT(open(), ErrorIs(ErrorCode::invalid_data,
+                                AllOf(HasSubstr("10 of 10 shot gathers (100 %)"), HasSubstr(hint))))
+        << scale;
+  }
+}
+
+TEST_F(DatasetFolder, says_which_share_of_its_values_is_unlikely) {
+  write_velocity("model1.npy", 2, 1);
+  std::vector<float> gathers(2 * grid::gather_size, 20.0F);
+  std::fill_n(gathers.begin(), 2 * grid::times * grid::width, 0.0F);
+  ASSERT_THAT(write_npy(folder_.path() / "data1.npy", {2, grid::shots, grid::times, grid::width},
+                        gathers),
+              IsOk());
+  ::testing::internal::CaptureStderr();
+  const auto opened = open();
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  ASSERT_THAT(opened, IsOk());
+  EXPECT_THAT(said, HasSubstr("warning: " + folder_.path().string() +
+                              ": 2 of 10 shot gathers (20 %) hold nothing but zeros"));
+  EXPECT_THAT(said, HasSubstr("2 of 2 velocity maps (100 %) hold a single value"));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/unique_fd.hpp"
+#include "trainer_host/trainer/data/mapping_guard.hpp"
 #include "trainer_host/trainer/data/npy_header.hpp"
 
 namespace outcrop::data {
@@ -96,7 +97,8 @@ Status write_npy(const fs::path& path, const Shape& shape, std::span<const float
 }
 
 Result<NpyArray> NpyArray::open(const fs::path& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // O_NONBLOCK: a pipe that nobody writes to is refused, not waited for.
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return fail(Error::from_errno("opening " + path.string()));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return fail(Error::from_errno("reading " + path.string()));
@@ -111,6 +113,7 @@ Result<NpyArray> NpyArray::open(const fs::path& path) {
     if (mapping == MAP_FAILED) return fail(Error::from_errno("mapping " + path.string()));
     array.mapping_ = mapping;
     array.size_ = size;
+    guard_mapping(mapping, size, path);
   }
   auto header = parse_npy_header(array.file_bytes());
   if (!header) return fail(header.error().context(path.string()));
@@ -139,7 +142,9 @@ NpyArray& NpyArray::operator=(NpyArray&& other) noexcept {
 }
 
 NpyArray::~NpyArray() {
-  if (mapping_ != nullptr) ::munmap(mapping_, size_);
+  if (mapping_ == nullptr) return;
+  release_mapping(mapping_);
+  ::munmap(mapping_, size_);
 }
 
 BytesView NpyArray::file_bytes() const {

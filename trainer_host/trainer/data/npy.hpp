@@ -32,7 +32,7 @@ using Shape = std::vector<std::size_t>;
 
 // An array in a file, mapped for reading: opening costs no memory, values are read when touched.
 // Movable; spans stay valid as long as the array lives, also after a move. May be read from any
-// thread. The file must not be shortened while it is mapped (the process would get SIGBUS).
+// thread. A file that is shortened while it is mapped ends the process, by name (mapping_guard).
 class NpyArray {
  public:
   // not_found where there is no such file; invalid_data where the header is not one of a float32

@@ -122,6 +122,7 @@ class HeaderParser {
       const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), extent);
       if (error != std::errc()) return malformed("a whole number in 'shape'");
       rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
+      if (rest_.starts_with('L')) rest_.remove_prefix(1);  // a long of Python 2
       extents.push_back(extent);
       if (!accept(',')) {
         OUTCROP_CHECK(expect(')'));

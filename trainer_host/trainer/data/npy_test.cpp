@@ -1,6 +1,8 @@
 #include "trainer_host/trainer/data/npy.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
@@ -148,6 +150,38 @@ TEST_F(NpyFile, write_refuses_a_shape_of_another_size) {
   EXPECT_THAT(write_npy(path_, {3}, std::vector<float>(2)),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("2 values")));
   EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(NpyFile, reads_the_shapes_that_python_2_wrote) {
+  write("{'descr': '<f4', 'fortran_order': False, 'shape': (3L, 4L), }", 48);
+  const auto array = NpyArray::open(path_);
+  ASSERT_THAT(array, IsOk());
+  EXPECT_EQ(array->shape(), (Shape{3, 4}));
+  write("{'descr': '<f4', 'fortran_order': False, 'shape': (3LL, 4L), }", 48);
+  EXPECT_THAT(NpyArray::open(path_), ErrorIs(ErrorCode::invalid_data, HasSubstr("header")));
+}
+
+TEST_F(NpyFile, refuses_a_pipe_instead_of_waiting_for_it) {
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_THAT(NpyArray::open(path_),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("not a regular file")));
+}
+
+TEST_F(NpyFile, that_is_shortened_while_it_is_read_ends_the_process_by_name) {
+  ASSERT_THAT(write_npy(path_, {1 << 16}, std::vector<float>(1 << 16, 1.0F)), IsOk());
+  const std::filesystem::path other = folder_.path() / "other.npy";
+  ASSERT_THAT(write_npy(other, {1 << 16}, std::vector<float>(1 << 16, 1.0F)), IsOk());
+  const auto read_shortened = [&] {
+    auto closed = NpyArray::open(other);
+    closed = NpyArray::open(path_);
+    const auto kept = NpyArray::open(other);
+    std::filesystem::resize_file(path_, 4096);
+    float sum = 0;
+    for (const float value : kept->values()) sum += value;
+    for (const float value : closed->values()) sum += value;
+    ::_exit(sum > 0 ? 0 : 3);
+  };
+  EXPECT_EXIT(read_shortened(), ::testing::ExitedWithCode(1), "array.npy: cannot be read any more");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
 #include "trainer_host/trainer/data/acoustic_solver.hpp"
 #include "trainer_host/trainer/data/dataset.hpp"
@@ -195,7 +196,8 @@ Result<SynthReport> synthesize(const SynthOptions& options, const SynthHooks& ho
       {"solver", solver_json()},
       {"code_version", version()},
       {"digest", report.digest}};
-  OUTCROP_CHECK(write_file_durably(staged.folder() / "dataset.json", manifest.dump(2) + "\n"));
+  OUTCROP_CHECK(
+      write_file_durably(staged.folder() / "dataset.json", json_text(manifest, 2) + "\n"));
   OUTCROP_CHECK(staged.publish());
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

@@ -1,14 +1,14 @@
 #include "trainer_host/trainer/data/synth_verb.hpp"
 
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
-#include <thread>
 
 #include <nlohmann/json.hpp>
 
 #include "platform/console/progress_bar.hpp"
+#include "protocol/base/json_text.hpp"
+#include "protocol/base/processors.hpp"
 #include "trainer_host/trainer/data/stop_signal.hpp"
 #include "trainer_host/trainer/data/synth.hpp"
 
@@ -29,7 +29,7 @@ void print(const SynthReport& report, bool as_json) {
                                 {"digest", report.digest},
                                 {"seconds", report.seconds}};
     if (report.clamped_share) json["clamped_share"] = *report.clamped_share;
-    std::printf("%s\n", json.dump().c_str());
+    std::printf("%s\n", json_text(json).c_str());
     return;
   }
   std::printf("%s: %llu samples in %s, %.0f ms a sample\ndigest %s\n", report.folder.c_str(),
@@ -71,7 +71,7 @@ Status run(Arguments& arguments) {
 void add_synth(CLI::App& app, cli::Action& chosen) {
   auto arguments = std::make_shared<Arguments>();
   SynthOptions& options = arguments->options;
-  options.threads = std::max(1U, std::thread::hardware_concurrency());
+  options.threads = available_processors();
   CLI::App* verb = app.add_subcommand(
       "synth",
       "Make training data: velocity maps and the shot gathers that the wave equation gives for "

@@ -38,6 +38,7 @@ Result<StageFiles> find_stage_files(const fs::path& model, const std::optional<f
   std::map<std::string, fs::path> found;
   for (const auto& entry : fs::directory_iterator(model, error)) {
     const std::string name = entry.path().filename().string();
+    if (name.starts_with('.')) continue;  // what file managers leave, "._x.ptl"
     std::smatch parts;
     if (std::regex_match(name, weights)) files.weights = entry.path();
     if (!std::regex_match(name, parts, pattern)) continue;
