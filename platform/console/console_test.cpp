@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdio>
 
+#include "platform/console/columns.hpp"
 #include "platform/console/progress_bar.hpp"
 #include "platform/console/table.hpp"
 
@@ -24,6 +25,39 @@ TEST(Table, aligns_numbers_right_and_text_left) {
             "──────────  ──────\n"
             "float         12.5\n"
             "int8-qint8       3\n");
+}
+
+TEST(Table, leaves_out_what_is_needed_least_and_says_so) {
+  Table table({"board", "first", "load", "p90 ms"});
+  table.less_needed({"load", "first"});
+  table.add_row({"pi-1", "180", "0.012", "19.0"});
+  EXPECT_THAT(table.to_string(27), HasSubstr("pi-1     180  0.012    19.0"));
+  EXPECT_EQ(table.to_string(22),
+            "board  first  p90 ms\n"
+            "─────  ─────  ──────\n"
+            "pi-1     180    19.0\n"
+            "(left out, for want\n"
+            "  of room: load)\n");
+  EXPECT_THAT(table.to_string(14), HasSubstr("pi-1     19.0\n"));
+}
+
+TEST(Table, folds_the_widest_column_where_nothing_more_can_be_left_out) {
+  Table table({"board", "at"});
+  table.add_row({"pi-1", "waits for the measurement lock"});
+  table.add_row({"pi-2", "serves"});
+  EXPECT_EQ(table.to_string(24),
+            "board  at\n"
+            "─────  ─────────────────\n"
+            "pi-1   waits for the\n"
+            "       measurement lock\n"
+            "pi-2   serves\n");
+}
+
+TEST(Columns, text_is_broken_between_words_and_long_words_anywhere) {
+  EXPECT_EQ(wrapped("a word — and more", 10), "a word —\n  and more\n");
+  EXPECT_EQ(wrapped("short\nlines", 10), "short\nlines\n");
+  EXPECT_EQ(wrapped("never broken", 0), "never broken\n");
+  EXPECT_EQ(wrapped("ääääääääää", 6), "ääää\n  ääää\n  ää\n");
 }
 
 TEST(HumanDuration, has_two_units_at_most) {

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace outcrop {
+
+// Text by the columns that it takes on a terminal: characters, not bytes.
+
+// How wide lines may be there: columns of the terminal behind the descriptor; else, where $COLUMNS is a number, that; else 0,
+// which means that nothing limits a line (a file, a pipe).
+[[nodiscard]] std::size_t line_width(int descriptor);
+
+[[nodiscard]] std::size_t columns_of(std::string_view text);
+
+// `text` in lines of at most `width` columns, broken between words where there are any; 0: one line.
+[[nodiscard]] std::vector<std::string> folded(const std::string& text, std::size_t width);
+
+// The same as text, every line ended, those after the first moved to the right by `indent`. Lines
+// that `text` has already stay lines.
+[[nodiscard]] std::string wrapped(const std::string& text, std::size_t width,
+                                  std::size_t indent = 2);
+
+}  // namespace outcrop
