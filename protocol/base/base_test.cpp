@@ -7,6 +7,7 @@
 #include <future>
 
 #include "protocol/base/clock.hpp"
+#include "protocol/base/cut_short.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/file_lock.hpp"
 #include "protocol/base/hex.hpp"
@@ -44,6 +45,14 @@ TEST(UnmountedDisk, is_told_where_a_folder_belongs_on_it) {
   EXPECT_EQ(unmounted_disk_of("/srv/board/state", table, mounts), std::nullopt);
   EXPECT_EQ(unmounted_disk_of("/srv/board", "/no/fstab", mounts), std::nullopt);
   EXPECT_EQ(unmounted_disk_of("/srv/board", table, "/no/mounts"), std::nullopt);
+}
+
+TEST(CutShort, ends_behind_a_word_and_says_that_more_was_there) {
+  EXPECT_EQ(cut_short("whole", 5), "whole");
+  EXPECT_EQ(cut_short("no calibration data", 16), "no...");
+  EXPECT_EQ(cut_short("no calibration data", 18), "no calibration...");
+  EXPECT_EQ(cut_short(std::string(100, 'x'), 10), "xxxxxxx...");
+  EXPECT_EQ(cut_short("ääääääää", 10), "äää...") << "characters stay whole";
 }
 
 TEST(Join, puts_the_separator_between_words_only) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "protocol/base/cut_short.hpp"
 #include "protocol/messages/deployment_fields.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/messages/names.hpp"
@@ -33,7 +34,7 @@ std::string_view to_string(DeploymentState state) {
 }
 
 std::string as_reason(std::string_view text) {
-  std::string reason(text.substr(0, reason_length));
+  std::string reason = cut_short(text, reason_length);
   for (char& c : reason) {
     if (c == '\n' || c == '\t') c = ' ';
     if (c < ' ' || c > '~') c = '?';

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "protocol/base/cut_short.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/messages/names.hpp"
 
@@ -31,9 +32,15 @@ bool nested_too_deeply(std::string_view text) {
   return false;
 }
 
+// The parser's words without its name for them: "[json.exception.parse_error.101] parse error ...".
+std::string_view without_name(std::string_view text) {
+  const std::size_t end = text.find("] ");
+  return text.starts_with('[') && end != std::string_view::npos ? text.substr(end + 2) : text;
+}
+
 // What comes from others ends on terminals, in our messages too.
 std::string printable(std::string_view text) {
-  std::string shown(text.substr(0, 80));
+  std::string shown = cut_short(text, 200);
   std::replace_if(
       shown.begin(), shown.end(),
       [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
@@ -78,7 +85,7 @@ Result<Json> parse_object(std::string_view text, ByteCount limit, std::string_vi
   try {
     document = Json::parse(text, watch);
   } catch (const nlohmann::json::exception& error) {
-    return fail(ErrorCode::invalid_data, name + ": not valid JSON: " + printable(error.what()));
+    return fail(ErrorCode::invalid_data, name + ": not valid JSON: " + printable(without_name(error.what())));
   }
   if (duplicate) {
     return fail(ErrorCode::invalid_data,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "protocol/base/cut_short.hpp"
 #include "trainer_host/fleet/rollout/observe.hpp"
 
 namespace outcrop::fleet {
@@ -12,12 +13,8 @@ using messages::DeploymentState;
 
 constexpr std::size_t longest_reason = 1024;  // SCHEMA.md, of a cancel
 
-// At the end of a character: JSON holds no half ones, and boards say what goes into a reason.
 std::string shortened(const std::string& reason) {
-  if (reason.size() <= longest_reason) return reason;
-  std::size_t end = longest_reason;
-  while (end > 0 && (static_cast<unsigned char>(reason[end]) & 0xC0U) == 0x80U) --end;
-  return reason.substr(0, end);
+  return cut_short(reason, longest_reason);
 }
 
 std::string plural(std::size_t count, const std::string& what) {

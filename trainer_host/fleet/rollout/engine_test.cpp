@@ -137,7 +137,7 @@ TEST(Engine, a_long_reason_is_cut_between_characters) {
   ASSERT_EQ(in_words(decision), "cancel a; stopped");
   messages::Cancel cancel;
   for (const std::string& cut : {decision.steps[0].assignment.reason, decision.rollout->reason}) {
-    EXPECT_GT(cut.size(), 1020U);
+    EXPECT_GT(cut.size(), 1017U);
     EXPECT_LE(cut.size(), 1024U);
     cancel.reason = cut;
     EXPECT_NO_THROW((void)to_json(cancel));  // as it is sent
