@@ -129,7 +129,7 @@ std::string TomlReader::Table::full_name(std::string_view key) const {
 }
 
 const toml::node* TomlReader::Table::find(std::string_view key, bool required) {
-  asked_.emplace_back(key);
+  if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) asked_.emplace_back(key);
   const toml::node* node = table_ != nullptr ? table_->get(key) : nullptr;
   if (node == nullptr && required && !reader_->error_) {
     reader_->fail_at(table_, full_name(key), "is missing");
