@@ -97,6 +97,19 @@ function(outcrop_test_library name)
   outcrop_library(${name} ${ARGN})
 endfunction()
 
+# outcrop_manual(NAME SECTION): its manual page, made of what its parser knows and of docs/man/NAME.man;
+# the program is run for that, a board's under the emulator. Call beside outcrop_program.
+function(outcrop_manual name section)
+  set(page ${CMAKE_BINARY_DIR}/man/${name}.${section})
+  set(more ${PROJECT_SOURCE_DIR}/docs/man/${name}.man)
+  file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/man)
+  add_custom_command(TARGET ${name} POST_BUILD
+    COMMAND ${name} --man-page ${section} > ${page}
+    COMMAND cat ${more} >> ${page}
+    BYPRODUCTS ${page})
+  set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${more})
+endfunction()
+
 # outcrop_test_program(NAME, as outcrop_program): one that only tests start.
 #   OUTCROP_BIN tells it where programs are.
 function(outcrop_test_program name)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "platform/cli/tree.hpp"
 #include "platform/text/nearest.hpp"
 #include "protocol/base/join.hpp"
 
@@ -22,12 +23,11 @@ std::string message(const CLI::App& app, const std::string& word,
 
 }  // namespace
 
-std::optional<std::string> unknown_verb(const CLI::App& app, int argc, char** argv) {
+std::optional<std::string> unknown_verb(const CLI::App& app, std::span<const std::string> words) {
   const CLI::App* at = &app;
-  for (int i = 1; i < argc && at->get_require_subcommand_min() > 0; ++i) {
-    const std::string word = argv[i];
-    if (word.empty() || word.front() == '-') return std::nullopt;
-    const auto verbs = at->get_subcommands([](const CLI::App*) { return true; });
+  for (const std::string& word : words) {
+    if (at->get_require_subcommand_min() == 0 || word.empty() || word.front() == '-') break;
+    const auto verbs = verbs_of(*at);
     const auto found = std::find_if(verbs.begin(), verbs.end(),
                                     [&](const CLI::App* verb) { return verb->check_name(word); });
     if (found == verbs.end()) return message(*at, word, verbs);

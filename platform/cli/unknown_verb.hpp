@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -9,6 +10,7 @@ namespace outcrop::cli {
 
 // Says which word of the command line is no verb where one is needed, and which verb was probably
 // meant. CLI11 itself only says that a subcommand is required.
-[[nodiscard]] std::optional<std::string> unknown_verb(const CLI::App& app, int argc, char** argv);
+[[nodiscard]] std::optional<std::string> unknown_verb(const CLI::App& app,
+                                                      std::span<const std::string> words);
 
 }  // namespace outcrop::cli

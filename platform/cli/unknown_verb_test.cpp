@@ -19,11 +19,8 @@ class UnknownVerb : public ::testing::Test {
     rollout->add_subcommand("status");
     app_.add_subcommand("synth");
   }
-  std::optional<std::string> of(std::vector<std::string> words) {
-    words.insert(words.begin(), "outcrop");
-    std::vector<char*> arguments;
-    for (std::string& word : words) arguments.push_back(word.data());
-    return unknown_verb(app_, static_cast<int>(arguments.size()), arguments.data());
+  std::optional<std::string> of(const std::vector<std::string>& words) {
+    return unknown_verb(app_, words);
   }
   CLI::App app_{"", "outcrop"};
 };

@@ -3,39 +3,38 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "platform/cli/strict_numbers.hpp"
-#include "platform/cli/unknown_verb.hpp"
-#include "protocol/base/version.hpp"
+#include "platform/cli/parse.hpp"
 
 namespace outcrop::cli {
+
+int exit_code(const Error& error) {
+  switch (error.code()) {
+    case ErrorCode::invalid_argument:
+      return static_cast<int>(ExitCode::wrong_use);
+    case ErrorCode::timeout:
+      return static_cast<int>(ExitCode::waited_in_vain);
+    default:
+      return static_cast<int>(ExitCode::failed);
+  }
+}
 
 int run_program(std::string_view program, std::string_view description, int argc, char** argv,
                 std::initializer_list<AddVerb> verbs) {
   // What the user typed: outcrop-trainer is usually reached as `outcrop synth`.
   const std::string typed = std::filesystem::path(argv[0]).filename().string();
   CLI::App app{std::string(description), typed.empty() ? std::string(program) : typed};
-  app.set_version_flag("--version", std::string(program) + " " + std::string(version()));
+  add_version(app, std::string(program));
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
   Action chosen;
+  add_help_verb(app);
   for (AddVerb add : verbs) add(app, chosen);
-  read_numbers_strictly(app);
-  if (const auto unknown = unknown_verb(app, argc, argv)) {
-    std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), unknown->c_str());
-    return static_cast<int>(ExitCode::wrong_use);
-  }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? static_cast<int>(ExitCode::done) : static_cast<int>(ExitCode::wrong_use);
-  }
+  if (const auto code = parse(app, argc, argv)) return *code;
   if (!chosen) return static_cast<int>(ExitCode::wrong_use);
   const Status status = chosen();
   if (status) return static_cast<int>(ExitCode::done);
   std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), status.error().message().c_str());
-  return static_cast<int>(status.error().code() == ErrorCode::invalid_argument ? ExitCode::wrong_use
-                                                                               : ExitCode::failed);
+  return exit_code(status.error());
 }
 
 }  // namespace outcrop::cli

@@ -9,8 +9,11 @@
 
 namespace outcrop::cli {
 
-// Exit codes of every program: 0 done, 1 failed, 2 wrong use.
-enum class ExitCode : int { done = 0, failed = 1, wrong_use = 2 };
+// Exit codes of every program: 0 done, 1 failed, 2 wrong use, 3 waited in vain.
+enum class ExitCode : int { done = 0, failed = 1, wrong_use = 2, waited_in_vain = 3 };
+
+// What an error means for whoever called the program.
+[[nodiscard]] int exit_code(const Error& error);
 
 // A verb adds its subcommand to `app` and, when chosen, its work to `chosen`: main calls that
 // once after parsing, prints an error in one place and turns it into the exit code.

@@ -67,7 +67,7 @@ int run(ByteCount memory_limit) {
 
 int start(int argc, char** argv) {
   if (argc == 2 && std::string_view(argv[1]) == "--version") {
-    std::printf("outcrop-runner-torch %s\n", std::string(outcrop::version()).c_str());
+    std::printf("outcrop-runner-torch %s\n", outcrop::code_version().c_str());
     return 0;
   }
   ByteCount memory_limit;

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "platform/cli/complete.hpp"
 #include "platform/cli/verb.hpp"
 #include "protocol/base/processors.hpp"
 
@@ -33,13 +34,20 @@ constexpr std::array<TrainerVerb, 5> trainer_verbs{{
 }  // namespace
 
 std::optional<int> run_trainer_verb(int argc, char** argv) {
-  const bool ours =
-      argc > 1 && std::any_of(trainer_verbs.begin(), trainer_verbs.end(),
-                              [&](const TrainerVerb& verb) { return verb.name == argv[1]; });
-  if (!ours) return std::nullopt;
+  const auto is_trainers = [&](int at) {
+    return at < argc &&
+           std::any_of(trainer_verbs.begin(), trainer_verbs.end(),
+                       [&](const TrainerVerb& verb) { return verb.name == argv[at]; });
+  };
+  // `help train`, and what a shell asks about `train --st` (platform/cli/complete.hpp).
+  const std::string_view first = argc > 1 ? argv[1] : "";
+  const bool about = (first == "help" && is_trainers(2)) ||
+                     (first == complete_word && argc > 4 && is_trainers(3));
+  if (!is_trainers(1) && !about) return std::nullopt;
   std::error_code error;
   const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
   const auto trainer = self.parent_path() / "outcrop-trainer";
+  if (about && !std::filesystem::exists(trainer, error)) return std::nullopt;
   // Before libgomp is loaded: threads that spin while they wait make a busy machine ten times
   // slower at training, and an idle one hardly faster.
   ::setenv("OMP_WAIT_POLICY", "PASSIVE", /*overwrite=*/0);

@@ -6,9 +6,10 @@
 #include <csignal>
 #include <cstdio>
 
+#include "platform/cli/parse.hpp"
+#include "platform/cli/verb.hpp"
 #include "platform/service/service.hpp"
 #include "protocol/base/program.hpp"
-#include "protocol/base/version.hpp"
 #include "trainer_host/fleet/backup.hpp"
 #include "trainer_host/fleet/config/host_config.hpp"
 #include "trainer_host/fleet/daemon.hpp"
@@ -18,8 +19,6 @@ namespace {
 using outcrop::Status;
 
 constexpr int done = 0;
-constexpr int failed = 1;
-constexpr int wrong_use = 2;
 
 Status serve(const outcrop::fleet::HostConfig& config) {
   outcrop::platform::start_log("outcropd", config.log);
@@ -36,27 +35,25 @@ Status serve(const outcrop::fleet::HostConfig& config) {
 int report(const Status& status) {
   if (status) return done;
   std::fprintf(stderr, "outcropd: %s\n", status.error().message().c_str());
-  return status.error().code() == outcrop::ErrorCode::invalid_argument ? wrong_use : failed;
+  return outcrop::cli::exit_code(status.error());
 }
 
 int run(int argc, char** argv) {
   CLI::App app{"Serve a fleet of boards: registry, depot, rollouts, and the broker.", "outcropd"};
-  app.set_version_flag("--version", "outcropd " + std::string(outcrop::version()));
+  outcrop::cli::add_version(app, "outcropd");
   std::string config_file = "/etc/outcrop/host.toml";
   bool check = false;
-  app.add_option("--config", config_file, "configuration; FILE.d/*.toml adds to it")
+  app.add_option("--config", config_file, "The configuration; FILE.d/*.toml adds to it")
+      ->type_name("FILE")
       ->capture_default_str();
-  app.add_flag("--check-config", check, "only say whether the configuration is right");
+  app.add_flag("--check-config", check, "Only say whether the configuration is right");
+  outcrop::cli::add_help_verb(app);
   CLI::App* backup =
-      app.add_subcommand("backup", "copy the state into a new folder, while outcropd runs or not");
+      app.add_subcommand("backup", "Copy the state into a new folder, while outcropd runs or not");
   backup->fallthrough();
   std::string folder;
-  backup->add_option("folder", folder, "the new folder")->required();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? done : wrong_use;
-  }
+  backup->add_option("folder", folder, "The new folder")->required();
+  if (const auto code = outcrop::cli::parse(app, argc, argv)) return *code;
   const auto config = outcrop::fleet::read_host_config(config_file);
   if (!config) return report(outcrop::fail(config.error()));
   if (check) {
