@@ -113,6 +113,53 @@ void add_renew(CLI::App& keys, Action& chosen) {
   });
 }
 
+struct AddModelOptions {
+  fs::path folder;
+  std::vector<std::string> models;
+  int expires_days = 365;
+  bool json = false;
+};
+
+Status run_add_model(const AddModelOptions& options) {
+  OUTCROP_CHECK(release::add_models(options.folder, options.models,
+                                    std::chrono::days(options.expires_days), SystemClock().now()));
+  OUTCROP_TRY(trust, release::read_key_store(options.folder));
+  const std::string folder = options.folder.string();
+  if (options.json) {
+    const nlohmann::json json{{"folder", folder},
+                              {"targets_version", trust.targets->version},
+                              {"targets_expires", to_rfc3339(trust.targets->expires)},
+                              {"added", options.models}};
+    std::printf("%s\n", json.dump(2).c_str());
+    return {};
+  }
+  for (const std::string& model : options.models) {
+    std::printf("Made %s/stages/%s/stage.key, for the trainer: signs stages of '%s', nothing else\n",
+                folder.c_str(), model.c_str(), model.c_str());
+  }
+  std::printf("targets version %llu, valid until %s. Hand it to outcropd, and boards may be enrolled:\n",
+              static_cast<unsigned long long>(trust.targets->version),
+              to_rfc3339(trust.targets->expires).c_str());
+  std::printf("  outcrop keys publish --dir %s\n", folder.c_str());
+  std::printf("  outcrop device enroll NAME --class CLASS --model %s\n",
+              options.models.front().c_str());
+  return {};
+}
+
+void add_add_model(CLI::App& keys, Action& chosen) {
+  auto options = std::make_shared<AddModelOptions>();
+  CLI::App* add = keys.add_subcommand(
+      "add-model", "Make stage keys for further models (needs offline/); boards trust the same root");
+  add->add_option("model", options->models, "Model that stages will be signed for")->required();
+  add->add_option("--dir", options->folder, "Key folder")->required();
+  add->add_option("--expires-days", options->expires_days, "Days that the new targets are valid")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 36500));
+  add->add_flag("--json", options->json, "Print a JSON object instead of text");
+  add->footer("Example:\n  outcrop keys add-model --dir keys flatvel");
+  add->callback([options, &chosen] { chosen = [options] { return run_add_model(*options); }; });
+}
+
 struct KeyRevokeOptions {
   fs::path folder;
   std::string manifest;
@@ -193,9 +240,10 @@ void add_key_publish(CLI::App& keys, Action& chosen) {
 
 void add_keys(CLI::App& app, Action& chosen) {
   CLI::App* keys = app.add_subcommand(
-      "keys", "Make, renew, revoke and rotate signing keys, publish what they signed");
+      "keys", "Make, add, renew, revoke and rotate signing keys, publish what they signed");
   keys->require_subcommand(1);
   add_init(*keys, chosen);
+  add_add_model(*keys, chosen);
   add_renew(*keys, chosen);
   add_key_revoke(*keys, chosen);
   add_rotate(*keys, chosen);

@@ -31,12 +31,21 @@ void add_role(trust::RootMetadata& root, const std::string& role, const PrivateK
   root.roles[role] = {{public_key.id()}, 1};
 }
 
-Status write_stage_keys(const KeyStorePaths& paths, const KeyStoreOptions& options,
-                        trust::TargetsMetadata& targets) {
-  for (const std::string& model : options.models) {
-    OUTCROP_TRY(key, PrivateKey::generate());
-    OUTCROP_CHECK(make_folder(paths.stage(model), 0700));
-    OUTCROP_CHECK(key.write_pem(paths.stage(model) / "stage.key"));
+// A key that is there already is one that an attempt before made and did not come to sign for.
+Result<PrivateKey> make_stage_key(const fs::path& folder) {
+  const fs::path file = folder / "stage.key";
+  std::error_code error;
+  if (fs::exists(file, error)) return PrivateKey::read_pem(file);
+  if (!fs::exists(folder, error)) OUTCROP_CHECK(make_folder(folder, 0700));
+  OUTCROP_TRY(key, PrivateKey::generate());
+  OUTCROP_CHECK(key.write_pem(file));
+  return key;
+}
+
+Status add_delegations(const KeyStorePaths& paths, const std::vector<std::string>& models,
+                       trust::TargetsMetadata& targets) {
+  for (const std::string& model : models) {
+    OUTCROP_TRY(key, make_stage_key(paths.stage(model)));
     targets.keys.emplace(key.public_key().id(), key.public_key());
     targets.delegations.push_back({model, {{key.public_key().id()}, 1}});
   }
@@ -66,7 +75,7 @@ Status fill_key_store(const KeyStorePaths& paths, const KeyStoreOptions& options
   add_role(root, "timestamp", timestamp_key);
   trust::TargetsMetadata targets;
   targets.expires = now + options.targets_expires;
-  OUTCROP_CHECK(write_stage_keys(paths, options, targets));
+  OUTCROP_CHECK(add_delegations(paths, options.models, targets));
   trust::RevokedMetadata revoked;
   revoked.expires = now + options.targets_expires;
   OUTCROP_CHECK(
@@ -75,13 +84,13 @@ Status fill_key_store(const KeyStorePaths& paths, const KeyStoreOptions& options
   return write_new_file(paths.metadata() / revoked_file, sign_role(revoked, targets_key));
 }
 
-Status check_options(const KeyStoreOptions& options) {
-  if (options.models.empty()) {
+Status check_models(const std::vector<std::string>& models) {
+  if (models.empty()) {
     return fail(ErrorCode::invalid_argument,
                 "name at least one model that stages will be signed for");
   }
   std::set<std::string> seen;
-  for (const std::string& model : options.models) {
+  for (const std::string& model : models) {
     if (!messages::is_name(model)) {
       return fail(ErrorCode::invalid_argument,
                   "'" + model + "' is not a model name: 1 to 63 of a-z, 0-9 and -");
@@ -90,6 +99,11 @@ Status check_options(const KeyStoreOptions& options) {
       return fail(ErrorCode::invalid_argument, "the model '" + model + "' is named twice");
     }
   }
+  return {};
+}
+
+Status check_options(const KeyStoreOptions& options) {
+  OUTCROP_CHECK(check_models(options.models));
   if (options.root_expires.count() < 1 || options.targets_expires.count() < 1 ||
       options.root_expires.count() > 36500 || options.targets_expires.count() > 36500) {
     return fail(ErrorCode::invalid_argument, "metadata must be valid for 1 to 36500 days");
@@ -241,6 +255,27 @@ Status renew_targets(const fs::path& folder, std::chrono::days expires, Timestam
   revoked.expires = now + expires;
   OUTCROP_CHECK(write_file_durably(paths.metadata() / targets_file, sign_role(targets, key)));
   return write_file_durably(paths.metadata() / revoked_file, sign_role(revoked, key));
+}
+
+Status add_models(const fs::path& folder, const std::vector<std::string>& models,
+                  std::chrono::days expires, Timestamp now) {
+  OUTCROP_CHECK(check_models(models));
+  const KeyStorePaths paths(folder);
+  OUTCROP_TRY(store, read_key_store(folder));
+  for (const std::string& model : models) {
+    if (store.targets->delegation(model) == nullptr) continue;
+    return fail(ErrorCode::already_exists,
+                folder.string() + " signs stages of '" + model + "' already");
+  }
+  OUTCROP_TRY(signer, PrivateKey::read_pem(paths.offline_key("targets")));
+  trust::TargetsMetadata targets = *store.targets;
+  ++targets.version;
+  targets.expires = now + expires;
+  OUTCROP_CHECK(add_delegations(paths, models, targets));
+  // The keys first: what targets names must be there.
+  OUTCROP_CHECK(sync_folder(paths.folder() / "stages"));
+  for (const std::string& model : models) OUTCROP_CHECK(sync_folder(paths.stage(model)));
+  return write_file_durably(paths.metadata() / targets_file, sign_role(targets, signer));
 }
 
 Status revoke_manifest(const fs::path& folder, const trust::Revocation& manifest,

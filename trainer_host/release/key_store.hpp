@@ -74,6 +74,11 @@ struct KeyStoreTrust {
 // for `expires` from `now`. Revoking what is revoked already changes nothing.
 [[nodiscard]] Status renew_targets(const std::filesystem::path& folder, std::chrono::days expires,
                                    Timestamp now);
+// Makes stage keys for further models; a key that an attempt before left behind is taken up, none is
+// overwritten. already_exists where stages of a model are signed for already.
+[[nodiscard]] Status add_models(const std::filesystem::path& folder,
+                                const std::vector<std::string>& models, std::chrono::days expires,
+                                Timestamp now);
 [[nodiscard]] Status revoke_manifest(const std::filesystem::path& folder,
                                      const trust::Revocation& manifest, std::chrono::days expires,
                                      Timestamp now);

@@ -46,6 +46,38 @@ TEST(KeyStore, keeps_private_keys_to_their_owner) {
   EXPECT_EQ(trust->targets->expires, now + std::chrono::days(365));
 }
 
+TEST(KeyStore, a_further_model_gets_a_key_and_the_others_keep_theirs) {
+  const TemporaryFolder folder;
+  const fs::path keys = folder.path() / "keys";
+  ASSERT_THAT(init_key_store(keys, models({"a"}), now), IsOk());
+  const auto before = read_key_store(keys);
+  const Timestamp later = now + std::chrono::hours(48);
+  EXPECT_THAT(add_models(keys, {"b", "b"}, std::chrono::days(30), later),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("named twice")));
+  EXPECT_THAT(add_models(keys, {"a"}, std::chrono::days(30), later),
+              ErrorIs(ErrorCode::already_exists, HasSubstr("stages of 'a' already")));
+  // Cut off before it was signed for: the key is taken up.
+  const KeyStorePaths paths(keys);
+  fs::create_directory(paths.stage("c"));
+  const auto left = trust::PrivateKey::generate();
+  ASSERT_THAT(left->write_pem(paths.stage("c") / "stage.key"), IsOk());
+  ASSERT_THAT(add_models(keys, {"b", "c"}, std::chrono::days(30), later), IsOk());
+  const auto after = read_key_store(keys);
+  ASSERT_THAT(after, IsOk());
+  EXPECT_EQ(after->root.digest(), before->root.digest()) << "no new root, host or enrolment";
+  EXPECT_EQ(after->targets->version, before->targets->version + 1);
+  EXPECT_EQ(after->targets->expires, later + std::chrono::days(30));
+  EXPECT_EQ(after->targets->delegation("a")->keys.keyids,
+            before->targets->delegation("a")->keys.keyids);
+  ASSERT_NE(after->targets->delegation("b"), nullptr);
+  EXPECT_EQ(after->targets->delegation("c")->keys.keyids,
+            std::vector<trust::KeyId>{left->public_key().id()});
+  fs::remove(paths.offline_key("targets"));
+  EXPECT_THAT(add_models(keys, {"d"}, std::chrono::days(30), later),
+              ErrorIs(ErrorCode::not_found, HasSubstr("targets.key")));
+  EXPECT_FALSE(fs::exists(paths.stage("d")));
+}
+
 // What another user makes of the folder: 0 verified with it, 1 failed, 2 was told how to mend it.
 int as_somebody_else(const fs::path& keys) {
   constexpr uid_t nobody = 65'534;
