@@ -26,7 +26,7 @@ constexpr std::chrono::minutes infer_deadline{10};
 struct Options {
   SocketOption socket;
   bool json = false;
-  bool release = false;
+  bool off = false;
   std::int64_t seed = 0;
   std::int64_t count = 1;
   std::filesystem::path out;
@@ -218,18 +218,20 @@ void add_hold(CLI::App& app, cli::Action& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand("hold", "Hold updates back from now on");
   add_socket_option(*verb, options->socket);
-  verb->add_flag("--release", options->release, "Let updates through again");
+  verb->add_flag("--off", options->off, "Let updates through again");
+  // What it was called before, when a release was something else already.
+  verb->add_flag("--release", options->off)->group("");
   verb->add_flag("--json", options->json,
                  "Print the status as a JSON object (agent/control/API.md)");
   verb->footer(
       "Held updates wait; nothing is lost. The host may still take a release back, and a revoked\n"
       "release stops all the same.\n\n"
-      "Examples:\n  outcrop-agent hold\n  outcrop-agent hold --release");
+      "Examples:\n  outcrop-agent hold\n  outcrop-agent hold --off");
   verb->callback([options, &chosen] {
     chosen = [options]() -> Status {
       OUTCROP_TRY(answer, ask(*options, {.method = "POST",
                                          .target = "/v1/hold",
-                                         .body = json_text(Json{{"held", !options->release}})}));
+                                         .body = json_text(Json{{"held", !options->off}})}));
       return show(answer, options->json);
     };
   });

@@ -59,7 +59,7 @@ TEST_F(OwnerTest, holds_updates_back_and_approves_one) {
   const ShellOutcome approved = says("approve");
   EXPECT_EQ(approved.code, 0) << approved.output;
   EXPECT_NE(ends(2, State::updated), nullptr);
-  EXPECT_EQ(says("hold --release").code, 0);
+  EXPECT_EQ(says("hold --off").code, 0);
   ASSERT_TRUE(loop_.until([&] { return !host_.status()->held; }));
 }
 
