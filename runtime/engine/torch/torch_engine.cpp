@@ -76,12 +76,10 @@ std::string name_of(const c10::TypePtr& type) {
   }
 }
 
-// Arguments without the module itself.
+// Arguments without the module itself, which a method has first, whatever its author calls it.
 std::vector<c10::Argument> arguments_of(const c10::FunctionSchema& schema) {
   std::vector<c10::Argument> arguments = schema.arguments();
-  if (!arguments.empty() && arguments.front().name() == "self") {
-    arguments.erase(arguments.begin());
-  }
+  if (!arguments.empty()) arguments.erase(arguments.begin());
   return arguments;
 }
 

@@ -7,6 +7,8 @@
 #include <array>
 #include <cctype>
 #include <cstdlib>
+#include <span>
+#include <sstream>
 #include <string>
 
 #include <ATen/ATen.h>
@@ -97,6 +99,24 @@ TEST_F(TorchEngineTest, leaves_compiled_code_unfused) {
         module.forward({at::scalar_tensor(activation), at::scalar_tensor(scale)}).toTensor();
     EXPECT_EQ(result.item<float>(), rounded) << "call " << i;
   }
+}
+
+TEST_F(TorchEngineTest, a_method_may_call_its_module_as_it_likes) {
+  torch::jit::Module module("Rounding");
+  module.define("def forward(this, a, s):\n    return torch.round(a / s)\n");
+  std::ostringstream file;
+  module._save_for_mobile(file);
+  const std::string text = file.str();
+  auto model = engine_->load(as_bytes(text),
+                             engine_->backends().front().name, 1);
+  ASSERT_THAT(model, IsOk());
+  const std::array<float, 1> a{activation};
+  const std::array<float, 1> s{scale};
+  const std::array<Value, 2> arguments{Tensor::of_floats("a", {}, a),
+                                       Tensor::of_floats("s", {}, s)};
+  EXPECT_THAT((*model)->prepare("forward", arguments), IsOk());
+  EXPECT_THAT((*model)->prepare("forward", std::span(arguments).first(1)),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("forward(Tensor a, Tensor s)")));
 }
 #endif
 
