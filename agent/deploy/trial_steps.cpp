@@ -48,6 +48,14 @@ void Steps::start_trial() {
       changed_.notify();
     });
   };
+  // Told while it lasts: whoever follows a rollout asks why nothing happens.
+  request.lasts = [this, trial = trial_](const std::string& why) {
+    asio::post(executor_, [this, trial, why] {
+      if (trial != trial_ || trial->outcome || !machine_.has_deployment()) return;
+      machine_.deployment().reason = messages::as_reason(why);
+      machine_.announce(work_.variant);
+    });
+  };
   auto outcome = std::make_shared<TrialOutcome>();
   trials_->post([request = std::move(request), outcome] { *outcome = run_trial(request); },
                 [this, trial = trial_, outcome] {

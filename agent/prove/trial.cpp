@@ -112,6 +112,7 @@ Result<Prepared> prepare(const TrialRequest& request) {
   if (request.abandoned) {
     options.stopped = [abandoned = request.abandoned] { return abandoned->load(); };
   }
+  options.waits = request.lasts;
   if (request.progress) {
     options.progress = [&request](std::size_t, std::size_t, const std::string& next) {
       request.progress(next);
@@ -156,6 +157,15 @@ void attempt(Prepared& prepared, TrialOutcome& outcome) {
   });
 }
 
+// "is measured anew (2 of 3): other work kept the processors busy", by the first that is left.
+void explain(const TrialRequest& request, const Prepared& prepared, TrialOutcome& outcome,
+             std::size_t next, std::size_t attempts) {
+  if (!request.lasts) return;
+  const ReportedVariant* variant = find(outcome.variants, prepared.candidates.front().name);
+  request.lasts("is measured anew (" + std::to_string(next) + " of " + std::to_string(attempts) +
+                ")" + (variant == nullptr || variant->reason.empty() ? "" : ": " + variant->reason));
+}
+
 }  // namespace
 
 runtime::RunnerOptions runner_options(const AgentConfig& config) {
@@ -185,6 +195,7 @@ TrialOutcome run_trial(const TrialRequest& request) {
       is_emulated(*request.config) ? 1 : std::max<std::size_t>(1, request.config->measure_attempts);
   for (std::size_t i = 0; i < attempts && !prepared->candidates.empty(); ++i) {
     if (request.abandoned && *request.abandoned) break;
+    if (i > 0) explain(request, *prepared, outcome, i + 1, attempts);
     attempt(*prepared, outcome);
   }
   return outcome;

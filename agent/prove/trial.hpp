@@ -23,6 +23,8 @@ struct TrialRequest {
   Slots* slots = nullptr;
   // Called from the thread that runs the trial, with what comes next: "measuring int8-qint8".
   std::function<void(const std::string& next)> progress;
+  // Called likewise, with why it takes longer than it should: who else measures, what disturbed it.
+  std::function<void(const std::string& why)> lasts;
   // Set from any thread where nobody waits for the trial any more: it then ends after the step it
   // is at, and its outcome means nothing.
   std::shared_ptr<const std::atomic<bool>> abandoned;

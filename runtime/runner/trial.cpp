@@ -89,6 +89,18 @@ Status measure_in_turns(std::vector<Entry>& entries, const MeasurementLock& lock
   return {};
 }
 
+Result<MeasurementLock> wait_for_lock(const TrialOptions& options) {
+  const auto acquire = [&](std::chrono::milliseconds patience) {
+    return MeasurementLock::acquire(patience, MeasurementLock::default_folders(), options.stopped);
+  };
+  auto lock = acquire(std::chrono::milliseconds(0));
+  if (lock || lock.error().code() != ErrorCode::timeout || options.patience.count() == 0) {
+    return lock;
+  }
+  if (options.waits) options.waits(lock.error().message());
+  return acquire(options.patience);
+}
+
 }  // namespace
 
 Result<Trial> try_candidates(const std::vector<Candidate>& candidates,
@@ -116,8 +128,7 @@ Result<Trial> try_candidates(const std::vector<Candidate>& candidates,
   }
 
   Trial trial;
-  const auto lock = MeasurementLock::acquire(options.patience, MeasurementLock::default_folders(),
-                                             options.stopped);
+  const auto lock = wait_for_lock(options);
   if (lock) {
     trial.lock_note = lock->note();
     OUTCROP_CHECK(measure_in_turns(entries, *lock, options, rounds, next));

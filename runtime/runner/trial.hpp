@@ -42,6 +42,8 @@ struct TrialOptions {
   std::chrono::milliseconds patience{600'000};  // for another process that is measuring
   // Called before each step with what comes next.
   std::function<void(std::size_t done, std::size_t total, const std::string& next)> progress;
+  // Called where another process holds the machine's lock, before it is waited for, with who does.
+  std::function<void(const std::string& why)> waits;
   // Asked between steps and while it waits for the lock: whether nobody waits for the trial any
   // more, which then ends with interrupted. Called from the thread of the trial.
   std::function<bool()> stopped;

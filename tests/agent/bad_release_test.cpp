@@ -313,6 +313,9 @@ TEST_P(Disturbed, board_does_what_the_offer_says) {
   ASSERT_NE(report, nullptr);
   EXPECT_EQ(report->variants.at(0).outcome, VariantOutcome::not_measurable);
   EXPECT_FALSE(report->variants.at(0).measurement->void_because.empty());
+  EXPECT_TRUE(std::any_of(host_.progress.begin(), host_.progress.end(), [](const auto& progress) {
+    return progress.reason.starts_with("is measured anew (2 of 2): ");
+  })) << "why it lasts is told while it lasts";
   EXPECT_EQ(report->active_manifest == release.manifest, GetParam().end == State::updated);
 }
 
@@ -371,7 +374,11 @@ TEST_F(AgentTest, ends_a_trial_that_waits_for_the_lock_for_a_newer_offer) {
   ASSERT_TRUE(loop_.until([&] { return children_of(agent_) == 0; }));
   host_.send(host_.offer(released({.stage = 1}), 1, forge_));
   ASSERT_TRUE(loop_.until([&] { return children_of(agent_) == 1; }));
-  loop_.run_for(std::chrono::milliseconds(500));  // it has proved and waits for the lock
+  // It has proved, waits for the lock, and says so.
+  ASSERT_TRUE(loop_.until([&] {
+    return !host_.progress.empty() &&
+           host_.progress.back().reason.find("is measuring on this machine") != std::string::npos;
+  }));
   const ForgedRelease refused = released({.stage = 2, .minimum_protocol = 99});
   host_.send(host_.offer(refused, 2, forge_));
   ASSERT_NE(ends(2, State::rejected), nullptr);
