@@ -1,6 +1,7 @@
 #include "trainer_host/cli/bench.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -106,10 +107,8 @@ Result<Prepared> prepare_release(const BenchOptions& options) {
     prepared.subject.units[output.name] = output.unit;
   }
   prepared.subject.title = manifest.model + " stage " + std::to_string(manifest.stage);
-  prepared.subject.trust = "verified from " + anchor.source;
-  if (manifest.host_proof_skipped) {
-    prepared.subject.trust += "; made with --skip-host-proof, for tests";
-  }
+  prepared.subject.trust = anchor.source;
+  prepared.subject.host_proof_skipped = manifest.host_proof_skipped;
   return prepared;
 }
 
@@ -137,7 +136,6 @@ Result<Prepared> prepare_file(const BenchOptions& options) {
   prepared.trial.method = "forward";
   prepared.trial.arguments = {std::int64_t{1}};
   prepared.subject.title = options.subject.string();
-  prepared.subject.trust = "NOT VERIFIED: no signature, no operator list, no golden outputs";
   return prepared;
 }
 
@@ -163,6 +161,10 @@ Status run_bench(const BenchOptions& options) {
   }
   const StepProgress progress("bench");
   prepared.trial.progress = progress;
+  prepared.trial.waits = [progress](const std::string& why) {
+    progress.finish();
+    std::fprintf(stderr, "outcrop: waits: %s\n", why.c_str());
+  };
   auto trial = runtime::try_candidates(prepared.candidates, prepared.trial);
   progress.finish();
   if (!trial) return fail(std::move(trial).error());

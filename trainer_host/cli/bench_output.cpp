@@ -1,10 +1,13 @@
 #include "trainer_host/cli/bench_output.hpp"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <set>
 
 #include <nlohmann/json.hpp>
 
+#include "platform/console/columns.hpp"
 #include "platform/console/table.hpp"
 #include "protocol/base/json_text.hpp"
 
@@ -76,6 +79,12 @@ std::vector<std::string> row_of(const TrialResult& result, const BenchSubject& s
   return row;
 }
 
+std::string trust_in_words(const BenchSubject& subject) {
+  if (!subject.trust) return "NOT VERIFIED: no signature, no operator list, no golden outputs";
+  return "verified from " + in_words(*subject.trust) +
+         (subject.host_proof_skipped ? "; made with --skip-host-proof, for tests" : "");
+}
+
 // What limits the figures' worth, each thing once.
 void print_notes(const runtime::Trial& trial) {
   std::set<std::string> said;
@@ -144,9 +153,14 @@ Json to_json(const TrialResult& result, const BenchSubject& subject) {
 
 void print_trial(const runtime::Trial& trial, const BenchSubject& subject, bool json) {
   if (json) {
-    Json out{{"subject", subject.title},     {"trust", subject.trust},
-             {"method", subject.method},     {"threads", subject.threads},
-             {"lock_note", trial.lock_note}, {"variants", Json::array()}};
+    Json out{{"subject", subject.title},
+             {"verified", subject.trust.has_value()},
+             {"trust_root", subject.trust ? to_json(*subject.trust) : Json(nullptr)},
+             {"host_proof_skipped", subject.host_proof_skipped},
+             {"method", subject.method},
+             {"threads", subject.threads},
+             {"lock_note", trial.lock_note},
+             {"variants", Json::array()}};
     for (const TrialResult& result : trial.results) {
       out["variants"].push_back(to_json(result, subject));
     }
@@ -159,12 +173,13 @@ void print_trial(const runtime::Trial& trial, const BenchSubject& subject, bool 
   headings.insert(headings.end(), errors.begin(), errors.end());
   headings.insert(headings.end(), {"confinement", "verdict"});
   Table table(headings);
+  table.less_needed({"first ms", "load ms", "confinement"});
   for (const TrialResult& result : trial.results) {
     table.add_row(row_of(result, subject, errors.size()));
   }
   std::printf("%s: %s, %d thread%s\n%s\n\n%s", subject.title.c_str(), subject.method.c_str(),
-              subject.threads, subject.threads == 1 ? "" : "s", subject.trust.c_str(),
-              table.to_string().c_str());
+              subject.threads, subject.threads == 1 ? "" : "s", trust_in_words(subject).c_str(),
+              table.to_string(line_width(STDOUT_FILENO)).c_str());
   print_notes(trial);
 }
 

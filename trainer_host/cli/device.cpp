@@ -7,6 +7,7 @@
 #include <string>
 
 #include "protocol/base/clock.hpp"
+#include "protocol/base/join.hpp"
 #include "protocol/base/json_text.hpp"
 #include "trainer_host/cli/device_sign.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
@@ -45,10 +46,13 @@ struct EnrollOptions {
 
 // The only model of the key folder, where there is one: most fleets have no other.
 Result<std::string> only_model() {
-  auto anchor = key_folder_models();
-  if (anchor && anchor->size() == 1) return anchor->front();
+  auto models = key_folder_models();
+  if (models && models->size() == 1) return models->front();
   return fail(ErrorCode::invalid_argument,
-              "say with --model which model the board runs, as its agent.toml does");
+              "say with --model which model the board runs, as its agent.toml does" +
+                  (models ? ": the keys are for " + join(*models)
+                          : std::string(" (or with OUTCROP_KEYS where the keys are: ") +
+                                models.error().message() + ")"));
 }
 
 void print_token(const EnrollOptions& options, const std::string& token, Timestamp expires) {
@@ -188,7 +192,7 @@ Status run_device_list(const DeviceListOptions& options) {
   OUTCROP_TRY(answer, host.get("/v1/devices"));
   return reading_answers([&]() -> Status {
     const std::string text =
-        options.json ? json_text(answer, 2) + "\n" : enrolment_table(answer, SystemClock().now());
+        options.json ? json_text(answer, 2) + "\n" : enrolment_table(answer, view_of_standard_output());
     std::printf("%s", text.c_str());
     return {};
   });

@@ -6,7 +6,10 @@
 #include <string>
 
 #include "platform/http/client.hpp"
+#include "platform/text/nearest.hpp"
 #include "protocol/base/clock.hpp"
+#include "protocol/base/json_text.hpp"
+#include "protocol/base/join.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
 #include "trainer_host/cli/host_connection.hpp"
 #include "trainer_host/cli/published_release.hpp"
@@ -39,23 +42,50 @@ Result<std::string> read_text(const std::function<Result<std::string>()>& work) 
   return text;
 }
 
+struct DevicesOptions : ViewOptions {
+  bool check = false;
+};
+
+Result<std::string> devices_text(const HostConnection& host, const DevicesOptions& options) {
+  OUTCROP_TRY(fleet, read_fleet(host));
+  if (options.json) return json_text(fleet.devices, 2) + "\n";
+  OUTCROP_TRY(releases, read_releases(host));
+  return device_table(fleet, releases, view_of_standard_output());
+}
+
+// The state of the fleet as exit code.
+Status check_fleet(const HostConnection& host) {
+  OUTCROP_TRY(fleet, read_fleet(host));
+  return reading_answers([&]() -> Status {
+    const std::vector<std::string> problems = fleet_problems(fleet, SystemClock().now());
+    if (problems.empty()) return {};
+    return fail(ErrorCode::refused, join(problems, "; "));
+  });
+}
+
+Status run_devices(const DevicesOptions& options) {
+  const HostConnection host(options.host);
+  OUTCROP_CHECK(show_or_watch(options.watch, [&] {
+    return read_text([&] { return devices_text(host, options); });
+  }));
+  if (!options.check) return {};
+  return check_fleet(host);
+}
+
 void add_devices(CLI::App& parent, Action& chosen) {
-  auto options = std::make_shared<ViewOptions>();
+  auto options = std::make_shared<DevicesOptions>();
   CLI::App* verb = parent.add_subcommand("devices", "Show what boards serve and are at work on");
   add_view_options(*verb, *options);
-  verb->footer("Example:\n  outcrop fleet devices --watch");
-  verb->callback([options, &chosen] {
-    chosen = [options] {
-      const HostConnection host(options->host);
-      return show_or_watch(options->watch, [&] {
-        return read_text([&]() -> Result<std::string> {
-          OUTCROP_TRY(answer, host.get("/v1/devices"));
-          if (options->json) return answer.dump(2) + "\n";
-          return device_table(answer, SystemClock().now());
-        });
-      });
-    };
-  });
+  verb->add_flag("--check", options->check,
+                 "Exit code 1, with the reasons, where a board is offline or its rollout came to "
+                 "nothing, or outcropd does not hear boards")
+      ->excludes(verb->get_option("--watch"));
+  verb->footer(
+      "seen: online; offline, or stale where outcropd itself has lost its broker, and for how "
+      "long.\n"
+      "Examples:\n  outcrop fleet devices --watch\n"
+      "  outcrop fleet devices --check > /dev/null || mail -s fleet me");
+  verb->callback([options, &chosen] { chosen = [options] { return run_devices(*options); }; });
 }
 
 struct ReportOptions : ViewOptions {
@@ -64,13 +94,9 @@ struct ReportOptions : ViewOptions {
   int limit = 1000;
 };
 
-// Every release that a report is about, with its manifest where outcropd can show it.
+// Releases, with the manifests of those that a report is about where outcropd can show them.
 Result<ReleaseDetails> details_of(const HostConnection& host, const Json& reports) {
-  ReleaseDetails details;
-  OUTCROP_TRY(answer, host.get("/v1/releases"));
-  for (const Json& release : answer.at("releases")) {
-    details[release.at("manifest").get<std::string>()] = release;
-  }
+  OUTCROP_TRY(details, read_releases(host));
   for (auto& [manifest, release] : details) {
     const bool wanted = std::any_of(
         reports.at("reports").begin(), reports.at("reports").end(), [&](const Json& entry) {
@@ -83,10 +109,29 @@ Result<ReleaseDetails> details_of(const HostConnection& host, const Json& report
   return details;
 }
 
+// A board that is not there has no reports: that is another answer than "none yet".
+Status check_board(const HostConnection& host, const std::string& name) {
+  OUTCROP_TRY(answer, host.get("/v1/devices"));
+  return reading_answers([&]() -> Status {
+    std::vector<std::string> known;
+    for (const Json& device : answer.at("devices")) {
+      known.push_back(device.at("name").get<std::string>());
+      if (known.back() == name) return {};
+    }
+    const auto meant = platform::nearest(name, known);
+    return fail(ErrorCode::not_found,
+                "no board '" + name + "' was ever enrolled" +
+                    (meant ? "; did you mean '" + *meant + "'?" : " (outcrop device list)"));
+  });
+}
+
 Status run_reports(const ReportOptions& options) {
   const HostConnection host(options.host);
   std::string target = "/v1/reports?limit=" + std::to_string(options.limit);
-  if (!options.device.empty()) target += "&device=" + http::encode(options.device);
+  if (!options.device.empty()) {
+    OUTCROP_CHECK(check_board(host, options.device));
+    target += "&device=" + http::encode(options.device);
+  }
   if (!options.release.empty()) {
     OUTCROP_TRY(release, find_release(host, options.release));
     target += "&manifest=" + release.at("manifest").get<std::string>();
@@ -94,9 +139,10 @@ Status run_reports(const ReportOptions& options) {
   return show_or_watch(options.watch, [&] {
     return read_text([&]() -> Result<std::string> {
       OUTCROP_TRY(reports, host.get(target));
-      if (options.json) return reports.dump(2) + "\n";
+      if (options.json) return json_text(reports, 2) + "\n";
       OUTCROP_TRY(details, details_of(host, reports));
-      return report_table(reports, details);
+      OUTCROP_TRY(fleet, read_fleet(host));
+      return report_table(reports, details, fleet, view_of_standard_output());
     });
   });
 }
@@ -113,8 +159,9 @@ void add_reports(CLI::App& parent, Action& chosen) {
       ->check(CLI::Range(1, 10'000));
   add_view_options(*verb, *options);
   verb->footer(
-      "Times in milliseconds; memory is that of the whole runner; the error is the mean one of\n"
-      "the output that came nearest to its tolerance.\n"
+      "Times in milliseconds; memory is that of the whole runner; the error, against float, is the\n"
+      "mean one of the output that came nearest to its tolerance; age: since it was measured.\n"
+      "Narrow terminals are spared some columns; --json has all.\n"
       "Examples:\n  outcrop fleet reports\n  outcrop fleet reports --device pi-1 --json");
   verb->callback([options, &chosen] { chosen = [options] { return run_reports(*options); }; });
 }

@@ -1,30 +1,31 @@
 #include "trainer_host/cli/fleet_output.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <string_view>
+
+#include "platform/console/columns.hpp"
 #include "platform/console/table.hpp"
 #include "trainer_host/cli/human.hpp"
 
 namespace outcrop::cli {
 namespace {
 
-constexpr std::size_t longest_cell = 40;
-
-std::string last_seen(const Json& device, Timestamp now) {
-  if (device.at("online").get<bool>()) return "online";
-  const std::string seen = text_at(device, "last_seen");
-  return seen.empty() ? "never" : age(seen, now);
-}
-
 std::string enrolment_state(const Json& device, Timestamp now) {
-  if (device.at("revoked").is_null()) return last_seen(device, now);
+  if (device.at("revoked").is_null()) return seen(device, true, now);
   return "revoked " + age(device.at("revoked").get<std::string>(), now) + ": " +
          text_at(device, "revoked_reason");
 }
 
-// "4f2a91c0d3e1 int8-qint8"
-std::string serving(const Json& status) {
+// "stage 2, int8-qint8"
+std::string serving(const Json& status, const ReleaseDetails& releases) {
   const Json& active = status.at("active");
   const std::string manifest = text_at(active, "manifest");
-  return manifest.empty() ? "–" : short_digest(manifest) + " " + text_at(active, "variant");
+  return manifest.empty() ? "–"
+                          : stage_in_words(releases, manifest) + ", " + text_at(active, "variant");
 }
 
 std::string percent(std::uint64_t done, std::uint64_t total) {
@@ -55,45 +56,112 @@ void add_note(std::string& notes, const std::string& about, const std::string& r
   if (!reason.empty()) notes += about + ": " + reason + "\n";
 }
 
-}  // namespace
-
-std::string enrolment_table(const Json& devices, Timestamp now) {
-  if (devices.at("devices").empty()) {
-    return "No board is enrolled yet: outcrop device enroll NAME --class CLASS\n";
+bool several_models(const Json& devices) {
+  std::set<std::string> models;
+  for (const Json& device : devices) {
+    if (device.at("revoked").is_null()) models.insert(text_at(device, "model"));
   }
-  Table table({"board", "model", "class", "enrolled", "state"});
-  for (const Json& device : devices.at("devices")) {
-    table.add_row({text_at(device, "name"), text_at(device, "model"),
-                   text_at(device, "device_class"), age(text_at(device, "enrolled"), now),
-                   shortened(enrolment_state(device, now), longest_cell)});
-  }
-  return table.to_string();
+  return models.size() > 1;
 }
 
-std::string device_table(const Json& devices, Timestamp now) {
-  Table table({"board", "class", "seen", "serves", "rollout"});
-  std::string notes;
-  bool any = false;
+// Where nothing goes on until a person does something.
+bool has_come_to_nothing(const std::string& state) {
+  constexpr std::array<std::string_view, 4> ends{"FAILED", "REJECTED", "ROLLED_BACK",
+                                                 "NOT_MEASURABLE"};
+  return std::find(ends.begin(), ends.end(), state) != ends.end();
+}
+
+constexpr const char* nobody_enrolled =
+    "No board is enrolled: outcrop device enroll NAME --class CLASS --model MODEL\n";
+
+}  // namespace
+
+View view_of_standard_output() {
+  return {SystemClock().now(), line_width(STDOUT_FILENO)};
+}
+
+Result<Fleet> read_fleet(const HostConnection& host) {
+  OUTCROP_TRY(devices, host.get("/v1/devices"));
+  OUTCROP_TRY(about, host.get("/v1/host"));
+  Fleet fleet{std::move(devices), true};
+  OUTCROP_CHECK(reading_answers([&]() -> Status {
+    fleet.listening = about.at("broker").at("running").get<bool>();
+    return {};
+  }));
+  return fleet;
+}
+
+std::string seen(const Json& device, bool listening, Timestamp now) {
+  if (device.at("online").get<bool>()) return "online";
+  const std::string last = text_at(device, "last_seen");
+  if (last.empty()) return "never seen";
+  return (listening ? "offline " : "stale ") + since(last, now);
+}
+
+std::string enrolment_table(const Json& devices, const View& view) {
+  if (devices.at("devices").empty()) return nobody_enrolled;
+  Table table({"board", "model", "class", "enrolled", "state"});
+  table.less_needed({"enrolled", "class"});
   for (const Json& device : devices.at("devices")) {
+    table.add_row({text_at(device, "name"), text_at(device, "model"),
+                   text_at(device, "device_class"), age(text_at(device, "enrolled"), view.now),
+                   enrolment_state(device, view.now)});
+  }
+  return table.to_string(view.width);
+}
+
+std::string device_table(const Fleet& fleet, const ReleaseDetails& releases, const View& view) {
+  const Json& devices = fleet.devices.at("devices");
+  const bool models = several_models(devices);
+  std::vector<std::string> headings{"board", "class", "seen", "serves", "rollout"};
+  if (models) headings.insert(headings.begin() + 1, "model");
+  Table table(std::move(headings));
+  table.less_needed({"class"});
+  std::string notes;
+  for (const Json& device : devices) {
     if (!device.at("revoked").is_null()) continue;
-    any = true;
     const std::string name = text_at(device, "name");
     const Json& status = device.at("status");
-    std::string seen = last_seen(device, now);
-    const bool held = !status.is_null() && status.at("held").get<bool>();
-    if (held) {
-      seen += ", held";
+    std::string when = seen(device, fleet.listening, view.now);
+    if (!status.is_null() && status.at("held").get<bool>()) {
+      when += ", held";
       add_note(notes, name, "its owner holds updates back (outcrop-agent hold)");
     }
-    table.add_row({name, text_at(device, "device_class"), seen,
-                   status.is_null() ? "–" : serving(status),
-                   shortened(doing(device), longest_cell)});
+    std::vector<std::string> row{name, text_at(device, "device_class"), std::move(when),
+                                 status.is_null() ? "–" : serving(status, releases),
+                                 doing(device)};
+    if (models) row.insert(row.begin() + 1, text_at(device, "model"));
+    table.add_row(std::move(row));
     if (!device.at("desired").is_null()) {
       add_note(notes, name, text_at(device.at("desired"), "reason"));
     }
   }
-  if (!any) return "No board is enrolled: outcrop device enroll NAME --class CLASS\n";
-  return table.to_string() + (notes.empty() ? "" : "\n" + notes);
+  if (table.empty()) return nobody_enrolled;
+  if (!fleet.listening) {
+    notes += "outcropd is not connected to its broker: this is what boards said before "
+             "(journalctl -u outcropd)\n";
+  }
+  return table.to_string(view.width) + (notes.empty() ? "" : "\n" + wrapped(notes, view.width));
+}
+
+std::vector<std::string> fleet_problems(const Fleet& fleet, Timestamp now) {
+  std::vector<std::string> problems;
+  if (!fleet.listening) problems.emplace_back("outcropd is not connected to its broker");
+  for (const Json& device : fleet.devices.at("devices")) {
+    if (!device.at("revoked").is_null()) continue;
+    const std::string name = text_at(device, "name");
+    if (!device.at("online").get<bool>() && fleet.listening) {
+      const std::string last = text_at(device, "last_seen");
+      problems.push_back(name + (last.empty() ? " was never seen"
+                                              : " is offline (" + since(last, now) + ")"));
+    }
+    const Json& desired = device.at("desired");
+    const std::string state = desired.is_null() ? "" : text_at(desired, "state");
+    if (has_come_to_nothing(state) && !desired.value("cancelled", false)) {
+      problems.push_back(name + " is " + state + " in rollout " + text_at(desired, "rollout"));
+    }
+  }
+  return problems;
 }
 
 }  // namespace outcrop::cli

@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr Timestamp now{std::chrono::seconds(1'800'000'000)};
 const std::string manifest(64, 'a');
@@ -49,8 +50,9 @@ Json variant(const std::string& name, double p90) {
   return measured;
 }
 
-Json report(const std::string& board, const std::string& state, std::vector<Json> variants) {
-  return {{"received", ago(1)},
+Json report(const std::string& board, const std::string& state, std::vector<Json> variants,
+            int seconds = 1) {
+  return {{"received", ago(seconds)},
           {"report",
            {{"device", board},
             {"manifest", manifest},
@@ -67,6 +69,7 @@ ReleaseDetails details() {
                     {{"output", "seismic"}, {"mean_abs", 0.04}, {"max_abs", 0.4}}};
   return {{manifest,
            {{"manifest", manifest},
+            {"model", "curvefault"},
             {"stage", 2},
             {"published", ago(100)},
             {"document",
@@ -77,6 +80,18 @@ ReleaseDetails details() {
               {"variants",
                {{{"name", "float"}, {"tolerance", bounds}},
                 {{"name", "int8-qint8"}, {"tolerance", bounds}}}}}}}}};
+}
+
+const View anywhere{now, 0};
+
+Fleet fleet_of(std::vector<Json> devices) {
+  return {{{"devices", std::move(devices)}}, true};
+}
+
+std::string show(const Json& reports, const ReleaseDetails& releases = details(),
+                 std::size_t width = 0) {
+  return report_table(Json{{"reports", reports}}, releases,
+                      fleet_of({device("pi-1"), device("pi-2")}), {now, width});
 }
 
 std::size_t widest_line(const std::string& text) {
@@ -134,33 +149,96 @@ TEST(FleetOutput, boards_are_shown_with_what_they_serve_and_do) {
   Json gone = device("pi-5");
   gone["revoked"] = ago(10);
   gone["revoked_reason"] = "stolen";
-  const Json all{{"devices", {device("pi-1"), loading, away, held, gone}}};
-  const std::string text = device_table(all, now);
+  const Fleet fleet = fleet_of({device("pi-1"), loading, away, held, gone});
+  const std::string text = device_table(fleet, details(), anywhere);
   EXPECT_THAT(text,
-              AllOf(HasSubstr("aaaaaaaaaaaa int8-qint8"), HasSubstr("update-2 DOWNLOADING 45 %"),
-                    HasSubstr("never"), HasSubstr("online, held"),
+              AllOf(HasSubstr("stage 2, int8-qint8"), HasSubstr("update-2 DOWNLOADING 45 %"),
+                    HasSubstr("never seen"), HasSubstr("online, held"),
                     HasSubstr("pi-4: its owner holds updates back")));
-  EXPECT_THAT(text, ::testing::Not(HasSubstr("pi-5")));
-  EXPECT_LE(widest_line(text), 100u);
-  EXPECT_THAT(enrolment_table(all, now), HasSubstr("revoked 10 s ago: stolen"));
+  EXPECT_THAT(text, AllOf(Not(HasSubstr("pi-5")), Not(HasSubstr("aaaaaa"))));
+  EXPECT_THAT(enrolment_table(fleet.devices, anywhere), HasSubstr("revoked 10 s ago: stolen"));
+  for (const std::size_t width : {60U, 80U}) {
+    EXPECT_LE(widest_line(device_table(fleet, details(), {now, width})), width);
+    EXPECT_LE(widest_line(enrolment_table(fleet.devices, {now, width})), width);
+  }
+}
+
+TEST(FleetOutput, a_board_that_is_away_is_offline_and_what_was_said_before_is_stale) {
+  Json killed = device("pi-1");
+  killed["online"] = false;
+  EXPECT_EQ(seen(killed, true, now), "offline 3 s");
+  EXPECT_EQ(seen(killed, false, now), "stale 3 s");
+  Json failed = device("pi-2");
+  failed["desired"] = {
+      {"rollout", "update-2"}, {"state", "FAILED"}, {"reason", "too slow"}, {"cancelled", false}};
+  Fleet fleet = fleet_of({killed, failed, device("pi-3")});
+  EXPECT_THAT(fleet_problems(fleet, now),
+              ::testing::ElementsAre("pi-1 is offline (3 s)", "pi-2 is FAILED in rollout update-2"));
+  fleet.listening = false;
+  EXPECT_THAT(device_table(fleet, details(), anywhere),
+              AllOf(HasSubstr("stale 3 s"), HasSubstr("not connected to its broker")));
+  EXPECT_THAT(fleet_problems(fleet, now), ::testing::Contains(HasSubstr("broker")));
+  EXPECT_TRUE(fleet_problems(fleet_of({device("pi-3")}), now).empty());
+}
+
+TEST(FleetOutput, models_are_told_apart_where_there_are_several) {
+  Json other = device("pi-2");
+  other["model"] = "flatvel";
+  EXPECT_THAT(device_table(fleet_of({device("pi-1"), other}), details(), anywhere),
+              HasSubstr("flatvel"));
+  EXPECT_THAT(device_table(fleet_of({device("pi-1")}), details(), anywhere),
+              Not(HasSubstr("curvefault")));
+}
+
+TEST(FleetOutput, two_releases_of_one_stage_are_told_apart) {
+  ReleaseDetails releases = details();
+  EXPECT_EQ(stage_in_words(releases, manifest), "stage 2");
+  const std::string second(64, 'b');
+  releases[second] = releases[manifest];
+  EXPECT_EQ(stage_of(releases, second), "2 (bbbbbb)");
+  EXPECT_EQ(stage_in_words({}, second), "bbbbbbbbbbbb");
 }
 
 TEST(FleetOutput, reports_show_each_variant_of_each_board) {
   Json later = variant("float", 0);
   later["outcome"] = "not-measured";
   later["reason"] = "not asked for";
-  const Json reports{{"reports",
-                      {report("pi-1", "UPDATED", {later, variant("int8-qint8", 19.0)}),
-                       report("pi-1", "MEASURING", {variant("float", 32.5)}),
-                       report("pi-2", "UPDATED", {variant("int8-qint8", 28.0)})}}};
-  const std::string text = report_table(reports, details());
+  const Json reports{report("pi-1", "UPDATED", {later, variant("int8-qint8", 19.0)}),
+                     report("pi-1", "MEASURING", {variant("float", 32.5)}, 300),
+                     report("pi-2", "UPDATED", {variant("int8-qint8", 28.0)})};
+  const std::string text = show(reports);
   // What a later report does not tell of, an earlier one does.
-  EXPECT_THAT(text, HasSubstr("pi-1       2  float         31.5    32.5    180  0.012"));
+  EXPECT_THAT(text, ::testing::ContainsRegex(
+                        "pi-1       2  float         31.5    32.5    180  0.012 .*5 min"));
   EXPECT_THAT(text, HasSubstr("0.039 pressure")) << "the output nearest to its tolerance";
-  EXPECT_THAT(text, HasSubstr("UPDATED, serves"));
-  EXPECT_THAT(text, ::testing::ContainsRegex("pi-2 +2  float +– +– +– +– +– +–  not measured"));
-  EXPECT_THAT(text, ::testing::Not(HasSubstr("not asked for")));
-  EXPECT_LE(widest_line(text), 110u);
+  EXPECT_THAT(text, HasSubstr("pi-2, stage 2: not tried there: float"));
+  EXPECT_THAT(text, AllOf(Not(HasSubstr("not asked for")), Not(HasSubstr("UPDATED"))));
+  for (const std::size_t width : {60U, 80U}) {
+    EXPECT_LE(widest_line(show(reports, details(), width)), width);
+  }
+  EXPECT_THAT(show(reports, details(), 80),
+              AllOf(HasSubstr("p90 ms"), HasSubstr("serves"), HasSubstr("left out")));
+}
+
+TEST(FleetOutput, a_board_serves_one_release_only_and_a_measurement_stands_once) {
+  // Stage 1 and then stage 2 ended UPDATED, each by its own report; the board tells what it serves.
+  const std::string first(64, 'c');
+  ReleaseDetails releases = details();
+  releases[first] = releases[manifest];
+  releases[first]["stage"] = 1;
+  Json before = report("pi-1", "UPDATED", {variant("int8-qint8", 21.0)}, 4000);
+  before["report"]["manifest"] = first;
+  before["report"]["active"]["manifest"] = first;
+  const Json same = variant("int8-qint8", 19.0);
+  const Json reports{report("pi-1", "ROLLED_BACK", {same}, 20), report("pi-1", "UPDATED", {same}, 200),
+                     report("pi-1", "MEASURING", {same}, 240), before};
+  const std::string text = show(reports, releases);
+  EXPECT_EQ(text.find("serves"), text.rfind("serves")) << text;
+  EXPECT_THAT(text, ::testing::ContainsRegex("pi-1 +2  int8-qint8 .*19.0 .*serves +4 min"))
+      << "measured once, and told of three times";
+  EXPECT_EQ(text.find("19.0"), text.rfind("19.0"));
+  EXPECT_THAT(text, ::testing::ContainsRegex("pi-1 +1  int8-qint8 .*21.0 .*66 min"));
+  EXPECT_THAT(text, HasSubstr("pi-1, stage 2: ROLLED_BACK 20 s ago\n"));
 }
 
 TEST(FleetOutput, figures_that_do_not_count_are_not_shown_and_what_is_left_out_is_explained) {
@@ -175,14 +253,14 @@ TEST(FleetOutput, figures_that_do_not_count_are_not_shown_and_what_is_left_out_i
   Json said = report("arm-1", "UPDATED", {left_out, emulated});
   said["report"]["engine"]["version"] = "1.13.1-lite";
   said["report"]["confinement"] = {{"level", "reduced"}, {"missing", {"filter", "memory limit"}}};
-  const std::string text = report_table(Json{{"reports", {said}}}, details());
+  const std::string text = show(Json::array({said}));
   EXPECT_THAT(text, ::testing::ContainsRegex("int8-qint8 +void +void +void +void +void +0.039"));
-  EXPECT_THAT(text, ::testing::Not(HasSubstr("19.0")));
+  EXPECT_THAT(text, Not(HasSubstr("19.0")));
   EXPECT_THAT(text, HasSubstr("arm-1, stage 2, int8-qint8: emulated: qemu"));
   EXPECT_THAT(text, HasSubstr("arm-1, stage 2, float: needs the operator aten::new"));
   EXPECT_THAT(text, HasSubstr("arm-1: torch 1.13.1-lite, confinement reduced (filter; memory "
                               "limit)"));
-  EXPECT_THAT(report_table(Json{{"reports", {report("pi-1", "UPDATED", {})}}}, details()),
+  EXPECT_THAT(show(Json::array({report("pi-1", "UPDATED", {})})),
               HasSubstr("pi-1: torch 1.13.1, confinement full\n"));
 }
 
@@ -192,20 +270,21 @@ TEST(FleetOutput, kernels_that_compute_wrongly_on_a_board_are_named) {
       {{"name", "onednn"}, {"failed", {"quantized::conv_transpose2d", "quantized::linear"}}},
       {{"name", "qnnpack"}, {"failed", Json::array()}}};
   EXPECT_THAT(
-      report_table(Json{{"reports", {said}}}, details()),
+      show(Json::array({said})),
       HasSubstr("pi-1: torch 1.13.1 with onednn, qnnpack, confinement full\n"
                 "pi-1: onednn computes wrongly there, and variants that use these are left out: "
                 "quantized::conv_transpose2d, quantized::linear\n"));
   said["report"]["engine"]["backends"] = Json::array();
-  EXPECT_THAT(report_table(Json{{"reports", {said}}}, details()),
+  EXPECT_THAT(show(Json::array({said})),
               HasSubstr("pi-1: torch 1.13.1 without quantized kernels, confinement full\n"));
 }
 
 TEST(FleetOutput, without_the_manifest_what_boards_said_is_shown) {
-  const Json reports{{"reports", {report("pi-1", "FAILED", {variant("int8-qint8", 19.0)})}}};
-  EXPECT_THAT(report_table(reports, {}),
-              AllOf(HasSubstr("12.5 velocity"), HasSubstr("aaaaaaaaaaaa")));
-  EXPECT_THAT(report_table(Json{{"reports", Json::array()}}, {}), HasSubstr("No report yet"));
+  const Json reports = Json::array({report("pi-1", "FAILED", {variant("int8-qint8", 19.0)})});
+  EXPECT_THAT(show(reports, {}),
+              AllOf(HasSubstr("12.5 velocity"), HasSubstr("aaaaaaaaaaaa"),
+                    HasSubstr("pi-1, aaaaaaaaaaaa: FAILED 1 s ago")));
+  EXPECT_THAT(show(Json::array()), HasSubstr("No report yet"));
 }
 
 TEST(RolloutOutput, a_page_and_a_log_say_where_each_board_stands) {
@@ -224,6 +303,7 @@ TEST(RolloutOutput, a_page_and_a_log_say_where_each_board_stands) {
                         {"generation", 4},
                         {"cancelled", false},
                         {"state", "PROVING"},
+                        {"updated", ago(130)},
                         {"reason", ""}},
                        {{"name", "pi-2"},
                         {"canary", false},
@@ -233,15 +313,57 @@ TEST(RolloutOutput, a_page_and_a_log_say_where_each_board_stands) {
                         {"state", nullptr},
                         {"reason", "no budget for its class"}}}}};
   EXPECT_THAT(
-      rollout_page(rollout, devices, now),
-      AllOf(HasSubstr("started 20 s ago"), HasSubstr("PROVING   float"), HasSubstr("left out"),
+      rollout_page(rollout, devices, details(), anywhere),
+      AllOf(HasSubstr("started 20 s ago"), HasSubstr("Rollout first of curvefault stage 2,"),
+            HasSubstr("PROVING   float  2 min"), HasSubstr("left out"),
             HasSubstr("pi-2: no budget for its class"), HasSubstr("canary: waits for pi-1")));
   EXPECT_EQ(texts(rollout),
             (std::vector<std::string>{"pi-1 (canary)  PROVING",
                                       "pi-2 (rest)  left out: no budget for its class",
                                       "rollout first: canary phase"}));
   EXPECT_FALSE(has_ended(rollout));
-  EXPECT_THAT(rollout_list(Json{{"rollouts", {rollout}}}, now), HasSubstr("0 of 2"));
+  EXPECT_THAT(rollout_list(Json{{"rollouts", {rollout}}}, details(), anywhere),
+              AllOf(HasSubstr("0 of 2"), Not(HasSubstr("aaaaaa"))));
+  EXPECT_LE(widest_line(rollout_page(rollout, devices, details(), {now, 60})), 60u);
+}
+
+TEST(RolloutOutput, says_why_a_state_lasts_while_it_lasts) {
+  Json measuring{{"name", "pi-1"},     {"canary", true},        {"generation", 4},
+                 {"cancelled", false}, {"state", "MEASURING"},  {"updated", ago(240)},
+                 {"reason", "other work kept the board 47 % busy"}};
+  Json rollout{{"name", "first"},
+               {"model", "curvefault"},
+               {"state", "canary"},
+               {"reason", ""},
+               {"started", ago(300)},
+               {"soak_seconds", 600},
+               {"on_unmeasurable", "activate"},
+               {"manifest", manifest},
+               {"devices", {measuring}}};
+  Json working = device("pi-1");
+  working["progress"] = {{"state", "MEASURING"}, {"variant", "float"}};
+  const Json devices{{"devices", {working}}};
+  EXPECT_THAT(rollout_page(rollout, devices, details(), anywhere),
+              AllOf(HasSubstr("MEASURING  float  4 min"), HasSubstr("47 % busy"),
+                    HasSubstr("get a variant UNMEASURED")));
+  EXPECT_EQ(texts(rollout)[0], "pi-1 (canary)  MEASURING: other work kept the board 47 % busy");
+  EXPECT_THAT(still_at_work(rollout, devices, now),
+              ::testing::ElementsAre("pi-1 (canary)  still MEASURING float after 4 min: other work "
+                                     "kept the board 47 % busy"));
+  const std::string key = rollout_lines(rollout)[0].key;
+  rollout["devices"][0]["reason"] = "other work kept the board 52.5 % busy";
+  EXPECT_EQ(rollout_lines(rollout)[0].key, key) << "other figures are no news";
+  rollout["devices"][0]["reason"] = "another process measures";
+  EXPECT_NE(rollout_lines(rollout)[0].key, key);
+  rollout["devices"][0]["reason"] = "";
+  rollout["devices"][0]["state"] = "SOAKING";
+  EXPECT_THAT(rollout_page(rollout, nullptr, details(), anywhere),
+              HasSubstr("it must serve for 600 s before it is committed"));
+  rollout["devices"][0]["state"] = nullptr;
+  rollout["devices"][0]["online"] = false;
+  EXPECT_THAT(still_at_work(rollout, nullptr, now), ::testing::ElementsAre(HasSubstr("offline")));
+  rollout["devices"][0]["state"] = "UPDATED";
+  EXPECT_TRUE(still_at_work(rollout, nullptr, now).empty());
 }
 
 TEST(RolloutOutput, says_what_would_help_where_nothing_goes_on_by_itself) {
@@ -256,13 +378,13 @@ TEST(RolloutOutput, says_what_would_help_where_nothing_goes_on_by_itself) {
                {"started", ago(20)},
                {"manifest", manifest},
                {"devices", {board("pi-1", "NOT_MEASURABLE"), board("pi-2", "HELD")}}};
-  EXPECT_THAT(rollout_page(rollout, nullptr, now),
+  EXPECT_THAT(rollout_page(rollout, nullptr, {}, anywhere),
               AllOf(HasSubstr("outcrop rollout resume first"), HasSubstr("outcrop-agent approve")));
   EXPECT_EQ(texts(rollout).size(), 4u);
   rollout["devices"].push_back(board("pi-3", "MEASURING"));
   EXPECT_EQ(texts(rollout).size(), 4u) << "pi-3 goes on";
   rollout["state"] = "aborted";
-  EXPECT_THAT(rollout_page(rollout, nullptr, now), ::testing::Not(HasSubstr("resume")));
+  EXPECT_THAT(rollout_page(rollout, nullptr, {}, anywhere), Not(HasSubstr("resume")));
 }
 
 }  // namespace

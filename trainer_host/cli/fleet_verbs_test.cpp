@@ -28,6 +28,7 @@ class FleetVerbsTest : public OutcropdTest {
  protected:
   void SetUp() override {
     OutcropdTest::SetUp();
+    ::unsetenv("COLUMNS");  // tables are whole
     ::setenv("OUTCROP_SOCKET", socket_.c_str(), 1);
     ::setenv("OUTCROP_DEVICE_AUTHORITY", (home_ / "authority").c_str(), 1);
     ::setenv("OUTCROP_KEYS", keys_.c_str(), 1);
@@ -245,10 +246,19 @@ TEST_F(FleetVerbsTest, a_rollout_is_followed_to_its_end) {
               HasSubstr("2 of 3 boards of the model run it; for the others:"));
   EXPECT_EQ(json::parse(run_ok("rollout status first --json").output)["state"], "done");
   EXPECT_THAT(run_ok("fleet devices").output,
-              AllOf(HasSubstr("online"), HasSubstr("int8-qint8"), HasSubstr("first UPDATED")));
+              AllOf(HasSubstr("online"), HasSubstr("stage 1, int8-qint8"), HasSubstr("first UPDATED")));
+  EXPECT_THAT(run_ok("rollout list").output, AllOf(HasSubstr("first"), HasSubstr("2 of 3")));
+  const ShellOutcome unwell = run("fleet devices --check");
+  EXPECT_EQ(unwell.code, 1);
+  EXPECT_THAT(unwell.output, HasSubstr("outcrop: pi-3 was never seen\n"));
   EXPECT_THAT(run_ok("fleet reports").output,
-              AllOf(HasSubstr("UPDATED, serves"), HasSubstr("m/s"), HasSubstr("100.00 MB")));
+              AllOf(HasSubstr("serves"), HasSubstr("m/s"), HasSubstr("100.00 MB")));
   EXPECT_THAT(run_ok("fleet reports --device pi-2").output, Not(HasSubstr("pi-1")));
+  const ShellOutcome nobody = run("fleet reports --device pi_2");
+  EXPECT_EQ(nobody.code, 1);
+  EXPECT_THAT(nobody.output,
+              HasSubstr("no board 'pi_2' was ever enrolled; did you mean 'pi-2'?"));
+  EXPECT_EQ(call("GET", "/v1/reports?device=pi-9", nullptr, 404)["error"]["code"], "not_found");
   const json reports = json::parse(run_ok("fleet reports --json --release " + release).output);
   EXPECT_GE(reports["reports"].size(), 2u);
 }
@@ -275,6 +285,11 @@ TEST_F(FleetVerbsTest, rollouts_are_paused_resumed_and_aborted) {
   const std::string release = make_release(1).string();
   run_ok("release publish " + release);
   run_ok("rollout start slow --release " + release);
+  const ShellOutcome waited = run("rollout status slow --wait --at-most 1");
+  EXPECT_EQ(waited.code, 3);
+  EXPECT_THAT(waited.output,
+              AllOf(HasSubstr("pi-1: it is offline, and gets the offer when it is back"),
+                    HasSubstr("the rollout slow was not over after 1 s: canary, waits for pi-1")));
   EXPECT_THAT(run_ok("rollout pause slow").output, HasSubstr("paused"));
   EXPECT_THAT(run_ok("rollout resume slow").output, HasSubstr("canary"));
   EXPECT_THAT(run_ok("rollout abort slow").output, HasSubstr("aborted"));
@@ -331,8 +346,8 @@ TEST_F(FleetVerbsTest, a_revoked_board_is_thrown_out_and_its_name_is_free_again)
 TEST_F(FleetVerbsTest, every_verb_teaches_its_use) {
   for (const char* verb : {"device enroll", "device sign", "device list", "device revoke",
                            "release publish", "release withdraw", "release revoke", "release list",
-                           "rollout start", "rollout status", "rollout pause", "rollout resume",
-                           "rollout abort", "fleet devices", "fleet reports", "keys publish"}) {
+                           "rollout start", "rollout status", "rollout list", "rollout pause", "rollout resume",
+                           "rollout abort", "fleet devices", "fleet reports", "keys publish", "keys add-model"}) {
     const ShellOutcome help = run(std::string(verb) + " --help");
     EXPECT_EQ(help.code, 0) << verb;
     EXPECT_THAT(help.output, AllOf(HasSubstr("Example"), HasSubstr("--json"))) << verb;

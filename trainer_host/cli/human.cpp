@@ -18,14 +18,19 @@ std::string short_digest(std::string_view hex) {
   return hex.empty() ? "–" : std::string(hex.substr(0, 12));
 }
 
-std::string age(std::string_view rfc3339, Timestamp now) {
+std::string since(std::string_view rfc3339, Timestamp now) {
   const auto time = from_rfc3339(rfc3339);
   if (!time) return std::string(rfc3339);
   const long long seconds = std::max<long long>(0, (now - *time).count());
-  if (seconds < 120) return std::to_string(seconds) + " s ago";
-  if (seconds < 2 * 3600) return std::to_string(seconds / 60) + " min ago";
-  if (seconds < 2 * 86'400) return std::to_string(seconds / 3600) + " h ago";
-  return std::to_string(seconds / 86'400) + " d ago";
+  if (seconds < 120) return std::to_string(seconds) + " s";
+  if (seconds < 2 * 3600) return std::to_string(seconds / 60) + " min";
+  if (seconds < 2 * 86'400) return std::to_string(seconds / 3600) + " h";
+  return std::to_string(seconds / 86'400) + " d";
+}
+
+std::string age(std::string_view rfc3339, Timestamp now) {
+  const std::string passed = since(rfc3339, now);
+  return passed == rfc3339 ? passed : passed + " ago";
 }
 
 std::string shortened(const std::string& text, std::size_t columns) {

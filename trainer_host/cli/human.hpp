@@ -17,6 +17,10 @@ namespace outcrop::cli {
 // The first 12 digits of a digest, enough to tell releases apart and to name them by; "–" for none.
 [[nodiscard]] std::string short_digest(std::string_view hex);
 
+// "3 s", "5 min", "2 h", "4 d" from a time as our documents write it until now; the text itself
+// where it is none.
+[[nodiscard]] std::string since(std::string_view rfc3339, Timestamp now);
+
 // "3 s ago", "5 min ago", "2 h ago", "4 d ago" from a time as our documents write it; the text
 // itself where it is none.
 [[nodiscard]] std::string age(std::string_view rfc3339, Timestamp now);

@@ -130,7 +130,7 @@ Status run_add_model(const AddModelOptions& options) {
                               {"targets_version", trust.targets->version},
                               {"targets_expires", to_rfc3339(trust.targets->expires)},
                               {"added", options.models}};
-    std::printf("%s\n", json.dump(2).c_str());
+    std::printf("%s\n", json_text(json, 2).c_str());
     return {};
   }
   for (const std::string& model : options.models) {

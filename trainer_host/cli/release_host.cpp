@@ -6,6 +6,8 @@
 
 #include "platform/console/table.hpp"
 #include "protocol/base/clock.hpp"
+#include "protocol/base/json_text.hpp"
+#include "trainer_host/cli/fleet_output.hpp"
 #include "trainer_host/cli/host_connection.hpp"
 #include "trainer_host/cli/human.hpp"
 #include "trainer_host/cli/publish.hpp"
@@ -70,12 +72,11 @@ Status pass_on(const HostConnection& host, const TakeBackOptions& options, const
         "it is signed, but outcropd has not got it; run the same command again"));
   }
   if (options.json) {
-    std::printf("%s\n", Json{{"manifest", named.manifest.hex()},
-                             {"model", named.model},
-                             {"done", done},
-                             {"reason", options.reason}}
-                            .dump(2)
-                            .c_str());
+    const Json said{{"manifest", named.manifest.hex()},
+                    {"model", named.model},
+                    {"done", done},
+                    {"reason", options.reason}};
+    std::printf("%s\n", json_text(said, 2).c_str());
   } else {
     std::printf("Release %s of %s is %s.\n", short_digest(named.manifest.hex()).c_str(),
                 named.model.c_str(), done.c_str());
@@ -150,8 +151,9 @@ struct ReleaseListOptions {
   bool json = false;
 };
 
-std::string release_table(const Json& answer, Timestamp now) {
+std::string release_table(const Json& answer, const View& view) {
   Table table({"manifest", "model", "stage", "epoch", "size", "published", "state"});
+  table.less_needed({"epoch", "size"});
   for (const Json& release : answer.at("releases")) {
     std::string state = release.at("state").get<std::string>();
     const std::string reason = release.value("reason", "");
@@ -161,9 +163,9 @@ std::string release_table(const Json& answer, Timestamp now) {
                    std::to_string(release.at("stage").get<std::uint64_t>()),
                    std::to_string(release.at("epoch").get<std::uint64_t>()),
                    ByteCount(release.value("total", std::uint64_t{0})).human(),
-                   age(release.at("published").get<std::string>(), now), shortened(state, 40)});
+                   age(release.at("published").get<std::string>(), view.now), std::move(state)});
   }
-  return table.to_string();
+  return table.to_string(view.width);
 }
 
 Status run_release_list(const ReleaseListOptions& options) {
@@ -171,11 +173,11 @@ Status run_release_list(const ReleaseListOptions& options) {
   OUTCROP_TRY(answer, host.get("/v1/releases"));
   return reading_answers([&]() -> Status {
     if (options.json) {
-      std::printf("%s\n", answer.dump(2).c_str());
+      std::printf("%s\n", json_text(answer, 2).c_str());
     } else if (answer.at("releases").empty()) {
       std::printf("No release yet: outcrop release publish FOLDER\n");
     } else {
-      std::printf("%s", release_table(answer, SystemClock().now()).c_str());
+      std::printf("%s", release_table(answer, view_of_standard_output()).c_str());
     }
     return {};
   });

@@ -1,10 +1,13 @@
 #include "trainer_host/cli/release_output.hpp"
 
+#include <unistd.h>
+
 #include <array>
 #include <cstdio>
 
 #include <nlohmann/json.hpp>
 
+#include "platform/console/columns.hpp"
 #include "platform/console/table.hpp"
 #include "protocol/base/json_text.hpp"
 
@@ -34,6 +37,7 @@ void print_variants(const messages::Manifest& manifest) {
     headings.push_back(output.name + " tolerance (mean / max)");
   }
   Table table(headings);
+  table.less_needed({"operators", "engine"});
   for (const messages::Variant& variant : manifest.variants) {
     std::vector<std::string> row{variant.name, variant.blob.size.human(), variant.memory.human(),
                                  variant.engine + "/" + variant.backend,
@@ -43,7 +47,7 @@ void print_variants(const messages::Manifest& manifest) {
     }
     table.add_row(std::move(row));
   }
-  std::printf("%s", table.to_string().c_str());
+  std::printf("%s", table.to_string(line_width(STDOUT_FILENO)).c_str());
 }
 
 void print_manifest(const messages::Manifest& manifest) {
@@ -66,7 +70,7 @@ void print_manifest(const messages::Manifest& manifest) {
       {"host proof", manifest.host_proof_skipped ? "SKIPPED: outputs were not compared" : "done"});
   facts.add_row({"needs", "outcrop " + manifest.minimum_agent + ", protocol " +
                               std::to_string(manifest.minimum_protocol)});
-  std::printf("%s\n", facts.to_string().c_str());
+  std::printf("%s\n", facts.to_string(line_width(STDOUT_FILENO)).c_str());
   print_variants(manifest);
 }
 
@@ -94,32 +98,30 @@ void print_created(const release::CreatedRelease& created, const std::filesystem
   print_manifest(created.manifest);
 }
 
-void print_release(const release::VerifiedRelease& release, const std::string& trust_source,
+void print_release(const release::VerifiedRelease& release, const TrustSource& source,
                    bool json) {
   const auto& stage = release.stage();
   if (json) {
     std::printf("%s\n",
                 json_text(Json{{"folder", release.folder().string()},
-                               {"trust_root", trust_source},
-                               {"manifest_sha256", release.manifest_digest().hex()},
-                               {"signed_list_version", stage->version},
-                               {"expires", to_rfc3339(stage->expires)},
-                               {"manifest", manifest_json(release.manifest())}},
-                          2)
-                            .c_str());
+                             {"trust_root", to_json(source)},
+                             {"manifest_sha256", release.manifest_digest().hex()},
+                             {"signed_list_version", stage->version},
+                             {"expires", to_rfc3339(stage->expires)},
+                             {"manifest", manifest_json(release.manifest())}}, 2).c_str());
     return;
   }
   std::printf(
       "Release %s\nmanifest   %s\ntrust root %s\nsigned     list version %llu of %zu "
       "releases, valid until %s\n\n",
-      release.folder().c_str(), release.manifest_digest().hex().c_str(), trust_source.c_str(),
+      release.folder().c_str(), release.manifest_digest().hex().c_str(), in_words(source).c_str(),
       static_cast<unsigned long long>(stage->version), stage->releases.size(),
       to_rfc3339(stage->expires).c_str());
   print_manifest(release.manifest());
 }
 
 void print_checks(const release::Checks& checks, const std::filesystem::path& folder,
-                  const std::string& trust_source, bool json) {
+                  const TrustSource& source, bool json) {
   if (json) {
     Json list = Json::array();
     bool good = true;
@@ -131,20 +133,18 @@ void print_checks(const release::Checks& checks, const std::filesystem::path& fo
     }
     std::printf("%s\n",
                 json_text(Json{{"folder", folder.string()},
-                               {"trust_root", trust_source},
-                               {"good", good},
-                               {"checks", list}},
-                          2)
-                            .c_str());
+                             {"trust_root", to_json(source)},
+                             {"good", good},
+                             {"checks", list}}, 2).c_str());
     return;
   }
-  std::printf("Release %s\ntrust root %s\n\n", folder.c_str(), trust_source.c_str());
+  std::printf("Release %s\ntrust root %s\n\n", folder.c_str(), in_words(source).c_str());
   Table table({"check", "result", "why"});
   for (const release::Check& check : checks) {
     table.add_row({check.what, check.status ? "ok" : "FAILED",
                    check.status ? "" : check.status.error().message()});
   }
-  std::printf("%s", table.to_string().c_str());
+  std::printf("%s", table.to_string(line_width(STDOUT_FILENO)).c_str());
 }
 
 }  // namespace outcrop::cli

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 
+#include "trainer_host/cli/trust_options.hpp"
 #include "trainer_host/release/create.hpp"
 #include "trainer_host/release/open.hpp"
 
@@ -11,9 +12,9 @@ namespace outcrop::cli {
 // What `outcrop release` prints, as a table for people or as a JSON object.
 void print_created(const release::CreatedRelease& created, const std::filesystem::path& folder,
                    bool json);
-void print_release(const release::VerifiedRelease& release, const std::string& trust_source,
+void print_release(const release::VerifiedRelease& release, const TrustSource& source,
                    bool json);
 void print_checks(const release::Checks& checks, const std::filesystem::path& folder,
-                  const std::string& trust_source, bool json);
+                  const TrustSource& source, bool json);
 
 }  // namespace outcrop::cli

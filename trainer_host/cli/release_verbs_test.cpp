@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/clock.hpp"
+#include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/shell.hpp"
 #include "trainer_host/release/release_fixture.hpp"
@@ -72,6 +73,48 @@ TEST_F(ReleaseVerbsTest, revoked_releases_are_neither_verified_nor_shown) {
   EXPECT_EQ(after.code, 1);
   EXPECT_THAT(after.output, HasSubstr("was revoked on"));
   EXPECT_EQ(run("release verify " + release() + keys()).code, 1);
+}
+
+TEST_F(ReleaseVerbsTest, keys_for_a_further_model_are_made_beside_the_others) {
+  const ShellOutcome added = run("keys add-model --dir " + keys_.string() + " marmousi");
+  EXPECT_EQ(added.code, 0) << added.output;
+  EXPECT_THAT(added.output, HasSubstr("device enroll NAME --class CLASS --model marmousi"));
+  EXPECT_TRUE(fs::exists(keys_ / "stages/marmousi/stage.key"));
+  EXPECT_EQ(run("release verify " + release() + keys()).code, 0) << "what was signed before holds";
+  const ShellOutcome again = run("keys add-model --dir " + keys_.string() + " marmousi");
+  EXPECT_EQ(again.code, 1);
+  EXPECT_THAT(again.output, HasSubstr("signs stages of 'marmousi' already"));
+}
+
+TEST_F(ReleaseVerbsTest, values_in_json_are_values) {
+  const auto json = nlohmann::json::parse(run("release show --json " + release() + keys()).output);
+  EXPECT_EQ(json["trust_root"]["version"], 1);
+  EXPECT_EQ(json["trust_root"]["sha256"].get<std::string>().size(), 64U);
+  EXPECT_EQ(json["trust_root"]["file"], (keys_ / "metadata/1.root.json").string());
+}
+
+// What bash offers for the last of these words.
+std::string offered_by_bash(const std::string& words) {
+  return run_shell("PATH='" OUTCROP_BIN "':$PATH bash -c '. \"$0\"; COMP_WORDS=(" + words +
+                   "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _outcrop; "
+                   "printf \"%s\\n\" \"${COMPREPLY[@]}\"' '" OUTCROP_BUILD
+                   "/completion/bash/outcrop'")
+      .output;
+}
+
+TEST(Completion, bash_offers_what_the_program_takes) {
+  EXPECT_EQ(offered_by_bash("outcrop rollout sta"), "start\nstatus\n");
+  EXPECT_EQ(offered_by_bash("outcrop rollout start --on-unmeasurable f"), "fail\n");
+  EXPECT_EQ(offered_by_bash("outcrop release verify --ke"), "--keys\n");
+  EXPECT_EQ(offered_by_bash("outcrop help keys ren"), "renew\n");
+}
+
+TEST(ManualPage, is_made_with_the_program) {
+  const auto page = read_text_file(OUTCROP_BUILD "/man/outcrop.1", ByteCount::mib(1));
+  ASSERT_THAT(page, IsOk());
+  EXPECT_THAT(*page, ::testing::AllOf(HasSubstr(".SS outcrop keys add\\-model\n"),
+                                      HasSubstr("\\-\\-on\\-unmeasurable"),
+                                      HasSubstr(".SH ENVIRONMENT")));
 }
 
 TEST_F(ReleaseVerbsTest, wrong_use_is_told_from_failure) {

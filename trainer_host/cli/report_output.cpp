@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "platform/console/columns.hpp"
 #include "platform/console/table.hpp"
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/join.hpp"
@@ -10,12 +11,19 @@
 namespace outcrop::cli {
 namespace {
 
+// A variant, by the newest report that tells of it.
+struct Found {
+  Json variant;
+  std::string measured;  // when the host had the first report with these very figures
+};
+
 // All that boards said of one release on one board.
 struct Story {
   std::string board;
   std::string manifest;
-  Json newest;                           // report
-  std::map<std::string, Json> variants;  // by name, from the newest report that tells of it
+  Json newest;           // report
+  std::string received;  // when the host had it
+  std::map<std::string, Found> variants;
 };
 
 bool was_tried(const Json& variant) {
@@ -28,6 +36,22 @@ bool tells_something(const Json& variant) {
   return was_tried(variant) || (!reason.empty() && reason != "not asked for");
 }
 
+// A board repeats in each report what it measured once.
+bool is_same_measurement(const Json& a, const Json& b) {
+  return was_tried(a) && was_tried(b) && a.at("measurement") == b.at("measurement") &&
+         a.at("proof") == b.at("proof");
+}
+
+void add_variant(Story& story, const Json& variant, const std::string& received) {
+  const auto name = variant.at("name").get<std::string>();
+  const auto known = story.variants.find(name);
+  if (known == story.variants.end() || (!was_tried(known->second.variant) && was_tried(variant))) {
+    story.variants[name] = {variant, received};
+  } else if (is_same_measurement(known->second.variant, variant)) {
+    known->second.measured = received;
+  }
+}
+
 // Reports come newest first.
 std::vector<Story> stories_of(const Json& reports) {
   std::vector<Story> stories;
@@ -35,20 +59,15 @@ std::vector<Story> stories_of(const Json& reports) {
     const Json& report = entry.at("report");
     const auto board = report.at("device").get<std::string>();
     const auto manifest = report.at("manifest").get<std::string>();
+    const auto received = entry.at("received").get<std::string>();
     auto story = std::find_if(stories.begin(), stories.end(), [&](const Story& known) {
       return known.board == board && known.manifest == manifest;
     });
     if (story == stories.end()) {
-      stories.push_back({board, manifest, report, {}});
+      stories.push_back({board, manifest, report, received, {}});
       story = std::prev(stories.end());
     }
-    for (const Json& variant : report.at("variants")) {
-      const auto name = variant.at("name").get<std::string>();
-      const auto known = story->variants.find(name);
-      if (known == story->variants.end() || (!was_tried(known->second) && was_tried(variant))) {
-        story->variants[name] = variant;
-      }
-    }
+    for (const Json& variant : report.at("variants")) add_variant(*story, variant, received);
   }
   return stories;
 }
@@ -66,12 +85,6 @@ const Json* document_of(const ReleaseDetails& releases, const std::string& manif
   if (found == releases.end()) return nullptr;
   const auto document = found->second.find("document");
   return document == found->second.end() || document->is_null() ? nullptr : &*document;
-}
-
-std::string stage_of(const ReleaseDetails& releases, const std::string& manifest) {
-  const auto found = releases.find(manifest);
-  return found == releases.end() ? short_digest(manifest)
-                                 : std::to_string(found->second.at("stage").get<std::uint64_t>());
 }
 
 // How much of its tolerance an output took up; without a manifest all count the same.
@@ -132,36 +145,56 @@ std::vector<std::string> figure_cells(const Json* variant) {
   return row;
 }
 
-// "UPDATED, serves" in the row of the variant that was chosen, else how the variant fared.
-std::string state_cell(const Story& story, const std::string& name, const Json* variant) {
-  const Json& active = story.newest.at("active");
-  const auto state = story.newest.at("state").get<std::string>();
-  if (active.at("manifest").get<std::string>() == story.manifest &&
-      active.at("variant").get<std::string>() == name) {
-    return state + ", serves";
+// What each board serves now, by its own word: manifest and variant.
+using Serving = std::map<std::string, std::pair<std::string, std::string>>;
+
+Serving serving_of(const Json& devices) {
+  Serving serving;
+  for (const Json& device : devices) {
+    const Json& status = device.at("status");
+    if (!device.at("revoked").is_null() || status.is_null()) continue;
+    const Json& active = status.at("active");
+    if (active.is_null() || active.at("manifest").is_null()) continue;
+    serving[device.at("name").get<std::string>()] = {active.at("manifest").get<std::string>(),
+                                                     active.at("variant").get<std::string>()};
   }
-  if (variant == nullptr) return "not measured";
-  const auto outcome = variant->at("outcome").get<std::string>();
-  if (outcome == "not-measured") return "not measured";
-  if (outcome == "not-measurable") return "not measurable";
-  return state == "UPDATED" ? outcome : state;
+  return serving;
 }
 
-void add_rows(Table& table, std::string& notes, const Story& story,
-              const ReleaseDetails& releases) {
-  const Json* const document = document_of(releases, story.manifest);
-  const std::string stage = stage_of(releases, story.manifest);
+bool serves(const Serving& serving, const Story& story, const std::string& variant) {
+  const auto found = serving.find(story.board);
+  return found != serving.end() && found->second == std::pair(story.manifest, variant);
+}
+
+// How a variant fared where its figures do not say it.
+std::string fate_of(const Json* variant) {
+  if (variant == nullptr) return "not measured";
+  const auto outcome = variant->at("outcome").get<std::string>();
+  if (outcome == "measured") return "";
+  if (outcome == "not-measured") return "not measured";
+  return outcome == "not-measurable" ? "not measurable" : outcome;
+}
+
+// "serves", and how it fared.
+std::string state_cell(bool serving, const Json* variant) {
+  const std::string fate = fate_of(variant);
+  if (!serving) return fate;
+  return fate.empty() ? "serves" : "serves, " + fate;
+}
+
+// "board-1, stage 2"
+std::string title_of(const Story& story, const ReleaseDetails& releases) {
+  return story.board + ", " + stage_in_words(releases, story.manifest);
+}
+
+// What stands below the table of one story: why variants have no figures, and how it all ended.
+std::string notes_of(const Story& story, const ReleaseDetails& releases,
+                     const std::vector<std::string>& not_tried, Timestamp now) {
+  const std::string title = title_of(story, releases);
   std::vector<std::pair<std::string, std::string>> reasons;  // variants, and why
-  for (const std::string& name : variant_names(document, story)) {
-    const auto found = story.variants.find(name);
-    const Json* const variant = found == story.variants.end() ? nullptr : &found->second;
-    std::vector<std::string> row{story.board, stage, name};
-    for (std::string& cell : figure_cells(variant)) row.push_back(std::move(cell));
-    row.push_back(variant == nullptr ? "–" : error_cell(document, name, variant->at("proof")));
-    row.push_back(state_cell(story, name, variant));
-    table.add_row(std::move(row));
-    const bool told = variant != nullptr && tells_something(*variant);
-    const std::string why = told ? variant->at("reason").get<std::string>() : "";
+  for (const auto& [name, found] : story.variants) {
+    const Json& variant = found.variant;
+    const std::string why = tells_something(variant) ? variant.at("reason").get<std::string>() : "";
     if (why.empty()) continue;
     const auto same = std::find_if(reasons.begin(), reasons.end(),
                                    [&](const auto& known) { return known.second == why; });
@@ -171,14 +204,41 @@ void add_rows(Table& table, std::string& notes, const Story& story,
       same->first += ", " + name;
     }
   }
-  for (const auto& [names, why] : reasons) {
-    notes += story.board + ", stage " + stage + ", " + names + ": " + why + "\n";
-  }
+  std::string notes;
+  if (!not_tried.empty()) notes += title + ": not tried there: " + join(not_tried) + "\n";
+  for (const auto& [names, why] : reasons) notes += title + ", " + names + ": " + why + "\n";
+  const auto state = story.newest.at("state").get<std::string>();
   const auto reason = story.newest.at("reason").get<std::string>();
-  if (!reason.empty()) {
-    notes += story.board + ", stage " + stage + ": " + story.newest.at("state").get<std::string>() +
-             ": " + reason + "\n";
+  if (state != "UPDATED" || !reason.empty()) {
+    notes += title + ": " + state + " " + age(story.received, now) +
+             (reason.empty() ? "" : ": " + reason) + "\n";
   }
+  return notes;
+}
+
+void add_rows(Table& table, std::string& notes, const Story& story, const ReleaseDetails& releases,
+              const Serving& serving, Timestamp now) {
+  const Json* const document = document_of(releases, story.manifest);
+  std::vector<std::string> not_tried;
+  for (const std::string& name : variant_names(document, story)) {
+    const auto found = story.variants.find(name);
+    const Json* const variant = found == story.variants.end() ? nullptr : &found->second.variant;
+    const bool active = serves(serving, story, name);
+    const bool tried = variant != nullptr && was_tried(*variant);
+    if (!tried && !active) {
+      // Where the board gave a reason of its own, that stands in the notes.
+      if (variant == nullptr || !tells_something(*variant)) not_tried.push_back(name);
+      continue;
+    }
+    std::vector<std::string> row{story.board, stage_of(releases, story.manifest), name};
+    for (std::string& cell : figure_cells(variant)) row.push_back(std::move(cell));
+    row.push_back(variant == nullptr ? "–" : error_cell(document, name, variant->at("proof")));
+    row.push_back(state_cell(active, variant));
+    row.push_back(tried ? since(found->second.measured, now) : "–");
+    row.push_back(tried ? found->second.measured : "–");
+    table.add_row(std::move(row));
+  }
+  notes += notes_of(story, releases, not_tried, now);
 }
 
 // "with qnnpack, onednn" behind an engine, and what computes wrongly in a line for each backend.
@@ -229,7 +289,8 @@ std::string engines(const Json& reports) {
 
 }  // namespace
 
-std::string report_table(const Json& reports, const ReleaseDetails& releases) {
+std::string report_table(const Json& reports, const ReleaseDetails& releases, const Fleet& fleet,
+                         const View& view) {
   std::vector<Story> stories = stories_of(reports.at("reports"));
   if (stories.empty()) return "No report yet: boards report once they have tried a release\n";
   const auto order = [&](const Story& story) {
@@ -240,11 +301,14 @@ std::string report_table(const Json& reports, const ReleaseDetails& releases) {
   };
   std::sort(stories.begin(), stories.end(),
             [&](const Story& a, const Story& b) { return order(a) < order(b); });
+  const Serving serving = serving_of(fleet.devices.at("devices"));
   Table table({"board", "stage", "variant", "p50 ms", "p90 ms", "first", "load", "memory", "error",
-               "state"});
+               "state", "age", "at"});
+  table.less_needed({"at", "load", "first", "p50 ms", "memory"});
   std::string notes;
-  for (const Story& story : stories) add_rows(table, notes, story, releases);
-  return table.to_string() + "\n" + notes + engines(reports.at("reports"));
+  for (const Story& story : stories) add_rows(table, notes, story, releases, serving, view.now);
+  notes += engines(reports.at("reports"));
+  return (table.empty() ? "" : table.to_string(view.width) + "\n") + wrapped(notes, view.width);
 }
 
 }  // namespace outcrop::cli

@@ -76,8 +76,9 @@ Status run_start(const StartOptions& options) {
       std::printf("%s\n", json_text(started, 2).c_str());
       return {};
     }
+    OUTCROP_TRY(releases, read_releases(host));
     std::printf("%s\nTo follow it: outcrop rollout status %s --wait\n",
-                rollout_page(started, nullptr, SystemClock().now()).c_str(),
+                rollout_page(started, nullptr, releases, view_of_standard_output()).c_str(),
                 started.at("name").get<std::string>().c_str());
     return {};
   });
@@ -100,7 +101,9 @@ void add_start(CLI::App& parent, Action& chosen) {
           "SECONDS");
   verb->add_option("--on-unmeasurable", options->on_unmeasurable,
                    "What a board does that cannot measure: hold, fail, or activate (a first "
-                   "install, and on an emulated board an update); default: outcropd's")
+                   "install, and on an emulated board an update: where no canary of a class can "
+                   "measure, all boards of the class then serve a variant that nobody measured); "
+                   "default: outcropd's")
       ->check(CLI::IsMember({"hold", "fail", "activate"}));
   in_unit(verb->add_option("--byte-budget", options->byte_budget_mb,
                            "MB that each board may receive for it; default: half more than its "
@@ -121,6 +124,7 @@ struct StatusOptions {
   fs::path host;
   bool watch = false;
   bool wait = false;
+  std::chrono::seconds::rep wait_at_most = 24 * 3600;
   bool json = false;
 };
 
@@ -140,9 +144,10 @@ Result<std::string> status_text(const HostConnection& host, const StatusOptions&
   const bool one = !options.name.empty();
   OUTCROP_TRY(answer, host.get(one ? target_of(options.name) : "/v1/rollouts"));
   if (options.json) return json_text(answer, 2) + "\n";
-  if (!one) return rollout_list(answer, SystemClock().now());
+  OUTCROP_TRY(releases, read_releases(host));
+  if (!one) return rollout_list(answer, releases, view_of_standard_output());
   OUTCROP_TRY(devices, host.get("/v1/devices"));
-  return rollout_page(answer, devices, SystemClock().now());
+  return rollout_page(answer, devices, releases, view_of_standard_output());
 }
 
 // The verdict as exit code.
@@ -154,34 +159,68 @@ Status verdict(const Json& rollout) {
                                       state + (reason.empty() ? "" : ": " + reason));
 }
 
+// News of a rollout line by line, for a log; after a minute without any, where boards still are.
+class Telling {
+ public:
+  void tell(const Json& rollout, const Json& devices, Timestamp now) {
+    std::set<std::string> keys;
+    for (const RolloutLine& line : rollout_lines(rollout)) {
+      if (!told_.contains(line.key)) say(line.text);
+      keys.insert(line.key);
+    }
+    told_ = std::move(keys);
+    if (SteadyClock::now() - said_ < longest_silence) return;
+    for (const std::string& line : still_at_work(rollout, devices, now)) say(line);
+    said_ = SteadyClock::now();
+  }
+
+ private:
+  using SteadyClock = std::chrono::steady_clock;
+  static constexpr std::chrono::seconds longest_silence{60};
+
+  void say(const std::string& line) {
+    std::printf("%s\n", line.c_str());
+    std::fflush(stdout);
+    said_ = SteadyClock::now();
+  }
+
+  std::set<std::string> told_;
+  SteadyClock::time_point said_ = SteadyClock::now();
+};
+
 // Follows one rollout to its end: a page that changes in place on a terminal, news line by line in
 // a log.
 Status wait_for_end(const HostConnection& host, const StatusOptions& options) {
   constexpr std::chrono::milliseconds between_looks{500};
+  const auto until =
+      std::chrono::steady_clock::now() + std::chrono::seconds(options.wait_at_most);
   OUTCROP_TRY(first, find_rollout(host, options.name));
   const std::string name = first.at("name").get<std::string>();
+  OUTCROP_TRY(releases, read_releases(host));
   Screen screen;
-  std::set<std::string> told;
+  Telling telling;
   while (true) {
     OUTCROP_TRY(rollout, host.get(target_of(name)));
     OUTCROP_TRY(devices, host.get("/v1/devices"));
     const bool ended = has_ended(rollout);
-    const std::string page = rollout_page(rollout, devices, SystemClock().now());
-    if (screen.terminal() && !options.json) {
+    const bool over = ended || std::chrono::steady_clock::now() >= until;
+    const View view = view_of_standard_output();
+    const std::string page = rollout_page(rollout, devices, releases, view);
+    if (options.json) {
+      if (over) std::printf("%s\n", json_text(rollout, 2).c_str());
+    } else if (screen.terminal()) {
       screen.show(page);
-    } else if (!options.json) {
-      std::set<std::string> keys;
-      for (const RolloutLine& line : rollout_lines(rollout)) {
-        if (!told.contains(line.key)) std::printf("%s\n", line.text.c_str());
-        keys.insert(line.key);
-      }
-      told = std::move(keys);
-      if (ended) std::printf("\n%s", page.c_str());
-      std::fflush(stdout);
-    } else if (ended) {
-      std::printf("%s\n", json_text(rollout, 2).c_str());
+    } else {
+      telling.tell(rollout, devices, view.now);
+      if (over) std::printf("\n%s", page.c_str());
     }
     if (ended) return verdict(rollout);
+    if (over) {
+      return fail(ErrorCode::timeout,
+                  "the rollout " + name + " was not over after " +
+                      std::to_string(options.wait_at_most) + " s: " +
+                      rollout.at("state").get<std::string>() + ", " + rollout.value("reason", ""));
+    }
     std::this_thread::sleep_for(between_looks);
   }
 }
@@ -205,12 +244,28 @@ void add_status(CLI::App& parent, Action& chosen) {
   CLI::App* verb = parent.add_subcommand("status", "Show rollouts, or one with its boards");
   verb->add_option("name", options->name, "Rollout; default: all (with --wait: the newest)");
   auto* watch = verb->add_flag("--watch", options->watch, "Show it anew every two seconds");
-  verb->add_flag("--wait", options->wait,
-                 "Follow it to its end: exit code 0 when done, 1 when stopped or aborted")
-      ->excludes(watch);
+  auto* wait = verb->add_flag("--wait", options->wait,
+                              "Follow it to its end: exit code 0 when done, 1 when stopped or "
+                              "aborted, 3 when it is not over after --at-most");
+  wait->excludes(watch);
+  verb->add_option("--at-most", options->wait_at_most, "How long to wait")
+      ->type_name("SECONDS")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 365 * 24 * 3600))
+      ->needs(wait);
   add_host_option(*verb, options->host);
   verb->add_flag("--json", options->json, "Print what outcropd says, in JSON");
-  verb->footer("Examples:\n  outcrop rollout status\n  outcrop rollout status update-2 --wait");
+  verb->footer("Examples:\n  outcrop rollout status\n"
+               "  outcrop rollout status update-2 --wait --at-most 600");
+  verb->callback([options, &chosen] { chosen = [options] { return run_status(*options); }; });
+}
+
+void add_rollout_list(CLI::App& parent, Action& chosen) {
+  auto options = std::make_shared<StatusOptions>();
+  CLI::App* verb = parent.add_subcommand("list", "List rollouts, the newest first");
+  add_host_option(*verb, options->host);
+  verb->add_flag("--json", options->json, "Print what outcropd says, in JSON");
+  verb->footer("One with its boards: outcrop rollout status NAME\nExample:\n  outcrop rollout list");
   verb->callback([options, &chosen] { chosen = [options] { return run_status(*options); }; });
 }
 
@@ -232,10 +287,14 @@ void add_steer(CLI::App& parent, Action& chosen, const std::string& verb_name,
     chosen = [options, verb_name]() -> Status {
       const HostConnection host(options->host);
       OUTCROP_TRY(answer, host.post(target_of(options->name) + "/" + verb_name));
+      if (options->json) {
+        std::printf("%s\n", json_text(answer, 2).c_str());
+        return {};
+      }
+      OUTCROP_TRY(releases, read_releases(host));
       return reading_answers([&]() -> Status {
-        const std::string text = options->json ? json_text(answer, 2) + "\n"
-                                               : rollout_page(answer, nullptr, SystemClock().now());
-        std::printf("%s", text.c_str());
+        std::printf("%s",
+                    rollout_page(answer, nullptr, releases, view_of_standard_output()).c_str());
         return {};
       });
     };
@@ -249,6 +308,7 @@ void add_rollout(CLI::App& app, Action& chosen) {
   parent->require_subcommand(1);
   add_start(*parent, chosen);
   add_status(*parent, chosen);
+  add_rollout_list(*parent, chosen);
   add_steer(*parent, chosen, "pause", "Offer it to no further board",
             "Boards that have begun go on.");
   add_steer(*parent, chosen, "resume", "Go on with a rollout that was paused",

@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "platform/console/columns.hpp"
 #include "platform/console/table.hpp"
 #include "trainer_host/cli/human.hpp"
 
@@ -48,7 +49,7 @@ std::string role_of(const Json& device) {
   return device.at("canary").get<bool>() ? "canary" : "rest";
 }
 
-// A state that a board only passes through: why it is in it is no news.
+// A state that a board only passes through.
 bool is_step(const std::string& state) {
   constexpr std::array<std::string_view, 8> steps{"OFFERED",  "DOWNLOADING", "DOWNLOADED",
                                                   "VERIFIED", "PROVING",     "MEASURING",
@@ -60,6 +61,40 @@ std::string phase_of(const std::string& state) {
   if (state == "canary") return "canary phase";
   if (state == "widening") return "the canaries are good; the rest follows";
   return state;
+}
+
+// Where a board waits or works, and is not at an end of its own.
+bool is_under_way(const std::string& state) {
+  return is_step(state) || state == "offered" || state == "waits for the board";
+}
+
+// A reason with other figures is no other reason: boards tell how busy they are.
+std::string without_figures(std::string text) {
+  std::erase_if(text, [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
+  return text;
+}
+
+// Why a board is where it is: by its own word, else what the state itself says.
+std::string why(const Json& rollout, const Json& device) {
+  std::string reason = text_at(device, "reason");
+  if (!reason.empty()) return reason;
+  const std::string state = state_of(device);
+  if (state == "waits for the board") return "it is offline, and gets the offer when it is back";
+  if (state == "offered") return "it has not answered yet";
+  if (state != "SOAKING") return "";
+  return "it must serve for " + std::to_string(rollout.value("soak_seconds", std::int64_t{0})) +
+         " s before it is committed";
+}
+
+std::string titled(const Json& device) {
+  return text_at(device, "name") + " (" + role_of(device) + ")  ";
+}
+
+// What the one who started it should remember.
+std::string caveat(const Json& rollout) {
+  if (text_at(rollout, "on_unmeasurable") != "activate" || has_ended(rollout)) return "";
+  return "boards that cannot measure get a variant UNMEASURED, and where no canary of a class can "
+         "measure, all of its boards do (--on-unmeasurable activate)\n";
 }
 
 // Where no board goes on by itself, who can do something.
@@ -86,18 +121,19 @@ std::string what_would_help(const Json& rollout) {
   }
   if (held) {
     if (!help.empty()) help += "; ";
-    help += "HELD boards wait for their owner (`outcrop-agent approve`, or `hold --release`)";
+    help += "HELD boards wait for their owner (`outcrop-agent approve`, or `outcrop-agent hold --off`)";
   }
   return help;
 }
 
 }  // namespace
 
-std::string rollout_list(const Json& rollouts, Timestamp now) {
+std::string rollout_list(const Json& rollouts, const ReleaseDetails& releases, const View& view) {
   if (rollouts.at("rollouts").empty()) {
     return "No rollout yet: outcrop rollout start --release MANIFEST\n";
   }
-  Table table({"rollout", "model", "manifest", "started", "boards", "state"});
+  Table table({"rollout", "model", "stage", "started", "boards", "state"});
+  table.less_needed({"model"});
   std::string notes;
   for (const Json& rollout : rollouts.at("rollouts")) {
     std::size_t updated = 0;
@@ -105,37 +141,45 @@ std::string rollout_list(const Json& rollouts, Timestamp now) {
       if (text_at(device, "state") == "UPDATED" && !device.at("cancelled").get<bool>()) ++updated;
     }
     table.add_row({text_at(rollout, "name"), text_at(rollout, "model"),
-                   short_digest(text_at(rollout, "manifest")),
-                   age(text_at(rollout, "started"), now),
+                   stage_of(releases, text_at(rollout, "manifest")),
+                   age(text_at(rollout, "started"), view.now),
                    std::to_string(updated) + " of " + std::to_string(rollout.at("devices").size()),
                    text_at(rollout, "state")});
     const std::string reason = text_at(rollout, "reason");
     if (!reason.empty()) notes += text_at(rollout, "name") + ": " + reason + "\n";
   }
-  return table.to_string() + (notes.empty() ? "" : "\n" + notes);
+  return table.to_string(view.width) + (notes.empty() ? "" : "\n" + wrapped(notes, view.width));
 }
 
-std::string rollout_page(const Json& rollout, const Json& devices, Timestamp now) {
-  std::string text = "Rollout " + text_at(rollout, "name") + " of " + text_at(rollout, "model") +
-                     ", manifest " + short_digest(text_at(rollout, "manifest")) + ", started " +
-                     age(text_at(rollout, "started"), now) + "\n\n";
-  Table table({"board", "group", "state", "at"});
+std::string rollout_page(const Json& rollout, const Json& devices, const ReleaseDetails& releases,
+                         const View& view) {
+  const std::string manifest = text_at(rollout, "manifest");
+  std::string title = "Rollout " + text_at(rollout, "name") + " of " + text_at(rollout, "model");
+  if (releases.contains(manifest)) title += " " + stage_in_words(releases, manifest);
+  title += ", manifest " + short_digest(manifest) + ", started " +
+           age(text_at(rollout, "started"), view.now) + "\n";
+  Table table({"board", "group", "state", "at", "for"});
+  table.less_needed({"group"});
   std::string notes;
   for (const Json& device : rollout.at("devices")) {
-    const std::string reason = text_at(device, "reason");
+    const std::string reason = why(rollout, device);
     std::string state = state_of(device);
+    const bool lasts = is_under_way(state) && !has_ended(rollout);
+    const std::string updated = text_at(device, "updated");
     if (device.at("cancelled").get<bool>()) state += " (taken back)";
-    table.add_row({text_at(device, "name"), role_of(device), state, detail_of(device, devices)});
+    table.add_row({text_at(device, "name"), role_of(device), state, detail_of(device, devices),
+                   lasts && !updated.empty() ? since(updated, view.now) : ""});
     if (!reason.empty()) notes += text_at(device, "name") + ": " + reason + "\n";
   }
-  text += table.to_string();
-  if (!notes.empty()) text += "\n" + notes;
-  text += "\n" + text_at(rollout, "state");
+  notes += caveat(rollout);
+  std::string text = wrapped(title, view.width) + "\n" + table.to_string(view.width);
+  if (!notes.empty()) text += "\n" + wrapped(notes, view.width);
+  std::string end = text_at(rollout, "state");
   const std::string reason = text_at(rollout, "reason");
-  if (!reason.empty()) text += ": " + reason;
+  if (!reason.empty()) end += ": " + reason;
   const std::string help = what_would_help(rollout);
-  if (!help.empty()) text += "\n" + help;
-  return text + "\n";
+  if (!help.empty()) end += "\n" + help;
+  return text + "\n" + wrapped(end, view.width);
 }
 
 bool has_ended(const Json& rollout) {
@@ -146,18 +190,31 @@ bool has_ended(const Json& rollout) {
 std::vector<RolloutLine> rollout_lines(const Json& rollout) {
   std::vector<RolloutLine> lines;
   for (const Json& device : rollout.at("devices")) {
-    const std::string name = text_at(device, "name");
     const std::string state = state_of(device);
-    std::string text = name + " (" + role_of(device) + ")  " + state;
     const std::string reason = text_at(device, "reason");
-    if (!is_step(state) && !reason.empty()) text += ": " + reason;
-    lines.push_back({name + " " + state, std::move(text)});
+    lines.push_back({text_at(device, "name") + " " + state + " " + without_figures(reason),
+                     titled(device) + state + (reason.empty() ? "" : ": " + reason)});
   }
   const std::string state = text_at(rollout, "state");
   lines.push_back(
       {"rollout " + state, "rollout " + text_at(rollout, "name") + ": " + phase_of(state)});
   const std::string help = what_would_help(rollout);
   if (!help.empty()) lines.push_back({"help", help});
+  return lines;
+}
+
+std::vector<std::string> still_at_work(const Json& rollout, const Json& devices, Timestamp now) {
+  std::vector<std::string> lines;
+  for (const Json& device : rollout.at("devices")) {
+    const std::string state = state_of(device);
+    if (!is_under_way(state)) continue;
+    const std::string detail = detail_of(device, devices);
+    const std::string updated = text_at(device, "updated");
+    const std::string reason = why(rollout, device);
+    lines.push_back(titled(device) + "still " + state + (detail.empty() ? "" : " " + detail) +
+                    (updated.empty() ? "" : " after " + since(updated, now)) +
+                    (reason.empty() ? "" : ": " + reason));
+  }
   return lines;
 }
 

@@ -9,9 +9,8 @@ namespace outcrop::cli {
 namespace fs = std::filesystem;
 namespace {
 
-std::string describe(const fs::path& file, const trust::TrustedRoot& root) {
-  return file.string() + " (version " + std::to_string(root->version) + ", sha256 " +
-         root.digest().short_hex() + "…)";
+TrustSource source_of(const fs::path& file, const trust::TrustedRoot& root) {
+  return {file, root->version, root.digest()};
 }
 
 fs::path default_keys() {
@@ -20,6 +19,17 @@ fs::path default_keys() {
 }
 
 }  // namespace
+
+std::string in_words(const TrustSource& source) {
+  return source.file.string() + " (version " + std::to_string(source.version) + ", sha256 " +
+         source.digest.short_hex() + "…)";
+}
+
+nlohmann::json to_json(const TrustSource& source) {
+  return {{"file", source.file.string()},
+          {"version", source.version},
+          {"sha256", source.digest.hex()}};
+}
 
 void add_trust_options(CLI::App& verb, TrustOptions& options) {
   auto* root = verb.add_option("--root", options.root,
@@ -37,7 +47,7 @@ fs::path key_folder(const TrustOptions& options) {
 Result<TrustAnchor> read_trust(const TrustOptions& options) {
   if (!options.root.empty()) {
     OUTCROP_TRY(root, release::pin_root_file(options.root));
-    std::string source = describe(options.root, root);
+    TrustSource source = source_of(options.root, root);
     return TrustAnchor{std::move(root), std::nullopt, std::move(source)};
   }
   const fs::path keys = key_folder(options);
@@ -48,7 +58,7 @@ Result<TrustAnchor> read_trust(const TrustOptions& options) {
         "nothing says whom to trust (--root FILE, --keys DIR, OUTCROP_KEYS or ./keys)"));
   }
   const fs::path file = keys / "metadata" / release::root_file_name(store->root->version);
-  std::string source = describe(file, store->root);
+  TrustSource source = source_of(file, store->root);
   return TrustAnchor{std::move(store->root), std::move(store->revoked), std::move(source)};
 }
 

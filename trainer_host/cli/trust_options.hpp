@@ -1,11 +1,13 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include "protocol/base/error.hpp"
 #include "protocol/trust/trusted_roles.hpp"
@@ -20,12 +22,21 @@ struct TrustOptions {
 
 void add_trust_options(CLI::App& verb, TrustOptions& options);
 
+// The root that was trusted.
+struct TrustSource {
+  std::filesystem::path file;
+  std::uint64_t version = 1;
+  trust::Sha256Digest digest;
+};
+[[nodiscard]] std::string in_words(const TrustSource& source);  // "FILE (version 1, sha256 4f2a…)"
+[[nodiscard]] nlohmann::json to_json(const TrustSource& source);
+
 // Where verification starts, and where it came from.
 struct TrustAnchor {
   trust::TrustedRoot root;
   // The key folder's revoked list: newer than what a release can know.
   std::optional<trust::Verified<trust::RevokedMetadata>> revoked;
-  std::string source;  // "keys/metadata/1.root.json (version 1, sha256 4f2a…)"
+  TrustSource source;
 };
 
 // --root, else the key folder of --keys, of OUTCROP_KEYS, or ./keys.

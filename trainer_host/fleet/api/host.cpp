@@ -75,7 +75,12 @@ Result<http::Response> Api::reports(const http::Request& request) {
                   "limit must be 1 to " + std::to_string(most_reports));
     }
   }
-  OUTCROP_TRY(stored, parts_.registry.reports(value("device"), manifest, limit));
+  const std::string board = value("device");
+  if (!board.empty()) {
+    OUTCROP_TRY(device, parts_.registry.device(board));
+    if (!device) return fail(ErrorCode::not_found, "no board '" + board + "' was ever enrolled");
+  }
+  OUTCROP_TRY(stored, parts_.registry.reports(board, manifest, limit));
   Json json = Json::array();
   for (const StoredReport& report : stored) {
     json.push_back({{"received", to_rfc3339(report.received)},

@@ -1,6 +1,14 @@
 #include "trainer_host/fleet/api/json.hpp"
 
+#include <array>
+#include <string_view>
+
 namespace outcrop::fleet {
+namespace {
+
+constexpr std::array<std::string_view, 3> without_measurement{"hold", "fail", "activate"};
+
+}  // namespace
 
 Json time_or_null(const std::optional<Timestamp>& time) {
   return time ? Json(to_rfc3339(*time)) : Json(nullptr);
@@ -37,6 +45,7 @@ Json to_json(const RolloutRecord& rollout) {
           {"state", to_string(rollout.state)},
           {"reason", rollout.reason},
           {"soak_seconds", rollout.soak.count()},
+          {"on_unmeasurable", without_measurement[static_cast<std::size_t>(rollout.on_unmeasurable)]},
           {"byte_budget", rollout.byte_budget.value()},
           {"failed_share", rollout.failed_share},
           {"started", to_rfc3339(rollout.started)},

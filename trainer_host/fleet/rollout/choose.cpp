@@ -162,7 +162,7 @@ ClassChoice choose_variant(const messages::Manifest& manifest, const std::string
   // What nobody could measure no budget can judge.
   if (const auto served = served_unmeasured(manifest, reports);
       served && !measured && unmeasured_too) {
-    return {*served, *served + " (a canary serves it; none could measure)"};
+    return {*served, *served + " UNMEASURED (a canary serves it; none could measure)"};
   }
   const auto budget =
       std::find_if(manifest.budgets.begin(), manifest.budgets.end(),
