@@ -156,6 +156,10 @@ Status run(const Options& options) {
   auto rows = quantize::measure_performance(exported, "bench", 1, measuring);
   progress.finish();
   if (!rows) return fail(rows.error());
+  for (const quantize::PerformanceRow& row : *rows) {
+    if (row.unmeasured.empty()) continue;
+    return fail(ErrorCode::internal, row.variant.name + " was not measured: " + row.unmeasured);
+  }
   return report(*rows, options);
 }
 

@@ -83,9 +83,11 @@ class Runner::Impl {
     }
     std::string missing;
     for (const auto& item : hello_.missing) missing += (missing.empty() ? "" : "; ") + item;
-    return fail(ErrorCode::refused, "this machine cannot confine a runner fully (" + missing +
-                                        "); models are run here only where the configuration says "
-                                        "confinement = \"reduced\"");
+    return fail(ErrorCode::refused,
+                "this machine cannot confine a runner fully (" + missing +
+                    "); models are run here only where that is allowed: by "
+                    "--allow-reduced-confinement for a command, by confinement = \"reduced\" in "
+                    "agent.toml for a board");
   }
 
   Result<Frame> exchange(const Frame& request, std::chrono::milliseconds patience,

@@ -230,6 +230,26 @@ TEST_F(Evaluate, the_page_for_python_runs_as_it_stands) {
   EXPECT_EQ(saved->size(), 4U);
 }
 
+TEST_F(Evaluate, keeps_its_scores_where_no_picture_can_be_drawn) {
+  const fs::path out = folder_->path() / "undrawn";
+  const fs::path empty = folder_->path() / "no-programs";
+  fs::create_directory(empty);
+  fs::create_directory(out);
+  std::ofstream(out / "gallery.png") << "of other scores";
+  const std::string path = ::getenv("PATH");
+  ::setenv("PATH", empty.c_str(), 1);
+  testing::internal::CaptureStderr();
+  const int code =
+      run({stage().string(), data().string(), "--generated", "8", "--out", out.string()});
+  const std::string said = testing::internal::GetCapturedStderr();
+  ::setenv("PATH", path.c_str(), 1);
+  EXPECT_EQ(code, 0);
+  EXPECT_THAT(said, HasSubstr("note: no gallery: "));
+  EXPECT_THAT(said, HasSubstr("gnuplot-nox"));
+  EXPECT_TRUE(fs::exists(out / "evaluation.json"));
+  EXPECT_FALSE(fs::exists(out / "gallery.png"));
+}
+
 TEST_F(Evaluate, a_single_file_asks_for_its_encoder) {
   const std::string file = (stage() / "small_stage1_float.ptl").string();
   const std::string encoder = (stage() / "small_stage1_encoder.pt").string();

@@ -186,6 +186,20 @@ Result<std::optional<data::Dataset>> open_where_given(const std::string& folder)
   return std::optional<data::Dataset>(std::move(opened));
 }
 
+// Scores need no picture: where none can be drawn they are had all the same, and this says why.
+void say_no_gallery(const Status& gallery) {
+  if (gallery) return;
+  std::fprintf(stderr, "note: no gallery: %s\n", gallery.error().message().c_str());
+}
+
+// The picture, or nothing: never that of other scores.
+Status draw_or_remove(const Gallery& gallery, const fs::path& picture) {
+  Status drawn = draw_gallery(gallery, picture);
+  std::error_code ignored;
+  if (!drawn) fs::remove(picture, ignored);
+  return drawn;
+}
+
 Status run(const Arguments& arguments) {
   std::optional<fs::path> encoder;
   if (!arguments.encoder.empty()) encoder = arguments.encoder;
@@ -264,7 +278,7 @@ void add_evaluate(CLI::App& app, cli::Action& chosen) {
       ->capture_default_str()
       ->check(CLI::Range(8, 100'000));
   verb->add_option("--out", arguments->out,
-                   "Folder for evaluation.json and gallery.png; the latter needs gnuplot");
+                   "Folder for evaluation.json and, where gnuplot can draw it, gallery.png");
   verb->add_flag("--json", arguments->json, "Print the result as one line of JSON");
   verb->footer(
       "SSIM as OpenFWI takes it: window 11, sigma 1.5, on [0, 1]; gathers under log1p.\n"

@@ -11,6 +11,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/number.hpp"
+#include "protocol/base/join.hpp"
 #include "protocol/trust/digest.hpp"
 #include "protocol/trust/verified_blob.hpp"
 #include "runtime/engine/tensor_file.hpp"
@@ -33,21 +34,24 @@ std::string number(double value, const char* format = "%.6g") {
 
 std::string csv_line(const PerformanceRow& row) {
   const VariantFile& variant = row.variant;
+  const auto measured = [&](const std::string& cell) {
+    return row.unmeasured.empty() ? cell : std::string();
+  };
   const std::vector<std::string> cells{row.model,
                                        std::to_string(row.stage),
                                        variant.name,
                                        std::to_string(variant.size.value()),
-                                       number(row.load.count()),
-                                       number(row.first.count()),
+                                       measured(number(row.load.count())),
+                                       measured(number(row.first.count())),
                                        std::to_string(row.steady.calls),
-                                       number(row.steady.mean.count()),
-                                       number(row.steady.minimum.count()),
-                                       number(row.steady.maximum.count()),
-                                       number(row.steady.standard_deviation.count()),
-                                       number(row.steady.p50.count()),
-                                       number(row.steady.p90.count()),
-                                       std::to_string(row.peak_memory.value()),
-                                       std::to_string(row.engine_memory.value()),
+                                       measured(number(row.steady.mean.count())),
+                                       measured(number(row.steady.minimum.count())),
+                                       measured(number(row.steady.maximum.count())),
+                                       measured(number(row.steady.standard_deviation.count())),
+                                       measured(number(row.steady.p50.count())),
+                                       measured(number(row.steady.p90.count())),
+                                       measured(std::to_string(row.peak_memory.value())),
+                                       measured(std::to_string(row.engine_memory.value())),
                                        number(variant.velocity.ssim),
                                        number(variant.velocity.average_abs_error),
                                        number(variant.seismic.ssim),
@@ -55,10 +59,8 @@ std::string csv_line(const PerformanceRow& row) {
                                        number(variant.coverage.modules),
                                        number(variant.coverage.parameters),
                                        number(variant.coverage.multiply_adds),
-                                       row.valid ? "yes" : "no"};
-  std::string line;
-  for (const std::string& cell : cells) line += (line.empty() ? "" : ",") + cell;
-  return line;
+                                       row.valid && row.unmeasured.empty() ? "yes" : "no"};
+  return join(cells, ",");
 }
 
 // The lines of a table that is already there, by model, stage and variant in their order.
@@ -70,7 +72,8 @@ class Lines {
     std::getline(stream, line);
     if (line != csv_heading) {
       return fail(ErrorCode::invalid_data,
-                  path.string() + ", line 1: not the heading of quantization_performance.csv");
+                  path.string() + ", line 1: not the heading of quantization_performance.csv; move "
+                                    "it away, and a new table begins");
     }
     for (int at = 2; std::getline(stream, line); ++at) {
       std::istringstream cells(line);
@@ -114,10 +117,39 @@ class Lines {
   std::map<std::pair<std::string, int>, std::vector<std::pair<std::string, std::string>>> lines_;
 };
 
+// The table that stands there, or an empty one where there is none.
+Result<Lines> read_lines(const std::filesystem::path& path) {
+  Lines lines;
+  if (std::filesystem::exists(path)) {
+    OUTCROP_TRY(text, read_text_file(path));
+    OUTCROP_CHECK(lines.read(text, path));
+  }
+  return lines;
+}
+
+PerformanceRow row_of(const VariantFile& variant, const std::string& model, int stage) {
+  PerformanceRow row;
+  row.model = model;
+  row.stage = stage;
+  row.variant = variant;
+  return row;
+}
+
 Result<trust::VerifiedBlob> seal(const VariantFile& variant) {
   // Our own file of a moment ago: its digest names it for the runner, no signature is needed.
   OUTCROP_TRY(digest, trust::sha256_file(variant.file));
   return trust::verify_blob(variant.file, digest, variant.size);
+}
+
+// "not measured: float, int8-qint8: this machine cannot …", a line for each reason.
+std::string why_unmeasured(const std::vector<PerformanceRow>& rows) {
+  std::map<std::string, std::vector<std::string>> variants;
+  for (const PerformanceRow& row : rows) {
+    if (!row.unmeasured.empty()) variants[row.unmeasured].push_back(row.variant.name);
+  }
+  std::string text;
+  for (const auto& [why, names] : variants) text += "not measured: " + join(names) + ": " + why + "\n";
+  return text;
 }
 
 nlohmann::ordered_json error_to_json(const OutputError& error) {
@@ -162,31 +194,45 @@ Result<std::vector<PerformanceRow>> measure_performance(const ExportedStage& exp
   std::vector<PerformanceRow> rows;
   for (std::size_t i = 0; i < trial.results.size(); ++i) {
     const runtime::TrialResult& result = trial.results[i];
-    if (!result.outcome) return fail(result.outcome.error().context("measuring " + result.name));
-    rows.push_back({.model = model,
-                    .stage = stage,
-                    .variant = exported.variants[i],
-                    .load = result.load->load_time,
-                    .first = result.measurement->first,
-                    .steady = result.measurement->steady,
-                    .peak_memory = result.measurement->peak_memory,
-                    .engine_memory = result.measurement->engine_memory,
-                    .valid = result.measurement->validity.valid()});
+    PerformanceRow row = row_of(exported.variants[i], model, stage);
+    if (result.outcome) {
+      row.load = result.load->load_time;
+      row.first = result.measurement->first;
+      row.steady = result.measurement->steady;
+      row.peak_memory = result.measurement->peak_memory;
+      row.engine_memory = result.measurement->engine_memory;
+      row.valid = result.measurement->validity.valid();
+    } else {
+      row.unmeasured = result.outcome.error().message();
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::vector<PerformanceRow> unmeasured_rows(const ExportedStage& exported, const std::string& model,
+                                            int stage, const std::string& why) {
+  std::vector<PerformanceRow> rows;
+  for (const VariantFile& variant : exported.variants) {
+    rows.push_back(row_of(variant, model, stage));
+    rows.back().unmeasured = why;
   }
   return rows;
 }
 
 Status update_performance_csv(const std::filesystem::path& path,
                               const std::vector<PerformanceRow>& rows) {
-  Lines lines;
-  if (std::filesystem::exists(path)) {
-    OUTCROP_TRY(text, read_text_file(path));
-    OUTCROP_CHECK(lines.read(text, path));
-  }
+  OUTCROP_TRY(lines, read_lines(path));
   for (const PerformanceRow& row : rows) {
     lines.put(row.model, row.stage, row.variant.name, csv_line(row));
   }
   return write_file_durably(path, lines.to_string());
+}
+
+Status check_performance_csv(const std::filesystem::path& path) {
+  const auto lines = read_lines(path);
+  if (!lines) return fail(lines.error());
+  return {};
 }
 
 std::string performance_table(const std::vector<PerformanceRow>& rows) {
@@ -208,9 +254,9 @@ std::string performance_table(const std::vector<PerformanceRow>& rows) {
   }
   const bool disturbed =
       std::any_of(rows.begin(), rows.end(), [](const PerformanceRow& row) { return !row.valid; });
-  return table.to_string() +
-         (disturbed ? "busy machine: other work disturbed these times; the CSV says valid: no\n"
-                    : "");
+  std::string text = table.to_string();
+  if (disturbed) text += "busy machine: other work disturbed these times; the CSV says valid: no\n";
+  return text + why_unmeasured(rows);
 }
 
 std::string exported_to_json(const ExportedStage& exported) {

@@ -27,6 +27,7 @@ struct PerformanceRow {
   ByteCount peak_memory;    // of the whole runner
   ByteCount engine_memory;  // of that, before the model was loaded
   bool valid = true;        // false: others kept the machine busy meanwhile; figures are loose
+  std::string unmeasured;   // why there are no times and no memory; empty where there are
 };
 
 struct MeasureOptions {
@@ -40,19 +41,29 @@ struct MeasureOptions {
 
 // Starts a runner for each variant file, loads, proves the golden outputs (the errors of `shown`
 // are the quantizer's; this only refuses what is not finite or misshapen) and measures `decode`
-// of the first golden latent. Waits for others that measure on this machine. Fails on the first
-// variant that does not run.
+// of the first golden latent. Waits for others that measure on this machine. A row for each variant:
+// where one could not be measured its row says why, and the others have their times. Fails where a
+// file cannot be read or no trial can be held.
 [[nodiscard]] Result<std::vector<PerformanceRow>> measure_performance(
     const ExportedStage& exported, const std::string& model, int stage,
     const MeasureOptions& options = {});
 
+// The rows of variants that cannot be measured here, for this reason.
+[[nodiscard]] std::vector<PerformanceRow> unmeasured_rows(const ExportedStage& exported,
+                                                          const std::string& model, int stage,
+                                                          const std::string& why);
+
 // Puts rows into the table at `path`, crash-safe, replacing those of the same model, stage and
 // variant: however often a stage's end is repeated, there is one row for each. Rows are sorted by
-// model and stage. invalid_data where the file is something else.
+// model and stage; what was not measured is an empty cell. invalid_data where the file is something
+// else.
 [[nodiscard]] Status update_performance_csv(const std::filesystem::path& path,
                                             const std::vector<PerformanceRow>& rows);
+// Whether update_performance_csv() can put rows there: the same errors, before there are any.
+[[nodiscard]] Status check_performance_csv(const std::filesystem::path& path);
 
-// Sizes, shares and errors as a table for people; with times where rows are given.
+// Sizes, shares and errors as a table for people, with times and memory where they were measured;
+// below it, why some were not.
 [[nodiscard]] std::string performance_table(const std::vector<PerformanceRow>& rows);
 
 // What is int8 in each variant, what stays float and why, and the errors: for people and

@@ -38,10 +38,28 @@ TEST(PerformanceTable, has_one_row_for_each_stage_and_variant_however_often_it_i
   EXPECT_LT(text->find("small,2,float"), text->find("small,2,int8"));
 }
 
+TEST(PerformanceTable, marks_what_was_not_measured_and_says_why) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "quantization_performance.csv";
+  ExportedStage exported;
+  exported.variants.resize(2);
+  exported.variants[0].name = "float";
+  exported.variants[1].name = "int8";
+  const auto rows = unmeasured_rows(exported, "small", 1, "no runner starts here");
+  ASSERT_THAT(update_performance_csv(path, rows), IsOk());
+  EXPECT_THAT(*read_text_file(path), AllOf(HasSubstr("small,1,float,0,,,0,,,,,,,,,1,"),
+                                           Not(HasSubstr("yes")), HasSubstr(",no\n")));
+  EXPECT_THAT(performance_table(rows),
+              AllOf(HasSubstr("–"), HasSubstr("not measured: float, int8: no runner starts here\n")));
+  EXPECT_THAT(performance_table({row(1, "float", 20.25)}), Not(HasSubstr("not measured")));
+}
+
 TEST(PerformanceTable, a_file_of_another_kind_is_refused_and_kept) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "quantization_performance.csv";
   ASSERT_THAT(write_file_durably(path, std::string_view("my notes\n")), IsOk());
+  EXPECT_THAT(check_performance_csv(path), ErrorIs(ErrorCode::invalid_data, HasSubstr("line 1")));
+  EXPECT_THAT(check_performance_csv(folder.path() / "none.csv"), IsOk());
   EXPECT_THAT(update_performance_csv(path, {row(1, "float", 1)}),
               ErrorIs(ErrorCode::invalid_data, HasSubstr("line 1")));
   EXPECT_EQ(*read_text_file(path), "my notes\n");

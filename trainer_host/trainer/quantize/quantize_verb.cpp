@@ -22,6 +22,7 @@ struct Arguments {
   fs::path out;
   bool min_max = false;
   bool skip_measuring = false;
+  bool allow_reduced = false;
   std::size_t calls = 100;
   double seconds = 5;
   bool json = false;
@@ -46,6 +47,7 @@ Result<std::vector<PerformanceRow>> measure(const Arguments& arguments,
                                             const ExportedStage& exported,
                                             const models::TrainedModel& model) {
   MeasureOptions options;
+  if (arguments.allow_reduced) options.runner.confinement = runtime::Confinement::reduced;
   options.calls = arguments.calls;
   options.time = std::chrono::milliseconds(static_cast<std::int64_t>(arguments.seconds * 1000));
   const StepProgress progress("measure");
@@ -73,6 +75,8 @@ Status run(const Arguments& arguments) {
   fs::create_directories(arguments.out, error);
   if (error)
     return fail(ErrorCode::io, "making " + arguments.out.string() + ": " + error.message());
+  const fs::path table = arguments.out / "quantization_performance.csv";
+  if (!arguments.skip_measuring) OUTCROP_CHECK(check_performance_csv(table));
   OUTCROP_TRY(exported, export_variants(
                             model.generator, *model.prior, latents, arguments.out, model.name,
                             static_cast<int>(model.stage),
@@ -89,7 +93,7 @@ Status run(const Arguments& arguments) {
   } else {
     OUTCROP_TRY(measured, measure(arguments, exported, model));
     rows = std::move(measured);
-    OUTCROP_CHECK(update_performance_csv(arguments.out / "quantization_performance.csv", rows));
+    OUTCROP_CHECK(update_performance_csv(table, rows));
   }
   if (arguments.json) {
     std::printf("%s\n", nlohmann::ordered_json::parse(json).dump().c_str());
@@ -123,6 +127,8 @@ void add_quantize(CLI::App& app, cli::Action& chosen) {
                  "Take activation ranges as wide as seen, instead of the least squared error");
   verb->add_flag("--no-measure", arguments->skip_measuring,
                  "Leave out times and memory (they take the confined runner some seconds)");
+  verb->add_flag("--allow-reduced-confinement", arguments->allow_reduced,
+                 "Measure on a machine that cannot confine a runner fully");
   verb->add_option("--calls", arguments->calls, "Steady inferences of each variant")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));

@@ -193,6 +193,28 @@ TEST_F(Variants, are_measured_by_the_confined_runner) {
   EXPECT_THAT(performance_table(*rows), HasSubstr("int8-qint8"));
 }
 
+TEST_F(Variants, that_do_not_run_have_a_row_that_says_why_and_the_others_have_their_times) {
+  const TemporaryFolder folder;
+  ExportedStage stage = **stage_;
+  stage.variants.erase(stage.variants.begin() + 1, stage.variants.end() - 1);
+  VariantFile& cut = stage.variants.back();
+  std::filesystem::copy_file(cut.file, folder.path() / "cut.ptl");
+  std::filesystem::resize_file(folder.path() / "cut.ptl", cut.size.value() / 2);
+  cut.file = folder.path() / "cut.ptl";
+  cut.size = ByteCount(cut.size.value() / 2);
+  MeasureOptions options;
+  options.runner.program = std::filesystem::path(OUTCROP_BIN) / "outcrop-runner-torch";
+  options.runner.confinement = runtime::Confinement::reduced;
+  options.calls = 1;
+  const auto rows = measure_performance(stage, "small", 3, options);
+  ASSERT_THAT(rows, IsOk());
+  ASSERT_EQ(rows->size(), 2U);
+  EXPECT_EQ(rows->front().unmeasured, "");
+  EXPECT_GT(rows->front().steady.p50.count(), 0.0);
+  EXPECT_NE(rows->back().unmeasured, "");
+  EXPECT_EQ(rows->back().steady.calls, 0U);
+}
+
 TEST_F(Variants, a_damaged_file_is_a_clear_error) {
   const TemporaryFolder folder;
   const auto file = folder.path() / "cut.ptl";
