@@ -231,9 +231,21 @@ std::vector<std::string> TomlReader::Table::texts(std::string_view key,
 }
 
 fs::path TomlReader::Table::path(std::string_view key, std::optional<fs::path> fallback) {
-  const fs::path value = text(key, fallback ? std::optional(fallback->string()) : std::nullopt);
-  if (value.empty() || value.is_absolute()) return value;
-  return (reader_->file_.parent_path() / value).lexically_normal();
+  return beside_file(text(key, fallback ? std::optional(fallback->string()) : std::nullopt));
+}
+
+std::vector<fs::path> TomlReader::Table::paths(std::string_view key, std::size_t most) {
+  const toml::node* node = find(key, true);
+  if (node == nullptr || !node->is_array()) return {path(key, std::nullopt)};
+  std::vector<fs::path> paths;
+  for (const std::string& text : texts(key, std::nullopt, most)) paths.push_back(beside_file(text));
+  if (paths.empty()) refuse(key, "it is an empty list; name at least one");
+  return paths;
+}
+
+fs::path TomlReader::Table::beside_file(const fs::path& path) const {
+  if (path.empty() || path.is_absolute()) return path;
+  return (reader_->file_.parent_path() / path).lexically_normal();
 }
 
 std::vector<std::string> TomlReader::Table::table_names() {

@@ -42,6 +42,8 @@ class TomlReader {
     // A relative path starts at the folder of FILE, in a drop-in too.
     [[nodiscard]] std::filesystem::path path(std::string_view key,
                                              std::optional<std::filesystem::path> fallback);
+    // One path or a list of them, [...], at least one and at most `most`.
+    [[nodiscard]] std::vector<std::filesystem::path> paths(std::string_view key, std::size_t most);
     // Whether the key is there; it then counts as asked for.
     [[nodiscard]] bool has(std::string_view key);
     // Says that the value of `key` is wrong.
@@ -58,6 +60,7 @@ class TomlReader {
     Table(TomlReader& reader, const toml::table* table, std::string name);
     const toml::node* find(std::string_view key, bool required);
     [[nodiscard]] std::string full_name(std::string_view key) const;
+    [[nodiscard]] std::filesystem::path beside_file(const std::filesystem::path& path) const;
 
     TomlReader* reader_;
     const toml::table* table_;  // null: missing

@@ -127,6 +127,24 @@ TEST_F(TomlReaderTest, a_relative_path_starts_beside_the_main_file) {
   EXPECT_EQ(reader->root().path("state", {}), folder_.path() / "data/state");
 }
 
+TEST_F(TomlReaderTest, several_paths_may_stand_where_one_does) {
+  write("a.toml", "one = \"a\"\nmore = [\"b\", \"/c\"]\nnone = []\nmany = [\"a\", \"b\", \"c\"]\n");
+  const auto asked = [&](std::string_view key) {
+    auto reader = open();
+    auto root = reader->root();
+    const auto paths = root.paths(key, 2);
+    return std::pair(paths, reader->status());
+  };
+  EXPECT_THAT(asked("one").first, ElementsAre(folder_.path() / "a"));
+  EXPECT_THAT(asked("more").first, ElementsAre(folder_.path() / "b", fs::path("/c")));
+  EXPECT_THAT(asked("none").second,
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("a.toml:3: none: it is an empty")));
+  EXPECT_THAT(asked("many").second,
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("many: it has 3")));
+  EXPECT_THAT(asked("gone").second,
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("gone: is missing")));
+}
+
 TEST_F(TomlReaderTest, says_what_cannot_be_read) {
   EXPECT_THAT(open(), ErrorIs(ErrorCode::not_found, HasSubstr("a.toml")));
   write("a.toml", "");
