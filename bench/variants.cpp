@@ -61,7 +61,7 @@ Result<quantize::ExportedStage> make_variants(const fs::path& folder, bool quick
   OUTCROP_TRY(made, data::synthesize(synth, {}));
   train::TrainConfig config;
   config.model.name = "bench";
-  config.data.train = synth.out;
+  config.data.train = {synth.out};
   config.train.out = folder / "run";
   config.train.stage_epochs = quick ? 2 : 8;
   Result<quantize::ExportedStage> exported = fail(ErrorCode::internal, "no stage ended");

@@ -1,5 +1,6 @@
 #include "trainer_host/trainer/stage/stage_end.hpp"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "protocol/base/clock.hpp"
@@ -13,6 +14,7 @@
 #include "trainer_host/release/key_store.hpp"
 #include "trainer_host/release/stage_store.hpp"
 #include "trainer_host/trainer/evaluate/charts.hpp"
+#include "trainer_host/trainer/evaluate/gnuplot.hpp"
 #include "trainer_host/trainer/quantize/performance.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
 
@@ -24,31 +26,62 @@ constexpr const char* latent_source = "gaussian fitted to the encoder's latents"
 
 // Where one stage's results stand.
 struct StagePaths {
-  StagePaths(const train::TrainConfig& config, std::int64_t stage)
-      : folder(config.train.out / ("stage" + std::to_string(stage))),
-        making(config.train.out / (".stage" + std::to_string(stage) + ".making")),
-        release(config.train.out / "releases" /
-                (config.model.name + "-stage" + std::to_string(stage))) {}
+  StagePaths(const fs::path& out, const std::string& model, std::int64_t stage)
+      : folder(out / ("stage" + std::to_string(stage))),
+        making(out / (".stage" + std::to_string(stage) + ".making")),
+        release(out / "releases" / (model + "-stage" + std::to_string(stage))) {}
 
   fs::path folder;
   fs::path making;
   fs::path release;
 };
 
-// The manifest that this one follows: that of the stage before, where it was released here. It
-// may have expired or been revoked since: it stays the ancestor.
-Result<std::optional<trust::Sha256Digest>> lineage_of(const train::TrainConfig& config,
-                                                      std::int64_t stage) {
+// What a stage's end has to work with on this machine.
+struct Tools {
+  runtime::RunnerOptions runner;
+  std::string no_times;  // why variants cannot be measured here; empty where they can
+};
+
+fs::path performance_file(const train::TrainConfig& config) {
+  return config.train.out / "quantization_performance.csv";
+}
+
+void note(const std::string& what) {
+  std::fprintf(stderr, "note: %s\n", what.c_str());
+}
+
+// The stage whose weights a run began with, where they lie in or beside its folder.
+std::optional<StagePaths> stage_of(const train::Origin& origin) {
+  const fs::path beside = origin.file.parent_path();
+  for (const fs::path& out : {beside, beside.parent_path()}) {
+    StagePaths paths(out, origin.model, origin.stage);
+    const auto kept = trust::sha256_file(paths.folder / origin.file.filename());
+    if (kept && kept->hex() == origin.sha256) return paths;
+  }
+  return std::nullopt;
+}
+
+// The stage that this one follows: the one before, or the one that the run began with.
+std::optional<StagePaths> stage_before(const train::StageContext& context) {
+  const std::string& model = context.config.model.name;
+  if (context.stage > 1) return StagePaths(context.config.train.out, model, context.stage - 1);
+  const auto& origin = context.lineage.origin;
+  return origin && origin->model == model ? stage_of(*origin) : std::nullopt;
+}
+
+// The manifest that this one follows: that of the stage before, where it was released. It may have
+// expired or been revoked since: it stays the ancestor.
+Result<std::optional<trust::Sha256Digest>> lineage_of(const train::StageContext& context) {
   const std::optional<trust::Sha256Digest> none;
-  if (!config.release || stage == 1) return none;
+  const train::TrainConfig& config = context.config;
+  const auto before = config.release ? stage_before(context) : std::nullopt;
+  if (!before) return none;
   OUTCROP_TRY(keys, release::read_key_store(config.release->keys));
   OUTCROP_TRY(store, release::StageStore::open(config.release->keys, config.model.name, keys));
   OUTCROP_TRY(list, store.signed_list(keys));
   if (!list) return none;
-  const fs::path blobs = StagePaths(config, stage - 1).release / "blobs";
   for (const trust::PermittedRelease& permitted : list->metadata->releases) {
-    const bool of_stage_before = permitted.stage == static_cast<std::uint64_t>(stage - 1);
-    if (of_stage_before && fs::exists(blobs / permitted.manifest.hex())) return permitted.manifest;
+    if (fs::exists(before->release / "blobs" / permitted.manifest.hex())) return permitted.manifest;
   }
   return none;
 }
@@ -61,7 +94,7 @@ Result<messages::StageArtifact> describe(const train::StageContext& context,
   artifact.model = config.model.name;
   artifact.stage = static_cast<std::uint64_t>(context.stage);
   artifact.epoch = static_cast<std::uint64_t>(context.epoch);
-  OUTCROP_TRY(lineage, lineage_of(config, context.stage));
+  OUTCROP_TRY(lineage, lineage_of(context));
   artifact.lineage = lineage;
   OUTCROP_TRY(data_digest, trust::Sha256Digest::from_hex(context.data_digest));
   artifact.data_digest = data_digest;
@@ -95,44 +128,72 @@ Result<messages::StageArtifact> describe(const train::StageContext& context,
   return artifact;
 }
 
-// Times every variant by the confined runner and keeps a row for each.
-Status measure(const train::StageContext& context, const quantize::ExportedStage& exported) {
+// Times every variant by the confined runner, or says in each row why it has no times.
+std::vector<quantize::PerformanceRow> measure(const train::StageContext& context,
+                                              const quantize::ExportedStage& exported,
+                                              const Tools& tools) {
+  const std::string& model = context.config.model.name;
+  const auto stage = static_cast<int>(context.stage);
+  if (!tools.no_times.empty()) {
+    return quantize::unmeasured_rows(exported, model, stage, tools.no_times);
+  }
   const StepProgress progress("measuring");
   quantize::MeasureOptions options;
+  options.runner = tools.runner;
   options.progress = progress;
-  OUTCROP_TRY(rows, quantize::measure_performance(exported, context.config.model.name,
-                                                  static_cast<int>(context.stage), options));
+  auto rows = quantize::measure_performance(exported, model, stage, options);
   progress.finish();
-  OUTCROP_CHECK(quantize::update_performance_csv(
-      context.config.train.out / "quantization_performance.csv", rows));
+  if (rows) return std::move(*rows);
+  return quantize::unmeasured_rows(exported, model, stage, rows.error().message());
+}
+
+// Keeps a row for each variant. Nothing here is worth stopping a training for.
+void measure_and_show(const train::StageContext& context, const quantize::ExportedStage& exported,
+                      const Tools& tools) {
+  const auto rows = measure(context, exported, tools);
+  const Status kept = quantize::update_performance_csv(performance_file(context.config), rows);
+  if (!kept) note(kept.error().message());
   std::fprintf(stderr, "%s", quantize::performance_table(rows).c_str());
-  return {};
+}
+
+void draw_curve(const train::StageContext& context) {
+  const fs::path& out = context.config.train.out;
+  const Status drawn = evaluate::draw_loss_curve(
+      out / "training.csv", out / "loss.png",
+      context.config.model.name + ", " + human_duration(context.trained) + " of training");
+  if (!drawn) note(drawn.error().message());
 }
 
 // Everything of the stage's folder, under a name that nobody takes for the stage.
-Status fill_folder(const train::StageContext& context, const fs::path& folder) {
+Status fill_folder(const train::StageContext& context, const fs::path& folder,
+                   const Tools& tools) {
   std::fprintf(stderr, "Stage %ld ends: quantizing…\n", static_cast<long>(context.stage));
   OUTCROP_TRY(exported, quantize::export_variants(context.generator, context.prior, context.latents,
                                                   folder, context.config.model.name,
                                                   static_cast<int>(context.stage)));
   OUTCROP_CHECK(
       write_file_durably(folder / "quantization.json", quantize::exported_to_json(exported)));
-  OUTCROP_CHECK(measure(context, exported));
+  measure_and_show(context, exported, tools);
   std::error_code error;
   fs::copy_file(context.weights, folder / context.weights.filename(), error);
   if (error) {
     return fail(ErrorCode::io, "copying " + context.weights.string() + ": " + error.message());
   }
+  if (context.lineage.origin || !context.lineage.changes.empty()) {
+    OUTCROP_CHECK(
+        write_file_durably(folder / "lineage.json", train::lineage_to_json(context.lineage)));
+  }
   OUTCROP_TRY(artifact, describe(context, exported, folder));
   return messages::write_artifact(folder, artifact);
 }
 
-Status make_folder(const train::StageContext& context, const StagePaths& paths) {
+Status make_folder(const train::StageContext& context, const StagePaths& paths,
+                   const Tools& tools) {
   std::error_code error;
   fs::remove_all(paths.making, error);
   fs::create_directories(paths.making, error);
   if (error) return fail(ErrorCode::io, "making " + paths.making.string() + ": " + error.message());
-  Status status = fill_folder(context, paths.making);
+  Status status = fill_folder(context, paths.making, tools);
   if (status) status = publish_folder(paths.making, paths.folder);
   // What was half made would only fill a disk that may be full already.
   if (!status) fs::remove_all(paths.making, error);
@@ -152,7 +213,8 @@ Status check_same_training(const train::StageContext& context, const StagePaths&
                   paths.release.string() + ", or train into another folder (--out)");
 }
 
-Status make_release(const train::TrainConfig& config, const StagePaths& paths) {
+Status make_release(const train::TrainConfig& config, const StagePaths& paths,
+                    const Tools& tools) {
   release::CreateRequest request;
   request.artifact_folder = paths.folder;
   request.keys_folder = config.release->keys;
@@ -161,35 +223,59 @@ Status make_release(const train::TrainConfig& config, const StagePaths& paths) {
   std::error_code error;
   fs::create_directories(paths.release.parent_path(), error);
   const StepProgress progress("proving and signing");
-  OUTCROP_TRY(created, release::create_release(request, release::make_host_prover(), SystemClock(),
-                                               progress));
+  OUTCROP_TRY(created, release::create_release(request, release::make_host_prover(tools.runner),
+                                               SystemClock(), progress));
   progress.finish();
   std::fprintf(stderr, "  release %s, manifest %.16s…%s\n", paths.release.c_str(),
                created.manifest_digest.hex().c_str(), created.existed ? " (was there)" : "");
   return {};
 }
 
-Status finish_stage(const train::StageContext& context) {
-  const StagePaths paths(context.config, context.stage);
+Status finish_stage(const train::StageContext& context, const Tools& tools) {
+  const StagePaths paths(context.config.train.out, context.config.model.name, context.stage);
   OUTCROP_CHECK(fs::exists(paths.folder) ? check_same_training(context, paths)
-                                         : make_folder(context, paths));
-  OUTCROP_CHECK(evaluate::draw_loss_curve(
-      context.config.train.out / "training.csv", context.config.train.out / "loss.png",
-      context.config.model.name + ", " + human_duration(context.trained) + " of training"));
+                                         : make_folder(context, paths, tools));
+  draw_curve(context);
   if (!context.config.release) return {};
-  return make_release(context.config, paths);
+  return make_release(context.config, paths, tools);
+}
+
+// A release is proved in a runner, and so needs one; times and pictures are missed and done without.
+Result<Tools> look_for_tools(const train::TrainConfig& config,
+                             const train::StageEndOptions& options) {
+  const auto& engines = at::globalContext().supportedQEngines();
+  if (std::find(engines.begin(), engines.end(), at::QEngine::QNNPACK) == engines.end()) {
+    return fail(ErrorCode::unsupported,
+                "this LibTorch has no QNNPACK, which the int8 variants of a stage need");
+  }
+  Tools tools;
+  if (options.allow_reduced_confinement) tools.runner.confinement = runtime::Confinement::reduced;
+  if (const auto runner = runtime::Runner::start(tools.runner); !runner) {
+    if (config.release) {
+      return fail(runner.error().context("a release is proved in a confined runner, and none starts"));
+    }
+    tools.no_times = runner.error().message();
+    note("variants will not be measured: " + tools.no_times);
+  }
+  if (const Status drawing = evaluate::check_drawing(); !drawing) {
+    note("loss.png will not be drawn: " + drawing.error().message());
+  }
+  return tools;
 }
 
 }  // namespace
 
-Result<train::StageEnd> make_stage_end(const train::TrainConfig& config) {
+Result<train::StageEnd> make_stage_end(const train::TrainConfig& config,
+                                       const train::StageEndOptions& options) {
   if (config.release) {
     OUTCROP_TRY(keys, release::read_key_store(config.release->keys));
     OUTCROP_CHECK(release::check_fresh(keys, SystemClock().now()));
     OUTCROP_TRY(store, release::StageStore::open(config.release->keys, config.model.name, keys));
   }
-  OUTCROP_TRY(runner, runtime::Runner::start());
-  return train::StageEnd(finish_stage);
+  OUTCROP_CHECK(quantize::check_performance_csv(performance_file(config)));
+  OUTCROP_TRY(tools, look_for_tools(config, options));
+  return train::StageEnd(
+      [tools](const train::StageContext& context) { return finish_stage(context, tools); });
 }
 
 }  // namespace outcrop::stage

@@ -11,16 +11,21 @@ namespace outcrop::stage {
 //   <out>/stage<N>/                      variants, encoder, goldens, weights, artifact.json:
 //                                        made under another name, visible when whole
 //   <out>/stage<N>/quantization.json     what is int8, what stays float and why
+//   <out>/stage<N>/lineage.json          what the run began with, what was changed on the way; where
+//                                        there is any
 //   <out>/quantization_performance.csv   a row for each variant and stage, measured by the
-//                                        confined runner
-//   <out>/loss.png                       the curve so far
+//                                        confined runner, or without times where that cannot be
+//   <out>/loss.png                       the curve so far, where gnuplot can draw it
 //   <out>/releases/<model>-stage<N>/     the signed release, where the configuration names keys
 //
 // A stage that is taken up again ends with the same release, never with a second one: variants
 // are the same bytes, and the key store recognises what it has signed.
 //
-// Fails before any training where the keys cannot sign for the configured model, or the
-// confined runner does not start: better now than after an hour.
-[[nodiscard]] Result<train::StageEnd> make_stage_end(const train::TrainConfig& config);
+// Looks at all of it before any training: better now than after an hour. Fails where the keys cannot
+// sign for the configured model, where a release is wanted and the confined runner that proves it
+// does not start, or where quantization_performance.csv is somebody else's. Where only times or
+// pictures cannot be had it says so and goes on without.
+[[nodiscard]] Result<train::StageEnd> make_stage_end(const train::TrainConfig& config,
+                                                     const train::StageEndOptions& options = {});
 
 }  // namespace outcrop::stage

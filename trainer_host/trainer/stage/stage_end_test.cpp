@@ -1,11 +1,16 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <fstream>
 #include <thread>
 
@@ -18,13 +23,12 @@
 #include "trainer_host/release/stage_store.hpp"
 #include "trainer_host/trainer/train/toy_data.hpp"
 
-extern char** environ;
-
 namespace outcrop::stage {
 namespace fs = std::filesystem;
 namespace {
 
 using namespace std::chrono_literals;
+using testing::AllOf;
 using testing::HasSubstr;
 
 // Trains a small model with the real program, so that it can really be killed.
@@ -58,23 +62,54 @@ keys = "keys"
   [[nodiscard]] fs::path weights() const { return path("run") / "tiny_stage1.weights"; }
   [[nodiscard]] fs::path release_folder() const { return path("run") / "releases/tiny-stage1"; }
 
-  [[nodiscard]] pid_t start(std::vector<std::string> more = {}) const {
+  // How a machine may fall short of what a stage's end would like.
+  struct Lacks {
+    bool confinement = false;
+    bool gnuplot = false;
+  };
+
+  [[nodiscard]] pid_t start(std::vector<std::string> more = {}, Lacks lacks = {}) const {
     const std::string program = std::string(OUTCROP_BIN) + "/outcrop-trainer";
     std::vector<std::string> words{program, "train", path("train.toml"), "--stages", "1"};
     words.insert(words.end(), more.begin(), more.end());
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 1, path("log").c_str(),
-                                     O_WRONLY | O_CREAT | O_APPEND, 0600);
-    posix_spawn_file_actions_adddup2(&actions, 1, 2);
-    pid_t child = -1;
-    EXPECT_EQ(::posix_spawn(&child, program.c_str(), &actions, nullptr, arguments.data(), environ),
-              0);
-    posix_spawn_file_actions_destroy(&actions);
-    return child;
+    const pid_t child = ::fork();
+    if (child != 0) return child;
+    const int log = ::open(path("log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    ::dup2(log, 1);
+    ::dup2(log, 2);
+    if (lacks.gnuplot) ::setenv("PATH", path("no-programs").c_str(), 1);
+    if (lacks.confinement && !forbid_confinement()) ::_exit(77);
+    ::execv(program.c_str(), arguments.data());
+    ::_exit(127);
+  }
+
+  [[nodiscard]] int run(std::vector<std::string> more = {}, Lacks lacks = {}) const {
+    return wait_for(start(std::move(more), lacks));
+  }
+
+  // As an old container runtime does: no Landlock, no new namespaces, for this process and all that it
+  // starts.
+  static bool forbid_confinement() {
+    constexpr std::uint32_t landlock_create_ruleset = 444;  // on every architecture
+    sock_filter filter[]{
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, landlock_create_ruleset, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_unshare, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+    };
+    const sock_fprog program{std::size(filter), filter};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+  }
+
+  void without_release_section() const {
+    std::string config = *read_text_file(path("train.toml"));
+    ASSERT_THAT(write_file_durably(path("train.toml"), config.substr(0, config.find("[release]"))),
+                IsOk());
   }
 
   static int wait_for(pid_t child) {
@@ -114,7 +149,7 @@ TEST_F(StageEnd, killed_in_its_middle_ends_with_one_release) {
     if (fs::exists(release_folder())) break;
   }
   EXPECT_GT(kills, 2);
-  ASSERT_EQ(wait_for(start()), 0) << log();
+  ASSERT_EQ(run(), 0) << log();
 
   ASSERT_EQ(permitted().size(), 1U);
   const auto keys = release::read_key_store(path("keys"));
@@ -134,24 +169,79 @@ TEST_F(StageEnd, killed_in_its_middle_ends_with_one_release) {
   EXPECT_TRUE(fs::exists(path("run") / "loss.png"));
 }
 
-TEST_F(StageEnd, never_releases_the_model_of_another_training) {
-  ASSERT_EQ(wait_for(start()), 0) << log();
+TEST_F(StageEnd, never_releases_the_model_of_another_training_and_says_so_before_it_trains) {
+  ASSERT_EQ(run(), 0) << log();
+  const std::string curve = *read_text_file(path("run") / "training.csv");
   std::string config = *read_text_file(path("train.toml"));
   config.replace(config.find("threads = 1"), 0, "seed = 2\n");
   ASSERT_THAT(write_file_durably(path("train.toml"), config), IsOk());
-  EXPECT_EQ(wait_for(start({"--resume", "none"})), 1);
-  EXPECT_THAT(log(), HasSubstr("holds finished stages of another training; nothing was changed"));
+  EXPECT_EQ(run({"--resume", "none"}), 1);
+  EXPECT_THAT(log(), HasSubstr("(releases/tiny-stage1, stage1); nothing was changed"));
   // Nor where the way back was taken by hand.
   fs::remove(path("run") / "checkpoint");
-  EXPECT_EQ(wait_for(start()), 1);
-  EXPECT_THAT(log(), HasSubstr("holds the model of another training"));
+  fs::remove(path("log"));
+  EXPECT_EQ(run(), 1);
+  EXPECT_THAT(log(), HasSubstr("holds finished stages of another training"));
+  EXPECT_FALSE(fs::exists(path("run") / "checkpoint"));
+  EXPECT_EQ(*read_text_file(path("run") / "training.csv"), curve);
   EXPECT_EQ(permitted().size(), 1U);
+
+  // The way that it names: another run, from those weights. Its release says what it comes from.
+  EXPECT_EQ(run({"--init", weights(), "--out", path("fine")}), 0) << log();
+  EXPECT_TRUE(fs::exists(path("fine") / "stage1/lineage.json"));
+  const auto keys = release::read_key_store(path("keys"));
+  const auto fine = release::open_release(path("fine") / "releases/tiny-stage1", keys->root,
+                                          SystemClock());
+  ASSERT_THAT(fine, IsOk());
+  EXPECT_EQ(fine->manifest().lineage, permitted()[0].manifest);
 }
 
 TEST_F(StageEnd, refuses_keys_that_cannot_sign_before_it_trains) {
+  EXPECT_EQ(run({"--check-config"}), 0) << log();
+  EXPECT_THAT(log(), HasSubstr("is good: 8 samples to train on, 4 held out; it begins a new run"));
   fs::rename(path("keys/stages/tiny"), path("keys/stages/other"));
-  EXPECT_EQ(wait_for(start()), 1);
-  EXPECT_THAT(log(), HasSubstr("no stage key for the model 'tiny'"));
+  for (const char* option : {"--json", "--check-config"}) {
+    fs::remove(path("log"));
+    EXPECT_EQ(run({option}), 1);
+    EXPECT_THAT(log(), HasSubstr("no stage key for the model 'tiny'"));
+  }
+  fs::remove_all(path("data"));
+  EXPECT_EQ(run({"--check-config"}), 1);
+  EXPECT_THAT(log(), HasSubstr("no such folder"));
+  EXPECT_FALSE(fs::exists(path("run") / "checkpoint"));
+}
+
+TEST_F(StageEnd, goes_without_times_and_pictures_where_they_cannot_be_had) {
+  without_release_section();
+  ASSERT_EQ(run({}, {.confinement = true, .gnuplot = true}), 0) << log();
+  EXPECT_THAT(log(), AllOf(HasSubstr("note: variants will not be measured: this machine cannot"),
+                           HasSubstr("--allow-reduced-confinement"),
+                           HasSubstr("note: loss.png will not be drawn: "),
+                           HasSubstr("not measured: float, float-mobile, int8-q")));
+  EXPECT_THAT(*read_text_file(path("run") / "quantization_performance.csv"),
+              HasSubstr(",no\n"));
+  EXPECT_TRUE(fs::exists(path("run") / "stage1/artifact.json"));
+  EXPECT_FALSE(fs::exists(path("run") / "loss.png"));
+}
+
+TEST_F(StageEnd, proves_a_release_where_it_may_be_confined_less_and_refuses_at_start_elsewhere) {
+  const Lacks lacks{.confinement = true, .gnuplot = true};
+  EXPECT_EQ(run({}, lacks), 1);
+  EXPECT_THAT(log(), AllOf(HasSubstr("a release is proved in a confined runner"),
+                           HasSubstr("--allow-reduced-confinement")));
+  EXPECT_FALSE(fs::exists(path("run") / "checkpoint"));
+  ASSERT_EQ(run({"--allow-reduced-confinement"}, lacks), 0) << log();
+  EXPECT_EQ(permitted().size(), 1U);
+  EXPECT_THAT(*read_text_file(path("run") / "quantization_performance.csv"),
+              testing::ContainsRegex(",(yes|no)\n"));
+  EXPECT_THAT(log(), testing::Not(HasSubstr("not measured")));
+}
+
+TEST_F(StageEnd, refuses_at_start_a_table_that_it_could_not_write_to) {
+  fs::create_directory(path("run"));
+  std::ofstream(path("run") / "quantization_performance.csv") << "my notes\n";
+  EXPECT_EQ(run(), 1);
+  EXPECT_THAT(log(), HasSubstr("quantization_performance.csv, line 1: not the heading"));
   EXPECT_FALSE(fs::exists(path("run") / "checkpoint"));
 }
 

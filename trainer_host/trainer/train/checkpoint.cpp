@@ -1,65 +1,70 @@
 #include "trainer_host/trainer/train/checkpoint.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "trainer_host/trainer/models/model_file.hpp"
-#include "trainer_host/trainer/train/schedule.hpp"
+#include "trainer_host/trainer/train/identity.hpp"
 
 namespace outcrop::train {
 namespace {
 
 using Json = nlohmann::json;
 
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) lines.push_back(line);
-  return lines;
-}
-
-// Both texts name the same keys in the same order, unless another version wrote one of them.
-std::string difference(const std::string& there, const std::string& here) {
-  const auto old_lines = lines_of(there);
-  const auto new_lines = lines_of(here);
-  std::string text;
-  for (std::size_t i = 0; i < std::max(old_lines.size(), new_lines.size()); ++i) {
-    const std::string before = i < old_lines.size() ? old_lines[i] : "nothing";
-    const std::string now = i < new_lines.size() ? new_lines[i] : "nothing";
-    if (before != now) text += "\n  there: " + before + "\n  here:  " + now;
+// An earlier version kept the digest of the training data beside the text.
+std::string identity_in(const Json& about) {
+  auto text = about.at("config").get<std::string>();
+  if (text.find("\ndata.train = ") == std::string::npos) {
+    text += "data.train = " + about.at("data_digest").get<std::string>() + "\n";
   }
   return text;
 }
 
-Status check_identity(const Json& about, const RunIdentity& identity) {
-  const auto config = about.at("config").get<std::string>();
-  if (config != identity.config) {
+std::string listed(const std::vector<Difference>& changed) {
+  std::string lines;
+  for (const Difference& difference : changed) lines += "\n  " + describe(difference);
+  return lines;
+}
+
+// What this run changes, or why it may not.
+Result<std::vector<Difference>> check_identity(const Json& about, const RunIdentity& identity,
+                                               bool allow_change) {
+  auto changed = differences(identity_in(about), identity.text);
+  if (changed.empty()) return changed;
+  for (const Difference& difference : changed) {
+    if (may_change(difference.key)) continue;
     return fail(ErrorCode::invalid_argument,
-                "it was made with another configuration:" + difference(config, identity.config));
+                "it was made with another network or under another name:" + listed(changed) +
+                    "\nA run keeps both: train another one into another folder (--out DIR; with "
+                    "--init WEIGHTS it begins from weights of the same network)");
   }
-  const auto data = about.at("data_digest").get<std::string>();
-  if (data != identity.data_digest) {
-    return fail(ErrorCode::invalid_argument, "it was made with other training data (digest " +
-                                                 data.substr(0, 12) + "… there, " +
-                                                 identity.data_digest.substr(0, 12) + "… here)");
-  }
-  return {};
+  if (allow_change) return changed;
+  return fail(ErrorCode::invalid_argument,
+              "it was made with another configuration or other data:" + listed(changed) +
+                  "\nTo go on from there with what stands here, add --allow-change (the run's "
+                  "lineage records it); to begin a new run from these weights, --init WEIGHTS "
+                  "--out DIR");
 }
 
 Result<Progress> restore(const models::ModelFile& file, const RunIdentity& identity,
-                         const models::Generator& generator, Adam& optimizer) {
+                         bool allow_change, const models::Generator& generator, Adam& optimizer) {
   if (file.kind != models::ModelFileKind::checkpoint) {
     return fail(ErrorCode::invalid_data,
-                "it holds pure weights, no checkpoint: training cannot go on from it");
+                "it holds pure weights, no checkpoint: training cannot go on from it, but a new run "
+                "can begin from it (--init WEIGHTS --out DIR)");
   }
   Progress progress;
+  std::vector<Difference> changed;
   std::string history;
+  std::string lineage;
   try {
     const Json about = Json::parse(file.about);
-    OUTCROP_CHECK(check_identity(about, identity));
+    OUTCROP_TRY(differences, check_identity(about, identity, allow_change));
+    changed = std::move(differences);
     progress.epoch = about.at("epoch").get<std::int64_t>();
     progress.ended_stages = about.at("ended_stages").get<std::int64_t>();
     history = about.at("history").get<std::string>();
+    lineage = about.value("lineage", "");
   } catch (const std::exception& error) {
     return fail(ErrorCode::invalid_data, std::string("its header is damaged: ") + error.what());
   }
@@ -70,12 +75,29 @@ Result<Progress> restore(const models::ModelFile& file, const RunIdentity& ident
                     " epochs in a checkpoint of epoch " + std::to_string(progress.epoch));
   }
   progress.history = std::move(rows);
+  if (!lineage.empty()) {
+    OUTCROP_TRY(read, lineage_from_json(lineage));
+    progress.lineage = std::move(read);
+  }
+  for (const Difference& difference : changed) {
+    progress.lineage.changes.push_back(
+        {progress.epoch, difference.key, difference.there, difference.here});
+  }
   OUTCROP_CHECK(models::restore_state(generator, file.tensors));
   OUTCROP_CHECK(optimizer.restore(file.tensors));
   return progress;
 }
 
 }  // namespace
+
+std::int64_t Progress::stage() const {
+  return history.empty() ? 0 : history.back().stage;
+}
+
+std::int64_t Progress::epochs_of(std::int64_t stage) const {
+  return std::count_if(history.begin(), history.end(),
+                       [stage](const EpochRecord& row) { return row.stage == stage; });
+}
 
 double Progress::trained_seconds() const {
   double seconds = 0.0;
@@ -88,15 +110,16 @@ Status save_checkpoint(const std::filesystem::path& path, const RunIdentity& ide
                        const Progress& progress) {
   models::TrainedModel model;
   model.name = identity.model;
-  model.stage = stage_of(std::max<std::int64_t>(progress.epoch, 1), identity.stage_epochs);
+  model.stage = std::max<std::int64_t>(progress.stage(), 1);
   model.epoch = progress.epoch;
   model.trained = std::chrono::duration<double>(progress.trained_seconds());
   model.data_digest = identity.data_digest;
   model.generator = generator;
   Json about = Json::parse(models::describe_model(model));
-  about["config"] = identity.config;
+  about["config"] = identity.text;
   about["ended_stages"] = progress.ended_stages;
   about["history"] = history_to_json(progress.history);
+  about["lineage"] = lineage_to_json(progress.lineage);
   models::ModelFile file{models::ModelFileKind::checkpoint, about.dump(),
                          models::state_of(generator)};
   for (auto& tensor : optimizer.state()) file.tensors.push_back(std::move(tensor));
@@ -106,9 +129,10 @@ Status save_checkpoint(const std::filesystem::path& path, const RunIdentity& ide
 }
 
 Result<Progress> load_checkpoint(const std::filesystem::path& path, const RunIdentity& identity,
-                                 const models::Generator& generator, Adam& optimizer) {
+                                 bool allow_change, const models::Generator& generator,
+                                 Adam& optimizer) {
   OUTCROP_TRY(file, models::read_model_file(path));
-  auto progress = restore(file, identity, generator, optimizer);
+  auto progress = restore(file, identity, allow_change, generator, optimizer);
   if (!progress) return fail(progress.error().context("resuming from " + path.string()));
   return progress;
 }

@@ -9,6 +9,7 @@
 #include "trainer_host/trainer/models/generator.hpp"
 #include "trainer_host/trainer/train/adam.hpp"
 #include "trainer_host/trainer/train/history.hpp"
+#include "trainer_host/trainer/train/lineage.hpp"
 
 namespace outcrop::train {
 
@@ -18,16 +19,20 @@ struct Progress {
   std::int64_t epoch = 0;         // last finished one
   std::int64_t ended_stages = 0;  // stages whose end (quantize, measure, release) is done
   std::vector<EpochRecord> history;
+  Lineage lineage;
 
+  // The stage of the last epoch; 0 before the first.
+  [[nodiscard]] std::int64_t stage() const;
+  // How many epochs of a stage are done.
+  [[nodiscard]] std::int64_t epochs_of(std::int64_t stage) const;
   [[nodiscard]] double trained_seconds() const;
 };
 
 // What a checkpoint belongs to.
 struct RunIdentity {
   std::string model;
-  std::string config;       // TrainConfig::fingerprint()
+  std::string text;         // identity_of()
   std::string data_digest;  // of the training data
-  std::int64_t stage_epochs = 20;
 };
 
 // Writes weights, BatchNorm statistics, optimizer state and progress into one file, crash-safe: on
@@ -38,9 +43,11 @@ struct RunIdentity {
 
 // Brings generator and optimizer to where the checkpoint stood. invalid_data where the file is no
 // checkpoint, cut short or damaged; invalid_argument where it was made with another configuration
-// or other data, with the lines that differ. On failure the tensors may be half restored.
+// or other data, with the lines that differ and the ways on. With `allow_change`, what may change
+// (identity.hpp) does from there on, and the lineage says so. On failure the tensors may be half
+// restored.
 [[nodiscard]] Result<Progress> load_checkpoint(const std::filesystem::path& path,
-                                               const RunIdentity& identity,
+                                               const RunIdentity& identity, bool allow_change,
                                                const models::Generator& generator, Adam& optimizer);
 
 }  // namespace outcrop::train

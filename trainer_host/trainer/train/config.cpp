@@ -12,6 +12,9 @@ namespace {
 using platform::TomlReader;
 
 constexpr std::int64_t largest_width = 256;  // channels
+constexpr std::size_t most_folders = 1000;
+constexpr std::size_t most_device_classes = 64;
+constexpr std::array<std::string_view, 3> objectives{"p90_ms", "memory_mb", "error"};
 
 bool is_plain_name(const std::string& name) {
   return !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
@@ -39,10 +42,10 @@ ModelConfig read_model(TomlReader::Table table) {
 
 DataConfig read_data(TomlReader::Table table) {
   DataConfig data;
-  data.train = table.path("train", std::nullopt);
+  data.train = table.paths("train", most_folders);
   data.held_out = table.integer("held_out", 0, 0, 1'000'000);
   if (table.has("validation")) {
-    data.validation = table.path("validation", std::nullopt);
+    data.validation = table.paths("validation", most_folders);
     if (data.held_out > 0) table.refuse("held_out", "give either held_out or validation, not both");
   }
   table.finish();
@@ -93,6 +96,12 @@ std::map<std::string, Budget> read_budgets(TomlReader::Table table) {
     budget.memory_mb = entry.number("memory_mb", std::nullopt, 1.0, 1e7);
     entry.finish();
     budgets.emplace(device_class, budget);
+  }
+  // As many as a manifest has room for.
+  if (budgets.size() > most_device_classes) {
+    table.refuse(budgets.rbegin()->first, "is one device class too many; " +
+                                              std::to_string(most_device_classes) +
+                                              " may have a budget");
   }
   table.finish("budgets stand in a table for each device class, [budgets.NAME]");
   return budgets;

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/models/generator.hpp"
@@ -19,9 +20,9 @@ struct ModelConfig {
 
 // Where samples come from. One of the two ways holds samples out for scoring, or neither.
 struct DataConfig {
-  std::filesystem::path train;                        // a folder in OpenFWI's layout
-  std::optional<std::filesystem::path> validation{};  // another such folder
-  std::int64_t held_out = 0;                          // or so many samples at the end of `train`
+  std::vector<std::filesystem::path> train;         // folders in OpenFWI's layout, in their order
+  std::vector<std::filesystem::path> validation{};  // other such folders
+  std::int64_t held_out = 0;                        // or so many samples at the end of `train`
 };
 
 struct LoopConfig {
@@ -61,8 +62,8 @@ struct TrainConfig {
   std::optional<ReleaseConfig> release;
   std::map<std::string, Budget> budgets;  // by device class
 
-  // What decides the weights, one "key = value" a line: a checkpoint made under another text
-  // cannot be resumed. Threads, places, release and budgets are not part of it.
+  // What decides the weights, one "key = value" a line; the samples themselves are told apart by
+  // their digests (identity.hpp). Threads, places, release and budgets are not part of it.
   [[nodiscard]] std::string fingerprint() const;
 };
 

@@ -61,7 +61,7 @@ TEST_F(Config, reads_every_section) {
   ASSERT_THAT(config, IsOk());
   EXPECT_EQ(config->model.name, "curvefault");
   EXPECT_EQ(config->model.shape.latent, 64);
-  EXPECT_EQ(config->data.train, file().parent_path() / "maps");
+  EXPECT_THAT(config->data.train, testing::ElementsAre(file().parent_path() / "maps"));
   EXPECT_EQ(config->data.held_out, 8);
   EXPECT_EQ(config->train.out, "/tmp/elsewhere");
   EXPECT_EQ(config->train.batch, 4);
@@ -117,23 +117,28 @@ TEST_F(Config, says_which_range_would_be_right) {
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("Curve Fault")));
 }
 
-TEST_F(Config, takes_every_objective_that_a_manifest_may_have) {
-  const auto schema =
-      read_text_file(std::filesystem::path(OUTCROP_SOURCE) / "protocol/messages/SCHEMA.md");
-  ASSERT_THAT(schema, IsOk());
-  for (const std::string objective : {"p50_ms", "p90_ms", "memory_mb", "error"}) {
-    const auto config =
-        read(with("objective = \"memory_mb\"", "objective = \"" + objective + "\""));
-    ASSERT_THAT(config, IsOk());
-    EXPECT_EQ(config->release->objective, objective);
-    EXPECT_THAT(*schema, HasSubstr("\"" + objective + "\""));
+TEST_F(Config, refuses_more_budgets_than_a_release_can_hold) {
+  std::string text = whole;
+  for (int i = 0; i < 64; ++i) {
+    text += "[budgets.class-" + std::to_string(i) + "]\np90_ms = 1\nmemory_mb = 1\n";
   }
+  EXPECT_THAT(read(text), ErrorIs(ErrorCode::invalid_argument, HasSubstr("one device class too")));
 }
 
 TEST_F(Config, names_what_is_missing) {
   EXPECT_THAT(
       read(with("train = \"maps\"\n", "")),
       ErrorIs(ErrorCode::invalid_argument, AllOf(HasSubstr("data.train"), HasSubstr("missing"))));
+}
+
+TEST_F(Config, takes_several_folders_of_data) {
+  const auto config =
+      read(with("train = \"maps\"\nheld_out = 8", "train = [\"a\", \"/b\"]\nvalidation = \"c\""));
+  ASSERT_THAT(config, IsOk());
+  EXPECT_THAT(config->data.train, testing::ElementsAre(file().parent_path() / "a", "/b"));
+  EXPECT_THAT(config->data.validation, testing::ElementsAre(file().parent_path() / "c"));
+  EXPECT_THAT(read(with("train = \"maps\"", "train = []")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("data.train: it is an empty list")));
 }
 
 TEST_F(Config, refuses_two_ways_of_holding_out) {

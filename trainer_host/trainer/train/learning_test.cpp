@@ -38,7 +38,7 @@ TEST(Learning, beats_the_mean_map_and_the_mean_gather_on_samples_held_out) {
   TrainConfig config;
   config.model.name = "small";
   config.model.shape = {.latent = 64, .encoder_width = 8, .velocity_width = 8, .seismic_width = 4};
-  config.data = {.train = folder.path() / "data", .held_out = 16};
+  config.data = {.train = {folder.path() / "data"}, .held_out = 16};
   config.train.out = folder.path() / "run";
   config.train.stage_epochs = 16;
   config.train.batch = 4;

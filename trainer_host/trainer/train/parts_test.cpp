@@ -20,16 +20,6 @@ namespace {
 using testing::HasSubstr;
 using torch::Tensor;
 
-TEST(Schedule, epochs_belong_to_stages) {
-  EXPECT_EQ(stage_of(1, 20), 1);
-  EXPECT_EQ(stage_of(20, 20), 1);
-  EXPECT_EQ(stage_of(21, 20), 2);
-  EXPECT_EQ(epoch_in_stage(21, 20), 0);
-  EXPECT_TRUE(ends_stage(40, 20));
-  EXPECT_FALSE(ends_stage(39, 20));
-  EXPECT_FALSE(ends_stage(0, 20));
-}
-
 TEST(Schedule, rises_to_the_peak_and_falls_to_almost_nothing) {
   EXPECT_NEAR(learning_rate(1.0, 0.0), 0.1, 1e-12);
   EXPECT_NEAR(learning_rate(1.0, 1.0 / 6.0), 1.0, 1e-12);
@@ -75,7 +65,7 @@ TEST(Draws, batches_share_an_epoch_evenly) {
 TEST(Batch, a_flip_mirrors_map_shots_and_receivers_and_drops_the_shot_without_mirror) {
   const TemporaryFolder folder;
   ASSERT_THAT(make_toy_data(folder.path(), 3, 1), IsOk());
-  const auto data = open_samples({.train = folder.path()});
+  const auto data = open_samples({.train = {folder.path()}});
   ASSERT_THAT(data, IsOk());
   const std::vector<Draw> draws{{1, false}, {1, true}};
   const Batch batch = load_batch(data->training, draws);
@@ -92,13 +82,56 @@ TEST(Batch, a_flip_mirrors_map_shots_and_receivers_and_drops_the_shot_without_mi
 TEST(Samples, holding_out_leaves_at_least_two) {
   const TemporaryFolder folder;
   ASSERT_THAT(make_toy_data(folder.path(), 4, 1), IsOk());
-  const auto split = open_samples({.train = folder.path(), .held_out = 2});
+  const auto split = open_samples({.train = {folder.path()}, .held_out = 2});
   ASSERT_THAT(split, IsOk());
   EXPECT_EQ(split->training.size(), 2U);
   EXPECT_EQ(split->held_out.velocity(0)[9],
-            open_samples({.train = folder.path()})->training.velocity(2)[9]);
-  EXPECT_THAT(open_samples({.train = folder.path(), .held_out = 3}),
+            open_samples({.train = {folder.path()}})->training.velocity(2)[9]);
+  EXPECT_THAT(open_samples({.train = {folder.path()}, .held_out = 3}),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("at least 2")));
+}
+
+TEST(Samples, of_several_folders_stand_one_behind_the_other) {
+  const TemporaryFolder folder;
+  const auto first = folder.path() / "first", second = folder.path() / "second";
+  ASSERT_THAT(make_toy_data(first, 3, 1), IsOk());
+  ASSERT_THAT(make_toy_data(second, 2, 2), IsOk());
+  const auto both = open_samples({.train = {first, second}, .held_out = 3});
+  ASSERT_THAT(both, IsOk());
+  EXPECT_EQ(both->training.size(), 2U);
+  EXPECT_EQ(both->held_out.size(), 3U);
+  const auto alone = open_samples({.train = {second}});
+  ASSERT_THAT(alone, IsOk());
+  const auto same = [](std::span<const float> a, std::span<const float> b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  };
+  EXPECT_TRUE(same(both->held_out.gathers(1), alone->training.gathers(0)));
+  EXPECT_TRUE(same(both->held_out.velocity(2), alone->training.velocity(1)));
+  // Their order decides which sample comes when; one folder's digest is its own.
+  EXPECT_NE(both->data_digest, open_samples({.train = {second, first}})->data_digest);
+  EXPECT_EQ(alone->data_digest, data::Dataset::open(second)->digest());
+  EXPECT_THAT(open_samples({.train = {first, first}}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("hold the same samples")));
+}
+
+TEST(Samples, held_out_are_not_those_to_train_on) {
+  const TemporaryFolder folder;
+  const auto train = folder.path() / "train", copy = folder.path() / "copy";
+  const auto other = folder.path() / "other";
+  ASSERT_THAT(make_toy_data(train, 3, 1), IsOk());
+  ASSERT_THAT(make_toy_data(other, 2, 2), IsOk());
+  ASSERT_THAT(make_toy_data(copy, 2, 1), IsOk());  // its first two samples
+  EXPECT_THAT(open_samples({.train = {train}, .validation = {train}}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("data.validation: each")));
+  EXPECT_THAT(open_samples({.train = {train}, .validation = {copy}}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("data.validation: each")));
+  const auto some = open_samples({.train = {train}, .validation = {other, copy}});
+  ASSERT_THAT(some, IsOk());
+  EXPECT_EQ(some->shared, 2U);
+  const auto none = open_samples({.train = {train}, .validation = {other}});
+  ASSERT_THAT(none, IsOk());
+  EXPECT_EQ(none->shared, 0U);
+  EXPECT_NE(none->validation_digest, some->validation_digest);
 }
 
 TEST(Loss, equals_the_formula_in_value_and_gradient_at_any_thread_count) {

@@ -1,11 +1,15 @@
 #include "trainer_host/trainer/train/samples.hpp"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 
+#include "protocol/trust/digest.hpp"
 #include "trainer_host/trainer/data/counter_random.hpp"
 #include "trainer_host/trainer/models/normalization.hpp"
 
 namespace outcrop::train {
+namespace fs = std::filesystem;
 namespace {
 
 constexpr std::int64_t depth = data::grid::depth;
@@ -19,27 +23,125 @@ torch::Tensor view_of(std::span<const float> values, at::IntArrayRef shape) {
   return torch::from_blob(const_cast<float*>(values.data()), shape, torch::kFloat);
 }
 
+// Data sets as the configuration names them, one behind the other.
+class Folders {
+ public:
+  static Result<Folders> open(const std::vector<fs::path>& paths) {
+    Folders folders;
+    for (const fs::path& path : paths) OUTCROP_CHECK(folders.add(path));
+    return folders;
+  }
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+  // Samples first … first + count of all of them.
+  [[nodiscard]] Samples slice(std::size_t first, std::size_t count) const {
+    Samples samples;
+    for (const Folder& folder : folders_) {
+      const std::size_t here = folder.dataset->size();
+      const std::size_t skipped = std::min(first, here);
+      const std::size_t taken = std::min(count, here - skipped);
+      if (taken > 0) samples.append(folder.dataset, skipped, taken);
+      first -= skipped;
+      count -= taken;
+    }
+    return samples;
+  }
+
+  // A single folder's own; of several, that of their digests in their order; "" of none.
+  [[nodiscard]] std::string digest() const {
+    if (folders_.empty()) return "";
+    if (folders_.size() == 1) return folders_.front().digest;
+    std::string digests;
+    for (const Folder& folder : folders_) digests += folder.digest;
+    return trust::sha256(digests).hex();
+  }
+
+ private:
+  struct Folder {
+    fs::path path;
+    std::shared_ptr<const data::Dataset> dataset;
+    std::string digest;
+  };
+
+  Status add(const fs::path& path) {
+    OUTCROP_TRY(opened, data::Dataset::open(path));
+    std::string digest = opened.digest();
+    if (const Folder* same = same_as(digest)) {
+      return fail(ErrorCode::invalid_argument, same->path.string() + " and " + path.string() +
+                                                   " hold the same samples; name one of them");
+    }
+    size_ += opened.size();
+    folders_.push_back(
+        {path, std::make_shared<const data::Dataset>(std::move(opened)), std::move(digest)});
+    return {};
+  }
+
+  [[nodiscard]] const Folder* same_as(const std::string& digest) const {
+    for (const Folder& folder : folders_) {
+      if (folder.digest == digest) return &folder;
+    }
+    return nullptr;
+  }
+
+  std::vector<Folder> folders_;
+  std::size_t size_ = 0;
+};
+
+std::size_t hash_of(std::span<const float> values) {
+  const auto bytes = std::as_bytes(values);
+  return std::hash<std::string_view>()(
+      {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+// How many of `held_out` stand among `training`, map and gathers alike.
+std::size_t count_shared(const Samples& training, const Samples& held_out) {
+  if (held_out.size() == 0) return 0;
+  std::unordered_multimap<std::size_t, std::size_t> by_map;
+  for (std::size_t i = 0; i < training.size(); ++i) by_map.emplace(hash_of(training.velocity(i)), i);
+  std::size_t shared = 0;
+  for (std::size_t i = 0; i < held_out.size(); ++i) {
+    const auto [first, last] = by_map.equal_range(hash_of(held_out.velocity(i)));
+    shared += std::any_of(first, last, [&](const auto& candidate) {
+      return std::ranges::equal(training.velocity(candidate.second), held_out.velocity(i)) &&
+             std::ranges::equal(training.gathers(candidate.second), held_out.gathers(i));
+    });
+  }
+  return shared;
+}
+
 }  // namespace
 
+const Samples::Part& Samples::part_of(std::size_t i) const {
+  const auto behind = std::upper_bound(
+      parts_.begin(), parts_.end(), i,
+      [](std::size_t index, const Part& part) { return index < part.before; });
+  return *std::prev(behind);
+}
+
 Result<SplitData> open_samples(const DataConfig& config) {
-  OUTCROP_TRY(opened, data::Dataset::open(config.train));
-  const auto training = std::make_shared<const data::Dataset>(std::move(opened));
+  OUTCROP_TRY(training, Folders::open(config.train));
+  OUTCROP_TRY(validation, Folders::open(config.validation));
   const auto held_out = static_cast<std::size_t>(config.held_out);
-  if (training->size() < held_out + 2) {
+  const std::size_t count = training.size();
+  if (count < held_out + 2) {
     return fail(ErrorCode::invalid_argument,
-                config.train.string() + " holds " + std::to_string(training->size()) +
-                    " samples, of which " + std::to_string(held_out) +
+                "data.train holds " + std::to_string(count) + " samples, of which " +
+                    std::to_string(held_out) +
                     " are held out: at least 2 must be left for training");
   }
-  const std::size_t used = training->size() - held_out;
-  SplitData split{.training = Samples(training, 0, used),
-                  .held_out = Samples(training, used, held_out),
-                  .data_digest = training->digest()};
-  if (config.validation) {
-    OUTCROP_TRY(validation, data::Dataset::open(*config.validation));
-    const std::size_t count = validation.size();
-    split.held_out =
-        Samples(std::make_shared<const data::Dataset>(std::move(validation)), 0, count);
+  SplitData split;
+  split.training = training.slice(0, count - held_out);
+  split.held_out = config.validation.empty() ? training.slice(count - held_out, held_out)
+                                             : validation.slice(0, validation.size());
+  split.data_digest = training.digest();
+  split.validation_digest = validation.digest();
+  split.shared = count_shared(split.training, split.held_out);
+  if (!config.validation.empty() && split.shared == split.held_out.size()) {
+    return fail(ErrorCode::invalid_argument,
+                "data.validation: each of its samples is among those of data.train, and a score on "
+                "what was trained on says nothing; name samples that training does not see, or keep "
+                "some of data.train apart by held_out");
   }
   return split;
 }

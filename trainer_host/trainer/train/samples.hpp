@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "protocol/base/error.hpp"
@@ -13,35 +14,48 @@
 
 namespace outcrop::train {
 
-// Some consecutive samples of a data set. Cheap to copy.
+// Some samples of one data set or of several, one behind the other. Cheap to copy.
 class Samples {
  public:
-  Samples() = default;  // none
-  Samples(std::shared_ptr<const data::Dataset> dataset, std::size_t first, std::size_t count)
-      : dataset_(std::move(dataset)), first_(first), count_(count) {}
+  void append(std::shared_ptr<const data::Dataset> dataset, std::size_t first, std::size_t count) {
+    parts_.push_back({std::move(dataset), first, count_});
+    count_ += count;
+  }
 
   [[nodiscard]] std::size_t size() const { return count_; }
+  // `i` < size().
   [[nodiscard]] std::span<const float> velocity(std::size_t i) const {
-    return dataset_->velocity(first_ + i);
+    const Part& part = part_of(i);
+    return part.dataset->velocity(part.first + (i - part.before));
   }
   [[nodiscard]] std::span<const float> gathers(std::size_t i) const {
-    return dataset_->gathers(first_ + i);
+    const Part& part = part_of(i);
+    return part.dataset->gathers(part.first + (i - part.before));
   }
 
  private:
-  std::shared_ptr<const data::Dataset> dataset_;
-  std::size_t first_ = 0;
+  struct Part {
+    std::shared_ptr<const data::Dataset> dataset;
+    std::size_t first;   // of the data set's samples
+    std::size_t before;  // samples in the parts before this one
+  };
+  [[nodiscard]] const Part& part_of(std::size_t i) const;
+
+  std::vector<Part> parts_;
   std::size_t count_ = 0;
 };
 
 struct SplitData {
   Samples training;
-  Samples held_out;         // may be none
-  std::string data_digest;  // of the folder that training samples come from
+  Samples held_out;               // may be none
+  std::string data_digest;        // SHA-256 in hex of the folders that training samples come from
+  std::string validation_digest;  // of the folders of validation; "" where none are named
+  std::size_t shared = 0;         // held-out samples that are among the training samples, too
 };
 
 // Opens the folders that the configuration names. invalid_argument when fewer than two training
-// samples would be left.
+// samples would be left, where two folders hold the same, and where validation holds nothing that
+// is not trained on.
 [[nodiscard]] Result<SplitData> open_samples(const DataConfig& config);
 
 // Which sample comes when, and which way round.

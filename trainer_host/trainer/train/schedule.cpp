@@ -12,18 +12,6 @@ constexpr double finish = 0.01;
 
 }  // namespace
 
-std::int64_t stage_of(std::int64_t epoch, std::int64_t stage_epochs) {
-  return (epoch - 1) / stage_epochs + 1;
-}
-
-std::int64_t epoch_in_stage(std::int64_t epoch, std::int64_t stage_epochs) {
-  return (epoch - 1) % stage_epochs;
-}
-
-bool ends_stage(std::int64_t epoch, std::int64_t stage_epochs) {
-  return epoch > 0 && epoch % stage_epochs == 0;
-}
-
 double learning_rate(double peak, double progress) {
   if (progress < rise) return peak * (start + (1.0 - start) * progress / rise);
   const double fall = (progress - rise) / (1.0 - rise);

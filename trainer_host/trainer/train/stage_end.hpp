@@ -11,6 +11,7 @@
 #include "trainer_host/trainer/models/generator.hpp"
 #include "trainer_host/trainer/train/config.hpp"
 #include "trainer_host/trainer/train/history.hpp"
+#include "trainer_host/trainer/train/lineage.hpp"
 #include "trainer_host/trainer/train/samples.hpp"
 
 namespace outcrop::train {
@@ -25,6 +26,7 @@ struct StageContext {
   const Samples& held_out;         // may be none
   const std::string& data_digest;  // SHA-256 in hex of the training data
   const std::vector<EpochRecord>& history;
+  Lineage lineage;                // until this stage's last epoch
   std::filesystem::path weights;  // <model>_stage<N>.weights, already written
   std::int64_t stage = 0;
   std::int64_t epoch = 0;
@@ -34,7 +36,13 @@ struct StageContext {
 // What happens at the end of each stage, before training goes on: quantize, measure, release.
 // After a kill in its middle it is called again for the same stage with the same weights, so it
 // must take up or replace what an earlier call left. An error stops training; the next start
-// calls it again. May change LibTorch's threads; training sets its own anew.
+// calls it again. May change LibTorch's threads; training sets its own anew. Where a signal asks to
+// stop, the process ends in its middle two seconds later.
 using StageEnd = std::function<Status(const StageContext&)>;
+
+// What the user allows a stage's end.
+struct StageEndOptions {
+  bool allow_reduced_confinement = false;  // to run variants where they cannot be confined fully
+};
 
 }  // namespace outcrop::train

@@ -1,5 +1,7 @@
 // Trains without a stage end, in a process of its own that tests can kill.
-//   train_child CONFIG.toml STAGES [PATH-to-touch-at-each-stage-end]
+//   train_child CONFIG.toml STAGES [PATH-to-touch-at-each-stage-end [hang: no stage's end returns]]
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -17,7 +19,8 @@ int main(int argc, char** argv) {
   train::TrainOptions options;
   options.stages = std::atol(argv[2]);
   const train::StageEnd stage_end = [&](const train::StageContext& context) -> Status {
-    if (argc > 3) std::ofstream(argv[3], std::ios::app) << context.stage << '\n';
+    if (argc > 3) std::ofstream(argv[3], std::ios::app) << context.stage << std::endl;
+    while (argc > 4) ::pause();
     return {};
   };
   const auto summary = train::train(*config, options, stage_end);

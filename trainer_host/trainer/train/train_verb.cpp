@@ -23,9 +23,9 @@ names and paths, which have none; relative paths start at the file's folder):
   seismic_width = 8
 
   [data]
-  train = "data"            # a folder in OpenFWI's layout (outcrop synth makes one)
+  train = "data"            # a folder in OpenFWI's layout (outcrop synth makes one), or ["a", "b"]
   held_out = 0              # samples at its end kept for scoring
-  #validation = "other"     # or a folder of its own, instead of held_out
+  #validation = "other"     # or a folder of its own, or several, instead of held_out
 
   [train]
   out = "run"               # checkpoint, training.csv, weights of each stage
@@ -54,20 +54,30 @@ names and paths, which have none; relative paths start at the file's folder):
 Examples:
   outcrop train demo.toml --stages 2     train two stages, or what is missing of them
   outcrop train demo.toml                go on until Ctrl-C, stage after stage
+  outcrop train demo.toml --check-config look at all that it needs, and train nothing
+  outcrop train demo.toml --allow-change go on though rate, losses, batch or data have changed
+  outcrop train fine.toml --init run/curvefault_stage2.weights
+                                         a new run, in a folder of its own, from these weights
 
-Killed at any moment, the same command goes on after the last finished epoch.)";
+Killed at any moment, the same command goes on after the last finished epoch. What a run began with
+and what was changed on its way stands in lineage.json.)";
 
 struct Arguments {
   std::filesystem::path config;
   std::int64_t stages = 0;
   std::string resume = "auto";
+  std::string init;
   std::string out;
+  bool allow_change = false;
+  bool allow_reduced = false;
   bool check_config = false;
   bool json = false;
 };
 
 TrainOptions options_of(const Arguments& arguments) {
   TrainOptions options;
+  options.allow_change = arguments.allow_change;
+  options.init = arguments.init;
   if (arguments.stages > 0) options.stages = arguments.stages;
   if (arguments.resume == "none") {
     options.resume = TrainOptions::Resume::none;
@@ -98,30 +108,26 @@ void print(const TrainSummary& summary, bool json) {
   std::printf("%s\n", json_text(result, 2).c_str());
 }
 
-// What was released must not be mixed with another training's files.
-Status check_no_stage_finished(const std::filesystem::path& out) {
-  if (!std::filesystem::exists(out / "stage1")) return {};
-  return fail(ErrorCode::already_exists,
-              out.string() +
-                  " holds finished stages of another training; nothing was changed. Name another "
-                  "folder (--out DIR), or remove this one first");
+Status check(const Arguments& arguments, const TrainConfig& config,
+             const MakeStageEnd& make_stage_end) {
+  OUTCROP_TRY(outlook, look_ahead(config, options_of(arguments)));
+  OUTCROP_TRY(stage_end, make_stage_end(config, {arguments.allow_reduced}));
+  std::printf("%s is good: %zu samples to train on, %zu held out; it %s\n",
+              arguments.config.c_str(), outlook.training, outlook.held_out, outlook.from.c_str());
+  return {};
 }
 
 Status run(const Arguments& arguments, const MakeStageEnd& make_stage_end) {
   OUTCROP_TRY(config, read_config(arguments.config));
   if (!arguments.out.empty()) config.train.out = arguments.out;
-  if (arguments.check_config) {
-    std::printf("%s reads well; the folders that it names were not looked at\n",
-                arguments.config.c_str());
-    return {};
+  const TrainOptions options = options_of(arguments);
+  if (options.resume == TrainOptions::Resume::from_file && !options.init.empty()) {
+    return fail(ErrorCode::invalid_argument,
+                "--resume PATH goes on with a run, --init begins another: give one of them");
   }
-  if (arguments.resume == "none") OUTCROP_CHECK(check_no_stage_finished(config.train.out));
-  StageEnd stage_end;
-  if (make_stage_end) {
-    OUTCROP_TRY(made, make_stage_end(config));
-    stage_end = std::move(made);
-  }
-  OUTCROP_TRY(summary, train(config, options_of(arguments), stage_end));
+  if (arguments.check_config) return check(arguments, config, make_stage_end);
+  OUTCROP_TRY(stage_end, make_stage_end(config, {arguments.allow_reduced}));
+  OUTCROP_TRY(summary, train(config, options, stage_end));
   print(summary, arguments.json);
   return {};
 }
@@ -143,10 +149,18 @@ void add_train(CLI::App& app, cli::Action& chosen, MakeStageEnd make_stage_end) 
                    "PATH: from that checkpoint; none: start anew, where no stage is finished yet")
       ->type_name("auto|PATH|none")
       ->capture_default_str();
+  verb->add_option("--init", arguments->init,
+                   "Begin a new run with these weights, or a checkpoint's, instead of random ones")
+      ->type_name("WEIGHTS");
+  verb->add_flag("--allow-change", arguments->allow_change,
+                 "Go on although schedule, weights of the losses, batch or data are not the "
+                 "checkpoint's any more; the run's lineage records it");
   verb->add_option("--out", arguments->out, "Output folder, instead of train.out")
       ->type_name("DIR");
   verb->add_flag("--check-config", arguments->check_config,
-                 "Only read CONFIG and say what is wrong with it");
+                 "Look at CONFIG and all that it names, say what is wrong, and train nothing");
+  verb->add_flag("--allow-reduced-confinement", arguments->allow_reduced,
+                 "Measure and prove variants on a machine that cannot confine them fully");
   verb->add_flag("--json", arguments->json, "Print the result as JSON");
   verb->footer(footer);
   verb->callback([&chosen, arguments, make_stage_end = std::move(make_stage_end)] {

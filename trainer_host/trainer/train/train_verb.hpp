@@ -8,9 +8,10 @@
 namespace outcrop::train {
 
 // Makes what runs at the end of each stage of this configuration. Called once, before training.
-using MakeStageEnd = std::function<Result<StageEnd>(const TrainConfig& config)>;
+using MakeStageEnd =
+    std::function<Result<StageEnd>(const TrainConfig& config, const StageEndOptions& options)>;
 
-// The verb `train`. main, which knows what a stage ends with, wraps it in an AddVerb.
+// The verb `train`. `make_stage_end` must not be empty. main, which knows what a stage ends with, wraps it in an AddVerb.
 void add_train(CLI::App& app, cli::Action& chosen, MakeStageEnd make_stage_end);
 
 }  // namespace outcrop::train

@@ -7,9 +7,12 @@
 #include "protocol/base/file_lock.hpp"
 #include "trainer_host/trainer/data/stop_signal.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
+#include "trainer_host/trainer/train/beginning.hpp"
 #include "trainer_host/trainer/train/checkpoint.hpp"
 #include "trainer_host/trainer/train/epoch.hpp"
+#include "trainer_host/trainer/train/identity.hpp"
 #include "trainer_host/trainer/train/process.hpp"
+#include "trainer_host/trainer/train/prompt_stop.hpp"
 #include "trainer_host/trainer/train/schedule.hpp"
 
 namespace outcrop::train {
@@ -51,17 +54,20 @@ class Run {
       : config_(config),
         data_(std::move(data)),
         stage_end_(stage_end),
-        identity_{config.model.name, config.fingerprint(), data_.data_digest,
-                  config.train.stage_epochs},
+        identity_{config.model.name, identity_of(config, data_), data_.data_digest},
         generator_(models::make_generator(config.model.shape, config.train.seed)),
         optimizer_(make_optimizer(generator_, config.train)),
         checkpoint_(config.train.out / "checkpoint"),
         batches_((data_.training.size() + static_cast<std::size_t>(config.train.batch) - 1) /
                  static_cast<std::size_t>(config.train.batch)) {}
 
-  Status resume(const TrainOptions& options);
-  Status run(std::optional<std::int64_t> last_stage);
+  // Takes up what beginning.hpp finds. Changes nothing on disk.
+  Status begin(const TrainOptions& options);
+  // Says where it begins, and brings the tables beside the checkpoint to there.
+  Status announce() const;
+  Status run(std::optional<std::int64_t> last_stage, PromptStop& prompt_stop);
   [[nodiscard]] TrainSummary summary() const;
+  [[nodiscard]] Outlook outlook() const;
 
  private:
   Status train_stage(std::int64_t stage);
@@ -69,7 +75,10 @@ class Run {
   void score(EpochRecord& record);
   Status end_stage(std::int64_t stage);
   Status save();
-  [[nodiscard]] double progress_in_stage(std::int64_t epoch, std::size_t batch) const;
+  Status write_tables() const;
+  void note_little_room() const;
+  [[nodiscard]] std::int64_t stage_at_work() const;
+  [[nodiscard]] double progress_in_stage(std::size_t batch) const;
   Error at_batch(const Error& error, std::int64_t epoch, std::size_t batch,
                  std::span<const Draw> draws) const;
   Error stopped_by_user(std::int64_t epoch, std::size_t batch) const;
@@ -84,31 +93,75 @@ class Run {
   Adam optimizer_;
   Progress progress_;
   fs::path checkpoint_;
+  std::string from_;
   std::size_t batches_;  // an epoch
 };
 
-Status Run::resume(const TrainOptions& options) {
-  const bool from_file = options.resume == TrainOptions::Resume::from_file;
-  const fs::path path = from_file ? options.checkpoint : checkpoint_;
-  if (options.resume == TrainOptions::Resume::none || (!from_file && !fs::exists(path))) return {};
-  OUTCROP_TRY(progress, load_checkpoint(path, identity_, generator_, optimizer_));
-  progress_ = std::move(progress);
-  say("resumed from " + path.string() + " after epoch " + std::to_string(progress_.epoch));
-  return write_file_durably(config_.train.out / "training.csv", to_csv(progress_.history));
+Status Run::begin(const TrainOptions& options) {
+  OUTCROP_TRY(beginning, find_beginning(config_, options, identity_, generator_, optimizer_));
+  progress_ = std::move(beginning.progress);
+  from_ = std::move(beginning.from);
+  return {};
 }
 
-Status Run::run(std::optional<std::int64_t> last_stage) {
+Status Run::announce() const {
+  say(std::to_string(data_.training.size()) + " samples to train on, " +
+      std::to_string(data_.held_out.size()) + " held out");
+  if (data_.shared > 0) {
+    say("note: " + std::to_string(data_.shared) +
+        " of the samples held out are among those to train on, too: their score says little");
+  }
+  note_little_room();
+  say(from_);
+  for (const Change& change : progress_.lineage.changes) {
+    if (change.epoch != progress_.epoch) continue;
+    say("changed from epoch " + std::to_string(change.epoch + 1) + " on: " + change.key);
+  }
+  return progress_.epoch > 0 ? write_tables() : Status();
+}
+
+// A full disk loses nothing of a run, but stops it: better known now than in the morning. A checkpoint
+// has three values for each weight and stands twice while it is saved; a stage with its release
+// takes about eight times the weights, and its goldens and tables some megabytes.
+void Run::note_little_room() const {
+  std::uint64_t weights = 0;
+  for (const auto& [name, tensor] : models::state_of(generator_)) weights += tensor.nbytes();
+  const ByteCount needed(14 * weights + ByteCount::mib(16).value());
+  std::error_code error;
+  const auto space = fs::space(config_.train.out, error);
+  if (error || space.available >= needed.value()) return;
+  say("note: " + config_.train.out.string() + " has room for " + ByteCount(space.available).human() +
+      ", and a stage takes about " + needed.human());
+}
+
+Status Run::run(std::optional<std::int64_t> last_stage, PromptStop& prompt_stop) {
   const std::int64_t length = config_.train.stage_epochs;
   for (;;) {
-    const std::int64_t finished = progress_.epoch / length;
-    if (finished > progress_.ended_stages) OUTCROP_CHECK(end_stage(finished));
-    if (last_stage && finished >= *last_stage) return {};
-    OUTCROP_CHECK(train_stage(stage_of(progress_.epoch + 1, length)));
+    const std::int64_t stage = stage_at_work();
+    if (progress_.epochs_of(stage) >= length) {
+      const std::string stopped = "stopped in the end of stage " + std::to_string(stage) + "; " +
+                                  where_it_stands() + "; the same command takes it up from there";
+      if (data::StopSignal::requested()) return fail(ErrorCode::interrupted, stopped);
+      prompt_stop.set_last_words(stopped);
+      OUTCROP_CHECK(end_stage(stage));
+      continue;
+    }
+    if (last_stage && progress_.ended_stages >= *last_stage) return {};
+    prompt_stop.set_last_words("stopped in stage " + std::to_string(stage) +
+                               "; the same command goes on after the last epoch saved in " +
+                               checkpoint_.string());
+    OUTCROP_CHECK(train_stage(stage));
   }
 }
 
+// The last epoch's, or the next one where that stage is ended.
+std::int64_t Run::stage_at_work() const {
+  return std::max(progress_.stage(), progress_.ended_stages + 1);
+}
+
 Status Run::train_stage(std::int64_t stage) {
-  const std::int64_t last = stage * config_.train.stage_epochs;
+  const std::int64_t last =
+      progress_.epoch + config_.train.stage_epochs - progress_.epochs_of(stage);
   const auto epochs = static_cast<std::size_t>(last - progress_.epoch);
   ProgressBar bar("stage " + std::to_string(stage), epochs * batches_, "batches");
   std::size_t done = 0;
@@ -122,12 +175,12 @@ Status Run::train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done)
       draw_epoch(config_.train.seed, epoch, data_.training.size(), config_.train.flip);
   EpochRecord record;
   record.epoch = epoch;
-  record.stage = stage_of(epoch, config_.train.stage_epochs);
+  record.stage = stage_at_work();
   generator_.train(true);
   for (std::size_t i = 0; i < batches_; ++i) {
     if (data::StopSignal::requested()) return fail(stopped_by_user(epoch, i));
     const auto chosen = batch_of(draws, i, batches_);
-    record.learning_rate = learning_rate(config_.train.learning_rate, progress_in_stage(epoch, i));
+    record.learning_rate = learning_rate(config_.train.learning_rate, progress_in_stage(i));
     const auto loss = train_step(generator_, optimizer_, load_batch(data_.training, chosen),
                                  config_.train, record.learning_rate);
     if (!loss) return fail(at_batch(loss.error(), epoch, i, chosen));
@@ -153,6 +206,15 @@ void Run::score(EpochRecord& record) {
 
 Status Run::save() {
   OUTCROP_CHECK(save_checkpoint(checkpoint_, identity_, generator_, optimizer_, progress_));
+  return write_tables();
+}
+
+Status Run::write_tables() const {
+  const Lineage& lineage = progress_.lineage;
+  if (lineage.origin || !lineage.changes.empty()) {
+    OUTCROP_CHECK(
+        write_file_durably(config_.train.out / "lineage.json", lineage_to_json(lineage)));
+  }
   return write_file_durably(config_.train.out / "training.csv", to_csv(progress_.history));
 }
 
@@ -178,7 +240,8 @@ Status Run::end_stage(std::int64_t stage) {
   if (stage_end_) {
     const Status ended = stage_end_(StageContext{
         config_, generator_, prior, latents, data_.training, data_.held_out, data_.data_digest,
-        progress_.history, weights_path(stage), stage, progress_.epoch, trained});
+        progress_.history, progress_.lineage.until(progress_.epoch), weights_path(stage), stage,
+        progress_.epoch, trained});
     (void)set_threads(config_.train.threads);
     if (!ended) {
       return fail(ended.error().context("ending stage " + std::to_string(stage)));
@@ -188,8 +251,8 @@ Status Run::end_stage(std::int64_t stage) {
   return save();
 }
 
-double Run::progress_in_stage(std::int64_t epoch, std::size_t batch) const {
-  const auto epochs_done = static_cast<double>(epoch_in_stage(epoch, config_.train.stage_epochs));
+double Run::progress_in_stage(std::size_t batch) const {
+  const auto epochs_done = static_cast<double>(progress_.epochs_of(stage_at_work()));
   const double of_epoch = static_cast<double>(batch) / static_cast<double>(batches_);
   return (epochs_done + of_epoch) / static_cast<double>(config_.train.stage_epochs);
 }
@@ -207,11 +270,15 @@ Error Run::at_batch(const Error& error, std::int64_t epoch, std::size_t batch,
     samples += (samples.empty() ? "" : ", ") + std::to_string(draw.sample) +
                (draw.flipped ? " (flipped)" : "");
   }
-  return {error.code(), "stage " + std::to_string(stage_of(epoch, config_.train.stage_epochs)) +
+  return {error.code(), "stage " + std::to_string(stage_at_work()) +
                             ", epoch " + std::to_string(epoch) + ", batch " +
                             std::to_string(batch + 1) + " of " + std::to_string(batches_) +
                             " (samples " + samples + "): " + error.message() + "; " +
-                            where_it_stands() + "; a smaller learning_rate may help"};
+                            where_it_stands() +
+                            "; a smaller train.learning_rate may help" +
+                            (progress_.epoch > 0 ? ": with --allow-change, the same command goes on "
+                                                   "from there with it"
+                                                 : "")};
 }
 
 Error Run::stopped_by_user(std::int64_t epoch, std::size_t batch) const {
@@ -240,37 +307,62 @@ TrainSummary Run::summary() const {
   return summary;
 }
 
+Outlook Run::outlook() const {
+  return {data_.training.size(), data_.held_out.size(), from_};
+}
+
 Result<TrainSummary> train_in_folder(const TrainConfig& config, const TrainOptions& options,
                                      const StageEnd& stage_end) {
   OUTCROP_TRY(lock, lock_folder(config.train.out));
+  OUTCROP_CHECK(check_room(config, options));
   remove_leftovers(config.train.out);
   OUTCROP_TRY(data, open_samples(config.data));
   keep_freed_memory();
   const std::string threads = set_threads(config.train.threads);
-  say(std::to_string(data.training.size()) + " samples to train on, " +
-      std::to_string(data.held_out.size()) + " held out; " + threads);
   const data::StopSignal stop_signal;
+  PromptStop prompt_stop;
   Run run(config, std::move(data), stage_end);
-  OUTCROP_CHECK(run.resume(options));
-  OUTCROP_CHECK(run.run(options.stages));
+  OUTCROP_CHECK(run.begin(options));
+  OUTCROP_CHECK(run.announce());
+  say(threads);
+  OUTCROP_CHECK(run.run(options.stages, prompt_stop));
   return run.summary();
+}
+
+Result<Outlook> look_from_outside(const TrainConfig& config, const TrainOptions& options) {
+  OUTCROP_CHECK(check_room(config, options));
+  OUTCROP_TRY(data, open_samples(config.data));
+  const StageEnd none;
+  Run run(config, std::move(data), none);
+  OUTCROP_CHECK(run.begin(options));
+  return run.outlook();
+}
+
+// LibTorch's exceptions end here.
+template <class Work>
+auto without_exceptions(Work work) -> decltype(work()) {
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorCode::out_of_memory,
+                "training needs more memory than there is: try a smaller train.batch (a run that "
+                "has begun goes on with it by --allow-change)");
+  } catch (const std::exception& error) {
+    const std::string message = error.what();
+    // LibTorch appends a C++ backtrace that helps nobody here.
+    return fail(ErrorCode::internal, "LibTorch: " + message.substr(0, message.find('\n')));
+  }
 }
 
 }  // namespace
 
 Result<TrainSummary> train(const TrainConfig& config, const TrainOptions& options,
                            const StageEnd& stage_end) {
-  try {
-    return train_in_folder(config, options, stage_end);
-  } catch (const std::bad_alloc&) {
-    return fail(ErrorCode::out_of_memory,
-                "training needs more memory than there is: try a "
-                "smaller train.batch");
-  } catch (const std::exception& error) {
-    const std::string message = error.what();
-    // LibTorch appends a C++ backtrace that helps nobody here.
-    return fail(ErrorCode::internal, "LibTorch: " + message.substr(0, message.find('\n')));
-  }
+  return without_exceptions([&] { return train_in_folder(config, options, stage_end); });
+}
+
+Result<Outlook> look_ahead(const TrainConfig& config, const TrainOptions& options) {
+  return without_exceptions([&] { return look_from_outside(config, options); });
 }
 
 }  // namespace outcrop::train

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/train/config.hpp"
@@ -19,6 +20,10 @@ struct TrainOptions {
   Resume resume = Resume::automatic;
   std::filesystem::path checkpoint;
   std::optional<std::int64_t> stages;  // stop after this stage; nothing: there is no last one
+  // Go on although schedule, weights of the losses, batch or data are not those of the checkpoint.
+  bool allow_change = false;
+  // Weights, or a checkpoint, that a new run begins with; empty: random ones. Of the same network.
+  std::filesystem::path init;
 };
 
 struct TrainSummary {
@@ -32,9 +37,20 @@ struct TrainSummary {
   std::filesystem::path weights;
 };
 
+// What train() would begin with.
+struct Outlook {
+  std::size_t training = 0;  // samples
+  std::size_t held_out = 0;
+  std::string from;  // "begins a new run", "goes on after epoch 3 (stage 1), from run/checkpoint"
+};
+
+// Looks at everything that train() needs before it trains, with the same errors, and changes nothing.
+[[nodiscard]] Result<Outlook> look_ahead(const TrainConfig& config, const TrainOptions& options);
+
 // Trains by stages until `options.stages` is done. In `config.train.out` it keeps
 //   checkpoint             after every epoch, crash-safe
 //   training.csv           a row for each finished epoch
+//   lineage.json           what the run began with and what was changed on the way, where there is any
 //   <model>_stage<N>.weights
 // Killed at any moment and started again with the same configuration, data, threads, machine and
 // library, it ends with the bits of a run that was never killed. What it does is said on standard
@@ -42,7 +58,8 @@ struct TrainSummary {
 //
 // Fails with `diverged` at the first loss or gradient that is not finite (the last good epoch
 // stays in the checkpoint), with `interrupted` after Ctrl-C, with `refused` where another process
-// trains in the same folder. Sets the process's threads.
+// trains in the same folder, with `already_exists` where another training's work stands in it. Sets
+// the process's threads. A signal to stop ends the process within two seconds (prompt_stop.hpp).
 [[nodiscard]] Result<TrainSummary> train(const TrainConfig& config, const TrainOptions& options,
                                          const StageEnd& stage_end);
 

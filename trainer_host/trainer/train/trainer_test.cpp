@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/trust/digest.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
@@ -44,7 +45,7 @@ class Trainer : public testing::Test {
     TrainConfig config;
     config.model.name = "tiny";
     config.model.shape = {.latent = 8, .encoder_width = 2, .velocity_width = 2, .seismic_width = 2};
-    config.data.train = data_->path();
+    config.data.train = {data_->path()};
     config.data.held_out = 2;
     config.train.out = folder_.path() / out;
     config.train.stage_epochs = 3;
@@ -62,7 +63,7 @@ class Trainer : public testing::Test {
                         << "\nencoder_width = " << shape.encoder_width
                         << "\nvelocity_width = " << shape.velocity_width
                         << "\nseismic_width = " << shape.seismic_width << "\n[data]\ntrain = '"
-                        << config.data.train.string() << "'\nheld_out = " << config.data.held_out
+                        << config.data.train.front().string() << "'\nheld_out = " << config.data.held_out
                         << "\n[train]\nout = '" << config.train.out.string()
                         << "'\nstage_epochs = " << config.train.stage_epochs
                         << "\nbatch = " << config.train.batch << "\nthreads = 1\n";
@@ -105,13 +106,14 @@ void expect_same_state(const fs::path& first, const fs::path& second) {
   }
 }
 
-pid_t start_child(const fs::path& config, const std::string& stages, const fs::path& log) {
+pid_t start_child(const fs::path& config, const std::string& stages, const fs::path& log,
+                  bool hang = false) {
   const std::string program = std::string(OUTCROP_BIN) + "/outcrop-train-child";
   const std::string file = config.string();
   const std::string stage_log = log.string();
   std::vector<char*> argv{const_cast<char*>(program.c_str()), const_cast<char*>(file.c_str()),
                           const_cast<char*>(stages.c_str()), const_cast<char*>(stage_log.c_str()),
-                          nullptr};
+                          hang ? const_cast<char*>("hang") : nullptr, nullptr};
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_addopen(&actions, 2, (stage_log + ".stderr").c_str(),
@@ -250,15 +252,192 @@ TEST_F(Trainer, refuses_a_checkpoint_of_another_configuration_or_of_other_data) 
   ASSERT_THAT(run(config, 1), IsOk());
   TrainConfig other = config;
   other.train.learning_rate = 5e-4;
-  EXPECT_THAT(run(other, 2), ErrorIs(ErrorCode::invalid_argument,
-                                     AllOf(HasSubstr("another configuration"),
-                                           HasSubstr("train.learning_rate"), HasSubstr("0.002"))));
+  EXPECT_THAT(run(other, 2),
+              ErrorIs(ErrorCode::invalid_argument,
+                      AllOf(HasSubstr("another configuration"), HasSubstr("train.learning_rate"),
+                            HasSubstr("0.002"), HasSubstr("--allow-change"),
+                            HasSubstr("--init WEIGHTS --out DIR"))));
   const TemporaryFolder other_data;
   ASSERT_THAT(make_toy_data(other_data.path(), 6, 2), IsOk());
   other = config;
-  other.data.train = other_data.path();
+  other.data.train = {other_data.path()};
   EXPECT_THAT(run(other, 2),
-              ErrorIs(ErrorCode::invalid_argument, HasSubstr("other training data")));
+              ErrorIs(ErrorCode::invalid_argument,
+                      AllOf(HasSubstr("other data"), HasSubstr("data.train: digest "))));
+  other = config;
+  other.data.held_out = 0;
+  other.data.validation = {other_data.path()};
+  EXPECT_THAT(run(other, 2),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("data.validation: none there, ")));
+}
+
+TEST_F(Trainer, goes_on_with_what_was_changed_where_that_is_allowed_and_records_it) {
+  const TrainConfig config = tiny("run");
+  ASSERT_THAT(run(config, 1), IsOk());
+  const TemporaryFolder other_data;
+  ASSERT_THAT(make_toy_data(other_data.path(), 6, 2), IsOk());
+  TrainConfig other = config;
+  other.train.learning_rate = 5e-4;
+  other.train.stage_epochs = 2;
+  other.train.batch = 3;
+  other.data.train = {data(), other_data.path()};
+  TrainOptions options{.checkpoint = {}, .stages = 2, .allow_change = true, .init = {}};
+  std::vector<std::string> changed;
+  const auto summary = train(other, options, [&](const StageContext& context) -> Status {
+    for (const Change& change : context.lineage.changes) {
+      EXPECT_EQ(change.epoch, 3);
+      changed.push_back(change.key);
+    }
+    return {};
+  });
+  ASSERT_THAT(summary, IsOk());
+  EXPECT_EQ(summary->epoch, 5);
+  EXPECT_THAT(changed, testing::UnorderedElementsAre("data.train", "train.batch",
+                                                     "train.learning_rate", "train.stage_epochs"));
+  const auto rows = csv_rows(config.train.out);
+  ASSERT_EQ(rows.size(), 6U);
+  EXPECT_TRUE(rows[3].starts_with("3,1,"));
+  EXPECT_TRUE(rows[5].starts_with("5,2,"));
+  const auto lineage = lineage_from_json(*read_text_file(config.train.out / "lineage.json"));
+  ASSERT_THAT(lineage, IsOk());
+  ASSERT_EQ(lineage->changes.size(), 4U);
+  EXPECT_EQ(lineage->changes[2].before, "0.002");
+
+  // From here on it is the changed run: nothing is to be allowed again, and the old one is another.
+  options.allow_change = false;
+  options.stages = 3;
+  EXPECT_THAT(train(other, options, {}), IsOk());
+  EXPECT_THAT(run(config, 4),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("train.batch: 3 there, 2 here")));
+}
+
+TEST_F(Trainer, never_changes_the_network_of_a_run_nor_the_data_of_a_stage_that_is_to_be_ended) {
+  const TrainConfig config = tiny("run");
+  EXPECT_THAT(run(config, 1, [](const StageContext&) { return fail(ErrorCode::io, "no"); }),
+              ErrorIs(ErrorCode::io, testing::_));
+  TrainConfig other = config;
+  other.model.shape.latent = 12;
+  TrainOptions options{.checkpoint = {}, .stages = 2, .allow_change = true, .init = {}};
+  EXPECT_THAT(train(other, options, {}),
+              ErrorIs(ErrorCode::invalid_argument,
+                      AllOf(HasSubstr("model.latent: 8 there, 12 here"), HasSubstr("--out DIR"))));
+  const TemporaryFolder other_data;
+  ASSERT_THAT(make_toy_data(other_data.path(), 6, 2), IsOk());
+  other = config;
+  other.data.train = {other_data.path()};
+  EXPECT_THAT(train(other, options, {}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("(--stages 1)")));
+  ASSERT_THAT(run(config, 1), IsOk());
+  EXPECT_THAT(train(other, options, {}), IsOk());
+}
+
+TEST_F(Trainer, begins_a_new_run_with_given_weights) {
+  TrainConfig config = tiny("run");
+  ASSERT_THAT(run(config, 1), IsOk());
+  const fs::path weights = config.train.out / "tiny_stage1.weights";
+  TrainConfig fine = tiny("fine");
+  fine.model.name = "fine";
+  fine.train.learning_rate = 1e-7;
+  fine.train.seed = 5;
+  TrainOptions options{.checkpoint = {}, .stages = 1, .allow_change = false, .init = weights};
+  std::optional<Origin> origin;
+  ASSERT_THAT(train(fine, options,
+                    [&](const StageContext& context) -> Status {
+                      origin = context.lineage.origin;
+                      return {};
+                    }),
+              IsOk());
+  ASSERT_TRUE(origin.has_value());
+  EXPECT_EQ(origin->model, "tiny");
+  EXPECT_EQ(origin->epoch, 3);
+  EXPECT_EQ(origin->sha256, trust::sha256_file(weights)->hex());
+  EXPECT_TRUE(fs::exists(fine.train.out / "lineage.json"));
+  const auto before = models::load_model(weights);
+  const auto after = models::load_model(fine.train.out / "fine_stage1.weights");
+  ASSERT_THAT(after, IsOk());
+  const auto learned = models::state_of(before->generator);
+  const auto kept = models::state_of(after->generator);
+  for (std::size_t i = 0; i < learned.size(); ++i) {
+    if (!learned[i].first.ends_with("weight")) continue;
+    EXPECT_TRUE(torch::allclose(learned[i].second, kept[i].second, 1e-3, 1e-3)) << kept[i].first;
+  }
+
+  // Again, as after a kill; not with other weights; and not where the network is another.
+  options.stages = 2;
+  EXPECT_THAT(train(fine, options, {}), IsOk());
+  options.init = fine.train.out / "fine_stage1.weights";
+  EXPECT_THAT(train(fine, options, {}),
+              ErrorIs(ErrorCode::already_exists, HasSubstr("did not begin with")));
+  TrainConfig wide = tiny("wide");
+  wide.model.shape.velocity_width = 4;
+  EXPECT_THAT(train(wide, options, {}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("latent 8, widths 2, 4, 2")));
+  options.init = config.train.out / "checkpoint";
+  EXPECT_THAT(train(tiny("from-checkpoint"), options, {}), IsOk());
+}
+
+TEST_F(Trainer, never_trains_over_what_another_training_left) {
+  const TrainConfig config = tiny("run");
+  ASSERT_THAT(run(config, 1), IsOk());
+  const fs::path checkpoint = config.train.out / "checkpoint";
+  fs::rename(checkpoint, folder() / "kept");
+  const std::string curve = *read_text_file(config.train.out / "training.csv");
+  TrainConfig other = config;
+  other.train.learning_rate = 5e-4;
+  EXPECT_THAT(run(other, 1),
+              ErrorIs(ErrorCode::already_exists,
+                      AllOf(HasSubstr("training.csv, tiny_stage1.weights"), HasSubstr("--out DIR"),
+                            HasSubstr("--init WEIGHTS"), HasSubstr("--resume none"))));
+  EXPECT_EQ(*read_text_file(config.train.out / "training.csv"), curve);
+
+  // Finished stages are not even given up when asked.
+  TrainOptions anew{.resume = TrainOptions::Resume::none, .checkpoint = {}, .stages = 1, .init = {}};
+  fs::create_directory(config.train.out / "stage1");
+  EXPECT_THAT(train(other, anew, {}),
+              ErrorIs(ErrorCode::already_exists, HasSubstr("finished stages of another training "
+                                                           "(stage1); nothing was changed")));
+  fs::remove(config.train.out / "stage1");
+  EXPECT_THAT(train(other, anew, {}), IsOk());
+
+  // Nor by a checkpoint of another training.
+  TrainOptions there{.resume = TrainOptions::Resume::from_file,
+                     .checkpoint = folder() / "kept",
+                     .stages = 2,
+                     .init = {}};
+  EXPECT_THAT(train(config, there, {}),
+              ErrorIs(ErrorCode::already_exists, HasSubstr("another training than this")));
+}
+
+TEST_F(Trainer, does_not_train_a_stage_that_is_finished_already) {
+  const TrainConfig config = tiny("run");
+  ASSERT_THAT(run(config, 1), IsOk());
+  const fs::path checkpoint = config.train.out / "checkpoint";
+  fs::copy_file(checkpoint, folder() / "kept");
+  ASSERT_THAT(run(config, 2), IsOk());
+  fs::create_directories(config.train.out / "releases/tiny-stage2");
+  fs::copy_file(folder() / "kept", checkpoint, fs::copy_options::overwrite_existing);
+  EXPECT_THAT(run(config, 2), ErrorIs(ErrorCode::already_exists,
+                                      AllOf(HasSubstr("(releases/tiny-stage2)"),
+                                            HasSubstr("nothing was changed"))));
+  EXPECT_EQ(csv_rows(config.train.out).size(), 7U);
+}
+
+TEST_F(Trainer, looks_ahead_without_changing_anything) {
+  TrainConfig config = tiny("run");
+  const auto outlook = look_ahead(config, {.checkpoint = {}, .stages = {}, .init = {}});
+  ASSERT_THAT(outlook, IsOk());
+  EXPECT_EQ(outlook->training, 4U);
+  EXPECT_EQ(outlook->held_out, 2U);
+  EXPECT_FALSE(fs::exists(config.train.out));
+  ASSERT_THAT(run(config, 1), IsOk());
+  EXPECT_THAT(look_ahead(config, {.checkpoint = {}, .stages = {}, .init = {}})->from,
+              HasSubstr("after epoch 3 (stage 1)"));
+  config.train.learning_rate = 5e-4;
+  EXPECT_THAT(look_ahead(config, {.checkpoint = {}, .stages = {}, .init = {}}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("train.learning_rate")));
+  config.data.train = {folder() / "nowhere"};
+  EXPECT_THAT(look_ahead(config, {.checkpoint = {}, .stages = {}, .init = {}}),
+              ErrorIs(ErrorCode::not_found, HasSubstr("nowhere")));
 }
 
 TEST_F(Trainer, refuses_a_checkpoint_that_is_cut_short_or_damaged) {
@@ -317,7 +496,7 @@ TEST_F(Trainer, tells_weights_and_checkpoints_apart_by_looking_inside) {
   options.resume = TrainOptions::Resume::from_file;
   options.checkpoint = weights;
   EXPECT_THAT(train(config, options, {}),
-              ErrorIs(ErrorCode::invalid_data, HasSubstr("pure weights, no checkpoint")));
+              ErrorIs(ErrorCode::invalid_data, AllOf(HasSubstr("pure weights, no checkpoint"), HasSubstr("--init WEIGHTS"))));
   options.checkpoint = data() / "model1.npy";
   EXPECT_THAT(train(config, options, {}),
               ErrorIs(ErrorCode::invalid_data, HasSubstr("neither weights nor a checkpoint")));
@@ -355,6 +534,7 @@ TEST_F(Trainer, a_loss_that_is_not_finite_stops_at_the_last_good_epoch_and_names
   EXPECT_THAT(result,
               ErrorIs(ErrorCode::diverged,
                       AllOf(HasSubstr("stage 2, epoch 4, batch 1 of 2"), HasSubstr("samples "),
+                            HasSubstr("--allow-change"),
                             HasSubstr("the output of velocity_decoder.up4 is not finite"),
                             HasSubstr("epoch 3 is the last good one"))));
   EXPECT_EQ(csv_rows(config.train.out).size(), 4U);
@@ -375,6 +555,26 @@ TEST_F(Trainer, control_c_ends_cleanly_and_says_where_it_stands) {
   ASSERT_THAT(said, IsOk());
   EXPECT_THAT(*said, AllOf(HasSubstr("stopped in epoch"), HasSubstr("the last good one, saved in"),
                            HasSubstr("the same command goes on from there")));
+}
+
+TEST_F(Trainer, sigterm_ends_a_stage_end_that_cannot_be_asked_and_the_next_start_takes_it_up) {
+  const TrainConfig config = tiny("run");
+  const fs::path file = write_config(config);
+  const pid_t child = start_child(file, "1", folder() / "log", true);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (read_text_file(folder() / "log").value_or("") != "1\n" &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  ::kill(child, SIGTERM);
+  const int status = wait_for(child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << status;
+  EXPECT_THAT(*read_text_file(folder() / "log.stderr"),
+              AllOf(HasSubstr("the signal to stop was heard"),
+                    HasSubstr("stopped in the end of stage 1"), HasSubstr("saved in"),
+                    HasSubstr("the same command takes it up")));
+  EXPECT_EQ(wait_for(start_child(file, "1", folder() / "log")), 0);
+  EXPECT_EQ(*read_text_file(folder() / "log"), "1\n1\n");
 }
 
 TEST_F(Trainer, two_processes_do_not_train_in_one_folder) {

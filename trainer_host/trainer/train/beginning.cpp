@@ -1,0 +1,118 @@
+#include "trainer_host/trainer/train/beginning.hpp"
+
+#include <optional>
+
+#include "protocol/trust/digest.hpp"
+#include "trainer_host/trainer/models/model_file.hpp"
+#include "trainer_host/trainer/train/output_folder.hpp"
+
+namespace outcrop::train {
+namespace fs = std::filesystem;
+namespace {
+
+// The checkpoint that these options go on from, if any.
+std::optional<fs::path> checkpoint_to_resume(const TrainConfig& config,
+                                             const TrainOptions& options) {
+  if (options.resume == TrainOptions::Resume::from_file) return options.checkpoint;
+  const fs::path own = config.train.out / "checkpoint";
+  std::error_code error;
+  if (options.resume == TrainOptions::Resume::automatic && fs::exists(own, error)) return own;
+  return std::nullopt;
+}
+
+std::string shown(const models::GeneratorShape& shape) {
+  return "latent " + std::to_string(shape.latent) + ", widths " +
+         std::to_string(shape.encoder_width) + ", " + std::to_string(shape.velocity_width) + ", " +
+         std::to_string(shape.seismic_width);
+}
+
+std::string place_of(std::int64_t epoch, std::int64_t stage) {
+  return "epoch " + std::to_string(epoch) + " (stage " + std::to_string(stage) + ")";
+}
+
+// The same command goes on after a kill, --init and all; another beginning is another run.
+Status check_origin(const TrainConfig& config, const Progress& progress,
+                    const TrainOptions& options) {
+  if (options.init.empty()) return {};
+  OUTCROP_TRY(digest, trust::sha256_file(options.init));
+  const auto& origin = progress.lineage.origin;
+  if (origin && origin->sha256 == digest.hex()) return {};
+  return fail(ErrorCode::already_exists,
+              config.train.out.string() + " holds a run that did not begin with " +
+                  options.init.string() +
+                  "; nothing was changed. A new run needs a folder of its own (--out DIR)");
+}
+
+// A stage's end describes and calibrates it by the data: they must be those that it saw.
+Status check_end_has_its_data(const Progress& progress) {
+  for (const Change& change : progress.lineage.changes) {
+    if (change.epoch != progress.epoch || !change.key.starts_with("data.")) continue;
+    const std::string stage = std::to_string(progress.stage());
+    return fail(ErrorCode::invalid_argument,
+                "stage " + stage + " is trained and not yet ended: end it with the data as they "
+                "were (--stages " + stage + "), then change them");
+  }
+  return {};
+}
+
+Result<Beginning> resume(const fs::path& path, const TrainConfig& config,
+                         const TrainOptions& options, const RunIdentity& identity,
+                         const models::Generator& generator, Adam& optimizer) {
+  OUTCROP_TRY(progress,
+              load_checkpoint(path, identity, options.allow_change, generator, optimizer));
+  OUTCROP_CHECK(check_origin(config, progress, options));
+  const std::int64_t stage = progress.stage();
+  const bool trained = progress.epochs_of(stage) >= config.train.stage_epochs;
+  if (trained && stage > progress.ended_stages) OUTCROP_CHECK(check_end_has_its_data(progress));
+  OUTCROP_CHECK(check_room_after(config.train.out, config.model.name,
+                                 trained ? stage : progress.ended_stages));
+  if (options.resume == TrainOptions::Resume::from_file) {
+    OUTCROP_CHECK(check_same_curve(config.train.out, to_csv(progress.history)));
+  }
+  std::string from = "goes on after " + place_of(progress.epoch, stage) + ", from " + path.string();
+  return Beginning{std::move(progress), std::move(from)};
+}
+
+// A new run begins with the same network, and forgets how it was trained.
+Result<Beginning> begin_with(const fs::path& weights, const TrainConfig& config,
+                             const models::Generator& generator) {
+  OUTCROP_TRY(model, models::load_model(weights));
+  if (model.generator.shape != config.model.shape) {
+    return fail(ErrorCode::invalid_argument,
+                weights.string() + " holds another network (" + shown(model.generator.shape) +
+                    ") than the configuration's (" + shown(config.model.shape) +
+                    "): a run can begin with weights of the same network only");
+  }
+  OUTCROP_CHECK(models::restore_state(generator, models::state_of(model.generator)));
+  OUTCROP_TRY(digest, trust::sha256_file(weights));
+  Beginning beginning;
+  beginning.progress.lineage.origin = Origin{.file = fs::absolute(weights),
+                                             .sha256 = digest.hex(),
+                                             .model = model.name,
+                                             .stage = model.stage,
+                                             .epoch = model.epoch,
+                                             .data_digest = model.data_digest};
+  beginning.from = "begins a new run with the weights of '" + model.name + "' after " +
+                   place_of(model.epoch, model.stage) + " in " + weights.string();
+  return beginning;
+}
+
+}  // namespace
+
+Status check_room(const TrainConfig& config, const TrainOptions& options) {
+  if (checkpoint_to_resume(config, options)) return {};
+  return check_room_for_new_run(config.train.out, config.model.name,
+                                options.resume == TrainOptions::Resume::none);
+}
+
+Result<Beginning> find_beginning(const TrainConfig& config, const TrainOptions& options,
+                                 const RunIdentity& identity, const models::Generator& generator,
+                                 Adam& optimizer) {
+  if (const auto checkpoint = checkpoint_to_resume(config, options)) {
+    return resume(*checkpoint, config, options, identity, generator, optimizer);
+  }
+  if (!options.init.empty()) return begin_with(options.init, config, generator);
+  return Beginning{{}, "begins a new run"};
+}
+
+}  // namespace outcrop::train

@@ -1,0 +1,54 @@
+#include "trainer_host/trainer/train/identity.hpp"
+
+#include <map>
+#include <sstream>
+
+namespace outcrop::train {
+namespace {
+
+std::map<std::string, std::string> values_of(const std::string& text) {
+  constexpr std::string_view between = " = ";
+  std::map<std::string, std::string> values;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) {
+    const std::size_t at = line.find(between);
+    if (at == std::string::npos) continue;
+    values.emplace(line.substr(0, at), line.substr(at + between.size()));
+  }
+  return values;
+}
+
+std::string shown_value(const std::string& value) {
+  constexpr std::size_t digest_length = 64;
+  const bool digest = value.size() == digest_length &&
+                      value.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return digest ? "digest " + value.substr(0, 12) + "…" : value;
+}
+
+}  // namespace
+
+std::string identity_of(const TrainConfig& config, const SplitData& data) {
+  return config.fingerprint() + "data.train = " + data.data_digest + "\ndata.validation = " +
+         (data.validation_digest.empty() ? "none" : data.validation_digest) + "\n";
+}
+
+std::vector<Difference> differences(const std::string& there, const std::string& here) {
+  const auto before = values_of(there);
+  std::vector<Difference> found;
+  for (const auto& [key, value] : values_of(here)) {
+    const auto old = before.find(key);
+    if (old != before.end() && old->second != value) found.push_back({key, old->second, value});
+  }
+  return found;
+}
+
+bool may_change(const std::string& key) {
+  return !key.starts_with("model.");
+}
+
+std::string describe(const Difference& difference) {
+  return difference.key + ": " + shown_value(difference.there) + " there, " + shown_value(difference.here) +
+         " here";
+}
+
+}  // namespace outcrop::train

@@ -1,0 +1,104 @@
+#include "trainer_host/trainer/train/output_folder.hpp"
+
+#include <charconv>
+#include <optional>
+#include <set>
+#include <string_view>
+
+#include "protocol/base/durable_file.hpp"
+
+namespace outcrop::train {
+namespace fs = std::filesystem;
+namespace {
+
+// "stage12" with before "stage" and behind "" gives 12; nothing where a name has another form.
+std::optional<std::int64_t> number_within(std::string_view name, std::string_view before,
+                                          std::string_view behind) {
+  if (!name.starts_with(before) || !name.ends_with(behind) ||
+      name.size() <= before.size() + behind.size()) {
+    return std::nullopt;
+  }
+  name.remove_prefix(before.size());
+  name.remove_suffix(behind.size());
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error != std::errc() || end != name.data() + name.size() || number < 1) return std::nullopt;
+  return number;
+}
+
+// What an earlier training left, each by its name in the folder.
+struct EarlierWork {
+  std::set<std::pair<std::int64_t, std::string>> finished;  // stages and their releases
+  std::set<std::pair<std::int64_t, std::string>> weights;
+  bool curve = false;
+};
+
+EarlierWork look_at(const fs::path& out, const std::string& model) {
+  EarlierWork work;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(out, error)) {
+    const std::string name = entry.path().filename().string();
+    if (const auto stage = number_within(name, "stage", "")) work.finished.emplace(*stage, name);
+    if (const auto stage = number_within(name, model + "_stage", ".weights")) {
+      work.weights.emplace(*stage, name);
+    }
+    work.curve = work.curve || name == "training.csv";
+  }
+  for (const auto& entry : fs::directory_iterator(out / "releases", error)) {
+    const std::string name = entry.path().filename().string();
+    if (const auto stage = number_within(name, model + "-stage", "")) {
+      work.finished.emplace(*stage, "releases/" + name);
+    }
+  }
+  return work;
+}
+
+void append(std::string& names, const std::string& name) {
+  names += (names.empty() ? "" : ", ") + name;
+}
+
+}  // namespace
+
+Status check_room_for_new_run(const fs::path& out, const std::string& model, bool replace) {
+  const EarlierWork work = look_at(out, model);
+  std::string finished;
+  for (const auto& [stage, name] : work.finished) append(finished, name);
+  if (!finished.empty()) {
+    return fail(ErrorCode::already_exists,
+                out.string() + " holds finished stages of another training (" + finished +
+                    "); nothing was changed. Go on from its checkpoint, name another folder (--out "
+                    "DIR; --init WEIGHTS begins from weights that are there), or remove these "
+                    "first");
+  }
+  std::string left = work.curve ? "training.csv" : "";
+  for (const auto& [stage, name] : work.weights) append(left, name);
+  if (replace || left.empty()) return {};
+  return fail(ErrorCode::already_exists,
+              out.string() + " holds what another training left (" + left +
+                  ") and no checkpoint to go on from; nothing was changed. Bring that checkpoint "
+                  "back, name another folder (--out DIR; --init WEIGHTS begins from weights that "
+                  "are there), or give it up (--resume none)");
+}
+
+Status check_room_after(const fs::path& out, const std::string& model, std::int64_t finished) {
+  std::string later;
+  for (const auto& [stage, name] : look_at(out, model).finished) {
+    if (stage > finished) append(later, name);
+  }
+  if (later.empty()) return {};
+  return fail(ErrorCode::already_exists,
+              out.string() + " holds finished stages (" + later +
+                  ") that this checkpoint has not come to: what is trained now could not be kept "
+                  "there; nothing was changed. Name another folder (--out DIR --resume CHECKPOINT), "
+                  "or remove these first");
+}
+
+Status check_same_curve(const fs::path& out, const std::string& table) {
+  const auto there = read_text_file(out / "training.csv");
+  if (!there || table.starts_with(*there) || there->starts_with(table)) return {};
+  return fail(ErrorCode::already_exists,
+              out.string() + " holds another training than this checkpoint's (its training.csv has "
+                             "other epochs); nothing was changed. Name another folder (--out DIR)");
+}
+
+}  // namespace outcrop::train
