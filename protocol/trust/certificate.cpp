@@ -47,17 +47,6 @@ Result<std::string> common_name(const X509* certificate) {
   return result;
 }
 
-std::string serial_text(const X509* certificate) {
-  const Owned<BIGNUM> number(ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr));
-  char* serial = number ? BN_bn2hex(number.get()) : nullptr;
-  std::string text = serial == nullptr ? "" : serial;
-  OPENSSL_free(serial);
-  for (char& digit : text) {
-    if (digit >= 'A' && digit <= 'F') digit = static_cast<char>(digit - 'A' + 'a');
-  }
-  return text;
-}
-
 // By the calendar, not by time_t: certificates here end in 2120, and a board's may have 32 bits.
 Result<Timestamp> time_of(const ASN1_TIME* time) {
   using namespace std::chrono;
@@ -79,7 +68,8 @@ Result<CertificateInfo> read_certificate(std::string_view pem) {
   OUTCROP_TRY(name, common_name(certificate.get()));
   OUTCROP_TRY(not_before, time_of(X509_get0_notBefore(certificate.get())));
   OUTCROP_TRY(not_after, time_of(X509_get0_notAfter(certificate.get())));
-  return CertificateInfo{std::move(name), key, serial_text(certificate.get()), not_before,
+  return CertificateInfo{std::move(name), key,
+                         serial_text(X509_get0_serialNumber(certificate.get())), not_before,
                          not_after};
 }
 

@@ -11,6 +11,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/hex.hpp"
+#include "protocol/base/unfinished_files.hpp"
 #include "protocol/base/unique_fd.hpp"
 #include "protocol/trust/openssl.hpp"
 
@@ -24,6 +25,31 @@ const unsigned char* unsigned_bytes(BytesView bytes) {
 }
 unsigned char* unsigned_bytes(Bytes& bytes) {
   return reinterpret_cast<unsigned char*>(bytes.data());
+}
+
+Status write_private(const std::filesystem::path& path, std::string_view text,
+                     const std::string& where) {
+  ::unlink(path.c_str());  // of a killed process that had our number
+  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd) return fail(Error::from_errno("creating " + where));
+  const bool written =
+      ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+      ::fsync(fd.get()) == 0;
+  if (written) return {};
+  Error error = Error::from_errno("writing " + where);
+  ::unlink(path.c_str());
+  return fail(std::move(error));
+}
+
+// Never over another key. Where there are no hard links, only a writer of this very moment could be
+// overlooked.
+Status place_new(const std::filesystem::path& temporary, const std::filesystem::path& path,
+                 const std::string& where) {
+  if (::link(temporary.c_str(), path.c_str()) == 0) return {};
+  const bool taken = errno == EEXIST || ::access(path.c_str(), F_OK) == 0;
+  if (taken) return fail(ErrorCode::already_exists, where + " exists already");
+  if (::rename(temporary.c_str(), path.c_str()) == 0) return {};
+  return fail(Error::from_errno("renaming to " + where));
 }
 
 }  // namespace
@@ -123,17 +149,12 @@ Status PrivateKey::write_pem(const std::filesystem::path& path) const {
   }
   char* text = nullptr;
   const long length = BIO_get_mem_data(bio.get(), &text);
-  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!fd && errno == EEXIST) return fail(ErrorCode::already_exists, where + " exists already");
-  if (!fd) return fail(Error::from_errno("creating " + where));
-  const bool written =
-      ::write(fd.get(), text, static_cast<std::size_t>(length)) == length && ::fsync(fd.get()) == 0;
-  if (!written) {
-    Error error = Error::from_errno("writing " + where);
-    ::unlink(path.c_str());
-    return fail(std::move(error));
-  }
-  return {};
+  const auto temporary = unfinished_name(path);
+  OUTCROP_CHECK(write_private(temporary, {text, static_cast<std::size_t>(length)}, where));
+  Status placed = place_new(temporary, path, where);
+  ::unlink(temporary.c_str());
+  OUTCROP_CHECK(std::move(placed));
+  return sync_folder(path.has_parent_path() ? path.parent_path() : ".");
 }
 
 Bytes PrivateKey::sign(BytesView message) const {

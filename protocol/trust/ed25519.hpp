@@ -52,7 +52,7 @@ class PrivateKey {
   // PKCS #8 in PEM, as `openssl genpkey -algorithm ed25519` writes it. Refuses other kinds of
   // keys (invalid_data) and a file that others may read or write (untrusted).
   [[nodiscard]] static Result<PrivateKey> read_pem(const std::filesystem::path& path);
-  // Writes a new file with mode 0600 from its first byte on; already_exists where one is there.
+  // Writes a whole new file, mode 0600 from its first byte on; already_exists where one is there.
   [[nodiscard]] Status write_pem(const std::filesystem::path& path) const;
 
   [[nodiscard]] const PublicKey& public_key() const { return public_key_; }

@@ -87,6 +87,7 @@ TEST(Ed25519, keeps_its_file_to_the_owner_and_never_overwrites) {
   ASSERT_EQ(::stat(path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600U);
   EXPECT_THAT(key.write_pem(path), ErrorIs(ErrorCode::already_exists, HasSubstr("x.key")));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
   EXPECT_EQ(PrivateKey::read_pem(path)->public_key(), key.public_key());
   ASSERT_EQ(::chmod(path.c_str(), 0640), 0);
   EXPECT_THAT(PrivateKey::read_pem(path), ErrorIs(ErrorCode::untrusted, HasSubstr("others")));

@@ -55,4 +55,16 @@ inline std::string text_of(BIO* bio) {
   return {text, static_cast<std::size_t>(length)};
 }
 
+// Of a certificate: hexadecimal, lower case.
+inline std::string serial_text(const ASN1_INTEGER* serial) {
+  const Owned<BIGNUM> number(ASN1_INTEGER_to_BN(serial, nullptr));
+  char* raw = number ? BN_bn2hex(number.get()) : nullptr;
+  std::string text = raw == nullptr ? "" : raw;
+  OPENSSL_free(raw);
+  for (char& digit : text) {
+    if (digit >= 'A' && digit <= 'F') digit = static_cast<char>(digit - 'A' + 'a');
+  }
+  return text;
+}
+
 }  // namespace outcrop::trust

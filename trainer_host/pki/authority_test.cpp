@@ -10,6 +10,7 @@
 #include "tests/support/shell.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/pki/device_book.hpp"
+#include "trainer_host/pki/revocation_list.hpp"
 
 namespace outcrop::pki {
 namespace {
@@ -165,6 +166,24 @@ TEST_F(AuthorityTest, a_board_keeps_its_certificate_until_its_key_is_revoked) {
               ErrorIs(ErrorCode::not_found, HasSubstr("no certificate to 'pi-9'")));
   EXPECT_THAT(revoke_device(authority, "../x", "lost", now),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("device's name")));
+}
+
+TEST_F(AuthorityTest, a_list_names_what_was_revoked_and_is_its_authoritys_only) {
+  const Authority authority = make();
+  const auto one = authority.issue({"pi-1", {}, Authority::Usage::client}, key().public_key());
+  const auto two = authority.issue({"pi-2", {}, Authority::Usage::client}, key().public_key());
+  ASSERT_THAT(authority.revoke(*one, "stolen", now), IsOk());
+  const auto list =
+      RevocationList::read(authority.certificate(), *authority.revocation_list());
+  ASSERT_THAT(list, IsOk());
+  EXPECT_TRUE(list->names(read_certificate(*one)->serial));
+  EXPECT_FALSE(list->names(read_certificate(*two)->serial));
+  EXPECT_THAT(RevocationList::read(make("others").certificate(), *authority.revocation_list()),
+              ErrorIs(ErrorCode::untrusted, HasSubstr("not signed by this device authority")));
+  EXPECT_THAT(RevocationList::read(authority.certificate(), "x"),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("not a list")));
+  EXPECT_THAT(RevocationList::read("x", *authority.revocation_list()),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("certificate")));
 }
 
 }  // namespace

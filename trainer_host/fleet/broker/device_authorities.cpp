@@ -6,6 +6,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/trust/certificate.hpp"
 #include "protocol/trust/openssl.hpp"
+#include "trainer_host/pki/revocation_list.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -52,12 +53,7 @@ Result<DeviceAuthorities::Change> DeviceAuthorities::add(std::string_view author
   OUTCROP_TRY(info, trust::read_certificate(authority_text));
   Owned<X509_CRL> list;
   OUTCROP_TRY(list_text, read_list(crl_pem, list));
-  if (X509_NAME_cmp(X509_CRL_get_issuer(list.get()), X509_get_subject_name(authority.get())) != 0 ||
-      X509_CRL_verify(list.get(), X509_get0_pubkey(authority.get())) != 1) {
-    ERR_clear_error();
-    return fail(ErrorCode::untrusted,
-                "the list of revoked certificates is not signed by this device authority");
-  }
+  OUTCROP_TRY(signed_list, pki::RevocationList::read(authority_text, list_text));
 
   const std::string name = info.key.id().hex();
   const fs::path authority_file = folder_ / (name + ".pem");
