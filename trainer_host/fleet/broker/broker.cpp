@@ -140,6 +140,16 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
     return again;
   }
 
+  void restart() {
+    if (!child_) return;
+    child_->kill();
+    end_child();
+    if (const Status again = launch(); !again) {
+      spdlog::error("starting the broker again: {}", again.error().message());
+      restart_later();
+    }
+  }
+
   void disconnect(const std::string& device) {
     if (!messages::is_name(device)) {
       spdlog::error("cannot disconnect '{}': no device's name", device);
@@ -287,6 +297,9 @@ const std::string& Broker::authority() const {
 }
 Status Broker::trust_devices(std::string_view authority_pem, std::string_view crl_pem) {
   return impl_->trust_devices(authority_pem, crl_pem);
+}
+void Broker::restart() {
+  impl_->restart();
 }
 void Broker::disconnect(const std::string& device) {
   impl_->disconnect(device);

@@ -57,6 +57,9 @@ class Broker {
   // Errors: invalid_data, untrusted (a CRL that this authority did not sign), expired (a CRL older
   // than the one known).
   [[nodiscard]] Status trust_devices(std::string_view authority_pem, std::string_view crl_pem);
+  // Kills it and starts it anew, for one that hangs. Nothing while it is down: it comes back by
+  // itself.
+  void restart();
   // Ends a connection that is open under this name by taking its session over: for a board whose
   // certificate is in the CRL already.
   void disconnect(const std::string& device);

@@ -10,11 +10,13 @@
 #include <cstdlib>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/transport/paho/paho_session.hpp"
 
 #include "tests/support/fleet_broker.hpp"
 #include "tests/support/mqtt_client.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/test_broker.hpp"
+#include "trainer_host/fleet/broker/heartbeat.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -103,6 +105,30 @@ TEST_F(BrokerTest, a_log_that_grew_too_large_is_put_aside_and_a_new_one_begun) {
   EXPECT_LT(std::filesystem::file_size(log), 100'000U);
   loop_.run_for(500ms);
   EXPECT_NE((*broker)->process_id(), 0) << "it goes on";
+}
+
+TEST_F(BrokerTest, one_that_hangs_is_noticed_and_restarted) {
+  Broker& broker = fleet_.broker();
+  auto options = broker.host_session();
+  options.client_id = "heartbeat";
+  const auto session = transport::make_paho_session(loop_.executor(), options);
+  int connects = 0;
+  int silences = 0;
+  session->start({.connected = [&] { ++connects; },
+                  .lost = [](const Error&) {},
+                  .message = [](const Message&) {}});
+  ASSERT_TRUE(loop_.until([&] { return connects == 1; }));
+  const Heartbeat heartbeat(loop_.executor(), *session, {50ms, 2000ms},
+                            [&](std::chrono::milliseconds) {
+                              ++silences;
+                              broker.restart();
+                            });
+  const int before = broker.process_id();
+  ASSERT_EQ(::kill(before, SIGSTOP), 0);
+  EXPECT_TRUE(loop_.until([&] { return connects >= 2; }));
+  EXPECT_GE(silences, 1);
+  EXPECT_NE(broker.process_id(), before);
+  EXPECT_NE(broker.process_id(), 0);
 }
 
 TEST_F(BrokerTest, a_board_cannot_speak_for_another) {

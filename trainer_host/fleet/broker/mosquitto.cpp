@@ -132,6 +132,10 @@ Result<UniqueFd> Mosquitto::end_descriptor() const {
   return fd;
 }
 
+void Mosquitto::kill() const {
+  if (id_ != 0) ::kill(id_, SIGKILL);
+}
+
 void Mosquitto::reload() const {
   if (id_ != 0) ::kill(id_, SIGHUP);
 }

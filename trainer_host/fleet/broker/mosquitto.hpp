@@ -29,6 +29,8 @@ class Mosquitto {
   [[nodiscard]] pid_t id() const { return id_; }
   // Readable once it has ended: another descriptor for it, the caller's own.
   [[nodiscard]] Result<UniqueFd> end_descriptor() const;
+  // At once, without asking: it may not be able to hear.
+  void kill() const;
   // Reads certificates, lists of revoked ones, and access rules again.
   void reload() const;
 

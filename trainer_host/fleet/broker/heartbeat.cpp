@@ -1,0 +1,74 @@
+#include "trainer_host/fleet/broker/heartbeat.hpp"
+
+#include <algorithm>
+
+#include <boost/asio/steady_timer.hpp>
+
+namespace outcrop::fleet {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr const char* topic = "outcrop/v1/host/heartbeat";  // boards neither write nor read it
+constexpr int longest_patience = 20;                        // times as long as the first
+
+}  // namespace
+
+class Heartbeat::Impl : public std::enable_shared_from_this<Heartbeat::Impl> {
+ public:
+  Impl(const boost::asio::any_io_executor& executor, transport::Session& session, Times times,
+       std::function<void(milliseconds)> silent)
+      : timer_(executor),
+        session_(&session),
+        times_(times),
+        patience_(times.patience),
+        silent_(std::move(silent)) {}
+
+  void beat() {
+    if (session_->connected() && !asked_) ask();
+    const auto silence = std::chrono::duration_cast<milliseconds>(Steady::now() - answered_);
+    if (silence >= patience_) {
+      answered_ = Steady::now();
+      patience_ = std::min(2 * patience_, longest_patience * times_.patience);
+      silent_(silence);
+    }
+    timer_.expires_after(times_.every);
+    timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& stopped) {
+      const auto self = weak.lock();
+      if (!stopped && self) self->beat();
+    });
+  }
+
+ private:
+  void ask() {
+    asked_ = true;
+    session_->publish({topic, "", false}, transport::Delivery::at_least_once,
+                      [weak = weak_from_this()](const Status& answered) {
+                        const auto self = weak.lock();
+                        if (!self) return;
+                        self->asked_ = false;
+                        if (!answered) return;  // lost with the connection
+                        self->answered_ = Steady::now();
+                        self->patience_ = self->times_.patience;
+                      });
+  }
+
+  boost::asio::steady_timer timer_;
+  transport::Session* session_;
+  Times times_;
+  milliseconds patience_;
+  std::function<void(milliseconds)> silent_;
+  Steady::time_point answered_ = Steady::now();
+  bool asked_ = false;
+};
+
+Heartbeat::Heartbeat(boost::asio::any_io_executor executor, transport::Session& session,
+                     Times times, std::function<void(milliseconds)> silent)
+    : impl_(std::make_shared<Impl>(executor, session, times, std::move(silent))) {
+  impl_->beat();
+}
+
+Heartbeat::~Heartbeat() = default;
+
+}  // namespace outcrop::fleet

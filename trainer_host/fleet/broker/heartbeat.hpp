@@ -1,0 +1,36 @@
+#pragma once
+
+#include <utility>  // before Asio
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "protocol/transport/session.hpp"
+
+namespace outcrop::fleet {
+
+// Notices a broker that takes connections and answers nothing (it hangs, its disk does): hands it a
+// message now and then that it must acknowledge. On the session's executor.
+class Heartbeat {
+ public:
+  struct Times {
+    std::chrono::milliseconds every{10'000};
+    // Since its last answer. Doubled each time that nothing came of it, up to twenty times as long:
+    // a broker that answers boards but not this session is not to be restarted for ever.
+    std::chrono::milliseconds patience{30'000};
+  };
+  // `silent` is called when patience ends, and counting begins anew.
+  Heartbeat(boost::asio::any_io_executor executor, transport::Session& session, Times times,
+            std::function<void(std::chrono::milliseconds silence)> silent);
+  ~Heartbeat();
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace outcrop::fleet
