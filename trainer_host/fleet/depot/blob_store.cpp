@@ -4,7 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+
+#include <spdlog/spdlog.h>
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/file_lock.hpp"
@@ -35,13 +38,6 @@ Status write_at(int fd, ByteCount offset, BytesView bytes, const fs::path& path)
     at += written;
   }
   return {};
-}
-
-bool is_still(int fd, const fs::path& path) {
-  struct stat opened {};
-  struct stat named {};
-  return ::fstat(fd, &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
-         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
 struct LockedFile {
@@ -84,6 +80,13 @@ Status finish(int fd, const fs::path& partial, const fs::path& file,
 
 }  // namespace
 
+bool is_still(int fd, const fs::path& path) {
+  struct stat opened {};
+  struct stat named {};
+  return ::fstat(fd, &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
 Result<BlobStore> BlobStore::open(fs::path folder) {
   std::error_code error;
   fs::create_directories(folder, error);
@@ -104,6 +107,36 @@ bool BlobStore::has(const trust::Sha256Digest& digest) const {
   return ::stat(file(digest).c_str(), &info) == 0 && S_ISREG(info.st_mode);
 }
 
+bool BlobStore::is_whole(const trust::Sha256Digest& digest) const {
+  return trust::sha256_file(file(digest)) == digest;
+}
+
+Result<bool> BlobStore::check(const trust::Sha256Digest& digest) const {
+  const fs::path path = file(digest);
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd && errno == ENOENT) return false;
+  if (!fd) return fail(Error::from_errno("opening " + path.string()));
+  if (is_whole(digest)) return true;
+  if (!is_still(fd.get(), path)) return has(digest);  // another one was put there meanwhile
+  spdlog::error("blob {} is damaged and was removed: publish its release again", path.string());
+  if (::unlink(path.c_str()) != 0) return fail(Error::from_errno("removing " + path.string()));
+  OUTCROP_CHECK(sync_folder(path.parent_path()));
+  return false;
+}
+
+Result<std::vector<trust::Sha256Digest>> BlobStore::list() const {
+  std::vector<trust::Sha256Digest> found;
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(folder_, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const auto digest = trust::Sha256Digest::from_hex(entry->path().filename().string());
+    if (digest) found.push_back(*digest);
+  }
+  if (error) return fail(ErrorCode::io, "listing " + folder_.string() + ": " + error.message());
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
 ByteCount BlobStore::uploaded(const trust::Sha256Digest& digest) const {
   return size_of(has(digest) ? file(digest) : partial_of(file(digest)));
 }
@@ -112,7 +145,7 @@ Result<Bytes> BlobStore::read(const trust::Sha256Digest& digest, ByteCount limit
   OUTCROP_TRY(bytes, read_file(file(digest), limit));
   if (trust::sha256(BytesView(bytes)) != digest) {
     return fail(ErrorCode::untrusted, "blob " + file(digest).string() +
-                                          " is damaged: remove it and publish the release again");
+                                          " is damaged: publish the release again");
   }
   return bytes;
 }

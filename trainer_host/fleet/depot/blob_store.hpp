@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/error.hpp"
@@ -10,8 +11,9 @@
 namespace outcrop::fleet {
 
 // Blobs by digest in a folder that several workers may share: <folder>/<first two digits>/<sha256>.
-// A file of that name is complete and was verified when it was put there; <sha256>.part beside it
-// is an upload that is not complete. Several threads and processes may use one folder.
+// A file of that name is complete and was verified when it was put there; a disk may have damaged
+// it since. <sha256>.part beside it is an upload that is not complete. Several threads and
+// processes may use one folder.
 class BlobStore {
  public:
   [[nodiscard]] static Result<BlobStore> open(std::filesystem::path folder);
@@ -20,6 +22,15 @@ class BlobStore {
   [[nodiscard]] std::filesystem::path file(const trust::Sha256Digest& digest) const;
   // not_found where there is no such blob, untrusted where the disk has changed it.
   [[nodiscard]] Result<Bytes> read(const trust::Sha256Digest& digest, ByteCount limit) const;
+
+  // Whether the blob is here and still is what its name says, and can be read: reads all of it, on
+  // whatever thread asks.
+  [[nodiscard]] bool is_whole(const trust::Sha256Digest& digest) const;
+  // The same, and one that is not is removed, with a word in the log: no board would take it, and
+  // it can be uploaded again. An error where that cannot be told (io).
+  [[nodiscard]] Result<bool> check(const trust::Sha256Digest& digest) const;
+  // Every blob that is here, whole or not, in the order of their digests.
+  [[nodiscard]] Result<std::vector<trust::Sha256Digest>> list() const;
 
   // How many bytes are there: all of a blob, or what was uploaded so far.
   [[nodiscard]] ByteCount uploaded(const trust::Sha256Digest& digest) const;
@@ -36,5 +47,8 @@ class BlobStore {
   explicit BlobStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
   std::filesystem::path folder_;
 };
+
+// Whether what is open is what has that name now: files are removed and replaced.
+[[nodiscard]] bool is_still(int fd, const std::filesystem::path& path);
 
 }  // namespace outcrop::fleet

@@ -1,5 +1,7 @@
 #include "trainer_host/fleet/depot/blob_store.hpp"
 
+#include <utility>  // before Asio
+
 #include <sys/resource.h>
 
 #include <csignal>
@@ -7,10 +9,14 @@
 #include <thread>
 
 #include <gmock/gmock.h>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
 
 #include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/fleet/depot/open_blobs.hpp"
+#include "trainer_host/fleet/depot/scrub.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -49,6 +55,59 @@ TEST_F(BlobStoreTest, shows_a_blob_only_when_its_last_piece_is_there) {
   EXPECT_EQ(as_text(*store_.read(digest_, size_)), text_);
   EXPECT_EQ(files(), 1U);
   EXPECT_EQ(store_.file(digest_).parent_path().filename(), digest_.hex().substr(0, 2));
+}
+
+TEST_F(BlobStoreTest, a_damaged_blob_is_removed_when_it_is_looked_at_and_can_be_uploaded_again) {
+  EXPECT_EQ(store_.check(digest_), false);
+  ASSERT_THAT(upload(0, 300'000), IsOk());
+  EXPECT_EQ(store_.check(digest_), true);
+  std::fstream(store_.file(digest_), std::ios::in | std::ios::out).put('x');
+  EXPECT_TRUE(store_.has(digest_));
+  EXPECT_EQ(store_.check(digest_), false);
+  EXPECT_FALSE(store_.has(digest_));
+  EXPECT_EQ(store_.uploaded(digest_), ByteCount(0));
+  EXPECT_EQ(*upload(0, 300'000), size_);
+  EXPECT_EQ(store_.check(digest_), true);
+}
+
+TEST_F(BlobStoreTest, lists_blobs_and_not_what_is_half_here) {
+  ASSERT_THAT(upload(0, 300'000), IsOk());
+  const auto half = trust::sha256("half");
+  ASSERT_THAT(store_.upload(half, ByteCount(4), ByteCount(0), as_bytes("ha")), IsOk());
+  EXPECT_THAT(*store_.list(), ::testing::ElementsAre(digest_));
+}
+
+TEST_F(BlobStoreTest, now_and_then_all_are_read_and_the_damaged_one_is_found) {
+  ASSERT_THAT(upload(0, 300'000), IsOk());
+  const std::string whole = "whole";
+  const auto other = trust::sha256(whole);
+  ASSERT_THAT(store_.upload(other, ByteCount(5), ByteCount(0), as_bytes(whole)), IsOk());
+  boost::asio::io_context io;
+  const auto open_end = boost::asio::make_work_guard(io);  // while the worker reads
+  boost::asio::thread_pool worker(1);
+  const Scrub scrub(io.get_executor(), worker, store_, std::chrono::milliseconds(1));
+  const auto run_until = [&](const std::function<bool()>& so) {
+    while (!so() && io.run_one_for(std::chrono::seconds(10)) > 0) continue;
+    return so();
+  };
+  std::fstream(store_.file(digest_), std::ios::in | std::ios::out).put('x');
+  EXPECT_TRUE(run_until([&] { return !store_.has(digest_); }));
+  ASSERT_THAT(upload(0, 300'000), IsOk());  // and again, in a later round
+  std::fstream(store_.file(digest_), std::ios::in | std::ios::out).put('y');
+  EXPECT_TRUE(run_until([&] { return !store_.has(digest_); }));
+  EXPECT_TRUE(store_.has(other));
+}
+
+TEST_F(BlobStoreTest, what_is_open_is_opened_anew_once_it_was_removed_or_replaced) {
+  ASSERT_THAT(upload(0, 300'000), IsOk());
+  OpenBlobs open(store_);
+  ASSERT_THAT(open.open(digest_), IsOk());
+  fs::remove(store_.file(digest_));
+  EXPECT_THAT(open.open(digest_), ErrorIs(ErrorCode::not_found, HasSubstr(digest_.hex())));
+  ASSERT_THAT(upload(0, 300'000), IsOk());
+  const auto again = open.open(digest_);
+  ASSERT_THAT(again, IsOk());
+  EXPECT_TRUE(is_still((*again)->fd.get(), store_.file(digest_)));
 }
 
 TEST_F(BlobStoreTest, goes_on_with_an_upload_after_a_restart) {

@@ -8,13 +8,14 @@
 namespace outcrop::fleet {
 
 Result<const OpenBlob*> OpenBlobs::open(const trust::Sha256Digest& digest) {
+  const std::filesystem::path path = store_.file(digest);
   const auto known = std::find_if(blobs_.begin(), blobs_.end(),
                                   [&](const OpenBlob& blob) { return blob.digest == digest; });
-  if (known != blobs_.end()) {
+  if (known != blobs_.end() && is_still(known->fd.get(), path)) {
     blobs_.splice(blobs_.begin(), blobs_, known);
     return &blobs_.front();
   }
-  const std::filesystem::path path = store_.file(digest);
+  if (known != blobs_.end()) blobs_.erase(known);
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail(Error::from_errno("opening " + path.string()));
   struct stat info {};

@@ -16,7 +16,7 @@ struct OpenBlob {
 };
 
 // The blobs that boards are pulling, the latest first, so that a chunk costs one pread and not an
-// open and a close besides. A blob never changes, so a descriptor never grows stale.
+// open and a close besides. One that was removed (it was damaged) or replaced since is opened anew.
 class OpenBlobs {
  public:
   explicit OpenBlobs(BlobStore store, std::size_t most = 16)
