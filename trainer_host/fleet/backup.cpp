@@ -1,59 +1,77 @@
 #include "trainer_host/fleet/backup.hpp"
 
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <system_error>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/unique_fd.hpp"
 #include "trainer_host/fleet/daemon.hpp"
+#include "trainer_host/fleet/depot/blob_store.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
 
 namespace outcrop::fleet {
 namespace fs = std::filesystem;
 namespace {
 
+// By reference where the file system can (reflink), which takes no room.
+bool clone(const fs::path& from, const fs::path& to) {
+  const UniqueFd source(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd target(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  return source && target && ::ioctl(target.get(), FICLONE, source.get()) == 0;
+}
+
 Status copy_blob(const fs::path& from, const fs::path& to) {
+  if (clone(from, to)) return {};
   std::error_code error;
-  fs::create_hard_link(from, to, error);  // blobs never change
-  if (!error) return {};
-  fs::copy_file(from, to, error);
+  fs::copy_file(from, to, fs::copy_options::overwrite_existing, error);
   if (!error) return {};
   return fail(error == std::errc::no_space_on_device ? ErrorCode::no_space : ErrorCode::io,
               "copying " + from.string() + ": " + error.message());
 }
 
-Status copy_blobs(const fs::path& from, const fs::path& to) {
-  for (const auto& folder : fs::directory_iterator(from)) {
-    if (!folder.is_directory()) continue;
-    fs::create_directories(to / folder.path().filename());
-    for (const auto& blob : fs::directory_iterator(folder)) {
-      if (blob.path().has_extension() || !blob.is_regular_file()) continue;  // uploads, half here
-      OUTCROP_CHECK(copy_blob(blob.path(), to / folder.path().filename() / blob.path().filename()));
-    }
+// Returns those that are not what their names say.
+Result<std::vector<fs::path>> copy_blobs(const BlobStore& from, const BlobStore& to) {
+  std::vector<fs::path> damaged;
+  OUTCROP_TRY(all, from.list());
+  for (const trust::Sha256Digest& blob : all) {
+    fs::create_directories(to.file(blob).parent_path());
+    OUTCROP_CHECK(copy_blob(from.file(blob), to.file(blob)));
+    if (to.is_whole(blob)) continue;
+    damaged.push_back(from.file(blob));
+    fs::remove(to.file(blob));
   }
-  return {};
+  return damaged;
 }
 
-Status copy_state(const StateFolder& from, const StateFolder& to) {
+Result<std::vector<fs::path>> copy_state(const StateFolder& from, const StateFolder& to) {
   // The database first: blobs come before what names them, and stay.
-  OUTCROP_TRY(registry, open_sqlite_registry(from.registry()));
+  OUTCROP_TRY(registry, read_sqlite_registry(from.registry()));
   OUTCROP_CHECK(registry->back_up(to.registry()));
   try {
-    fs::create_directory(to.blobs());
-    if (fs::exists(from.blobs())) OUTCROP_CHECK(copy_blobs(from.blobs(), to.blobs()));
+    OUTCROP_TRY(copies, BlobStore::open(to.blobs()));
+    std::vector<fs::path> damaged;
+    if (fs::exists(from.blobs())) {
+      OUTCROP_TRY(blobs, BlobStore::open(from.blobs()));
+      OUTCROP_TRY(found, copy_blobs(blobs, copies));
+      damaged = std::move(found);
+    }
     if (fs::exists(from.broker())) {
       fs::copy(from.broker(), to.broker(), fs::copy_options::recursive);
     }
+    return damaged;
   } catch (const fs::filesystem_error& error) {
     return fail(error.code() == std::errc::no_space_on_device ? ErrorCode::no_space : ErrorCode::io,
                 error.what());
   }
-  return {};
 }
 
 }  // namespace
 
-Status back_up_state(const fs::path& state, const fs::path& to) {
+Result<std::vector<fs::path>> back_up_state(const fs::path& state, const fs::path& to) {
   const StateFolder from{state};
   std::error_code error;
   if (!fs::exists(from.registry(), error)) {
@@ -68,10 +86,14 @@ Status back_up_state(const fs::path& state, const fs::path& to) {
   if (::mkdtemp(staged.data()) == nullptr) {  // mode 0700: it holds the broker's keys
     return fail(Error::from_errno("making a folder in " + target.parent_path().string()));
   }
-  Status status = copy_state(from, {staged});
-  if (status) status = publish_folder(staged, target);
-  if (!status) fs::remove_all(staged, error);
-  return status;
+  auto damaged = copy_state(from, {staged});
+  if (damaged) {
+    if (auto published = publish_folder(staged, target); !published) {
+      damaged = fail(std::move(published).error());
+    }
+  }
+  if (!damaged) fs::remove_all(staged, error);
+  return damaged;
 }
 
 }  // namespace outcrop::fleet

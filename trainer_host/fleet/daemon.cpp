@@ -17,8 +17,13 @@
 #include "protocol/transport/topics.hpp"
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/broker/broker.hpp"
+#include "trainer_host/fleet/broker/heartbeat.hpp"
 #include "trainer_host/fleet/broker/mosquitto.hpp"
 #include "trainer_host/fleet/depot/depot.hpp"
+#include "trainer_host/fleet/depot/scrub.hpp"
+#include "trainer_host/fleet/ingest/revocations.hpp"
+#include "trainer_host/fleet/log/news.hpp"
+#include "trainer_host/fleet/metadata/expiry.hpp"
 #include "trainer_host/fleet/metadata/release_states.hpp"
 
 namespace outcrop::fleet {
@@ -28,6 +33,7 @@ namespace {
 constexpr std::chrono::milliseconds gather{50};  // changes that are decided upon together
 constexpr std::chrono::seconds reconcile_every{15};
 constexpr std::chrono::seconds sign_every{60};  // looks whether something is due
+constexpr std::chrono::minutes scrub_pause{5};  // between two blobs
 constexpr std::chrono::seconds stop_at_most{5};
 
 Status make_state_folder(const std::filesystem::path& folder) {
@@ -45,6 +51,7 @@ MetadataOptions metadata_options(const TrustConfig& trust) {
   options.timestamp_key = trust.timestamp_key;
   options.snapshot_key = trust.snapshot_key;
   options.timestamp_validity = trust.timestamp_validity;
+  options.believe_clock = trust.believe_clock;
   return options;
 }
 
@@ -85,11 +92,16 @@ class Daemon::Impl {
   [[nodiscard]] BrokerAccess broker_access();
   [[nodiscard]] Status trust_devices(const DeviceAuthority& authority);
 
+  void warn_of_expiry();
+  void on_silence(std::chrono::milliseconds silence);
+  void subscribe(const std::string& filter);
   void on_connected();
   void on_lost(const Error& error);
   void on_message(transport::Message message);
   void publish(const RoleEnvelopes& roles);
   void send(const std::string& device, const std::string& json);
+  void sign_above(const std::string& device);
+  void ask_for_status();
   void wake();
   void every(asio::steady_timer& timer, std::chrono::milliseconds period,
              const std::function<void()>& work);
@@ -99,6 +111,7 @@ class Daemon::Impl {
   asio::io_context* io_;
   HostConfig config_;
   SystemClock clock_;
+  News news_;
   UniqueFd lock_;
   std::unique_ptr<Registry> registry_;
   BlobStore blobs_;
@@ -108,8 +121,10 @@ class Daemon::Impl {
   std::unique_ptr<Broker> broker_;  // none where it is another's
   std::string boards_authority_;
   std::unique_ptr<transport::Session> session_;
+  std::unique_ptr<Heartbeat> heartbeat_;
   std::unique_ptr<Depot> depot_;
   asio::thread_pool worker_{1};
+  std::unique_ptr<Scrub> scrub_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<http::Server> server_;
   asio::steady_timer decide_timer_;
@@ -118,13 +133,17 @@ class Daemon::Impl {
   asio::steady_timer stop_timer_;
   std::unique_ptr<platform::Watchdog> watchdog_;
   std::string shown_;  // what systemd was told last
+  std::string said_of_expiry_;
   bool decide_soon_ = false;
   bool stopping_ = false;
 };
 
 IngestHandlers Daemon::Impl::ingest_handlers() {
   IngestHandlers handlers;
-  handlers.status = [this](const std::string& device) { driver_.on_status(device); };
+  handlers.status = [this](const std::string& device, bool first) {
+    driver_.on_status(device, first);
+    sign_above(device);
+  };
   handlers.statement = [this](const std::string& device, const Statement& statement) {
     driver_.on_statement(device, statement);
   };
@@ -139,6 +158,10 @@ RolloutSurroundings Daemon::Impl::surroundings() {
   RolloutSurroundings surroundings;
   surroundings.online = [this](const std::string& device) { return ingest_.online(device); };
   surroundings.snapshot_version = [this] { return keeper_.snapshot_version(); };
+  surroundings.check_fresh = [this](const std::string& model) {
+    return check_fresh(keeper_.roles(), model, clock_.now());
+  };
+  surroundings.root_version = [this] { return keeper_.roles().root()->version; };
   surroundings.send = [this](const std::string& device, const std::string& json) {
     send(device, json);
   };
@@ -152,15 +175,19 @@ Status Daemon::Impl::start() {
   start_session();
   OUTCROP_CHECK(start_server());
   every(reconcile_timer_, reconcile_every, [this] {
+    if (ingest_.owes_status()) ask_for_status();
     driver_.reconcile();
     driver_.tick();  // patience runs out without a message
     show_status();
   });
   every(sign_timer_, sign_every, [this] {
     const auto changed = keeper_.refresh();
-    if (!changed) return spdlog::error("metadata: {}", changed.error().message());
-    publish(*changed);
+    news_.report("metadata", changed ? Status() : fail(changed.error()));
+    if (changed) publish(*changed);
+    warn_of_expiry();
   });
+  warn_of_expiry();
+  scrub_ = std::make_unique<Scrub>(io_->get_executor(), worker_, blobs_, scrub_pause);
   watchdog_ = std::make_unique<platform::Watchdog>(io_->get_executor());
   // Ready is said by the loop itself, which then works.
   asio::post(*io_, [this] {
@@ -190,6 +217,9 @@ Status Daemon::Impl::start_broker() {
   // The registry is the authority: a broker folder that was lost or restored learns from it.
   OUTCROP_TRY(authorities, registry_->authorities());
   for (const DeviceAuthority& authority : authorities) {
+    if (const auto revoked = revoke_listed(*registry_, authority, clock_.now()); !revoked) {
+      spdlog::error("a device authority: {}", revoked.error().message());
+    }
     const Status trusted = trust_devices(authority);
     if (!trusted) spdlog::error("a device authority: {}", trusted.error().message());
   }
@@ -218,6 +248,9 @@ void Daemon::Impl::start_session() {
   handlers.lost = [this](const Error& error) { on_lost(error); };
   handlers.message = [this](transport::Message message) { on_message(std::move(message)); };
   session_->start(std::move(handlers));
+  heartbeat_ = std::make_unique<Heartbeat>(
+      io_->get_executor(), *session_, Heartbeat::Times(),
+      [this](std::chrono::milliseconds silence) { on_silence(silence); });
 }
 
 BrokerAccess Daemon::Impl::broker_access() {
@@ -238,6 +271,7 @@ BrokerAccess Daemon::Impl::broker_access() {
   access.disconnect = [this](const std::string& device) {
     if (broker_) broker_->disconnect(device);
   };
+  access.ask_for_status = [this] { ask_for_status(); };
   return access;
 }
 
@@ -259,21 +293,55 @@ Status Daemon::Impl::start_server() {
   return {};
 }
 
+// Once a day: the words say how many days are left.
+void Daemon::Impl::warn_of_expiry() {
+  const auto words = expiry_words(keeper_.roles(), clock_.now());
+  if (words && *words != said_of_expiry_) spdlog::warn("{}", *words);
+  said_of_expiry_ = words.value_or("");
+}
+
+void Daemon::Impl::on_silence(std::chrono::milliseconds silence) {
+  spdlog::error("the broker has not answered for {} s{}", silence.count() / 1000,
+                broker_ ? ": it is ended and started again" : "");
+  if (broker_) broker_->restart();
+}
+
+void Daemon::Impl::subscribe(const std::string& filter) {
+  session_->subscribe(filter, transport::Delivery::at_least_once, [filter](const Status& status) {
+    if (!status) spdlog::error("subscribing to {}: {}", filter, status.error().message());
+  });
+}
+
+// A broker answers each subscription with what it retains.
+void Daemon::Impl::ask_for_status() {
+  if (session_->connected()) subscribe(transport::topics::status("+"));
+}
+
+// A board that has seen more of what this host signs than it knows of takes nothing below that.
+void Daemon::Impl::sign_above(const std::string& device) {
+  const auto board = registry_->device(device);
+  if (!board || !*board || !(*board)->status) return;
+  const std::uint64_t seen =
+      comparable_snapshot(*(*board)->status, keeper_.roles().root()->version);
+  if (!is_ahead(seen, keeper_.snapshot_version())) return;
+  const auto changed = keeper_.sign_above(seen);
+  news_.report("metadata", changed ? Status() : fail(changed.error()));
+  if (changed) publish(*changed);
+}
+
 void Daemon::Impl::on_connected() {
   spdlog::info("connected to the broker");
-  for (const char* filter :
-       {"outcrop/v1/d/+/status", "outcrop/v1/d/+/up/progress", "outcrop/v1/d/+/up/report"}) {
-    session_->subscribe(filter, transport::Delivery::at_least_once, [filter](Status status) {
-      if (!status) spdlog::error("subscribing to {}: {}", filter, status.error().message());
-    });
-  }
+  news_.report("no connection to the broker", {});
+  for (const char* kind : {"progress", "report"}) subscribe(transport::topics::up("+", kind));
+  ask_for_status();
   depot_->on_connected();
   // The broker may have lost what it retained.
   publish(keeper_.roles().envelopes());
 }
 
+// Also called for each attempt that fails.
 void Daemon::Impl::on_lost(const Error& error) {
-  spdlog::warn("no connection to the broker: {}", error.message());
+  news_.report("no connection to the broker", fail(error));
   ingest_.on_lost();
   depot_->on_lost();
 }
@@ -338,6 +406,10 @@ void Daemon::Impl::show_status() {
     if (has_ended(rollout.state)) continue;
     line += "; rollout " + rollout.name + ": " + std::string(to_string(rollout.state));
   }
+  if (const auto older = driver_.behind_fleet().words(); older && *older) {
+    line += "; older than the fleet: nothing is offered (outcrop fleet devices says what to do)";
+  }
+  if (const auto expiry = expiry_words(keeper_.roles(), clock_.now())) line += "; " + *expiry;
   if (!keeper_.problem().empty()) line += "; cannot sign metadata: " + keeper_.problem();
   if (line == shown_) return;
   shown_ = line;
@@ -349,6 +421,8 @@ void Daemon::Impl::stop() {
   stopping_ = true;
   platform::notify_stopping();
   server_.reset();
+  scrub_.reset();
+  heartbeat_.reset();
   for (asio::steady_timer* timer : {&decide_timer_, &reconcile_timer_, &sign_timer_}) {
     timer->cancel();
   }
@@ -378,18 +452,24 @@ Result<std::unique_ptr<Daemon>> Daemon::start(asio::io_context& io, const HostCo
   return std::unique_ptr<Daemon>(new Daemon(std::move(impl)));
 }
 
-Status Daemon::check(const HostConfig& config) {
+Result<std::vector<std::string>> Daemon::check(const HostConfig& config) {
   RoleEnvelopes stored;
   std::error_code error;
   if (const StateFolder state{config.state}; std::filesystem::exists(state.registry(), error)) {
-    OUTCROP_TRY(registry, open_registry(state));
+    // Only read: an outcropd of an earlier version may work in it.
+    OUTCROP_TRY(registry, read_sqlite_registry(state.registry()));
     OUTCROP_TRY(metadata, registry->metadata());
     stored = std::move(metadata);
   }
-  OUTCROP_CHECK(MetadataKeeper::check(metadata_options(config.trust), stored));
-  if (!config.broker.external) return check_program(config.broker.program);
-  OUTCROP_TRY(authority, read_text_file(config.broker.external->boards_authority));
-  return {};
+  OUTCROP_TRY(roles, MetadataKeeper::check(metadata_options(config.trust), stored));
+  if (config.broker.external) {
+    OUTCROP_TRY(authority, read_text_file(config.broker.external->boards_authority));
+  } else {
+    OUTCROP_CHECK(check_program(config.broker.program));
+  }
+  std::vector<std::string> soon;
+  if (auto words = expiry_words(roles, SystemClock().now())) soon.push_back(std::move(*words));
+  return soon;
 }
 
 void Daemon::stop() {

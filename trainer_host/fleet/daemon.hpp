@@ -3,6 +3,8 @@
 #include <utility>  // before Asio
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 
@@ -34,8 +36,9 @@ class Daemon {
                                                              const HostConfig& config);
   ~Daemon();
 
-  // What start() would refuse of the files that the configuration names; starts nothing.
-  [[nodiscard]] static Status check(const HostConfig& config);
+  // What start() would refuse of the files that the configuration names; starts and changes
+  // nothing, also while an outcropd works. Returns what will have to be done soon, a sentence each.
+  [[nodiscard]] static Result<std::vector<std::string>> check(const HostConfig& config);
 
   // Ends what is under way in good order, then stops `io`.
   void stop();

@@ -32,6 +32,17 @@ Status serve(const outcrop::fleet::HostConfig& config) {
   return {};
 }
 
+Status back_up(const outcrop::fleet::HostConfig& config, const std::string& folder) {
+  OUTCROP_TRY(damaged, outcrop::fleet::back_up_state(config.state, folder));
+  for (const auto& blob : damaged) {
+    std::fprintf(stderr,
+                 "outcropd: left out %s, which is damaged: publish its release again, then back up "
+                 "anew\n",
+                 blob.c_str());
+  }
+  return {};
+}
+
 int report(const Status& status) {
   if (status) return done;
   std::fprintf(stderr, "outcropd: %s\n", status.error().message().c_str());
@@ -57,13 +68,13 @@ int run(int argc, char** argv) {
   const auto config = outcrop::fleet::read_host_config(config_file);
   if (!config) return report(outcrop::fail(config.error()));
   if (check) {
-    if (const auto checked = outcrop::fleet::Daemon::check(*config); !checked) {
-      return report(outcrop::fail(checked.error().context(config_file)));
-    }
+    const auto checked = outcrop::fleet::Daemon::check(*config);
+    if (!checked) return report(outcrop::fail(checked.error().context(config_file)));
+    for (const std::string& soon : *checked) std::printf("%s\n", soon.c_str());
     std::printf("%s is right\n", config_file.c_str());
     return done;
   }
-  if (backup->parsed()) return report(outcrop::fleet::back_up_state(config->state, folder));
+  if (backup->parsed()) return report(back_up(*config, folder));
   return report(serve(*config));
 }
 

@@ -133,13 +133,22 @@ TEST_F(OutcropdTest, an_offer_that_was_lost_is_sent_again_and_duplicates_do_no_h
   board->connect();
   ASSERT_TRUE(until([&] { return board->offers().size() == 2; }));
   EXPECT_EQ(board->offers()[1], board->offers()[0]);
-  // A board that has seen more than this database knows of gets a generation above that.
+  // What a board has seen of more than this database gave out is not to be undone by it.
   board->disconnect();
   board->status().generation = 1000;
   board->status().deployment->id.generation = 1000;
+  board->status().snapshot_version = 50;
   board->connect();
-  ASSERT_TRUE(until([&] { return board->offers().size() == 3; }));
-  EXPECT_EQ(board->offers()[2].generation, 1001U);
+  ASSERT_TRUE(until([&] { return !get("/v1/host")["older_than_fleet"].is_null(); }));
+  EXPECT_GT(get("/v1/host")["snapshot_version"], 50);
+  post("/v1/rollouts", {{"name", "next"}, {"manifest", manifest}}, 409);
+  EXPECT_TRUE(post("/v1/host/adopt", nullptr)["older_than_fleet"].is_null());
+  post("/v1/host/adopt", nullptr, 409);
+  EXPECT_EQ(board->offers().size(), 2U);
+  post("/v1/rollouts", {{"name", "next"}, {"manifest", manifest}}, 201);
+  ASSERT_TRUE(rollout_is("next", "done"));
+  EXPECT_GT(board->offers().back().generation, 1000U);
+  EXPECT_GT(board->offers().back().snapshot_version, 50U);
 }
 
 TEST_F(OutcropdTest, survives_its_broker_being_killed) {
@@ -333,6 +342,87 @@ TEST_F(OutcropdTest, works_with_the_broker_of_somebody_else) {
             false);
 }
 
+// What was done since is neither undone by it nor in its way.
+TEST_F(OutcropdTest, an_older_backup_that_comes_back_offers_nothing_old_and_goes_on_when_told) {
+  start();
+  auto board = enroll("board");
+  auto stolen = enroll("stolen");
+  board->connect();
+  post("/v1/rollouts", {{"name", "r1"}, {"manifest", publish(1)}, {"canaries", {"board"}}}, 201);
+  stolen->connect();
+  ASSERT_TRUE(rollout_is("r1", "done"));
+  const std::string copy = (home_ / "copy").string();
+  ASSERT_EQ(run({"backup", copy, "--config", config_.string()}), 0) << output_;
+  post("/v1/rollouts", {{"name", "r2"}, {"manifest", publish(2)}, {"canaries", {"board"}}}, 201);
+  ASSERT_TRUE(rollout_is("r2", "done"));
+  board->status().snapshot_version = get("/v1/host")["snapshot_version"];
+  stolen->disconnect();
+  const std::string list = revoke_certificate("stolen");
+  post("/v1/devices/stolen/revoke", {{"reason", "stolen"}, {"crl", list}});
+  kill(SIGTERM);
+  std::filesystem::remove_all(home_ / "state");
+  std::filesystem::rename(copy, home_ / "state");
+
+  const std::size_t offers = board->offers().size();
+  devices_.reset();  // nobody has brought its list yet
+  start();
+  ASSERT_TRUE(until([&] { return !get("/v1/host")["older_than_fleet"].is_null(); }));
+  stolen->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 2; }));
+  const std::string third = publish(3);
+  EXPECT_NE(post("/v1/rollouts", {{"name", "r3"}, {"manifest", third}}, 409).dump().find("adopt"),
+            std::string::npos);
+  // The list of its authority is remembered, and can be brought again by anybody.
+  post("/v1/device-authority",
+       {{"authority", *read_text_file(home_ / "authority/authority.pem")}, {"crl", list}});
+  ASSERT_TRUE(until([&] { return !stolen->connected(); }));
+  EXPECT_EQ(get("/v1/host")["devices"], 1);
+  const json again =
+      post("/v1/devices/stolen/revoke", {{"reason", "said again"}, {"crl", list}});
+  EXPECT_EQ(again["revoked_reason"], "said again");
+  EXPECT_EQ(post("/v1/devices/never-heard-of/revoke", {{"reason", "x"}, {"crl", list}})["known"],
+            false);
+
+  EXPECT_EQ(board->offers().size(), offers);
+  post("/v1/host/adopt", nullptr);
+  const auto version = get("/v1/host")["snapshot_version"].get<std::uint64_t>();
+  EXPECT_GT(version, board->status().snapshot_version);
+  post("/v1/rollouts", {{"name", "r3"}, {"manifest", third}}, 201);
+  ASSERT_TRUE(rollout_is("r3", "done"));
+  EXPECT_EQ(board->offers().size(), offers + 1);
+  EXPECT_EQ(board->offers().back().manifest.hex(), third);
+  EXPECT_GE(board->offers().back().snapshot_version, version);
+}
+
+TEST_F(OutcropdTest, a_board_that_spoke_before_it_was_known_is_asked_again_once_it_is) {
+  start();
+  auto board = enroll("board");
+  const std::string certificate = *read_text_file(home_ / "board-1.pem");
+  kill(SIGTERM);
+  // As if it had never been told of the board.
+  std::filesystem::remove(home_ / "state/registry.sqlite");
+  start();
+  board->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["refused_messages"]["unknown"] == 1; }));
+  post("/v1/devices",
+       {{"name", "board"},
+        {"model", "curvefault"},
+        {"device_class", "raspberry-pi-4"},
+        {"certificate", certificate}},
+       201);
+  EXPECT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+}
+
+TEST_F(OutcropdTest, a_blob_that_its_disk_damaged_is_taken_again_when_its_release_is_published) {
+  start();
+  const std::string manifest = publish(1);
+  const auto blob = home_ / "state/blobs" / manifest.substr(0, 2) / manifest;
+  std::fstream(blob, std::ios::in | std::ios::out).put('x');
+  EXPECT_EQ(get("/v1/blobs/" + manifest)["have"], false);
+  EXPECT_EQ(get("/v1/blobs/" + manifest)["bytes"], 0);
+  EXPECT_FALSE(std::filesystem::exists(blob));
+}
+
 TEST_F(OutcropdTest, a_second_one_on_the_same_state_is_refused) {
   start();
   EXPECT_EQ(run({"--config", config_.string()}), 1);
@@ -375,6 +465,13 @@ TEST_F(OutcropdTest, a_backup_made_while_it_runs_serves_in_its_place) {
   const std::string copy = (home_ / "copy").string();
   ASSERT_EQ(run({"backup", copy, "--config", config_.string()}), 0) << output_;
   EXPECT_EQ(run({"backup", copy, "--config", config_.string()}), 1);  // never overwritten
+  // What happens to one leaves the other as it is.
+  const auto blob = std::filesystem::path("blobs") / manifest.substr(0, 2) / manifest;
+  EXPECT_EQ(std::filesystem::hard_link_count(copy / blob), 1U);
+  std::fstream(home_ / "state" / blob, std::ios::in | std::ios::out).put('x');
+  ASSERT_EQ(run({"backup", copy + "-2", "--config", config_.string()}), 0) << output_;
+  EXPECT_NE(output_.find(blob.string() + ", which is damaged"), std::string::npos) << output_;
+  EXPECT_FALSE(std::filesystem::exists(std::filesystem::path(copy + "-2") / blob));
   kill(SIGTERM);
   std::filesystem::remove_all(home_ / "state");
   std::filesystem::rename(copy, home_ / "state");

@@ -49,6 +49,9 @@ boost::asio::awaitable<http::Response> Api::handle(http::Request request) {
   if (request.method == "PUT" && segments(request.path).size() == 2 &&
       segments(request.path)[0] == "blobs") {
     response = co_await upload(std::move(request));
+  } else if (reads && segments(request.path).size() == 2 &&
+             segments(request.path)[0] == "blobs") {
+    response = co_await blob(segments(request.path)[1]);
   } else {
     auto result = answer(request);
     response = result ? std::move(*result) : http::error_response(result.error());
@@ -104,7 +107,6 @@ Result<http::Response> Api::get(const std::vector<std::string>& path,
     if (what == "rollouts") return rollouts();
     if (what == "reports") return reports(request);
   }
-  if (path.size() == 2 && what == "blobs") return blob(path[1]);
   if (path.size() == 2 && what == "releases") return release(path[1]);
   if (path.size() == 2 && what == "rollouts") return rollout(path[1]);
   return no_such_resource(request);
@@ -120,6 +122,7 @@ Result<http::Response> Api::post(const std::vector<std::string>& path,
     if (what == "metadata") return add_metadata(request.body);
     if (what == "rollouts") return start_rollout(request.body);
   }
+  if (path.size() == 2 && what == "host" && path[1] == "adopt") return adopt();
   if (path.size() == 3 && what == "devices" && path[2] == "revoke") {
     return revoke_device(path[1], request.body);
   }

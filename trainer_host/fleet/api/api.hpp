@@ -30,6 +30,7 @@ struct BrokerAccess {
   std::function<bool()> running;  // whether outcropd is connected
   std::function<Status(const DeviceAuthority&)> trust_devices;
   std::function<void(const std::string& device)> disconnect;
+  std::function<void()> ask_for_status;  // of every board again
 };
 
 struct ApiParts {
@@ -53,6 +54,9 @@ class Api {
  public:
   explicit Api(ApiParts parts) : parts_(std::move(parts)) {}
 
+  // What a person should do something about, a sentence each; none while all is well.
+  [[nodiscard]] Result<std::vector<std::string>> attention();
+
   // An http::Handler.
   [[nodiscard]] boost::asio::awaitable<http::Response> handle(http::Request request);
 
@@ -66,8 +70,9 @@ class Api {
 
   // host.cpp
   [[nodiscard]] Result<http::Response> host();
+  [[nodiscard]] Result<http::Response> adopt();
   [[nodiscard]] Result<http::Response> enrolment();
-  [[nodiscard]] Result<http::Response> blob(const std::string& digest);
+  [[nodiscard]] boost::asio::awaitable<http::Response> blob(std::string digest);
   [[nodiscard]] Result<http::Response> reports(const http::Request& request);
   // devices.cpp
   [[nodiscard]] Result<http::Response> devices();
@@ -75,6 +80,7 @@ class Api {
   [[nodiscard]] Result<http::Response> add_device(const std::string& body);
   [[nodiscard]] Result<http::Response> revoke_device(const std::string& name,
                                                      const std::string& body);
+  [[nodiscard]] Status take(const DeviceAuthority& authority);
   // releases.cpp
   [[nodiscard]] Result<http::Response> releases();
   [[nodiscard]] Result<http::Response> release(const std::string& manifest);

@@ -2,6 +2,8 @@
 #include "protocol/trust/certificate.hpp"
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/api/json.hpp"
+#include "trainer_host/fleet/ingest/revocations.hpp"
+#include "trainer_host/pki/revocation_list.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -26,13 +28,18 @@ Json progress_to_json(const messages::Progress& progress) {
           {"bytes_total", progress.bytes_total.value()}};
 }
 
-// Whether an authority that this host knows has signed the certificate.
-Status check_vouched_for(Registry& registry, const std::string& certificate) {
+// Whether an authority that this host knows has signed the certificate, and not revoked it since.
+Status check_vouched_for(Registry& registry, const std::string& certificate,
+                         const std::string& serial) {
   OUTCROP_TRY(authorities, registry.authorities());
   Status last = fail(ErrorCode::refused, "no device authority is known here yet");
   for (const DeviceAuthority& authority : authorities) {
     last = trust::check_issued_by(certificate, authority.certificate);
-    if (last) return {};
+    if (!last) continue;
+    OUTCROP_TRY(list, pki::RevocationList::read(authority.certificate, authority.crl));
+    if (!list.names(serial)) return {};
+    return fail(ErrorCode::revoked,
+                std::string("the certificate is ") + revoked_by_list + "; make a new key");
   }
   return last;
 }
@@ -91,10 +98,21 @@ Result<http::Response> Api::add_authority(const std::string& body) {
   authority.crl = reader.lines("crl", longest_crl);
   reader.done();
   OUTCROP_CHECK(reader.status());
-  // First the broker: it judges whether the list is that authority's.
+  OUTCROP_CHECK(take(authority));
+  return respond(Json::object());
+}
+
+// First the broker: it judges whether the list is that authority's, and no older than another.
+Status Api::take(const DeviceAuthority& authority) {
   OUTCROP_CHECK(parts_.broker.trust_devices(authority));
   OUTCROP_CHECK(parts_.registry.save(authority));
-  return respond(Json::object());
+  OUTCROP_TRY(revoked, revoke_listed(parts_.registry, authority, parts_.clock.now()));
+  for (const std::string& name : revoked) {
+    parts_.ingest.forget(name);
+    parts_.broker.disconnect(name);
+  }
+  if (!revoked.empty()) parts_.driver.tick();
+  return {};
 }
 
 Result<http::Response> Api::add_device(const std::string& body) {
@@ -112,7 +130,7 @@ Result<http::Response> Api::add_device(const std::string& body) {
     return fail(ErrorCode::invalid_argument, "the certificate is that of '" + info.common_name +
                                                  "', not of '" + device.name + "'");
   }
-  OUTCROP_CHECK(check_vouched_for(parts_.registry, device.certificate));
+  OUTCROP_CHECK(check_vouched_for(parts_.registry, device.certificate, info.serial));
   device.key = info.key;
   device.enrolled = parts_.clock.now();
   OUTCROP_TRY(before, parts_.registry.device(device.name));
@@ -124,6 +142,8 @@ Result<http::Response> Api::add_device(const std::string& body) {
     device.status = before->status;
     device.last_seen = before->last_seen;
     device.enrolled = before->enrolled;
+    device.highest_session = before->highest_session;
+    device.attention = before->attention;
   } else if (before && !before->revoked) {
     return fail(ErrorCode::already_exists,
                 "'" + device.name +
@@ -136,6 +156,8 @@ Result<http::Response> Api::add_device(const std::string& body) {
   }));
   // The same board again, told twice, may be online: it says so once only.
   if (!before || before->key != device.key) parts_.ingest.forget(device.name);
+  // It may have said its own before it was known here.
+  if (!parts_.ingest.online(device.name)) parts_.broker.ask_for_status();
   parts_.driver.tick();
   return respond(to_json(device), 201);
 }
@@ -148,23 +170,23 @@ Result<http::Response> Api::revoke_device(const std::string& name, const std::st
   reader.done();
   OUTCROP_CHECK(reader.status());
   OUTCROP_TRY(device, parts_.registry.device(name));
-  if (!device) return fail(ErrorCode::not_found, "no board '" + name + "' is enrolled");
-  if (!device->revoked) {
-    device->revoked = parts_.clock.now();
+  if (device && (!device->revoked || device->revoked_reason == revoked_by_list)) {
+    if (!device->revoked) device->revoked = parts_.clock.now();
     device->revoked_reason = reason;
     OUTCROP_CHECK(parts_.registry.save(*device));
   }
   parts_.ingest.forget(name);
   OUTCROP_TRY(authorities, parts_.registry.authorities());
   for (DeviceAuthority& authority : authorities) {
-    if (!trust::check_issued_by(device->certificate, authority.certificate)) continue;
+    if (!pki::RevocationList::read(authority.certificate, crl)) continue;
     authority.crl = crl;
-    OUTCROP_CHECK(parts_.broker.trust_devices(authority));
-    OUTCROP_CHECK(parts_.registry.save(authority));
+    OUTCROP_CHECK(take(authority));
   }
   parts_.broker.disconnect(name);
   parts_.driver.tick();
-  Json answer = to_json(*device);
+  // A board that was enrolled since a backup that came back is named by the list alone.
+  Json answer = device ? to_json(*device) : Json{{"name", name}};
+  answer["known"] = device.has_value();
   answer["disconnected"] = parts_.broker.ours;
   return respond(answer);
 }

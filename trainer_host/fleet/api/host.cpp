@@ -4,12 +4,16 @@
 #include "protocol/base/version.hpp"
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/api/json.hpp"
+#include "trainer_host/fleet/api/on_worker.hpp"
+#include "trainer_host/fleet/metadata/expiry.hpp"
 
 namespace outcrop::fleet {
 namespace {
 
 constexpr std::size_t usual_reports = 100;
 constexpr std::size_t most_reports = 10'000;
+// Boards that were away may have seen a few snapshots more than those that said so.
+constexpr std::uint64_t snapshot_margin = 1000;
 
 Json refusals(const IngestStatistics& statistics) {
   return {{"stale", statistics.stale},
@@ -18,7 +22,52 @@ Json refusals(const IngestStatistics& statistics) {
           {"forged", statistics.forged}};
 }
 
+// What is not here of a release that boards may be offered: a disk damaged it, or a backup had it
+// not.
+Result<std::optional<std::string>> missing_words(const BlobStore& blobs, RolloutDriver& driver,
+                                                 const ReleaseRecord& release) {
+  const std::string words = "of release " + release.manifest.short_hex() + " of " + release.model +
+                            " blobs are missing or were damaged: publish it again (outcrop release "
+                            "publish)";
+  if (!blobs.has(release.manifest)) return std::optional(words);
+  OUTCROP_TRY(manifest, driver.manifest(release.manifest));
+  const auto has = [&](const messages::BlobReference& blob) {
+    return blobs.has(blob.sha256) && blobs.has(blob.chunk_table);
+  };
+  const auto& variants = manifest->variants;
+  const bool whole =
+      has(manifest->golden.input) && has(manifest->golden.output) &&
+      std::all_of(variants.begin(), variants.end(),
+                  [&](const messages::Variant& variant) { return has(variant.blob); });
+  return whole ? std::optional<std::string>() : std::optional(words);
+}
+
 }  // namespace
+
+Result<std::vector<std::string>> Api::attention() {
+  std::vector<std::string> all;
+  const auto add = [&](std::optional<std::string> words) {
+    if (words) all.push_back(std::move(*words));
+  };
+  const RoleSet& roles = parts_.keeper.roles();
+  const Timestamp now = parts_.clock.now();
+  OUTCROP_TRY(older, parts_.driver.behind_fleet().words());
+  add(older);
+  add(expiry_words(roles, now));
+  std::optional<Timestamp> issued;
+  if (roles.timestamp()) issued = (*roles.timestamp())->issued;
+  add(future_words(now, issued));
+  if (!parts_.keeper.problem().empty()) {
+    add("snapshot and timestamp cannot be signed: " + parts_.keeper.problem());
+  }
+  OUTCROP_TRY(releases, parts_.registry.releases());
+  for (const ReleaseRecord& release : releases) {
+    if (release.state != ReleaseState::published) continue;
+    const auto missing = missing_words(parts_.blobs, parts_.driver, release);
+    add(missing ? *missing : std::optional(missing.error().message()));
+  }
+  return all;
+}
 
 Result<http::Response> Api::host() {
   OUTCROP_TRY(all, parts_.registry.devices());
@@ -26,6 +75,9 @@ Result<http::Response> Api::host() {
       std::count_if(all.begin(), all.end(), [](const Device& device) { return !device.revoked; });
   OUTCROP_TRY(authorities, parts_.registry.authorities());
   const auto& timestamp = parts_.keeper.roles().timestamp();
+  OUTCROP_TRY(older, parts_.driver.behind_fleet().words());
+  OUTCROP_TRY(needed, attention());
+  const Expiry nearest = nearest_expiry(parts_.keeper.roles());
   return respond(
       {{"version", version()},
        {"protocol", protocol_version},
@@ -37,10 +89,21 @@ Result<http::Response> Api::host() {
        {"snapshot_version", parts_.keeper.snapshot_version()},
        {"timestamp_expires", timestamp ? Json(to_rfc3339((*timestamp)->expires)) : Json(nullptr)},
        {"metadata_problem", parts_.keeper.problem()},
+       {"expires_next", {{"role", nearest.role}, {"expires", to_rfc3339(nearest.when)}}},
+       {"attention", needed},
+       {"older_than_fleet", older ? Json(*older) : Json(nullptr)},
        {"device_authorities", authorities.size()},
        {"devices", enrolled},
        {"online", parts_.ingest.online_count()},
        {"refused_messages", refusals(parts_.ingest.statistics())}});
+}
+
+Result<http::Response> Api::adopt() {
+  OUTCROP_CHECK(parts_.driver.adopt());
+  const std::uint64_t version = parts_.keeper.snapshot_version();
+  OUTCROP_TRY(changed, parts_.keeper.sign_above(version + snapshot_margin));
+  parts_.publish(changed);
+  return host();
 }
 
 Result<http::Response> Api::enrolment() {
@@ -51,10 +114,16 @@ Result<http::Response> Api::enrolment() {
                   {"root", {{"sha256", root.digest().hex()}, {"envelope", root.envelope()}}}});
 }
 
-Result<http::Response> Api::blob(const std::string& digest) {
-  OUTCROP_TRY(sha256, trust::Sha256Digest::from_hex(digest));
-  return respond(
-      {{"have", parts_.blobs.has(sha256)}, {"bytes", parts_.blobs.uploaded(sha256).value()}});
+// Whoever hears that a blob is here does not upload it: so it is read first, on the worker.
+boost::asio::awaitable<http::Response> Api::blob(std::string digest) {
+  const auto sha256 = trust::Sha256Digest::from_hex(digest);
+  if (!sha256) co_return http::error_response(sha256.error());
+  std::function<Result<bool>()> work = [store = parts_.blobs, id = *sha256] {
+    return store.check(id);
+  };
+  const Result<bool> have = co_await on_worker<Result<bool>>(parts_.worker, std::move(work));
+  if (!have) co_return http::error_response(have.error());
+  co_return respond({{"have", *have}, {"bytes", parts_.blobs.uploaded(*sha256).value()}});
 }
 
 Result<http::Response> Api::reports(const http::Request& request) {
@@ -84,6 +153,7 @@ Result<http::Response> Api::reports(const http::Request& request) {
   Json json = Json::array();
   for (const StoredReport& report : stored) {
     json.push_back({{"received", to_rfc3339(report.received)},
+                    {"number_used", report.number_used},
                     {"report", Json::parse(messages::to_json(report.report))}});
   }
   return respond({{"reports", std::move(json)}});

@@ -23,6 +23,7 @@ Json to_json(const Device& device) {
       {"revoked", time_or_null(device.revoked)},
       {"revoked_reason", device.revoked_reason},
       {"last_seen", time_or_null(device.last_seen)},
+      {"attention", device.attention},
       {"status", device.status ? Json::parse(messages::to_json(*device.status)) : Json(nullptr)}};
 }
 

@@ -36,6 +36,7 @@ TrustConfig read_trust(TomlReader::Table table) {
   trust.snapshot_key = table.path("snapshot_key", std::nullopt);
   trust.timestamp_validity =
       std::chrono::days(table.integer("timestamp_days", trust.timestamp_validity.count(), 2, 365));
+  trust.believe_clock = table.boolean("believe_clock", trust.believe_clock);
   table.finish();
   return trust;
 }

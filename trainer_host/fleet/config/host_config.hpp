@@ -44,6 +44,7 @@ struct TrustConfig {
   std::filesystem::path timestamp_key;
   std::filesystem::path snapshot_key;
   std::chrono::days timestamp_validity{7};
+  bool believe_clock = false;  // sign by the clock also where nobody keeps it right
 };
 
 struct HostConfig {

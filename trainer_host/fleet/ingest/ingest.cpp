@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "protocol/messages/names.hpp"
@@ -14,6 +15,9 @@ constexpr std::string_view device_prefix = "outcrop/v1/d/";
 // Base64 of the longest report, and room for signature and field names.
 constexpr std::size_t longest_report_envelope =
     messages::report_limit.value() / 3 * 4 + ByteCount::kib(4).value();
+// So many set-backs of one board within so long are two boards.
+constexpr std::size_t too_many_set_backs = 3;
+constexpr std::chrono::hours set_backs_within{1};
 
 }  // namespace
 
@@ -30,7 +34,7 @@ bool Ingest::on_message(const transport::Message& message) {
   const std::string_view leaf = rest.substr(slash + 1);
   if (leaf == "status") {
     // An empty retained message is how a broker says that there is none.
-    if (!message.payload.empty()) on_status(name, message.payload);
+    if (!message.payload.empty()) on_status(name, message);
   } else if (leaf == "up/progress") {
     on_progress(name, message.payload);
   } else if (leaf == "up/report") {
@@ -49,6 +53,7 @@ const messages::Progress* Ingest::progress(const std::string& device) const {
 void Ingest::forget(const std::string& device) {
   online_.erase(device);
   progress_.erase(device);
+  set_back_.erase(device);
 }
 
 // Whoever misbehaves shall not fill the log: the first is told, then the 2nd, 4th, 8th, ...
@@ -66,7 +71,8 @@ std::optional<Device> Ingest::sender(const std::string& name) {
   }
   auto device = registry_->device(name);
   if (!device) {
-    spdlog::error("cannot look up the device '{}': {}", name, device.error().message());
+    owes_status_ = true;  // which it may have been
+    news_.report("looking up the device '" + name + "'", fail(device.error()));
     return std::nullopt;
   }
   if (!*device) {
@@ -80,31 +86,98 @@ std::optional<Device> Ingest::sender(const std::string& name) {
   return std::move(**device);
 }
 
-void Ingest::on_status(const std::string& name, std::string_view payload) {
+void Ingest::draw_attention(Device& device, const std::string& to) {
+  if (device.attention == to) return;
+  device.attention = to;
+  spdlog::warn("{}: {}", device.name, to);
+}
+
+// Each of two boards that have one identity ends the other's connection, and comes back.
+bool Ingest::goes_back_and_forth(const std::string& name) {
+  std::vector<Timestamp>& times = set_back_[name].times;
+  const Timestamp now = clock_->now();
+  std::erase_if(times, [&](Timestamp time) { return now - time > set_backs_within; });
+  return times.size() >= too_many_set_backs;
+}
+
+// What it says from now on is newer than what it said before, whatever the numbers say.
+void Ingest::believe_anew(const std::string& name) {
+  auto desired = registry_->desired(name);
+  if (!desired || !*desired) return;
+  (*desired)->message = {0, 0};
+  if (const Status saved = registry_->save(**desired); !saved) {
+    spdlog::error("{}: {}", name, saved.error().message());
+  }
+}
+
+void Ingest::on_older_session(Device& device, const messages::DeviceStatus& status) {
+  const std::uint64_t before = device.status->session;
+  set_back_[device.name].left = before;
+  set_back_[device.name].times.push_back(clock_->now());
+  believe_anew(device.name);
+  if (goes_back_and_forth(device.name)) {
+    draw_attention(device,
+                   "two boards use its identity (a card was copied, say): sessions " +
+                       std::to_string(before) + " and " + std::to_string(status.session) +
+                       " take turns. Switch one off, revoke '" + device.name +
+                       "', and enrol both anew under names of their own");
+    return;
+  }
+  draw_attention(device, "its card was set back to an older state: session " +
+                             std::to_string(status.session) + " came after session " +
+                             std::to_string(device.highest_session) +
+                             ". It is believed; an agent that knows how takes new numbers by "
+                             "itself. Where it is another board with a copy of that card, "
+                             "revoke '" +
+                             device.name + "' and enrol both anew");
+  if (handlers_.used) handlers_.used(device.name, device.highest_session);
+}
+
+void Ingest::on_status(const std::string& name, const transport::Message& message) {
   auto device = sender(name);
   if (!device) return;
-  auto status = messages::parse_status(payload);
+  auto status = messages::parse_status(message.payload);
   if (!status) return refuse(statistics_.malformed, name, status.error().message());
   if (status->device != name) {
     return refuse(statistics_.forged, name, "its status is that of '" + status->device + "'");
   }
-  if (device->status && status->session < device->status->session) {
+  const bool first = !device->status;
+  // Written before it was known, or by an outcropd that knew of no highest one.
+  if (!first) device->highest_session = std::max(device->highest_session, device->status->session);
+  const bool older = !first && status->session < device->status->session;
+  const bool again = !first && status->session > device->status->session &&
+                     status->session == set_back_[name].left;
+  // The will of a session that was left for a lower one.
+  const bool late = !first && !status->online && status->session != device->status->session &&
+                    status->session <= device->highest_session;
+  if (late || (older && message.retained)) {
+    if (status->online && handlers_.used) handlers_.used(name, device->highest_session);
     return refuse(statistics_.stale, name,
                   "session " + std::to_string(status->session) + " is over, " +
-                      std::to_string(device->status->session) +
-                      " began since (a board that lost its state is to be enrolled anew)");
+                      std::to_string(device->status->session) + " began since");
+  }
+  if (status->online && (older || again)) {
+    on_older_session(*device, *status);
+  } else if (status->session > device->highest_session && !goes_back_and_forth(name)) {
+    device->attention.clear();  // its numbers are its own again
   }
   // A will was written when its session began: that the session ended is all it has to tell.
-  const bool last_will =
-      !status->online && device->status && device->status->session == status->session;
+  const bool last_will = !status->online && !first && device->status->session == status->session;
   if (last_will) {
     device->status->online = false;
   } else {
     device->status = *status;
   }
-  device->last_seen = clock_->now();
-  if (const Status saved = registry_->save(*device); !saved) {
-    return spdlog::error("cannot store the status of '{}': {}", name, saved.error().message());
+  device->highest_session = std::max(device->highest_session, status->session);
+  // What a broker remembers of one that is away says nothing of when it left.
+  if (status->online || !message.retained || !device->last_seen) {
+    device->last_seen = clock_->now();
+  }
+  const Status saved = registry_->save(*device);
+  news_.report("storing the status of '" + name + "'", saved);
+  if (!saved) {
+    owes_status_ = true;
+    return;
   }
   ++statistics_.statuses;
   if (status->online) {
@@ -119,7 +192,7 @@ void Ingest::on_status(const std::string& name, std::string_view payload) {
                                {status->session, 0},
                                false});
   }
-  if (handlers_.status) handlers_.status(name);
+  if (handlers_.status) handlers_.status(name, first);
 }
 
 void Ingest::on_progress(const std::string& name, std::string_view payload) {
@@ -138,6 +211,26 @@ void Ingest::on_progress(const std::string& name, std::string_view payload) {
                             false};
   progress_.insert_or_assign(name, std::move(*progress));
   if (handlers_.statement) handlers_.statement(name, statement);
+}
+
+void Ingest::on_used_number(Device device, const messages::Report& report) {
+  ++statistics_.used;
+  device.highest_session = std::max(device.highest_session, report.header.session);
+  if (device.attention.empty()) {
+    draw_attention(device, "report " + std::to_string(report.header.sequence) + " of session " +
+                               std::to_string(report.header.session) +
+                               " came with two contents, and both are kept: its card was set back "
+                               "to an older state, or two boards use its identity. An agent that "
+                               "knows how takes new numbers by itself; of two boards revoke '" +
+                               device.name + "' and enrol both anew");
+  }
+  if (const Status saved = registry_->save(device); !saved) {
+    return spdlog::error("{}: {}", device.name, saved.error().message());
+  }
+  believe_anew(device.name);
+  if (handlers_.used && !goes_back_and_forth(device.name)) {
+    handlers_.used(device.name, device.highest_session);
+  }
 }
 
 void Ingest::on_report(const std::string& name, std::string_view payload) {
@@ -164,12 +257,11 @@ void Ingest::on_report(const std::string& name, std::string_view payload) {
                   "its report is that of '" + report->header.device + "'");
   }
   const auto added = registry_->add_report(*report, key, payload, clock_->now());
-  if (!added) {
-    // Not acknowledged: the board keeps it and sends it again.
-    return spdlog::error("cannot store a report of '{}': {}", name, added.error().message());
-  }
+  news_.report("storing a report of '" + name + "'", added ? Status() : fail(added.error()));
+  if (!added) return;  // not acknowledged: the board keeps it and sends it again
   const messages::MessageId id{report->header.session, report->header.sequence};
-  ++(*added ? statistics_.reports : statistics_.repeated);
+  ++(*added == ReportTaken::repeated ? statistics_.repeated : statistics_.reports);
+  if (*added == ReportTaken::number_used) on_used_number(*device, *report);
   // For a repeat, too: this program may have been killed right after it stored the report.
   if (handlers_.statement) {
     const bool measured = !report->variants.empty();

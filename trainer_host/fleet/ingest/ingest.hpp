@@ -7,11 +7,14 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "protocol/base/clock.hpp"
 #include "protocol/messages/command.hpp"
 #include "protocol/messages/device_message.hpp"
 #include "protocol/transport/session.hpp"
+#include "trainer_host/fleet/log/news.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
 #include "trainer_host/fleet/rollout/observe.hpp"
 
@@ -23,6 +26,7 @@ struct IngestStatistics {
   std::uint64_t progress = 0;
   std::uint64_t reports = 0;
   std::uint64_t repeated = 0;   // reports that were here already
+  std::uint64_t used = 0;       // reports that were taken although their numbers were used before
   std::uint64_t stale = 0;      // of a session before the newest
   std::uint64_t unknown = 0;    // of a board that is not enrolled, or revoked
   std::uint64_t malformed = 0;  // too long, no such document, too new
@@ -32,15 +36,22 @@ struct IngestStatistics {
 
 // What a message led to. All are called after it is in the database.
 struct IngestHandlers {
-  std::function<void(const std::string& device)> status;  // the board said who and where it is
+  // The board said who and where it is; `first`: for the first time since it was enrolled.
+  std::function<void(const std::string& device, bool first)> status;
   std::function<void(const std::string& device, const Statement& statement)> statement;
   std::function<void(const std::string& device, const messages::Acknowledgement&)> acknowledge;
+  // The board counts where it counted before: sessions up to this one are used.
+  std::function<void(const std::string& device, std::uint64_t session)> used;
 };
 
 // Takes what boards publish (SCHEMA.md: status, progress, report) into the registry. The name in a
 // topic is the broker's word for who sent it; a message that names another board is refused. A
 // report counts only with the signature of the key that was enrolled, and once: repeats are
 // acknowledged again and change nothing.
+//
+// A board whose card was set back to an older image counts its sessions from there: it is believed,
+// told which numbers are used, and named (Device::attention). What goes back and forth is two
+// boards with one identity, and named as such.
 class Ingest {
  public:
   Ingest(Registry& registry, const Clock& clock, IngestHandlers handlers);
@@ -49,6 +60,8 @@ class Ingest {
   bool on_message(const transport::Message& message);
   // Forgets who is online: the broker says it again after the next connect.
   void on_lost() { online_.clear(); }
+  // Whether a status was lost here (a full disk) since this was asked last: to be asked for again.
+  [[nodiscard]] bool owes_status() { return std::exchange(owes_status_, false); }
 
   [[nodiscard]] bool online(const std::string& device) const { return online_.contains(device); }
   [[nodiscard]] std::size_t online_count() const { return online_.size(); }
@@ -60,7 +73,12 @@ class Ingest {
  private:
   // Reads the board's record; none, and counted, where it may not speak.
   [[nodiscard]] std::optional<Device> sender(const std::string& name);
-  void on_status(const std::string& name, std::string_view payload);
+  void on_status(const std::string& name, const transport::Message& message);
+  void on_older_session(Device& device, const messages::DeviceStatus& status);
+  [[nodiscard]] bool goes_back_and_forth(const std::string& name);
+  void believe_anew(const std::string& name);
+  void draw_attention(Device& device, const std::string& to);
+  void on_used_number(Device device, const messages::Report& report);
   void on_progress(const std::string& name, std::string_view payload);
   void on_report(const std::string& name, std::string_view payload);
   void refuse(std::uint64_t& counter, const std::string& name, const std::string& why);
@@ -69,8 +87,16 @@ class Ingest {
   const Clock* clock_;
   IngestHandlers handlers_;
   IngestStatistics statistics_;
+  News news_;
   std::set<std::string> online_;
   std::map<std::string, messages::Progress> progress_;
+  bool owes_status_ = false;
+
+  struct SetBack {
+    std::uint64_t left = 0;  // the session that was there before
+    std::vector<Timestamp> times;
+  };
+  std::map<std::string, SetBack> set_back_;  // by device
 };
 
 }  // namespace outcrop::fleet

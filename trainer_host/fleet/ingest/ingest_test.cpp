@@ -8,11 +8,13 @@
 #include "protocol/trust/envelope.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/fleet/registry/sqlite.hpp"
 
 namespace outcrop::fleet {
 namespace {
 
 using messages::DeploymentState;
+using ::testing::HasSubstr;
 namespace topics = transport::topics;
 
 trust::PrivateKey key_of(int seed) {
@@ -27,13 +29,17 @@ class IngestTest : public ::testing::Test {
     registry_ = std::move(*registry);
     enroll("pi-1", key_);
     IngestHandlers handlers;
-    handlers.status = [this](const std::string& device) { statuses_.push_back(device); };
+    handlers.status = [this](const std::string& device, bool first) {
+      statuses_.push_back(device);
+      if (first) firsts_.push_back(device);
+    };
     handlers.statement = [this](const std::string&, const Statement& statement) {
       statements_.push_back(statement);
     };
     handlers.acknowledge = [this](const std::string&, const messages::Acknowledgement& ack) {
       acknowledged_.insert(acknowledged_.end(), ack.reports.begin(), ack.reports.end());
     };
+    handlers.used = [this](const std::string&, std::uint64_t session) { used_.push_back(session); };
     ingest_.emplace(*registry_, clock_, handlers);
   }
   void enroll(const std::string& name, const trust::PrivateKey& key) {
@@ -68,9 +74,10 @@ class IngestTest : public ::testing::Test {
   static std::string sign(const messages::Report& report, const trust::PrivateKey& key) {
     return trust::sign_envelope("report", as_bytes(to_json(report)), std::span(&key, 1));
   }
-  bool send(const std::string& topic, const std::string& payload) {
-    return ingest_->on_message({topic, payload, false});
+  bool send(const std::string& topic, const std::string& payload, bool retained = false) {
+    return ingest_->on_message({topic, payload, retained});
   }
+  std::string attention() { return (*registry_->device("pi-1"))->attention; }
   void send_report(const std::string& payload, const std::string& device = "pi-1") {
     EXPECT_TRUE(send(topics::up(device, "report"), payload));
   }
@@ -83,6 +90,8 @@ class IngestTest : public ::testing::Test {
   trust::PrivateKey key_ = key_of(1);
   std::optional<Ingest> ingest_;
   std::vector<std::string> statuses_;
+  std::vector<std::string> firsts_;
+  std::vector<std::uint64_t> used_;
   std::vector<Statement> statements_;
   std::vector<messages::MessageId> acknowledged_;
 };
@@ -94,6 +103,7 @@ TEST_F(IngestTest, takes_a_status_and_knows_who_is_online) {
   send(topics::status("pi-1"), to_json(status(1, false)));
   EXPECT_FALSE(ingest_->online("pi-1"));
   EXPECT_EQ(statuses_.size(), 2U);
+  EXPECT_EQ(firsts_.size(), 1U);
 }
 
 TEST_F(IngestTest, a_will_tells_only_that_the_session_ended) {
@@ -112,6 +122,114 @@ TEST_F(IngestTest, a_late_status_of_an_old_session_changes_nothing) {
   EXPECT_TRUE(ingest_->online("pi-1"));
   EXPECT_EQ((*registry_->device("pi-1"))->status->session, 2U);
   EXPECT_EQ(statistics().stale, 1U);
+}
+
+TEST_F(IngestTest, a_board_whose_card_was_set_back_is_believed_named_and_told_what_is_used) {
+  send(topics::status("pi-1"), to_json(status(9)));
+  EXPECT_EQ(attention(), "");
+  messages::DeviceStatus back = status(4);
+  back.active_manifest = trust::sha256("what served then");
+  send(topics::status("pi-1"), to_json(back));
+  EXPECT_TRUE(ingest_->online("pi-1"));
+  EXPECT_EQ((*registry_->device("pi-1"))->status, back);
+  EXPECT_THAT(attention(), HasSubstr("session 4 came after session 9"));
+  EXPECT_EQ(used_, std::vector<std::uint64_t>{9});
+  // The late will of the session that it left says nothing.
+  send(topics::status("pi-1"), to_json(status(9, false)));
+  EXPECT_TRUE(ingest_->online("pi-1"));
+  send(topics::status("pi-1"), to_json(status(10)));  // as it was told
+  EXPECT_EQ(attention(), "");
+  EXPECT_EQ(used_.size(), 1U);
+}
+
+TEST_F(IngestTest, what_a_broker_remembers_of_an_old_session_is_no_set_back) {
+  send(topics::status("pi-1"), to_json(status(9)));
+  send(topics::status("pi-1"), to_json(status(4)), true);
+  EXPECT_EQ((*registry_->device("pi-1"))->status->session, 9U);
+  EXPECT_EQ(attention(), "");
+}
+
+TEST_F(IngestTest, names_two_boards_that_have_one_identity) {
+  for (const std::uint64_t session : {9, 4, 9, 4}) {
+    send(topics::status("pi-1"), to_json(status(session)));
+  }
+  EXPECT_THAT(attention(), HasSubstr("two boards use its identity"));
+  // And those that take new numbers as they are told.
+  used_.clear();
+  send(topics::status("pi-1"), to_json(status(10)));
+  send(topics::status("pi-1"), to_json(status(5)));
+  EXPECT_THAT(attention(), HasSubstr("two boards use its identity"));
+  EXPECT_TRUE(used_.empty());
+}
+
+TEST_F(IngestTest, when_a_board_was_seen_is_not_when_its_broker_remembers_it) {
+  Device device = **registry_->device("pi-1");
+  device.status = status(1, false);
+  device.last_seen = Timestamp(std::chrono::seconds(1000));
+  ASSERT_THAT(registry_->save(device), IsOk());
+  send(topics::status("pi-1"), to_json(status(1, false)), true);
+  EXPECT_EQ((*registry_->device("pi-1"))->last_seen, device.last_seen);
+  send(topics::status("pi-1"), to_json(status(1)), true);
+  EXPECT_NE((*registry_->device("pi-1"))->last_seen, device.last_seen);
+}
+
+TEST_F(IngestTest, a_report_whose_number_was_used_is_stored_named_and_believed) {
+  send(topics::status("pi-1"), to_json(status(2)));
+  send_report(sign(report(2, 1), key_));
+  messages::Report other = report(2, 1);
+  other.deployment.manifest = trust::sha256("another");
+  send_report(sign(other, key_));
+  EXPECT_EQ(stored(), 2U);
+  EXPECT_EQ(acknowledged_.size(), 2U);
+  EXPECT_EQ(statements_.size(), 2U);
+  EXPECT_EQ(statistics().used, 1U);
+  EXPECT_EQ(statistics().repeated, 0U);
+  EXPECT_THAT(attention(), HasSubstr("report 1 of session 2 came with two contents"));
+  EXPECT_EQ(used_, std::vector<std::uint64_t>{2});
+}
+
+TEST_F(IngestTest, what_a_board_says_after_its_numbers_began_anew_counts_for_its_rollout) {
+  ReleaseRecord release;
+  release.manifest = trust::sha256("m");
+  release.model = "curvefault";
+  ASSERT_THAT(registry_->save(release), IsOk());
+  RolloutRecord rollout;
+  rollout.name = "r";
+  rollout.model = "curvefault";
+  rollout.manifest = release.manifest;
+  ASSERT_THAT(registry_->save(rollout), IsOk());
+  Assignment assignment;
+  assignment.rollout = "r";
+  assignment.device = "pi-1";
+  assignment.generation = 1;
+  assignment.manifest = release.manifest;
+  assignment.message = {9, 40};
+  ASSERT_THAT(registry_->save(assignment), IsOk());
+  send(topics::status("pi-1"), to_json(status(9)));
+  send(topics::status("pi-1"), to_json(status(4)));
+  send_report(sign(report(4, 1), key_));
+  ASSERT_EQ(statements_.size(), 1U);
+  Assignment now = **registry_->assignment("r", "pi-1");
+  EXPECT_TRUE(observe(now, statements_.back(), clock_.now()));
+  EXPECT_EQ(now.state, DeploymentState::updated);
+}
+
+TEST_F(IngestTest, knows_that_it_owes_a_status_that_it_could_not_store) {
+  auto database = Database::open(folder_.path() / "registry.sqlite");
+  ASSERT_THAT(database, IsOk());
+  const auto refuse = [&] {
+    return database->script("CREATE TRIGGER full BEFORE UPDATE ON device BEGIN "
+                            "SELECT RAISE(FAIL, 'disk full'); END");
+  };
+  ASSERT_THAT(refuse(), IsOk());
+  send(topics::status("pi-1"), to_json(status(1)));
+  EXPECT_FALSE(ingest_->online("pi-1"));
+  EXPECT_TRUE(ingest_->owes_status());
+  EXPECT_FALSE(ingest_->owes_status());
+  ASSERT_THAT(database->script("DROP TRIGGER full"), IsOk());
+  send(topics::status("pi-1"), to_json(status(1)), true);
+  EXPECT_TRUE(ingest_->online("pi-1"));
+  EXPECT_FALSE(ingest_->owes_status());
 }
 
 TEST_F(IngestTest, a_report_is_stored_then_acknowledged) {

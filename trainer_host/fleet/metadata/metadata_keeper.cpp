@@ -25,6 +25,12 @@ Result<std::string> sign_role(const Role& role, const std::filesystem::path& key
   return trust::sign_envelope(Role::kind, as_bytes(trust::to_json(role)), std::span(&*key, 1));
 }
 
+std::uint64_t floor_of(const RoleSet& roles, const std::string& role) {
+  const auto& floors = roles.floors().versions();
+  const auto floor = floors.find(role);
+  return floor == floors.end() ? 0 : floor->second;
+}
+
 trust::VersionFloors read_floors(const RoleEnvelopes& stored) {
   std::map<std::string, std::uint64_t> versions;
   for (const auto& [role, text] : stored) {
@@ -109,19 +115,20 @@ Status check_keys(const trust::TrustedRoot& root, const MetadataOptions& options
 
 }  // namespace
 
-Status MetadataKeeper::check(const MetadataOptions& options, const RoleEnvelopes& stored) {
-  OUTCROP_TRY(roles, open_roots(options.root, stored));
-  return check_keys(roles.root(), options);
-}
-
-Result<MetadataKeeper> MetadataKeeper::open(Registry& registry, const Clock& clock,
-                                            MetadataOptions options) {
-  OUTCROP_TRY(stored, registry.metadata());
+Result<RoleSet> MetadataKeeper::check(const MetadataOptions& options,
+                                      const RoleEnvelopes& stored) {
   OUTCROP_TRY(roles, open_roots(options.root, stored));
   OUTCROP_CHECK(check_keys(roles.root(), options));
   // After the chain: what an earlier root signed must hold under the newest one.
   roles.floors() = read_floors(stored);
   roles.restore(stored);
+  return roles;
+}
+
+Result<MetadataKeeper> MetadataKeeper::open(Registry& registry, const Clock& clock,
+                                            MetadataOptions options) {
+  OUTCROP_TRY(stored, registry.metadata());
+  OUTCROP_TRY(roles, check(options, stored));
   MetadataKeeper keeper(registry, clock, std::move(options), std::move(roles));
   OUTCROP_CHECK(keeper.store(keeper.roles_, keeper.roles_.envelopes()));
   OUTCROP_TRY(signed_now, keeper.refresh());
@@ -160,12 +167,24 @@ Result<RoleEnvelopes> MetadataKeeper::refresh() {
   return changed;
 }
 
+Result<RoleEnvelopes> MetadataKeeper::sign_above(std::uint64_t snapshot) {
+  if (snapshot <= std::max(snapshot_version(), floor_of(roles_, "snapshot"))) {
+    return RoleEnvelopes();
+  }
+  roles_.floors().raise("snapshot", snapshot);
+  OUTCROP_CHECK(store(roles_, {}));
+  return refresh();
+}
+
 std::uint64_t MetadataKeeper::snapshot_version() const {
   return roles_.snapshot() ? (*roles_.snapshot())->version : 0;
 }
 
-Status MetadataKeeper::sign(RoleSet& roles, RoleEnvelopes& changed) const {
+Status MetadataKeeper::sign(RoleSet& roles, RoleEnvelopes& changed) {
   if (!roles.targets() || !roles.revoked()) return {};  // nothing was released yet
+  std::optional<Timestamp> issued;
+  if (roles.timestamp()) issued = (*roles.timestamp())->issued;
+  OUTCROP_CHECK(guard_.check(clock_->now(), issued));
   OUTCROP_TRY(snapshot, sign_snapshot(roles));
   if (snapshot) changed.emplace_back("snapshot", roles.snapshot()->envelope());
   OUTCROP_TRY(timestamp, sign_timestamp(roles));
@@ -176,15 +195,13 @@ Status MetadataKeeper::sign(RoleSet& roles, RoleEnvelopes& changed) const {
 Result<bool> MetadataKeeper::sign_snapshot(RoleSet& roles) const {
   const Timestamp now = clock_->now();
   const auto& held = roles.snapshot();
-  if (held && (*held)->versions == roles.versions() &&
+  const std::uint64_t floor = floor_of(roles, "snapshot");
+  if (held && (*held)->versions == roles.versions() && (*held)->version >= floor &&
       (*held)->expires - now > snapshot_validity / 2) {
     return false;
   }
   trust::SnapshotMetadata next;
-  const auto& floors = roles.floors().versions();
-  const auto floor = floors.find("snapshot");
-  next.version = std::max(held ? (*held)->version : 0, floor == floors.end() ? 0 : floor->second);
-  ++next.version;
+  next.version = std::max(held ? (*held)->version : 0, floor) + 1;
   next.expires = now + snapshot_validity;
   next.versions = roles.versions();
   OUTCROP_TRY(envelope, sign_role(next, options_.snapshot_key));
@@ -203,10 +220,10 @@ Result<bool> MetadataKeeper::sign_timestamp(RoleSet& roles) const {
     return false;
   }
   trust::TimestampMetadata next;
-  const auto& floors = roles.floors().versions();
-  const auto floor = floors.find("timestamp");
-  next.version = std::max(held ? (*held)->version : 0, floor == floors.end() ? 0 : floor->second);
-  ++next.version;
+  const std::uint64_t highest = std::max(held ? (*held)->version : 0, floor_of(roles, "timestamp"));
+  const auto seconds = static_cast<std::uint64_t>(std::max<std::int64_t>(
+      now.time_since_epoch().count(), 0));
+  next.version = std::max(highest + 1, seconds);
   next.issued = now;
   next.expires = now + options_.timestamp_validity;
   next.snapshot_version = snapshot->version;

@@ -6,6 +6,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
+#include "trainer_host/fleet/metadata/expiry.hpp"
 #include "trainer_host/fleet/metadata/release_states.hpp"
 #include "trainer_host/release/key_store.hpp"
 #include "trainer_host/release/release_fixture.hpp"
@@ -113,11 +114,46 @@ TEST_F(MetadataKeeperTest, versions_rise_across_restarts) {
   auto keeper = open();
   ASSERT_THAT(keeper, IsOk());
   EXPECT_EQ(keeper->snapshot_version(), 1U);
-  EXPECT_EQ((*keeper->roles().timestamp())->version, 2U);  // it was due
+  const std::uint64_t seconds = clock_.now().time_since_epoch().count();
+  EXPECT_EQ((*keeper->roles().timestamp())->version, seconds);  // it was due
   stage_folder_ = make_stage("stage-2", 2, "others");
   ASSERT_THAT(keeper->accept(submission("second")), IsOk());
   EXPECT_EQ(keeper->snapshot_version(), 2U);
-  EXPECT_EQ((*keeper->roles().timestamp())->version, 3U);
+  EXPECT_EQ((*keeper->roles().timestamp())->version, seconds + 1);
+}
+
+TEST_F(MetadataKeeperTest, signs_above_what_a_board_has_seen_and_a_restored_state_above_itself) {
+  const auto backup = folder_.path() / "backup.sqlite";
+  std::uint64_t timestamp = 0;
+  {
+    auto keeper = open();
+    ASSERT_THAT(keeper->accept(submission()), IsOk());
+    ASSERT_THAT(registry_->back_up(backup), IsOk());
+    clock_.advance(std::chrono::days(1));
+    for (std::uint64_t stage : {2, 3}) {
+      const std::string name = "stage-" + std::to_string(stage);
+      stage_folder_ = make_stage(name, stage, name);
+      ASSERT_THAT(keeper->accept(submission("release-" + name)), IsOk());
+    }
+    timestamp = (*keeper->roles().timestamp())->version;
+  }
+  clock_.advance(std::chrono::days(1));
+  registry_.reset();
+  std::filesystem::rename(backup, folder_.path() / "registry.sqlite");
+  for (const char* rest : {"-wal", "-shm"}) {
+    std::filesystem::remove(folder_.path() / ("registry.sqlite" + std::string(rest)));
+  }
+  open_registry();
+  auto keeper = open();
+  ASSERT_THAT(keeper, IsOk());
+  EXPECT_EQ(keeper->snapshot_version(), 1U);
+  const auto changed = keeper->sign_above(3);  // as its boards say
+  ASSERT_THAT(changed, IsOk());
+  EXPECT_THAT(names(*changed), ::testing::ElementsAre("snapshot", "timestamp"));
+  EXPECT_EQ(keeper->snapshot_version(), 4U);
+  EXPECT_GT((*keeper->roles().timestamp())->version, timestamp);
+  EXPECT_TRUE(keeper->sign_above(4)->empty());
+  EXPECT_TRUE(keeper->sign_above(2)->empty());
 }
 
 TEST_F(MetadataKeeperTest, renews_the_timestamp_each_day_and_the_snapshot_in_time) {
@@ -249,6 +285,56 @@ TEST_F(MetadataKeeperTest, refuses_a_root_that_does_not_follow_and_a_state_of_an
   ASSERT_THAT(release::init_key_store(folder_.path() / "other", other, clock_.now()), IsOk());
   options_.root = folder_.path() / "other/metadata/1.root.json";
   EXPECT_THAT(open(), ErrorIs(ErrorCode::untrusted, HasSubstr("[trust] root")));
+}
+
+TEST_F(MetadataKeeperTest, signs_nothing_by_a_clock_that_nobody_keeps_and_that_leapt) {
+  bool synchronised = true;
+  options_.clock_synchronised = [&] { return synchronised; };
+  auto keeper = open();
+  ASSERT_THAT(keeper->accept(submission()), IsOk());
+  synchronised = false;
+  clock_.advance(std::chrono::days(5000));
+  EXPECT_TRUE(keeper->refresh()->empty());
+  EXPECT_THAT(keeper->problem(), AllOf(HasSubstr("it was set by 120000 hours"),
+                                       HasSubstr("believe_clock = true")));
+  open_registry();
+  auto again = open();  // which has only what was signed to go by
+  ASSERT_THAT(again, IsOk());
+  EXPECT_THAT(again->problem(), HasSubstr("long before"));
+  clock_.advance(-std::chrono::days(5002));
+  EXPECT_TRUE(again->refresh()->empty());
+  EXPECT_THAT(again->problem(), HasSubstr("after that"));
+  clock_.advance(std::chrono::days(4));
+  EXPECT_THAT(names(*again->refresh()), ::testing::ElementsAre("timestamp")) << "it was put right";
+  EXPECT_EQ(again->problem(), "");
+  clock_.advance(std::chrono::days(60));
+  options_.believe_clock = true;
+  open_registry();
+  EXPECT_EQ(open()->problem(), "");
+}
+
+TEST_F(MetadataKeeperTest, says_what_to_do_about_a_date_that_was_signed_in_the_future) {
+  auto keeper = open();
+  ASSERT_THAT(keeper->accept(submission()), IsOk());
+  const Timestamp issued = (*keeper->roles().timestamp())->issued;
+  EXPECT_EQ(future_words(issued, issued), std::nullopt);
+  EXPECT_THAT(*future_words(issued - std::chrono::days(400), issued),
+              HasSubstr("outcrop keys rotate timestamp"));
+}
+
+TEST_F(MetadataKeeperTest, says_what_expires_from_thirty_days_before) {
+  auto keeper = open();
+  ASSERT_THAT(keeper->accept(submission()), IsOk());
+  const Expiry nearest = nearest_expiry(keeper->roles());
+  EXPECT_EQ(expiry_words(keeper->roles(), nearest.when - std::chrono::days(31)), std::nullopt);
+  EXPECT_THAT(*expiry_words(keeper->roles(), nearest.when - std::chrono::days(30)),
+              AllOf(HasSubstr(nearest.role + " expires on"), HasSubstr("in 30 days")));
+  EXPECT_THAT(*expiry_words(keeper->roles(), nearest.when), HasSubstr("expired on"));
+  EXPECT_THAT(check_fresh(keeper->roles(), "curvefault", clock_.now()), IsOk());
+  EXPECT_THAT(check_fresh(keeper->roles(), "curvefault", clock_.now() + std::chrono::days(8)),
+              ErrorIs(ErrorCode::expired, HasSubstr("timestamp expired on")));
+  EXPECT_THAT(check_fresh(keeper->roles(), "curvefault", nearest.when),
+              ErrorIs(ErrorCode::expired, HasSubstr("outcrop")));
 }
 
 TEST_F(MetadataKeeperTest, releases_follow_what_is_signed) {

@@ -35,6 +35,8 @@ struct Device {
   // As it last said of itself.
   std::optional<messages::DeviceStatus> status;
   std::optional<Timestamp> last_seen;
+  std::uint64_t highest_session = 0;  // that it ever said; a board that was set back says less
+  std::string attention;              // what its owner should know of who it says it is; "" mostly
 };
 
 enum class ReleaseState { published, withdrawn, revoked };
@@ -73,6 +75,8 @@ struct RolloutRecord {
   double failed_share = 0;  // of the boards that were offered it, once it widens, that may fail
   Timestamp started;
   std::optional<Timestamp> ended;
+  // Of a state that was older than the fleet when it was gone on with: offers nothing any more.
+  bool past = false;
 };
 
 // What one board is to run because of a rollout, and how far it is.
@@ -104,6 +108,13 @@ struct DeviceAuthority {
 struct StoredReport {
   messages::Report report;
   Timestamp received;
+  bool number_used = false;  // an earlier one with other content has its number, too
+};
+
+enum class ReportTaken {
+  added,
+  repeated,     // the same report is here already
+  number_used,  // added, beside another report of the same number
 };
 
 // Reports of one board about one release that are kept, the newest. Those about what is no release
@@ -119,6 +130,9 @@ class Registry {
   // Only rises, across everything. A board may have seen higher ones (from a database that was
   // lost since): who offers goes above those.
   [[nodiscard]] virtual Result<std::uint64_t> next_generation() = 0;
+  [[nodiscard]] virtual Result<std::uint64_t> last_generation() = 0;
+  // Nothing where the last one is higher already.
+  [[nodiscard]] virtual Status raise_generation(std::uint64_t to) = 0;
 
   [[nodiscard]] virtual Status save(const Device& device) = 0;  // inserts or replaces
   [[nodiscard]] virtual Result<std::optional<Device>> device(const std::string& name) = 0;
@@ -141,11 +155,12 @@ class Registry {
   // The one of the highest generation above 0: what this board is to be at.
   [[nodiscard]] virtual Result<std::optional<Assignment>> desired(const std::string& device) = 0;
 
-  // False where (device, key, session, sequence) is there already: `key` signed it, and a board
-  // that was enrolled anew counts its sessions anew. Older reports make room (reports_kept).
-  [[nodiscard]] virtual Result<bool> add_report(const messages::Report& report,
-                                                const trust::KeyId& key, std::string_view envelope,
-                                                Timestamp received) = 0;
+  // Its number is (device, key, session, sequence): `key` signed it, and a board that was enrolled
+  // anew counts its sessions anew. Older reports make room (reports_kept).
+  [[nodiscard]] virtual Result<ReportTaken> add_report(const messages::Report& report,
+                                                       const trust::KeyId& key,
+                                                       std::string_view envelope,
+                                                       Timestamp received) = 0;
   // Newest first, at most `limit`; all devices where `device` is empty, all releases where
   // `manifest` is none.
   [[nodiscard]] virtual Result<std::vector<StoredReport>> reports(
@@ -161,6 +176,11 @@ class Registry {
   [[nodiscard]] virtual Status save(const DeviceAuthority& authority) = 0;
   [[nodiscard]] virtual Result<std::vector<DeviceAuthority>> authorities() = 0;
 
+  // What outcropd is to remember about the fleet as a whole, by name.
+  [[nodiscard]] virtual Status save_note(const std::string& name, const std::string& value) = 0;
+  [[nodiscard]] virtual Status remove_note(const std::string& name) = 0;
+  [[nodiscard]] virtual Result<std::optional<std::string>> note(const std::string& name) = 0;
+
   // A consistent copy of the whole database while it is in use.
   [[nodiscard]] virtual Status back_up(const std::filesystem::path& file) = 0;
 };
@@ -168,6 +188,11 @@ class Registry {
 // WAL, synchronous=FULL, foreign keys on. One thread. A file of a newer schema is refused as
 // unsupported, an older one is brought forward; a file that is no database is invalid_data.
 [[nodiscard]] Result<std::unique_ptr<Registry>> open_sqlite_registry(
+    const std::filesystem::path& file);
+
+// The same file for reading, while an outcropd works in it or not: it stays of the schema it has,
+// so metadata() and back_up() are all that may be asked of it. not_found where there is none.
+[[nodiscard]] Result<std::unique_ptr<Registry>> read_sqlite_registry(
     const std::filesystem::path& file);
 
 }  // namespace outcrop::fleet

@@ -97,6 +97,8 @@ TEST_F(RegistryTest, gives_back_what_was_saved_after_it_was_opened_again) {
   saved.revoked = at(5000);
   saved.revoked_reason = "lost";
   saved.last_seen = at(6000);
+  saved.highest_session = 12;
+  saved.attention = "set back";
   messages::DeviceStatus status;
   status.device = "pi-1";
   status.session = 3;
@@ -117,6 +119,7 @@ TEST_F(RegistryTest, gives_back_what_was_saved_after_it_was_opened_again) {
   ended.state = RolloutState::stopped;
   ended.reason = "canary pi-1 FAILED";
   ended.ended = at(8000);
+  ended.past = true;
   {
     const auto registry = open();
     fill(*registry);
@@ -132,6 +135,8 @@ TEST_F(RegistryTest, gives_back_what_was_saved_after_it_was_opened_again) {
   EXPECT_EQ((*back)->key, saved.key);
   EXPECT_EQ((*back)->status, saved.status);
   EXPECT_EQ((*back)->last_seen, saved.last_seen);
+  EXPECT_EQ((*back)->highest_session, 12U);
+  EXPECT_EQ((*back)->attention, "set back");
   const auto assignments = registry->assignments("r");
   ASSERT_THAT(assignments, IsOk());
   ASSERT_EQ(assignments->size(), 1U);
@@ -146,6 +151,7 @@ TEST_F(RegistryTest, gives_back_what_was_saved_after_it_was_opened_again) {
   ASSERT_THAT(rollouts, IsOk());
   EXPECT_EQ(rollouts->front().state, RolloutState::stopped);
   EXPECT_EQ(rollouts->front().ended, ended.ended);
+  EXPECT_TRUE(rollouts->front().past);
   EXPECT_EQ(rollouts->front().failed_share, 0.25);
 }
 
@@ -170,19 +176,34 @@ TEST_F(RegistryTest, what_a_board_is_to_be_at_is_its_highest_generation) {
 }
 
 TEST_F(RegistryTest, generations_rise_across_openings) {
+  EXPECT_EQ(open()->last_generation(), 0U);
   EXPECT_EQ(open()->next_generation(), 1U);
   EXPECT_EQ(open()->next_generation(), 2U);
+  ASSERT_THAT(open()->raise_generation(7), IsOk());
+  ASSERT_THAT(open()->raise_generation(3), IsOk());
+  EXPECT_EQ(open()->last_generation(), 7U);
+  EXPECT_EQ(open()->next_generation(), 8U);
+}
+
+TEST_F(RegistryTest, remembers_notes_until_they_are_removed) {
+  EXPECT_EQ(open()->note("n"), std::nullopt);
+  ASSERT_THAT(open()->save_note("n", "one"), IsOk());
+  ASSERT_THAT(open()->save_note("n", "two"), IsOk());
+  EXPECT_EQ(open()->note("n"), "two");
+  ASSERT_THAT(open()->remove_note("n"), IsOk());
+  EXPECT_EQ(open()->note("n"), std::nullopt);
 }
 
 TEST_F(RegistryTest, the_same_report_twice_is_one_report) {
   const auto registry = open();
   fill(*registry);
   const trust::KeyId key = device("pi-1").key.id();
-  EXPECT_EQ(registry->add_report(report(1, 1), key, "envelope", at(1)), true);
-  EXPECT_EQ(registry->add_report(report(1, 1), key, "envelope", at(2)), false);
-  EXPECT_EQ(registry->add_report(report(1, 2), key, "envelope", at(3)), true);
+  EXPECT_EQ(registry->add_report(report(1, 1), key, "envelope", at(1)), ReportTaken::added);
+  EXPECT_EQ(registry->add_report(report(1, 1), key, "envelope", at(2)), ReportTaken::repeated);
+  EXPECT_EQ(registry->add_report(report(1, 2), key, "envelope", at(3)), ReportTaken::added);
   // Another board by that name, enrolled with another key, counts anew.
-  EXPECT_EQ(registry->add_report(report(1, 1), trust::sha256("other"), "envelope", at(4)), true);
+  EXPECT_EQ(registry->add_report(report(1, 1), trust::sha256("other"), "envelope", at(4)),
+            ReportTaken::added);
   const auto reports = registry->reports("", std::nullopt, 10);
   ASSERT_THAT(reports, IsOk());
   EXPECT_EQ(reports->size(), 3U);
@@ -190,6 +211,24 @@ TEST_F(RegistryTest, the_same_report_twice_is_one_report) {
   EXPECT_EQ(registry->reports("pi-2", std::nullopt, 10)->size(), 0U);
   EXPECT_EQ(registry->reports("pi-1", trust::sha256("m"), 2)->size(), 2U);
   EXPECT_EQ(registry->reports("pi-1", trust::sha256("n"), 2)->size(), 0U);
+}
+
+TEST_F(RegistryTest, a_number_that_comes_with_other_content_is_another_report) {
+  const auto registry = open();
+  fill(*registry);
+  const trust::KeyId key = device("pi-1").key.id();
+  messages::Report other = report(1, 1);
+  other.state = messages::DeploymentState::failed;
+  EXPECT_EQ(registry->add_report(report(1, 1), key, "envelope", at(1)), ReportTaken::added);
+  EXPECT_EQ(registry->add_report(other, key, "other", at(2)), ReportTaken::number_used);
+  EXPECT_EQ(registry->add_report(report(1, 1), key, "envelope", at(3)), ReportTaken::repeated);
+  EXPECT_EQ(registry->add_report(other, key, "other", at(4)), ReportTaken::repeated);
+  const auto reports = registry->reports("", std::nullopt, 10);
+  ASSERT_THAT(reports, IsOk());
+  ASSERT_EQ(reports->size(), 2U);
+  EXPECT_EQ(reports->front().report, other);
+  EXPECT_TRUE(reports->front().number_used);
+  EXPECT_FALSE(reports->back().number_used);
 }
 
 TEST_F(RegistryTest, keeps_the_newest_reports_of_a_board_about_each_release) {
@@ -203,7 +242,7 @@ TEST_F(RegistryTest, keeps_the_newest_reports_of_a_board_about_each_release) {
   const auto add = [&](const std::string& text) {
     messages::Report next = report(1, ++sequence);
     next.deployment.manifest = trust::sha256(text);
-    ASSERT_EQ(registry->add_report(next, key, "envelope", at(1)), true);
+    ASSERT_EQ(registry->add_report(next, key, "envelope", at(1)), ReportTaken::added);
   };
   for (std::size_t i = 0; i < reports_kept + 3; ++i) add("m");
   EXPECT_EQ(count("m"), reports_kept);
@@ -266,6 +305,71 @@ TEST_F(RegistryTest, refuses_a_newer_schema_and_leaves_the_file_as_it_is) {
               ErrorIs(ErrorCode::unsupported, HasSubstr("newer outcropd (schema 99")));
   change("PRAGMA user_version = " + std::to_string(schema_version));
   EXPECT_THAT(open_sqlite_registry(file_), IsOk());
+}
+
+// As the first version of the schema had it: one device, one report.
+TEST_F(RegistryTest, brings_an_older_file_forward_with_all_that_is_in_it_and_not_by_reading_it) {
+  {
+    auto database = Database::open(file_);
+    ASSERT_THAT(database, IsOk());
+    ASSERT_THAT(bring_to_schema(*database, 1), IsOk());
+    ASSERT_THAT(database->run("INSERT INTO device VALUES ('pi-1', 'curvefault', 'pi', ?, '', 1, "
+                              "NULL, '', NULL, NULL)",
+                              {device("pi-1").key.hex()}),
+                IsOk());
+    ASSERT_THAT(database->run("INSERT INTO report VALUES (7, 'pi-1', 'k', 1, 2, 'm', 3, ?, 'e')",
+                              {messages::to_json(report(1, 2))}),
+                IsOk());
+    ASSERT_THAT(database->script("INSERT INTO metadata VALUES ('root/1', 'envelope')"), IsOk());
+  }
+  const auto version = [&] {
+    auto database = Database::open_for_reading(file_);
+    EXPECT_THAT(database, IsOk());
+    return *check_schema(*database);
+  };
+  {
+    auto reading = read_sqlite_registry(file_);
+    ASSERT_THAT(reading, IsOk());
+    EXPECT_EQ((*reading)->metadata()->size(), 1U);
+    EXPECT_THAT((*reading)->back_up(folder_.path() / "copy.sqlite"), IsOk());
+    EXPECT_FALSE((*reading)->save_metadata("targets", "envelope"));
+  }
+  EXPECT_EQ(version(), 1);
+  const auto registry = open();
+  EXPECT_EQ(version(), schema_version);
+  EXPECT_EQ((*registry->device("pi-1"))->attention, "");
+  const auto reports = registry->reports("pi-1", std::nullopt, 10);
+  ASSERT_THAT(reports, IsOk());
+  ASSERT_EQ(reports->size(), 1U);
+  EXPECT_EQ(reports->front().report, report(1, 2));
+  EXPECT_EQ(registry->note("none"), std::nullopt);
+}
+
+TEST_F(RegistryTest, reading_makes_no_file) {
+  EXPECT_THAT(read_sqlite_registry(file_), ErrorIs(ErrorCode::not_found, HasSubstr("registry")));
+  EXPECT_FALSE(std::filesystem::exists(file_));
+}
+
+// SQLite calls a full disk a disk I/O error when it is not the database itself that grows.
+TEST_F(RegistryTest, says_that_the_disk_is_full) {
+  sqlite3_vfs* const vfs = sqlite3_vfs_find(nullptr);
+  const auto truncate = vfs->xGetSystemCall(vfs, "ftruncate");
+  const auto full = +[](int, off_t) {
+    errno = ENOSPC;
+    return -1;
+  };
+  const auto write = vfs->xGetSystemCall(vfs, "pwrite64") != nullptr ? "pwrite64" : "pwrite";
+  const auto writing = vfs->xGetSystemCall(vfs, write);
+  const auto no_room = +[](int, const void*, std::size_t, off_t) -> ssize_t {
+    errno = ENOSPC;
+    return -1;
+  };
+  vfs->xSetSystemCall(vfs, "ftruncate", reinterpret_cast<sqlite3_syscall_ptr>(full));
+  vfs->xSetSystemCall(vfs, write, reinterpret_cast<sqlite3_syscall_ptr>(no_room));
+  const auto opened = open_sqlite_registry(file_);
+  vfs->xSetSystemCall(vfs, "ftruncate", truncate);
+  vfs->xSetSystemCall(vfs, write, writing);
+  EXPECT_THAT(opened, ErrorIs(ErrorCode::no_space, HasSubstr("no space is left on the disk")));
 }
 
 TEST_F(RegistryTest, refuses_a_database_of_another_program) {

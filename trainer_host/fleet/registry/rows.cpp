@@ -67,6 +67,8 @@ Result<Device> read_device(const Database::Row& row) {
     device.status = std::move(*status);
   }
   device.last_seen = time_or_none(row, 9);
+  device.highest_session = count(row, 10);
+  device.attention = row.text(11);
   return device;
 }
 
@@ -108,6 +110,7 @@ Result<RolloutRecord> read_rollout(const Database::Row& row) {
   rollout.failed_share = row.number(9);
   rollout.started = to_time(row.integer(10));
   rollout.ended = time_or_none(row, 11);
+  rollout.past = row.integer(12) != 0;
   return rollout;
 }
 

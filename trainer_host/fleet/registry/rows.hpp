@@ -13,12 +13,12 @@ namespace outcrop::fleet {
 
 inline constexpr const char* device_columns =
     "name, model, device_class, key, certificate, enrolled, revoked, revoked_reason, status, "
-    "last_seen";
+    "last_seen, highest_session, attention";
 inline constexpr const char* release_columns =
     "manifest, manifest_size, model, stage, epoch, state, reason, published, total";
 inline constexpr const char* rollout_columns =
     "name, model, manifest, state, resume_to, reason, on_unmeasurable, soak, byte_budget, "
-    "failed_share, started, ended";
+    "failed_share, started, ended, past";
 inline constexpr const char* assignment_columns =
     "rollout, device, canary, excluded, generation, cancelled, manifest, return_to, variants, "
     "state, reason, confirmed, session, sequence, updated";

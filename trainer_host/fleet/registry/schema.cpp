@@ -91,6 +91,33 @@ CREATE INDEX report_of_manifest ON report (manifest, place);
 
 CREATE TABLE metadata (role TEXT PRIMARY KEY, envelope TEXT NOT NULL) STRICT;
 CREATE TABLE authority (certificate TEXT PRIMARY KEY, crl TEXT NOT NULL) STRICT;
+)",
+                                                           R"(
+ALTER TABLE device ADD COLUMN highest_session INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE device ADD COLUMN attention TEXT NOT NULL DEFAULT '';
+ALTER TABLE rollout ADD COLUMN past INTEGER NOT NULL DEFAULT 0;
+
+-- A number that came with several contents is several reports: copy 0, 1, 2, ...
+CREATE TABLE report_with_copies (
+  place INTEGER PRIMARY KEY,
+  device TEXT NOT NULL REFERENCES device (name),
+  key TEXT NOT NULL,
+  session INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  copy INTEGER NOT NULL,
+  manifest TEXT NOT NULL,
+  received INTEGER NOT NULL,
+  report TEXT NOT NULL,
+  envelope TEXT NOT NULL,
+  UNIQUE (device, key, session, sequence, copy)
+) STRICT;
+INSERT INTO report_with_copies
+  SELECT place, device, key, session, sequence, 0, manifest, received, report, envelope FROM report;
+DROP TABLE report;
+ALTER TABLE report_with_copies RENAME TO report;
+CREATE INDEX report_of_manifest ON report (manifest, place);
+
+CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 )"};
 
 Result<std::int64_t> pragma(Database& database, const std::string& name) {
@@ -102,17 +129,17 @@ Result<std::int64_t> pragma(Database& database, const std::string& name) {
   return value;
 }
 
-Status migrate(Database& database, std::int64_t from) {
-  for (std::int64_t version = from; version < schema_version; ++version) {
+Status migrate(Database& database, std::int64_t from, std::int64_t to) {
+  for (std::int64_t version = from; version < to; ++version) {
     OUTCROP_CHECK(database.script(steps.at(static_cast<std::size_t>(version))));
   }
   return database.script("PRAGMA application_id=" + std::to_string(application_id) +
-                         ";PRAGMA user_version=" + std::to_string(schema_version));
+                         ";PRAGMA user_version=" + std::to_string(to));
 }
 
 }  // namespace
 
-Status bring_to_schema(Database& database) {
+Result<std::int64_t> check_schema(Database& database) {
   OUTCROP_TRY(version, pragma(database, "user_version"));
   OUTCROP_TRY(owner, pragma(database, "application_id"));
   OUTCROP_TRY(pages, pragma(database, "schema_version"));  // SQLite's own: 0 in an empty file
@@ -125,9 +152,14 @@ Status bring_to_schema(Database& database) {
                                             std::to_string(schema_version) +
                                             "): install that one, or go back to a backup");
   }
-  if (version == schema_version) return {};
+  return version;
+}
+
+Status bring_to_schema(Database& database, std::int64_t to) {
+  OUTCROP_TRY(version, check_schema(database));
+  if (version == to) return {};
   OUTCROP_CHECK(database.script("BEGIN IMMEDIATE"));
-  Status status = migrate(database, version);
+  Status status = migrate(database, version, to);
   if (status) status = database.script("COMMIT");
   if (!status) (void)database.script("ROLLBACK");
   return status;

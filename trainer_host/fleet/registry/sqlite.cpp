@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
 #include <type_traits>
 
 namespace outcrop::fleet {
@@ -88,25 +89,42 @@ void Database::Finalize::operator()(sqlite3_stmt* statement) const {
   sqlite3_finalize(statement);
 }
 
+// Where the disk is full SQLite says "disk I/O error" of all files but the database itself.
 tl::unexpected<Error> Database::failure(std::string_view doing) const {
   sqlite3* connection = connection_.get();
-  return fail(
-      code_of(sqlite3_extended_errcode(connection)),
-      "database " + file_.string() + ": " + std::string(doing) + ": " + sqlite3_errmsg(connection));
+  const std::string where = "database " + file_.string() + ": " + std::string(doing) + ": ";
+  const ErrorCode code = code_of(sqlite3_extended_errcode(connection));
+  const int system = sqlite3_system_errno(connection);
+  const bool full = system == ENOSPC || system == EDQUOT;
+  if (code == ErrorCode::no_space || (code == ErrorCode::io && full)) {
+    return fail(ErrorCode::no_space,
+                where + "no space is left on the disk that holds it; make room and try again");
+  }
+  return fail(code, where + sqlite3_errmsg(connection));
 }
 
-Result<Database> Database::open(const std::filesystem::path& file) {
+Result<Database> Database::connect(const std::filesystem::path& file, int flags) {
   Database database;
   database.file_ = file;
   sqlite3* connection = nullptr;
   const int result =
-      sqlite3_open_v2(file.c_str(), &connection,
-                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+      sqlite3_open_v2(file.c_str(), &connection, flags | SQLITE_OPEN_NOMUTEX, nullptr);
   database.connection_.reset(connection);
   if (connection == nullptr) return fail(ErrorCode::out_of_memory, "no memory for SQLite");
   if (result != SQLITE_OK) return database.failure("opening it");
   sqlite3_extended_result_codes(connection, 1);
   sqlite3_busy_timeout(connection, 5000);
+  return database;
+}
+
+Result<Database> Database::open_for_reading(const std::filesystem::path& file) {
+  OUTCROP_TRY(database, connect(file, SQLITE_OPEN_READONLY));
+  OUTCROP_CHECK(database.script("PRAGMA trusted_schema=OFF;"));
+  return database;
+}
+
+Result<Database> Database::open(const std::filesystem::path& file) {
+  OUTCROP_TRY(database, connect(file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
   // journal_mode is the first that reads the file: here it shows whether it is a database.
   OUTCROP_CHECK(
       database.script("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"

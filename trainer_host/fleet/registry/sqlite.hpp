@@ -18,8 +18,8 @@ struct sqlite3_stmt;
 namespace outcrop::fleet {
 
 // One connection to an SQLite file (https://www.sqlite.org/c3ref/intro.html), for one thread.
-// Errors: no_space (disk full), invalid_data (no database, or a damaged one), refused (a
-// constraint), timeout (another process held it for five seconds), else io.
+// Errors: no_space (disk full, whatever SQLite calls it), invalid_data (no database, or a damaged
+// one), refused (a constraint), timeout (another process held it for five seconds), else io.
 class Database {
  public:
   using Value = std::variant<std::nullptr_t, std::int64_t, double, std::string>;
@@ -41,6 +41,8 @@ class Database {
 
   // Makes the file where it is missing. WAL, synchronous=FULL, foreign keys on.
   [[nodiscard]] static Result<Database> open(const std::filesystem::path& file);
+  // A file that is there, whoever else works in it: nothing can be written through this one.
+  [[nodiscard]] static Result<Database> open_for_reading(const std::filesystem::path& file);
 
   // Prepared once for each text of `sql`. `each` may not run the same `sql` again.
   [[nodiscard]] Status query(const std::string& sql, std::initializer_list<Value> values,
@@ -62,6 +64,7 @@ class Database {
     void operator()(sqlite3_stmt* statement) const;
   };
   Database() = default;
+  [[nodiscard]] static Result<Database> connect(const std::filesystem::path& file, int flags);
   [[nodiscard]] Result<sqlite3_stmt*> prepare(const std::string& sql);
   [[nodiscard]] tl::unexpected<Error> failure(std::string_view doing) const;
 

@@ -44,20 +44,37 @@ class SqliteRegistry final : public Registry {
     return generation;
   }
 
+  Result<std::uint64_t> last_generation() override {
+    std::uint64_t generation = 0;
+    OUTCROP_CHECK(database_.query("SELECT value FROM counter WHERE name = 'generation'", {},
+                                  [&](const Database::Row& row) {
+                                    generation = static_cast<std::uint64_t>(row.integer(0));
+                                    return Status();
+                                  }));
+    return generation;
+  }
+
+  Status raise_generation(std::uint64_t to) override {
+    return write("UPDATE counter SET value = max(value, ?) WHERE name = 'generation'",
+                 {to_column(to)});
+  }
+
   Status save(const Device& device) override {
     Database::Value status = nullptr;
     if (device.status) status = messages::to_json(*device.status);
     return write(
         "INSERT INTO device (name, model, device_class, key, certificate, enrolled, revoked, "
-        "revoked_reason, status, last_seen) VALUES (?,?,?,?,?,?,?,?,?,?) "
+        "revoked_reason, status, last_seen, highest_session, attention) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?) "
         "ON CONFLICT (name) DO UPDATE SET model = excluded.model, "
         "device_class = excluded.device_class, key = excluded.key, "
         "certificate = excluded.certificate, enrolled = excluded.enrolled, "
         "revoked = excluded.revoked, revoked_reason = excluded.revoked_reason, "
-        "status = excluded.status, last_seen = excluded.last_seen",
+        "status = excluded.status, last_seen = excluded.last_seen, "
+        "highest_session = excluded.highest_session, attention = excluded.attention",
         {device.name, device.model, device.device_class, device.key.hex(), device.certificate,
          to_column(device.enrolled), to_column(device.revoked), device.revoked_reason, status,
-         to_column(device.last_seen)});
+         to_column(device.last_seen), to_column(device.highest_session), device.attention});
   }
 
   Result<std::optional<Device>> device(const std::string& name) override {
@@ -92,15 +109,15 @@ class SqliteRegistry final : public Registry {
   Status save(const RolloutRecord& rollout) override {
     return write(
         "INSERT INTO rollout (name, model, manifest, state, resume_to, reason, on_unmeasurable, "
-        "soak, byte_budget, failed_share, started, ended, place) VALUES (?,?,?,?,?,?,?,?,?,?,?,?, "
-        "(SELECT coalesce(max(place), 0) + 1 FROM rollout)) "
+        "soak, byte_budget, failed_share, started, ended, past, place) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?, (SELECT coalesce(max(place), 0) + 1 FROM rollout)) "
         "ON CONFLICT (name) DO UPDATE SET state = excluded.state, resume_to = excluded.resume_to, "
-        "reason = excluded.reason, ended = excluded.ended",
+        "reason = excluded.reason, ended = excluded.ended, past = excluded.past",
         {rollout.name, rollout.model, rollout.manifest.hex(), std::string(to_string(rollout.state)),
          std::string(to_string(rollout.resume_to)), rollout.reason,
          static_cast<std::int64_t>(rollout.on_unmeasurable), std::int64_t{rollout.soak.count()},
          to_column(rollout.byte_budget), rollout.failed_share, to_column(rollout.started),
-         to_column(rollout.ended)});
+         to_column(rollout.ended), std::int64_t{rollout.past}});
   }
 
   Result<std::optional<RolloutRecord>> rollout(const std::string& name) override {
@@ -158,35 +175,47 @@ class SqliteRegistry final : public Registry {
                            {device}, read_assignment);
   }
 
-  Result<bool> add_report(const messages::Report& report, const trust::KeyId& key,
-                          std::string_view envelope, Timestamp received) override {
-    bool added = false;
+  Result<ReportTaken> add_report(const messages::Report& report, const trust::KeyId& key,
+                                 std::string_view envelope, Timestamp received) override {
+    ReportTaken taken = ReportTaken::added;
     OUTCROP_CHECK(transaction([&]() -> Status {
-      OUTCROP_TRY(
-          rows,
-          database_.run("INSERT INTO report (device, key, session, sequence, manifest, "
-                        "received, report, envelope) VALUES (?,?,?,?,?,?,?,?) "
-                        "ON CONFLICT (device, key, session, sequence) DO NOTHING",
-                        {report.header.device, key.hex(), to_column(report.header.session),
-                         to_column(report.header.sequence), report.deployment.manifest.hex(),
-                         to_column(received), messages::to_json(report), std::string(envelope)}));
-      added = rows > 0;
-      return added ? make_room(report.header.device, report.deployment.manifest) : Status();
+      const std::string text = messages::to_json(report);
+      const messages::DeviceHeader& header = report.header;
+      std::int64_t copy = 0;
+      OUTCROP_CHECK(database_.query(
+          "SELECT copy, report FROM report WHERE device = ? AND key = ? AND session = ? AND "
+          "sequence = ? ORDER BY copy",
+          {header.device, key.hex(), to_column(header.session), to_column(header.sequence)},
+          [&](const Database::Row& row) {
+            copy = row.integer(0) + 1;
+            taken = row.text(1) == text || taken == ReportTaken::repeated
+                        ? ReportTaken::repeated
+                        : ReportTaken::number_used;
+            return Status();
+          }));
+      if (taken == ReportTaken::repeated) return {};
+      OUTCROP_CHECK(
+          write("INSERT INTO report (device, key, session, sequence, copy, manifest, received, "
+                "report, envelope) VALUES (?,?,?,?,?,?,?,?,?)",
+                {header.device, key.hex(), to_column(header.session), to_column(header.sequence),
+                 copy, report.deployment.manifest.hex(), to_column(received), text,
+                 std::string(envelope)}));
+      return make_room(header.device, report.deployment.manifest);
     }));
-    return added;
+    return taken;
   }
 
   Result<std::vector<StoredReport>> reports(const std::string& device,
                                             const std::optional<trust::Sha256Digest>& manifest,
                                             std::size_t limit) override {
     return all<StoredReport>(
-        "SELECT report, received FROM report WHERE (?1 = '' OR device = ?1) AND "
+        "SELECT report, received, copy FROM report WHERE (?1 = '' OR device = ?1) AND "
         "(?2 IS NULL OR manifest = ?2) ORDER BY place DESC LIMIT ?3",
         {device, to_column(manifest), static_cast<std::int64_t>(limit)},
         [](const Database::Row& row) -> Result<StoredReport> {
           auto report = messages::parse_report(as_bytes(row.text(0)));
           if (!report) return fail(report.error().context("database: a stored report"));
-          return StoredReport{std::move(*report), to_time(row.integer(1))};
+          return StoredReport{std::move(*report), to_time(row.integer(1)), row.integer(2) > 0};
         });
   }
 
@@ -221,6 +250,22 @@ class SqliteRegistry final : public Registry {
                                 [](const Database::Row& row) -> Result<DeviceAuthority> {
                                   return DeviceAuthority{row.text(0), row.text(1)};
                                 });
+  }
+
+  Status save_note(const std::string& name, const std::string& value) override {
+    return write(
+        "INSERT INTO note VALUES (?,?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        {name, value});
+  }
+
+  Status remove_note(const std::string& name) override {
+    return write("DELETE FROM note WHERE name = ?", {name});
+  }
+
+  Result<std::optional<std::string>> note(const std::string& name) override {
+    return one<std::string>(
+        "SELECT value FROM note WHERE name = ?", {name},
+        [](const Database::Row& row) -> Result<std::string> { return row.text(0); });
   }
 
   Status back_up(const std::filesystem::path& file) override { return database_.back_up(file); }
@@ -274,6 +319,18 @@ Result<std::unique_ptr<Registry>> open_sqlite_registry(const std::filesystem::pa
   OUTCROP_TRY(database, Database::open(file));
   if (const Status status = bring_to_schema(database); !status) {
     return fail(status.error().context(file.string()));
+  }
+  return std::make_unique<SqliteRegistry>(std::move(database));
+}
+
+Result<std::unique_ptr<Registry>> read_sqlite_registry(const std::filesystem::path& file) {
+  std::error_code error;
+  if (!std::filesystem::exists(file, error)) {
+    return fail(ErrorCode::not_found, "there is no database " + file.string());
+  }
+  OUTCROP_TRY(database, Database::open_for_reading(file));
+  if (const auto version = check_schema(database); !version) {
+    return fail(version.error().context(file.string()));
   }
   return std::make_unique<SqliteRegistry>(std::move(database));
 }

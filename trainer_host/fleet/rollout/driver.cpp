@@ -30,8 +30,13 @@ bool needs_choices(const RolloutView& view) {
       rollout.state == RolloutState::paused ? rollout.resume_to : rollout.state;
   if (phase == RolloutState::widening) return true;
   if (phase == RolloutState::canary) {
-    return std::all_of(view.assignments.begin(), view.assignments.end(),
-                       [](const Assignment& a) { return a.confirmed || a.excluded || !a.canary; });
+    std::set<std::string_view> revoked;  // they are left out by this very decision
+    for (const Device& device : view.devices) {
+      if (device.revoked) revoked.insert(device.name);
+    }
+    return std::all_of(view.assignments.begin(), view.assignments.end(), [&](const Assignment& a) {
+      return a.confirmed || a.excluded || !a.canary || revoked.contains(a.device);
+    });
   }
   std::set<std::string_view> assigned;
   for (const Assignment& assignment : view.assignments) assigned.insert(assignment.device);
@@ -59,9 +64,18 @@ bool is_at_rest(const RolloutView& view) {
 
 // Whether boards that have not seen their offers get them when they come back. A cancel they get
 // in any case.
-bool still_offers(RolloutState state) {
-  return state == RolloutState::canary || state == RolloutState::widening ||
-         state == RolloutState::done;
+bool still_offers(const RolloutRecord& rollout) {
+  return !rollout.past &&
+         (rollout.state == RolloutState::canary || rollout.state == RolloutState::widening ||
+          rollout.state == RolloutState::done);
+}
+
+// By a state that was newer than this one: what that told the board is not known here.
+bool has_seen_more(const std::vector<Device>& devices, const Assignment& assignment) {
+  return std::any_of(devices.begin(), devices.end(), [&](const Device& device) {
+    return device.name == assignment.device && device.status &&
+           device.status->generation > assignment.generation;
+  });
 }
 
 }  // namespace
@@ -72,7 +86,8 @@ RolloutDriver::RolloutDriver(Registry& registry, const Clock& clock, BlobStore b
       clock_(&clock),
       blobs_(std::move(blobs)),
       surroundings_(std::move(surroundings)),
-      patience_(patience) {}
+      patience_(patience),
+      behind_(registry, clock) {}
 
 Result<const messages::Manifest*> RolloutDriver::manifest(const trust::Sha256Digest& digest) {
   if (const auto found = manifests_.find(digest); found != manifests_.end()) return &found->second;
@@ -92,7 +107,7 @@ Result<RolloutView> RolloutDriver::view_of(const RolloutRecord& rollout,
   OUTCROP_TRY(release, registry_->release(rollout.manifest));
   if (!release) return fail(ErrorCode::internal, "rollout " + rollout.name + " has no release");
   view.release = *release;
-  view.serves_newcomers = rollout.state == RolloutState::done;
+  view.serves_newcomers = rollout.state == RolloutState::done && !rollout.past;
   for (const RolloutRecord& other : all) {  // newest first
     if (other.model != rollout.model || other.name == rollout.name) continue;
     if (other.state == RolloutState::widening) view.serves_newcomers = false;
@@ -111,6 +126,9 @@ Result<RolloutView> RolloutDriver::view_of(const RolloutRecord& rollout,
   for (const Assignment& assignment : view.assignments) {
     OUTCROP_TRY(desired, registry_->desired(assignment.device));
     if (desired && desired->rollout != rollout.name) view.superseded.insert(assignment.device);
+    if (rollout.past && has_seen_more(devices, assignment)) {
+      view.superseded.insert(assignment.device);
+    }
   }
   if (needs_choices(view)) {
     OUTCROP_TRY(choices, choices_of(view));
@@ -183,6 +201,7 @@ Status RolloutDriver::carry_out(const RolloutView& view, Decision decision) {
   if (decision.rollout && decision.rollout->state != view.rollout.state) {
     spdlog::info("rollout {}: {} ({})", view.rollout.name, to_string(decision.rollout->state),
                  decision.rollout->reason);
+    surroundings_.wake();  // the next phase may have something to decide at once
   }
   for (const Step& step : decision.steps) {
     if (!step.command || !view.online.contains(step.assignment.device)) continue;
@@ -199,22 +218,34 @@ Status RolloutDriver::decide_on(const RolloutRecord& rollout, const std::vector<
   return carry_out(view, decide(view));
 }
 
+bool RolloutDriver::is_behind() const {
+  const auto older = behind_.words();
+  news_.report("the fleet", older ? Status() : Status(fail(older.error())));
+  return !older || older->has_value();
+}
+
+Status RolloutDriver::adopt() {
+  OUTCROP_CHECK(behind_.adopt());
+  tick();
+  return {};
+}
+
 void RolloutDriver::tick() {
+  if (is_behind()) return;
   const auto rollouts = registry_->rollouts();
   const auto devices = registry_->devices();
-  if (!rollouts || !devices) {
-    return spdlog::error("cannot read rollouts: {}",
-                         (rollouts ? devices.error() : rollouts.error()).message());
-  }
+  const std::string reading = "reading rollouts and boards";
+  if (!rollouts) return news_.report(reading, fail(rollouts.error()));
+  if (!devices) return news_.report(reading, fail(devices.error()));
+  news_.report(reading, {});
   for (const RolloutRecord& rollout : *rollouts) {
-    if (const Status status = decide_on(rollout, *rollouts, *devices); !status) {
-      spdlog::error("rollout {}: {}", rollout.name, status.error().message());
-    }
+    news_.report("rollout " + rollout.name, decide_on(rollout, *rollouts, *devices));
   }
 }
 
 Result<RolloutRecord> RolloutDriver::act(const std::string& name,
                                          const std::function<Result<Decision>(RolloutView&)>& how) {
+  OUTCROP_CHECK(behind_.check());
   OUTCROP_TRY(rollout, record_of(name));
   OUTCROP_TRY(all, registry_->rollouts());
   OUTCROP_TRY(devices, registry_->devices());
@@ -244,33 +275,35 @@ void RolloutDriver::on_statement(const std::string& device, const Statement& sta
   auto assignment = registry_->assignment(statement.deployment.rollout, device);
   if (assignment && *assignment && observe(**assignment, statement, clock_->now())) {
     const Status saved = registry_->save(**assignment);
-    if (!saved) return spdlog::error("{}: {}", device, saved.error().message());
-    surroundings_.wake();
+    news_.report("what " + device + " says", saved);
+    if (saved) surroundings_.wake();
   } else if (!assignment) {
-    spdlog::error("{}: {}", device, assignment.error().message());
+    news_.report("what " + device + " says", fail(assignment.error()));
   }
 }
 
-void RolloutDriver::on_status(const std::string& device) {
+void RolloutDriver::on_status(const std::string& device, bool first) {
   auto record = registry_->device(device);
   Status status;
   if (!record) {
     status = fail(record.error());
   } else if (*record && (*record)->status && (*record)->status->online) {
-    status = reconcile_board(**record);
+    const auto ahead = behind_.look_at(
+        **record, first, {surroundings_.root_version(), surroundings_.snapshot_version()});
+    if (!ahead) status = fail(ahead.error());
+    if (ahead && !is_behind()) status = reconcile_board(**record);
   }
-  if (!status) spdlog::error("{}: {}", device, status.error().message());
+  news_.report(device, status);
   surroundings_.wake();  // a board that came or went may be what a rollout waits for
 }
 
 void RolloutDriver::reconcile() {
+  if (is_behind()) return;
   const auto devices = registry_->devices();
-  if (!devices) return spdlog::error("cannot read devices: {}", devices.error().message());
+  if (!devices) return news_.report("reading boards", fail(devices.error()));
   for (const Device& device : *devices) {
     if (device.revoked || !device.status || !surroundings_.online(device.name)) continue;
-    if (const Status status = reconcile_board(device); !status) {
-      spdlog::error("{}: {}", device.name, status.error().message());
-    }
+    news_.report(device.name, reconcile_board(device));
   }
 }
 
@@ -280,7 +313,9 @@ Status RolloutDriver::reconcile_board(const Device& device) {
   const Need need = compare(*desired, *device.status);
   if (need == Need::nothing) return {};
   OUTCROP_TRY(rollout, registry_->rollout(desired->rollout));
-  if (rollout && !desired->cancelled && !still_offers(rollout->state)) return {};
+  if (rollout && !desired->cancelled && !still_offers(*rollout)) return {};
+  // What it was told since is not known here, and is not to be undone.
+  if (rollout && rollout->past && need == Need::new_generation) return {};
   const auto sent = sent_.find(device.name);
   const bool lately = sent != sent_.end() && sent->second.generation == desired->generation &&
                       sent->second.session == device.status->session &&

@@ -11,7 +11,9 @@
 #include "protocol/base/error.hpp"
 #include "protocol/messages/manifest.hpp"
 #include "trainer_host/fleet/depot/blob_store.hpp"
+#include "trainer_host/fleet/log/news.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
+#include "trainer_host/fleet/rollout/behind_fleet.hpp"
 #include "trainer_host/fleet/rollout/engine.hpp"
 #include "trainer_host/fleet/rollout/observe.hpp"
 
@@ -32,6 +34,11 @@ struct RolloutRequest {
 struct RolloutSurroundings {
   std::function<bool(const std::string& device)> online;
   std::function<std::uint64_t()> snapshot_version;
+  std::function<std::uint64_t()> root_version = [] { return UINT64_MAX; };
+  // expired where boards would refuse a release of this model by now.
+  std::function<Status(const std::string& model)> check_fresh = [](const std::string&) {
+    return Status();
+  };
   // Hands a command to the board's topic; may be lost, then it is sent again.
   std::function<void(const std::string& device, const std::string& json)> send;
   // Asks for tick() soon: several changes are then decided upon at once.
@@ -53,9 +60,13 @@ class RolloutDriver {
   [[nodiscard]] Result<RolloutRecord> resume(const std::string& name);
   [[nodiscard]] Result<RolloutRecord> abort(const std::string& name);
 
-  // What boards say.
+  // What boards say. `first`: for the first time since it was enrolled.
   void on_statement(const std::string& device, const Statement& statement);
-  void on_status(const std::string& device);
+  void on_status(const std::string& device, bool first);
+
+  // While it is, nothing is decided or offered, and the four above are refused.
+  [[nodiscard]] const BehindFleet& behind_fleet() const { return behind_; }
+  [[nodiscard]] Status adopt();
 
   // Decides on everything that is under way.
   void tick();
@@ -66,6 +77,7 @@ class RolloutDriver {
   [[nodiscard]] Result<const messages::Manifest*> manifest(const trust::Sha256Digest& digest);
 
  private:
+  [[nodiscard]] bool is_behind() const;
   [[nodiscard]] Result<RolloutRecord> record_of(const std::string& name);
   [[nodiscard]] Result<RolloutView> view_of(const RolloutRecord& rollout,
                                             const std::vector<RolloutRecord>& all,
@@ -100,6 +112,8 @@ class RolloutDriver {
   BlobStore blobs_;
   RolloutSurroundings surroundings_;
   std::chrono::seconds patience_;
+  BehindFleet behind_;
+  mutable News news_;
   std::map<trust::Sha256Digest, messages::Manifest> manifests_;
   std::map<std::string, Sent> sent_;
 };

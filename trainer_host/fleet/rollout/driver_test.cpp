@@ -126,7 +126,7 @@ TEST_F(DriverTest, a_board_that_comes_back_to_a_paused_rollout_is_offered_it_whe
   board("back", 0);
   rollout(RolloutState::paused);
   canary("back", 5);
-  driver_->on_status("back");
+  driver_->on_status("back", false);
   driver_->reconcile();
   EXPECT_THAT(sent_, IsEmpty());
   ASSERT_THAT(driver_->resume("r"), IsOk());
@@ -184,6 +184,54 @@ TEST_F(DriverTest, no_newcomer_is_left_out_before_a_variant_was_chosen_for_its_c
   canary("canary", 5, DeploymentState::updated);  // by its own word: no report confirms it yet
   EXPECT_FALSE(driver_->resume("r"));
   EXPECT_FALSE(registry_->assignment("r", "newcomer")->has_value());
+}
+
+TEST_F(DriverTest, when_the_last_unfinished_canary_is_revoked_nobody_is_left_out_for_that) {
+  board("good", 5);
+  board("stolen", 6);
+  board("rest", 0);
+  rollout(RolloutState::canary);
+  canary("good", 5, DeploymentState::updated);
+  Assignment good = at("good");
+  good.confirmed = true;
+  ASSERT_THAT(registry_->save(good), IsOk());
+  canary("stolen", 6, DeploymentState::measuring);
+  Device stolen = **registry_->device("stolen");
+  stolen.revoked = clock_.now();
+  ASSERT_THAT(registry_->save(stolen), IsOk());
+  driver_->tick();
+  EXPECT_FALSE(registry_->assignment("r", "rest")->has_value());
+  EXPECT_FALSE(has_ended(rollout().state));
+}
+
+TEST_F(DriverTest, a_state_that_is_older_than_the_fleet_offers_nothing_until_it_is_adopted) {
+  board("ahead", 4);
+  board("behind", 2);
+  rollout(RolloutState::done);
+  canary("ahead", 4, DeploymentState::updated);
+  canary("behind", 3);  // was offered, and has not seen it
+  ASSERT_THAT(registry_->raise_generation(4), IsOk());
+  board("ahead", 9);
+  driver_->on_status("ahead", false);
+  driver_->on_status("behind", false);
+  driver_->tick();
+  driver_->reconcile();
+  EXPECT_THAT(sent_, IsEmpty());
+  RolloutRequest request;
+  request.manifest = trust::sha256("m").hex();
+  EXPECT_THAT(driver_->start(request),
+              ErrorIs(ErrorCode::refused, HasSubstr("ahead has seen generation 9 (here: 4)")));
+  ASSERT_THAT(driver_->adopt(), IsOk());
+  driver_->reconcile();
+  driver_->tick();
+  EXPECT_THAT(sent_, IsEmpty()) << "boards keep what they serve";
+  EXPECT_EQ(rollout().state, RolloutState::done);
+
+  ReleaseRecord revoked = **registry_->release(trust::sha256("m"));
+  revoked.state = ReleaseState::revoked;
+  ASSERT_THAT(registry_->save(revoked), IsOk());
+  driver_->tick();
+  EXPECT_THAT(sent_, ElementsAre("cancel behind"));
 }
 
 TEST_F(DriverTest, a_board_of_another_model_takes_no_newcomers_place) {

@@ -12,6 +12,8 @@ namespace {
 using messages::DeploymentState;
 
 constexpr std::size_t longest_reason = 1024;  // SCHEMA.md, of a cancel
+// A canary that lost its connection for a moment stops nothing.
+constexpr std::chrono::seconds least_patience_with_canaries{600};
 
 std::string shortened(const std::string& reason) {
   return cut_short(reason, longest_reason);
@@ -45,6 +47,8 @@ class Deciding {
   [[nodiscard]] bool failed(const Assignment& assignment) const;
   [[nodiscard]] bool measured_only(const Assignment& assignment) const;
   [[nodiscard]] bool passed(const Assignment& assignment) const;
+  [[nodiscard]] Timestamp last_word(const Assignment& assignment) const;
+  [[nodiscard]] bool is_given_up(const Assignment& canary) const;
   [[nodiscard]] bool can_be_taken_back(const Assignment& assignment) const;
 
   void drop_revoked_boards();
@@ -101,6 +105,20 @@ bool Deciding::waits(const Assignment& assignment) const {
   return held || !view_.online.contains(assignment.device);
 }
 
+Timestamp Deciding::last_word(const Assignment& assignment) const {
+  for (const Device& device : view_.devices) {
+    if (device.name == assignment.device && device.last_seen) {
+      return std::max(assignment.updated, *device.last_seen);
+    }
+  }
+  return assignment.updated;
+}
+
+bool Deciding::is_given_up(const Assignment& canary) const {
+  return !view_.online.contains(canary.device) &&
+         view_.now - last_word(canary) >= std::max(view_.patience, least_patience_with_canaries);
+}
+
 bool Deciding::can_be_taken_back(const Assignment& assignment) const {
   // A board that failed serves what it served before already, and its state says why.
   const bool returned = assignment.state && has_failed(*assignment.state);
@@ -149,6 +167,14 @@ void Deciding::decide_canaries() {
     }
     if (passed(assignment)) {
       ++updated;
+    } else if (!paused() && is_given_up(assignment)) {
+      const std::string reason =
+          "canary " + device + " has been offline since " +
+          to_rfc3339(last_word(assignment)) +
+          ", longer than [rollout] patience_hours allows; it may have died of the release";
+      take_back([](const Assignment& other) { return other.canary; },
+                "rollout " + rollout_.name + " stopped: " + reason);
+      return end(RolloutState::stopped, reason);
     } else {
       const bool offline = !view_.online.contains(device);
       const std::string state(assignment.state ? to_string(*assignment.state) : "no word yet");
@@ -181,10 +207,10 @@ void Deciding::offer_to(const Device& device) {
   assignment.rollout = rollout_.name;
   assignment.device = device.name;
   assignment.manifest = rollout_.manifest;
-  const auto choice = view_.choices.find(device.device_class);
-  if (choice == view_.choices.end() || !choice->second.variant) {
+  const auto choice = view_.choices->find(device.device_class);
+  if (choice == view_.choices->end() || !choice->second.variant) {
     assignment.excluded = true;
-    assignment.reason = "stays out: " + (choice == view_.choices.end()
+    assignment.reason = "stays out: " + (choice == view_.choices->end()
                                              ? "no canary is of the class " + device.device_class
                                              : choice->second.reason);
     return change(std::move(assignment), false);
@@ -193,7 +219,9 @@ void Deciding::offer_to(const Device& device) {
   change(std::move(assignment), true);
 }
 
+// By choices only: without them every board would stay out for good.
 void Deciding::widen() {
+  if (!view_.choices) return;
   for (const Device& device : view_.devices) {
     if (!device.revoked && !assignments_.contains(device.name)) offer_to(device);
   }
@@ -223,7 +251,7 @@ void Deciding::decide_widened() {
         "rollout " + rollout_.name + " stopped: " + reason);
     return end(RolloutState::stopped, reason);
   }
-  if (paused()) return;
+  if (paused() || !view_.choices) return;
   widen();
   finish_where_all_are_done();
 }
@@ -257,7 +285,7 @@ void Deciding::finish_where_all_are_done() {
   if (late > 0) words += ", " + plural(late, "board") + " offline or held: offered when back";
   if (!waiting.empty()) return explain(words + "; waits for " + waiting);
   std::string variants;
-  for (const auto& [device_class, choice] : view_.choices) {
+  for (const auto& [device_class, choice] : *view_.choices) {
     if (choice.variant) variants += "; " + device_class + ": " + choice.reason;
   }
   end(RolloutState::done, words + variants);

@@ -18,8 +18,9 @@ namespace outcrop::fleet {
 //   canary    the canary boards are offered every variant that fits them. All UPDATED, each by a
 //             report that it signed (or, where the class has no budget, HELD after measuring):
 //             widening. One FAILED, REJECTED or ROLLED_BACK (or
-//             NOT_MEASURABLE, where the rollout says so): stopped, and every canary is returned to
-//             what it served before; no other board is touched.
+//             NOT_MEASURABLE, where the rollout says so), or offline for longer than patience:
+//             stopped, and every canary is returned to what it served before; no other board is
+//             touched.
 //   widening  every other board of the model is offered the best variant for its class, by what
 //             the canaries measured. A class without a choice stays out, and that is said. Too many
 //             failures: stopped; boards that are still at work are returned, boards that are
@@ -36,13 +37,14 @@ struct RolloutView {
   ReleaseRecord release;
   std::vector<Device> devices;  // of the model
   std::vector<Assignment> assignments;
-  std::map<std::string, ClassChoice> choices;  // by device class; asked for where it widens
+  // By device class. None: not asked for, since nothing could widen; then nothing does.
+  std::optional<std::map<std::string, ClassChoice>> choices;
   std::set<std::string> online;
   std::set<std::string> superseded;  // boards that a later rollout has taken over
   bool serves_newcomers = false;     // the newest that is done, and no other one widens
   Timestamp now;
   // A board that is offline or held for so long does not keep a rollout from being done; what it
-  // was offered waits for it.
+  // was offered waits for it. A canary that is offline for so long stops it.
   std::chrono::seconds patience{std::chrono::hours(24)};
 };
 

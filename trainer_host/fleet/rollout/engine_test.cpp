@@ -20,7 +20,7 @@ class View {
     view_.rollout.model = "m";
     view_.rollout.state = state;
     view_.now = now;
-    view_.choices["pi"] = {"int8", "int8 (least p90_ms)"};
+    view_.choices = {{"pi", {"int8", "int8 (least p90_ms)"}}};
     for (const char* name : {"a", "b", "c"}) board(name);
     assign("c").canary = true;
   }
@@ -148,7 +148,7 @@ TEST(Engine, a_class_without_a_choice_stays_out_and_says_why) {
   View view;
   view.canary(DeploymentState::updated);
   view.board("t", "toaster");
-  view->choices["toaster"] = {std::nullopt, "the release has no budget for the class toaster"};
+  (*view->choices)["toaster"] = {std::nullopt, "the release has no budget for the class toaster"};
   const Decision decision = decide(*view);
   EXPECT_EQ(in_words(decision), "offer a int8; offer b int8; exclude t; widening");
   EXPECT_THAT(decision.steps[2].assignment.reason, HasSubstr("no budget"));
@@ -260,6 +260,44 @@ TEST(Engine, a_revoked_board_is_waited_for_no_more) {
   const Decision decision = decide(*view);
   EXPECT_EQ(in_words(decision), "exclude c; stopped");
   EXPECT_EQ(decision.rollout->reason, "no canary is left");
+}
+
+TEST(Engine, where_no_variant_was_chosen_yet_nobody_is_left_out_and_nothing_is_done) {
+  View view;
+  view.canary(DeploymentState::updated);
+  view->choices.reset();
+  EXPECT_EQ(in_words(decide(*view)), "widening");
+  view->rollout.state = RolloutState::widening;
+  EXPECT_TRUE(decide(*view).empty());
+}
+
+TEST(Engine, a_canary_that_died_stops_it_when_patience_ends) {
+  View view;
+  view.canary(DeploymentState::soaking);
+  view.assign("a", DeploymentState::updated).canary = true;
+  view->online.erase("c");
+  view->now = now + view->patience;
+  view->devices[2].last_seen = now + std::chrono::hours(1);
+  EXPECT_EQ(in_words(decide(*view)), "canary") << "it was there for an hour";
+  view->now += std::chrono::hours(1);
+  const Decision decision = decide(*view);
+  EXPECT_EQ(in_words(decision), "cancel a; cancel c; stopped");
+  EXPECT_THAT(decision.rollout->reason, HasSubstr("canary c has been offline since"));
+  view->rollout.state = RolloutState::paused;
+  EXPECT_EQ(in_words(decide(*view)), "");
+  view->rollout.state = RolloutState::canary;
+  view->online.insert("c");
+  EXPECT_EQ(in_words(decide(*view)), "canary");
+}
+
+TEST(Engine, without_patience_a_canary_may_still_lose_its_connection_for_a_moment) {
+  View view;
+  view.canary(DeploymentState::soaking);
+  view->online.erase("c");
+  view->patience = std::chrono::seconds(0);
+  EXPECT_EQ(in_words(decide(*view)), "canary");
+  view->now = now + std::chrono::hours(1);
+  EXPECT_EQ(in_words(decide(*view)), "cancel c; stopped");
 }
 
 TEST(Engine, says_whom_it_waits_for) {

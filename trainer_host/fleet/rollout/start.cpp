@@ -121,7 +121,9 @@ Result<RolloutRecord> RolloutDriver::record_of(const std::string& name) {
 }
 
 Result<RolloutRecord> RolloutDriver::start(const RolloutRequest& request) {
+  OUTCROP_CHECK(behind_.check());
   OUTCROP_TRY(release, find_release(request.manifest));
+  OUTCROP_CHECK(surroundings_.check_fresh(release.model));
   OUTCROP_TRY(described, manifest(release.manifest));
   OUTCROP_TRY(rollouts, registry_->rollouts());
   for (const RolloutRecord& other : rollouts) {

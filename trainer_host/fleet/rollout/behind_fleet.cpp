@@ -1,0 +1,147 @@
+#include "trainer_host/fleet/rollout/behind_fleet.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace outcrop::fleet {
+namespace {
+
+constexpr const char* note_name = "behind-fleet";
+// Boards that were away may have seen a little more than those that showed it.
+constexpr std::uint64_t margin = 1'000'000;
+constexpr const char* what_to_do =
+    "Nothing is offered, and boards keep what they serve. Bring what was signed since (outcrop "
+    "keys publish --dir keys; outcrop device publish), publish the releases made since again (outcrop "
+    "release publish), then say `outcrop fleet adopt`: the next rollout decides what boards get. "
+    "Where that board is not to be believed, revoke it first";
+
+constexpr std::size_t most_named = 16;
+
+struct Note {
+  std::string shown;                // by the first
+  std::vector<std::string> boards;  // that showed it
+  std::uint64_t generation = 0;     // the highest that any said
+  bool operator==(const Note&) const = default;
+};
+
+Result<std::optional<Note>> read_note(Registry& registry) {
+  OUTCROP_TRY(text, registry.note(note_name));
+  if (!text) return std::optional<Note>();
+  try {
+    const auto json = nlohmann::json::parse(*text);
+    return std::optional<Note>(Note{json.at("shown"), json.at("boards"), json.at("generation")});
+  } catch (const nlohmann::json::exception&) {
+    return fail(ErrorCode::invalid_data,
+                "database: note '" + std::string(note_name) + "' does not read as written");
+  }
+}
+
+Status write_note(Registry& registry, const Note& note) {
+  const nlohmann::json json{
+      {"shown", note.shown}, {"boards", note.boards}, {"generation", note.generation}};
+  return registry.save_note(note_name, json.dump());
+}
+
+// "generation 12 (here: 4), snapshot 9 (here: 3)"; empty where nothing is ahead.
+std::string what_is_ahead(const messages::DeviceStatus& status, std::uint64_t generation,
+                          const KnownVersions& known) {
+  std::string words;
+  const auto add = [&](const char* what, std::uint64_t said, std::uint64_t here) {
+    if (!is_ahead(said, here)) return;
+    words += (words.empty() ? "" : ", ") + std::string(what) + " " + std::to_string(said) +
+             " (here: " + std::to_string(here) + ")";
+  };
+  add("generation", status.generation, generation);
+  add("snapshot", comparable_snapshot(status, known.root), known.snapshot);
+  add("root", status.root_version, known.root);
+  return words;
+}
+
+}  // namespace
+
+std::uint64_t comparable_snapshot(const messages::DeviceStatus& status, std::uint64_t newest_root) {
+  return status.root_version < newest_root ? 0 : status.snapshot_version;
+}
+
+Result<bool> BehindFleet::look_at(const Device& board, bool first, const KnownVersions& known) {
+  if (!board.status) return false;
+  const messages::DeviceStatus& status = *board.status;
+  OUTCROP_TRY(generation, registry_->last_generation());
+  OUTCROP_TRY(desired, registry_->desired(board.name));
+  const std::uint64_t given = std::max(generation, desired ? desired->generation : 0);
+  if (first) {
+    if (is_ahead(status.generation, given)) {
+      OUTCROP_CHECK(registry_->raise_generation(status.generation));
+    }
+    return false;
+  }
+  const std::string ahead = what_is_ahead(status, given, known);
+  if (ahead.empty()) return false;
+  OUTCROP_TRY(before, read_note(*registry_));
+  Note note = before.value_or(Note{board.name + " has seen " + ahead, {}, 0});
+  const bool named = std::find(note.boards.begin(), note.boards.end(), board.name) !=
+                     note.boards.end();
+  if (!named && note.boards.size() < most_named) note.boards.push_back(board.name);
+  if (is_ahead(status.generation, given)) {
+    note.generation = std::max(note.generation, status.generation);
+  }
+  if (before == note) return true;
+  OUTCROP_CHECK(write_note(*registry_, note));
+  if (!before) {
+    spdlog::error("this state is older than the fleet: {}. {}", note.shown, what_to_do);
+  }
+  return true;
+}
+
+Result<std::optional<std::string>> BehindFleet::words() const {
+  OUTCROP_TRY(note, read_note(*registry_));
+  if (!note) return std::optional<std::string>();
+  return std::optional<std::string>("this state is older than the fleet: " + note->shown + ". " +
+                                    what_to_do);
+}
+
+Status BehindFleet::check() const {
+  OUTCROP_TRY(older, words());
+  if (older) return fail(ErrorCode::refused, *older);
+  return {};
+}
+
+Result<bool> BehindFleet::are_all_revoked(const std::vector<std::string>& boards) const {
+  for (const std::string& name : boards) {
+    OUTCROP_TRY(device, registry_->device(name));
+    if (device && !device->revoked) return false;
+  }
+  return true;
+}
+
+Status BehindFleet::adopt() {
+  OUTCROP_TRY(note, read_note(*registry_));
+  if (!note) {
+    return fail(ErrorCode::refused,
+                "this state is as new as the fleet, as far as boards have said: there is nothing "
+                "to adopt");
+  }
+  OUTCROP_TRY(revoked, are_all_revoked(note->boards));
+  if (revoked) return registry_->remove_note(note_name);
+  OUTCROP_TRY(generation, registry_->last_generation());
+  OUTCROP_TRY(rollouts, registry_->rollouts());
+  OUTCROP_CHECK(registry_->transaction([&]() -> Status {
+    OUTCROP_CHECK(registry_->raise_generation(std::max(generation, note->generation) + margin));
+    for (RolloutRecord& rollout : rollouts) {
+      rollout.past = true;
+      if (!has_ended(rollout.state)) {
+        rollout.state = RolloutState::stopped;
+        rollout.ended = clock_->now();
+        rollout.reason = "this state was older than the fleet, which went on without this rollout";
+      }
+      OUTCROP_CHECK(registry_->save(rollout));
+    }
+    return registry_->remove_note(note_name);
+  }));
+  spdlog::warn("adopted what boards serve: every rollout until now is past");
+  return {};
+}
+
+}  // namespace outcrop::fleet
