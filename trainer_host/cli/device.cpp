@@ -9,6 +9,7 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/base/join.hpp"
 #include "protocol/base/json_text.hpp"
+#include "trainer_host/cli/device_publish.hpp"
 #include "trainer_host/cli/device_sign.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
 #include "trainer_host/cli/host_connection.hpp"
@@ -271,6 +272,20 @@ void add_device_revoke(CLI::App& parent, Action& chosen) {
   verb->callback([options, &chosen] { chosen = [options] { return run_device_revoke(*options); }; });
 }
 
+void add_device_publish(CLI::App& parent, Action& chosen) {
+  auto options = std::make_shared<DevicePublishOptions>();
+  CLI::App* verb = parent.add_subcommand(
+      "publish", "Hand outcropd the list of revoked boards again, after a backup came back");
+  add_authority_option(*verb, options->authority);
+  add_host_option(*verb, options->host);
+  verb->add_flag("--json", options->json, "Print what outcropd says, in JSON");
+  verb->footer(
+      "Every board that the list names is revoked and disconnected.\n"
+      "Example:\n  outcrop device publish");
+  verb->callback(
+      [options, &chosen] { chosen = [options] { return run_device_publish(*options); }; });
+}
+
 }  // namespace
 
 void add_device(CLI::App& app, Action& chosen) {
@@ -280,6 +295,7 @@ void add_device(CLI::App& app, Action& chosen) {
   add_sign(*parent, chosen);
   add_device_list(*parent, chosen);
   add_device_revoke(*parent, chosen);
+  add_device_publish(*parent, chosen);
 }
 
 }  // namespace outcrop::cli

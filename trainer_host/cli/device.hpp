@@ -4,7 +4,7 @@
 
 namespace outcrop::cli {
 
-// outcrop device enroll | sign | list | revoke
+// outcrop device enroll | sign | list | revoke | publish
 void add_device(CLI::App& app, Action& chosen);
 
 }  // namespace outcrop::cli

@@ -10,6 +10,7 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/join.hpp"
+#include "trainer_host/cli/fleet_adopt.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
 #include "trainer_host/cli/host_connection.hpp"
 #include "trainer_host/cli/published_release.hpp"
@@ -173,6 +174,7 @@ void add_fleet(CLI::App& app, Action& chosen) {
   parent->require_subcommand(1);
   add_devices(*parent, chosen);
   add_reports(*parent, chosen);
+  add_adopt(*parent, chosen);
 }
 
 }  // namespace outcrop::cli

@@ -4,7 +4,7 @@
 
 namespace outcrop::cli {
 
-// outcrop fleet devices | reports
+// outcrop fleet devices | reports | adopt
 void add_fleet(CLI::App& app, Action& chosen);
 
 }  // namespace outcrop::cli

@@ -341,10 +341,13 @@ TEST_F(FleetVerbsTest, a_revoked_board_is_thrown_out_and_its_name_is_free_again)
   const fs::path fresh = request("fresh", token("pi-1"), *successor);
   run_ok("device sign " + fresh.string() + " --out -");
   EXPECT_THAT(run("device revoke pi-7 --reason x").output, HasSubstr("no certificate to 'pi-7'"));
+  EXPECT_THAT(run_ok("device publish").output, HasSubstr("but for those that it has revoked"));
+  EXPECT_THAT(run("fleet adopt").output, HasSubstr("there is nothing to adopt"));
 }
 
 TEST_F(FleetVerbsTest, every_verb_teaches_its_use) {
   for (const char* verb : {"device enroll", "device sign", "device list", "device revoke",
+                           "device publish", "fleet adopt",
                            "release publish", "release withdraw", "release revoke", "release list",
                            "rollout start", "rollout status", "rollout list", "rollout pause", "rollout resume",
                            "rollout abort", "fleet devices", "fleet reports", "keys publish", "keys add-model"}) {
