@@ -7,7 +7,6 @@
 
 #include <spdlog/spdlog.h>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -117,6 +116,12 @@ awaitable<void> send(Stream& stream, Response response, bool keep_alive,
   co_await wire::async_write(stream, message, awaiting(error));
 }
 
+// What comes this far is a defect, and ends the program by its own handler: a server that takes no
+// connections any more, in silence, would be worse.
+void rethrow(const std::exception_ptr& thrown) {
+  if (thrown) std::rethrow_exception(thrown);
+}
+
 // After a refusal what the peer still sends is thrown away for a moment, so that it reads the
 // answer instead of a reset.
 awaitable<void> discard_rest(Stream& stream) {
@@ -144,7 +149,7 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
         handler_(std::move(handler)) {}
 
   void start() {
-    asio::co_spawn(acceptor_.get_executor(), accept(shared_from_this()), asio::detached);
+    asio::co_spawn(acceptor_.get_executor(), accept(shared_from_this()), rethrow);
   }
 
   void stop() {
@@ -175,7 +180,7 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
       }
       auto stream = std::make_shared<Stream>(std::move(socket));
       self->streams_.insert(stream.get());
-      asio::co_spawn(stream->get_executor(), serve(self, stream), asio::detached);
+      asio::co_spawn(stream->get_executor(), serve(self, stream), rethrow);
     }
   }
 
