@@ -5,10 +5,10 @@
 #include <spdlog/spdlog.h>
 #include "agent/control/handlers.hpp"
 #include "agent/enroll/identity.hpp"
-#include "agent/verify/kept_clock.hpp"
 #include "platform/http/server.hpp"
 #include "platform/service/service.hpp"
 #include "protocol/base/join.hpp"
+#include "protocol/base/kept_clock.hpp"
 #include "protocol/base/unfinished_files.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/transport/awaitable.hpp"

@@ -1,6 +1,6 @@
 #include "agent/doctor/clock.hpp"
 
-#include "agent/verify/kept_clock.hpp"
+#include "protocol/base/kept_clock.hpp"
 
 namespace outcrop::agent {
 namespace {

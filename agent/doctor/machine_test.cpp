@@ -7,7 +7,7 @@
 
 #include "agent/doctor/clock.hpp"
 #include "agent/doctor/finding_matchers.hpp"
-#include "agent/verify/kept_clock.hpp"
+#include "protocol/base/kept_clock.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace outcrop::agent {

@@ -1,10 +1,10 @@
-#include "agent/verify/kept_clock.hpp"
+#include "protocol/base/kept_clock.hpp"
 
 #include <sys/timex.h>
 
 #include <filesystem>
 
-namespace outcrop::agent {
+namespace outcrop {
 
 bool clock_is_synchronised() {
   timex state{};
@@ -14,4 +14,4 @@ bool clock_is_synchronised() {
   return std::filesystem::exists(std::filesystem::path("/") / timesyncd_mark, error);
 }
 
-}  // namespace outcrop::agent
+}  // namespace outcrop

@@ -1,6 +1,6 @@
 #pragma once
 
-namespace outcrop::agent {
+namespace outcrop {
 
 // Left by systemd-timesyncd below /run once it has set the clock.
 inline constexpr const char* timesyncd_mark = "run/systemd/timesync/synchronized";
@@ -9,4 +9,4 @@ inline constexpr const char* timesyncd_mark = "run/systemd/timesync/synchronized
 // kernel's word. Where a unit's system call filter hides that, systemd-timesyncd's mark tells.
 [[nodiscard]] bool clock_is_synchronised();
 
-}  // namespace outcrop::agent
+}  // namespace outcrop
