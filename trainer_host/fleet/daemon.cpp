@@ -13,6 +13,8 @@
 #include "platform/service/service.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/file_lock.hpp"
+#include "protocol/base/kept_clock.hpp"
+#include "protocol/base/unmounted_disk.hpp"
 #include "protocol/transport/paho/paho_session.hpp"
 #include "protocol/transport/topics.hpp"
 #include "trainer_host/fleet/api/api.hpp"
@@ -36,6 +38,15 @@ constexpr std::chrono::seconds sign_every{60};  // looks whether something is du
 constexpr std::chrono::minutes scrub_pause{5};  // between two blobs
 constexpr std::chrono::seconds stop_at_most{5};
 
+// On an empty mount point it would begin as a host that knows no board.
+Status check_mounted(const std::filesystem::path& folder) {
+  const auto disk = unmounted_disk_of(folder);
+  if (!disk) return {};
+  return fail(ErrorCode::refused, "the state folder " + folder.string() + " belongs on the disk of " +
+                                      disk->string() + " (fstab), and nothing is mounted there: "
+                                      "mount it first");
+}
+
 Status make_state_folder(const std::filesystem::path& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder.parent_path(), error);
@@ -52,6 +63,7 @@ MetadataOptions metadata_options(const TrustConfig& trust) {
   options.snapshot_key = trust.snapshot_key;
   options.timestamp_validity = trust.timestamp_validity;
   options.believe_clock = trust.believe_clock;
+  options.clock_synchronised = clock_is_synchronised;
   return options;
 }
 
@@ -150,6 +162,9 @@ IngestHandlers Daemon::Impl::ingest_handlers() {
   handlers.acknowledge = [this](const std::string& device,
                                 const messages::Acknowledgement& acknowledgement) {
     send(device, to_json(acknowledgement));
+  };
+  handlers.used = [this](const std::string& device, std::uint64_t session) {
+    send(device, to_json(messages::Used{session}));
   };
   return handlers;
 }
@@ -438,6 +453,7 @@ Daemon::~Daemon() = default;
 
 Result<std::unique_ptr<Daemon>> Daemon::start(asio::io_context& io, const HostConfig& config) {
   const StateFolder state{config.state};
+  OUTCROP_CHECK(check_mounted(state.folder));
   OUTCROP_CHECK(make_state_folder(state.folder));
   OUTCROP_TRY(lock,
               try_lock_file(state.lock(), 0640,
@@ -453,6 +469,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(asio::io_context& io, const HostCo
 }
 
 Result<std::vector<std::string>> Daemon::check(const HostConfig& config) {
+  OUTCROP_CHECK(check_mounted(config.state));
   RoleEnvelopes stored;
   std::error_code error;
   if (const StateFolder state{config.state}; std::filesystem::exists(state.registry(), error)) {

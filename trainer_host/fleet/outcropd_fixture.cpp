@@ -98,6 +98,8 @@ void ScriptedBoard::on_message(const transport::Message& message) {
   } else if (const auto* cancel = std::get_if<messages::Cancel>(&*command)) {
     cancels_.push_back(*cancel);
     if (cancel->generation > status_.generation) obey(*cancel);
+  } else if (const auto* used = std::get_if<messages::Used>(&*command)) {
+    used_.push_back(used->session);
   } else {
     const auto& reports = std::get<messages::Acknowledgement>(*command).reports;
     acked_.insert(acked_.end(), reports.begin(), reports.end());

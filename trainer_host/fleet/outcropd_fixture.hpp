@@ -46,6 +46,7 @@ class ScriptedBoard {
   [[nodiscard]] const std::vector<messages::Offer>& offers() const { return offers_; }
   [[nodiscard]] const std::vector<messages::Cancel>& cancels() const { return cancels_; }
   [[nodiscard]] const std::vector<messages::MessageId>& acknowledged() const { return acked_; }
+  [[nodiscard]] const std::vector<std::uint64_t>& used() const { return used_; }
   [[nodiscard]] const std::vector<std::string>& topics() const { return topics_; }
   [[nodiscard]] messages::DeviceStatus& status() { return status_; }
   [[nodiscard]] const trust::PrivateKey& key() const { return key_; }
@@ -69,6 +70,7 @@ class ScriptedBoard {
   std::vector<messages::Offer> offers_;
   std::vector<messages::Cancel> cancels_;
   std::vector<messages::MessageId> acked_;
+  std::vector<std::uint64_t> used_;
   std::vector<std::string> topics_;
   std::unique_ptr<transport::Session> session_;
 };

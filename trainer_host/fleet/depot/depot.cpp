@@ -14,6 +14,7 @@
 #include "protocol/transport/topics.hpp"
 #include "trainer_host/fleet/depot/open_blobs.hpp"
 #include "trainer_host/fleet/depot/waiting_boards.hpp"
+#include "trainer_host/fleet/log/news.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -112,7 +113,7 @@ class Depot::Impl : public std::enable_shared_from_this<Depot::Impl> {
       waiting_.forget(asked.device);
       ++statistics_.refused;
       const bool absent = blob.error().code() == ErrorCode::not_found;
-      if (!absent) spdlog::error("{}", blob.error().message());
+      if (!absent) news_.report("blob " + asked.blob.hex(), fail(blob.error()));
       return header(asked, absent ? ChunkAnswer::no_such_blob : ChunkAnswer::later, 0);
     }
     const std::uint64_t offset = asked.index * blob::chunk_size.value();
@@ -122,8 +123,8 @@ class Depot::Impl : public std::enable_shared_from_this<Depot::Impl> {
     }
     const std::uint64_t size = std::min(blob::chunk_size.value(), (*blob)->size.value() - offset);
     std::string frame = header(asked, ChunkAnswer::data, size);
-    if (auto read = append_from(**blob, offset, size, frame); !read) {
-      spdlog::error("{}", read.error().message());
+    if (const Status read = append_from(**blob, offset, size, frame); !read) {
+      news_.report("blob " + asked.blob.hex(), read);
       waiting_.forget(asked.device);
       return header(asked, ChunkAnswer::later, 0);
     }
@@ -155,6 +156,7 @@ class Depot::Impl : public std::enable_shared_from_this<Depot::Impl> {
   OpenBlobs blobs_;
   std::string name_;
   WaitingBoards waiting_;
+  News news_;
   std::size_t unfinished_ = 0;
   bool open_ = true;  // false once the depot is gone, and perhaps the session with it
 };

@@ -34,7 +34,9 @@ Status ClockGuard::check(Timestamp now, const std::optional<Timestamp>& issued) 
       if (step > largest_step || step < -largest_step) {
         return fail(ErrorCode::refused, today + ": it was set by " +
                                             std::to_string(step.count() / 3600) +
-                                            " hours while outcropd ran" + remedy);
+                                            " hours while outcropd ran (start it again where "
+                                            "it is right now)" +
+                                            remedy);
       }
     }
     if (issued && now - *issued > longest_pause) {
