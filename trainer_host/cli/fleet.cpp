@@ -13,6 +13,7 @@
 #include "trainer_host/cli/fleet_adopt.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
 #include "trainer_host/cli/host_connection.hpp"
+#include "trainer_host/cli/host_notes.hpp"
 #include "trainer_host/cli/published_release.hpp"
 #include "trainer_host/cli/screen.hpp"
 
@@ -51,7 +52,7 @@ Result<std::string> devices_text(const HostConnection& host, const DevicesOption
   OUTCROP_TRY(fleet, read_fleet(host));
   if (options.json) return json_text(fleet.devices, 2) + "\n";
   OUTCROP_TRY(releases, read_releases(host));
-  return device_table(fleet, releases, view_of_standard_output());
+  return device_table(fleet, releases, view_of_standard_output()) + fleet.notes;
 }
 
 // The state of the fleet as exit code.

@@ -9,6 +9,7 @@
 
 #include "platform/console/columns.hpp"
 #include "platform/console/table.hpp"
+#include "trainer_host/cli/host_notes.hpp"
 #include "trainer_host/cli/human.hpp"
 
 namespace outcrop::cli {
@@ -83,9 +84,10 @@ View view_of_standard_output() {
 Result<Fleet> read_fleet(const HostConnection& host) {
   OUTCROP_TRY(devices, host.get("/v1/devices"));
   OUTCROP_TRY(about, host.get("/v1/host"));
-  Fleet fleet{std::move(devices), true};
+  Fleet fleet{std::move(devices), true, {}};
   OUTCROP_CHECK(reading_answers([&]() -> Status {
     fleet.listening = about.at("broker").at("running").get<bool>();
+    fleet.notes = host_notes(about);
     return {};
   }));
   return fleet;
@@ -132,6 +134,7 @@ std::string device_table(const Fleet& fleet, const ReleaseDetails& releases, con
                                  doing(device)};
     if (models) row.insert(row.begin() + 1, text_at(device, "model"));
     table.add_row(std::move(row));
+    add_note(notes, name, text_at(device, "attention"));
     if (!device.at("desired").is_null()) {
       add_note(notes, name, text_at(device.at("desired"), "reason"));
     }

@@ -27,6 +27,7 @@ struct View {
 struct Fleet {
   Json devices;
   bool listening = true;  // else what is known of boards is from before
+  std::string notes;      // host_notes.hpp
 };
 [[nodiscard]] Result<Fleet> read_fleet(const HostConnection& host);
 

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "trainer_host/cli/host_notes.hpp"
 #include "trainer_host/cli/human.hpp"
 #include "trainer_host/cli/rollout_output.hpp"
 
@@ -385,6 +386,13 @@ TEST(RolloutOutput, says_what_would_help_where_nothing_goes_on_by_itself) {
   EXPECT_EQ(texts(rollout).size(), 4u) << "pi-3 goes on";
   rollout["state"] = "aborted";
   EXPECT_THAT(rollout_page(rollout, nullptr, {}, anywhere), Not(HasSubstr("resume")));
+}
+
+TEST(HostNotes, say_what_outcropd_wants_done) {
+  EXPECT_EQ(host_notes(Json{{"devices", 3}}), "");
+  EXPECT_EQ(host_notes(Json{{"attention", Json::array()}}), "");
+  EXPECT_EQ(host_notes(Json{{"attention", {"targets expires", "blobs are missing"}}}),
+            "\noutcropd: targets expires\noutcropd: blobs are missing\n");
 }
 
 }  // namespace
