@@ -102,8 +102,10 @@ Result<http::Response> Api::add_authority(const std::string& body) {
   return respond(Json::object());
 }
 
-// First the broker: it judges whether the list is that authority's, and no older than another.
+// Whether the list is that authority's is judged here: a broker that is not ours judges nothing. Ours
+// refuses one that is older than the one it has.
 Status Api::take(const DeviceAuthority& authority) {
+  OUTCROP_TRY(list, pki::RevocationList::read(authority.certificate, authority.crl));
   OUTCROP_CHECK(parts_.broker.trust_devices(authority));
   OUTCROP_CHECK(parts_.registry.save(authority));
   OUTCROP_TRY(revoked, revoke_listed(parts_.registry, authority, parts_.clock.now()));
