@@ -161,20 +161,6 @@ std::string to_text(const Evaluation& evaluation, const About& about) {
   return text;
 }
 
-// Scores need no picture: where none can be drawn they are had all the same, and this says why.
-void say_no_gallery(const Status& gallery) {
-  if (gallery) return;
-  std::fprintf(stderr, "note: no gallery: %s\n", gallery.error().message().c_str());
-}
-
-// The picture, or nothing: never that of other scores.
-Status draw_or_remove(const Gallery& gallery, const fs::path& picture) {
-  Status drawn = draw_gallery(gallery, picture);
-  std::error_code ignored;
-  if (!drawn) fs::remove(picture, ignored);
-  return drawn;
-}
-
 // Also of "data/marmousi/".
 std::string folder_name(const fs::path& folder) {
   return (folder.has_filename() ? folder : folder.parent_path()).filename().string();
