@@ -11,7 +11,7 @@
 namespace outcrop::train {
 namespace {
 
-using namespace std::chrono_literals;
+using std::chrono_literals::operator""ms;
 
 constexpr auto interval = 50ms;  // at which the signal is looked for
 constexpr auto unsaid = 200ms;   // most work ends in that time, and says so itself
