@@ -86,7 +86,7 @@ ReleaseDetails details() {
 const View anywhere{now, 0};
 
 Fleet fleet_of(std::vector<Json> devices) {
-  return {{{"devices", std::move(devices)}}, true};
+  return {{{"devices", std::move(devices)}}, true, {}};
 }
 
 std::string show(const Json& reports, const ReleaseDetails& releases = details(),

@@ -65,8 +65,8 @@ Result<RoleSet> open_roots(const std::filesystem::path& file, const RoleEnvelope
   if (stored.empty()) return RoleSet(named);
   OUTCROP_TRY(first, trust::TrustedRoot::pin(stored.begin()->second));
   RoleSet roles(std::move(first));
-  for (const auto& [version, envelope] : stored) {
-    if (version != stored.begin()->first) OUTCROP_CHECK(roles.follow(envelope));
+  for (const auto& [version, root] : stored) {
+    if (version != stored.begin()->first) OUTCROP_CHECK(roles.follow(root));
   }
   if (roles.root()->version + 1 == named->version) OUTCROP_CHECK(roles.follow(named.envelope()));
   const auto envelopes = roles.envelopes();

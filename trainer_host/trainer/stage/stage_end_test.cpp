@@ -32,6 +32,12 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 // Trains a small model with the real program, so that it can really be killed.
+// How a machine may fall short of what a stage's end would like.
+struct Lacks {
+  bool confinement = false;
+  bool gnuplot = false;
+};
+
 class StageEnd : public testing::Test {
  protected:
   void SetUp() override {
@@ -61,12 +67,6 @@ keys = "keys"
   [[nodiscard]] fs::path path(const std::string& name) const { return folder_.path() / name; }
   [[nodiscard]] fs::path weights() const { return path("run") / "tiny_stage1.weights"; }
   [[nodiscard]] fs::path release_folder() const { return path("run") / "releases/tiny-stage1"; }
-
-  // How a machine may fall short of what a stage's end would like.
-  struct Lacks {
-    bool confinement = false;
-    bool gnuplot = false;
-  };
 
   [[nodiscard]] pid_t start(std::vector<std::string> more = {}, Lacks lacks = {}) const {
     const std::string program = std::string(OUTCROP_BIN) + "/outcrop-trainer";
