@@ -214,7 +214,7 @@ TEST_F(StageEnd, refuses_keys_that_cannot_sign_before_it_trains) {
 TEST_F(StageEnd, goes_without_times_and_pictures_where_they_cannot_be_had) {
   without_release_section();
   ASSERT_EQ(run({}, {.confinement = true, .gnuplot = true}), 0) << log();
-  EXPECT_THAT(log(), AllOf(HasSubstr("note: variants will not be measured: this machine cannot"),
+  EXPECT_THAT(log(), AllOf(HasSubstr("this machine cannot confine a runner fully"),
                            HasSubstr("--allow-reduced-confinement"),
                            HasSubstr("note: loss.png will not be drawn: "),
                            HasSubstr("not measured: float, float-mobile, int8-q")));
