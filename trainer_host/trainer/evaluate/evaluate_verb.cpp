@@ -219,18 +219,18 @@ Status run(const Arguments& arguments) {
   const fs::path picture = out / "gallery.png";
   Status drawn;
   if (!arguments.out.empty()) {
-    const fs::path out(arguments.out);
-    std::error_code error;
-    fs::create_directories(out, error);
-    if (error) return fail(ErrorCode::io, "making " + out.string() + ": " + error.message());
-    OUTCROP_CHECK(
-        draw_gallery({about.title, caption(*evaluation), evaluation->rows}, out / "gallery.png"));
-    OUTCROP_CHECK(write_file_durably(out / "evaluation.json", json_text(json, 2) + "\n"));
+    drawn = draw_or_remove({about.title, caption(*evaluation), evaluation->reconstructed_rows,
+                            evaluation->generated_rows},
+                           picture);
+    say_no_gallery(drawn);
+    json["gallery"] = drawn ? Json(picture.filename().string()) : Json(nullptr);
+    if (!drawn) json["no_gallery"] = drawn.error().message();
   }
+  // Shown before they are stored: a full disk takes no score away.
   const std::string text = arguments.json ? json_text(json) + "\n" : to_text(*evaluation, about);
   std::fputs(text.c_str(), stdout);
   if (arguments.out.empty()) return {};
-  OUTCROP_CHECK(write_file_durably(out / "evaluation.json", json.dump(2) + "\n"));
+  OUTCROP_CHECK(write_file_durably(out / "evaluation.json", json_text(json, 2) + "\n"));
   if (drawn && !arguments.json) std::printf("%s\n", picture.c_str());
   return {};
 }

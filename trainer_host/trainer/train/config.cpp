@@ -14,7 +14,6 @@ using platform::TomlReader;
 constexpr std::int64_t largest_width = 256;  // channels
 constexpr std::size_t most_folders = 1000;
 constexpr std::size_t most_device_classes = 64;
-constexpr std::array<std::string_view, 3> objectives{"p90_ms", "memory_mb", "error"};
 
 bool is_plain_name(const std::string& name) {
   return !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {

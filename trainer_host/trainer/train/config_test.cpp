@@ -125,6 +125,19 @@ TEST_F(Config, refuses_more_budgets_than_a_release_can_hold) {
   EXPECT_THAT(read(text), ErrorIs(ErrorCode::invalid_argument, HasSubstr("one device class too")));
 }
 
+TEST_F(Config, takes_every_objective_that_a_manifest_may_have) {
+  const auto schema =
+      read_text_file(std::filesystem::path(OUTCROP_SOURCE) / "protocol/messages/SCHEMA.md");
+  ASSERT_THAT(schema, IsOk());
+  for (const std::string objective : {"p50_ms", "p90_ms", "memory_mb", "error"}) {
+    const auto config =
+        read(with("objective = \"memory_mb\"", "objective = \"" + objective + "\""));
+    ASSERT_THAT(config, IsOk());
+    EXPECT_EQ(config->release->objective, objective);
+    EXPECT_THAT(*schema, HasSubstr("\"" + objective + "\""));
+  }
+}
+
 TEST_F(Config, names_what_is_missing) {
   EXPECT_THAT(
       read(with("train = \"maps\"\n", "")),
