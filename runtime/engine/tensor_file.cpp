@@ -46,6 +46,14 @@ Error no_header(BytesView bytes) {
   return {ErrorCode::invalid_data, "no .safetensors file: " + what};
 }
 
+Result<std::string_view> header_text(BytesView bytes) {
+  if (bytes.size() < length_bytes) return broken("cut short before the header");
+  const std::uint64_t length = read_length(bytes);
+  if (length > maximum_header) return fail(no_header(bytes));
+  if (length > bytes.size() - length_bytes) return broken("cut short in the header");
+  return as_text(bytes.subspan(length_bytes, length));
+}
+
 // The JSON library keeps the last of two equal keys without a word; two readers could then see
 // two different tensors under one name.
 Result<Json> parse_header(std::string_view text) {
@@ -100,9 +108,11 @@ Result<Entry> parse_entry(const std::string& name, const Json& value) {
 
 }  // namespace
 
-Result<Bytes> encode_tensor_file(std::span<const Tensor> tensors) {
+Result<Bytes> encode_tensor_file(std::span<const Tensor> tensors,
+                                 const TensorMetadata& metadata) {
   // Ordered by hand: the library sorts keys, and order in the file is our order.
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header[std::string(metadata_key)] = metadata;
   std::uint64_t position = 0;
   for (const Tensor& tensor : tensors) {
     OUTCROP_CHECK(check_size(tensor));
@@ -135,12 +145,9 @@ Result<Bytes> encode_tensor_file(std::span<const Tensor> tensors) {
 }
 
 Result<std::vector<Tensor>> decode_tensor_file(BytesView bytes) {
-  if (bytes.size() < length_bytes) return broken("cut short before the header");
-  const std::uint64_t length = read_length(bytes);
-  if (length > maximum_header) return fail(no_header(bytes));
-  if (length > bytes.size() - length_bytes) return broken("cut short in the header");
-  OUTCROP_TRY(header, parse_header(as_text(bytes.subspan(length_bytes, length))));
-  const BytesView data = bytes.subspan(length_bytes + length);
+  OUTCROP_TRY(text, header_text(bytes));
+  OUTCROP_TRY(header, parse_header(text));
+  const BytesView data = bytes.subspan(length_bytes + text.size());
 
   std::vector<Entry> entries;
   for (const auto& [name, value] : header.items()) {
@@ -170,6 +177,20 @@ Result<std::vector<Tensor>> decode_tensor_file(BytesView bytes) {
     return broken(std::to_string(data.size() - position) + " bytes belong to no tensor");
   }
   return tensors;
+}
+
+Result<TensorMetadata> decode_tensor_metadata(BytesView bytes) {
+  OUTCROP_TRY(text, header_text(bytes));
+  OUTCROP_TRY(header, parse_header(text));
+  const auto found = header.find(std::string(metadata_key));
+  TensorMetadata metadata;
+  if (found == header.end()) return metadata;
+  if (!found->is_object()) return broken("__metadata__ is not an object");
+  for (const auto& [key, value] : found->items()) {
+    if (!value.is_string()) return broken("__metadata__: the value of '" + key + "' is not a text");
+    metadata[key] = value.get<std::string>();
+  }
+  return metadata;
 }
 
 Status write_tensor_file(const std::filesystem::path& path, std::span<const Tensor> tensors) {

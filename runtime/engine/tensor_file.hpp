@@ -1,7 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "protocol/base/bytes.hpp"
@@ -18,8 +20,15 @@ namespace outcrop::runtime {
 // not empty and not repeated; dtypes are F32 or I64; the byte ranges follow each other from the
 // first to the last byte. Order in memory is order in the file.
 
-[[nodiscard]] Result<Bytes> encode_tensor_file(std::span<const Tensor> tensors);
+// The format's own place for texts that are no tensors, `__metadata__`: whoever only wants tensors
+// passes over it.
+using TensorMetadata = std::map<std::string, std::string>;
+
+[[nodiscard]] Result<Bytes> encode_tensor_file(std::span<const Tensor> tensors,
+                                               const TensorMetadata& metadata = {});
 [[nodiscard]] Result<std::vector<Tensor>> decode_tensor_file(BytesView bytes);
+// Reads the header alone; nothing where a file has no metadata.
+[[nodiscard]] Result<TensorMetadata> decode_tensor_metadata(BytesView bytes);
 
 // Written crash-safe (protocol/base/durable_file.hpp).
 [[nodiscard]] Status write_tensor_file(const std::filesystem::path& path,

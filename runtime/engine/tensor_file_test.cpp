@@ -56,6 +56,26 @@ TEST(TensorFile, is_the_public_format_byte_for_byte) {
   EXPECT_EQ(as_text(*bytes), expected);
 }
 
+TEST(TensorFile, carries_texts_that_readers_of_tensors_pass_over) {
+  const auto tensors = two_tensors();
+  const TensorMetadata texts{{"outcrop-quality", R"({"samples":64})"}, {"format", "pt"}};
+  const auto bytes = encode_tensor_file(tensors, texts);
+  ASSERT_THAT(bytes, IsOk());
+  const auto read = decode_tensor_file(*bytes);
+  ASSERT_THAT(read, IsOk());
+  EXPECT_EQ(read->at(1).data, tensors[1].data);
+  const auto back = decode_tensor_metadata(*bytes);
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(*back, texts);
+  const auto none = decode_tensor_metadata(*encode_tensor_file(tensors));
+  ASSERT_THAT(none, IsOk());
+  EXPECT_TRUE(none->empty());
+  EXPECT_THAT(decode_tensor_metadata(file_of(R"({"__metadata__":{"a":1}})", 0)),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("'a' is not a text")));
+  EXPECT_THAT(decode_tensor_metadata(file_of(R"({"__metadata__":[]})", 0)),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("not an object")));
+}
+
 TEST(TensorFile, reads_tensors_in_the_order_of_their_bytes_whatever_the_header_says) {
   const auto read =
       decode_tensor_file(file_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[8,12]},
