@@ -11,6 +11,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr ByteCount artifact_limit = ByteCount::kib(256);
+constexpr int quality_since = 3;  // the protocol whose artifacts tell of quality
 
 // A name in the stage folder, never a way out of it.
 bool is_plain_file_name(const std::string& name) {
@@ -74,7 +75,7 @@ Result<StageArtifact> parse_artifact(std::string_view text) {
   ObjectReader reader(json, "artifact");
   StageArtifact artifact;
   reader.constant("type", "outcrop-artifact");
-  (void)reader.integer("protocol", 1);
+  const std::uint64_t protocol = reader.integer("protocol", 1);
   artifact.model = reader.name("model");
   artifact.stage = reader.integer("stage", 1);
   artifact.epoch = reader.integer("epoch", 1);
@@ -97,6 +98,7 @@ Result<StageArtifact> parse_artifact(std::string_view text) {
       element.refuse("name", "stands twice among the variants");
     }
   });
+  if (protocol >= quality_since) artifact.quality = read_quality(reader.object("quality"));
   reader.done();
   OUTCROP_CHECK(reader.status());
   return artifact;
@@ -109,22 +111,23 @@ std::string to_json(const StageArtifact& artifact) {
   for (const ArtifactVariant& variant : artifact.variants) {
     variants.push_back(variant_to_json(variant));
   }
-  const Json json{{"type", "outcrop-artifact"},
-                  {"protocol", first_protocol},
-                  {"model", artifact.model},
-                  {"stage", artifact.stage},
-                  {"epoch", artifact.epoch},
-                  {"lineage", digest_or_empty(artifact.lineage)},
-                  {"data_digest", artifact.data_digest.hex()},
-                  {"code_version", artifact.code_version},
-                  {"latent", artifact.latent},
-                  {"objective", to_string(artifact.objective)},
-                  {"budgets", budgets_to_json(artifact.budgets)},
-                  {"golden",
-                   {{"method", artifact.golden_method},
-                    {"input", file_to_json(artifact.golden_input)},
-                    {"output", file_to_json(artifact.golden_output)}}},
-                  {"variants", variants}};
+  Json json{{"type", "outcrop-artifact"},
+            {"protocol", artifact.quality ? quality_since : first_protocol},
+            {"model", artifact.model},
+            {"stage", artifact.stage},
+            {"epoch", artifact.epoch},
+            {"lineage", digest_or_empty(artifact.lineage)},
+            {"data_digest", artifact.data_digest.hex()},
+            {"code_version", artifact.code_version},
+            {"latent", artifact.latent},
+            {"objective", to_string(artifact.objective)},
+            {"budgets", budgets_to_json(artifact.budgets)},
+            {"golden",
+             {{"method", artifact.golden_method},
+              {"input", file_to_json(artifact.golden_input)},
+              {"output", file_to_json(artifact.golden_output)}}},
+            {"variants", variants}};
+  if (artifact.quality) json["quality"] = quality_to_json(*artifact.quality);
   return json_text(json, 2) + "\n";
 }
 

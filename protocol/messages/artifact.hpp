@@ -9,6 +9,7 @@
 
 #include "protocol/base/error.hpp"
 #include "protocol/messages/manifest.hpp"
+#include "protocol/messages/quality.hpp"
 #include "protocol/trust/digest.hpp"
 
 namespace outcrop::messages {
@@ -56,6 +57,7 @@ struct StageArtifact {
   FileReference golden_input;
   FileReference golden_output;
   std::vector<ArtifactVariant> variants;
+  std::optional<Quality> quality;  // none in what versions before protocol 3 left
   bool operator==(const StageArtifact&) const = default;
 };
 

@@ -6,6 +6,7 @@
 
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/messages/manifest.hpp"
+#include "protocol/messages/quality.hpp"
 
 namespace outcrop::messages {
 
@@ -18,5 +19,8 @@ namespace outcrop::messages {
 
 [[nodiscard]] Json budgets_to_json(const std::vector<Budget>& budgets);
 [[nodiscard]] std::vector<Budget> read_budgets(ObjectReader& reader);
+
+[[nodiscard]] Json quality_to_json(const Quality& quality);
+[[nodiscard]] Quality read_quality(ObjectReader reader);
 
 }  // namespace outcrop::messages

@@ -11,6 +11,7 @@
 #include "protocol/base/version.hpp"
 #include "protocol/blob/chunk_frame.hpp"
 #include "protocol/blob/chunk_table.hpp"
+#include "protocol/messages/artifact.hpp"
 #include "protocol/messages/command.hpp"
 #include "protocol/messages/enrolment.hpp"
 #include "protocol/messages/manifest.hpp"
@@ -117,6 +118,19 @@ TEST(Golden, manifest_reads_and_writes_the_same) {
   EXPECT_EQ(golden_offer().manifest, trust::sha256(golden("manifest.json")));
 }
 
+// Of protocol 3 it says how good the model is.
+TEST(Golden, what_a_stage_leaves_reads_and_writes_the_same) {
+  for (const int protocol : {1, 3}) {
+    const auto artifact = read_artifact(folder / ("v" + std::to_string(protocol)));
+    ASSERT_THAT(artifact, IsOk()) << protocol;
+    EXPECT_EQ(to_json(*artifact), golden("artifact.json", protocol));
+    EXPECT_EQ(artifact->quality.has_value(), protocol == 3);
+    if (artifact->quality) {
+      EXPECT_EQ(artifact->quality->baseline(mean_baseline)->outputs.at("seismic").rmse, 0.929);
+    }
+  }
+}
+
 TEST(Golden, roles_verify_and_write_the_same) {
   const auto same_payload = [](const auto& verified) {
     ASSERT_THAT(verified, IsOk());
@@ -201,6 +215,7 @@ TEST(Golden, holds_every_field) {
   json manifest = json::parse(golden("manifest.json"));
   for (json& input : manifest["golden"]["inputs"]) input.erase("unit");  // inputs have none
   expect_filled(manifest, "manifest.json");
+  expect_filled(json::parse(golden("artifact.json", 3)), "artifact.json");
 }
 
 TEST(Golden, every_key_stands_in_the_schema) {

@@ -197,6 +197,53 @@ TEST(Artifact, reads_as_it_was_written) {
   EXPECT_EQ(*back, some_artifact());
 }
 
+Quality some_quality() {
+  Quality quality;
+  quality.samples = 64;
+  quality.held_out = true;
+  quality.units = {{"velocity", "m/s"}, {"seismic", "pressure"}};
+  quality.model = {"float", {{"velocity", {0.75, 176, 250}}, {"seismic", {0.5, 0.25, 0.875}}}};
+  quality.baselines = {{std::string(mean_baseline), {{"velocity", {0.5, 607, 710}}}},
+                       {"3000 m/s, silence", {{"velocity", {0.25, 650, 800}}}}};
+  quality.drawn = 16;
+  quality.spread = {{"velocity", {690, 720}}};
+  return quality;
+}
+
+TEST(Artifact, of_protocol_3_tells_how_good_the_model_is_and_earlier_ones_do_not) {
+  const TemporaryFolder folder;
+  StageArtifact artifact = some_artifact();
+  EXPECT_THAT(to_json(artifact), HasSubstr("\"protocol\": 1"));
+  artifact.quality = some_quality();
+  EXPECT_THAT(to_json(artifact), HasSubstr("\"protocol\": 3"));
+  ASSERT_THAT(write_artifact(folder.path(), artifact), IsOk());
+  const auto back = read_artifact(folder.path());
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(*back, artifact);
+}
+
+TEST(Quality, is_read_strictly) {
+  const std::string good = to_json(some_quality());
+  ASSERT_THAT(parse_quality(good), IsOk());
+  EXPECT_EQ(*parse_quality(good), some_quality());
+  const auto with = [&](const std::string& pointer, const Json& value) {
+    Json json = Json::parse(good);
+    json[Json::json_pointer(pointer)] = value;
+    return parse_quality(json.dump());
+  };
+  const auto refused = [](const std::string& why) {
+    return ErrorIs(ErrorCode::invalid_data, HasSubstr(why));
+  };
+  EXPECT_THAT(with("/samples", 0), refused("quality.samples"));
+  EXPECT_THAT(with("/data", "test"), refused("quality.data"));
+  EXPECT_THAT(with("/model/outputs/velocity/rmse", -1), refused("velocity.rmse"));
+  EXPECT_THAT(with("/model/outputs/velocity/ssim", 1.5), refused("velocity.ssim"));
+  EXPECT_THAT(with("/model/more", 1), refused("more"));
+  EXPECT_THAT(with("/baselines", Json::array()), refused("quality.baselines"));
+  EXPECT_THAT(with("/baselines/0/name", "guess"), refused("mean of the training data"));
+  EXPECT_THAT(with("/spread/velocity/data", "far"), refused("velocity.data"));
+}
+
 TEST(Artifact, never_names_a_file_outside_its_folder) {
   const TemporaryFolder folder;
   for (const char* name : {"../x.ptl", "/etc/passwd", "a/b.ptl", "..", ""}) {
