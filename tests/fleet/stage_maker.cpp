@@ -13,6 +13,7 @@
 #include "runtime/runner/prove.hpp"
 #include "runtime/runner/runner.hpp"
 #include "tests/hostile/hostile_models.hpp"
+#include "tests/support/good_quality.hpp"
 
 namespace outcrop {
 namespace {
@@ -63,6 +64,7 @@ void make_stage(const fs::path& folder, const std::string& model, std::uint64_t 
   artifact.code_version = "0.1.0";
   artifact.latent = "fixed numbers";
   artifact.budgets = {budget};
+  artifact.quality = good_quality();
   artifact.golden_input = value_of(messages::reference_file(folder, "golden_input.safetensors"));
   artifact.golden_output = value_of(messages::reference_file(folder, "golden_output.safetensors"));
   const auto add = [&](const std::string& name,

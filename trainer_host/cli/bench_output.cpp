@@ -37,7 +37,7 @@ std::string verdict(const TrialResult& result) {
 
 std::string heading_of(const runtime::OutputError& output, const BenchSubject& subject) {
   const auto unit = subject.units.find(output.name);
-  std::string heading = output.name + " error";
+  std::string heading = output.name + " against float";
   if (unit != subject.units.end() && !unit->second.empty()) heading += " (" + unit->second + ")";
   return heading;
 }

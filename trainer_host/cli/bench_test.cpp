@@ -16,6 +16,7 @@
 #include "runtime/runner/prove.hpp"
 #include "runtime/runner/runner.hpp"
 #include "tests/hostile/hostile_models.hpp"
+#include "tests/support/good_quality.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/shell.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -79,6 +80,7 @@ class Bench : public ::testing::Test {
     artifact.data_digest = trust::sha256("data");
     artifact.code_version = "0.1.0";
     artifact.latent = "fixed numbers";
+    artifact.quality = good_quality();
     artifact.golden_input = messages::reference_file(stage, "golden_input.safetensors").value();
     artifact.golden_output = messages::reference_file(stage, "golden_output.safetensors").value();
     for (const char* name : {"float", "int8-qint8"}) {
@@ -160,7 +162,7 @@ TEST_F(Bench, proves_and_measures_every_variant_of_a_release) {
 
   const ShellOutcome table = outcrop(bench_release() + " --variant int8-qint8");
   EXPECT_EQ(table.code, 0);
-  EXPECT_THAT(table.output, HasSubstr("velocity error (m/s)"));
+  EXPECT_THAT(table.output, HasSubstr("velocity against float (m/s)"));
   EXPECT_THAT(table.output, ::testing::Not(HasSubstr("\nfloat ")));
 }
 

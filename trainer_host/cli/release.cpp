@@ -18,6 +18,28 @@ namespace outcrop::cli {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr const char* create_footer = R"(A model no better than the mean of its training data, or that draws what these data are not, is not
+released. A variant too far from the float one is left out, and the others are released.
+
+Keys of a policy, with their defaults (docs/release-policy.md says more):
+
+  minimum_quality = 0.0     # share of the mean's RMSE that the model must save; -inf: release anything
+  most_spread = 2.0         # how far what it draws may lie from the mean, in spreads of the data
+  factor = 1.5              # tolerance of a board = factor * what the variant showed here
+  agreement = 0.02          # share by which runner and quantizer may differ
+  expires_days = 365        # of the signed list of releases
+  [output.velocity]         # and [output.seismic]; all against the float variant, in its unit
+  unit = "m/s"
+  floor_mean_abs = 1.5      # tolerances are never tighter
+  floor_max_abs = 15.0
+  cap_mean_abs = 90.0       # a variant above is left out
+  cap_max_abs = 1500.0
+  agreement_mean_abs = 0.15
+  agreement_max_abs = 15.0
+
+Example:
+  outcrop release create run/stage1 --keys keys --out release-1)";
+
 struct CreateOptions {
   release::CreateRequest request;
   fs::path policy;
@@ -59,13 +81,13 @@ void add_create(CLI::App& parent, Action& chosen) {
       ->required();
   create->add_option("--out", options->request.out, "Release folder to make")->required();
   create->add_option("--policy", options->policy,
-                     "TOML file: caps and floors of errors by output, days of validity");
+                     "TOML file: how good the model and its variants must be, days of validity");
   create->add_flag("--skip-host-proof", options->request.skip_host_proof,
                    "For tests: sign without comparing outputs; the manifest says so");
   create->add_flag("--allow-reduced-confinement", options->allow_reduced,
                    "Run the variants on a machine that cannot confine them fully");
   create->add_flag("--json", options->json, "Print a JSON object instead of a table");
-  create->footer("Example:\n  outcrop release create run/stage-1 --keys keys --out release-1");
+  create->footer(create_footer);
   create->callback([options, &chosen] { chosen = [options] { return run_create(*options); }; });
 }
 
@@ -85,7 +107,12 @@ Status run_show(const ReadOptions& options) {
   OUTCROP_TRY(anchor, read_trust(options.trust));
   OUTCROP_TRY(release,
               release::open_release(options.folder, anchor.root, SystemClock(), {anchor.revoked}));
-  print_release(release, anchor.source, options.json);
+  auto quality = release.quality();
+  if (!quality) {
+    std::fprintf(stderr, "outcrop: note: how good the model is cannot be read: %s\n",
+                 quality.error().message().c_str());
+  }
+  print_release(release, quality.value_or(std::nullopt), anchor.source, options.json);
   return {};
 }
 

@@ -10,6 +10,7 @@
 #include "platform/console/columns.hpp"
 #include "platform/console/table.hpp"
 #include "protocol/base/json_text.hpp"
+#include "trainer_host/release/quality_table.hpp"
 
 namespace outcrop::cli {
 namespace {
@@ -34,7 +35,7 @@ std::string tolerance_text(const messages::OutputTolerance& tolerance,
 void print_variants(const messages::Manifest& manifest) {
   std::vector<std::string> headings{"variant", "size", "memory", "engine", "operators"};
   for (const messages::TensorSchema& output : manifest.golden.outputs) {
-    headings.push_back(output.name + " tolerance (mean / max)");
+    headings.push_back(output.name + " tolerance against float (mean / max)");
   }
   Table table(headings);
   table.less_needed({"operators", "engine"});
@@ -50,7 +51,8 @@ void print_variants(const messages::Manifest& manifest) {
   std::printf("%s", table.to_string(line_width(STDOUT_FILENO)).c_str());
 }
 
-void print_manifest(const messages::Manifest& manifest) {
+void print_manifest(const messages::Manifest& manifest,
+                    const std::optional<messages::Quality>& quality) {
   Table facts({"field", "value"});
   facts.add_row({"model", manifest.model});
   facts.add_row({"stage", std::to_string(manifest.stage) + " (epoch " +
@@ -71,11 +73,25 @@ void print_manifest(const messages::Manifest& manifest) {
   facts.add_row({"needs", "outcrop " + manifest.minimum_agent + ", protocol " +
                               std::to_string(manifest.minimum_protocol)});
   std::printf("%s\n", facts.to_string(line_width(STDOUT_FILENO)).c_str());
+  std::printf("%s\n", quality ? release::quality_table(*quality).c_str()
+                              : "How good the model is does not stand here.\n");
   print_variants(manifest);
 }
 
 Json manifest_json(const messages::Manifest& manifest) {
   return Json::parse(to_json(manifest));
+}
+
+Json quality_json(const std::optional<messages::Quality>& quality) {
+  return quality ? Json::parse(messages::to_json(*quality)) : Json(nullptr);
+}
+
+Json left_out_json(const std::vector<release::LeftOut>& left_out) {
+  Json list = Json::array();
+  for (const release::LeftOut& one : left_out) {
+    list.push_back({{"variant", one.variant}, {"reason", one.reason}});
+  }
+  return list;
 }
 
 }  // namespace
@@ -87,28 +103,37 @@ void print_created(const release::CreatedRelease& created, const std::filesystem
                 json_text(Json{{"folder", folder.string()},
                                {"manifest_sha256", created.manifest_digest.hex()},
                                {"existed", created.existed},
+                               {"quality", quality_json(created.quality)},
+                               {"left_out", left_out_json(created.left_out)},
                                {"manifest", manifest_json(created.manifest)}},
                           2)
-                            .c_str());
+                    .c_str());
     return;
   }
   std::printf("%s %s, manifest %s\n\n", folder.c_str(),
               created.existed ? "is this release already" : "made",
               created.manifest_digest.hex().c_str());
-  print_manifest(created.manifest);
+  print_manifest(created.manifest, created.quality);
+  for (const release::LeftOut& one : created.left_out) {
+    std::printf("left out: %s\n", one.reason.c_str());
+  }
 }
 
-void print_release(const release::VerifiedRelease& release, const TrustSource& source,
+void print_release(const release::VerifiedRelease& release,
+                   const std::optional<messages::Quality>& quality, const TrustSource& source,
                    bool json) {
   const auto& stage = release.stage();
   if (json) {
     std::printf("%s\n",
                 json_text(Json{{"folder", release.folder().string()},
-                             {"trust_root", to_json(source)},
-                             {"manifest_sha256", release.manifest_digest().hex()},
-                             {"signed_list_version", stage->version},
-                             {"expires", to_rfc3339(stage->expires)},
-                             {"manifest", manifest_json(release.manifest())}}, 2).c_str());
+                               {"trust_root", to_json(source)},
+                               {"manifest_sha256", release.manifest_digest().hex()},
+                               {"signed_list_version", stage->version},
+                               {"expires", to_rfc3339(stage->expires)},
+                               {"quality", quality_json(quality)},
+                               {"manifest", manifest_json(release.manifest())}},
+                          2)
+                    .c_str());
     return;
   }
   std::printf(
@@ -117,7 +142,7 @@ void print_release(const release::VerifiedRelease& release, const TrustSource& s
       release.folder().c_str(), release.manifest_digest().hex().c_str(), in_words(source).c_str(),
       static_cast<unsigned long long>(stage->version), stage->releases.size(),
       to_rfc3339(stage->expires).c_str());
-  print_manifest(release.manifest());
+  print_manifest(release.manifest(), quality);
 }
 
 void print_checks(const release::Checks& checks, const std::filesystem::path& folder,

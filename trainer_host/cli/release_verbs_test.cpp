@@ -60,6 +60,38 @@ TEST_F(ReleaseVerbsTest, verify_fails_and_names_the_damage) {
   EXPECT_THAT(bad.output, HasSubstr("is not good"));
 }
 
+TEST_F(ReleaseVerbsTest, show_tells_how_good_the_model_is_and_what_is_against_float) {
+  const auto shown = run("release show " + release() + keys());
+  ASSERT_EQ(shown.code, 0) << shown.output;
+  for (const char* text : {"64 held-out samples", "the model (float)", "mean of the training data",
+                           "seismic RMSE, pressure", "0.819", "0.929",
+                           "drawn velocity: 16 samples lie 690 (RMS, m/s) from that mean",
+                           "velocity tolerance against float (mean / max)"}) {
+    EXPECT_THAT(shown.output, HasSubstr(text));
+  }
+  const auto json =
+      nlohmann::json::parse(run("release show --json " + release() + keys()).output);
+  EXPECT_EQ(json["quality"]["baselines"][0]["outputs"]["seismic"]["rmse"], 0.929);
+}
+
+TEST_F(ReleaseVerbsTest, create_says_what_a_policy_may_ask_and_refuses_by_it) {
+  const auto create = [&](const std::string& policy) {
+    std::ofstream(folder_.path() / "policy.toml") << policy;
+    return run("release create " + stage_folder_.string() + keys() + " --policy " +
+               (folder_.path() / "policy.toml").string() + " --out " +
+               (folder_.path() / "other").string());
+  };
+  const ShellOutcome strict = create("minimum_quality = 0.5\n");
+  EXPECT_EQ(strict.code, 1);
+  EXPECT_THAT(strict.output, HasSubstr("minimum_quality 0.5 asks for less than 0.4645 pressure"));
+  EXPECT_EQ(create("minimum_quality = \"good\"\n").code, 2);
+  const std::string help = run("release create --help").output;
+  for (const char* key : {"minimum_quality", "most_spread", "factor", "agreement", "expires_days",
+                          "floor_mean_abs", "cap_max_abs", "docs/release-policy.md"}) {
+    EXPECT_THAT(help, HasSubstr(key));
+  }
+}
+
 TEST_F(ReleaseVerbsTest, revoked_releases_are_neither_verified_nor_shown) {
   const auto shown = run("release show --json " + release() + keys());
   ASSERT_EQ(shown.code, 0) << shown.output;

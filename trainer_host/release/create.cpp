@@ -10,6 +10,7 @@
 #include "trainer_host/release/key_store.hpp"
 #include "trainer_host/release/new_file.hpp"
 #include "trainer_host/release/open.hpp"
+#include "trainer_host/release/quality.hpp"
 #include "trainer_host/release/stage_inputs.hpp"
 #include "trainer_host/release/stage_store.hpp"
 
@@ -17,15 +18,32 @@ namespace outcrop::release {
 namespace fs = std::filesystem;
 namespace {
 
+// The variant whose outputs are the golden ones: nothing can be judged without it.
+constexpr std::string_view reference_variant = "float";
+
+// What one variant came to: its part of the manifest, or why it has none.
+using Proved = tl::expected<messages::Variant, LeftOut>;
+
+// Failures that are the variant's own, and come again whenever it is tried again.
+bool is_its_own(ErrorCode code) {
+  return code == ErrorCode::refused || code == ErrorCode::crashed ||
+         code == ErrorCode::unsupported || code == ErrorCode::invalid_data;
+}
+
+Result<Proved> leave_out(const std::string& variant, const Error& error) {
+  if (variant == reference_variant || !is_its_own(error.code())) return fail(error);
+  return Proved(tl::unexpected<LeftOut>(LeftOut{variant, error.message()}));
+}
+
 // Loads one variant on this host and writes down what it is and how far off it may be.
-Result<messages::Variant> prove_variant(const CreateRequest& request, const StageInputs& inputs,
-                                        const messages::Golden& golden, std::size_t index,
-                                        const HostProver& prover) {
+Result<Proved> prove_variant(const CreateRequest& request, const StageInputs& inputs,
+                             const messages::Golden& golden, std::size_t index,
+                             const HostProver& prover) {
   const messages::ArtifactVariant& variant = inputs.artifact.variants[index];
   const trust::VerifiedBlob& blob = inputs.variants[index];
   auto proof = prover({blob, variant.name, variant.engine, variant.backend, golden.method,
                        inputs.golden_inputs, inputs.golden_outputs, !request.skip_host_proof});
-  if (!proof) return fail(proof.error().context("variant " + variant.name));
+  if (!proof) return leave_out(variant.name, proof.error().context("variant " + variant.name));
   messages::Variant described;
   described.name = variant.name;
   described.blob = reference(blob);
@@ -38,14 +56,24 @@ Result<messages::Variant> prove_variant(const CreateRequest& request, const Stag
   if (!request.skip_host_proof) {
     OUTCROP_CHECK(check_agreement(request.policy, variant.name, recorded, proof->shown));
   }
-  OUTCROP_TRY(tolerance, make_tolerances(request.policy, variant.name, golden.outputs,
-                                         request.skip_host_proof ? recorded : proof->shown));
-  described.tolerance = std::move(tolerance);
-  return described;
+  auto tolerance = make_tolerances(request.policy, variant.name, golden.outputs,
+                                   request.skip_host_proof ? recorded : proof->shown);
+  if (!tolerance) return leave_out(variant.name, tolerance.error());
+  described.tolerance = std::move(*tolerance);
+  return Proved(std::move(described));
 }
 
+Status check_some_passed(const messages::Manifest& manifest, const std::vector<LeftOut>& left_out) {
+  if (!manifest.variants.empty()) return {};
+  std::string reasons;
+  for (const LeftOut& one : left_out) reasons += (reasons.empty() ? "" : "; ") + one.reason;
+  return fail(ErrorCode::refused, "no variant passes: " + reasons);
+}
+
+// `left_out` receives what the manifest goes without.
 Result<messages::Manifest> make_manifest(const CreateRequest& request, const StageInputs& inputs,
-                                         const HostProver& prover, const CreateProgress& progress) {
+                                         const HostProver& prover, const CreateProgress& progress,
+                                         std::vector<LeftOut>& left_out) {
   const messages::StageArtifact& artifact = inputs.artifact;
   messages::Manifest manifest;
   manifest.minimum_agent = std::string(version());
@@ -63,22 +91,56 @@ Result<messages::Manifest> make_manifest(const CreateRequest& request, const Sta
   for (std::size_t i = 0; i < artifact.variants.size(); ++i) {
     progress(i, artifact.variants.size() + 1, artifact.variants[i].name);
     OUTCROP_TRY(variant, prove_variant(request, inputs, manifest.golden, i, prover));
-    manifest.variants.push_back(std::move(variant));
+    if (variant) {
+      manifest.variants.push_back(std::move(*variant));
+    } else {
+      left_out.push_back(std::move(variant.error()));
+    }
   }
+  OUTCROP_CHECK(check_some_passed(manifest, left_out));
   progress(artifact.variants.size(), artifact.variants.size() + 1, "signing");
   return manifest;
 }
 
-// The manifest's exact bytes: those of an earlier call that was cut off, or new ones. They are
-// written down before anything is signed.
-Result<trust::VerifiedBlob> manifest_bytes(const CreateRequest& request, const StageInputs& inputs,
-                                           StageStore& store, const HostProver& prover,
-                                           const CreateProgress& progress) {
+// Why an earlier call left variants out: what was recorded tells, where a runner's word did not.
+std::vector<LeftOut> left_out_before(const CreateRequest& request, const StageInputs& inputs,
+                                     const messages::Manifest& manifest) {
+  std::vector<LeftOut> left_out;
+  for (const messages::ArtifactVariant& variant : inputs.artifact.variants) {
+    if (manifest.variant(variant.name) != nullptr) continue;
+    const auto tolerance =
+        make_tolerances(request.policy, variant.name, manifest.golden.outputs, variant.shown);
+    left_out.push_back({variant.name, tolerance ? "variant " + variant.name +
+                                                      ": it did not run when the release was made"
+                                                : tolerance.error().message()});
+  }
+  return left_out;
+}
+
+// The manifest's exact bytes, and what it goes without.
+struct MadeManifest {
+  trust::VerifiedBlob bytes;
+  messages::Manifest manifest;
+  std::vector<LeftOut> left_out;
+};
+
+// Those of an earlier call that was cut off, or new ones. They are written down before anything is
+// signed.
+Result<MadeManifest> manifest_bytes(const CreateRequest& request, const StageInputs& inputs,
+                                    StageStore& store, const HostProver& prover,
+                                    const CreateProgress& progress) {
   const trust::Sha256Digest inputs_identity =
       identity(inputs, request.policy, request.skip_host_proof);
   OUTCROP_TRY(made, store.made(inputs_identity));
-  if (made) return trust::verify_bytes(as_bytes(*made), trust::sha256(*made));
-  OUTCROP_TRY(manifest, make_manifest(request, inputs, prover, progress));
+  if (made) {
+    OUTCROP_TRY(blob, trust::verify_bytes(as_bytes(*made), trust::sha256(*made)));
+    OUTCROP_TRY(manifest, messages::parse_manifest(blob));
+    std::vector<LeftOut> left_out = left_out_before(request, inputs, manifest);
+    return MadeManifest{std::move(blob), std::move(manifest), std::move(left_out)};
+  }
+  OUTCROP_CHECK(check_quality(request.policy, inputs.artifact));
+  std::vector<LeftOut> left_out;
+  OUTCROP_TRY(manifest, make_manifest(request, inputs, prover, progress, left_out));
   const std::string text = to_json(manifest);
   if (text.size() > messages::manifest_limit.value()) {
     return fail(ErrorCode::refused, "the manifest would have " + ByteCount(text.size()).human() +
@@ -90,7 +152,7 @@ Result<trust::VerifiedBlob> manifest_bytes(const CreateRequest& request, const S
   OUTCROP_TRY(parsed, messages::parse_manifest(blob));
   if (parsed != manifest) return fail(ErrorCode::internal, "a manifest does not read as written");
   OUTCROP_CHECK(store.remember(inputs_identity, text));
-  return blob;
+  return MadeManifest{std::move(blob), std::move(manifest), std::move(left_out)};
 }
 
 // Two variants may share a blob or a table: a name says what the content is.
@@ -111,16 +173,16 @@ Status copy_envelope(const fs::path& from, const fs::path& to) {
   return write_new_file(to, text);
 }
 
-Status write_blobs(const fs::path& staged, const StageInputs& inputs,
-                   const trust::VerifiedBlob& manifest) {
+Status write_blobs(const fs::path& staged, const StageInputs& inputs, const MadeManifest& made) {
   const fs::path blobs = staged / "blobs";
   OUTCROP_CHECK(make_folder(blobs, 0755));
-  for (const trust::VerifiedBlob& variant : inputs.variants) {
-    OUTCROP_CHECK(write_blob_with_table(blobs, variant));
+  for (std::size_t i = 0; i < inputs.variants.size(); ++i) {
+    if (made.manifest.variant(inputs.artifact.variants[i].name) == nullptr) continue;
+    OUTCROP_CHECK(write_blob_with_table(blobs, inputs.variants[i]));
   }
   OUTCROP_CHECK(write_blob_with_table(blobs, inputs.golden_input));
   OUTCROP_CHECK(write_blob_with_table(blobs, inputs.golden_output));
-  return write_blob(blobs, manifest.bytes(), manifest.digest());
+  return write_blob(blobs, made.bytes.bytes(), made.bytes.digest());
 }
 
 Status write_metadata(const fs::path& staged, const CreateRequest& request,
@@ -169,8 +231,7 @@ fs::path staged_folder(const fs::path& out) {
 // Signs and assembles under another name, then publishes. What a killed call left is removed
 // first: the stage store's lock is held, so nobody else is at work for this model.
 Status assemble(const CreateRequest& request, const StageInputs& inputs, StageStore& store,
-                const KeyStoreTrust& trust, const Clock& clock,
-                const trust::VerifiedBlob& manifest) {
+                const KeyStoreTrust& trust, const Clock& clock, const MadeManifest& made) {
   const messages::StageArtifact& artifact = inputs.artifact;
   const fs::path staged = staged_folder(request.out);
   std::error_code error;
@@ -180,8 +241,8 @@ Status assemble(const CreateRequest& request, const StageInputs& inputs, StageSt
   const auto work = [&]() -> Status {
     OUTCROP_CHECK(make_folder(staged, 0755));
     // Blobs before the signature: a full disk is met before anything is permitted.
-    OUTCROP_CHECK(write_blobs(staged, inputs, manifest));
-    const trust::PermittedRelease permitted{manifest.digest(), manifest.size(), artifact.stage,
+    OUTCROP_CHECK(write_blobs(staged, inputs, made));
+    const trust::PermittedRelease permitted{made.bytes.digest(), made.bytes.size(), artifact.stage,
                                             artifact.epoch};
     OUTCROP_TRY(envelope, store.permit(permitted, request.policy.expires, clock.now(), trust));
     OUTCROP_CHECK(write_metadata(staged, request, trust, artifact.model, envelope));
@@ -230,17 +291,23 @@ Result<CreatedRelease> create_release(const CreateRequest& request, const HostPr
   OUTCROP_TRY(store, StageStore::open(request.keys_folder, inputs.artifact.model, trust));
   const bool existed = !is_vacant(request.out);
   if (existed) OUTCROP_CHECK(recognise(request, trust, clock, std::nullopt));
-  OUTCROP_TRY(bytes, manifest_bytes(request, inputs, store, prover, report));
-  OUTCROP_TRY(manifest, messages::parse_manifest(bytes));
-  OUTCROP_TRY(notices, notices_of(request, inputs, store, trust, bytes.digest()));
+  OUTCROP_TRY(made, manifest_bytes(request, inputs, store, prover, report));
+  const trust::Sha256Digest& digest = made.bytes.digest();
+  OUTCROP_TRY(notices, notices_of(request, inputs, store, trust, digest));
   if (existed) {
-    OUTCROP_CHECK(recognise(request, trust, clock, bytes.digest()));
+    OUTCROP_CHECK(recognise(request, trust, clock, digest));
   } else {
-    OUTCROP_CHECK(assemble(request, inputs, store, trust, clock, bytes));
+    OUTCROP_CHECK(assemble(request, inputs, store, trust, clock, made));
   }
-  OUTCROP_CHECK(store.remember_folder(bytes.digest(), request.out));
-  report(manifest.variants.size() + 1, manifest.variants.size() + 1, "");
-  return CreatedRelease{bytes.digest(), std::move(manifest), existed, std::move(notices)};
+  OUTCROP_CHECK(store.remember_folder(digest, request.out));
+  const std::size_t steps = inputs.artifact.variants.size() + 1;
+  report(steps, steps, "");
+  return CreatedRelease{digest,
+                        std::move(made.manifest),
+                        std::move(inputs.artifact.quality),
+                        std::move(made.left_out),
+                        existed,
+                        std::move(notices)};
 }
 
 }  // namespace outcrop::release

@@ -5,9 +5,12 @@
 
 #include <csignal>
 #include <fstream>
+#include <limits>
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/messages/artifact.hpp"
+#include "runtime/engine/tensor_file.hpp"
+#include "tests/support/good_quality.hpp"
 #include "tests/support/plain_file_system.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "trainer_host/release/release_fixture.hpp"
@@ -17,6 +20,7 @@ namespace outcrop::release {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 TEST_F(ReleaseTest, makes_a_release_that_verifies_without_offline_keys) {
@@ -60,6 +64,131 @@ TEST_F(ReleaseTest, refuses_an_error_above_the_cap) {
   EXPECT_THAT(create(request()),
               ErrorIs(ErrorCode::refused, HasSubstr("above the policy's cap of 90")));
   EXPECT_FALSE(fs::exists(folder_.path() / "release"));
+}
+
+// Everything else is signed all the same, and a second call says the same again.
+TEST_F(ReleaseTest, leaves_a_variant_above_the_cap_out_and_says_why) {
+  auto artifact = *messages::read_artifact(stage_folder_);
+  artifact.variants[1].shown["velocity"].mean_abs = 61.0;
+  ASSERT_TRUE(messages::write_artifact(stage_folder_, artifact));
+  const HostProver prover = [&](const HostProofRequest& asked) -> Result<HostProof> {
+    HostProof proof = proof_;
+    if (asked.variant == "int8-qint8") proof.shown["velocity"].mean_abs = 61.0;
+    return proof;
+  };
+  for (const bool existed : {false, true}) {
+    const auto created = create_release(request(), prover, clock_);
+    ASSERT_THAT(created, IsOk());
+    EXPECT_EQ(created->existed, existed);
+    ASSERT_EQ(created->left_out.size(), 1U);
+    EXPECT_EQ(created->left_out[0].variant, "int8-qint8");
+    EXPECT_THAT(created->left_out[0].reason, HasSubstr("61.0 m/s"));
+    EXPECT_THAT(created->left_out[0].reason, HasSubstr("above the policy's cap of 90"));
+    EXPECT_EQ(created->manifest.variants.size(), 1U);
+  }
+  const auto release = open();
+  ASSERT_THAT(release, IsOk());
+  EXPECT_EQ(release->manifest().variant("int8-qint8"), nullptr);
+  for (const Check& check : check_blobs(*release)) EXPECT_THAT(check.status, IsOk()) << check.what;
+}
+
+TEST_F(ReleaseTest, leaves_a_variant_out_that_does_not_run_but_waits_for_one_that_had_no_time) {
+  ErrorCode code = ErrorCode::timeout;
+  const HostProver prover = [&](const HostProofRequest& asked) -> Result<HostProof> {
+    if (asked.variant == "int8-qint8") return fail(code, "the runner ended");
+    return proof_;
+  };
+  EXPECT_THAT(create_release(request(), prover, clock_),
+              ErrorIs(ErrorCode::timeout, HasSubstr("variant int8-qint8")));
+  code = ErrorCode::crashed;
+  const auto created = create_release(request(), prover, clock_);
+  ASSERT_THAT(created, IsOk());
+  ASSERT_EQ(created->left_out.size(), 1U);
+  EXPECT_THAT(created->left_out[0].reason, HasSubstr("the runner ended"));
+}
+
+TEST_F(ReleaseTest, refuses_a_stage_of_which_no_variant_passes_with_every_reason) {
+  auto artifact = *messages::read_artifact(stage_folder_);
+  artifact.variants.erase(artifact.variants.begin());
+  artifact.variants[0].shown["velocity"].mean_abs = 61.0;
+  ASSERT_TRUE(messages::write_artifact(stage_folder_, artifact));
+  proof_.shown["velocity"].mean_abs = 61.0;
+  EXPECT_THAT(create(request()),
+              ErrorIs(ErrorCode::refused, AllOf(HasSubstr("no variant passes"),
+                                                HasSubstr("int8-qint8"), HasSubstr("cap of 90"))));
+}
+
+TEST_F(ReleaseTest, refuses_a_model_no_better_than_the_mean_of_its_training_data) {
+  auto artifact = *messages::read_artifact(stage_folder_);
+  artifact.quality->model.outputs["seismic"].rmse = 1.503;
+  ASSERT_TRUE(messages::write_artifact(stage_folder_, artifact));
+  EXPECT_THAT(create(request()),
+              ErrorIs(ErrorCode::refused,
+                      AllOf(HasSubstr("variant float is not good enough"), HasSubstr("64 held-out"),
+                            HasSubstr("1.503 pressure"), HasSubstr("0.929 pressure"),
+                            HasSubstr("minimum_quality"))));
+  EXPECT_EQ(proofs_, 0) << "nothing is proved that is not released";
+  EXPECT_FALSE(fs::exists(folder_.path() / "release"));
+  auto lenient = request();
+  lenient.policy.minimum_quality = -std::numeric_limits<double>::infinity();
+  EXPECT_THAT(create(lenient), IsOk());
+}
+
+TEST_F(ReleaseTest, asks_for_as_much_quality_as_its_policy_says) {
+  auto strict = request();
+  strict.policy.minimum_quality = 0.1;  // saves 0.118 of the mean's RMSE in seismic
+  EXPECT_THAT(create(strict), IsOk());
+  strict = request("stricter");
+  strict.policy.minimum_quality = 0.2;
+  EXPECT_THAT(create(strict),
+              ErrorIs(ErrorCode::refused, HasSubstr("asks for less than 0.7432 pressure")));
+}
+
+// All maps are 3000 m/s: reconstructed well enough, but drawn as 1500 and 4500.
+TEST_F(ReleaseTest, refuses_a_model_that_draws_what_its_training_data_are_not) {
+  auto artifact = *messages::read_artifact(stage_folder_);
+  artifact.quality->model.outputs["velocity"].rmse = 1.0;
+  artifact.quality->baselines[0].outputs["velocity"].rmse = 0.0;
+  artifact.quality->spread["velocity"] = {1500.0, 0.0};
+  ASSERT_TRUE(messages::write_artifact(stage_folder_, artifact));
+  EXPECT_THAT(
+      create(request()),
+      ErrorIs(ErrorCode::refused, AllOf(HasSubstr("variant float draws what its training data are"),
+                                        HasSubstr("velocity"), HasSubstr("1500 m/s"))));
+  artifact.quality->spread["velocity"].drawn = 1.0;  // below the floor: nothing beats an exact mean
+  ASSERT_TRUE(messages::write_artifact(stage_folder_, artifact));
+  EXPECT_THAT(create(request()), IsOk());
+}
+
+TEST_F(ReleaseTest, refuses_a_stage_of_which_nobody_knows_how_good_it_is) {
+  auto artifact = *messages::read_artifact(stage_folder_);
+  artifact.quality.reset();
+  ASSERT_TRUE(messages::write_artifact(stage_folder_, artifact));
+  EXPECT_THAT(create(request()), ErrorIs(ErrorCode::refused, HasSubstr("minimum_quality = -inf")));
+  auto lenient = request();
+  lenient.policy.minimum_quality = -std::numeric_limits<double>::infinity();
+  ASSERT_THAT(create(lenient), IsOk());
+  const auto quality = open()->quality();
+  ASSERT_THAT(quality, IsOk());
+  EXPECT_FALSE(quality->has_value());
+  EXPECT_EQ(open()->manifest().golden.output.sha256, artifact.golden_output.sha256);
+}
+
+TEST_F(ReleaseTest, tells_its_quality_where_every_version_of_a_board_passes_over_it) {
+  const auto created = create(request());
+  ASSERT_THAT(created, IsOk());
+  EXPECT_EQ(created->quality, good_quality());
+  const auto release = open();
+  ASSERT_THAT(release, IsOk());
+  const auto quality = release->quality();
+  ASSERT_THAT(quality, IsOk());
+  EXPECT_EQ(*quality, good_quality());
+  EXPECT_EQ(release->manifest().minimum_protocol, 1);
+  const auto blob = release->blob(release->manifest().golden.output);
+  ASSERT_THAT(blob, IsOk());
+  const auto tensors = runtime::decode_tensor_file(blob->bytes());
+  ASSERT_THAT(tensors, IsOk());
+  EXPECT_EQ(tensors->size(), 2U);
 }
 
 TEST_F(ReleaseTest, refuses_a_variant_that_runs_unlike_what_was_quantized) {

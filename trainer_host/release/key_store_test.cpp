@@ -170,6 +170,26 @@ TEST_F(PolicyTest, keeps_defaults_for_what_a_file_does_not_name) {
   EXPECT_EQ(policy->outputs.at("seismic").cap.mean_abs, 1.0);
 }
 
+TEST_F(PolicyTest, says_how_good_a_model_must_be) {
+  EXPECT_EQ(read("")->minimum_quality, 0.0);
+  EXPECT_EQ(read("minimum_quality = 0.3")->minimum_quality, 0.3);
+  EXPECT_EQ(read("minimum_quality = -inf")->minimum_quality,
+            -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(read("most_spread = 3")->most_spread, 3.0);
+  for (const char* wrong : {"minimum_quality = 1.0", "minimum_quality = nan",
+                            "minimum_quality = \"none\"", "most_spread = 0.5"}) {
+    EXPECT_THAT(read(wrong), ErrorIs(ErrorCode::invalid_argument, HasSubstr("must be a number")))
+        << wrong;
+  }
+}
+
+// The text is part of what a release is recognised by: one made before these keys stays the same.
+TEST_F(PolicyTest, describes_itself_as_earlier_versions_did_where_nothing_new_is_asked) {
+  EXPECT_THAT(describe(Policy()), Not(HasSubstr("minimum_quality")));
+  EXPECT_THAT(describe(*read("minimum_quality = 0.3")), HasSubstr("\"minimum_quality\":0.3"));
+  EXPECT_NE(describe(*read("minimum_quality = -inf")), describe(Policy()));
+}
+
 TEST_F(PolicyTest, names_file_line_and_key_of_what_it_refuses) {
   EXPECT_THAT(
       read("factor = 1.5\nfactr = 2\n"),

@@ -8,6 +8,7 @@
 #include "protocol/blob/chunk_table.hpp"
 #include "protocol/messages/names.hpp"
 #include "protocol/trust/freshness.hpp"
+#include "trainer_host/release/golden_quality.hpp"
 #include "trainer_host/release/key_store.hpp"
 
 namespace outcrop::release {
@@ -105,6 +106,11 @@ VerifiedRelease::VerifiedRelease(fs::path folder, trust::TrustedRoot root,
 Result<trust::VerifiedBlob> VerifiedRelease::blob(const messages::BlobReference& reference) const {
   return trust::verify_blob(folder_ / "blobs" / reference.sha256.hex(), reference.sha256,
                             reference.size);
+}
+
+Result<std::optional<messages::Quality>> VerifiedRelease::quality() const {
+  OUTCROP_TRY(golden_output, blob(manifest_.golden.output));
+  return quality_in(golden_output.bytes());
 }
 
 Status VerifiedRelease::check_chunk_table(const messages::BlobReference& reference) const {

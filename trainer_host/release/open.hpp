@@ -9,6 +9,7 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/messages/manifest.hpp"
+#include "protocol/messages/quality.hpp"
 #include "protocol/trust/trusted_roles.hpp"
 #include "protocol/trust/verified_blob.hpp"
 
@@ -30,6 +31,9 @@ class VerifiedRelease {
   // not_found, or untrusted where length or digest differ, or the chunk table is another blob's.
   [[nodiscard]] Result<trust::VerifiedBlob> blob(const messages::BlobReference& reference) const;
   [[nodiscard]] Status check_chunk_table(const messages::BlobReference& reference) const;
+  // How good the model is: signed, since the manifest names the golden output that tells it. Nothing
+  // in releases of versions before protocol 3. Errors as of blob(); invalid_data.
+  [[nodiscard]] Result<std::optional<messages::Quality>> quality() const;
 
  private:
   friend class ReleaseOpener;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <nlohmann/json.hpp>
 
@@ -64,7 +65,7 @@ Status under_cap(const std::string& what, double shown, double factor, double ca
   return fail(ErrorCode::refused,
               what + " is " + number_text(shown) + " " + unit + ", and with the factor " +
                   number_text(factor) + " above the policy's cap of " + number_text(cap) + " " +
-                  unit + "; retrain or quantize it better, or drop the variant");
+                  unit);
 }
 
 Status close_enough(const std::string& what, double quantizer, double runner, double allowed) {
@@ -83,6 +84,9 @@ Result<Policy> read_policy(const std::filesystem::path& file) {
   policy.expires = std::chrono::days(top.integer("expires_days", policy.expires.count(), 1, 36500));
   policy.factor = top.number("factor", policy.factor, 1, 100);
   policy.agreement = top.number("agreement", policy.agreement, 0, 1);
+  policy.minimum_quality = top.number("minimum_quality", policy.minimum_quality,
+                                      -std::numeric_limits<double>::infinity(), 0.999);
+  policy.most_spread = top.number("most_spread", policy.most_spread, 1, 1000);
   platform::TomlReader::Table outputs = top.table("output");
   for (const std::string& name : outputs.table_names()) {
     policy.outputs[name] = read_output(outputs.table(name), policy.outputs[name]);
@@ -98,6 +102,11 @@ std::string describe(const Policy& policy) {
                       {"factor", policy.factor},
                       {"agreement", policy.agreement},
                       {"output", nlohmann::json::object()}};
+  const Policy otherwise;
+  if (policy.minimum_quality != otherwise.minimum_quality) {
+    json["minimum_quality"] = policy.minimum_quality;  // null for -inf
+  }
+  if (policy.most_spread != otherwise.most_spread) json["most_spread"] = policy.most_spread;
   const auto bounds = [](const ErrorBounds& b) {
     return nlohmann::json::array({b.mean_abs, b.max_abs});
   };

@@ -22,7 +22,7 @@ struct ErrorBounds {
 struct OutputPolicy {
   std::string unit;
   ErrorBounds floor;      // a tolerance is never tighter: other processors round differently
-  ErrorBounds cap;        // nor looser: above it the release is refused
+  ErrorBounds cap;        // nor looser: a variant above it is left out
   ErrorBounds agreement;  // the runner and the quantizer may differ by this much and `agreement`
 };
 
@@ -32,6 +32,11 @@ struct OutputPolicy {
 //   expires_days = 365          # the signed list of releases; from 1 to 36500
 //   factor = 1.5                # tolerance = max(floor, factor * what the variant showed here)
 //   agreement = 0.02            # share by which runner and quantizer may differ
+//   minimum_quality = 0.0       # share of the RMSE of the mean of the training data that the model
+//                               # must save in every output; 0: better than that mean, -inf:
+//                               # release whatever came out
+//   most_spread = 2.0           # how many times as far from that mean as training data lie what
+//                               # the model draws may lie (root mean square)
 //   [output.velocity]
 //   unit = "m/s"
 //   floor_mean_abs = 1.5        # 0.05 % of the range
@@ -47,6 +52,8 @@ struct Policy {
   std::chrono::days expires{365};
   double factor = 1.5;
   double agreement = 0.02;
+  double minimum_quality = 0.0;
+  double most_spread = 2.0;
   std::map<std::string, OutputPolicy> outputs = {
       {"velocity", {"m/s", {1.5, 15.0}, {90.0, 1500.0}, {0.15, 15.0}}},
       {"seismic", {"pressure", {0.04, 0.4}, {1.0, 40.0}, {0.004, 0.4}}},
@@ -56,7 +63,9 @@ struct Policy {
 // Errors name file, line, key and what would be right.
 [[nodiscard]] Result<Policy> read_policy(const std::filesystem::path& file);
 
-// Every value of a policy in one line of text: part of what makes two releases the same.
+// Every value of a policy in one line of text: part of what makes two releases the same. What
+// earlier versions did not know stands there only where it is not the default, so that they and
+// this one recognise the same release.
 [[nodiscard]] std::string describe(const Policy& policy);
 
 using ShownErrors = std::map<std::string, messages::ShownError>;

@@ -3,6 +3,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/messages/artifact.hpp"
 #include "runtime/engine/tensor_file.hpp"
+#include "tests/support/good_quality.hpp"
 
 namespace outcrop::release {
 namespace fs = std::filesystem;
@@ -36,6 +37,7 @@ fs::path ReleaseTest::make_stage(const std::string& name, std::uint64_t stage,
   artifact.code_version = "0.1.0";
   artifact.latent = "gaussian fitted to the encoder's latents";
   artifact.budgets = {{"raspberry-pi-4", 400.0, 200.0}};
+  artifact.quality = good_quality();
   const std::vector<float> latents(2 * 4, 0.5F);
   const std::vector<float> maps(2 * 9, 2000.0F);
   const std::vector<float> gathers(2 * 6, 1.0F);

@@ -5,6 +5,7 @@
 
 #include "protocol/blob/chunk_table.hpp"
 #include "runtime/engine/tensor_file.hpp"
+#include "trainer_host/release/golden_quality.hpp"
 
 namespace outcrop::release {
 namespace fs = std::filesystem;
@@ -68,6 +69,10 @@ Result<StageInputs> read_stage_inputs(const fs::path& folder) {
   std::int64_t latents = 0;
   OUTCROP_TRY(inputs, read_golden(golden_input, artifact.golden_input.file, latents));
   OUTCROP_TRY(outputs, read_golden(golden_output, artifact.golden_output.file, latents));
+  if (artifact.quality) {
+    OUTCROP_TRY(with_quality, add_quality(outputs, *artifact.quality));
+    golden_output = std::move(with_quality);
+  }
   return StageInputs{std::move(artifact),      std::move(variants), std::move(golden_input),
                      std::move(golden_output), std::move(inputs),   std::move(outputs)};
 }

@@ -19,7 +19,7 @@ struct StageInputs {
   messages::StageArtifact artifact;
   std::vector<trust::VerifiedBlob> variants;  // in the order of artifact.variants
   trust::VerifiedBlob golden_input;
-  trust::VerifiedBlob golden_output;
+  trust::VerifiedBlob golden_output;  // with the artifact's quality in its metadata
   std::vector<runtime::Tensor> golden_inputs;
   std::vector<runtime::Tensor> golden_outputs;
 };
