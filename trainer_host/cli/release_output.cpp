@@ -73,7 +73,7 @@ void print_manifest(const messages::Manifest& manifest,
   facts.add_row({"needs", "outcrop " + manifest.minimum_agent + ", protocol " +
                               std::to_string(manifest.minimum_protocol)});
   std::printf("%s\n", facts.to_string(line_width(STDOUT_FILENO)).c_str());
-  std::printf("%s\n", quality ? release::quality_table(*quality).c_str()
+  std::printf("%s\n", quality ? release::quality_table(*quality, line_width(STDOUT_FILENO)).c_str()
                               : "How good the model is does not stand here.\n");
   print_variants(manifest);
 }

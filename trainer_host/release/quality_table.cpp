@@ -27,7 +27,7 @@ std::string unit(const messages::Quality& quality, const std::string& output) {
 
 }  // namespace
 
-std::string quality_table(const messages::Quality& quality) {
+std::string quality_table(const messages::Quality& quality, std::size_t width) {
   std::vector<std::string> headings{std::to_string(quality.samples) +
                                     (quality.held_out ? " held-out samples"
                                                       : " training samples (none held out)")};
@@ -52,7 +52,7 @@ std::string quality_table(const messages::Quality& quality) {
   };
   add("the model (" + quality.model.name + ")", quality.model);
   for (const messages::ScoredModel& baseline : quality.baselines) add(baseline.name, baseline);
-  std::string text = table.to_string();
+  std::string text = table.to_string(width);
   for (const auto& [output, spread] : quality.spread) {
     text += "drawn " + output + ": " + std::to_string(quality.drawn) + " samples lie " +
             shown(spread.drawn) + " (RMS" + unit(quality, output) +

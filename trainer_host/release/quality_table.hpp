@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "protocol/messages/quality.hpp"
@@ -7,7 +8,8 @@
 namespace outcrop::release {
 
 // For people: the model's scores above those of what learned nothing, and how far what it draws
-// lies from the mean. The distances are from the truth, not from the float model.
-[[nodiscard]] std::string quality_table(const messages::Quality& quality);
+// lies from the mean; the table in `width` columns as Table::to_string takes them. The distances are from the truth, not from the float model.
+[[nodiscard]] std::string quality_table(const messages::Quality& quality,
+                                        std::size_t width = 0);
 
 }  // namespace outcrop::release

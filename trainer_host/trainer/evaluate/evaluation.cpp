@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "trainer_host/trainer/data/acoustic_solver.hpp"
+#include "trainer_host/trainer/evaluate/sample_mean.hpp"
 #include "trainer_host/trainer/models/normalization.hpp"
 #include "trainer_host/trainer/quantize/lite_model.hpp"
 
@@ -66,19 +67,13 @@ struct Mean {
 };
 
 Mean mean_of(const Dataset& data) {
-  std::vector<double> map(map_size);
-  std::vector<double> gathers(gather_size);
+  SampleMean maps;
+  SampleMean gathers;
   for (std::size_t i = 0; i < data.size(); ++i) {
-    const auto velocity = data.velocity(i);
-    const auto pressure = data.gathers(i);
-    for (std::size_t k = 0; k < map.size(); ++k) map[k] += velocity[k];
-    for (std::size_t k = 0; k < gathers.size(); ++k) gathers[k] += pressure[k];
+    maps.add(data.velocity(i));
+    gathers.add(data.gathers(i));
   }
-  const auto n = static_cast<double>(data.size());
-  Mean mean;
-  for (const double sum : map) mean.map.push_back(static_cast<float>(sum / n));
-  for (const double sum : gathers) mean.gathers.push_back(static_cast<float>(sum / n));
-  return mean;
+  return {maps.mean(), gathers.mean()};
 }
 
 class Line {

@@ -1,22 +1,28 @@
 #include "trainer_host/trainer/stage/stage_end.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <vector>
 
+#include "platform/console/columns.hpp"
+#include "platform/console/step_progress.hpp"
 #include "protocol/base/clock.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/messages/artifact.hpp"
 #include "runtime/runner/runner.hpp"
-#include "platform/console/step_progress.hpp"
 #include "trainer_host/release/create.hpp"
 #include "trainer_host/release/host_prover.hpp"
 #include "trainer_host/release/key_store.hpp"
+#include "trainer_host/release/quality_table.hpp"
 #include "trainer_host/release/stage_store.hpp"
 #include "trainer_host/trainer/evaluate/charts.hpp"
 #include "trainer_host/trainer/evaluate/gnuplot.hpp"
 #include "trainer_host/trainer/quantize/performance.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
+#include "trainer_host/trainer/stage/quality.hpp"
 
 namespace outcrop::stage {
 namespace fs = std::filesystem;
@@ -61,27 +67,36 @@ std::optional<StagePaths> stage_of(const train::Origin& origin) {
   return std::nullopt;
 }
 
-// The stage that this one follows: the one before, or the one that the run began with.
-std::optional<StagePaths> stage_before(const train::StageContext& context) {
+// The stages that this one follows, the nearest first: those before, then the one that the run began
+// with.
+std::vector<StagePaths> stages_before(const train::StageContext& context) {
   const std::string& model = context.config.model.name;
-  if (context.stage > 1) return StagePaths(context.config.train.out, model, context.stage - 1);
+  std::vector<StagePaths> stages;
+  for (std::int64_t stage = context.stage - 1; stage >= 1; --stage) {
+    stages.emplace_back(context.config.train.out, model, stage);
+  }
   const auto& origin = context.lineage.origin;
-  return origin && origin->model == model ? stage_of(*origin) : std::nullopt;
+  if (!origin || origin->model != model) return stages;
+  if (auto first = stage_of(*origin)) stages.push_back(std::move(*first));
+  return stages;
 }
 
-// The manifest that this one follows: that of the stage before, where it was released. It may have
+// The manifest that this one follows: that of the nearest stage before that was released. It may have
 // expired or been revoked since: it stays the ancestor.
 Result<std::optional<trust::Sha256Digest>> lineage_of(const train::StageContext& context) {
   const std::optional<trust::Sha256Digest> none;
   const train::TrainConfig& config = context.config;
-  const auto before = config.release ? stage_before(context) : std::nullopt;
-  if (!before) return none;
+  const auto before = config.release ? stages_before(context) : std::vector<StagePaths>();
+  if (before.empty()) return none;
   OUTCROP_TRY(keys, release::read_key_store(config.release->keys));
   OUTCROP_TRY(store, release::StageStore::open(config.release->keys, config.model.name, keys));
   OUTCROP_TRY(list, store.signed_list(keys));
   if (!list) return none;
-  for (const trust::PermittedRelease& permitted : list->metadata->releases) {
-    if (fs::exists(before->release / "blobs" / permitted.manifest.hex())) return permitted.manifest;
+  for (const StagePaths& stage : before) {
+    const fs::path blobs = stage.release / "blobs";
+    for (const trust::PermittedRelease& permitted : list->metadata->releases) {
+      if (fs::exists(blobs / permitted.manifest.hex())) return permitted.manifest;
+    }
   }
   return none;
 }
@@ -183,7 +198,15 @@ Status fill_folder(const train::StageContext& context, const fs::path& folder,
     OUTCROP_CHECK(
         write_file_durably(folder / "lineage.json", train::lineage_to_json(context.lineage)));
   }
+  auto quality = measure_quality(context, exported.variants.front().file);
+  if (quality) {
+    std::fprintf(stderr, "%s",
+                 release::quality_table(*quality, line_width(STDERR_FILENO)).c_str());
+  } else {
+    note("how good the model is cannot be said: " + quality.error().message());
+  }
   OUTCROP_TRY(artifact, describe(context, exported, folder));
+  if (quality) artifact.quality = std::move(*quality);
   return messages::write_artifact(folder, artifact);
 }
 
@@ -213,21 +236,50 @@ Status check_same_training(const train::StageContext& context, const StagePaths&
                   paths.release.string() + ", or train into another folder (--out)");
 }
 
+// The configuration's own days of validity count, whatever the policy's file says.
+Result<release::Policy> policy_of(const train::ReleaseConfig& config) {
+  release::Policy policy;
+  if (config.policy) {
+    OUTCROP_TRY(read, release::read_policy(*config.policy));
+    policy = std::move(read);
+  }
+  policy.expires = config.expiry;
+  return policy;
+}
+
+// That a model is not good enough for a release is no reason to stop training it: the next stage's
+// may be. The files are kept for whoever decides otherwise.
+Status go_on_without_release(const Error& why, const train::TrainConfig& config,
+                             const StagePaths& paths) {
+  if (why.code() != ErrorCode::refused) return fail(why);
+  std::fprintf(stderr,
+               "  NO RELEASE of this stage: %s\n  its files stay in %s; by hand: outcrop release "
+               "create %s --keys %s --policy FILE --out %s\n",
+               why.message().c_str(), paths.folder.c_str(), paths.folder.c_str(),
+               config.release->keys.c_str(), paths.release.c_str());
+  return {};
+}
+
 Status make_release(const train::TrainConfig& config, const StagePaths& paths,
                     const Tools& tools) {
   release::CreateRequest request;
   request.artifact_folder = paths.folder;
   request.keys_folder = config.release->keys;
   request.out = paths.release;
-  request.policy.expires = config.release->expiry;
+  OUTCROP_TRY(policy, policy_of(*config.release));
+  request.policy = std::move(policy);
   std::error_code error;
   fs::create_directories(paths.release.parent_path(), error);
   const StepProgress progress("proving and signing");
-  OUTCROP_TRY(created, release::create_release(request, release::make_host_prover(tools.runner),
-                                               SystemClock(), progress));
+  const auto created = release::create_release(request, release::make_host_prover(tools.runner),
+                                               SystemClock(), progress);
   progress.finish();
+  if (!created) return go_on_without_release(created.error(), config, paths);
   std::fprintf(stderr, "  release %s, manifest %.16s…%s\n", paths.release.c_str(),
-               created.manifest_digest.hex().c_str(), created.existed ? " (was there)" : "");
+               created->manifest_digest.hex().c_str(), created->existed ? " (was there)" : "");
+  for (const release::LeftOut& left_out : created->left_out) {
+    std::fprintf(stderr, "  left out of it: %s\n", left_out.reason.c_str());
+  }
   return {};
 }
 
@@ -271,6 +323,7 @@ Result<train::StageEnd> make_stage_end(const train::TrainConfig& config,
     OUTCROP_TRY(keys, release::read_key_store(config.release->keys));
     OUTCROP_CHECK(release::check_fresh(keys, SystemClock().now()));
     OUTCROP_TRY(store, release::StageStore::open(config.release->keys, config.model.name, keys));
+    OUTCROP_TRY(policy, policy_of(*config.release));
   }
   OUTCROP_CHECK(quantize::check_performance_csv(performance_file(config)));
   OUTCROP_TRY(tools, look_for_tools(config, options));

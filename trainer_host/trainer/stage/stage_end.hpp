@@ -18,13 +18,16 @@ namespace outcrop::stage {
 //   <out>/loss.png                       the curve so far, where gnuplot can draw it
 //   <out>/releases/<model>-stage<N>/     the signed release, where the configuration names keys
 //
+// A stage whose model is not good enough (release/quality.hpp) or of which no variant passes has no
+// release: it is said why, and training goes on. A variant that does not pass is left out, likewise.
+//
 // A stage that is taken up again ends with the same release, never with a second one: variants
 // are the same bytes, and the key store recognises what it has signed.
 //
 // Looks at all of it before any training: better now than after an hour. Fails where the keys cannot
-// sign for the configured model, where a release is wanted and the confined runner that proves it
-// does not start, or where quantization_performance.csv is somebody else's. Where only times or
-// pictures cannot be had it says so and goes on without.
+// sign for the configured model, where the policy cannot be read, where a release is wanted and the
+// confined runner that proves it does not start, or where quantization_performance.csv is somebody
+// else's. Where only times or pictures cannot be had it says so and goes on without.
 [[nodiscard]] Result<train::StageEnd> make_stage_end(const train::TrainConfig& config,
                                                      const train::StageEndOptions& options = {});
 

@@ -16,6 +16,7 @@
 
 #include "protocol/base/clock.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/messages/artifact.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/release/key_store.hpp"
@@ -61,7 +62,10 @@ batch = 2
 threads = 1
 [release]
 keys = "keys"
+policy = "policy.toml"
 )";
+    // Twelve epochs over eight samples make no good model.
+    std::ofstream(path("policy.toml")) << "minimum_quality = -inf\n";
   }
 
   [[nodiscard]] fs::path path(const std::string& name) const { return folder_.path() / name; }
@@ -69,9 +73,15 @@ keys = "keys"
   [[nodiscard]] fs::path release_folder() const { return path("run") / "releases/tiny-stage1"; }
 
   [[nodiscard]] pid_t start(std::vector<std::string> more = {}, Lacks lacks = {}) const {
-    const std::string program = std::string(OUTCROP_BIN) + "/outcrop-trainer";
-    std::vector<std::string> words{program, "train", path("train.toml"), "--stages", "1"};
+    std::vector<std::string> words{"train", path("train.toml"), "--stages", "1"};
     words.insert(words.end(), more.begin(), more.end());
+    return start_program("outcrop-trainer", std::move(words), lacks);
+  }
+
+  [[nodiscard]] pid_t start_program(const std::string& name, std::vector<std::string> words,
+                                    Lacks lacks) const {
+    const std::string program = std::string(OUTCROP_BIN) + "/" + name;
+    words.insert(words.begin(), program);
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
@@ -194,6 +204,55 @@ TEST_F(StageEnd, never_releases_the_model_of_another_training_and_says_so_before
                                           SystemClock());
   ASSERT_THAT(fine, IsOk());
   EXPECT_EQ(fine->manifest().lineage, permitted()[0].manifest);
+}
+
+// A model that learned nothing yet has no release and does not stop the training; int8 variants that
+// are too far from it do not stop a release.
+TEST_F(StageEnd, releases_what_is_good_enough_and_says_what_is_not) {
+  std::string config = *read_text_file(path("train.toml"));
+  config.replace(config.find("stage_epochs = 12"), 17, "stage_epochs = 1");
+  ASSERT_THAT(write_file_durably(path("train.toml"), config), IsOk());
+  std::ofstream(path("policy.toml")) << "minimum_quality = 0.9\n";
+  ASSERT_EQ(run(), 0) << log();
+  EXPECT_THAT(log(), HasSubstr("NO RELEASE of this stage: variant float is not good enough: over 4 "
+                               "held-out samples the RMSE of its"));
+  EXPECT_THAT(log(), HasSubstr("4 held-out samples"));
+  EXPECT_TRUE(permitted().empty());
+  EXPECT_FALSE(fs::exists(release_folder()));
+  ASSERT_EQ(run(), 0) << "the stage has ended: " << log();
+  const auto artifact = messages::read_artifact(path("run") / "stage1");
+  ASSERT_THAT(artifact, IsOk());
+  ASSERT_TRUE(artifact->quality);
+  EXPECT_TRUE(artifact->quality->held_out);
+  EXPECT_EQ(artifact->quality->samples, 4U);
+  EXPECT_EQ(artifact->quality->baselines.size(), 2U);
+  EXPECT_GT(artifact->quality->model.outputs.at("velocity").rmse, 0.0);
+  EXPECT_GT(artifact->quality->spread.at("velocity").data, 100.0);
+
+  std::ofstream(path("lenient.toml"))
+      << "minimum_quality = -inf\n[output.velocity]\nfloor_mean_abs = 0.001\nfloor_max_abs = "
+         "0.001\ncap_mean_abs = 0.01\ncap_max_abs = 1.0\n";
+  const pid_t create = start_program(
+      "outcrop", {"release", "create", path("run") / "stage1", "--keys", path("keys"), "--policy",
+                  path("lenient.toml"), "--out", release_folder()},
+      {});
+  ASSERT_EQ(wait_for(create), 0) << log();
+  EXPECT_THAT(log(), HasSubstr("left out: variant int8-quint8: the velocity error (mean) is"));
+  EXPECT_THAT(log(), HasSubstr("left out: variant int8-qint8: the velocity error (mean) is"));
+  const auto keys = release::read_key_store(path("keys"));
+  const auto opened = release::open_release(release_folder(), keys->root, SystemClock());
+  ASSERT_THAT(opened, IsOk());
+  ASSERT_EQ(opened->manifest().variants.size(), 2U);
+  const auto quality = opened->quality();
+  ASSERT_THAT(quality, IsOk());
+  EXPECT_EQ(*quality, artifact->quality);
+}
+
+TEST_F(StageEnd, refuses_a_policy_that_cannot_be_read_before_it_trains) {
+  std::ofstream(path("policy.toml")) << "minimum_qualty = 0.5\n";
+  EXPECT_EQ(run(), 2) << log();
+  EXPECT_THAT(log(), HasSubstr("policy.toml:1: minimum_qualty"));
+  EXPECT_FALSE(fs::exists(path("run") / "checkpoint"));
 }
 
 TEST_F(StageEnd, refuses_keys_that_cannot_sign_before_it_trains) {

@@ -46,6 +46,7 @@ names and paths, which have none; relative paths start at the file's folder):
   keys = "keys"             # made by outcrop keys init
   expiry_days = 90
   objective = "p90_ms"      # or p50_ms, memory_mb, error
+  #policy = "policy.toml"   # how good a model and its variants must be: docs/release-policy.md
 
   [budgets.raspberry-pi-4]  # what one inference may cost on a device class
   p90_ms = 400              # milliseconds
