@@ -11,6 +11,7 @@
 #include "platform/console/table.hpp"
 #include "trainer_host/cli/host_notes.hpp"
 #include "trainer_host/cli/human.hpp"
+#include "trainer_host/cli/quality_note.hpp"
 
 namespace outcrop::cli {
 namespace {
@@ -144,7 +145,9 @@ std::string device_table(const Fleet& fleet, const ReleaseDetails& releases, con
     notes += "outcropd is not connected to its broker: this is what boards said before "
              "(journalctl -u outcropd)\n";
   }
-  return table.to_string(view.width) + (notes.empty() ? "" : "\n" + wrapped(notes, view.width));
+  const std::string quality = quality_notes(fleet.devices);
+  return table.to_string(view.width) + (notes.empty() ? "" : "\n" + wrapped(notes, view.width)) +
+         (quality.empty() ? "" : "\n" + wrapped(quality, view.width));
 }
 
 std::vector<std::string> fleet_problems(const Fleet& fleet, Timestamp now) {

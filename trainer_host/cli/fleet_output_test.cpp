@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include "tests/support/good_quality.hpp"
 #include "trainer_host/cli/host_notes.hpp"
 #include "trainer_host/cli/human.hpp"
+#include "trainer_host/cli/quality_note.hpp"
 #include "trainer_host/cli/rollout_output.hpp"
 
 namespace outcrop::cli {
@@ -134,6 +136,26 @@ TEST(Human, ages_and_numbers_are_short) {
   EXPECT_EQ(short_number(0.0123), "0.012");
   EXPECT_EQ(short_number(12'345), "12345");
   EXPECT_EQ(short_number(1.31e-4), "1.31e-04");
+}
+
+// "1.0000 against float" says nothing of the model: what it makes of held-out samples does.
+TEST(FleetOutput, what_boards_serve_is_shown_with_how_good_it_is) {
+  Json served = device("pi-1");
+  served["active_release"] = {{"manifest", manifest},
+                              {"model", "curvefault"},
+                              {"stage", 2},
+                              {"quality", Json::parse(messages::to_json(good_quality()))}};
+  Json older = device("pi-2");
+  older["active_release"] = {{"manifest", std::string(64, 'b')},
+                             {"model", "curvefault"},
+                             {"stage", 1},
+                             {"quality", nullptr}};
+  Json foreign = device("pi-3");
+  foreign["active_release"] = nullptr;
+  EXPECT_EQ(quality_notes({{"devices", {served, served, older, foreign}}}),
+            "curvefault stage 2: RMSE on 64 held-out samples: seismic 0.82 pressure (mean of the "
+            "training data 0.93), velocity 250 m/s (mean 710)\n"
+            "curvefault stage 1: nobody wrote down how good it is\n");
 }
 
 TEST(FleetOutput, boards_are_shown_with_what_they_serve_and_do) {

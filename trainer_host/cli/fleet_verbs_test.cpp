@@ -246,7 +246,8 @@ TEST_F(FleetVerbsTest, a_rollout_is_followed_to_its_end) {
               HasSubstr("2 of 3 boards of the model run it; for the others:"));
   EXPECT_EQ(json::parse(run_ok("rollout status first --json").output)["state"], "done");
   EXPECT_THAT(run_ok("fleet devices").output,
-              AllOf(HasSubstr("online"), HasSubstr("stage 1, int8-qint8"), HasSubstr("first UPDATED")));
+              AllOf(HasSubstr("online"), HasSubstr("stage 1, int8-qint8"), HasSubstr("first UPDATED"),
+                    HasSubstr("0.82 pressure (mean of the training data 0.93)")));
   EXPECT_THAT(run_ok("rollout list").output, AllOf(HasSubstr("first"), HasSubstr("2 of 3")));
   const ShellOutcome unwell = run("fleet devices --check");
   EXPECT_EQ(unwell.code, 1);

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,7 @@
 
 #include "platform/http/server.hpp"
 #include "protocol/base/clock.hpp"
+#include "protocol/messages/quality.hpp"
 #include "trainer_host/fleet/config/host_config.hpp"
 #include "trainer_host/fleet/depot/blob_store.hpp"
 #include "trainer_host/fleet/ingest/ingest.hpp"
@@ -76,12 +79,16 @@ class Api {
   [[nodiscard]] Result<http::Response> reports(const http::Request& request);
   // devices.cpp
   [[nodiscard]] Result<http::Response> devices();
+  // What it serves, where that is a release of this host.
+  [[nodiscard]] Result<std::optional<ReleaseRecord>> active_release(const Device& device);
   [[nodiscard]] Result<http::Response> add_authority(const std::string& body);
   [[nodiscard]] Result<http::Response> add_device(const std::string& body);
   [[nodiscard]] Result<http::Response> revoke_device(const std::string& name,
                                                      const std::string& body);
   [[nodiscard]] Status take(const DeviceAuthority& authority);
   // releases.cpp
+  [[nodiscard]] Result<std::optional<messages::Quality>> quality_of(
+      const trust::Sha256Digest& manifest);
   [[nodiscard]] Result<http::Response> releases();
   [[nodiscard]] Result<http::Response> release(const std::string& manifest);
   [[nodiscard]] Result<http::Response> add_release(const std::string& body);
@@ -95,6 +102,8 @@ class Api {
                                                      const std::string& verb);
 
   ApiParts parts_;
+  // By manifest, once read: releases do not change.
+  std::map<trust::Sha256Digest, std::optional<messages::Quality>> qualities_;
 };
 
 }  // namespace outcrop::fleet

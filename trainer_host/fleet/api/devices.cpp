@@ -75,6 +75,11 @@ Status start_anew(Registry& registry, const Device& device) {
 
 }  // namespace
 
+Result<std::optional<ReleaseRecord>> Api::active_release(const Device& device) {
+  if (!device.status || !device.status->active_manifest) return std::optional<ReleaseRecord>();
+  return parts_.registry.release(*device.status->active_manifest);
+}
+
 Result<http::Response> Api::devices() {
   OUTCROP_TRY(all, parts_.registry.devices());
   Json json = Json::array();
@@ -85,6 +90,9 @@ Result<http::Response> Api::devices() {
     entry["desired"] = desired ? desired_to_json(*desired) : Json(nullptr);
     const messages::Progress* progress = parts_.ingest.progress(device.name);
     entry["progress"] = progress != nullptr ? progress_to_json(*progress) : Json(nullptr);
+    OUTCROP_TRY(release, active_release(device));
+    entry["active_release"] =
+        release ? to_json(*release, quality_of(release->manifest)) : Json(nullptr);
     json.push_back(std::move(entry));
   }
   return respond({{"devices", std::move(json)}});

@@ -27,7 +27,9 @@ Json to_json(const Device& device) {
       {"status", device.status ? Json::parse(messages::to_json(*device.status)) : Json(nullptr)}};
 }
 
-Json to_json(const ReleaseRecord& release) {
+Json to_json(const ReleaseRecord& release,
+             const Result<std::optional<messages::Quality>>& quality) {
+  const bool known = quality && *quality;
   return {{"manifest", release.manifest.hex()},
           {"manifest_size", release.manifest_size.value()},
           {"model", release.model},
@@ -36,7 +38,8 @@ Json to_json(const ReleaseRecord& release) {
           {"state", to_string(release.state)},
           {"reason", release.reason},
           {"published", to_rfc3339(release.published)},
-          {"total", release.total.value()}};
+          {"total", release.total.value()},
+          {"quality", known ? Json::parse(messages::to_json(**quality)) : Json(nullptr)}};
 }
 
 Json to_json(const RolloutRecord& rollout) {

@@ -5,6 +5,7 @@
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/api/json.hpp"
 #include "trainer_host/fleet/metadata/release_states.hpp"
+#include "trainer_host/release/golden_quality.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -12,6 +13,7 @@ namespace {
 using messages::ObjectReader;
 
 constexpr ByteCount release_body_limit = ByteCount::mib(9);
+constexpr ByteCount golden_limit = ByteCount::mib(64);
 constexpr std::size_t most_envelopes = 1024;
 constexpr std::size_t longest_envelope = trust::envelope_limit.value();
 
@@ -71,10 +73,20 @@ Status Api::take(const MetadataSubmission& submission) {
   return update_release_states(parts_.registry, parts_.keeper.roles());
 }
 
+Result<std::optional<messages::Quality>> Api::quality_of(const trust::Sha256Digest& manifest) {
+  if (const auto known = qualities_.find(manifest); known != qualities_.end()) return known->second;
+  OUTCROP_TRY(described, parts_.driver.manifest(manifest));
+  OUTCROP_TRY(golden_output, parts_.blobs.read(described->golden.output.sha256, golden_limit));
+  OUTCROP_TRY(quality, release::quality_in(golden_output));
+  return qualities_.emplace(manifest, std::move(quality)).first->second;
+}
+
 Result<http::Response> Api::releases() {
   OUTCROP_TRY(all, parts_.registry.releases());
   Json json = Json::array();
-  for (const ReleaseRecord& release : all) json.push_back(to_json(release));
+  for (const ReleaseRecord& release : all) {
+    json.push_back(to_json(release, quality_of(release.manifest)));
+  }
   return respond({{"releases", std::move(json)}});
 }
 
@@ -83,7 +95,7 @@ Result<http::Response> Api::release(const std::string& manifest) {
   OUTCROP_TRY(found, parts_.registry.release(digest));
   if (!found) return fail(ErrorCode::not_found, "no release has the manifest " + manifest);
   OUTCROP_TRY(bytes, parts_.blobs.read(digest, messages::manifest_limit));
-  Json json = to_json(*found);
+  Json json = to_json(*found, quality_of(digest));
   json["document"] = Json::parse(as_text(bytes), nullptr, false);
   return respond(json);
 }
@@ -120,7 +132,7 @@ Result<http::Response> Api::add_release(const std::string& body) {
   OUTCROP_CHECK(parts_.registry.save(release));
   OUTCROP_CHECK(take(submission));
   parts_.driver.tick();
-  return respond(to_json(release), 201);
+  return respond(to_json(release, quality_of(manifest)), 201);
 }
 
 Result<http::Response> Api::add_metadata(const std::string& body) {
