@@ -116,7 +116,7 @@ Status report(const std::vector<quantize::PerformanceRow>& rows, const Options& 
   const auto float_size = static_cast<double>(find("float").variant.size.value());
   const double baseline = milliseconds(find("float-mobile"));
   Table table({"variant", "size", "of float", "ms p50", "ms p90", "of float-mobile", "load ms",
-               "peak", "MAE m/s", "SSIM map", "SSIM gather"});
+               "peak", "m/s against float", "SSIM map against float", "SSIM gather against float"});
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   double largest_int8 = 0.0;
   bool valid = true;

@@ -236,8 +236,9 @@ Status check_performance_csv(const std::filesystem::path& path) {
 }
 
 std::string performance_table(const std::vector<PerformanceRow>& rows) {
-  Table table({"variant", "size", "of float", "ms p50", "ms p90", "peak", "MAE m/s", "SSIM map",
-               "SSIM gather", "int8 MAC %", "int8 params %"});
+  Table table({"variant", "size", "of float", "ms p50", "ms p90", "peak",
+               "m/s against float", "SSIM map against float", "SSIM gather against float",
+               "int8 MAC %", "int8 params %"});
   for (const PerformanceRow& row : rows) {
     const VariantFile& variant = row.variant;
     const bool measured = row.steady.calls > 0;
