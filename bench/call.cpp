@@ -14,6 +14,7 @@
 #include "bench/operator_trace.hpp"
 #include "bench/parity.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_text.hpp"
 #include "runtime/engine/tensor_file.hpp"
 #include "runtime/engine/torch/torch_engine.hpp"
 
@@ -123,7 +124,7 @@ Status run(const Options& options) {
     OUTCROP_TRY(parity, compare(kept, options.compare));
     whole["parity"] = parity;
   }
-  std::printf("%s\n", whole.dump().c_str());
+  std::printf("%s\n", json_text(whole).c_str());
   return {};
 }
 

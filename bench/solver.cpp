@@ -20,6 +20,7 @@
 #include "bench/solver_plain.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "platform/console/table.hpp"
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/trainer/data/acoustic_solver.hpp"
 #include "trainer_host/trainer/data/earth_model.hpp"
 #include "trainer_host/trainer/data/exact_answer.hpp"
@@ -272,7 +273,7 @@ int run(int argc, char** argv) {
   figures["speed"] = measure_speed(quick ? 7 : 31);
   figures["scaling"] = measure_scaling(quick ? 3 : 9, quick ? 10 : 25);
   if (json.empty()) return 0;
-  const Status status = write_file_durably(json, figures.dump(2) + "\n");
+  const Status status = write_file_durably(json, json_text(figures, 2) + "\n");
   if (status) return 0;
   std::fprintf(stderr, "outcrop-bench-solver: %s\n", status.error().message().c_str());
   return 1;

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/base/processors.hpp"
 #include "platform/console/table.hpp"
 #include "trainer_host/trainer/models/generator.hpp"
@@ -204,7 +205,7 @@ int run(bool quick, const std::string& json_file) {
   result["step"] = compare_steps(batch, quick ? 3 : 11);
   result["threads"] = compare_threads(batch, quick ? 3 : 11);
   if (json_file.empty()) return 0;
-  const Status written = write_file_durably(json_file, result.dump(2) + "\n");
+  const Status written = write_file_durably(json_file, json_text(result, 2) + "\n");
   if (!written) std::fprintf(stderr, "%s\n", written.error().message().c_str());
   return written ? 0 : 1;
 }

@@ -22,6 +22,7 @@
 #include "bench/transfer_broker.hpp"
 #include "platform/console/table.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_text.hpp"
 #include "tests/support/child_process.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/transfer_roles.hpp"
@@ -320,7 +321,7 @@ int run(int argc, char** argv) {
   if (!figures) {
     status = fail(figures.error());
   } else if (!json.empty()) {
-    status = write_file_durably(json, figures->dump(2) + "\n");
+    status = write_file_durably(json, json_text(*figures, 2) + "\n");
   }
   if (status) return 0;
   std::fprintf(stderr, "outcrop-bench-transfer: %s\n", status.error().message().c_str());

@@ -14,6 +14,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "platform/console/step_progress.hpp"
 #include "platform/console/table.hpp"
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/trainer/data/synth.hpp"
 #include "trainer_host/trainer/quantize/performance.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
@@ -140,7 +141,7 @@ Status report(const std::vector<quantize::PerformanceRow>& rows, const Options& 
                                      {"variants", json},
                                      {"size_aim", size_aim},
                                      {"largest_int8_of_float", largest_int8}};
-  return write_file_durably(options.json, whole.dump(2) + "\n");
+  return write_file_durably(options.json, json_text(whole, 2) + "\n");
 }
 
 Status run(const Options& options) {

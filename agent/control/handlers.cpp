@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
 #include "runtime/engine/tensor_file.hpp"
 
@@ -80,7 +81,7 @@ Json status_to_json(const ControlParts& parts) {
 
 http::Response answer(const Json& json) {
   http::Response response;
-  response.body = json.dump() + "\n";
+  response.body = json_text(json) + "\n";
   return response;
 }
 

@@ -4,6 +4,7 @@
 
 #include "agent/slots/installed_json.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/messages/deployment_fields.hpp"
 #include "protocol/messages/json_reader.hpp"
 
@@ -93,14 +94,14 @@ Installed Deployment::target() const {
 }
 
 std::string to_json(const Record& record) {
-  return Json{
+  const Json json{
       {"version", record_version},
       {"generation", record.generation},
       {"held", record.held},
       {"held_by", record.held_by},
       {"stopped", record.stopped},
-      {"deployment", record.deployment ? deployment_to_json(*record.deployment) : Json(nullptr)}}
-      .dump(1);
+      {"deployment", record.deployment ? deployment_to_json(*record.deployment) : Json(nullptr)}};
+  return json_text(json, 1);
 }
 
 Result<Record> parse_record(std::string_view text) {

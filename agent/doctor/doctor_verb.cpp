@@ -5,6 +5,7 @@
 
 #include "agent/control/socket_option.hpp"
 #include "agent/doctor/doctor.hpp"
+#include "protocol/base/json_text.hpp"
 
 namespace outcrop::agent {
 namespace {
@@ -17,9 +18,7 @@ struct Options {
 Status run_doctor(const Options& options) {
   const Findings findings = examine({.config = options.config});
   if (options.json) {
-    std::printf(
-        "%s\n",
-        to_json(findings).dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    std::printf("%s\n", json_text(to_json(findings), 2).c_str());
   } else {
     std::printf("%s", to_table(findings).c_str());
   }

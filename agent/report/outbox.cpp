@@ -8,6 +8,7 @@
 
 #include "agent/state/kept_twice.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/messages/json_reader.hpp"
 
 namespace outcrop::agent {
@@ -110,7 +111,8 @@ void Outbox::begin_session(std::uint64_t used, Timestamp now) {
   session_ = std::max({session_, used, static_cast<std::uint64_t>(seconds)}) + 1;
   sequence_ = 0;
   const messages::Json json{{"format", outbox_format}, {"session", session_}};
-  if (const Status written = KeptTwice(folder_ / session_file).write(json.dump() + "\n"); !written) {
+  const Status written = KeptTwice(folder_ / session_file).write(json_text(json) + "\n");
+  if (!written) {
     spdlog::warn("{}", written.error().message());
     trouble_ = written.error().message();
   }

@@ -1,6 +1,7 @@
 #include "agent/verify/trusted_state.hpp"
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/trust/envelope.hpp"
 
@@ -108,7 +109,7 @@ Status write_trusted_state(const std::filesystem::path& file, const TrustedState
   }
   for (const auto& [role, version] : state.floors.versions()) json["versions"][role] = version;
   if (state.time_floor) json["time_floor"] = to_rfc3339(*state.time_floor);
-  return KeptTwice(file).write(json.dump(1) + "\n");
+  return KeptTwice(file).write(json_text(json, 1) + "\n");
 }
 
 Result<ReadTrustedState> read_trusted_state(const std::filesystem::path& file) {

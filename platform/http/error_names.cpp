@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "protocol/base/json_text.hpp"
+
 namespace outcrop::http {
 namespace {
 
@@ -39,7 +41,7 @@ std::string error_body(const Error& error) {
   const Json body{{"error",
                    {{"code", known == names.end() ? "internal" : known->second},
                     {"message", error.message()}}}};
-  return body.dump(-1, ' ', false, Json::error_handler_t::replace);  // of what is no UTF-8
+  return json_text(body);
 }
 
 std::optional<Error> error_of_body(std::string_view body) {

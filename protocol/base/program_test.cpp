@@ -14,6 +14,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "protocol/base/json_integer.hpp"
 #include "protocol/base/json_text.hpp"
 
 namespace outcrop {
@@ -105,6 +106,19 @@ TEST(Program, lets_no_exception_out) {
   EXPECT_THAT(in_thread.said, HasSubstr("prog: internal error of an unknown kind"));
   const Ended no_memory = run_as_program("/dev/null", []() -> int { throw std::bad_alloc(); });
   EXPECT_EQ(no_memory.said, "prog: out of memory\n");
+}
+
+TEST(JsonInteger, takes_whole_numbers_in_their_bounds_and_nothing_for_one) {
+  EXPECT_EQ(*json_integer(8, "latent", 1), 8);
+  EXPECT_EQ(*json_integer(-3, "offset", -5, 5), -3);
+  for (const auto& wrong : {nlohmann::json(8.5), nlohmann::json(8.0), nlohmann::json("8"),
+                            nlohmann::json(true), nlohmann::json(nullptr), nlohmann::json(0),
+                            nlohmann::json(65), nlohmann::json(18446744073709551615ULL)}) {
+    const auto read = json_integer(wrong, "latent", 1, 64);
+    ASSERT_FALSE(read) << wrong;
+    EXPECT_EQ(read.error().code(), ErrorCode::invalid_data);
+    EXPECT_THAT(read.error().message(), HasSubstr("latent is " + wrong.dump() + "; it must be"));
+  }
 }
 
 TEST(JsonText, replaces_bytes_that_are_not_utf_8) {

@@ -1,5 +1,6 @@
 #include "protocol/messages/command.hpp"
 
+#include "protocol/base/json_text.hpp"
 #include "protocol/messages/deployment_fields.hpp"
 #include "protocol/messages/fields.hpp"
 #include "protocol/messages/json_reader.hpp"
@@ -62,7 +63,7 @@ std::string to_json(const Cancel& cancel) {
             {"return_to", digest_or_empty(cancel.return_to)},
             {"reason", cancel.reason}};
   add_deployment(json, {cancel.rollout, cancel.generation, cancel.manifest});
-  return json.dump();
+  return json_text(json);
 }
 
 std::string to_json(const Acknowledgement& acknowledgement) {
@@ -70,13 +71,13 @@ std::string to_json(const Acknowledgement& acknowledgement) {
   for (const MessageId& id : acknowledgement.reports) {
     reports.push_back({{"session", id.session}, {"sequence", id.sequence}});
   }
-  return Json{
-      {"type", "acknowledgement"}, {"protocol", acknowledgement.protocol}, {"reports", reports}}
-      .dump();
+  const Json json{
+      {"type", "acknowledgement"}, {"protocol", acknowledgement.protocol}, {"reports", reports}};
+  return json_text(json);
 }
 
 std::string to_json(const Used& used) {
-  return Json{{"type", "used"}, {"protocol", used.protocol}, {"session", used.session}}.dump();
+  return json_text(Json{{"type", "used"}, {"protocol", used.protocol}, {"session", used.session}});
 }
 
 Result<Command> parse_command(std::string_view text) {

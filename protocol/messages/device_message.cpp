@@ -4,6 +4,7 @@
 #include <array>
 
 #include "protocol/base/cut_short.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/messages/deployment_fields.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/messages/names.hpp"
@@ -93,7 +94,7 @@ DeploymentId read_deployment(ObjectReader& reader) {
 }
 
 std::string to_json(const Offer& offer) {
-  return Json{
+  const Json json{
       {"type", "offer"},
       {"protocol", offer.protocol},
       {"rollout", offer.rollout},
@@ -105,8 +106,8 @@ std::string to_json(const Offer& offer) {
       {"variants", offer.variants},
       {"on_unmeasurable", unmeasurable[static_cast<std::size_t>(offer.on_unmeasurable)]},
       {"soak_seconds", offer.soak.count()},
-      {"byte_budget", offer.byte_budget.value()}}
-      .dump();
+      {"byte_budget", offer.byte_budget.value()}};
+  return json_text(json);
 }
 
 Result<Offer> parse_offer(std::string_view text) {
@@ -143,7 +144,7 @@ std::string to_json(const Progress& progress) {
   json["variant"] = progress.variant;
   json["bytes_done"] = progress.bytes_done.value();
   json["bytes_total"] = progress.bytes_total.value();
-  return json.dump();
+  return json_text(json);
 }
 
 Result<Progress> parse_progress(std::string_view text) {

@@ -1,5 +1,6 @@
 #include "protocol/messages/enrolment.hpp"
 
+#include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/messages/json_reader.hpp"
 
@@ -12,12 +13,12 @@ constexpr std::size_t longest_envelope = 1024 * 1024;
 }  // namespace
 
 std::string to_json(const EnrolmentRequest& request) {
-  return Json{{"type", "enrolment-request"},
-              {"protocol", first_protocol},
-              {"token_id", request.token_id},
-              {"certificate_request", request.certificate_request},
-              {"mac", request.mac.hex()}}
-      .dump(2);
+  const Json json{{"type", "enrolment-request"},
+                  {"protocol", first_protocol},
+                  {"token_id", request.token_id},
+                  {"certificate_request", request.certificate_request},
+                  {"mac", request.mac.hex()}};
+  return json_text(json, 2);
 }
 
 Result<EnrolmentRequest> parse_enrolment_request(std::string_view text) {
@@ -36,16 +37,16 @@ Result<EnrolmentRequest> parse_enrolment_request(std::string_view text) {
 }
 
 std::string to_json(const EnrolmentBundle& bundle) {
-  return Json{{"type", "enrolment"},
-              {"protocol", first_protocol},
-              {"device", bundle.device},
-              {"model", bundle.model},
-              {"device_class", bundle.device_class},
-              {"certificate", bundle.certificate},
-              {"broker_authority", bundle.broker_authority},
-              {"broker", {{"host", bundle.broker_host}, {"port", bundle.broker_port}}},
-              {"root", {{"sha256", bundle.root.hex()}, {"envelope", bundle.root_envelope}}}}
-      .dump(2);
+  const Json json{{"type", "enrolment"},
+                  {"protocol", first_protocol},
+                  {"device", bundle.device},
+                  {"model", bundle.model},
+                  {"device_class", bundle.device_class},
+                  {"certificate", bundle.certificate},
+                  {"broker_authority", bundle.broker_authority},
+                  {"broker", {{"host", bundle.broker_host}, {"port", bundle.broker_port}}},
+                  {"root", {{"sha256", bundle.root.hex()}, {"envelope", bundle.root_envelope}}}};
+  return json_text(json, 2);
 }
 
 Result<EnrolmentBundle> parse_enrolment_bundle(std::string_view text) {

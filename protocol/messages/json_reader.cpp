@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "protocol/base/cut_short.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/messages/names.hpp"
 
@@ -116,7 +117,7 @@ Status check_type(const Json& object, std::string_view type, std::string_view pr
   }
   if (protocol->get<std::uint64_t>() > static_cast<std::uint64_t>(protocol_version)) {
     return fail(ErrorCode::unsupported, std::string(type) + ": too new: it needs protocol " +
-                                            protocol->dump() + ", and this program speaks " +
+                                            json_text(*protocol) + ", and this program speaks " +
                                             std::to_string(protocol_version) +
                                             "; a newer outcrop can read it");
   }
@@ -230,7 +231,7 @@ std::uint64_t ObjectReader::integer(std::string_view key, std::uint64_t least, s
   if (!value->is_number_unsigned() || value->get<std::uint64_t>() < least ||
       value->get<std::uint64_t>() > most) {
     refuse(key, "must be an integer from " + std::to_string(least) + " to " + std::to_string(most) +
-                    ", not " + printable(value->dump()));
+                    ", not " + printable(json_text(*value)));
     return least;
   }
   return value->get<std::uint64_t>();
@@ -241,8 +242,8 @@ double ObjectReader::number(std::string_view key, double least, double most) {
   if (value == nullptr) return least;
   const double found = value->is_number() ? value->get<double>() : std::nan("");
   if (!(found >= least && found <= most)) {
-    refuse(key, "must be a number from " + Json(least).dump() + " to " + Json(most).dump() +
-                    ", not " + printable(value->dump()));
+    refuse(key, "must be a number from " + json_text(Json(least)) + " to " + json_text(Json(most)) +
+                    ", not " + printable(json_text(*value)));
     return least;
   }
   return found;

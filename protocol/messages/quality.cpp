@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "protocol/base/json_text.hpp"
 #include "protocol/messages/fields.hpp"
 #include "protocol/messages/json_reader.hpp"
 
@@ -87,7 +88,7 @@ Quality read_quality(ObjectReader reader) {
 }
 
 std::string to_json(const Quality& quality) {
-  return quality_to_json(quality).dump();
+  return json_text(quality_to_json(quality));
 }
 
 Result<Quality> parse_quality(std::string_view text) {

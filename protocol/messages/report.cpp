@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "protocol/base/json_text.hpp"
 #include "protocol/messages/deployment_fields.hpp"
 #include "protocol/messages/fields.hpp"
 #include "protocol/messages/json_reader.hpp"
@@ -120,7 +121,7 @@ std::string to_json(const Report& report) {
   for (const ReportedVariant& variant : report.variants) {
     json["variants"].push_back(variant_to_json(variant));
   }
-  return json.dump();
+  return json_text(json);
 }
 
 Result<Report> parse_report(BytesView payload) {

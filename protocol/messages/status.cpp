@@ -1,5 +1,6 @@
 #include "protocol/messages/status.hpp"
 
+#include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/messages/deployment_fields.hpp"
 #include "protocol/messages/fields.hpp"
@@ -31,7 +32,7 @@ std::string to_json(const DeviceStatus& status) {
     add_deployment(deployment, status.deployment->id);
     json["deployment"] = std::move(deployment);
   }
-  return json.dump();
+  return json_text(json);
 }
 
 Result<DeviceStatus> parse_status(std::string_view text) {

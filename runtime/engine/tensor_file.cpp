@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_text.hpp"
 
 namespace outcrop::runtime {
 namespace {
@@ -126,7 +127,7 @@ Result<Bytes> encode_tensor_file(std::span<const Tensor> tensors,
                            {"data_offsets", {position, end}}};
     position = end;
   }
-  std::string text = header.dump();
+  std::string text = json_text(header);
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the format's own padding: data starts aligned
   if (text.size() > maximum_header) {
     return fail(ErrorCode::invalid_argument, "tensor file: the header exceeds 1 MiB");

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <span>
 
+#include "protocol/base/json_text.hpp"
+
 namespace outcrop::runtime {
 namespace {
 
@@ -113,7 +115,7 @@ Status Channel::send_bytes(BytesView bytes, Deadline deadline) {
 }
 
 Status Channel::send(const Frame& frame, Deadline deadline, int descriptor) {
-  const std::string header = frame.header.dump();
+  const std::string header = json_text(frame.header);
   if (header.size() > maximum_frame_header || frame.payload.size() > maximum_frame_payload) {
     return fail(ErrorCode::invalid_argument, "a message larger than the runner's protocol allows");
   }

@@ -114,7 +114,7 @@ void check_include(const std::string& file, const std::string& included,
 
 std::vector<Violation> find_violations(const fs::path& root) {
   std::vector<Violation> violations;
-  for (const std::string& file : files_below(root, {".hpp", ".cpp"})) {
+  for (const std::string& file : headers_and_sources(root)) {
     std::ifstream stream(root / file);
     for (std::string line; std::getline(stream, line);) {
       const std::string included = included_name(line);
@@ -126,6 +126,10 @@ std::vector<Violation> find_violations(const fs::path& root) {
 
 std::vector<std::string> sources(const fs::path& root) {
   return files_below(root, {".cpp"});
+}
+
+std::vector<std::string> headers_and_sources(const fs::path& root) {
+  return files_below(root, {".hpp", ".cpp"});
 }
 
 }  // namespace outcrop::rules

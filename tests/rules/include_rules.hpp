@@ -16,6 +16,9 @@ struct Violation {
 // Reads every .hpp and .cpp below `root` and returns what breaks the rules of ARCHITECTURE.md.
 [[nodiscard]] std::vector<Violation> find_violations(const std::filesystem::path& root);
 
+// The .hpp and .cpp files below `root`, from the root of the tree.
+[[nodiscard]] std::vector<std::string> headers_and_sources(const std::filesystem::path& root);
+
 // The .cpp files below `root`, from the root of the tree.
 [[nodiscard]] std::vector<std::string> sources(const std::filesystem::path& root);
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/durable_file.hpp"
+#include "tests/rules/call_rules.hpp"
 #include "tests/rules/include_rules.hpp"
 #include "tests/support/shell.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -50,6 +51,26 @@ TEST(Rules, a_planted_violation_of_each_kind_is_found) {
   EXPECT_THAT(files,
               ::testing::ElementsAre("agent/main.cpp", "agent/pull/pull.cpp",
                                      "protocol/blob/blob.hpp", "trainer_host/fleet/depot.cpp"));
+}
+
+TEST(Rules, json_becomes_text_in_one_place) {
+  for (const ForbiddenCall& call : find_forbidden_calls(OUTCROP_SOURCE)) {
+    ADD_FAILURE() << call.file << ":" << call.line << ": " << call.rule;
+  }
+  const TemporaryFolder folder;
+  const auto plant = [&](const fs::path& file, const std::string& text) {
+    fs::create_directories((folder.path() / file).parent_path());
+    ASSERT_TRUE(write_file_durably(folder.path() / file, text));
+  };
+  plant("agent/state/state.cpp", "\n  return json.dump(2);\n");
+  plant("agent/state/state_test.cpp", "  return json.dump(2);\n");
+  plant("protocol/base/json_text.cpp", "  return json.dump(2);\n");
+  plant("trainer_host/cli/show.hpp", "  return value->dump();\n");
+  std::set<std::string> found;
+  for (const ForbiddenCall& call : find_forbidden_calls(folder.path())) {
+    found.insert(call.file + ":" + std::to_string(call.line));
+  }
+  EXPECT_THAT(found, ::testing::ElementsAre("agent/state/state.cpp:2", "trainer_host/cli/show.hpp:1"));
 }
 
 TEST(Rules, programs_without_libtorch_do_not_pull_it_in) {

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/cli/host_connection.hpp"
 #include "trainer_host/pki/authority.hpp"
 
@@ -18,7 +19,7 @@ Status run_device_publish(const DevicePublishOptions& options) {
   OUTCROP_TRY(answer, host.post("/v1/device-authority",
                                 {{"authority", authority->certificate()}, {"crl", list}}));
   if (options.json) {
-    std::printf("%s\n", answer.dump(2).c_str());
+    std::printf("%s\n", json_text(answer, 2).c_str());
   } else {
     std::printf("outcropd lets in the boards of %s, but for those that it has revoked.\n",
                 options.authority.c_str());

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/cli/host_connection.hpp"
 
 namespace outcrop::cli {
@@ -18,7 +19,7 @@ Status run_adopt(const AdoptOptions& options) {
   const HostConnection host(options.host);
   OUTCROP_TRY(answer, host.post("/v1/host/adopt"));
   if (options.json) {
-    std::printf("%s\n", answer.dump(2).c_str());
+    std::printf("%s\n", json_text(answer, 2).c_str());
   } else {
     std::printf(
         "outcropd goes on from what boards serve: every rollout until now is past, and the next "

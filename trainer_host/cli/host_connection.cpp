@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "platform/http/client.hpp"
+#include "protocol/base/json_text.hpp"
 
 namespace outcrop::cli {
 namespace fs = std::filesystem;
@@ -55,8 +56,7 @@ Result<Json> HostConnection::get(const std::string& target) const {
 }
 
 Result<Json> HostConnection::post(const std::string& target, const Json& body) const {
-  return ask("POST", target, "application/json",
-             body.dump(-1, ' ', false, Json::error_handler_t::replace));
+  return ask("POST", target, "application/json", json_text(body));
 }
 
 Result<Json> HostConnection::put(const std::string& target, std::string bytes) const {

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "protocol/base/json_text.hpp"
 #include "protocol/messages/quality.hpp"
 #include "trainer_host/cli/human.hpp"
 
@@ -33,7 +34,7 @@ std::string line_of(const Json& release) {
   const std::string stage = release.at("model").get<std::string>() + " stage " +
                             std::to_string(release.at("stage").get<std::uint64_t>());
   if (release.at("quality").is_null()) return stage + ": nobody wrote down how good it is\n";
-  const auto quality = messages::parse_quality(release.at("quality").dump());
+  const auto quality = messages::parse_quality(json_text(release.at("quality")));
   if (!quality) return stage + ": " + quality.error().message() + "\n";
   return stage + ": " + errors_in_words(*quality) + "\n";
 }

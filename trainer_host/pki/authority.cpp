@@ -6,6 +6,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/file_lock.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/messages/names.hpp"
 #include "trainer_host/pki/private_file.hpp"
@@ -60,8 +61,7 @@ Status write_entries(const fs::path& folder, const std::vector<Entry>& entries) 
                     {"reason", entry.reason},
                     {"time", to_rfc3339(entry.time)}});
   }
-  const auto text = nlohmann::json{{"revoked", list}}.dump(
-      2, ' ', false, nlohmann::json::error_handler_t::replace);  // of what is no UTF-8
+  const auto text = json_text(nlohmann::json{{"revoked", list}}, 2);
   return write_file_durably(folder / entries_file, text);
 }
 

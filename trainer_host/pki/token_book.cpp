@@ -4,6 +4,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/file_lock.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/messages/names.hpp"
 #include "protocol/trust/enrolment_token.hpp"
@@ -45,7 +46,7 @@ Status write(const fs::path& file, const Record& record) {
                   {"secret", record.secret},
                   {"used_for", record.used_for ? record.used_for->hex() : ""},
                   {"used", record.used_for ? to_rfc3339(record.used) : ""}};
-  return write_private_file(file, json.dump(2));
+  return write_private_file(file, json_text(json, 2));
 }
 
 Result<Record> read(const fs::path& file) {

@@ -7,12 +7,13 @@
 #include <nlohmann/json.hpp>
 
 #include "platform/config/toml_reader.hpp"
+#include "protocol/base/json_text.hpp"
 
 namespace outcrop::release {
 namespace {
 
 std::string number_text(double number) {
-  return nlohmann::json(number).dump();
+  return json_text(nlohmann::json(number));
 }
 
 constexpr double largest = 1e12;
@@ -116,7 +117,7 @@ std::string describe(const Policy& policy) {
                             {"cap", bounds(output.cap)},
                             {"agreement", bounds(output.agreement)}};
   }
-  return json.dump();
+  return json_text(json);
 }
 
 Result<std::vector<messages::OutputTolerance>> make_tolerances(

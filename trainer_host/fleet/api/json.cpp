@@ -3,6 +3,8 @@
 #include <array>
 #include <string_view>
 
+#include "protocol/base/json_text.hpp"
+
 namespace outcrop::fleet {
 namespace {
 
@@ -61,7 +63,7 @@ Json state_or_null(const Assignment& assignment) {
 }
 
 http::Response respond(const Json& json, int status) {
-  return {status, "application/json", json.dump(-1, ' ', false, Json::error_handler_t::replace)};
+  return {status, "application/json", json_text(json)};
 }
 
 }  // namespace outcrop::fleet

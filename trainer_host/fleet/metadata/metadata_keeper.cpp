@@ -8,6 +8,8 @@
 #include <span>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_text.hpp"
+#include "protocol/base/number.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -48,8 +50,9 @@ std::map<std::uint64_t, std::string> stored_roots(const RoleEnvelopes& stored) {
   std::map<std::uint64_t, std::string> roots;
   for (const auto& [role, envelope] : stored) {
     if (!role.starts_with(root_prefix)) continue;
-    const std::string number = role.substr(root_prefix.size());
-    roots.emplace(std::strtoull(number.c_str(), nullptr, 10), envelope);
+    // A name that no version of ours wrote is no root.
+    const auto version = read_number<std::uint64_t>(role.substr(root_prefix.size()));
+    if (version) roots.emplace(*version, envelope);
   }
   return roots;
 }
@@ -245,7 +248,8 @@ Status MetadataKeeper::store(const RoleSet& roles, const RoleEnvelopes& changed)
     for (const auto& [role, envelope] : changed) {
       OUTCROP_CHECK(registry_->save_metadata(role, envelope));
     }
-    return registry_->save_metadata(floors_role, nlohmann::json(roles.floors().versions()).dump());
+    const nlohmann::json floors(roles.floors().versions());
+    return registry_->save_metadata(floors_role, json_text(floors));
   });
 }
 

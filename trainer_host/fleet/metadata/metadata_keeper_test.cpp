@@ -103,6 +103,18 @@ TEST_F(MetadataKeeperTest, signs_snapshot_and_timestamp_over_what_was_submitted)
   EXPECT_TRUE(again->empty());
 }
 
+TEST_F(MetadataKeeperTest, a_root_is_read_by_its_whole_number_or_not_at_all) {
+  {
+    auto keeper = open();
+    ASSERT_THAT(keeper->accept(submission()), IsOk());
+  }
+  // Taken for root 1, 0 or 2 by who reads a number as far as it goes.
+  for (const char* name : {"root/1x", "root/", "root/ 2", "root/0x2"}) {
+    ASSERT_THAT(registry_->save_metadata(name, "no root"), IsOk());
+  }
+  EXPECT_THAT(open(), IsOk());
+}
+
 TEST_F(MetadataKeeperTest, versions_rise_across_restarts) {
   {
     auto keeper = open();

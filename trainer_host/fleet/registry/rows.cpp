@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/fleet/registry/names.hpp"
 
 namespace outcrop::fleet {
@@ -46,7 +47,7 @@ Database::Value to_column(const std::optional<trust::Sha256Digest>& digest) {
 }
 
 std::string names_to_json(const std::vector<std::string>& names) {
-  return nlohmann::json(names).dump();
+  return json_text(nlohmann::json(names));
 }
 
 Result<Device> read_device(const Database::Row& row) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "protocol/base/json_text.hpp"
+
 namespace outcrop::fleet {
 namespace {
 
@@ -41,7 +43,7 @@ Result<std::optional<Note>> read_note(Registry& registry) {
 Status write_note(Registry& registry, const Note& note) {
   const nlohmann::json json{
       {"shown", note.shown}, {"boards", note.boards}, {"generation", note.generation}};
-  return registry.save_note(note_name, json.dump());
+  return registry.save_note(note_name, json_text(json));
 }
 
 // "generation 12 (here: 4), snapshot 9 (here: 3)"; empty where nothing is ahead.

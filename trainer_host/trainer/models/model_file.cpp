@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/json_integer.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/trust/digest.hpp"
 #include "runtime/engine/tensor_file.hpp"
 
@@ -15,6 +17,7 @@ using Json = nlohmann::json;
 constexpr ByteCount largest_file = ByteCount::mib(4096);
 // Bytes. A checkpoint keeps its history there, 150 bytes an epoch: room for a million of them.
 constexpr std::size_t longest_header = 256 << 20;
+constexpr std::int64_t largest_extent = 4096;  // of a network: latent values, channels
 
 std::string first_line(ModelFileKind kind) {
   return "outcrop " + std::string(to_string(kind)) + " 1\n";
@@ -56,7 +59,7 @@ Result<NamedTensors> decode_tensors(BytesView payload) {
 std::string digest_of(Json about, BytesView payload) {
   about.erase("sha256");
   trust::Sha256Hasher hasher;
-  hasher.update(as_bytes(about.dump()));
+  hasher.update(as_bytes(json_text(about)));
   hasher.update(payload);
   return hasher.finish().hex();
 }
@@ -120,11 +123,30 @@ Json shape_json(const GeneratorShape& shape) {
           {"seismic_width", shape.seismic_width}};
 }
 
-GeneratorShape shape_from(const Json& json) {
-  return {.latent = json.at("latent").get<std::int64_t>(),
-          .encoder_width = json.at("encoder_width").get<std::int64_t>(),
-          .velocity_width = json.at("velocity_width").get<std::int64_t>(),
-          .seismic_width = json.at("seismic_width").get<std::int64_t>()};
+Result<GeneratorShape> shape_from(const Json& json) {
+  const auto extent = [&](const char* key) {
+    return json_integer(json.at(key), key, 1, largest_extent);
+  };
+  OUTCROP_TRY(latent, extent("latent"));
+  OUTCROP_TRY(encoder_width, extent("encoder_width"));
+  OUTCROP_TRY(velocity_width, extent("velocity_width"));
+  OUTCROP_TRY(seismic_width, extent("seismic_width"));
+  return GeneratorShape{latent, encoder_width, velocity_width, seismic_width};
+}
+
+// What a header says of its model, and networks of that shape without their weights.
+Result<TrainedModel> described_by(const Json& about) {
+  TrainedModel model;
+  model.name = about.at("model").get<std::string>();
+  OUTCROP_TRY(stage, json_integer(about.at("stage"), "stage", 0));
+  model.stage = stage;
+  OUTCROP_TRY(epoch, json_integer(about.at("epoch"), "epoch", 0));
+  model.epoch = epoch;
+  model.trained = std::chrono::duration<double>(about.at("trained_seconds").get<double>());
+  model.data_digest = about.at("data_digest").get<std::string>();
+  OUTCROP_TRY(shape, shape_from(about.at("shape")));
+  model.generator = make_generator(shape, 0);
+  return model;
 }
 
 std::optional<torch::Tensor> find_tensor(const NamedTensors& tensors, std::string_view name) {
@@ -156,7 +178,7 @@ Status write_model_file(const std::filesystem::path& path, const ModelFile& file
   if (!about.is_object()) return fail(ErrorCode::internal, "a model file needs a JSON object");
   about["payload_bytes"] = payload.size();
   about["sha256"] = digest_of(about, payload);
-  Bytes bytes = to_bytes(first_line(file.kind) + about.dump() + "\n");
+  Bytes bytes = to_bytes(first_line(file.kind) + json_text(about) + "\n");
   bytes.insert(bytes.end(), payload.begin(), payload.end());
   return write_file_durably(path, bytes);
 }
@@ -190,25 +212,21 @@ Status restore_state(const Generator& generator, const NamedTensors& tensors) {
 }
 
 std::string describe_model(const TrainedModel& model) {
-  return Json{{"model", model.name},
-              {"stage", model.stage},
-              {"epoch", model.epoch},
-              {"trained_seconds", model.trained.count()},
-              {"data_digest", model.data_digest},
-              {"shape", shape_json(model.generator.shape)}}
-      .dump();
+  const Json json{{"model", model.name},
+                  {"stage", model.stage},
+                  {"epoch", model.epoch},
+                  {"trained_seconds", model.trained.count()},
+                  {"data_digest", model.data_digest},
+                  {"shape", shape_json(model.generator.shape)}};
+  return json_text(json);
 }
 
 Result<TrainedModel> model_of(const ModelFile& file) {
   TrainedModel model;
   try {
-    const Json about = Json::parse(file.about);
-    model.name = about.at("model").get<std::string>();
-    model.stage = about.at("stage").get<std::int64_t>();
-    model.epoch = about.at("epoch").get<std::int64_t>();
-    model.trained = std::chrono::duration<double>(about.at("trained_seconds").get<double>());
-    model.data_digest = about.at("data_digest").get<std::string>();
-    model.generator = make_generator(shape_from(about.at("shape")), 0);
+    auto described = described_by(Json::parse(file.about));
+    if (!described) return fail(described.error().context("it does not describe a model"));
+    model = std::move(*described);
   } catch (const std::exception& error) {
     return fail(ErrorCode::invalid_data,
                 std::string("it does not describe a model: ") + error.what());

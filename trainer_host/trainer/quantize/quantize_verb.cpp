@@ -6,6 +6,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "platform/console/step_progress.hpp"
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/trainer/data/dataset.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/models/normalization.hpp"
@@ -96,7 +97,7 @@ Status run(const Arguments& arguments) {
     OUTCROP_CHECK(update_performance_csv(table, rows));
   }
   if (arguments.json) {
-    std::printf("%s\n", nlohmann::ordered_json::parse(json).dump().c_str());
+    std::printf("%s\n", json_text(nlohmann::ordered_json::parse(json)).c_str());
     return {};
   }
   std::fputs(performance_table(rows).c_str(), stdout);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "protocol/base/json_integer.hpp"
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/train/identity.hpp"
 
@@ -61,15 +63,17 @@ Result<Progress> restore(const models::ModelFile& file, const RunIdentity& ident
     const Json about = Json::parse(file.about);
     OUTCROP_TRY(differences, check_identity(about, identity, allow_change));
     changed = std::move(differences);
-    progress.epoch = about.at("epoch").get<std::int64_t>();
-    progress.ended_stages = about.at("ended_stages").get<std::int64_t>();
+    OUTCROP_TRY(epoch, json_integer(about.at("epoch"), "its epoch", 1));
+    progress.epoch = epoch;
+    OUTCROP_TRY(ended, json_integer(about.at("ended_stages"), "its number of ended stages", 0));
+    progress.ended_stages = ended;
     history = about.at("history").get<std::string>();
     lineage = about.value("lineage", "");
   } catch (const std::exception& error) {
     return fail(ErrorCode::invalid_data, std::string("its header is damaged: ") + error.what());
   }
   OUTCROP_TRY(rows, history_from_json(history));
-  if (progress.epoch < 1 || std::ssize(rows) != progress.epoch) {
+  if (std::ssize(rows) != progress.epoch) {
     return fail(ErrorCode::invalid_data,
                 "its header is damaged: a history of " + std::to_string(rows.size()) +
                     " epochs in a checkpoint of epoch " + std::to_string(progress.epoch));
@@ -120,7 +124,7 @@ Status save_checkpoint(const std::filesystem::path& path, const RunIdentity& ide
   about["ended_stages"] = progress.ended_stages;
   about["history"] = history_to_json(progress.history);
   about["lineage"] = lineage_to_json(progress.lineage);
-  models::ModelFile file{models::ModelFileKind::checkpoint, about.dump(),
+  models::ModelFile file{models::ModelFileKind::checkpoint, json_text(about),
                          models::state_of(generator)};
   for (auto& tensor : optimizer.state()) file.tensors.push_back(std::move(tensor));
   const Status written = models::write_model_file(path, file);

@@ -3,6 +3,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "protocol/base/json_integer.hpp"
+#include "protocol/base/json_text.hpp"
+
 namespace outcrop::train {
 namespace {
 
@@ -44,15 +47,17 @@ std::string history_to_json(const std::vector<EpochRecord>& history) {
     rows.push_back({row.epoch, row.stage, row.learning_rate, row.velocity_loss, row.gather_loss,
                     to_json(row.held_out_ssim), to_json(row.held_out_mae), row.seconds});
   }
-  return rows.dump();
+  return json_text(rows);
 }
 
 Result<std::vector<EpochRecord>> history_from_json(const std::string& text) {
   std::vector<EpochRecord> history;
   try {
     for (const Json& row : Json::parse(text)) {
-      history.push_back({.epoch = row.at(0).get<std::int64_t>(),
-                         .stage = row.at(1).get<std::int64_t>(),
+      OUTCROP_TRY(epoch, json_integer(row.at(0), "an epoch of its history", 1));
+      OUTCROP_TRY(stage, json_integer(row.at(1), "a stage of its history", 1));
+      history.push_back({.epoch = epoch,
+                         .stage = stage,
                          .learning_rate = row.at(2).get<double>(),
                          .velocity_loss = row.at(3).get<double>(),
                          .gather_loss = row.at(4).get<double>(),

@@ -2,18 +2,23 @@
 
 #include <nlohmann/json.hpp>
 
+#include "protocol/base/json_integer.hpp"
+#include "protocol/base/json_text.hpp"
+
 namespace outcrop::train {
 namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
-Origin origin_from(const OrderedJson& json) {
-  return {.file = json.at("file").get<std::string>(),
-          .sha256 = json.at("sha256").get<std::string>(),
-          .model = json.at("model").get<std::string>(),
-          .stage = json.at("stage").get<std::int64_t>(),
-          .epoch = json.at("epoch").get<std::int64_t>(),
-          .data_digest = json.at("data_digest").get<std::string>()};
+Result<Origin> origin_from(const OrderedJson& json) {
+  OUTCROP_TRY(stage, json_integer(json.at("stage"), "the stage of its lineage's origin", 1));
+  OUTCROP_TRY(epoch, json_integer(json.at("epoch"), "the epoch of its lineage's origin", 0));
+  return Origin{.file = json.at("file").get<std::string>(),
+                .sha256 = json.at("sha256").get<std::string>(),
+                .model = json.at("model").get<std::string>(),
+                .stage = stage,
+                .epoch = epoch,
+                .data_digest = json.at("data_digest").get<std::string>()};
 }
 
 }  // namespace
@@ -39,17 +44,20 @@ std::string lineage_to_json(const Lineage& lineage) {
                                {"before", change.before},
                                {"now", change.now}});
   }
-  // A path may hold bytes that no JSON can.
-  return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  return json_text(json, 2) + "\n";
 }
 
 Result<Lineage> lineage_from_json(const std::string& text) {
   Lineage lineage;
   try {
     const auto json = OrderedJson::parse(text);
-    if (!json.at("origin").is_null()) lineage.origin = origin_from(json.at("origin"));
+    if (!json.at("origin").is_null()) {
+      OUTCROP_TRY(origin, origin_from(json.at("origin")));
+      lineage.origin = std::move(origin);
+    }
     for (const OrderedJson& change : json.at("changes")) {
-      lineage.changes.push_back({.epoch = change.at("after_epoch").get<std::int64_t>(),
+      OUTCROP_TRY(epoch, json_integer(change.at("after_epoch"), "an epoch of its lineage", 0));
+      lineage.changes.push_back({.epoch = epoch,
                                  .key = change.at("key").get<std::string>(),
                                  .before = change.at("before").get<std::string>(),
                                  .now = change.at("now").get<std::string>()});

@@ -470,6 +470,31 @@ TEST_F(Trainer, refuses_a_checkpoint_that_is_cut_short_or_damaged) {
   EXPECT_THAT(run(config, 2), ErrorIs(ErrorCode::invalid_data, HasSubstr("damaged")));
 }
 
+TEST_F(Trainer, reads_the_numbers_of_a_header_strictly) {
+  const TrainConfig config = tiny("run");
+  ASSERT_THAT(run(config, 1), IsOk());
+  const fs::path path = config.train.out / "checkpoint";
+  const auto whole = models::read_model_file(path);
+  ASSERT_THAT(whole, IsOk());
+  const auto with = [&](const std::string& pointer, const nlohmann::json& value) {
+    models::ModelFile changed = *whole;
+    auto about = nlohmann::json::parse(changed.about);
+    about[nlohmann::json::json_pointer(pointer)] = value;
+    changed.about = about.dump();
+    EXPECT_THAT(models::write_model_file(path, changed), IsOk());
+  };
+  for (const auto& value : {nlohmann::json(3.7), nlohmann::json(-3), nlohmann::json("3")}) {
+    with("/epoch", value);
+    EXPECT_THAT(run(config, 2), ErrorIs(ErrorCode::invalid_data, HasSubstr("epoch is ")));
+    with("/ended_stages", value);
+    EXPECT_THAT(run(config, 2), ErrorIs(ErrorCode::invalid_data, HasSubstr("ended stages is ")));
+    with("/shape/latent", value == 3.7 ? nlohmann::json(8.5) : value);
+    EXPECT_THAT(models::load_model(path), ErrorIs(ErrorCode::invalid_data, HasSubstr("latent is ")));
+  }
+  with("/history", "[[1,1.5,0.001,0.5,0.8,null,null,1.0]]");
+  EXPECT_THAT(run(config, 2), ErrorIs(ErrorCode::invalid_data, HasSubstr("stage of its history")));
+}
+
 TEST_F(Trainer, two_threads_resume_to_the_same_bits) {
   TrainConfig whole = tiny("whole-run");
   TrainConfig resumed = tiny("resumed-run");
