@@ -131,6 +131,21 @@ TEST(Charts, loss_curve_names_the_line_that_is_no_number) {
               ErrorIs(ErrorCode::invalid_data, HasSubstr("no column 'epoch'")));
 }
 
+TEST(Charts, loss_curve_reads_numbers_strictly) {
+  const TemporaryFolder folder;
+  const auto csv = folder.path() / "training.csv";
+  for (const std::string cell : {"0x10", "+0.3", " 0.3", "0.3 ", "nan", "inf", "1e999"}) {
+    ASSERT_THAT(write_file_durably(csv, two_stages + ("4,2,0.001," + cell + ",0.3,,,3\n")), IsOk());
+    EXPECT_THAT(loss_curve_script(csv, "model"),
+                ErrorIs(ErrorCode::invalid_data,
+                        AllOf(HasSubstr(csv.string()), HasSubstr("line 5"),
+                              HasSubstr("'" + cell + "' is no number"))));
+  }
+  ASSERT_THAT(write_file_durably(csv, two_stages + std::string("4,2,0.001\n")), IsOk());
+  EXPECT_THAT(loss_curve_script(csv, "model"),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("line 5: 3 cells instead of 8")));
+}
+
 GalleryRow gallery_row(const std::string& label, float shift) {
   return {.label = label,
           .reference_map = layered_map(shift),

@@ -1,13 +1,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <map>
 #include <optional>
 #include <sstream>
 
+#include "platform/text/csv.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/number.hpp"
 #include "trainer_host/trainer/evaluate/charts.hpp"
 #include "trainer_host/trainer/evaluate/gnuplot.hpp"
 
@@ -31,50 +32,38 @@ struct History {
   }
 };
 
-std::vector<std::string> split(const std::string& line) {
-  std::vector<std::string> cells;
-  std::string cell;
-  std::istringstream stream(line);
-  while (std::getline(stream, cell, ',')) cells.push_back(cell);
-  if (!line.empty() && line.back() == ',') cells.emplace_back();
-  return cells;
+Result<double> value_of(const std::string& cell) {
+  if (cell.empty()) return std::nan("");
+  const auto value = read_number<double>(cell);
+  if (value) return *value;
+  return fail(ErrorCode::invalid_data, "'" + cell + "' is no number");
+}
+
+Result<History> history_in(const platform::CsvTable& table) {
+  History history;
+  for (const std::string& heading : table.headings) history.columns[heading];
+  for (const char* needed : {"epoch", "stage", "velocity_loss", "gather_loss"}) {
+    if (!history.columns.contains(needed)) {
+      return fail(ErrorCode::invalid_data, "line 1: no column '" + std::string(needed) +
+                                               "'; this is no training.csv");
+    }
+  }
+  for (std::size_t row = 0; row < table.rows.size(); ++row) {
+    for (std::size_t i = 0; i < table.headings.size(); ++i) {
+      const auto value = value_of(table.rows[row][i]);
+      if (!value) return fail(value.error().context("line " + std::to_string(row + 2)));
+      history.columns[table.headings[i]].push_back(*value);
+    }
+  }
+  if (table.rows.empty()) return fail(ErrorCode::invalid_data, "no epoch was trained yet");
+  return history;
 }
 
 Result<History> read_history(const std::filesystem::path& path) {
   OUTCROP_TRY(text, read_text_file(path));
-  std::istringstream stream(text);
-  std::string line;
-  std::getline(stream, line);
-  const auto headings = split(line);
-  History history;
-  for (const std::string& heading : headings) history.columns[heading];
-  for (const char* needed : {"epoch", "stage", "velocity_loss", "gather_loss"}) {
-    if (!history.columns.contains(needed)) {
-      return fail(ErrorCode::invalid_data, path.string() + ", line 1: no column '" +
-                                               std::string(needed) + "'; this is no training.csv");
-    }
-  }
-  for (int number = 2; std::getline(stream, line); ++number) {
-    const auto cells = split(line);
-    if (cells.size() != headings.size()) {
-      return fail(ErrorCode::invalid_data, path.string() + ", line " + std::to_string(number) +
-                                               ": " + std::to_string(cells.size()) +
-                                               " cells instead of " +
-                                               std::to_string(headings.size()));
-    }
-    for (std::size_t i = 0; i < cells.size(); ++i) {
-      char* end = nullptr;
-      const double value = std::strtod(cells[i].c_str(), &end);
-      if (*end != '\0') {
-        return fail(ErrorCode::invalid_data, path.string() + ", line " + std::to_string(number) +
-                                                 ": '" + cells[i] + "' is no number");
-      }
-      history.columns[headings[i]].push_back(cells[i].empty() ? std::nan("") : value);
-    }
-  }
-  if (history.column("epoch").empty()) {
-    return fail(ErrorCode::invalid_data, path.string() + ": no epoch was trained yet");
-  }
+  auto history =
+      platform::parse_csv(text).and_then([](const auto& table) { return history_in(table); });
+  if (!history) return fail(history.error().context(path.string()));
   return history;
 }
 

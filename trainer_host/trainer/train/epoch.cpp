@@ -11,6 +11,9 @@ namespace outcrop::train {
 namespace {
 
 constexpr std::size_t encode_batch = 32;
+constexpr std::size_t score_batch = 8;  // gathers of so many samples at once
+constexpr std::size_t most_maps_scored = 64;
+constexpr std::size_t trained_for_one_scored = 16;  // samples
 
 torch::Tensor load_maps(const Samples& samples, std::size_t first, std::size_t count) {
   auto maps =
@@ -31,6 +34,23 @@ Result<StepLoss> diverged(const models::Generator& generator, const Batch& batch
   return fail(ErrorCode::diverged,
               first_non_finite(generator, batch).value_or("the loss") + " is not finite");
 }
+
+// Of batches that differ in size.
+class MeanLoss {
+ public:
+  void add(const torch::Tensor& loss, std::size_t samples) {
+    sum_ += loss.item<double>() * static_cast<double>(samples);
+    samples_ += samples;
+  }
+  [[nodiscard]] std::optional<double> mean() const {
+    if (samples_ == 0 || !std::isfinite(sum_)) return std::nullopt;
+    return sum_ / static_cast<double>(samples_);
+  }
+
+ private:
+  double sum_ = 0.0;
+  std::size_t samples_ = 0;
+};
 
 }  // namespace
 
@@ -82,23 +102,41 @@ torch::Tensor encode_all(const models::Generator& generator, const Samples& samp
   return torch::cat(parts);
 }
 
-HeldOutScore score_reconstructions(const models::Generator& generator, const Samples& samples,
-                                   std::size_t most) {
+ScoredSamples scored_each_epoch(std::size_t training, std::size_t held_out) {
+  const std::size_t maps = std::min(held_out, most_maps_scored);
+  return {maps, std::min(maps, std::max<std::size_t>(1, training / trained_for_one_scored))};
+}
+
+HeldOutScore score_held_out(const models::Generator& generator, const Samples& samples,
+                            const ScoredSamples& scored, double edge_weight) {
   torch::NoGradGuard no_gradient;
-  evaluate::MeanScore mean;
-  const std::size_t total = std::min(most, samples.size());
-  for (std::size_t first = 0; first < total; first += encode_batch) {
-    const std::size_t count = std::min(encode_batch, total - first);
-    const auto latent = encode(generator, load_maps(samples, first, count));
-    const auto maps = models::denormalize_velocity(models::run_layers(
-        generator.velocity_decoder, models::velocity_decoder_layers(generator.shape), latent));
+  evaluate::MeanScore score;
+  MeanLoss of_velocity;
+  MeanLoss of_gathers;
+  for (std::size_t first = 0; first < scored.maps; first += score_batch) {
+    const std::size_t count = std::min(score_batch, scored.maps - first);
+    const auto truth = load_maps(samples, first, count);
+    const auto latent = encode(generator, truth);
+    const auto decoded = models::run_layers(
+        generator.velocity_decoder, models::velocity_decoder_layers(generator.shape), latent);
+    of_velocity.add(velocity_loss(decoded, models::normalize_velocity(truth), edge_weight), count);
+    const auto maps = models::denormalize_velocity(decoded);
     for (std::size_t i = 0; i < count; ++i) {
       const auto map = maps[static_cast<std::int64_t>(i)].contiguous();
-      mean.add(evaluate::score_velocity_map(samples.velocity(first + i),
-                                            {map.data_ptr<float>(), data::grid::map_size}));
+      score.add(evaluate::score_velocity_map(samples.velocity(first + i),
+                                             {map.data_ptr<float>(), data::grid::map_size}));
     }
+    if (first >= scored.gathers) continue;
+    const std::size_t recorded = std::min(count, scored.gathers - first);
+    std::vector<Draw> draws(recorded);
+    for (std::size_t i = 0; i < recorded; ++i) draws[i].sample = first + i;
+    const Batch batch = load_batch(samples, draws);
+    const auto gathers = models::run_layers(
+        generator.seismic_decoder, models::seismic_decoder_layers(generator.shape),
+        latent.slice(0, 0, static_cast<std::int64_t>(recorded)));
+    of_gathers.add(gather_loss(gathers, batch.gathers, batch.shot_weight), recorded);
   }
-  return {mean.mean().ssim, mean.mean().mae};
+  return {score.mean().ssim, score.mean().mae, of_velocity.mean(), of_gathers.mean()};
 }
 
 }  // namespace outcrop::train

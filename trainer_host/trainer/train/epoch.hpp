@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/models/generator.hpp"
@@ -32,10 +33,25 @@ struct StepLoss {
 struct HeldOutScore {
   double ssim = 0.0;
   double mae = 0.0;  // m/s
+  // As training computes them, in normalized units; nothing where one is not finite.
+  std::optional<double> velocity_loss;
+  std::optional<double> gather_loss;
 };
 
-// Scores reconstructed velocity maps of up to `most` samples. Generator in evaluation mode.
-[[nodiscard]] HeldOutScore score_reconstructions(const models::Generator& generator,
-                                                 const Samples& samples, std::size_t most);
+// How many samples score_held_out() looks at.
+struct ScoredSamples {
+  std::size_t maps = 0;     // reconstructed: SSIM, error, loss of maps
+  std::size_t gathers = 0;  // the first of them, whose gathers are made too
+};
+
+// What an epoch over `training` samples can spare: up to 64 maps, and gathers, which take most of a
+// call, of one sample for 16 that were trained on (at least one). A step is three times as much work
+// as a call, so the gathers' loss takes about 2 % of an epoch's time.
+[[nodiscard]] ScoredSamples scored_each_epoch(std::size_t training, std::size_t held_out);
+
+// Scores what the generator reconstructs of the first samples. Generator in evaluation mode.
+[[nodiscard]] HeldOutScore score_held_out(const models::Generator& generator,
+                                          const Samples& samples, const ScoredSamples& scored,
+                                          double edge_weight);
 
 }  // namespace outcrop::train

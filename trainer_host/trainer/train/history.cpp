@@ -1,5 +1,6 @@
 #include "trainer_host/trainer/train/history.hpp"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -20,20 +21,28 @@ std::optional<double> optional_from(const Json& json) {
   return json.get<double>();
 }
 
+// Rows of earlier versions are shorter.
+std::optional<double> optional_at(const Json& row, std::size_t index) {
+  if (index >= row.size()) return std::nullopt;
+  return optional_from(row.at(index));
+}
+
 }  // namespace
 
 std::string to_csv(const std::vector<EpochRecord>& history) {
   std::ostringstream csv;
   csv.precision(9);
-  csv << "epoch,stage,learning_rate,velocity_loss,gather_loss,held_out_ssim,"
-         "held_out_mae_m_per_s,seconds\n";
+  csv << "epoch,stage,learning_rate,velocity_loss,gather_loss,held_out_velocity_loss,"
+         "held_out_gather_loss,held_out_ssim,held_out_mae_m_per_s,seconds\n";
   const auto cell = [&](const std::optional<double>& value) {
-    if (value) csv << *value;
+    if (value && std::isfinite(*value)) csv << *value;
     csv << ',';
   };
   for (const EpochRecord& row : history) {
     csv << row.epoch << ',' << row.stage << ',' << row.learning_rate << ',' << row.velocity_loss
         << ',' << row.gather_loss << ',';
+    cell(row.held_out_velocity_loss);
+    cell(row.held_out_gather_loss);
     cell(row.held_out_ssim);
     cell(row.held_out_mae);
     csv << row.seconds << '\n';
@@ -45,7 +54,8 @@ std::string history_to_json(const std::vector<EpochRecord>& history) {
   Json rows = Json::array();
   for (const EpochRecord& row : history) {
     rows.push_back({row.epoch, row.stage, row.learning_rate, row.velocity_loss, row.gather_loss,
-                    to_json(row.held_out_ssim), to_json(row.held_out_mae), row.seconds});
+                    to_json(row.held_out_ssim), to_json(row.held_out_mae), row.seconds,
+                    to_json(row.held_out_velocity_loss), to_json(row.held_out_gather_loss)});
   }
   return json_text(rows);
 }
@@ -61,6 +71,8 @@ Result<std::vector<EpochRecord>> history_from_json(const std::string& text) {
                          .learning_rate = row.at(2).get<double>(),
                          .velocity_loss = row.at(3).get<double>(),
                          .gather_loss = row.at(4).get<double>(),
+                         .held_out_velocity_loss = optional_at(row, 8),
+                         .held_out_gather_loss = optional_at(row, 9),
                          .held_out_ssim = optional_from(row.at(5)),
                          .held_out_mae = optional_from(row.at(6)),
                          .seconds = row.at(7).get<double>()});

@@ -17,6 +17,10 @@ struct EpochRecord {
   double learning_rate = 0.0;           // of its last step
   double velocity_loss = 0.0;           // mean over its batches, in normalized units
   double gather_loss = 0.0;             // likewise
+  // The same losses of held-out samples; nothing where none are held out, where an earlier version
+  // trained this epoch, and where a loss is not finite.
+  std::optional<double> held_out_velocity_loss;
+  std::optional<double> held_out_gather_loss;
   std::optional<double> held_out_ssim;  // of reconstructed velocity maps, where some are held out
   std::optional<double> held_out_mae;   // m/s
   double seconds = 0.0;                 // wall clock

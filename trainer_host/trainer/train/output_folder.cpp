@@ -1,11 +1,13 @@
 #include "trainer_host/trainer/train/output_folder.hpp"
 
-#include <charconv>
+#include <algorithm>
 #include <optional>
 #include <set>
 #include <string_view>
 
+#include "platform/text/csv.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/number.hpp"
 
 namespace outcrop::train {
 namespace fs = std::filesystem;
@@ -20,10 +22,8 @@ std::optional<std::int64_t> number_within(std::string_view name, std::string_vie
   }
   name.remove_prefix(before.size());
   name.remove_suffix(behind.size());
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (error != std::errc() || end != name.data() + name.size() || number < 1) return std::nullopt;
-  return number;
+  const auto number = read_number<std::int64_t>(name);
+  return number && *number >= 1 ? number : std::nullopt;
 }
 
 // What an earlier training left, each by its name in the folder.
@@ -51,6 +51,20 @@ EarlierWork look_at(const fs::path& out, const std::string& model) {
     }
   }
   return work;
+}
+
+// Whether two tables have the same epochs, as far as both go. A column that only one of them has was
+// not yet written by the version that made the other.
+bool same_epochs(const platform::CsvTable& first, const platform::CsvTable& second) {
+  const std::size_t rows = std::min(first.rows.size(), second.rows.size());
+  if (rows > 0 && !second.column("epoch")) return false;
+  for (std::size_t here = 0; here < first.headings.size(); ++here) {
+    const auto there = second.column(first.headings[here]);
+    for (std::size_t row = 0; there && row < rows; ++row) {
+      if (first.rows[row][here] != second.rows[row][*there]) return false;
+    }
+  }
+  return true;
 }
 
 void append(std::string& names, const std::string& name) {
@@ -94,8 +108,11 @@ Status check_room_after(const fs::path& out, const std::string& model, std::int6
 }
 
 Status check_same_curve(const fs::path& out, const std::string& table) {
-  const auto there = read_text_file(out / "training.csv");
-  if (!there || table.starts_with(*there) || there->starts_with(table)) return {};
+  const auto text = read_text_file(out / "training.csv");
+  if (!text) return {};
+  const auto there = platform::parse_csv(*text);
+  const auto here = platform::parse_csv(table);
+  if (there && here && same_epochs(*here, *there)) return {};
   return fail(ErrorCode::already_exists,
               out.string() + " holds another training than this checkpoint's (its training.csv has "
                              "other epochs); nothing was changed. Name another folder (--out DIR)");

@@ -8,7 +8,9 @@
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/models/normalization.hpp"
 #include "trainer_host/trainer/train/adam.hpp"
+#include "trainer_host/trainer/train/epoch.hpp"
 #include "trainer_host/trainer/train/finite.hpp"
+#include "trainer_host/trainer/train/history.hpp"
 #include "trainer_host/trainer/train/loss.hpp"
 #include "trainer_host/trainer/train/samples.hpp"
 #include "trainer_host/trainer/train/schedule.hpp"
@@ -77,6 +79,29 @@ TEST(Batch, a_flip_mirrors_map_shots_and_receivers_and_drops_the_shot_without_mi
   EXPECT_EQ(batch.shot_weight[1][2].item<float>(), 0.0F);
   const auto map = models::denormalize_velocity(batch.velocity[0]).flatten();
   EXPECT_NEAR(map[5].item<float>(), data->training.velocity(1)[5], 0.01);
+}
+
+TEST(History, rows_of_earlier_versions_have_no_losses_of_held_out_samples) {
+  const auto rows = history_from_json("[[1,1,0.001,0.5,0.8,0.6,200.0,3.5]]");
+  ASSERT_THAT(rows, IsOk());
+  EXPECT_FALSE(rows->front().held_out_gather_loss);
+  EXPECT_THAT(to_csv(*rows), HasSubstr("\n1,1,0.001,0.5,0.8,,,0.6,200,3.5\n"));
+  EpochRecord row = rows->front();
+  row.held_out_velocity_loss = 0.25;
+  row.held_out_gather_loss = 0.125;
+  row.held_out_ssim = std::nan("");  // no number, and so an empty cell
+  const auto again = history_from_json(history_to_json({row}));
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ(again->front().held_out_velocity_loss, 0.25);
+  EXPECT_THAT(to_csv({row}), HasSubstr(",0.25,0.125,,200,3.5\n"));
+}
+
+TEST(HeldOut, score_costs_a_bounded_share_of_an_epoch) {
+  EXPECT_EQ(scored_each_epoch(4, 2).gathers, 1U);
+  EXPECT_EQ(scored_each_epoch(256, 64).gathers, 16U);
+  EXPECT_EQ(scored_each_epoch(256, 64).maps, 64U);
+  EXPECT_EQ(scored_each_epoch(100'000, 5000).gathers, 64U);
+  EXPECT_EQ(scored_each_epoch(256, 0).gathers, 0U);
 }
 
 TEST(Samples, holding_out_leaves_at_least_two) {

@@ -19,8 +19,6 @@ namespace outcrop::train {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t most_scored_each_epoch = 64;  // held-out samples
-
 void say(const std::string& line) {
   std::fprintf(stderr, "%s\n", line.c_str());
 }
@@ -199,7 +197,11 @@ Status Run::train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done)
 void Run::score(EpochRecord& record) {
   if (data_.held_out.size() == 0) return;
   generator_.train(false);
-  const auto scored = score_reconstructions(generator_, data_.held_out, most_scored_each_epoch);
+  const auto scored = score_held_out(
+      generator_, data_.held_out, scored_each_epoch(data_.training.size(), data_.held_out.size()),
+      config_.train.edge_weight);
+  record.held_out_velocity_loss = scored.velocity_loss;
+  record.held_out_gather_loss = scored.gather_loss;
   record.held_out_ssim = scored.ssim;
   record.held_out_mae = scored.mae;
 }

@@ -13,7 +13,9 @@
 #include <random>
 #include <thread>
 
+#include "platform/text/csv.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/number.hpp"
 #include "protocol/trust/digest.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -155,6 +157,59 @@ TEST_F(Trainer, keeps_checkpoint_curve_and_weights_of_each_stage) {
   ASSERT_THAT(model, IsOk());
   EXPECT_EQ(model->stage, 2);
   EXPECT_TRUE(model->prior.has_value());
+}
+
+TEST_F(Trainer, keeps_the_losses_of_held_out_samples_beside_those_of_training) {
+  const TrainConfig config = tiny("run");
+  ASSERT_THAT(run(config, 1), IsOk());
+  const auto table = platform::parse_csv(*read_text_file(config.train.out / "training.csv"));
+  ASSERT_THAT(table, IsOk());
+  for (const char* name : {"held_out_velocity_loss", "held_out_gather_loss"}) {
+    const auto column = table->column(name);
+    ASSERT_TRUE(column.has_value()) << name;
+    for (const auto& row : table->rows) {
+      const auto loss = read_number<double>(row[*column]);
+      ASSERT_TRUE(loss.has_value()) << name << ": '" << row[*column] << "'";
+      EXPECT_GT(*loss, 0.0);
+    }
+  }
+  // Nothing held out, nothing said of it.
+  TrainConfig whole = tiny("whole");
+  whole.data.held_out = 0;
+  ASSERT_THAT(run(whole, 1), IsOk());
+  const auto blank = platform::parse_csv(*read_text_file(whole.train.out / "training.csv"));
+  ASSERT_THAT(blank, IsOk());
+  EXPECT_EQ(blank->rows[0][*blank->column("held_out_gather_loss")], "");
+}
+
+TEST_F(Trainer, goes_on_beside_a_table_that_an_earlier_version_wrote_with_fewer_columns) {
+  const TrainConfig config = tiny("run");
+  ASSERT_THAT(run(config, 1), IsOk());
+  fs::copy_file(config.train.out / "checkpoint", folder() / "kept");
+  const fs::path file = config.train.out / "training.csv";
+  const auto table = platform::parse_csv(*read_text_file(file));
+  ASSERT_THAT(table, IsOk());
+  std::string earlier;
+  const auto append = [&](const std::vector<std::string>& cells) {
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      const std::string& heading = table->headings[i];
+      if (heading.starts_with("held_out_") && heading.ends_with("_loss")) continue;
+      earlier += (i == 0 ? "" : ",") + cells[i];
+    }
+    earlier += "\n";
+  };
+  append(table->headings);
+  for (const auto& row : table->rows) append(row);
+  ASSERT_THAT(write_file_durably(file, earlier), IsOk());
+  const TrainOptions options{.resume = TrainOptions::Resume::from_file,
+                             .checkpoint = folder() / "kept",
+                             .stages = 2,
+                             .init = {}};
+  EXPECT_THAT(train(config, options, {}), IsOk());
+  EXPECT_THAT(csv_rows(config.train.out).front(), HasSubstr("held_out_gather_loss"));
+  // Other epochs are another training's all the same.
+  ASSERT_THAT(write_file_durably(file, earlier.insert(earlier.find("\n1,1,0.") + 7, "9")), IsOk());
+  EXPECT_THAT(train(config, options, {}), ErrorIs(ErrorCode::already_exists, testing::_));
 }
 
 TEST_F(Trainer, does_nothing_where_the_stages_are_done) {
