@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -64,7 +65,9 @@ TEST_F(Evaluate, scores_reconstructions_beside_baselines) {
   auto dataset = data::Dataset::open(data());
   ASSERT_THAT(files, IsOk());
   ASSERT_THAT(dataset, IsOk());
-  EvaluationInputs inputs{.data = *dataset, .training = &*dataset, .generated = 8, .progress = {}};
+  const auto training = data::DatasetList::open({data()});
+  ASSERT_THAT(training, IsOk());
+  EvaluationInputs inputs{.data = *dataset, .training = &*training, .generated = 8, .progress = {}};
   auto result = evaluate(*files, inputs);
   ASSERT_THAT(result, IsOk());
   EXPECT_EQ(result->samples, 5U);
@@ -94,8 +97,10 @@ TEST_F(Evaluate, shows_generated_maps_in_rows_of_their_own_beside_the_solvers_ga
   auto dataset = data::Dataset::open(data());
   ASSERT_THAT(files, IsOk());
   ASSERT_THAT(dataset, IsOk());
+  const auto training = data::DatasetList::open({data()});
+  ASSERT_THAT(training, IsOk());
   auto result = evaluate(*files, {.data = *dataset,
-                                  .training = &*dataset,
+                                  .training = &*training,
                                   .other = &*dataset,
                                   .other_label = "again",
                                   .generated = 8,
@@ -248,6 +253,51 @@ TEST_F(Evaluate, keeps_its_scores_where_no_picture_can_be_drawn) {
   EXPECT_THAT(said, HasSubstr("gnuplot-nox"));
   EXPECT_TRUE(fs::exists(out / "evaluation.json"));
   EXPECT_FALSE(fs::exists(out / "gallery.png"));
+}
+
+TEST_F(Evaluate, takes_the_several_folders_that_were_trained_on) {
+  const fs::path more = folder_->path() / "more";
+  data::SynthOptions synth;
+  synth.count = 2;
+  synth.seed = 9;
+  synth.out = more;
+  ASSERT_THAT(data::synthesize(synth, {}), IsOk());
+  const auto scored = [&](const std::vector<std::string>& folders) {
+    std::vector<std::string> words{stage().string(), data().string(), "--variant=float",
+                                   "--generated", "8", "--json"};
+    for (const std::string& folder : folders) words.insert(words.end(), {"--train", folder});
+    testing::internal::CaptureStdout();
+    EXPECT_EQ(run(words), 0);
+    return nlohmann::json::parse(testing::internal::GetCapturedStdout())["baselines"][0];
+  };
+  const auto one = scored({data().string()});
+  const auto both = scored({data().string(), more.string()});
+  EXPECT_EQ(both["name"], "mean of the training data");
+  EXPECT_LT(one["velocity"]["rmse"], both["velocity"]["rmse"]);  // it is the mean of these very data
+  EXPECT_EQ(run({stage().string(), data().string(), "--train", more.string(), "--train",
+                 more.string()}),
+            2);
+}
+
+TEST_F(Evaluate, says_how_much_of_what_it_shows_is_no_number) {
+  // Latents that are NaN, and so is what is made of them; reconstructions are sound.
+  const fs::path broken = folder_->path() / "broken";
+  fs::copy(stage(), broken);
+  const auto generator = quantize::make_small_generator();
+  auto prior = models::fit_gaussian(quantize::small_latents(24));
+  prior.mean = torch::full_like(prior.mean, std::nan(""));
+  models::compose_generator(generator.velocity_decoder, generator.seismic_decoder, prior)
+      ._save_for_mobile((broken / "small_stage1_float.ptl").string());
+  auto files = find_stage_files(broken, std::nullopt, {"float"});
+  auto dataset = data::Dataset::open(data());
+  ASSERT_THAT(files, IsOk());
+  auto result = evaluate(*files, {.data = *dataset, .generated = 8, .progress = {}});
+  ASSERT_THAT(result, IsOk());
+  EXPECT_THAT(result->remarks, testing::Contains(HasSubstr(
+                                   "float: of 8 generated samples 8 hold values that are NaN")));
+  EXPECT_EQ(result->generated.samples, 8U);
+  EXPECT_EQ(result->generated.diversity, 0.0);
+  EXPECT_TRUE(result->generated_rows.empty());
 }
 
 TEST_F(Evaluate, a_single_file_asks_for_its_encoder) {

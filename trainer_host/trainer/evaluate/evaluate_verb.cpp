@@ -23,7 +23,7 @@ struct Arguments {
   fs::path model;
   fs::path data;
   std::string encoder;
-  std::string training;
+  std::vector<fs::path> training;
   std::string other;
   std::vector<std::string> variants;
   std::string out;
@@ -192,7 +192,7 @@ Status run(const Arguments& arguments) {
   OUTCROP_TRY(files, find_stage_files(arguments.model, encoder, arguments.variants));
   OUTCROP_TRY(about, describe(files));
   OUTCROP_TRY(dataset, data::Dataset::open(arguments.data));
-  OUTCROP_TRY(training, open_where_given(arguments.training));
+  OUTCROP_TRY(training, data::DatasetList::open(arguments.training));
   OUTCROP_TRY(other, open_where_given(arguments.other));
   const fs::path out(arguments.out);
   if (!arguments.out.empty()) {
@@ -202,7 +202,7 @@ Status run(const Arguments& arguments) {
     say_no_gallery(check_drawing());
   }
   EvaluationInputs inputs{.data = dataset,
-                          .training = training ? &*training : nullptr,
+                          .training = training.size() > 0 ? &training : nullptr,
                           .other = other ? &*other : nullptr,
                           .other_label = folder_name(arguments.other),
                           .generated = arguments.generated,
@@ -256,7 +256,10 @@ void add_evaluate(CLI::App& app, cli::Action& chosen) {
                    "Variants of the folder to score, repeatable; the first one generates "
                    "(default: float and int8-qint8)");
   verb->add_option("--train", arguments->training,
-                   "The training data: for their mean, and how far generated maps are from them");
+                   "The training data, repeatable: for their mean, and how far generated maps are "
+                   "from them")
+      ->allow_extra_args(false)
+      ->type_name("DIR");
   verb->add_option("--other", arguments->other,
                    "Data of another kind (of outcrop synth --from, say): its first sample is shown "
                    "too, under the folder's name");

@@ -16,6 +16,7 @@ namespace outcrop::evaluate {
 namespace {
 
 using data::Dataset;
+using data::DatasetList;
 using namespace data::grid;
 
 constexpr std::size_t shown_shot = shots / 2;
@@ -66,7 +67,8 @@ struct Mean {
   std::vector<float> gathers;
 };
 
-Mean mean_of(const Dataset& data) {
+template <class Data>
+Mean mean_of(const Data& data) {
   SampleMean maps;
   SampleMean gathers;
   for (std::size_t i = 0; i < data.size(); ++i) {
@@ -109,7 +111,7 @@ struct Neighbour {
   double distance = std::numeric_limits<double>::infinity();  // mean |difference|, m/s
 };
 
-Neighbour nearest_to(std::span<const float> map, const Dataset& training) {
+Neighbour nearest_to(std::span<const float> map, const DatasetList& training) {
   Neighbour nearest;
   for (std::size_t i = 0; i < training.size(); ++i) {
     const double distance = mean_absolute_error(map, training.velocity(i));
@@ -137,7 +139,7 @@ struct NearestTraining {
 };
 
 NearestTraining nearest_training(const std::vector<std::vector<float>>& maps,
-                                 const Dataset& training) {
+                                 const DatasetList& training) {
   NearestTraining result;
   for (const auto& map : maps) {
     const double distance = nearest_to(map, training).distance;
@@ -153,6 +155,24 @@ std::string text(const char* format, double first, double second = 0.0) {
   return buffer.data();
 }
 
+bool all_finite(std::span<const float> span) {
+  return std::all_of(span.begin(), span.end(), [](float value) { return std::isfinite(value); });
+}
+
+bool all_finite(const quantize::GeneratedPair& pair) {
+  return all_finite(values(pair.velocity)) && all_finite(values(pair.seismic));
+}
+
+// A hole in a picture looks like a colour: a panel that has one says so instead of its score.
+std::string note_or_hole(std::span<const float> shown, const std::string& note) {
+  return all_finite(shown) ? note : "holds NaN or infinity";
+}
+
+std::string share(std::size_t some, std::size_t all, const std::string& what) {
+  return "of " + std::to_string(all) + " " + what + " " + std::to_string(some) +
+         " hold values that are NaN or infinite";
+}
+
 std::string gather_note(const GatherError& error) {
   return error.reflections ? text("reflections: error %.2f", *error.reflections)
                            : std::string("no reflections");
@@ -164,16 +184,18 @@ GalleryRow reconstructed_row(const std::string& label, const Dataset& data, std:
   return {.label = label,
           .reference_map = copy(data.velocity(i)),
           .model_map = copy(values(pair.velocity)),
-          .map_note = text("SSIM %.2f, %.0f m/s", score.ssim, score.mae),
+          .map_note = note_or_hole(values(pair.velocity),
+                                   text("SSIM %.2f, %.0f m/s", score.ssim, score.mae)),
           .solver_gather = middle_shot(data.gathers(i)),
           .model_gather = middle_shot(values(pair.seismic)),
-          .gather_note =
-              gather_note(gather_error(data.velocity(i), data.gathers(i), values(pair.seismic)))};
+          .gather_note = note_or_hole(
+              values(pair.seismic),
+              gather_note(gather_error(data.velocity(i), data.gathers(i), values(pair.seismic))))};
 }
 
 // A generated pair beside what the wave equation makes of its map, and the nearest training map.
 Result<GalleryRow> generated_row(const std::string& label, const quantize::GeneratedPair& pair,
-                                 const Dataset* training) {
+                                 const DatasetList* training) {
   const auto map = values(pair.velocity);
   data::AcousticSolver solver;
   OUTCROP_CHECK(solver.set_velocity(map));
@@ -187,7 +209,9 @@ Result<GalleryRow> generated_row(const std::string& label, const quantize::Gener
                  .map_note = {},
                  .solver_gather = middle_shot(solved),
                  .model_gather = middle_shot(values(pair.seismic)),
-                 .gather_note = gather_note(gather_error(map, solved, values(pair.seismic)))};
+                 .gather_note = note_or_hole(
+                     values(pair.seismic),
+                     gather_note(gather_error(map, solved, values(pair.seismic))))};
   if (training != nullptr) {
     const Neighbour nearest = nearest_to(map, *training);
     row.reference_map = copy(training->velocity(nearest.sample));
@@ -261,9 +285,8 @@ Status Evaluator::score_variants() {
     }
     result_.variants.push_back(line.scored());
     if (line.not_finite() > 0) {
-      result_.remarks.push_back(files_.variants[m].name + ": of " + std::to_string(data.size()) +
-                                " reconstructions " + std::to_string(line.not_finite()) +
-                                " hold values that are NaN or infinite");
+      result_.remarks.push_back(files_.variants[m].name + ": " +
+                                share(line.not_finite(), data.size(), "reconstructions"));
     }
   }
   // One sample's only other sample is itself.
@@ -273,7 +296,7 @@ Status Evaluator::score_variants() {
 
 void Evaluator::score_baselines() {
   const auto& data = inputs_.data;
-  const Mean mean = mean_of(inputs_.training != nullptr ? *inputs_.training : data);
+  const Mean mean = inputs_.training != nullptr ? mean_of(*inputs_.training) : mean_of(data);
   const std::vector<float> constant((map_size), (slowest + fastest) / 2);
   const std::vector<float> silence(gather_size, 0.0F);
   Line mean_line(inputs_.training != nullptr ? "mean of the training data"
@@ -311,11 +334,11 @@ void Evaluator::add_generated_row(std::size_t seed, const quantize::GeneratedPai
 }
 
 Status Evaluator::generate() {
-  std::vector<std::vector<float>> maps;
+  std::vector<std::vector<float>> maps;  // of pairs without a hole
   for (std::size_t i = 0; i < inputs_.generated; ++i) {
     OUTCROP_TRY(latent, models_.front().sample_latent(static_cast<std::int64_t>(i + 1)));
     OUTCROP_TRY(pair, models_.front().decode(latent));
-    maps.push_back(copy(values(pair.velocity)));
+    if (all_finite(pair)) maps.push_back(copy(values(pair.velocity)));
     if (i < inputs_.gallery_generated) add_generated_row(i + 1, pair);
     step();
   }
@@ -324,10 +347,16 @@ Status Evaluator::generate() {
     data_maps.push_back(copy(inputs_.data.velocity(i)));
   }
   GeneratedReport& report = result_.generated;
-  report.samples = maps.size();
+  report.samples = inputs_.generated;
+  if (maps.size() < inputs_.generated) {
+    result_.remarks.push_back(
+        files_.variants.front().name + ": " +
+        share(inputs_.generated - maps.size(), inputs_.generated, "generated samples") +
+        "; the figures of generated maps leave them out");
+  }
   report.diversity = mean_pairwise(maps).value_or(0.0);
   report.data_diversity = mean_pairwise(data_maps);
-  if (inputs_.training != nullptr) {
+  if (inputs_.training != nullptr && !maps.empty()) {
     const auto generated = nearest_training(maps, *inputs_.training);
     report.nearest = generated.mean;
     report.closest = generated.closest;

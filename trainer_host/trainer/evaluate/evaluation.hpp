@@ -9,6 +9,7 @@
 
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/data/dataset.hpp"
+#include "trainer_host/trainer/data/dataset_list.hpp"
 #include "trainer_host/trainer/evaluate/charts.hpp"
 #include "trainer_host/trainer/evaluate/metrics.hpp"
 #include "trainer_host/trainer/evaluate/reflections.hpp"
@@ -52,9 +53,9 @@ struct Evaluation {
 };
 
 struct EvaluationInputs {
-  const data::Dataset& data;                // never seen in training, or say so
-  const data::Dataset* training = nullptr;  // for its mean and for nearest maps
-  const data::Dataset* other = nullptr;     // an extra row of the gallery: its first sample
+  const data::Dataset& data;                    // never seen in training, or say so
+  const data::DatasetList* training = nullptr;  // for its mean and for nearest maps
+  const data::Dataset* other = nullptr;         // an extra row of the gallery: its first sample
   std::string other_label = "other data";   // beside that row
   std::size_t generated = 32;               // maps made from noise (forward's seeds 1, 2, …)
   std::size_t gallery_samples = 3;
@@ -66,7 +67,9 @@ struct EvaluationInputs {
 // maps and gathers against the truth, beside baselines: the mean of the training data (of the
 // data themselves where no training data are given), the reconstructions in permuted order, and
 // a constant 3000 m/s with silence. Generated maps and gallery come from the first variant; beside
-// a generated gather stands the one that AcousticSolver makes of its map.
+// a generated gather stands the one that AcousticSolver makes of its map. Of what holds values that
+// are no finite numbers a remark says how many samples do; pictures mark them, and figures of what
+// was generated leave them out.
 [[nodiscard]] Result<Evaluation> evaluate(const StageFiles& files, const EvaluationInputs& inputs);
 
 }  // namespace outcrop::evaluate

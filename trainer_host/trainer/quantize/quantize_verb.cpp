@@ -7,7 +7,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "platform/console/step_progress.hpp"
 #include "protocol/base/json_text.hpp"
-#include "trainer_host/trainer/data/dataset.hpp"
+#include "trainer_host/trainer/data/dataset_list.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/models/normalization.hpp"
 #include "trainer_host/trainer/quantize/performance.hpp"
@@ -19,7 +19,7 @@ namespace {
 
 struct Arguments {
   fs::path weights;
-  fs::path data;
+  std::vector<fs::path> data;
   fs::path out;
   bool min_max = false;
   bool skip_measuring = false;
@@ -30,7 +30,7 @@ struct Arguments {
 };
 
 // [N, latent] of all maps.
-torch::Tensor encode(models::Generator& generator, const data::Dataset& data) {
+torch::Tensor encode(models::Generator& generator, const data::DatasetList& data) {
   using namespace data::grid;
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> latents;
@@ -65,10 +65,12 @@ void print_stays_float(const ExportedStage& exported) {
 
 Status run(const Arguments& arguments) {
   OUTCROP_TRY(model, models::load_model(arguments.weights));
-  OUTCROP_TRY(dataset, data::Dataset::open(arguments.data));
+  OUTCROP_TRY(dataset, data::DatasetList::open(arguments.data));
   if (model.data_digest != dataset.digest()) {
-    std::fprintf(stderr, "note: %s is not the data that these weights were trained on\n",
-                 arguments.data.c_str());
+    std::string folders;
+    for (const fs::path& folder : arguments.data) folders += folder.string() + " ";
+    std::fprintf(stderr, "note: %sis not the data, or not in the order, that these weights were "
+                 "trained on\n", folders.c_str());
   }
   const auto latents = encode(model.generator, dataset);
   if (!model.prior) model.prior = models::fit_gaussian(latents);
@@ -119,7 +121,10 @@ void add_quantize(CLI::App& app, cli::Action& chosen) {
       ->required()
       ->check(CLI::ExistingFile);
   verb->add_option("--data", arguments->data,
-                   "The training data: its latents calibrate the ranges of activations")
+                   "The training data, repeatable, in the order of training: its latents calibrate "
+                   "the ranges of activations")
+      ->allow_extra_args(false)
+      ->type_name("DIR")
       ->required();
   verb->add_option("--out", arguments->out,
                    "Folder for the files; those of the same name are replaced")

@@ -4,12 +4,11 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "protocol/trust/digest.hpp"
 #include "trainer_host/trainer/data/counter_random.hpp"
+#include "trainer_host/trainer/data/dataset_list.hpp"
 #include "trainer_host/trainer/models/normalization.hpp"
 
 namespace outcrop::train {
-namespace fs = std::filesystem;
 namespace {
 
 constexpr std::int64_t depth = data::grid::depth;
@@ -23,70 +22,19 @@ torch::Tensor view_of(std::span<const float> values, at::IntArrayRef shape) {
   return torch::from_blob(const_cast<float*>(values.data()), shape, torch::kFloat);
 }
 
-// Data sets as the configuration names them, one behind the other.
-class Folders {
- public:
-  static Result<Folders> open(const std::vector<fs::path>& paths) {
-    Folders folders;
-    for (const fs::path& path : paths) OUTCROP_CHECK(folders.add(path));
-    return folders;
+// Samples first … first + count of all of them.
+Samples slice(const data::DatasetList& list, std::size_t first, std::size_t count) {
+  Samples samples;
+  for (const data::DatasetList::Part& part : list.parts()) {
+    const std::size_t here = part.dataset->size();
+    const std::size_t skipped = std::min(first, here);
+    const std::size_t taken = std::min(count, here - skipped);
+    if (taken > 0) samples.append(part.dataset, skipped, taken);
+    first -= skipped;
+    count -= taken;
   }
-
-  [[nodiscard]] std::size_t size() const { return size_; }
-
-  // Samples first … first + count of all of them.
-  [[nodiscard]] Samples slice(std::size_t first, std::size_t count) const {
-    Samples samples;
-    for (const Folder& folder : folders_) {
-      const std::size_t here = folder.dataset->size();
-      const std::size_t skipped = std::min(first, here);
-      const std::size_t taken = std::min(count, here - skipped);
-      if (taken > 0) samples.append(folder.dataset, skipped, taken);
-      first -= skipped;
-      count -= taken;
-    }
-    return samples;
-  }
-
-  // A single folder's own; of several, that of their digests in their order; "" of none.
-  [[nodiscard]] std::string digest() const {
-    if (folders_.empty()) return "";
-    if (folders_.size() == 1) return folders_.front().digest;
-    std::string digests;
-    for (const Folder& folder : folders_) digests += folder.digest;
-    return trust::sha256(digests).hex();
-  }
-
- private:
-  struct Folder {
-    fs::path path;
-    std::shared_ptr<const data::Dataset> dataset;
-    std::string digest;
-  };
-
-  Status add(const fs::path& path) {
-    OUTCROP_TRY(opened, data::Dataset::open(path));
-    std::string digest = opened.digest();
-    if (const Folder* same = same_as(digest)) {
-      return fail(ErrorCode::invalid_argument, same->path.string() + " and " + path.string() +
-                                                   " hold the same samples; name one of them");
-    }
-    size_ += opened.size();
-    folders_.push_back(
-        {path, std::make_shared<const data::Dataset>(std::move(opened)), std::move(digest)});
-    return {};
-  }
-
-  [[nodiscard]] const Folder* same_as(const std::string& digest) const {
-    for (const Folder& folder : folders_) {
-      if (folder.digest == digest) return &folder;
-    }
-    return nullptr;
-  }
-
-  std::vector<Folder> folders_;
-  std::size_t size_ = 0;
-};
+  return samples;
+}
 
 std::size_t hash_of(std::span<const float> values) {
   const auto bytes = std::as_bytes(values);
@@ -120,8 +68,8 @@ const Samples::Part& Samples::part_of(std::size_t i) const {
 }
 
 Result<SplitData> open_samples(const DataConfig& config) {
-  OUTCROP_TRY(training, Folders::open(config.train));
-  OUTCROP_TRY(validation, Folders::open(config.validation));
+  OUTCROP_TRY(training, data::DatasetList::open(config.train));
+  OUTCROP_TRY(validation, data::DatasetList::open(config.validation));
   const auto held_out = static_cast<std::size_t>(config.held_out);
   const std::size_t count = training.size();
   if (count < held_out + 2) {
@@ -131,9 +79,9 @@ Result<SplitData> open_samples(const DataConfig& config) {
                     " are held out: at least 2 must be left for training");
   }
   SplitData split;
-  split.training = training.slice(0, count - held_out);
-  split.held_out = config.validation.empty() ? training.slice(count - held_out, held_out)
-                                             : validation.slice(0, validation.size());
+  split.training = slice(training, 0, count - held_out);
+  split.held_out = config.validation.empty() ? slice(training, count - held_out, held_out)
+                                             : slice(validation, 0, validation.size());
   split.data_digest = training.digest();
   split.validation_digest = validation.digest();
   split.shared = count_shared(split.training, split.held_out);
