@@ -1,10 +1,6 @@
 #include "platform/console/columns.hpp"
 
-#include <sys/ioctl.h>
-
 #include <algorithm>
-#include <charconv>
-#include <cstdlib>
 #include <sstream>
 
 namespace outcrop {
@@ -14,30 +10,18 @@ bool begins_character(char c) {
   return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
 }
 
-// The bytes of the first `columns` characters.
-std::size_t bytes_of(std::string_view text, std::size_t columns) {
-  std::size_t seen = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (begins_character(text[i]) && seen++ == columns) return i;
-  }
-  return text.size();
-}
-
 }  // namespace
-
-std::size_t line_width(int descriptor) {
-  winsize size{};
-  if (::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  const char* const variable = std::getenv("COLUMNS");
-  std::size_t columns = 0;
-  if (variable == nullptr) return 0;
-  const std::string_view text(variable);
-  const auto read = std::from_chars(text.data(), text.data() + text.size(), columns);
-  return read.ec == std::errc() && read.ptr == text.data() + text.size() ? columns : 0;
-}
 
 std::size_t columns_of(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins_character));
+}
+
+std::string_view first_columns(std::string_view text, std::size_t columns) {
+  std::size_t seen = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (begins_character(text[i]) && seen++ == columns) return text.substr(0, i);
+  }
+  return text;
 }
 
 std::vector<std::string> folded(const std::string& text, std::size_t width) {
@@ -52,9 +36,8 @@ std::vector<std::string> folded(const std::string& text, std::size_t width) {
     }
     if (!line.empty()) lines.push_back(std::move(line));
     while (columns_of(word) > width) {  // longer than any line: a path, a digest
-      const std::size_t end = bytes_of(word, width);
-      lines.push_back(word.substr(0, end));
-      word.erase(0, end);
+      lines.emplace_back(first_columns(word, width));
+      word.erase(0, lines.back().size());
     }
     line = std::move(word);
   }

@@ -9,11 +9,10 @@ namespace outcrop {
 
 // Text by the columns that it takes on a terminal: characters, not bytes.
 
-// How wide lines may be there: columns of the terminal behind the descriptor; else, where $COLUMNS is a number, that; else 0,
-// which means that nothing limits a line (a file, a pipe).
-[[nodiscard]] std::size_t line_width(int descriptor);
-
 [[nodiscard]] std::size_t columns_of(std::string_view text);
+
+// What stands in the first `columns` columns: cut at a character, not inside one.
+[[nodiscard]] std::string_view first_columns(std::string_view text, std::size_t columns);
 
 // `text` in lines of at most `width` columns, broken between words where there are any; 0: one line.
 [[nodiscard]] std::vector<std::string> folded(const std::string& text, std::size_t width);

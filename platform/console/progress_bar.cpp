@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "platform/console/columns.hpp"
 #include "platform/console/terminal.hpp"
 
 namespace outcrop {
@@ -11,30 +12,15 @@ namespace {
 
 constexpr std::size_t widest_bar = 24;
 constexpr std::size_t narrowest_bar = 4;
+constexpr std::size_t usual_width = 100;  // of a terminal that does not say
 constexpr std::chrono::milliseconds redraw_interval{100};
-
-std::size_t characters(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-  }));
-}
-
-// Cuts at a character, not inside one: the bar is UTF-8.
-std::string cut_to_columns(const std::string& text, std::size_t columns) {
-  std::size_t seen = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if ((static_cast<unsigned char>(text[i]) & 0xC0U) == 0x80U) continue;
-    if (++seen > columns) return text.substr(0, i);
-  }
-  return text;
-}
 
 // Label and bar, as wide as leaves the percentage on the screen.
 std::string start_of_line(const std::string& label, double share, const std::string& percent,
                           std::size_t columns) {
   const std::size_t room = columns > percent.size() + 2 ? columns - percent.size() - 2 : 0;
-  std::string line = cut_to_columns(label, room) + "  ";
-  const std::size_t used = characters(label) + 2;
+  std::string line = std::string(first_columns(label, room)) + "  ";
+  const std::size_t used = columns_of(label) + 2;
   const std::size_t width = room > used ? std::min(room - used, widest_bar) : 0;
   if (width < narrowest_bar) return line;
   const auto filled = static_cast<std::size_t>(share * static_cast<double>(width));
@@ -99,7 +85,8 @@ void ProgressBar::draw(bool last) {
   const double share = static_cast<double>(done_) / static_cast<double>(total_);
   std::array<char, 16> percent{};
   std::snprintf(percent.data(), percent.size(), "%3.0f%%", share * 100.0);
-  const std::size_t columns = terminal_columns(out_) - 1;
+  const std::size_t width = line_width(::fileno(out_));
+  const std::size_t columns = (width == 0 ? usual_width : width) - 1;
   std::string line =
       terminal_ ? start_of_line(label_, share, percent.data(), columns) : label_ + "  ";
   line += std::string(percent.data()) + "  " + std::to_string(done_) + "/" +
@@ -111,7 +98,7 @@ void ProgressBar::draw(bool last) {
   }
   if (!note_.empty()) line += "  " + note_;
   if (terminal_) {
-    line = cut_to_columns(line, columns);
+    line = first_columns(line, columns);
     std::fprintf(out_, "\r\033[K%s%s", line.c_str(), last ? "\n" : "");
   } else {
     std::fprintf(out_, "%s\n", line.c_str());

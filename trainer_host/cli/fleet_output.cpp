@@ -9,6 +9,7 @@
 
 #include "platform/console/columns.hpp"
 #include "platform/console/table.hpp"
+#include "platform/console/terminal.hpp"
 #include "trainer_host/cli/host_notes.hpp"
 #include "trainer_host/cli/human.hpp"
 #include "trainer_host/cli/quality_note.hpp"

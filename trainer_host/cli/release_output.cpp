@@ -7,8 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "platform/console/columns.hpp"
 #include "platform/console/table.hpp"
+#include "platform/console/terminal.hpp"
 #include "protocol/base/json_text.hpp"
 #include "trainer_host/release/quality_table.hpp"
 

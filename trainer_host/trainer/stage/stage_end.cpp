@@ -6,8 +6,8 @@
 #include <cstdio>
 #include <vector>
 
-#include "platform/console/columns.hpp"
 #include "platform/console/step_progress.hpp"
+#include "platform/console/terminal.hpp"
 #include "protocol/base/clock.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/version.hpp"
