@@ -346,6 +346,22 @@ TEST_F(FleetVerbsTest, a_revoked_board_is_thrown_out_and_its_name_is_free_again)
   EXPECT_THAT(run("fleet adopt").output, HasSubstr("there is nothing to adopt"));
 }
 
+TEST_F(FleetVerbsTest, watching_ends_with_the_reason_where_nobody_reads_any_more) {
+  start();
+  const std::string devices = OUTCROP_BIN "/outcrop fleet devices --watch";
+  const ShellOutcome full = run_shell(devices + " > /dev/full");
+  EXPECT_EQ(full.code, 1);
+  EXPECT_THAT(full.output, HasSubstr("standard output cannot be written: No space left on device"));
+  EXPECT_EQ(full.output.find("standard output"), full.output.rfind("standard output")) << full.output;
+  // The reader goes after the first line, and the table stays as it is: no write would tell.
+  const fs::path said = home_ / "said";
+  const ShellOutcome piped = run_shell("{ " + devices + " 2> " + said.string() + "; echo $? > " +
+                                       (home_ / "code").string() + "; } | head -n 1");
+  EXPECT_EQ(piped.code, 0);
+  EXPECT_EQ(*read_text_file(home_ / "code"), "1\n");
+  EXPECT_THAT(*read_text_file(said), HasSubstr("standard output cannot be written: Broken pipe"));
+}
+
 TEST_F(FleetVerbsTest, every_verb_teaches_its_use) {
   for (const char* verb : {"device enroll", "device sign", "device list", "device revoke",
                            "device publish", "fleet adopt",

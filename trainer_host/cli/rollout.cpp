@@ -6,7 +6,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 
 #include "platform/cli/strict_numbers.hpp"
 #include "platform/http/client.hpp"
@@ -162,28 +161,31 @@ Status verdict(const Json& rollout) {
 // News of a rollout line by line, for a log; after a minute without any, where boards still are.
 class Telling {
  public:
-  void tell(const Json& rollout, const Json& devices, Timestamp now) {
+  explicit Telling(Screen& screen) : screen_(screen) {}
+
+  Status tell(const Json& rollout, const Json& devices, Timestamp now) {
     std::set<std::string> keys;
     for (const RolloutLine& line : rollout_lines(rollout)) {
-      if (!told_.contains(line.key)) say(line.text);
+      if (!told_.contains(line.key)) OUTCROP_CHECK(say(line.text));
       keys.insert(line.key);
     }
     told_ = std::move(keys);
-    if (SteadyClock::now() - said_ < longest_silence) return;
-    for (const std::string& line : still_at_work(rollout, devices, now)) say(line);
+    if (SteadyClock::now() - said_ < longest_silence) return {};
+    for (const std::string& line : still_at_work(rollout, devices, now)) OUTCROP_CHECK(say(line));
     said_ = SteadyClock::now();
+    return {};
   }
 
  private:
   using SteadyClock = std::chrono::steady_clock;
   static constexpr std::chrono::seconds longest_silence{60};
 
-  void say(const std::string& line) {
-    std::printf("%s\n", line.c_str());
-    std::fflush(stdout);
+  Status say(const std::string& line) {
     said_ = SteadyClock::now();
+    return screen_.append(line + "\n");
   }
 
+  Screen& screen_;
   std::set<std::string> told_;
   SteadyClock::time_point said_ = SteadyClock::now();
 };
@@ -198,7 +200,7 @@ Status wait_for_end(const HostConnection& host, const StatusOptions& options) {
   const std::string name = first.at("name").get<std::string>();
   OUTCROP_TRY(releases, read_releases(host));
   Screen screen;
-  Telling telling;
+  Telling telling(screen);
   while (true) {
     OUTCROP_TRY(rollout, host.get(target_of(name)));
     OUTCROP_TRY(devices, host.get("/v1/devices"));
@@ -209,9 +211,9 @@ Status wait_for_end(const HostConnection& host, const StatusOptions& options) {
     if (options.json) {
       if (over) std::printf("%s\n", json_text(rollout, 2).c_str());
     } else if (screen.terminal()) {
-      screen.show(page);
+      OUTCROP_CHECK(screen.show(page));
     } else {
-      telling.tell(rollout, devices, view.now);
+      OUTCROP_CHECK(telling.tell(rollout, devices, view.now));
       if (over) std::printf("\n%s", page.c_str());
     }
     if (ended) return verdict(rollout);
@@ -221,7 +223,7 @@ Status wait_for_end(const HostConnection& host, const StatusOptions& options) {
                       std::to_string(options.wait_at_most) + " s: " +
                       rollout.at("state").get<std::string>() + ", " + rollout.value("reason", ""));
     }
-    std::this_thread::sleep_for(between_looks);
+    OUTCROP_CHECK(screen.wait(between_looks));
   }
 }
 
