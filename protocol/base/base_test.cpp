@@ -239,6 +239,13 @@ TEST_F(PublishFolder, leaves_a_folder_alone_that_was_filled_meanwhile) {
   EXPECT_TRUE(fs::exists(staged / "a"));
 }
 
+TEST_F(PublishFolder, what_file_managers_leave_keeps_no_folder_from_being_filled) {
+  fs::create_directories(release_ / ".Trash-0");
+  ASSERT_TRUE(write_file_durably(release_ / ".DS_Store", "theirs"));
+  fill_in_place(release_);
+  EXPECT_EQ(*read_text_file(release_ / ".DS_Store"), "theirs");
+}
+
 TEST_F(PublishFolder, a_link_that_leads_nowhere_is_no_vacant_place) {
   fs::create_symlink("nowhere", release_);
   EXPECT_FALSE(is_vacant(release_));

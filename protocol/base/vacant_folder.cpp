@@ -13,7 +13,8 @@ bool has_other_entries(const fs::path& folder, std::error_code& error) {
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
        entry.increment(error)) {
     const std::string name = entry->path().filename().string();
-    if (name != "lost+found" && !name.starts_with(filling_name)) return true;
+    // What is half filled begins with a dot, as does what file managers leave.
+    if (name != "lost+found" && !name.starts_with('.')) return true;
   }
   return false;
 }

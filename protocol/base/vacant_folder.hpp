@@ -9,7 +9,8 @@ namespace outcrop {
 // Where a folder that appears as a whole (publish_folder) may be made, and where it is filled.
 
 // Whether a folder may be made at `path`: nothing is there, or an empty folder. What a volume
-// brings along (lost+found) and what was being filled there (see filling_place) do not count.
+// brings along (lost+found), what file managers leave and what was being filled there (names that
+// begin with a dot; see filling_place) do not count.
 [[nodiscard]] bool is_vacant(const std::filesystem::path& path);
 
 // Where what is to become `final_path` is filled: `beside`, a path in the same parent folder, or,

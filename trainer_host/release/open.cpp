@@ -68,9 +68,14 @@ Check check_strays(const VerifiedRelease& release) {
     expected.insert("blobs/" + blob.chunk_table.hex());
   }
   std::error_code error;
-  for (const auto& entry : fs::recursive_directory_iterator(release.folder(), error)) {
-    const std::string name = fs::relative(entry.path(), release.folder()).string();
-    if (name == "lost+found") continue;  // of a volume
+  for (fs::recursive_directory_iterator entry(release.folder(), error), end;
+       !error && entry != end; entry.increment(error)) {
+    const std::string name = fs::relative(entry->path(), release.folder()).string();
+    // Of a volume, or left by a file manager: nobody reads these, and publishing leaves them out.
+    if (name == "lost+found" || entry->path().filename().string().starts_with('.')) {
+      entry.disable_recursion_pending();
+      continue;
+    }
     if (!expected.contains(name)) {
       return {"nothing else in the folder", fail(ErrorCode::untrusted, name + " is no part of it")};
     }

@@ -203,6 +203,11 @@ TEST_F(OpenTest, refuses_a_manifest_of_another_model_or_stage_than_was_signed) {
 TEST_F(OpenTest, refuses_strays_and_missing_blobs) {
   const auto release = open();
   ASSERT_THAT(release, IsOk());
+  // What a file manager leaves is nobody's part of a release, and read by nobody.
+  fs::create_directory(folder_.path() / "release/.Trash-0");
+  ASSERT_TRUE(write_file_durably(folder_.path() / "release/.Trash-0/old", "x"));
+  ASSERT_TRUE(write_file_durably(folder_.path() / "release/blobs/.DS_Store", "x"));
+  EXPECT_THAT(check_blobs(*release).back().status, IsOk());
   ASSERT_TRUE(write_file_durably(folder_.path() / "release/blobs/extra", "x"));
   EXPECT_THAT(check_blobs(*release).back().status,
               ErrorIs(ErrorCode::untrusted, HasSubstr("extra")));
