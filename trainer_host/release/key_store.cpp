@@ -1,8 +1,10 @@
 #include "trainer_host/release/key_store.hpp"
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <span>
+#include <tuple>
 #include <utility>
 
 #include "protocol/base/durable_file.hpp"
@@ -241,6 +243,25 @@ Status check_fresh(const KeyStoreTrust& trust, Timestamp now) {
   OUTCROP_CHECK(trust::check_expiry("root", *trust.root, now));
   OUTCROP_CHECK(trust::check_expiry("targets", *trust.targets, now));
   return trust::check_expiry("revoked", *trust.revoked, now);
+}
+
+std::vector<std::string> expiring_soon(const KeyStoreTrust& trust, Timestamp now,
+                                       std::chrono::days ahead) {
+  constexpr const char* renew = "outcrop keys renew --dir KEYS";
+  const std::array<std::tuple<const char*, Timestamp, const char*>, 3> roles{{
+      {"root", trust.root->expires, "outcrop keys rotate --dir KEYS"},
+      {"targets", trust.targets->expires, renew},
+      {"revoked", trust.revoked->expires, renew},
+  }};
+  std::vector<std::string> words;
+  for (const auto& [role, expires, remedy] : roles) {
+    if (expires <= now || expires - now > ahead) continue;
+    const auto days = std::chrono::floor<std::chrono::days>(expires - now).count();
+    words.push_back(std::string(role) + " expires on " + to_rfc3339(expires) + ", in " +
+                    std::to_string(days) + (days == 1 ? " day" : " days") +
+                    ": nothing is released after that; before it: " + remedy);
+  }
+  return words;
 }
 
 Status renew_targets(const fs::path& folder, std::chrono::days expires, Timestamp now) {

@@ -15,6 +15,7 @@ namespace outcrop::release {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 constexpr Timestamp now{std::chrono::seconds(1'800'000'000)};
@@ -44,6 +45,26 @@ TEST(KeyStore, keeps_private_keys_to_their_owner) {
   EXPECT_NE(trust->targets->delegation("a")->keys.keyids,
             trust->targets->delegation("b")->keys.keyids);
   EXPECT_EQ(trust->targets->expires, now + std::chrono::days(365));
+}
+
+TEST(KeyStore, says_what_expires_before_it_has) {
+  const TemporaryFolder folder;
+  const fs::path keys = folder.path() / "keys";
+  KeyStoreOptions options = models({"a"});
+  options.targets_expires = std::chrono::days(12);
+  ASSERT_THAT(init_key_store(keys, options, now), IsOk());
+  const auto trust = read_key_store(keys);
+  ASSERT_THAT(trust, IsOk());
+  const auto words = expiring_soon(*trust, now);
+  ASSERT_EQ(words.size(), 2U);
+  EXPECT_THAT(words[0], AllOf(HasSubstr("targets expires on " + to_rfc3339(trust->targets->expires)),
+                              HasSubstr("in 12 days"), HasSubstr("outcrop keys renew")));
+  EXPECT_THAT(words[1], HasSubstr("revoked expires on"));
+  EXPECT_TRUE(expiring_soon(*trust, now, std::chrono::days(11)).empty());
+  EXPECT_THAT(check_fresh(*trust, now), IsOk());
+  EXPECT_TRUE(expiring_soon(*trust, now + std::chrono::days(12)).empty());
+  EXPECT_THAT(check_fresh(*trust, now + std::chrono::days(12)),
+              ErrorIs(ErrorCode::expired, HasSubstr("targets: expired")));
 }
 
 TEST(KeyStore, a_further_model_gets_a_key_and_the_others_keep_theirs) {

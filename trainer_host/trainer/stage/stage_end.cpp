@@ -321,7 +321,9 @@ Result<train::StageEnd> make_stage_end(const train::TrainConfig& config,
                                        const train::StageEndOptions& options) {
   if (config.release) {
     OUTCROP_TRY(keys, release::read_key_store(config.release->keys));
-    OUTCROP_CHECK(release::check_fresh(keys, SystemClock().now()));
+    const Timestamp now = SystemClock().now();
+    OUTCROP_CHECK(release::check_fresh(keys, now));
+    for (const std::string& words : release::expiring_soon(keys, now)) note(words);
     OUTCROP_TRY(store, release::StageStore::open(config.release->keys, config.model.name, keys));
     OUTCROP_TRY(policy, policy_of(*config.release));
   }

@@ -25,7 +25,7 @@ namespace outcrop::stage {
 // are the same bytes, and the key store recognises what it has signed.
 //
 // Looks at all of it before any training: better now than after an hour. Fails where the keys cannot
-// sign for the configured model, where the policy cannot be read, where a release is wanted and the
+// sign for the configured model or have expired (what expires within 30 days is said), where the policy cannot be read, where a release is wanted and the
 // confined runner that proves it does not start, or where quantization_performance.csv is somebody
 // else's. Where only times or pictures cannot be had it says so and goes on without.
 [[nodiscard]] Result<train::StageEnd> make_stage_end(const train::TrainConfig& config,

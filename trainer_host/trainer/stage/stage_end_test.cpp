@@ -37,6 +37,7 @@ using testing::HasSubstr;
 struct Lacks {
   bool confinement = false;
   bool gnuplot = false;
+  bool flags_of_renames = false;  // as NFS, FUSE and 9p, which have no locks either
 };
 
 class StageEnd : public testing::Test {
@@ -92,6 +93,7 @@ policy = "policy.toml"
     ::dup2(log, 2);
     if (lacks.gnuplot) ::setenv("PATH", path("no-programs").c_str(), 1);
     if (lacks.confinement && !forbid_confinement()) ::_exit(77);
+    if (lacks.flags_of_renames && !refuse_flags_of_renames()) ::_exit(77);
     ::execv(program.c_str(), arguments.data());
     ::_exit(127);
   }
@@ -110,6 +112,24 @@ policy = "policy.toml"
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_unshare, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+    };
+    const sock_fprog program{std::size(filter), filter};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+  }
+
+  // In the program and all that it starts: renameat2 with a flag is EINVAL, flock ENOLCK.
+  static bool refuse_flags_of_renames() {
+    constexpr auto flags = offsetof(seccomp_data, args) + 4 * sizeof(std::uint64_t);
+    sock_filter filter[]{
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_flock, 4, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_renameat2, 0, 2),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, flags),  // the low half: little-endian
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOLCK),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
     };
     const sock_fprog program{std::size(filter), filter};
     return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
@@ -294,6 +314,33 @@ TEST_F(StageEnd, proves_a_release_where_it_may_be_confined_less_and_refuses_at_s
   EXPECT_THAT(*read_text_file(path("run") / "quantization_performance.csv"),
               testing::ContainsRegex(",(yes|no)\n"));
   EXPECT_THAT(log(), testing::Not(HasSubstr("not measured")));
+}
+
+TEST_F(StageEnd, publishes_stage_and_release_where_renames_know_no_flags_and_nothing_locks) {
+  const Lacks lacks{.confinement = false, .gnuplot = true, .flags_of_renames = true};
+  ASSERT_EQ(run({}, lacks), 0) << log();
+  EXPECT_EQ(permitted().size(), 1U);
+  EXPECT_TRUE(fs::exists(path("run") / "stage1/artifact.json"));
+  EXPECT_FALSE(fs::exists(path("run") / ".stage1.making"));
+  const auto keys = release::read_key_store(path("keys"));
+  EXPECT_THAT(release::open_release(release_folder(), keys->root, SystemClock()), IsOk());
+}
+
+TEST_F(StageEnd, says_at_start_which_keys_expire_while_it_trains_and_refuses_expired_ones) {
+  const auto made_days_ago = [&](int days) {
+    fs::remove_all(path("keys"));
+    fs::remove(path("log"));
+    return release::init_key_store(path("keys"), {.models = {"tiny"}},
+                                   SystemClock().now() - std::chrono::days(days));
+  };
+  ASSERT_THAT(made_days_ago(350), IsOk());
+  EXPECT_EQ(run({"--check-config"}), 0) << log();
+  EXPECT_THAT(log(), AllOf(HasSubstr("note: targets expires on"), HasSubstr("in 14 days"),
+                           HasSubstr("outcrop keys renew")));
+  ASSERT_THAT(made_days_ago(366), IsOk());
+  EXPECT_EQ(run(), 1);
+  EXPECT_THAT(log(), HasSubstr("targets: expired on"));
+  EXPECT_FALSE(fs::exists(path("run") / "checkpoint"));
 }
 
 TEST_F(StageEnd, refuses_at_start_a_table_that_it_could_not_write_to) {
