@@ -42,9 +42,10 @@ std::vector<std::string> completions(const CLI::App& app, std::span<const std::s
   if (const std::size_t equals = typed.find('='); typed.starts_with("--") && equals != typed.npos) {
     const std::string name = typed.substr(0, equals);
     for (const CLI::Option* option : options_of(*place.app)) {
-      if (name_of(*option) != name) continue;
-      for (const std::string& choice : choices_of(*option)) {
-        add(lines, name + "=" + choice, typed, "");
+      if (name_of(*option) != name || !takes_value(*option)) continue;
+      add_values(lines, *option, typed.substr(equals + 1));
+      for (std::string& line : lines) {
+        if (line != files) line.insert(0, name + "=");
       }
     }
     return lines;

@@ -10,7 +10,8 @@
 namespace outcrop::cli {
 
 // What may stand in place of the last of these words, the one that is being typed (perhaps empty):
-// a line for each, with what it is behind a tab; and the line ":files" where a file may stand there.
+// a line for each, with what it is behind a tab; and the line ":files" where a file may stand there
+// (behind the '=' of "--name=", where that is typed).
 [[nodiscard]] std::vector<std::string> completions(const CLI::App& app,
                                                    std::span<const std::string> words);
 

@@ -109,6 +109,8 @@ TEST_F(ParseTest, shells_are_told_what_may_stand_there) {
   EXPECT_THAT(complete({"rollout", "start", "--then", "="}), ElementsAre("hold", "fail"));
   EXPECT_THAT(complete({"rollout", "start", "--then=f"}), ElementsAre("--then=fail"));
   EXPECT_THAT(complete({"rollout", "start", "--release", ""}), ElementsAre(":files"));
+  EXPECT_THAT(complete({"rollout", "start", "--release=4f"}), ElementsAre(":files"));
+  EXPECT_THAT(complete({"rollout", "start", "--soak=6"}), IsEmpty());
   EXPECT_THAT(complete({"rollout", "start", "--soak", "6"}), IsEmpty());
   EXPECT_THAT(complete({"rollout", "start", "--release", "x", ""}), Contains(":files"));
   EXPECT_THAT(complete({"rollout", "status", ""}), Contains(HasSubstr("--help")));
