@@ -7,13 +7,13 @@
 #include "agent/enroll/identity.hpp"
 #include "platform/http/server.hpp"
 #include "platform/service/service.hpp"
+#include "platform/spawn/spawn.hpp"
 #include "protocol/base/join.hpp"
 #include "protocol/base/kept_clock.hpp"
 #include "protocol/base/unfinished_files.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/transport/awaitable.hpp"
 #include "protocol/transport/paho/paho_session.hpp"
-#include "protocol/transport/spawn.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/certificate.hpp"
 #include "protocol/trust/roles.hpp"
@@ -81,7 +81,7 @@ class Agent::Impl {
   }
 
   void start() {
-    transport::spawn(executor_, deployer_.run());
+    platform::spawn(executor_, deployer_.run());
     session_->start({.connected = [this] { on_connected(); },
                      .lost = [this](const Error& error) { on_lost(error); },
                      .message = [this](transport::Message message) { on_message(message); }});
@@ -143,7 +143,7 @@ class Agent::Impl {
   void on_connected() {
     spdlog::info("connected to {}", broker_);
     lost_because_.reset();
-    transport::spawn(executor_, subscribe());
+    platform::spawn(executor_, subscribe());
   }
 
   // The status comes last: it is what the host answers with an offer.

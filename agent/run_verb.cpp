@@ -16,7 +16,7 @@
 #include "agent/agent.hpp"
 #include "agent/control/socket_option.hpp"
 #include "platform/service/service.hpp"
-#include "protocol/transport/spawn.hpp"
+#include "platform/spawn/spawn.hpp"
 
 namespace outcrop::agent {
 namespace asio = boost::asio;
@@ -48,7 +48,7 @@ Status run(const Options& options) {
   signals.async_wait([&](const boost::system::error_code& error, int number) {
     if (error) return;
     spdlog::info("ending by signal {}", number);
-    transport::spawn(io.get_executor(), end(*agent, io));
+    platform::spawn(io.get_executor(), end(*agent, io));
     signals.async_wait([](const boost::system::error_code& again, int) {
       if (!again) std::_Exit(static_cast<int>(cli::ExitCode::failed));
     });

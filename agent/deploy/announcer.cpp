@@ -6,9 +6,9 @@
 #include <spdlog/spdlog.h>
 #include <boost/asio/steady_timer.hpp>
 
+#include "platform/spawn/spawn.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/transport/awaitable.hpp"
-#include "protocol/transport/spawn.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/envelope.hpp"
 
@@ -119,7 +119,7 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
       again_ = true;
       return;
     }
-    transport::spawn(executor_, send_all());
+    platform::spawn(executor_, send_all());
   }
 
   // What was said lately does not put off what waits already, and only silence makes it wait

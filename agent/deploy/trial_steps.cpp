@@ -6,7 +6,7 @@
 
 #include "agent/decide/decide.hpp"
 #include "agent/deploy/steps.hpp"
-#include "protocol/transport/spawn.hpp"
+#include "platform/spawn/spawn.hpp"
 
 namespace outcrop::agent {
 namespace asio = boost::asio;
@@ -169,7 +169,7 @@ asio::awaitable<Status> Steps::prove_serving() {
     into->done = true;
     changed.notify();
   };
-  transport::spawn(executor_, prove(shared, parts_.serving, target, changed_));
+  platform::spawn(executor_, prove(shared, parts_.serving, target, changed_));
   while (!shared->done && !interrupted_) co_await changed_.wait();
   if (!shared->done) co_return fail(ErrorCode::interrupted, "interrupted");
   co_return shared->status;

@@ -6,7 +6,6 @@
 #include <set>
 
 #include <spdlog/spdlog.h>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -17,6 +16,7 @@
 #include "platform/http/error_names.hpp"
 #include "platform/http/target.hpp"
 #include "platform/http/unix_listener.hpp"
+#include "platform/spawn/spawn.hpp"
 
 namespace outcrop::http {
 
@@ -116,12 +116,6 @@ awaitable<void> send(Stream& stream, Response response, bool keep_alive,
   co_await wire::async_write(stream, message, awaiting(error));
 }
 
-// What comes this far is a defect, and ends the program by its own handler: a server that takes no
-// connections any more, in silence, would be worse.
-void rethrow(const std::exception_ptr& thrown) {
-  if (thrown) std::rethrow_exception(thrown);
-}
-
 // After a refusal what the peer still sends is thrown away for a moment, so that it reads the
 // answer instead of a reset.
 awaitable<void> discard_rest(Stream& stream) {
@@ -149,7 +143,7 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
         handler_(std::move(handler)) {}
 
   void start() {
-    asio::co_spawn(acceptor_.get_executor(), accept(shared_from_this()), rethrow);
+    platform::spawn(acceptor_.get_executor(), accept(shared_from_this()));
   }
 
   void stop() {
@@ -180,7 +174,7 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
       }
       auto stream = std::make_shared<Stream>(std::move(socket));
       self->streams_.insert(stream.get());
-      asio::co_spawn(stream->get_executor(), serve(self, stream), rethrow);
+      platform::spawn(stream->get_executor(), serve(self, stream));
     }
   }
 

@@ -1,10 +1,10 @@
-#include "protocol/transport/spawn.hpp"
+#include "platform/spawn/spawn.hpp"
 
 #include <exception>
 
 #include <boost/asio/co_spawn.hpp>
 
-namespace outcrop::transport {
+namespace outcrop::platform {
 
 namespace asio = boost::asio;
 
@@ -14,4 +14,4 @@ void spawn(asio::any_io_executor executor, asio::awaitable<void> coroutine) {
   });
 }
 
-}  // namespace outcrop::transport
+}  // namespace outcrop::platform
