@@ -99,7 +99,8 @@ double share_of_tolerance(const Json* document, const std::string& variant, cons
   return allowed > 0 ? distance.at("mean_abs").get<double>() / allowed : 0;
 }
 
-// The mean error of the output that came nearest to its tolerance, with its unit.
+// How far it was from the float model: the mean error of the output that came nearest to its
+// tolerance, with its unit.
 std::string error_cell(const Json* document, const std::string& variant, const Json& proof) {
   const Json* worst = nullptr;
   for (const Json& distance : proof) {
@@ -302,8 +303,8 @@ std::string report_table(const Json& reports, const ReleaseDetails& releases, co
   std::sort(stories.begin(), stories.end(),
             [&](const Story& a, const Story& b) { return order(a) < order(b); });
   const Serving serving = serving_of(fleet.devices.at("devices"));
-  Table table({"board", "stage", "variant", "p50 ms", "p90 ms", "first", "load", "memory", "error",
-               "state", "age", "at"});
+  Table table({"board", "stage", "variant", "p50 ms", "p90 ms", "first", "load", "memory",
+               "against float", "state", "age", "at"});
   table.less_needed({"at", "load", "first", "p50 ms", "memory"});
   std::string notes;
   for (const Story& story : stories) add_rows(table, notes, story, releases, serving, view.now);
