@@ -6,7 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "agent/config/config.hpp"
 #include "agent/control/socket_option.hpp"
+#include "agent/enroll/identity.hpp"
 #include "agent/verify/expiry.hpp"
 #include "platform/http/client.hpp"
 #include "protocol/base/bytes.hpp"
@@ -32,14 +34,26 @@ struct Options {
   std::filesystem::path out;
 };
 
+// An agent without an identity ends at its start: what to do about that is worth more than that it
+// does not run. Only where this user may see it.
+std::string why_no_agent(const Options& options) {
+  const std::string in_general = "is the agent running? systemctl status outcrop-agent";
+  if (!options.socket.socket.empty()) return in_general;
+  const auto config = read_config(options.socket.config);
+  if (!config) return in_general;
+  const auto identity = Identity::read(config->state);
+  const bool lost = !identity && (identity.error().code() == ErrorCode::not_found ||
+                                  identity.error().code() == ErrorCode::invalid_data);
+  return lost ? identity.error().message() : in_general;
+}
+
 Result<http::Answer> ask(const Options& options, const http::Call& call) {
   OUTCROP_TRY(socket, find_socket(options.socket));
   auto answer = http::call(socket, call);
   if (answer) return http::checked(std::move(*answer), call);
   const Error& error = answer.error();
   if (error.code() == ErrorCode::not_found || error.code() == ErrorCode::io) {
-    return fail(error.code(),
-                error.message() + "; is the agent running? systemctl status outcrop-agent");
+    return fail(error.code(), error.message() + "; " + why_no_agent(options));
   }
   return fail(error);
 }

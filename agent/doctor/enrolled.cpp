@@ -30,12 +30,9 @@ std::string age(std::chrono::seconds time) {
 
 // A board that is not enrolled, or one whose identity cannot be read or is damaged.
 Finding without_identity(const Error& error) {
-  if (error.code() == ErrorCode::not_found) {
-    const std::size_t colon = error.message().find(": on the host");
-    if (colon == std::string::npos) {
-      return {"certificate", Verdict::fail, error.message(), "enrol this board again"};
-    }
-    return {"certificate", Verdict::warn, error.message().substr(0, colon),
+  if (const std::size_t colon = error.message().find(": on the host"); colon != std::string::npos) {
+    const bool never = error.code() == ErrorCode::not_found;
+    return {"certificate", never ? Verdict::warn : Verdict::fail, error.message().substr(0, colon),
             error.message().substr(colon + 2)};
   }
   if (error.code() == ErrorCode::io) {

@@ -22,6 +22,11 @@ constexpr const char* how_to_enrol =
     "on the host run `outcrop device enroll NAME`, then here `outcrop-agent enroll request --token "
     "TOKEN`";
 
+// The host takes no second key under the name of a board that it believes in.
+constexpr const char* how_to_enrol_anew =
+    "on the host run `outcrop device revoke NAME` where the key is lost, and `outcrop device enroll "
+    "NAME`, then here `outcrop-agent enroll request --token TOKEN`";
+
 constexpr const char* bundle_name = "enrolment.json";
 constexpr const char* key_name = "device.key";
 
@@ -63,8 +68,18 @@ Status make_folder(const fs::path& folder) {
   return sync_folder(folder.parent_path());
 }
 
+// Neither file nor spare mean anything: what they said is gone. One that may not be read is not.
+bool is_lost(const KeptTwice::Reading& reading) {
+  return !reading.copy && reading.trouble && reading.trouble->code() == ErrorCode::invalid_data;
+}
+
+tl::unexpected<Error> lost(const std::string& what) {
+  return fail(ErrorCode::invalid_data,
+              what + "; this board has lost its identity and needs a new one: " + how_to_enrol_anew);
+}
+
 struct KeptKey {
-  std::optional<trust::PrivateKey> key;  // none: none was made yet
+  std::optional<trust::PrivateKey> key;  // none: none was made yet, or it is lost
   KeptTwice::Reading reading;
 };
 
@@ -81,15 +96,16 @@ Result<KeptKey> read_key(const fs::path& folder) {
     return {};
   }));
   OUTCROP_CHECK(exposed);
-  if (!kept.key && reading.trouble) return fail(*reading.trouble);
+  if (!kept.key && reading.trouble && !is_lost(reading)) return fail(*reading.trouble);
   kept.reading = std::move(reading);
   return kept;
 }
 
-// The board's key: made once, kept through every later enrolment.
+// The board's key: made once, kept through every later enrolment unless it is lost.
 Result<trust::PrivateKey> own_key(const fs::path& folder) {
   OUTCROP_TRY(kept, read_key(folder));
   if (!kept.key) {
+    key_document(folder).heal(kept.reading);  // what is left of a lost one makes room
     OUTCROP_TRY(made, trust::PrivateKey::generate());
     const Status written = made.write_pem(folder / key_name);
     // Two calls at once: the key of the first is the board's.
@@ -145,10 +161,12 @@ Result<Identity> Identity::read(const fs::path& state) {
     return {};
   }));
   if (!bundle && !read_bundle.trouble) return not_enrolled(state);
+  if (is_lost(read_bundle)) return lost(read_bundle.trouble->message());
   if (!bundle) return fail(*read_bundle.trouble);
   OUTCROP_TRY(kept, read_key(folder));
   if (!kept.key) {
-    return fail(ErrorCode::not_found, (folder / key_name).string() + " is missing");
+    return lost(kept.reading.trouble ? kept.reading.trouble->message()
+                                     : (folder / key_name).string() + " is missing with its spare");
   }
   if (Status status = check_bundle(*bundle, kept.key->public_key()); !status) {
     return fail(status.error().context(read_bundle.copy->string()));

@@ -21,7 +21,7 @@ class Identity {
  public:
   // not_found, saying how to enrol, where there is none; refused where its disk is not mounted;
   // untrusted where key and certificate differ, or others may use the key. A damaged file is mended
-  // from its spare.
+  // from its spare; invalid_data, saying how to enrol anew, where one is lost with its spare.
   [[nodiscard]] static Result<Identity> open(const std::filesystem::path& state);
   // The same, and writes nothing: the files for the TLS library may be missing.
   [[nodiscard]] static Result<Identity> read(const std::filesystem::path& state);
@@ -51,7 +51,7 @@ class Identity {
   trust::PrivateKey key_;
 };
 
-// Makes the key where there is none yet and returns the request for the host. `token` is what
+// Makes the key where there is none yet, or where it is lost, and returns the request for the host. `token` is what
 // `outcrop device enroll` printed. invalid_argument where it is no token.
 [[nodiscard]] Result<messages::EnrolmentRequest> request_enrolment(
     const std::filesystem::path& state, std::string_view token);

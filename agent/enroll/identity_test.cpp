@@ -19,6 +19,7 @@ namespace outcrop::agent {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 constexpr const char* token = "0123456789abcdef-00112233445566778899aabbccddeeff";
@@ -184,6 +185,37 @@ TEST_F(IdentityTest, survives_the_loss_of_any_of_its_files) {
       EXPECT_EQ(Identity::open(state_)->trouble(), std::nullopt);
     }
   }
+}
+
+TEST_F(IdentityTest, what_is_lost_with_its_spare_says_how_to_enrol_anew_and_that_works) {
+  for (const std::string name : {"device.key", "enrolment.json"}) {
+    for (const bool missing : {false, true}) {
+      if (missing && name == "enrolment.json") continue;  // that is a board that never was enrolled
+      ASSERT_THAT(accept(bundle_for(*request_enrolment(state_, token))), IsOk());
+      const auto before = Identity::open(state_);
+      ASSERT_THAT(before, IsOk());
+      for (const std::string& file : {name, name + ".spare"}) {
+        const fs::path path = state_ / "identity" / file;
+        fs::remove(path);
+        if (missing) continue;
+        ASSERT_THAT(write_file_durably(path, std::string(64, '\0')), IsOk());
+        fs::permissions(path, fs::perms::owner_read | fs::perms::owner_write);
+      }
+      EXPECT_THAT(Identity::open(state_),
+                  ErrorIs(ErrorCode::invalid_data,
+                          AllOf(HasSubstr(name), HasSubstr("has lost its identity"),
+                                HasSubstr("outcrop device enroll NAME"),
+                                HasSubstr("outcrop-agent enroll request"))));
+      const auto request = request_enrolment(state_, token);
+      ASSERT_THAT(request, IsOk()) << name;
+      ASSERT_THAT(accept(bundle_for(*request)), IsOk()) << name;
+      const auto again = Identity::open(state_);
+      ASSERT_THAT(again, IsOk()) << name;
+      EXPECT_EQ(again->trouble(), std::nullopt);
+      EXPECT_EQ(again->key().public_key() == before->key().public_key(), name != "device.key");
+    }
+  }
+  EXPECT_TRUE(fs::exists(state_ / "identity/device.key.damaged"));
 }
 
 TEST_F(IdentityTest, a_key_that_others_may_use_is_not_mended_in_silence) {

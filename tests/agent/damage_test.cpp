@@ -117,6 +117,24 @@ TEST_F(DamagedTest, serves_and_connects_whichever_document_is_lost_with_its_spar
   EXPECT_NE(ends(generation, State::updated), nullptr);
 }
 
+TEST_F(DamagedTest, without_its_key_it_says_how_to_enrol_anew) {
+  agent_is_online();
+  ASSERT_EQ(end_agent(), 0);
+  for (const char* file : {"identity/device.key", "identity/device.key.spare"}) {
+    damage(state_ / file);
+  }
+  start_agent();
+  ASSERT_TRUE(loop_.until([&] { return !agent_runs(); }));
+  for (const std::string& said : {log(), says("status").output, says("doctor").output}) {
+    EXPECT_THAT(said, HasSubstr("has lost its identity"));
+    EXPECT_THAT(said, HasSubstr("outcrop device enroll NAME"));
+  }
+  const std::string token = "0123456789abcdef-0123456789abcdef0123456789abcdef";
+  EXPECT_EQ(says("enroll request --token " + token).code, 0);
+  // It waits for the host's answer, and what is left is of the old key.
+  EXPECT_THAT(says("status").output, HasSubstr("is the agent running"));
+}
+
 TEST_F(DamagedTest, pulls_a_damaged_release_again_where_there_is_none_to_return_to) {
   agent_is_online();
   const ForgedRelease first = first_release();
