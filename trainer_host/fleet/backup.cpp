@@ -9,9 +9,9 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/unique_fd.hpp"
-#include "trainer_host/fleet/daemon.hpp"
 #include "trainer_host/fleet/depot/blob_store.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
+#include "trainer_host/fleet/state_folder.hpp"
 
 namespace outcrop::fleet {
 namespace fs = std::filesystem;

@@ -28,6 +28,7 @@
 #include "trainer_host/fleet/metadata/expiry.hpp"
 #include "trainer_host/fleet/metadata/release_states.hpp"
 
+#include "trainer_host/fleet/state_folder.hpp"
 namespace outcrop::fleet {
 namespace asio = boost::asio;
 namespace {
