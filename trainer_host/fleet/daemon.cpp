@@ -300,6 +300,7 @@ Status Daemon::Impl::start_server() {
   http::ServerOptions options;
   options.socket = config_.socket;
   options.mode = config_.socket_mode;
+  api_->look_at_older_releases();
   options.longest_body = ByteCount::mib(10);
   OUTCROP_TRY(server,
               http::Server::listen(io_->get_executor(), options, [this](http::Request request) {

@@ -52,6 +52,8 @@ boost::asio::awaitable<http::Response> Api::handle(http::Request request) {
   } else if (reads && segments(request.path).size() == 2 &&
              segments(request.path)[0] == "blobs") {
     response = co_await blob(segments(request.path)[1]);
+  } else if (request.method == "POST" && request.path == "/v1/releases") {
+    response = co_await publish_release(std::move(request.body));
   } else {
     auto result = answer(request);
     response = result ? std::move(*result) : http::error_response(result.error());
@@ -118,7 +120,6 @@ Result<http::Response> Api::post(const std::vector<std::string>& path,
   if (path.size() == 1) {
     if (what == "device-authority") return add_authority(request.body);
     if (what == "devices") return add_device(request.body);
-    if (what == "releases") return add_release(request.body);
     if (what == "metadata") return add_metadata(request.body);
     if (what == "rollouts") return start_rollout(request.body);
   }

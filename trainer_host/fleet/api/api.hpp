@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,7 +13,6 @@
 
 #include "platform/http/server.hpp"
 #include "protocol/base/clock.hpp"
-#include "protocol/messages/quality.hpp"
 #include "trainer_host/fleet/config/host_config.hpp"
 #include "trainer_host/fleet/depot/blob_store.hpp"
 #include "trainer_host/fleet/ingest/ingest.hpp"
@@ -60,6 +58,10 @@ class Api {
   // What a person should do something about, a sentence each; none while all is well.
   [[nodiscard]] Result<std::vector<std::string>> attention();
 
+  // Reads what the golden outputs of releases tell of their quality where nobody has yet: an outcropd
+  // of an earlier version published them. Blocks; once, before it serves.
+  void look_at_older_releases();
+
   // An http::Handler.
   [[nodiscard]] boost::asio::awaitable<http::Response> handle(http::Request request);
 
@@ -87,11 +89,13 @@ class Api {
                                                      const std::string& body);
   [[nodiscard]] Status take(const DeviceAuthority& authority);
   // releases.cpp
-  [[nodiscard]] Result<std::optional<messages::Quality>> quality_of(
-      const trust::Sha256Digest& manifest);
+  [[nodiscard]] boost::asio::awaitable<http::Response> publish_release(std::string body);
   [[nodiscard]] Result<http::Response> releases();
   [[nodiscard]] Result<http::Response> release(const std::string& manifest);
-  [[nodiscard]] Result<http::Response> add_release(const std::string& body);
+  [[nodiscard]] Result<ReleaseRecord> check_release(const std::string& body,
+                                                    MetadataSubmission& submission);
+  [[nodiscard]] Result<http::Response> add_release(const ReleaseRecord& release,
+                                                   const MetadataSubmission& submission);
   [[nodiscard]] Result<http::Response> add_metadata(const std::string& body);
   [[nodiscard]] Status take(const MetadataSubmission& submission);
   // rollouts.cpp
@@ -102,8 +106,6 @@ class Api {
                                                      const std::string& verb);
 
   ApiParts parts_;
-  // By manifest, once read: releases do not change.
-  std::map<trust::Sha256Digest, std::optional<messages::Quality>> qualities_;
 };
 
 }  // namespace outcrop::fleet

@@ -91,8 +91,7 @@ Result<http::Response> Api::devices() {
     const messages::Progress* progress = parts_.ingest.progress(device.name);
     entry["progress"] = progress != nullptr ? progress_to_json(*progress) : Json(nullptr);
     OUTCROP_TRY(release, active_release(device));
-    entry["active_release"] =
-        release ? to_json(*release, quality_of(release->manifest)) : Json(nullptr);
+    entry["active_release"] = release ? to_json(*release) : Json(nullptr);
     json.push_back(std::move(entry));
   }
   return respond({{"devices", std::move(json)}});

@@ -29,9 +29,8 @@ Json to_json(const Device& device) {
       {"status", device.status ? Json::parse(messages::to_json(*device.status)) : Json(nullptr)}};
 }
 
-Json to_json(const ReleaseRecord& release,
-             const Result<std::optional<messages::Quality>>& quality) {
-  const bool known = quality && *quality;
+Json to_json(const ReleaseRecord& release) {
+  const bool told = release.quality && !release.quality->empty();
   return {{"manifest", release.manifest.hex()},
           {"manifest_size", release.manifest_size.value()},
           {"model", release.model},
@@ -41,7 +40,7 @@ Json to_json(const ReleaseRecord& release,
           {"reason", release.reason},
           {"published", to_rfc3339(release.published)},
           {"total", release.total.value()},
-          {"quality", known ? Json::parse(messages::to_json(**quality)) : Json(nullptr)}};
+          {"quality", told ? Json::parse(*release.quality, nullptr, false) : Json(nullptr)}};
 }
 
 Json to_json(const RolloutRecord& rollout) {

@@ -1,9 +1,12 @@
 #include <algorithm>
 
+#include <spdlog/spdlog.h>
+
 #include "protocol/blob/chunk_table.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/api/json.hpp"
+#include "trainer_host/fleet/api/on_worker.hpp"
 #include "trainer_host/fleet/metadata/release_states.hpp"
 #include "trainer_host/release/golden_quality.hpp"
 
@@ -54,6 +57,15 @@ Result<ByteCount> check_blobs(const BlobStore& blobs, const messages::Manifest& 
   return ByteCount(total);
 }
 
+// What the golden outputs tell, for ReleaseRecord. Reads and hashes all of them: for a worker.
+Result<std::string> quality_told(const BlobStore& blobs, const trust::Sha256Digest& golden_output) {
+  OUTCROP_TRY(bytes, blobs.read(golden_output, golden_limit));
+  const auto quality = release::quality_in(bytes);
+  // No tensor file, or a quality that means nothing here: boards judge the file, and so it is told.
+  if (!quality || !*quality) return std::string();
+  return messages::to_json(**quality);
+}
+
 // The stage role's word that this release may be installed.
 Result<std::pair<std::string, trust::PermittedRelease>> find_permitted(
     const RoleSet& roles, const trust::Sha256Digest& manifest) {
@@ -73,19 +85,27 @@ Status Api::take(const MetadataSubmission& submission) {
   return update_release_states(parts_.registry, parts_.keeper.roles());
 }
 
-Result<std::optional<messages::Quality>> Api::quality_of(const trust::Sha256Digest& manifest) {
-  if (const auto known = qualities_.find(manifest); known != qualities_.end()) return known->second;
-  OUTCROP_TRY(described, parts_.driver.manifest(manifest));
-  OUTCROP_TRY(golden_output, parts_.blobs.read(described->golden.output.sha256, golden_limit));
-  OUTCROP_TRY(quality, release::quality_in(golden_output));
-  return qualities_.emplace(manifest, std::move(quality)).first->second;
+void Api::look_at_older_releases() {
+  const auto all = parts_.registry.releases();
+  if (!all) return;
+  for (ReleaseRecord release : *all) {
+    if (release.quality) continue;
+    const auto manifest = parts_.driver.manifest(release.manifest);
+    if (!manifest) continue;
+    auto quality = quality_told(parts_.blobs, (*manifest)->golden.output.sha256);
+    if (!quality) continue;  // it shows none; a damaged blob is named by the scrub
+    release.quality = std::move(*quality);
+    if (const Status saved = parts_.registry.save(release); !saved) {
+      spdlog::warn("release {}: {}", release.manifest.short_hex(), saved.error().message());
+    }
+  }
 }
 
 Result<http::Response> Api::releases() {
   OUTCROP_TRY(all, parts_.registry.releases());
   Json json = Json::array();
   for (const ReleaseRecord& release : all) {
-    json.push_back(to_json(release, quality_of(release.manifest)));
+    json.push_back(to_json(release));
   }
   return respond({{"releases", std::move(json)}});
 }
@@ -95,15 +115,31 @@ Result<http::Response> Api::release(const std::string& manifest) {
   OUTCROP_TRY(found, parts_.registry.release(digest));
   if (!found) return fail(ErrorCode::not_found, "no release has the manifest " + manifest);
   OUTCROP_TRY(bytes, parts_.blobs.read(digest, messages::manifest_limit));
-  Json json = to_json(*found, quality_of(digest));
+  Json json = to_json(*found);
   json["document"] = Json::parse(as_text(bytes), nullptr, false);
   return respond(json);
 }
 
-Result<http::Response> Api::add_release(const std::string& body) {
+boost::asio::awaitable<http::Response> Api::publish_release(std::string body) {
+  MetadataSubmission submission;
+  auto release = check_release(body, submission);
+  if (!release) co_return http::error_response(release.error());
+  const auto described = parts_.driver.manifest(release->manifest);
+  if (!described) co_return http::error_response(described.error());
+  std::function<Result<std::string>()> work = [blobs = parts_.blobs,
+                                               golden = (*described)->golden.output.sha256] {
+    return quality_told(blobs, golden);
+  };
+  auto quality = co_await on_worker<Result<std::string>>(parts_.worker, std::move(work));
+  if (!quality) co_return http::error_response(quality.error().context("golden output"));
+  release->quality = std::move(*quality);
+  auto added = add_release(*release, submission);
+  co_return added ? std::move(*added) : http::error_response(added.error());
+}
+
+Result<ReleaseRecord> Api::check_release(const std::string& body, MetadataSubmission& submission) {
   OUTCROP_TRY(json, messages::parse_object(body, release_body_limit, "release"));
   ObjectReader reader(json, "release");
-  MetadataSubmission submission;
   submission.roots = reader.texts("roots", most_envelopes, longest_envelope);
   submission.targets = reader.lines("targets", longest_envelope);
   submission.revoked = reader.lines("revoked", longest_envelope);
@@ -129,10 +165,20 @@ Result<http::Response> Api::add_release(const std::string& body) {
   release.epoch = described->epoch;
   release.published = before ? before->published : parts_.clock.now();
   release.total = total;
+  return release;
+}
+
+// The metadata are judged again by what holds now: others may have come while the worker read.
+Result<http::Response> Api::add_release(const ReleaseRecord& release,
+                                        const MetadataSubmission& submission) {
+  OUTCROP_TRY(roles, parts_.keeper.preview(submission));
+  if (const auto still = find_permitted(roles, release.manifest); !still) {
+    return fail(still.error());
+  }
   OUTCROP_CHECK(parts_.registry.save(release));
   OUTCROP_CHECK(take(submission));
   parts_.driver.tick();
-  return respond(to_json(release, quality_of(manifest)), 201);
+  return respond(to_json(release), 201);
 }
 
 Result<http::Response> Api::add_metadata(const std::string& body) {

@@ -52,6 +52,9 @@ struct ReleaseRecord {
   std::string reason;
   Timestamp published;
   ByteCount total;  // bytes of all its blobs
+  // How good its model is, as its golden outputs tell (SCHEMA.md, "Quality"): JSON, "" where they
+  // tell nothing; none where nobody has looked yet.
+  std::optional<std::string> quality;
 };
 
 enum class RolloutState { canary, widening, paused, done, stopped, aborted };

@@ -321,6 +321,10 @@ TEST_F(RegistryTest, brings_an_older_file_forward_with_all_that_is_in_it_and_not
                               {messages::to_json(report(1, 2))}),
                 IsOk());
     ASSERT_THAT(database->script("INSERT INTO metadata VALUES ('root/1', 'envelope')"), IsOk());
+    ASSERT_THAT(database->run("INSERT INTO release VALUES (?, 1, 'curvefault', 1, 1, 'published', "
+                              "'', 1, 1, 1)",
+                              {trust::sha256("m").hex()}),
+                IsOk());
   }
   const auto version = [&] {
     auto database = Database::open_for_reading(file_);
@@ -343,6 +347,14 @@ TEST_F(RegistryTest, brings_an_older_file_forward_with_all_that_is_in_it_and_not
   ASSERT_EQ(reports->size(), 1U);
   EXPECT_EQ(reports->front().report, report(1, 2));
   EXPECT_EQ(registry->note("none"), std::nullopt);
+  auto release = registry->release(trust::sha256("m"));
+  ASSERT_TRUE(release && *release);
+  EXPECT_EQ((*release)->quality, std::nullopt) << "nobody has looked";
+  (*release)->quality = "{}";
+  ASSERT_THAT(registry->save(**release), IsOk());
+  (*release)->quality.reset();
+  ASSERT_THAT(registry->save(**release), IsOk());
+  EXPECT_EQ((*registry->release(trust::sha256("m")))->quality, "{}") << "what is known stays";
 }
 
 TEST_F(RegistryTest, reading_makes_no_file) {

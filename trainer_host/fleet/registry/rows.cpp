@@ -87,6 +87,7 @@ Result<ReleaseRecord> read_release(const Database::Row& row) {
   release.reason = row.text(6);
   release.published = to_time(row.integer(7));
   release.total = ByteCount(count(row, 8));
+  if (!row.is_null(9)) release.quality = row.text(9);
   return release;
 }
 

@@ -15,7 +15,7 @@ inline constexpr const char* device_columns =
     "name, model, device_class, key, certificate, enrolled, revoked, revoked_reason, status, "
     "last_seen, highest_session, attention";
 inline constexpr const char* release_columns =
-    "manifest, manifest_size, model, stage, epoch, state, reason, published, total";
+    "manifest, manifest_size, model, stage, epoch, state, reason, published, total, quality";
 inline constexpr const char* rollout_columns =
     "name, model, manifest, state, resume_to, reason, on_unmeasurable, soak, byte_budget, "
     "failed_share, started, ended, past";

@@ -118,6 +118,9 @@ ALTER TABLE report_with_copies RENAME TO report;
 CREATE INDEX report_of_manifest ON report (manifest, place);
 
 CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+)",
+                                                           R"(
+ALTER TABLE release ADD COLUMN quality TEXT;  -- SCHEMA.md, "Quality"; NULL: nobody has looked
 )"};
 
 Result<std::int64_t> pragma(Database& database, const std::string& name) {

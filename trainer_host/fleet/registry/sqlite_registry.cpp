@@ -86,14 +86,18 @@ class SqliteRegistry final : public Registry {
   }
 
   Status save(const ReleaseRecord& release) override {
+    Database::Value quality = nullptr;
+    if (release.quality) quality = *release.quality;
     return write(
         "INSERT INTO release (manifest, manifest_size, model, stage, epoch, state, reason, "
-        "published, total, place) VALUES (?,?,?,?,?,?,?,?,?, "
+        "published, total, quality, place) VALUES (?,?,?,?,?,?,?,?,?,?, "
         "(SELECT coalesce(max(place), 0) + 1 FROM release)) "
-        "ON CONFLICT (manifest) DO UPDATE SET state = excluded.state, reason = excluded.reason",
+        "ON CONFLICT (manifest) DO UPDATE SET state = excluded.state, reason = excluded.reason, "
+        "quality = coalesce(excluded.quality, quality)",
         {release.manifest.hex(), to_column(release.manifest_size), release.model,
          to_column(release.stage), to_column(release.epoch), std::string(to_string(release.state)),
-         release.reason, to_column(release.published), to_column(release.total)});
+         release.reason, to_column(release.published), to_column(release.total),
+         quality});
   }
 
   Result<std::optional<ReleaseRecord>> release(const trust::Sha256Digest& manifest) override {
