@@ -33,6 +33,7 @@ struct AgentConfig {
   std::size_t measure_rounds = 4;
   std::size_t measure_attempts = 3;
   std::chrono::seconds measure_patience{600};
+  std::chrono::seconds measure_again{600};
   ByteCount disk_reserve = ByteCount::mib(64);
   bool approve_updates = false;
 };

@@ -72,6 +72,7 @@ TEST_F(AgentConfigTest, the_example_is_right_and_shows_the_defaults) {
   EXPECT_EQ(every_key->measure_rounds, defaults->measure_rounds);
   EXPECT_EQ(every_key->measure_attempts, defaults->measure_attempts);
   EXPECT_EQ(every_key->measure_patience, defaults->measure_patience);
+  EXPECT_EQ(every_key->measure_again, defaults->measure_again);
   EXPECT_EQ(every_key->disk_reserve, defaults->disk_reserve);
   EXPECT_EQ(every_key->approve_updates, defaults->approve_updates);
   EXPECT_EQ(every_key->broker_host, "fleet.example");

@@ -180,6 +180,8 @@ class Deployer::Impl {
   // Between attempts to pull a damaged release again.
   static constexpr std::chrono::seconds first_retry{10};
   static constexpr std::chrono::seconds last_retry{3600};
+  // Between attempts to measure what serves.
+  static constexpr std::chrono::hours last_measure_after{24};
 
   bool waits_for_owner() const {
     const auto& deployment = machine_.record().deployment;
@@ -257,7 +259,10 @@ class Deployer::Impl {
       co_await look_over();
     } else if (const auto damaged = damaged_release()) {
       co_await pull_again(*damaged);
+    } else if (serves_unmeasured()) {
+      co_await measure_at_rest();
     } else {
+      measure_at_.reset();
       co_await changed_.wait();
     }
   }
@@ -319,6 +324,65 @@ class Deployer::Impl {
     }
   }
 
+  // Activated without a measurement, since none could be had then. Of an emulator none is to be had.
+  [[nodiscard]] bool serves_unmeasured() const {
+    const auto& deployment = machine_.record().deployment;
+    if (!deployment || deployment->state != DeploymentState::updated || deployment->cancel ||
+        is_emulated(parts_.config) || parts_.slots.active() != deployment->target()) {
+      return false;
+    }
+    return std::any_of(deployment->variants.begin(), deployment->variants.end(),
+                       [&](const messages::ReportedVariant& variant) {
+                         return variant.name == deployment->variant &&
+                                variant.outcome == messages::VariantOutcome::not_measurable;
+                       });
+  }
+
+  // Waits, then measures what serves, unless its owner uses it just then; a measurement that was
+  // disturbed is void and leaves all as it is.
+  asio::awaitable<void> measure_at_rest() {
+    using std::chrono::steady_clock;
+    if (!measure_at_) {
+      measure_after_ = parts_.config.measure_again;
+      measure_at_ = steady_clock::now() + measure_after_;
+    }
+    if (steady_clock::now() < *measure_at_) {
+      co_await changed_.wait_until(*measure_at_);
+      co_return;
+    }
+    measure_after_ = std::min<std::chrono::seconds>(2 * measure_after_, last_measure_after);
+    measure_at_ = steady_clock::now() + measure_after_;
+    if (parts_.serving.busy()) co_return;
+    parts_.serving.end();
+    steps_.begin();
+    auto measured = co_await steps_.measure_serving(machine_.deployment().target());
+    if (steps_.interrupted() || stopping_ || !serves_unmeasured()) co_return;
+    steps_.forget();
+    if (!measured) {
+      spdlog::warn("measuring what serves: {}", measured.error().message());
+    } else if (measured->variant.outcome == messages::VariantOutcome::not_measurable) {
+      spdlog::info("what serves can still not be measured: {}", measured->in_words);
+    } else {
+      tell_measured(std::move(*measured));
+    }
+  }
+
+  // Also what breaks the budget serves on: there is nothing better here, and the host knows.
+  void tell_measured(Steps::Remeasured measured) {
+    Deployment told = machine_.deployment();
+    for (messages::ReportedVariant& variant : told.variants) {
+      if (variant.name == told.variant) variant = measured.variant;
+    }
+    told.reason = messages::as_reason("measured while it serves: " + measured.in_words);
+    spdlog::info("{}", told.reason);
+    if (measured.variant.outcome == messages::VariantOutcome::measured) {
+      machine_.deployment() = told;
+      machine_.save();
+      machine_.announce();
+    }
+    parts_.announcer.report(told);
+  }
+
   void check_what_serves() {
     // Twice: the previous release may be revoked, too.
     for (int i = 0; i < 2 && parts_.slots.active(); ++i) {
@@ -368,6 +432,8 @@ class Deployer::Impl {
   }
 
   std::optional<Installations> looked_at_;  // and found whole or damaged
+  std::optional<std::chrono::steady_clock::time_point> measure_at_;  // what serves unmeasured
+  std::chrono::seconds measure_after_{0};
   std::string damage_;                      // of what was found damaged last
   std::chrono::seconds retry_ = first_retry;
 };

@@ -48,6 +48,14 @@ class Steps {
   // Pulls what is missing of a release that was installed, and checks it. Waits for a connection.
   [[nodiscard]] boost::asio::awaitable<Status> pull_again(Installed release);
 
+  // Proves and measures the release that serves, by the rules of a deployment. Errors: interrupted;
+  // those of its files.
+  struct Remeasured {
+    messages::ReportedVariant variant;
+    std::string in_words;  // the figures against the budget, or why there are none
+  };
+  [[nodiscard]] boost::asio::awaitable<Result<Remeasured>> measure_serving(Installed release);
+
   // Has a runner say which engine it is, for whoever wants to know before a release does.
   void greet_engine();
 

@@ -201,6 +201,45 @@ Steps::Awaitable Steps::soaking() {
   co_return Outcome{Event::soaked, reason};
 }
 
+asio::awaitable<Result<Steps::Remeasured>> Steps::measure_serving(Installed release) {
+  struct Shared {
+    messages::Manifest manifest;
+    TrialOutcome outcome;
+  };
+  make_way();
+  trial_ = std::make_shared<Trial>();
+  const auto trial = trial_;
+  auto shared = std::make_shared<Shared>();
+  TrialRequest request;
+  request.variants = {release.variant};
+  request.config = &parts_.config;
+  request.slots = &parts_.slots;
+  request.abandoned = trial->abandoned;
+  std::function<void()> job = [request = std::move(request), release, shared]() mutable {
+    auto manifest = request.slots->manifest(release.manifest, release.manifest_size);
+    if (!manifest) {
+      shared->outcome.status = fail(std::move(manifest).error());
+      return;
+    }
+    shared->manifest = std::move(*manifest);
+    request.manifest = shared->manifest;
+    shared->outcome = run_trial(request);
+  };
+  trials_->post(std::move(job), [this, trial, shared] {
+    trial->outcome = std::move(shared->outcome);
+    changed_.notify();
+  });
+  while (!interrupted_ && !trial->outcome) co_await changed_.wait();
+  if (interrupted_) co_return fail(ErrorCode::interrupted, "interrupted");
+  if (trial->outcome->status && trial->outcome->variants.empty()) {
+    co_return fail(ErrorCode::internal, "nothing was tried");
+  }
+  if (!trial->outcome->status) co_return fail(trial->outcome->status.error());
+  const auto& variants = trial->outcome->variants;
+  const Decision decision = decide(shared->manifest, parts_.config.device_class, variants);
+  co_return Remeasured{variants.front(), decision.reason};
+}
+
 Outcome Steps::take_back() {
   const messages::Cancel& cancel = *machine_.deployment().cancel;
   const std::string reason = cancel.reason.empty() ? "taken back by the host" : cancel.reason;

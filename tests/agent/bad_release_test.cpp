@@ -7,6 +7,7 @@
 #include <fstream>
 #include <thread>
 
+#include "agent/deploy/record.hpp"
 #include "runtime/measure/measurement_lock.hpp"
 #include "tests/agent/rig.hpp"
 
@@ -352,6 +353,41 @@ TEST_F(AgentTest, says_not_measurable_while_another_process_keeps_the_measuremen
   offer.on_unmeasurable = OnUnmeasurable::activate;
   host_.send(offer);
   EXPECT_NE(ends(3, State::updated), nullptr);
+}
+
+TEST_F(AgentTest, measures_what_serves_unmeasured_once_the_board_comes_to_rest) {
+  auto lock = runtime::MeasurementLock::acquire(std::chrono::minutes(2));
+  ASSERT_TRUE(lock);
+  std::optional<runtime::MeasurementLock> held = std::move(*lock);
+  configure(
+      "[measure]\ncalls = 4\nseconds = 1\nrounds = 1\nattempts = 1\npatience_seconds = 1\n"
+      "again_seconds = 1\n");
+  agent_is_online();
+  auto offer = host_.offer(released({.stage = 1}), 1, forge_);
+  offer.on_unmeasurable = OnUnmeasurable::activate;
+  host_.send(offer);
+  const auto* unmeasured = ends(1, State::updated);
+  ASSERT_NE(unmeasured, nullptr);
+  EXPECT_EQ(unmeasured->variants.at(0).outcome, VariantOutcome::not_measurable);
+  // Also by an agent that was started again.
+  EXPECT_EQ(end_agent(), 0);
+  agent_is_online();
+  held.reset();
+  const auto measured = [&] {
+    return host_.reports.back().variants.at(0).outcome == VariantOutcome::measured;
+  };
+  ASSERT_TRUE(loop_.until(measured, std::chrono::minutes(2)));
+  const messages::Report& report = host_.reports.back();
+  EXPECT_EQ(report.state, State::updated);
+  EXPECT_EQ(report.deployment.generation, 1U);
+  EXPECT_THAT(report.reason, HasSubstr("measured while it serves: int8-qint8 p90 "));
+  EXPECT_GT(report.variants.at(0).measurement->p90_ms, 0.0);
+  EXPECT_EQ(report.variants.at(0).proof.at(0).mean_abs, 0.0);
+  EXPECT_EQ(report.active_manifest, report.deployment.manifest);
+  // Once, and not forgotten.
+  EXPECT_EQ(end_agent(), 0);
+  const auto record = agent::read_record(state_ / "deployment.json");
+  EXPECT_EQ(record.record.deployment->variants.at(0).outcome, VariantOutcome::measured);
 }
 
 // Runners and whatever else lives below a process.
