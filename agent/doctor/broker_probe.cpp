@@ -81,6 +81,12 @@ tl::expected<std::string, BrokerProblem> probe_broker(const BrokerTarget& target
   std::optional<BrokerProblem> refused;  // says more than that nobody listens at another address
   for (const std::string& address : *addresses) {
     const std::string where = name + " at " + address;
+    if (const auto zone = transport::zone_of(address); !zone) {
+      unreached = BrokerProblem{where + ": " + zone.error().message(),
+                                "behind the % stands the interface by which this board reaches the "
+                                "host: `ip link` lists them"};
+      continue;
+    }
     UniqueFd socket;
     if (const int error = connect_to(address, target.port, share, socket); error != 0) {
       unreached = no_connection(where, error, share);

@@ -146,6 +146,19 @@ TEST_F(EnrolledTest, reaches_a_broker_that_takes_it) {
   EXPECT_EQ(broker.log().find("CONNECT from"), std::string::npos);
 }
 
+TEST_F(EnrolledTest, reaches_a_broker_by_a_link_local_address_with_its_zone) {
+  const std::string address = link_local_address();
+  if (address.empty()) GTEST_SKIP() << "this machine has no link-local address";
+  const std::uint16_t port = free_port();
+  const TestBroker broker("listener " + std::to_string(port) + " " + address + "\n" +
+                          mutual_tls("IP:" + address.substr(0, address.find('%'))));
+  EXPECT_THAT(probe(enroll({.host = address, .port = port})),
+              Finds(Verdict::ok, AllOf(HasSubstr("at " + address), HasSubstr("TLSv1."))));
+  EXPECT_THAT(probe(enroll({.host = "fe80::5%nowhere0"})),
+              AllOf(Finds(Verdict::fail, HasSubstr("no network interface 'nowhere0'")),
+                    Field(&Finding::advice, HasSubstr("ip link"))));
+}
+
 TEST_F(EnrolledTest, says_which_step_to_the_broker_failed) {
   EXPECT_THAT(probe(enroll({.host = "no-such-host.invalid"}), milliseconds(2000)),
               AllOf(Finds(Verdict::fail, HasSubstr("no-such-host.invalid is not known")),

@@ -1,15 +1,14 @@
 #include "agent/doctor/tls_handshake.hpp"
 
-#include <arpa/inet.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
 
+#include "protocol/transport/name_lookup.hpp"
 #include "protocol/trust/openssl.hpp"
 
 namespace outcrop::agent {
@@ -59,10 +58,9 @@ bool show_identity(SSL_CTX* context, const BrokerTarget& target) {
 }
 
 bool expect_name(SSL* tls, const std::string& host) {
-  std::array<unsigned char, 16> address{};
-  if (::inet_pton(AF_INET, host.c_str(), address.data()) == 1 ||
-      ::inet_pton(AF_INET6, host.c_str(), address.data()) == 1) {
-    return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls), host.c_str()) == 1;
+  if (transport::is_address(host)) {
+    const std::string number = transport::without_zone(host);
+    return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls), number.c_str()) == 1;
   }
   return SSL_set_tlsext_host_name(tls, host.c_str()) == 1 && SSL_set1_host(tls, host.c_str()) == 1;
 }

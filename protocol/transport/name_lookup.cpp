@@ -1,12 +1,14 @@
 #include "protocol/transport/name_lookup.hpp"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <future>
 #include <mutex>
@@ -18,6 +20,11 @@ namespace outcrop::transport {
 namespace {
 
 namespace asio = boost::asio;
+
+bool is_ipv6(const std::string& number) {
+  std::array<unsigned char, 16> bytes{};
+  return ::inet_pton(AF_INET6, number.c_str(), bytes.data()) == 1;
+}
 
 std::string number_of(const addrinfo& address) {
   std::array<char, NI_MAXHOST> text{};
@@ -51,10 +58,26 @@ Result<Addresses> ask_the_resolver(const std::string& host) {
 
 }  // namespace
 
+std::string without_zone(const std::string& host) {
+  std::string number = host.substr(0, host.find('%'));
+  return is_ipv6(number) ? number : host;
+}
+
+Result<std::uint32_t> zone_of(const std::string& host) {
+  const std::string number = without_zone(host);
+  if (number.size() == host.size()) return std::uint32_t{0};
+  const std::string zone = host.substr(number.size() + 1);
+  if (const unsigned index = ::if_nametoindex(zone.c_str()); index != 0) return index;
+  std::uint32_t index = 0;
+  const auto [end, error] = std::from_chars(zone.data(), zone.data() + zone.size(), index);
+  if (error == std::errc() && end == zone.data() + zone.size() && index != 0) return index;
+  return fail(ErrorCode::not_found,
+              "this machine has no network interface '" + zone + "' (of the address " + host + ")");
+}
+
 bool is_address(const std::string& host) {
   std::array<unsigned char, 16> bytes{};
-  return ::inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 ||
-         ::inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
+  return ::inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 || is_ipv6(without_zone(host));
 }
 
 // The thread may come back when executor and asker are long gone.

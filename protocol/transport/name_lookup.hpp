@@ -3,6 +3,7 @@
 #include <utility>  // before Asio
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -18,8 +19,15 @@ namespace outcrop::transport {
 // to be tried (RFC 6724); at least one.
 using Addresses = std::vector<std::string>;
 
-// Whether this is an address already, of IPv4 or (without brackets) of IPv6.
+// Whether this is an address already, of IPv4 or (without brackets) of IPv6: "fe80::5%eth0", too.
 [[nodiscard]] bool is_address(const std::string& host);
+
+// A link-local address holds in one network only, and a zone says in which: by the name or number of
+// the interface that leads there, which is this machine's own business and stands in no certificate.
+// "fe80::5" of "fe80::5%eth0"; whatever has no zone as it is.
+[[nodiscard]] std::string without_zone(const std::string& host);
+// The interface's number; 0 where there is no zone. not_found where no interface has that name.
+[[nodiscard]] Result<std::uint32_t> zone_of(const std::string& host);
 
 // A name is looked up by the system's resolver, which may take as long as it likes and cannot be
 // interrupted: a thread waits for it, never the caller.

@@ -377,6 +377,26 @@ TEST_F(SessionTest, reaches_a_broker_by_ipv6) {
   }
 }
 
+TEST_F(SessionTest, reaches_a_broker_by_a_link_local_address_with_its_zone) {
+  const std::string address = link_local_address();
+  if (address.empty()) GTEST_SKIP() << "this machine has no link-local address";
+  const std::uint16_t port = free_port();
+  const TestBroker broker("listener " + std::to_string(port) + " " + address + "\n");
+  script_resolver("zoned.example", {address});
+  for (const std::string& host : {address, std::string("zoned.example")}) {
+    auto options = broker.session("c");
+    options.host = host;
+    options.port = port;
+    Client client(loop_, options);
+    EXPECT_TRUE(client.ready()) << host;
+  }
+  auto options = broker.session("c");
+  options.host = "fe80::5%nowhere0";
+  Client lost(loop_, options);
+  ASSERT_TRUE(loop_.until([&] { return !lost.losses().empty(); }));
+  EXPECT_THAT(lost.losses()[0].message(), HasSubstr("no network interface 'nowhere0'"));
+}
+
 TEST_F(SessionTest, changes_its_will_by_a_connection_made_anew) {
   Client watcher(loop_, broker_.session("watcher"), {"wills"});
   ASSERT_TRUE(watcher.ready());
@@ -392,6 +412,19 @@ TEST_F(SessionTest, changes_its_will_by_a_connection_made_anew) {
   }
   ASSERT_TRUE(watcher.has_messages(1));
   EXPECT_EQ(watcher.messages()[0].payload, "new");
+}
+
+TEST(NameLookups, know_an_address_with_a_zone) {
+  EXPECT_TRUE(is_address("fe80::5%eth0"));
+  EXPECT_EQ(without_zone("fe80::5%eth0"), "fe80::5");
+  EXPECT_EQ(zone_of("fe80::5%7"), 7U);
+  EXPECT_THAT(zone_of("fe80::5%lo"), IsOk());
+  for (const char* other : {"fd00::5", "10.0.0.5", "fleet.example", "10.0.0.5%eth0", "a%b"}) {
+    EXPECT_EQ(without_zone(other), other);
+    EXPECT_EQ(zone_of(other), 0U) << other;
+  }
+  EXPECT_FALSE(is_address("10.0.0.5%eth0"));
+  EXPECT_FALSE(is_address("a%b"));
 }
 
 TEST(NameLookups, of_an_address_ask_nobody_and_of_nobody_answer_nobody) {

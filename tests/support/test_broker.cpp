@@ -1,6 +1,8 @@
 #include "tests/support/test_broker.hpp"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -8,7 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
+#include <memory>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -39,6 +43,25 @@ std::uint16_t free_port() {
     throw std::runtime_error("no free port");
   }
   return ntohs(address.sin_port);
+}
+
+std::string link_local_address() {
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return "";
+  const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owned(list, ::freeifaddrs);
+  for (const ifaddrs* next = list; next != nullptr; next = next->ifa_next) {
+    if (next->ifa_addr == nullptr || next->ifa_addr->sa_family != AF_INET6) continue;
+    const auto& address = *reinterpret_cast<const sockaddr_in6*>(next->ifa_addr);
+    const UniqueFd fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!IN6_IS_ADDR_LINKLOCAL(&address.sin6_addr) ||
+        ::bind(fd.get(), next->ifa_addr, sizeof address) != 0) {
+      continue;
+    }
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    ::inet_ntop(AF_INET6, &address.sin6_addr, text.data(), text.size());
+    return std::string(text.data()) + "%" + next->ifa_name;
+  }
+  return "";
 }
 
 bool listens(std::uint16_t port) {

@@ -43,6 +43,9 @@ class TestBroker {
 
 // A TCP port of 127.0.0.1 that nobody has at the moment.
 [[nodiscard]] std::uint16_t free_port();
+// A link-local address of this machine with its zone, "fe80::5%eth0"; "" where it has none. What is
+// sent to one's own address stays in the machine.
+[[nodiscard]] std::string link_local_address();
 // Whether somebody listens there.
 [[nodiscard]] bool listens(std::uint16_t port);
 

@@ -15,6 +15,7 @@
 #include "protocol/base/file_lock.hpp"
 #include "protocol/base/kept_clock.hpp"
 #include "protocol/base/unmounted_disk.hpp"
+#include "protocol/transport/name_lookup.hpp"
 #include "protocol/transport/paho/paho_session.hpp"
 #include "protocol/transport/topics.hpp"
 #include "trainer_host/fleet/api/api.hpp"
@@ -227,6 +228,9 @@ Status Daemon::Impl::start_broker() {
   options.listen = config_.broker.listen;
   options.port = config_.broker.port;
   options.names = config_.broker.names;
+  options.on_twins = [this](const std::string& device, const std::string& places) {
+    ingest_.on_twins(device, places);
+  };
   OUTCROP_TRY(broker, Broker::start(io_->get_executor(), options));
   broker_ = std::move(broker);
   boards_authority_ = broker_->authority();
@@ -273,7 +277,8 @@ BrokerAccess Daemon::Impl::broker_access() {
   BrokerAccess access;
   access.ours = broker_ != nullptr;
   if (broker_) {
-    access.host = config_.broker.names.empty() ? config_.broker.listen : config_.broker.names[0];
+    access.host = transport::without_zone(
+        config_.broker.names.empty() ? config_.broker.listen : config_.broker.names[0]);
     access.port = broker_->port();
   } else {
     access.host = config_.broker.external->host;
@@ -324,9 +329,9 @@ void Daemon::Impl::on_silence(std::chrono::milliseconds silence) {
 }
 
 void Daemon::Impl::subscribe(const std::string& filter) {
-  session_->subscribe(filter, transport::Delivery::at_least_once, [filter](const Status& status) {
-    if (!status) spdlog::error("subscribing to {}: {}", filter, status.error().message());
-  });
+  session_->subscribe(
+      filter, transport::Delivery::at_least_once,
+      [this, filter](const Status& status) { news_.report("subscribing to " + filter, status); });
 }
 
 // A broker answers each subscription with what it retains.
@@ -371,10 +376,9 @@ void Daemon::Impl::publish(const RoleEnvelopes& roles) {
   if (!session_ || !session_->connected()) return;  // all of it after the next connect
   for (const auto& [role, envelope] : roles) {
     session_->publish({transport::topics::metadata(role), envelope, true},
-                      transport::Delivery::at_least_once, [role = role](Status status) {
-                        if (!status) {
-                          spdlog::warn("publishing {}: {}", role, status.error().message());
-                        }
+                      transport::Delivery::at_least_once,
+                      [this, role = role](const Status& status) {
+                        news_.report("publishing " + role, status);
                       });
   }
 }

@@ -1,12 +1,20 @@
 #include "protocol/transport/paho/chosen_address.hpp"
 
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
 #include <mutex>
 #include <utility>
 #include <vector>
+
+#include "protocol/transport/name_lookup.hpp"
 
 namespace outcrop::transport {
 namespace {
@@ -30,6 +38,20 @@ std::string chosen_for(const char* name) {
   const auto found = std::find_if(all.rbegin(), all.rend(),
                                   [&](const auto& choice) { return choice.first == name; });
   return found == all.rend() ? std::string() : found->second;
+}
+
+// The zone of the link-local address that was chosen; 0 where none was.
+std::uint32_t zone_chosen_for(const in6_addr& number) {
+  const std::lock_guard lock(choices().mutex);
+  const auto& all = choices().addresses;
+  for (auto choice = all.rbegin(); choice != all.rend(); ++choice) {
+    in6_addr chosen{};
+    const std::string without = without_zone(choice->second);
+    if (::inet_pton(AF_INET6, without.c_str(), &chosen) != 1) continue;
+    if (IN6_ARE_ADDR_EQUAL(&chosen, &number) == 0) continue;
+    return zone_of(choice->second).value_or(0);
+  }
+  return 0;
 }
 
 }  // namespace
@@ -63,4 +85,24 @@ extern "C" __attribute__((visibility("default"))) int getaddrinfo(const char* na
   if (hints != nullptr) numeric = *hints;
   numeric.ai_flags = AI_NUMERICHOST;
   return next(address.c_str(), service, &numeric, found);
+}
+
+extern "C" __attribute__((visibility("default"))) int connect(int fd, const sockaddr* address,
+                                                              socklen_t length) {
+  using Function = int (*)(int, const sockaddr*, socklen_t);
+  static const auto next = reinterpret_cast<Function>(::dlsym(RTLD_NEXT, "connect"));
+  if (next == nullptr) {
+    errno = ENOSYS;
+    return -1;
+  }
+  if (address == nullptr || address->sa_family != AF_INET6 || length < sizeof(sockaddr_in6)) {
+    return next(fd, address, length);
+  }
+  sockaddr_in6 zoned{};
+  std::memcpy(&zoned, address, sizeof zoned);
+  if (zoned.sin6_scope_id != 0 || !IN6_IS_ADDR_LINKLOCAL(&zoned.sin6_addr)) {
+    return next(fd, address, length);
+  }
+  zoned.sin6_scope_id = outcrop::transport::zone_chosen_for(zoned.sin6_addr);
+  return next(fd, reinterpret_cast<const sockaddr*>(&zoned), sizeof zoned);
 }

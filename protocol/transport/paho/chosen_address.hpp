@@ -9,7 +9,9 @@ namespace outcrop::transport {
 // holding the lock that every call into it takes, and then tries a single address, of IPv4 where
 // there is one. So this process has a getaddrinfo of its own, which the loader finds before libc's:
 // while a ChosenAddress lives, Paho's question for `name` (the only one without a service) is
-// answered with `address` at once. Every other question goes to libc. Thread-safe.
+// answered with `address` at once. Every other question goes to libc. Paho also forgets the zone of
+// a link-local address ("fe80::5%eth0"), without which no connection is to be had: the connect() of
+// this process gives it back. Thread-safe.
 class ChosenAddress {
  public:
   ChosenAddress(std::string name, std::string address);

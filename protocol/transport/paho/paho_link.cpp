@@ -6,6 +6,7 @@
 
 #include <mqtt/async_client.h>
 
+#include "protocol/transport/name_lookup.hpp"
 #include "protocol/transport/paho/chosen_address.hpp"
 
 namespace outcrop::transport {
@@ -92,14 +93,15 @@ void keep_paho_running() {
 // An address of IPv6 stands without brackets: Paho takes what is behind the last colon for the port,
 // and would look for one with brackets in the certificate.
 std::string uri_of(const SessionOptions& options) {
-  return (options.tls ? "ssl://" : "tcp://") + options.host + ":" + std::to_string(options.port);
+  return (options.tls ? "ssl://" : "tcp://") + without_zone(options.host) + ":" +
+         std::to_string(options.port);
 }
 
 // Paho says no more than that there is no connection.
 std::string hint_of(const SessionOptions& options) {
   if (!options.tls) return "";
   return " (nobody listens there, or its certificate is not one of " +
-         options.tls->authority.string() + " for the name " + options.host +
+         options.tls->authority.string() + " for the name " + without_zone(options.host) +
          ", or it refuses ours, " + options.tls->certificate.string() + ")";
 }
 
@@ -140,7 +142,7 @@ void* context_of(std::uint64_t id) {
 class PahoLink::Impl {
  public:
   Impl(const SessionOptions& options, const std::string& address, Events events)
-      : address_(options.host, address),
+      : address_(without_zone(options.host), address),
         events_(std::move(events)),
         tls_hint_(hint_of(options)),
         connecting_([this](const mqtt::token& token, bool good) { connected(token, good); }),
@@ -189,6 +191,7 @@ PahoLink::~PahoLink() = default;
 
 Result<std::unique_ptr<PahoLink>> PahoLink::open(const SessionOptions& options,
                                                  const std::string& address, Events events) {
+  if (const auto zone = zone_of(address); !zone) return fail(zone.error());
   try {
     keep_paho_running();
     return std::unique_ptr<PahoLink>(

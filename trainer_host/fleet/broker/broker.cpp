@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <thread>
 
@@ -14,11 +15,15 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/join.hpp"
 #include "protocol/messages/names.hpp"
+#include "protocol/transport/name_lookup.hpp"
 #include "trainer_host/fleet/broker/configuration.hpp"
 #include "trainer_host/fleet/broker/device_authorities.hpp"
 #include "trainer_host/fleet/broker/mosquitto.hpp"
 #include "trainer_host/fleet/broker/takeover.hpp"
+#include "trainer_host/fleet/broker/twins.hpp"
+#include "trainer_host/fleet/log/news.hpp"
 #include "trainer_host/pki/authority.hpp"
 
 namespace outcrop::fleet {
@@ -31,9 +36,10 @@ using std::chrono::milliseconds;
 constexpr milliseconds first_restart{250};
 constexpr milliseconds last_restart{30'000};
 constexpr std::chrono::minutes good_run{1};
+constexpr const char* itself = "the broker";
 constexpr std::chrono::seconds patience_for_port{3};
-constexpr std::chrono::minutes log_check{1};  // whoever reaches the port can fill it
-constexpr std::uintmax_t largest_log = 16'000'000;
+constexpr std::uintmax_t largest_log = 16'000'000;  // whoever reaches the port can fill it
+constexpr std::uintmax_t most_read = 1'000'000;     // of it at once
 
 bool is_any(const std::string& address) {
   return address == "0.0.0.0" || address == "::";
@@ -50,6 +56,7 @@ std::vector<std::string> server_names(const BrokerOptions& options) {
   std::vector<std::string> further = options.names;
   if (!is_any(options.listen)) further.push_back(options.listen);
   for (std::string& name : further) {
+    name = transport::without_zone(name);
     if (std::find(names.begin(), names.end(), name) == names.end()) {
       names.push_back(std::move(name));
     }
@@ -105,6 +112,9 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
 
   Status begin() {
     OUTCROP_CHECK(write_clients());
+    std::error_code none;
+    const auto of_earlier_runs = fs::file_size(paths_.log(), none);
+    if (!none) log_read_ = of_earlier_runs;
     watch_log();  // first: a SIGHUP in its first moments would end mosquitto
     return launch();
   }
@@ -144,10 +154,9 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
     if (!child_) return;
     child_->kill();
     end_child();
-    if (const Status again = launch(); !again) {
-      spdlog::error("starting the broker again: {}", again.error().message());
-      restart_later();
-    }
+    const Status again = launch();
+    news_.report("starting the broker again", again);
+    if (!again) restart_later();
   }
 
   void disconnect(const std::string& device) {
@@ -209,9 +218,13 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
 
   void on_end() {
     end_child();
-    if (std::chrono::steady_clock::now() - started_ > good_run) restart_delay_ = first_restart;
-    spdlog::error("the broker ended by itself; it is started again in {} ms (its log: {})",
-                  restart_delay_.count(), paths_.log().string());
+    if (std::chrono::steady_clock::now() - started_ > good_run) {
+      restart_delay_ = first_restart;
+      news_.report(itself, {});
+    }
+    news_.report(itself, fail(ErrorCode::crashed,
+                              "ended by itself; it is started again (its log: " +
+                                  paths_.log().string() + ")"));
     restart_later();
   }
 
@@ -223,11 +236,11 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
       if (stopped || !self || self->child_) return;
       const Status status = self->launch();
       if (status) {
-        spdlog::info("the broker runs again");
+        spdlog::debug("the broker runs again");
       } else {
-        spdlog::error("starting the broker again: {}", status.error().message());
         self->restart_later();
       }
+      self->news_.report("starting the broker again", status);
     });
   }
 
@@ -235,15 +248,33 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
   void watch_log() {
     std::error_code error;
     const auto size = fs::file_size(paths_.log(), error);
+    if (!error) read_log(size);
     if (!error && size > largest_log) {
+      log_read_ = 0;
       fs::rename(paths_.log(), paths_.at("mosquitto.log.1"), error);
       if (child_) child_->reload();  // it opens its log again, too
     }
-    log_timer_.expires_after(log_check);
+    log_timer_.expires_after(options_.log_check);
     log_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& stopped) {
       const auto self = weak.lock();
       if (!stopped && self) self->watch_log();
     });
+  }
+
+  // What it has said since. Of very much only the end.
+  void read_log(std::uintmax_t size) {
+    if (size < log_read_) log_read_ = 0;  // another file
+    if (size - log_read_ > most_read) log_read_ = size - most_read;
+    std::string text(size - log_read_, '\0');
+    std::ifstream file(paths_.log(), std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(log_read_));
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, file.gcount())));
+    const std::size_t lines = text.rfind('\n') + 1;  // the last may not be whole yet
+    log_read_ += lines;
+    for (const Twins::Twin& twin : twins_.read(std::string_view(text).substr(0, lines))) {
+      if (options_.on_twins) options_.on_twins(twin.client, join(twin.addresses, " and "));
+    }
   }
 
   asio::any_io_executor executor_;
@@ -255,9 +286,12 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
   std::unique_ptr<Mosquitto> child_;  // none while it is down
   std::chrono::steady_clock::time_point started_;
   milliseconds restart_delay_ = first_restart;
+  News news_;
   asio::posix::stream_descriptor end_;
   asio::steady_timer restart_timer_;
   asio::steady_timer log_timer_;
+  std::uintmax_t log_read_ = 0;  // bytes of the log
+  Twins twins_;
   std::map<std::string, std::unique_ptr<Takeover>> takeovers_;
 };
 

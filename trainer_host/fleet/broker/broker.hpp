@@ -2,8 +2,10 @@
 
 #include <utility>  // before Asio
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +25,9 @@ struct BrokerOptions {
   std::uint16_t port = 8883;         // 0: a free one
   std::vector<std::string>
       names;  // further DNS names and addresses of the certificate; localhost, 127.0.0.1 always
+  // Called with the name of a board whose identity two machines use (twins.hpp), and from where.
+  std::function<void(const std::string& device, const std::string& places)> on_twins{};
+  std::chrono::milliseconds log_check{60'000};  // between two looks into mosquitto's log
 };
 
 // A mosquitto child with what a fleet needs: mutual TLS, identities from certificates, an ACL by

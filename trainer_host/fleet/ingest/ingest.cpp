@@ -100,6 +100,15 @@ bool Ingest::goes_back_and_forth(const std::string& name) {
   return times.size() >= too_many_set_backs;
 }
 
+void Ingest::on_twins(const std::string& name, const std::string& places) {
+  auto device = sender(name);
+  if (!device) return;
+  draw_attention(*device, "two boards use its identity (a card was copied, say): connections from " +
+                              places + " take turns. Switch one off, revoke '" + name +
+                              "', and enrol both anew under names of their own");
+  news_.report("storing what is known of '" + name + "'", registry_->save(*device));
+}
+
 // What it says from now on is newer than what it said before, whatever the numbers say.
 void Ingest::believe_anew(const std::string& name) {
   auto desired = registry_->desired(name);

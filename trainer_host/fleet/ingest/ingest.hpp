@@ -68,6 +68,8 @@ class Ingest {
   // The newest since this program started; never stored.
   [[nodiscard]] const messages::Progress* progress(const std::string& device) const;
   void forget(const std::string& device);  // after its revocation
+  // Two machines connect by this board's identity: named in Device::attention.
+  void on_twins(const std::string& device, const std::string& places);
   [[nodiscard]] const IngestStatistics& statistics() const { return statistics_; }
 
  private:

@@ -96,6 +96,14 @@ class IngestTest : public ::testing::Test {
   std::vector<messages::MessageId> acknowledged_;
 };
 
+TEST_F(IngestTest, names_two_boards_of_one_identity_whose_sessions_say_nothing) {
+  ingest_->on_twins("pi-1", "10.0.0.5 and 10.0.0.6");
+  EXPECT_THAT(attention(), HasSubstr("two boards use its identity"));
+  EXPECT_THAT(attention(), HasSubstr("10.0.0.5 and 10.0.0.6"));
+  ingest_->on_twins("nobody", "10.0.0.5 and 10.0.0.6");
+  EXPECT_EQ(ingest_->statistics().unknown, 1U);
+}
+
 TEST_F(IngestTest, takes_a_status_and_knows_who_is_online) {
   send(topics::status("pi-1"), to_json(status(1)));
   EXPECT_TRUE(ingest_->online("pi-1"));

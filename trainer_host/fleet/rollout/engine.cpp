@@ -43,12 +43,13 @@ class Deciding {
     return rollout_.state == RolloutState::paused ? rollout_.resume_to : rollout_.state;
   }
   [[nodiscard]] bool paused() const { return rollout_.state == RolloutState::paused; }
+  [[nodiscard]] bool stays(const Assignment& assignment) const;
   [[nodiscard]] bool waits(const Assignment& assignment) const;
   [[nodiscard]] bool failed(const Assignment& assignment) const;
   [[nodiscard]] bool measured_only(const Assignment& assignment) const;
   [[nodiscard]] bool passed(const Assignment& assignment) const;
   [[nodiscard]] Timestamp last_word(const Assignment& assignment) const;
-  [[nodiscard]] bool is_given_up(const Assignment& canary) const;
+  [[nodiscard]] std::optional<std::string> given_up(const Assignment& canary) const;
   [[nodiscard]] bool can_be_taken_back(const Assignment& assignment) const;
 
   void drop_revoked_boards();
@@ -98,11 +99,15 @@ bool Deciding::passed(const Assignment& assignment) const {
          measured_only(assignment);
 }
 
+// Goes on only when its owner, or another load of its machine, lets it.
+bool Deciding::stays(const Assignment& assignment) const {
+  return assignment.state == DeploymentState::held ||
+         assignment.state == DeploymentState::not_measurable;
+}
+
 // Nobody knows when it goes on: its link or its owner decides.
 bool Deciding::waits(const Assignment& assignment) const {
-  const bool held = assignment.state == DeploymentState::held ||
-                    assignment.state == DeploymentState::not_measurable;
-  return held || !view_.online.contains(assignment.device);
+  return stays(assignment) || !view_.online.contains(assignment.device);
 }
 
 Timestamp Deciding::last_word(const Assignment& assignment) const {
@@ -114,9 +119,21 @@ Timestamp Deciding::last_word(const Assignment& assignment) const {
   return assignment.updated;
 }
 
-bool Deciding::is_given_up(const Assignment& canary) const {
-  return !view_.online.contains(canary.device) &&
-         view_.now - last_word(canary) >= std::max(view_.patience, least_patience_with_canaries);
+// Why it is waited for no longer: it went away, or stays where it goes on only by its owner or by a
+// machine that is at rest. None while it is.
+std::optional<std::string> Deciding::given_up(const Assignment& canary) const {
+  const bool offline = !view_.online.contains(canary.device);
+  if (!offline && !stays(canary)) return std::nullopt;
+  const Timestamp since = offline ? last_word(canary) : canary.updated;
+  if (view_.now - since < std::max(view_.patience, least_patience_with_canaries)) {
+    return std::nullopt;
+  }
+  const std::string where = offline ? "offline" : std::string(to_string(*canary.state));
+  const std::string why = offline                  ? "; it may have died of the release"
+                          : canary.reason.empty() ? ""
+                                                   : ": " + canary.reason;
+  return "canary " + canary.device + " has been " + where + " since " + to_rfc3339(since) +
+         ", longer than [rollout] patience_hours allows" + why;
 }
 
 bool Deciding::can_be_taken_back(const Assignment& assignment) const {
@@ -167,14 +184,10 @@ void Deciding::decide_canaries() {
     }
     if (passed(assignment)) {
       ++updated;
-    } else if (!paused() && is_given_up(assignment)) {
-      const std::string reason =
-          "canary " + device + " has been offline since " +
-          to_rfc3339(last_word(assignment)) +
-          ", longer than [rollout] patience_hours allows; it may have died of the release";
+    } else if (const auto reason = given_up(assignment); !paused() && reason) {
       take_back([](const Assignment& other) { return other.canary; },
-                "rollout " + rollout_.name + " stopped: " + reason);
-      return end(RolloutState::stopped, reason);
+                "rollout " + rollout_.name + " stopped: " + *reason);
+      return end(RolloutState::stopped, *reason);
     } else {
       const bool offline = !view_.online.contains(device);
       const std::string state(assignment.state ? to_string(*assignment.state) : "no word yet");

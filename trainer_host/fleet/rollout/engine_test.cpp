@@ -290,6 +290,24 @@ TEST(Engine, a_canary_that_died_stops_it_when_patience_ends) {
   EXPECT_EQ(in_words(decide(*view)), "canary");
 }
 
+TEST(Engine, a_canary_that_stays_held_or_unmeasurable_stops_it_when_patience_ends) {
+  for (const auto& [state, why] : {std::pair(DeploymentState::held, "the owner holds updates"),
+                                   std::pair(DeploymentState::not_measurable, "other work")}) {
+    View view;
+    view.canary(state, false, why);
+    view->now = now + view->patience - std::chrono::seconds(1);
+    EXPECT_EQ(in_words(decide(*view)), "canary");
+    view->now += std::chrono::seconds(1);
+    const Decision decision = decide(*view);
+    EXPECT_EQ(in_words(decision), "cancel c; stopped");
+    EXPECT_EQ(decision.rollout->reason,
+              "canary c has been " + std::string(to_string(state)) + " since " + to_rfc3339(now) +
+                  ", longer than [rollout] patience_hours allows: " + why);
+    view->rollout.state = RolloutState::paused;
+    EXPECT_EQ(in_words(decide(*view)), "") << "a person has it in hand";
+  }
+}
+
 TEST(Engine, without_patience_a_canary_may_still_lose_its_connection_for_a_moment) {
   View view;
   view.canary(DeploymentState::soaking);
