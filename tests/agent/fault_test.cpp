@@ -13,6 +13,7 @@
 #include "agent/config/config.hpp"
 #include "agent/deploy/record.hpp"
 #include "tests/agent/rig.hpp"
+#include "tests/support/sync_spy.hpp"
 
 namespace outcrop {
 namespace {
@@ -111,6 +112,32 @@ class ImpatientAgent : public AgentTest {
   }
   std::unique_ptr<agent::Agent> inside_;
 };
+
+// A sync takes as long as the card wants: seconds for what is large.
+TEST_F(ImpatientAgent, syncs_nothing_but_small_documents_on_its_loop) {
+  start();
+  const SyncSpy spy(state_);
+  const ForgedRelease release = released({.stage = 1, .variants = {{.padding = 20'000'000}}});
+  host_.send(host_.offer(release, 1, forge_));
+  ASSERT_NE(ends(1, State::updated), nullptr);
+  std::size_t on_the_loop = 0;
+  std::uintmax_t largest = 0;
+  std::uintmax_t largest_elsewhere = 0;
+  for (const SyncSpy::Sync& sync : spy.seen()) {
+    if (!sync.by_this_thread) {
+      largest_elsewhere = std::max(largest_elsewhere, sync.size);
+      continue;
+    }
+    ++on_the_loop;
+    largest = std::max(largest, sync.size);
+    EXPECT_THAT(sync.path.string(), ::testing::Not(HasSubstr("/blobs"))) << "is a worker's";
+  }
+  RecordProperty("syncs_on_the_loop", std::to_string(on_the_loop));
+  RecordProperty("largest_bytes", std::to_string(largest));
+  EXPECT_GT(on_the_loop, 0U);
+  EXPECT_LT(largest, 65'536U);
+  EXPECT_GT(largest_elsewhere, 20'000'000U);
+}
 
 TEST_F(ImpatientAgent, gives_up_when_metadata_does_not_come) {
   start();
