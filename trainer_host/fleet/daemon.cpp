@@ -28,8 +28,8 @@
 #include "trainer_host/fleet/log/news.hpp"
 #include "trainer_host/fleet/metadata/expiry.hpp"
 #include "trainer_host/fleet/metadata/release_states.hpp"
-
 #include "trainer_host/fleet/state_folder.hpp"
+
 namespace outcrop::fleet {
 namespace asio = boost::asio;
 namespace {
@@ -269,7 +269,7 @@ void Daemon::Impl::start_session() {
   handlers.message = [this](transport::Message message) { on_message(std::move(message)); };
   session_->start(std::move(handlers));
   heartbeat_ = std::make_unique<Heartbeat>(
-      io_->get_executor(), *session_, Heartbeat::Times(),
+      io_->get_executor(), *session_, Heartbeat::of(config_.broker.patience),
       [this](std::chrono::milliseconds silence) { on_silence(silence); });
 }
 
@@ -300,12 +300,12 @@ Status Daemon::Impl::start_server() {
   api_ = std::make_unique<Api>(
       ApiParts{*registry_, clock_, blobs_, keeper_, driver_, ingest_, broker_access(),
                [this](const RoleEnvelopes& roles) { publish(roles); }, config_.rollout, worker_});
+  api_->look_at_older_releases();
   std::error_code error;
   std::filesystem::create_directories(config_.socket.parent_path(), error);
   http::ServerOptions options;
   options.socket = config_.socket;
   options.mode = config_.socket_mode;
-  api_->look_at_older_releases();
   options.longest_body = ByteCount::mib(10);
   OUTCROP_TRY(server,
               http::Server::listen(io_->get_executor(), options, [this](http::Request request) {

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <fstream>
 
 #include "platform/http/client.hpp"
 #include "protocol/base/durable_file.hpp"
@@ -212,6 +213,14 @@ void OutcropdTest::start() {
     post("/v1/device-authority",
          {{"authority", devices_->certificate()}, {"crl", *devices_->revocation_list()}});
   }
+}
+
+pid_t OutcropdTest::mosquitto() const {
+  const std::string id = std::to_string(child_);
+  std::ifstream children("/proc/" + id + "/task/" + id + "/children");
+  pid_t child = 0;
+  children >> child;
+  return child;
 }
 
 void OutcropdTest::kill(int signal) {

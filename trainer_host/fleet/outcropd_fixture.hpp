@@ -86,6 +86,7 @@ class OutcropdTest : public release::ReleaseTest {
   void kill(int signal);                         // and waits for its end
   int exit_code_ = -1;                           // of the last that ended
   [[nodiscard]] pid_t process() const { return child_; }
+  [[nodiscard]] pid_t mosquitto() const;  // its child; 0 while there is none
   [[nodiscard]] std::string log() const;
   // Runs outcropd with these arguments to its end; what it printed is in output_.
   int run(const std::vector<std::string>& arguments);

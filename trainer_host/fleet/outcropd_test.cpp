@@ -1,14 +1,19 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/envelope.hpp"
+#include "protocol/trust/roles.hpp"
 #include "tests/support/fleet_broker.hpp"
+#include "tests/support/shell.hpp"
 #include "tests/support/test_broker.hpp"
 #include "trainer_host/fleet/outcropd_fixture.hpp"
+#include "trainer_host/fleet/registry/registry.hpp"
+#include "trainer_host/fleet/registry/sqlite.hpp"
 
 // The program as a whole: real processes, the real broker, boards that follow a script.
 
@@ -157,12 +162,9 @@ TEST_F(OutcropdTest, survives_its_broker_being_killed) {
   auto board = enroll("board");
   board->connect();
   ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
-  const std::string id = std::to_string(process());
-  std::ifstream children("/proc/" + id + "/task/" + id + "/children");
-  pid_t mosquitto = 0;
-  children >> mosquitto;
-  ASSERT_GT(mosquitto, 1);
-  ASSERT_EQ(::kill(mosquitto, SIGKILL), 0);
+  const pid_t broker = mosquitto();
+  ASSERT_GT(broker, 1);
+  ASSERT_EQ(::kill(broker, SIGKILL), 0);
   ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 0; }));
   ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
   const auto& seen = board->topics();
@@ -425,6 +427,83 @@ TEST_F(OutcropdTest, a_blob_that_its_disk_damaged_is_taken_again_when_its_releas
   EXPECT_FALSE(std::filesystem::exists(blob));
 }
 
+TEST_F(OutcropdTest, how_good_a_release_is_was_read_when_it_was_published) {
+  start();
+  const std::string manifest = publish(1);
+  const auto shown = [&] { return get("/v1/releases")["releases"][0]["quality"]; };
+  ASSERT_EQ(shown()["samples"], 64);
+  // As an earlier version left it.
+  kill(SIGTERM);
+  {
+    auto database = Database::open(home_ / "state/registry.sqlite");
+    ASSERT_TRUE(database);
+    ASSERT_TRUE(database->run("UPDATE release SET quality = NULL"));
+  }
+  start();
+  ASSERT_EQ(shown()["samples"], 64);
+  const json golden = get("/v1/releases/" + manifest)["document"]["golden"]["output"];
+  const auto digest = golden["sha256"].get<std::string>();
+  std::filesystem::remove(home_ / "state/blobs" / digest.substr(0, 2) / digest);
+  EXPECT_EQ(shown()["samples"], 64) << "no request reads the golden outputs";
+  kill(SIGTERM);
+  start();
+  EXPECT_EQ(shown()["samples"], 64);
+}
+
+TEST_F(OutcropdTest, a_broker_that_hangs_is_restarted_and_the_boards_come_back) {
+  write_config("[broker]\nport = " + std::to_string(free_port()) + "\npatience_seconds = 2\n");
+  start();
+  auto board = enroll("board");
+  board->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+  const pid_t hanging = mosquitto();
+  ASSERT_GT(hanging, 1);
+  ASSERT_EQ(::kill(hanging, SIGSTOP), 0);
+  const auto restarted = [&] {
+    const pid_t now = mosquitto();
+    return now > 1 && now != hanging;
+  };
+  ASSERT_TRUE(until(restarted));
+  EXPECT_NE(log().find("it is ended and started again"), std::string::npos);
+  const std::string manifest = publish(1);  // a new connection carries what counts
+  post("/v1/rollouts", {{"name", "r"}, {"manifest", manifest}}, 201);
+  ASSERT_TRUE(rollout_is("r", "done"));
+}
+
+TEST_F(OutcropdTest, starts_no_rollout_under_a_role_that_has_expired) {
+  start();
+  const std::string manifest = publish(1);
+  const json release = get("/v1/releases/" + manifest);
+  auto board = enroll("board");
+  kill(SIGTERM);
+  // As if a year had passed.
+  trust::StageMetadata stage;
+  stage.model = "curvefault";
+  stage.expires = SystemClock().now() - std::chrono::hours(1);
+  stage.releases = {{*trust::Sha256Digest::from_hex(manifest),
+                     ByteCount(release["manifest_size"].get<std::uint64_t>()), 1,
+                     release["epoch"].get<std::uint64_t>()}};
+  const auto key = trust::PrivateKey::read_pem(release::KeyStorePaths(keys_).stage("curvefault") /
+                                               "stage.key");
+  ASSERT_TRUE(key);
+  const std::string envelope =
+      trust::sign_envelope("stage", as_bytes(to_json(stage)), std::vector{*key});
+  {
+    auto registry = open_sqlite_registry(home_ / "state/registry.sqlite");
+    ASSERT_TRUE(registry);
+    ASSERT_TRUE((*registry)->save_metadata("stage-curvefault", envelope));
+  }
+  start();
+  board->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+  const json refused = post("/v1/rollouts", {{"name", "r"}, {"manifest", manifest}}, 403);
+  const auto words = refused.dump();
+  EXPECT_NE(words.find("stage-curvefault expired on"), std::string::npos) << words;
+  EXPECT_NE(words.find("outcrop release create"), std::string::npos) << words;
+  EXPECT_TRUE(get("/v1/rollouts")["rollouts"].empty());
+  EXPECT_TRUE(board->offers().empty());
+}
+
 TEST_F(OutcropdTest, a_board_whose_card_was_set_back_is_told_which_numbers_are_used) {
   start();
   const std::string manifest = publish(1);
@@ -476,6 +555,23 @@ TEST_F(OutcropdTest, refuses_files_that_are_missing_or_mixed_up_before_it_starts
                     "snapshot");
   std::filesystem::remove(keys_ / "metadata/1.root.json");
   refuses(port, "1.root.json: No such file or directory");
+}
+
+TEST_F(OutcropdTest, does_not_begin_anew_where_the_disk_of_its_state_is_not_mounted) {
+  const std::string table = (home_ / "fstab").string();
+  ASSERT_TRUE(write_file_durably(
+      table, "/dev/sdz1 " + (home_ / "state").string() + " ext4 defaults 0 2\n"));
+  const std::string here =
+      "unshare -rm sh -c 'mount --bind " + table + " /etc/fstab && exec \"$@\"' sh ";
+  if (run_shell(here + "true").code != 0) GTEST_SKIP() << "no mount namespace can be had here";
+  for (const char* how : {"", " --check-config"}) {
+    const ShellOutcome outcome =
+        run_shell(here + OUTCROP_BIN "/outcropd --config " + config_.string() + how);
+    EXPECT_EQ(outcome.code, 1) << outcome.output;
+    EXPECT_NE(outcome.output.find("nothing is mounted there: mount it first"), std::string::npos)
+        << outcome.output;
+  }
+  EXPECT_FALSE(std::filesystem::exists(home_ / "state"));
 }
 
 TEST_F(OutcropdTest, a_backup_made_while_it_runs_serves_in_its_place) {

@@ -23,6 +23,10 @@ class Heartbeat {
     // a broker that answers boards but not this session is not to be restarted for ever.
     std::chrono::milliseconds patience{30'000};
   };
+  // Asks three times while it is patient.
+  [[nodiscard]] static Times of(std::chrono::milliseconds patience) {
+    return {patience / 3, patience};
+  }
   // `silent` is called when patience ends, and counting begins anew.
   Heartbeat(boost::asio::any_io_executor executor, transport::Session& session, Times times,
             std::function<void(std::chrono::milliseconds silence)> silent);

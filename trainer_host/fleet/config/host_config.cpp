@@ -56,7 +56,7 @@ ExternalBroker read_external(TomlReader::Table table) {
 BrokerConfig read_broker(TomlReader::Table table) {
   BrokerConfig broker;
   if (table.has("external")) {
-    for (const char* key : {"listen", "port", "names", "program"}) {
+    for (const char* key : {"listen", "port", "names", "program", "patience_seconds"}) {
       if (table.has(key)) {
         table.refuse(key,
                      "is for the broker that outcropd starts; [broker.external] names another");
@@ -70,6 +70,8 @@ BrokerConfig read_broker(TomlReader::Table table) {
   broker.port = read_port(table, 0);
   broker.names = table.texts("names", broker.names, most_names);
   broker.program = table.path("program", broker.program);
+  broker.patience =
+      std::chrono::seconds(table.integer("patience_seconds", broker.patience.count(), 1, 3600));
   const bool everywhere = broker.listen == "0.0.0.0" || broker.listen == "::";
   if (everywhere && broker.names.empty()) {
     table.refuse("listen", "'" + broker.listen +

@@ -29,6 +29,7 @@ struct BrokerConfig {
   std::uint16_t port = 8883;
   std::vector<std::string> names;  // of the certificate; the first is what boards are told
   std::filesystem::path program = "/usr/sbin/mosquitto";
+  std::chrono::seconds patience{30};  // with one that answers nothing, before it is restarted
   std::optional<ExternalBroker> external;
 };
 
