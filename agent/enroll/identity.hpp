@@ -51,8 +51,8 @@ class Identity {
   trust::PrivateKey key_;
 };
 
-// Makes the key where there is none yet, or where it is lost, and returns the request for the host. `token` is what
-// `outcrop device enroll` printed. invalid_argument where it is no token.
+// Makes the key where there is none yet, or where it is lost, and returns the request for the host.
+// `token` is what `outcrop device enroll` printed. invalid_argument where it is no token.
 [[nodiscard]] Result<messages::EnrolmentRequest> request_enrolment(
     const std::filesystem::path& state, std::string_view token);
 

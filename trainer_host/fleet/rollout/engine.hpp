@@ -17,9 +17,9 @@ namespace outcrop::fleet {
 //
 //   canary    the canary boards are offered every variant that fits them. All UPDATED, each by a
 //             report that it signed (or, where the class has no budget, HELD after measuring):
-//             widening. One FAILED, REJECTED or ROLLED_BACK (or
-//             NOT_MEASURABLE, where the rollout says so), or offline, HELD by its owner or
-//             NOT_MEASURABLE for longer than patience: stopped, and every canary is returned to what it served before; no other board is
+//             widening. One FAILED, REJECTED or ROLLED_BACK (or NOT_MEASURABLE, where the rollout
+//             says so), or offline, HELD by its owner or NOT_MEASURABLE for longer than patience:
+//             stopped, and every canary is returned to what it served before; no other board is
 //             touched.
 //   widening  every other board of the model is offered the best variant for its class, by what
 //             the canaries measured. A class without a choice stays out, and that is said. Too many
