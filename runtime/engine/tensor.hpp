@@ -19,7 +19,7 @@ enum class DType { float32, int64 };
 // A dense array that belongs to no engine: what goes into a model, comes out of it and is
 // compared. Row-major, little-endian, in memory of its own.
 struct Tensor {
-  std::string name;  // "velocity"; empty where the position says it all
+  std::string name;  // of an input or output; empty where the position says it all
   DType dtype = DType::float32;
   std::vector<std::int64_t> shape;
   Bytes data;  // exactly size_of(dtype, shape) bytes

@@ -12,8 +12,8 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/unique_fd.hpp"
+#include "runtime/engine/npy_header.hpp"
 #include "trainer_host/trainer/data/mapping_guard.hpp"
-#include "trainer_host/trainer/data/npy_header.hpp"
 
 namespace outcrop::data {
 namespace fs = std::filesystem;
@@ -37,6 +37,15 @@ Status check_length(const Shape& shape, std::size_t data_offset, std::size_t fil
               std::string(file_size < expected ? "cut short" : "too long") + ": " +
                   std::to_string(file_size) + " bytes where an array of shape " + to_string(shape) +
                   " makes " + std::to_string(expected));
+}
+
+Status check_type(const std::string& type) {
+  if (type == "<f4") return {};
+  std::string found = "its values are '" + type + "'";
+  if (type == ">f4") found += " (float32, big endian)";
+  if (type == "<f8") found += " (float64)";
+  return fail(ErrorCode::invalid_data,
+              found + "; needed is little-endian float32: array.astype('<f4')");
 }
 
 }  // namespace
@@ -63,16 +72,7 @@ Result<std::size_t> element_count(const Shape& shape) {
 }
 
 Bytes npy_header(const Shape& shape) {
-  std::string text =
-      "{'descr': '<f4', 'fortran_order': False, 'shape': " + to_string(shape) + ", }";
-  constexpr std::size_t front = 10;
-  const std::size_t padded = (front + text.size() + 1 + 63) / 64 * 64;
-  text.append(padded - front - text.size() - 1, ' ');
-  text += '\n';
-  std::string header("\x93NUMPY\x01\x00", 8);
-  header += static_cast<char>(text.size() & 0xff);
-  header += static_cast<char>(text.size() >> 8);
-  return to_bytes(header + text);
+  return runtime::npy_header("<f4", to_string(shape));
 }
 
 Status write_npy(const fs::path& path, const Shape& shape, std::span<const float> values) {
@@ -115,8 +115,11 @@ Result<NpyArray> NpyArray::open(const fs::path& path) {
     array.size_ = size;
     guard_mapping(mapping, size, path);
   }
-  auto header = parse_npy_header(array.file_bytes());
+  auto header = runtime::parse_npy_header(array.file_bytes());
   if (!header) return fail(header.error().context(path.string()));
+  if (const auto status = check_type(header->type); !status) {
+    return fail(status.error().context(path.string()));
+  }
   if (const auto status = check_length(header->shape, header->data_offset, size); !status) {
     return fail(status.error().context(path.string()));
   }

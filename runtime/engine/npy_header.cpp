@@ -1,4 +1,4 @@
-#include "trainer_host/trainer/data/npy_header.hpp"
+#include "runtime/engine/npy_header.hpp"
 
 #include <charconv>
 #include <cstdint>
@@ -6,8 +6,10 @@
 #include <optional>
 #include <string_view>
 
-namespace outcrop::data {
+namespace outcrop::runtime {
 namespace {
+
+using Shape = std::vector<std::size_t>;
 
 constexpr std::string_view magic{"\x93NUMPY", 6};
 // NumPy writes headers of 128 bytes; its own reader refuses more than 10,000 by default.
@@ -143,15 +145,6 @@ std::size_t little_endian(BytesView bytes) {
   return value;
 }
 
-Status check_type(const std::string& type) {
-  if (type == "<f4") return {};
-  std::string found = "its values are '" + type + "'";
-  if (type == ">f4") found += " (float32, big endian)";
-  if (type == "<f8") found += " (float64)";
-  return fail(ErrorCode::invalid_data,
-              found + "; needed is little-endian float32: array.astype('<f4')");
-}
-
 }  // namespace
 
 Result<NpyHeader> parse_npy_header(BytesView file) {
@@ -183,7 +176,6 @@ Result<NpyHeader> parse_npy_header(BytesView file) {
   }
   HeaderParser parser(as_text(file.subspan(text_offset, length)));
   OUTCROP_CHECK(parser.parse());
-  OUTCROP_CHECK(check_type(*parser.type));
   if (*parser.fortran_order) {
     return fail(ErrorCode::invalid_data,
                 "its values stand in Fortran order; needed is C order: "
@@ -194,7 +186,20 @@ Result<NpyHeader> parse_npy_header(BytesView file) {
                                              std::to_string(text_offset + length) +
                                              ", not at a multiple of 4 (numpy.save pads to 64)");
   }
-  return NpyHeader{std::move(*parser.shape), text_offset + length};
+  return NpyHeader{std::move(*parser.type), std::move(*parser.shape), text_offset + length};
 }
 
-}  // namespace outcrop::data
+Bytes npy_header(std::string_view type, std::string_view shape) {
+  std::string text = "{'descr': '" + std::string(type) +
+                     "', 'fortran_order': False, 'shape': " + std::string(shape) + ", }";
+  constexpr std::size_t front = 10;
+  const std::size_t padded = (front + text.size() + 1 + 63) / 64 * 64;
+  text.append(padded - front - text.size() - 1, ' ');
+  text += '\n';
+  std::string header("\x93NUMPY\x01\x00", 8);
+  header += static_cast<char>(text.size() & 0xff);
+  header += static_cast<char>(text.size() >> 8);
+  return to_bytes(header + text);
+}
+
+}  // namespace outcrop::runtime
