@@ -23,6 +23,10 @@ namespace asio = boost::asio;
 namespace topics = transport::topics;
 namespace {
 
+// Tensors that somebody gives to a model.
+constexpr ByteCount longest_request = ByteCount::mib(64);
+
+
 using SteadyClock = std::chrono::steady_clock;
 
 transport::SessionOptions session_options(const Identity& identity, const AgentConfig& config) {
@@ -74,7 +78,7 @@ class Agent::Impl {
                        *session_,          metadata_, slots_,      engine_,
                        deployer_,          serving_,  announcer_,
                        [this] { return troubles(); }, [this] { return next_expiry(); }};
-    OUTCROP_TRY(server, http::Server::listen(executor_, {config_.socket, config_.socket_mode},
+    OUTCROP_TRY(server, http::Server::listen(executor_, {config_.socket, config_.socket_mode, longest_request},
                                              make_control_handler(parts)));
     server_.emplace(std::move(server));
     return {};

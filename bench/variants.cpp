@@ -133,7 +133,7 @@ Status report(const std::vector<quantize::PerformanceRow>& rows, const Options& 
                    number(variant.velocity.ssim, "%.4f"), number(variant.seismic.ssim, "%.4f")});
     json.push_back(to_json(row, float_size, baseline));
   }
-  std::printf("%sdecode of one latent, 1 thread, confined runner, variants in turns%s\n",
+  std::printf("%sforward(1, 1), 1 thread, confined runner, variants in turns%s\n",
               table.to_string().c_str(), valid ? "" : "; others used this machine meanwhile");
   std::printf("largest int8 file: %.3f of float (aim: at most %.2f)\n", largest_int8, size_aim);
   if (options.json.empty()) return {};

@@ -1,11 +1,10 @@
 #include "agent/control/handlers.hpp"
 
-#include <charconv>
-
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
+#include "runtime/engine/npy_file.hpp"
 #include "runtime/engine/tensor_file.hpp"
 
 namespace outcrop::agent {
@@ -13,8 +12,6 @@ namespace asio = boost::asio;
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr std::int64_t most_samples = 256;
 
 Json installed_to_json(const std::optional<Installed>& installed) {
   if (!installed) return nullptr;
@@ -89,19 +86,19 @@ http::Response answer(const ControlParts& parts, const Status& status) {
   return status ? answer(status_to_json(parts)) : http::error_response(status.error());
 }
 
-Result<std::int64_t> number(const http::Request& request, const std::string& key,
-                            std::int64_t fallback, std::int64_t least, std::int64_t most) {
-  const auto found = request.query.find(key);
-  if (found == request.query.end()) return fallback;
-  const std::string& text = found->second;
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < least || value > most) {
-    return fail(ErrorCode::invalid_argument, key + " must be a whole number from " +
-                                                 std::to_string(least) + " to " +
-                                                 std::to_string(most));
+// By name: scalars from the query, tensors from the body.
+Result<NamedArguments> arguments_of(const http::Request& request) {
+  NamedArguments arguments{request.query, {}};
+  if (request.body.empty()) return arguments;
+  const BytesView body = as_bytes(request.body);
+  if (runtime::is_npy(body)) {
+    OUTCROP_TRY(tensor, runtime::decode_npy(body));
+    arguments.tensors.push_back(std::move(tensor));
+  } else {
+    OUTCROP_TRY(tensors, runtime::decode_tensor_file(body));
+    arguments.tensors = std::move(tensors);
   }
-  return value;
+  return arguments;
 }
 
 Result<bool> held_of(const std::string& body) {
@@ -115,10 +112,8 @@ Result<bool> held_of(const std::string& body) {
 }
 
 asio::awaitable<http::Response> infer(const ControlParts& parts, const http::Request& request) {
-  const auto count = number(request, "count", 1, 1, most_samples);
-  if (!count) co_return http::error_response(count.error());
-  const auto seed = number(request, "seed", 0, 0, std::int64_t{1} << 53);
-  if (!seed) co_return http::error_response(seed.error());
+  auto arguments = arguments_of(request);
+  if (!arguments) co_return http::error_response(arguments.error());
   const std::optional<Installed> active = parts.slots.serving();
   if (!active) {
     co_return http::error_response(
@@ -127,7 +122,7 @@ asio::awaitable<http::Response> infer(const ControlParts& parts, const http::Req
                                           "pulled again as soon as the host can be reached"
                                         : "no release serves on this board yet"));
   }
-  const auto outputs = co_await parts.serving.infer(*active, *count, *seed);
+  const auto outputs = co_await parts.serving.infer(*active, std::move(*arguments));
   if (!outputs) {
     const ErrorCode code = outputs.error().code();
     if (code == ErrorCode::untrusted || code == ErrorCode::not_found) {

@@ -3,6 +3,9 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -15,6 +18,7 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/json_text.hpp"
+#include "runtime/engine/npy_file.hpp"
 #include "runtime/engine/tensor_file.hpp"
 
 namespace outcrop::agent {
@@ -29,8 +33,13 @@ struct Options {
   SocketOption socket;
   bool json = false;
   bool off = false;
-  std::int64_t seed = 0;
-  std::int64_t count = 1;
+};
+
+struct InferOptions : Options {
+  std::optional<std::int64_t> seed;
+  std::optional<std::int64_t> count;
+  std::vector<std::string> values;  // NAME=VALUE
+  std::filesystem::path in;
   std::filesystem::path out;
 };
 
@@ -161,15 +170,66 @@ Status show(const http::Answer& answer, bool as_json) {
   return {};
 }
 
-Status run_infer(const Options& options) {
+// "/v1/infer?seed=7&count=2": inputs of the method that the release serves, by name.
+Result<std::string> infer_target(const InferOptions& options) {
+  std::string target = "/v1/infer";
+  const auto add = [&](const std::string& name, const std::string& value) {
+    target += (target.find('?') == std::string::npos ? "?" : "&") + http::encode(name) + "=" +
+              http::encode(value);
+  };
+  if (options.seed) add("seed", std::to_string(*options.seed));
+  if (options.count) add("count", std::to_string(*options.count));
+  for (const std::string& value : options.values) {
+    const std::size_t equals = value.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return fail(ErrorCode::invalid_argument, "--set " + value + ": it must be NAME=VALUE");
+    }
+    add(value.substr(0, equals), value.substr(equals + 1));
+  }
+  return target;
+}
+
+// What was given, unchanged: the agent reads it. Looked at here so that a wrong file is named.
+Result<std::string> read_inputs(const std::filesystem::path& file) {
+  OUTCROP_TRY(bytes, read_file(file, ByteCount::mib(64)));
+  const Status good = [&]() -> Status {
+    if (runtime::is_npy(bytes)) {
+      OUTCROP_TRY(tensor, runtime::decode_npy(bytes));
+    } else {
+      OUTCROP_TRY(tensors, runtime::decode_tensor_file(bytes));
+    }
+    return {};
+  }();
+  if (!good) return fail(good.error().context(file.string()));
+  return std::string(as_text(bytes));
+}
+
+// A .npy file holds one array, anything else is a .safetensors file.
+Status write_outputs(const std::filesystem::path& file, const std::string& answer,
+                     const std::vector<runtime::Tensor>& tensors) {
+  if (file.extension() != ".npy") return write_file_durably(file, std::string_view(answer));
+  if (tensors.size() == 1) return write_file_durably(file, runtime::encode_npy(tensors[0]));
+  std::string names;
+  for (const runtime::Tensor& tensor : tensors) names += (names.empty() ? "" : ", ") + tensor.name;
+  return fail(ErrorCode::invalid_argument, file.string() + ": a .npy file holds one array, and the "
+                                               "release gives " + names +
+                                               ": name a .safetensors file");
+}
+
+Status run_infer(const InferOptions& options) {
   http::Call call;
   call.method = "POST";
-  call.target =
-      "/v1/infer?seed=" + std::to_string(options.seed) + "&count=" + std::to_string(options.count);
+  OUTCROP_TRY(target, infer_target(options));
+  call.target = std::move(target);
+  if (!options.in.empty()) {
+    OUTCROP_TRY(body, read_inputs(options.in));
+    call.body = std::move(body);
+    call.content_type = "application/octet-stream";
+  }
   call.deadline = infer_deadline;
   OUTCROP_TRY(answer, ask(options, call));
   OUTCROP_TRY(tensors, runtime::decode_tensor_file(as_bytes(answer.body)));
-  OUTCROP_CHECK(write_file_durably(options.out, std::string_view(answer.body)));
+  OUTCROP_CHECK(write_outputs(options.out, answer.body, tensors));
   if (options.json) {
     Json json{
         {"file", options.out.string()}, {"bytes", answer.body.size()}, {"tensors", Json::array()}};
@@ -252,20 +312,29 @@ void add_hold(CLI::App& app, cli::Action& chosen) {
 }
 
 void add_infer(CLI::App& app, cli::Action& chosen) {
-  auto options = std::make_shared<Options>();
-  CLI::App* verb = app.add_subcommand("infer", "Generate samples with the release that serves");
+  auto options = std::make_shared<InferOptions>();
+  CLI::App* verb = app.add_subcommand("infer", "Run the release that serves");
   add_socket_option(*verb, options->socket);
-  verb->add_option("--out", options->out, "The .safetensors file to write")->required();
+  verb->add_option("--in", options->in,
+                   "Tensors that it takes, by name: a .safetensors file, or one array as .npy")
+      ->check(CLI::ExistingFile);
+  verb->add_option("--out", options->out,
+                   "The .safetensors file to write, or .npy where it gives one array")
+      ->required();
   verb->add_option("--seed", options->seed, "The same seed gives the same samples")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  verb->add_option("--count", options->count, "Samples")
-      ->check(CLI::Range(1, 256))
-      ->capture_default_str();
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--count", options->count, "Samples; without: one")->check(CLI::PositiveNumber);
+  verb->add_option("--set", options->values,
+                   "NAME=VALUE: any other number that it takes, or true or false; may be given more "
+                   "than once")
+      ->allow_extra_args(false);
   verb->add_flag("--json", options->json, "Say what was written as a JSON object");
   verb->footer(
+      "What the release takes and gives stands in its signature: `outcrop release show` on the host\n"
+      "shows it, and so does the error where something is missing.\n\n"
       "Examples:\n  outcrop-agent infer --out map.safetensors\n"
-      "  outcrop-agent infer --seed 7 --count 4 --out maps.safetensors");
+      "  outcrop-agent infer --seed 7 --count 4 --out maps.safetensors\n"
+      "  outcrop-agent infer --in image.npy --out answer.npy");
   verb->callback([options, &chosen] { chosen = [options] { return run_infer(*options); }; });
 }
 

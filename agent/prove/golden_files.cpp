@@ -13,14 +13,11 @@ Result<std::vector<runtime::Tensor>> read(Slots& slots, const messages::BlobRefe
 
 }  // namespace
 
-Result<runtime::Goldens> read_goldens(Slots& slots, const messages::Manifest& manifest) {
-  runtime::Goldens goldens;
+Result<std::vector<runtime::ProofCall>> read_goldens(Slots& slots,
+                                                     const messages::Manifest& manifest) {
   OUTCROP_TRY(inputs, read(slots, manifest.golden.input));
   OUTCROP_TRY(outputs, read(slots, manifest.golden.output));
-  goldens.inputs = std::move(inputs);
-  goldens.outputs = std::move(outputs);
-  OUTCROP_CHECK(runtime::check_goldens(manifest.golden, goldens));
-  return goldens;
+  return runtime::proof_calls(manifest.signature, manifest.golden.calls, inputs, outputs);
 }
 
 runtime::LoadRequest load_request(const messages::Variant& variant, int threads) {

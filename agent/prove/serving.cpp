@@ -2,12 +2,14 @@
 
 #include <atomic>
 #include <optional>
+#include <span>
 
 #include <boost/asio/steady_timer.hpp>
 
 #include "agent/prove/golden_files.hpp"
 #include "agent/prove/trial.hpp"
 #include "agent/prove/worker.hpp"
+#include "runtime/runner/signed_values.hpp"
 
 namespace outcrop::agent {
 namespace asio = boost::asio;
@@ -17,22 +19,12 @@ namespace {
 struct Loaded {
   Installed release;
   messages::Manifest manifest;
-  runtime::Goldens first;  // one latent
+  runtime::ProofCall first;  // of the golden calls
   runtime::Runner runner;
 };
 
-runtime::Goldens first_latent(const runtime::Goldens& goldens) {
-  runtime::Goldens first;
-  for (const runtime::Tensor& tensor : goldens.inputs) first.inputs.push_back(tensor.row(0));
-  for (const runtime::Tensor& tensor : goldens.outputs) first.outputs.push_back(tensor.row(0));
-  for (std::size_t i = 0; i < first.inputs.size(); ++i) {
-    first.inputs[i].name = goldens.inputs[i].name;
-  }
-  for (std::size_t i = 0; i < first.outputs.size(); ++i) {
-    first.outputs[i].name = goldens.outputs[i].name;
-  }
-  return first;
-}
+// What a runner can answer in one frame.
+constexpr ByteCount largest_answer = ByteCount::mib(256);
 
 }  // namespace
 
@@ -63,34 +55,28 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
     OUTCROP_TRY(runner, runtime::Runner::start(runner_options(config_)));
     OUTCROP_TRY(report, runner.load(blob, load_request(*variant, config_.threads)));
     (void)report;
-    loaded_.emplace(Loaded{release, std::move(manifest), first_latent(goldens), std::move(runner)});
+    loaded_.emplace(
+        Loaded{release, std::move(manifest), std::move(goldens.front()), std::move(runner)});
     is_loaded_ = true;
     return &*loaded_;
   }
 
-  Result<std::vector<runtime::Tensor>> infer(const Installed& release, std::int64_t count,
-                                             std::int64_t seed) {
+  Result<std::vector<runtime::Tensor>> infer(const Installed& release, NamedArguments arguments) {
     OUTCROP_TRY(loaded, load(release));
-    const std::vector<runtime::Value> arguments{count, seed};
-    auto outputs = loaded->runner.infer("forward", arguments);
+    const messages::Method& method = loaded->manifest.signature.serves();
+    OUTCROP_TRY(call, call_of(method, std::move(arguments), largest_answer));
+    auto outputs = loaded->runner.infer(method.name, call.arguments);
     if (!outputs) {
       if (is_broken(outputs.error())) forget();
       return outputs;
     }
-    const auto& described = loaded->manifest.golden.outputs;
-    if (outputs->size() != described.size()) {
-      return fail(ErrorCode::invalid_data, "the model gave " + std::to_string(outputs->size()) +
-                                               " outputs; its manifest describes " +
-                                               std::to_string(described.size()));
-    }
-    for (std::size_t i = 0; i < described.size(); ++i) (*outputs)[i].name = described[i].name;
+    OUTCROP_CHECK(runtime::name_outputs(method, call.sizes, *outputs));
     return outputs;
   }
 
   Status prove(const Installed& release) {
     OUTCROP_TRY(loaded, load(release));
-    const auto proof = runtime::prove(loaded->runner, loaded->manifest.golden.method,
-                                      loaded->first.inputs, loaded->first.outputs);
+    const auto proof = runtime::prove(loaded->runner, std::span(&loaded->first, 1));
     if (!proof) {
       if (is_broken(proof.error())) forget();
       return fail(proof.error());
@@ -141,11 +127,10 @@ Serving::Serving(asio::any_io_executor executor, const AgentConfig& config, Slot
 Serving::~Serving() = default;
 
 asio::awaitable<Result<std::vector<runtime::Tensor>>> Serving::infer(Installed release,
-                                                                     std::int64_t count,
-                                                                     std::int64_t seed) {
+                                                                     NamedArguments arguments) {
   Result<std::vector<runtime::Tensor>> result;
   auto impl = impl_;
-  std::function<void()> job = [&] { result = impl->infer(release, count, seed); };
+  std::function<void()> job = [&] { result = impl->infer(release, std::move(arguments)); };
   co_await impl->run(std::move(job));
   co_return result;
 }

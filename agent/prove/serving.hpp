@@ -11,6 +11,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "agent/config/config.hpp"
+#include "agent/prove/named_arguments.hpp"
 #include "agent/slots/slots.hpp"
 #include "runtime/engine/tensor.hpp"
 
@@ -25,12 +26,12 @@ class Serving {
           std::chrono::milliseconds idle = std::chrono::minutes(5));
   ~Serving();
 
-  // `count` generated samples of the release, named after its golden outputs: its method
-  // forward(batch_size, seed).
+  // One call of the method that the release serves; outputs have their names. invalid_argument
+  // where the arguments are not what its signature says, before anything runs.
   [[nodiscard]] boost::asio::awaitable<Result<std::vector<runtime::Tensor>>> infer(
-      Installed release, std::int64_t count, std::int64_t seed);
+      Installed release, NamedArguments arguments);
 
-  // The first golden latent, judged by the variant's tolerances.
+  // The first golden call, judged by the variant's tolerances.
   [[nodiscard]] boost::asio::awaitable<Status> prove(Installed release);
 
   // Ends the runner, after the call at work.

@@ -104,7 +104,6 @@ Result<Prepared> prepare(const TrialRequest& request) {
   }
   runtime::TrialOptions& options = prepared.options;
   options.runner = runner_options(*request.config);
-  options.method = request.manifest.golden.method;
   options.calls = request.config->measure_calls;
   options.time = request.config->measure_time;
   options.rounds = request.config->measure_rounds;

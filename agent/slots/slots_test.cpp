@@ -34,13 +34,13 @@ std::string manifest_of(const std::string& model) {
   manifest.epoch = 1;
   manifest.data_digest = trust::sha256("data");
   manifest.code_version = "0.1.0";
-  manifest.latent = "gaussian";
-  manifest.golden = {"decode",
-                     blob_of("in"),
+  manifest.about = {{"latent", "gaussian"}};
+  const messages::TensorType latent{"float32", {"batch", 8}, "", {}};
+  const messages::TensorType map{"float32", {"batch", 1, 4, 4}, "m/s", {}};
+  manifest.signature = {"decode", {{"decode", {{"latent", latent}}, {{"velocity", map, {}}}}}};
+  manifest.golden = {blob_of("in"),
                      blob_of("out"),
-                     1,
-                     {{"latent", "float32", {8}, ""}},
-                     {{"velocity", "float32", {1, 4, 4}, "m/s"}}};
+                     {{"decode", {messages::TensorReference("latent")}, {{"velocity"}}}}};
   manifest.variants.push_back({"float",
                                blob_of(model),
                                "torch",

@@ -21,7 +21,7 @@ namespace wire = boost::beast::http;
 using boost::system::error_code;
 using Protocol = asio::local::stream_protocol;
 
-constexpr std::uint64_t longest_answer = 64u << 20;
+constexpr std::uint64_t longest_answer = 272u << 20;  // what a runner may answer, and its header
 
 Error error_of(const std::string& what, const error_code& error) {
   if (error == beast::error::timeout) return {ErrorCode::timeout, what + ": no answer in time"};

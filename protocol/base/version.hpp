@@ -13,7 +13,7 @@ namespace outcrop {
 [[nodiscard]] std::string code_version();
 
 // What host and board speak. A board refuses a manifest that asks for a higher one.
-inline constexpr int protocol_version = 3;
+inline constexpr int protocol_version = 4;
 // What is written before anything is known of the reader: every version of either side reads it.
 inline constexpr int first_protocol = 1;
 

@@ -11,6 +11,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr ByteCount artifact_limit = ByteCount::kib(256);
+constexpr std::size_t most_shown = 64;
 constexpr int quality_since = 3;  // the protocol whose artifacts tell of quality
 
 // A name in the stage folder, never a way out of it.
@@ -41,6 +42,37 @@ FileReference read_file_object(ObjectReader reader) {
   return file;
 }
 
+Json error_to_json(const ShownError& error) {
+  return {{"mean_abs", error.mean_abs}, {"max_abs", error.max_abs}};
+}
+
+ShownError read_error(ObjectReader reader) {
+  const ShownError error{reader.number("mean_abs", 0, 1e30), reader.number("max_abs", 0, 1e30)};
+  reader.done();
+  return error;
+}
+
+Json bounds_to_json(const std::map<std::string, OutputBounds>& bounds) {
+  Json json = Json::object();
+  for (const auto& [output, of] : bounds) {
+    json[output] = {{"floor", error_to_json(of.floor)},
+                    {"cap", error_to_json(of.cap)},
+                    {"agreement", error_to_json(of.agreement)}};
+  }
+  return json;
+}
+
+std::map<std::string, OutputBounds> read_bounds(ObjectReader reader) {
+  std::map<std::string, OutputBounds> bounds;
+  for (const std::string& output : reader.keys(most_shown)) {
+    ObjectReader of = reader.object(output);
+    bounds[output] = {read_error(of.object("floor")), read_error(of.object("cap")),
+                      read_error(of.object("agreement"))};
+    of.done();
+  }
+  return bounds;
+}
+
 Json variant_to_json(const ArtifactVariant& variant) {
   Json json = file_to_json(variant.file);
   json["name"] = variant.name;
@@ -48,7 +80,7 @@ Json variant_to_json(const ArtifactVariant& variant) {
   json["backend"] = variant.backend;
   json["shown"] = Json::object();
   for (const auto& [output, error] : variant.shown) {
-    json["shown"][output] = {{"mean_abs", error.mean_abs}, {"max_abs", error.max_abs}};
+    json["shown"][output] = error_to_json(error);
   }
   return json;
 }
@@ -60,13 +92,16 @@ ArtifactVariant read_artifact_variant(ObjectReader& reader) {
   variant.engine = reader.name("engine");
   variant.backend = reader.name("backend");
   ObjectReader shown = reader.object("shown");
-  for (const std::string& output : shown.keys(16)) {
-    ObjectReader error = shown.object(output);
-    variant.shown[output] = {error.number("mean_abs", 0, 1e30), error.number("max_abs", 0, 1e30)};
-    error.done();
+  for (const std::string& output : shown.keys(most_shown)) {
+    variant.shown[output] = read_error(shown.object(output));
   }
   reader.done();
   return variant;
+}
+
+int protocol_of(const StageArtifact& artifact) {
+  if (artifact.signature) return signature_since;
+  return artifact.quality ? quality_since : first_protocol;
 }
 
 Result<StageArtifact> parse_artifact(std::string_view text) {
@@ -82,12 +117,22 @@ Result<StageArtifact> parse_artifact(std::string_view text) {
   artifact.lineage = reader.digest_or_empty("lineage");
   artifact.data_digest = reader.digest("data_digest");
   artifact.code_version = reader.text("code_version");
-  artifact.latent = reader.text("latent");
+  if (protocol >= signature_since) {
+    artifact.about = read_about(reader.object("about"));
+    artifact.signature = read_signature(reader.object("signature"));
+    artifact.bounds = read_bounds(reader.object("bounds"));
+  } else {
+    artifact.about["latent"] = reader.text("latent");
+  }
   artifact.objective = static_cast<Objective>(
       reader.choice("objective", {"p50_ms", "p90_ms", "memory_mb", "error"}));
   artifact.budgets = read_budgets(reader);
   ObjectReader golden = reader.object("golden");
-  artifact.golden_method = golden.text("method");
+  if (artifact.signature) {
+    artifact.golden_calls = read_calls(golden, *artifact.signature);
+  } else {
+    artifact.golden_method = golden.text("method");
+  }
   artifact.golden_input = read_file_object(golden.object("input"));
   artifact.golden_output = read_file_object(golden.object("output"));
   golden.done();
@@ -98,7 +143,9 @@ Result<StageArtifact> parse_artifact(std::string_view text) {
       element.refuse("name", "stands twice among the variants");
     }
   });
-  if (protocol >= quality_since) artifact.quality = read_quality(reader.object("quality"));
+  if (protocol >= signature_since ? reader.has("quality") : protocol >= quality_since) {
+    artifact.quality = read_quality(reader.object("quality"));
+  }
   reader.done();
   OUTCROP_CHECK(reader.status());
   return artifact;
@@ -111,22 +158,29 @@ std::string to_json(const StageArtifact& artifact) {
   for (const ArtifactVariant& variant : artifact.variants) {
     variants.push_back(variant_to_json(variant));
   }
+  Json golden{{"input", file_to_json(artifact.golden_input)},
+              {"output", file_to_json(artifact.golden_output)}};
   Json json{{"type", "outcrop-artifact"},
-            {"protocol", artifact.quality ? quality_since : first_protocol},
+            {"protocol", protocol_of(artifact)},
             {"model", artifact.model},
             {"stage", artifact.stage},
             {"epoch", artifact.epoch},
             {"lineage", digest_or_empty(artifact.lineage)},
             {"data_digest", artifact.data_digest.hex()},
             {"code_version", artifact.code_version},
-            {"latent", artifact.latent},
             {"objective", to_string(artifact.objective)},
             {"budgets", budgets_to_json(artifact.budgets)},
-            {"golden",
-             {{"method", artifact.golden_method},
-              {"input", file_to_json(artifact.golden_input)},
-              {"output", file_to_json(artifact.golden_output)}}},
             {"variants", variants}};
+  if (artifact.signature) {
+    json["about"] = artifact.about;
+    json["signature"] = signature_to_json(*artifact.signature);
+    json["bounds"] = bounds_to_json(artifact.bounds);
+    golden["calls"] = calls_to_json(artifact.golden_calls);
+  } else {
+    json["latent"] = latent_of(artifact.about);
+    golden["method"] = artifact.golden_method;
+  }
+  json["golden"] = std::move(golden);
   if (artifact.quality) json["quality"] = quality_to_json(*artifact.quality);
   return json_text(json, 2) + "\n";
 }

@@ -34,6 +34,14 @@ struct ShownError {
   bool operator==(const ShownError&) const = default;
 };
 
+// How far off a variant may be in one output, each against the float model.
+struct OutputBounds {
+  ShownError floor;      // a tolerance is never tighter: other processors round differently
+  ShownError cap;        // a variant that would need more is left out
+  ShownError agreement;  // the runner and the quantizer may differ by this much
+  bool operator==(const OutputBounds&) const = default;
+};
+
 struct ArtifactVariant {
   std::string name;
   FileReference file;
@@ -50,10 +58,17 @@ struct StageArtifact {
   std::optional<trust::Sha256Digest> lineage;  // manifest of the release before
   trust::Sha256Digest data_digest;
   std::string code_version;
-  std::string latent;
+  std::map<std::string, std::string> about;  // what the kind of model tells: "latent", where from
   Objective objective = Objective::p90_ms;
   std::vector<Budget> budgets;
-  std::string golden_method = "decode";
+  // None in what versions before protocol 4 left: rows of the golden tensors then belong to
+  // `golden_method`.
+  std::optional<Signature> signature;
+  std::vector<GoldenCall> golden_calls;
+  std::string golden_method = "decode";  // only without a signature
+  // By output: what the kind of model proposes, and a policy may say otherwise. Only with a signature;
+  // an output that has none takes shares of its range.
+  std::map<std::string, OutputBounds> bounds;
   FileReference golden_input;
   FileReference golden_output;
   std::vector<ArtifactVariant> variants;

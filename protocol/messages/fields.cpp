@@ -4,6 +4,7 @@ namespace outcrop::messages {
 namespace {
 
 constexpr std::size_t most_device_classes = 64;
+constexpr std::size_t most_facts = 16;
 constexpr double most_milliseconds = 1e9;
 constexpr double most_megabytes = 1e9;
 
@@ -53,6 +54,17 @@ std::vector<Budget> read_budgets(ObjectReader& reader) {
     budgets.push_back(std::move(budget));
   });
   return budgets;
+}
+
+std::string latent_of(const std::map<std::string, std::string>& about) {
+  const auto found = about.find("latent");
+  return found == about.end() ? std::string() : found->second;
+}
+
+std::map<std::string, std::string> read_about(ObjectReader reader) {
+  std::map<std::string, std::string> about;
+  for (const std::string& name : reader.keys(most_facts)) about[name] = reader.text(name);
+  return about;
 }
 
 }  // namespace outcrop::messages

@@ -118,13 +118,38 @@ TEST(Golden, manifest_reads_and_writes_the_same) {
   EXPECT_EQ(golden_offer().manifest, trust::sha256(golden("manifest.json")));
 }
 
+// From protocol 4 on it has a signature, and its goldens are calls of what boards serve.
+TEST(Golden, manifest_of_protocol_4_reads_and_writes_the_same) {
+  const std::string text = golden("manifest.json", 4);
+  const auto manifest = parse_manifest(*trust::verify_bytes(as_bytes(text), trust::sha256(text)));
+  ASSERT_THAT(manifest, IsOk());
+  EXPECT_EQ(to_json(*manifest), text);
+  EXPECT_EQ(manifest->golden.calls.front().method, manifest->signature.served);
+  EXPECT_TRUE(manifest->quality);
+}
+
+// What is measured and served stays what it was.
+TEST(Golden, manifest_of_protocol_1_is_read_as_calls) {
+  const std::string text = golden("manifest.json");
+  const auto manifest = parse_manifest(*trust::verify_bytes(as_bytes(text), trust::sha256(text)));
+  ASSERT_THAT(manifest, IsOk());
+  EXPECT_EQ(manifest->signature.served, "forward");
+  EXPECT_EQ(manifest->signature.serves().inputs.at(0).name, "batch_size");
+  ASSERT_EQ(manifest->golden.calls.size(), 4U);
+  EXPECT_EQ(manifest->golden.calls[3].method, "decode");
+  EXPECT_EQ(manifest->golden.calls[3].outputs.at(1), TensorReference("seismic", 3));
+  EXPECT_EQ(manifest->outputs().at(0).type.unit, "m/s");
+  EXPECT_EQ(manifest->about.at("latent").substr(0, 8), "gaussian");
+}
+
 // Of protocol 3 it says how good the model is.
 TEST(Golden, what_a_stage_leaves_reads_and_writes_the_same) {
-  for (const int protocol : {1, 3}) {
+  for (const int protocol : {1, 3, 4}) {
     const auto artifact = read_artifact(folder / ("v" + std::to_string(protocol)));
     ASSERT_THAT(artifact, IsOk()) << protocol;
     EXPECT_EQ(to_json(*artifact), golden("artifact.json", protocol));
-    EXPECT_EQ(artifact->quality.has_value(), protocol == 3);
+    EXPECT_EQ(artifact->quality.has_value(), protocol >= 3);
+    EXPECT_EQ(artifact->signature.has_value(), protocol >= 4);
     if (artifact->quality) {
       EXPECT_EQ(artifact->quality->baseline(mean_baseline)->outputs.at("seismic").rmse, 0.929);
     }
@@ -216,6 +241,13 @@ TEST(Golden, holds_every_field) {
   for (json& input : manifest["golden"]["inputs"]) input.erase("unit");  // inputs have none
   expect_filled(manifest, "manifest.json");
   expect_filled(json::parse(golden("artifact.json", 3)), "artifact.json");
+  for (const char* name : {"manifest.json", "artifact.json"}) {
+    json document = json::parse(golden(name, 4));
+    for (json& method : document["signature"]["methods"]) {
+      for (json& input : method["inputs"]) input.erase("unit");  // latents have none
+    }
+    expect_filled(document, name);
+  }
 }
 
 TEST(Golden, every_key_stands_in_the_schema) {

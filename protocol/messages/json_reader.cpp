@@ -237,6 +237,18 @@ std::uint64_t ObjectReader::integer(std::string_view key, std::uint64_t least, s
   return value->get<std::uint64_t>();
 }
 
+std::int64_t ObjectReader::signed_integer(std::string_view key) {
+  const Json* value = find(key);
+  if (value == nullptr) return 0;
+  constexpr auto most = static_cast<std::int64_t>(largest_integer);
+  const bool good = value->is_number_unsigned()
+                        ? value->get<std::uint64_t>() <= largest_integer
+                        : value->is_number_integer() && value->get<std::int64_t>() >= -most;
+  if (good) return value->get<std::int64_t>();
+  refuse(key, "must be an integer of at most 2^53 - 1, not " + printable(json_text(*value)));
+  return 0;
+}
+
 double ObjectReader::number(std::string_view key, double least, double most) {
   const Json* value = find(key);
   if (value == nullptr) return least;
@@ -358,6 +370,46 @@ std::vector<std::int64_t> ObjectReader::dimensions(std::string_view key) {
   }
   if (!good) refuse(key, "must be an array of at most 8 dimensions above 0");
   return shape;
+}
+
+std::vector<std::variant<std::int64_t, std::string>> ObjectReader::sizes(std::string_view key) {
+  const Json* value = find(key);
+  if (value == nullptr) return {};
+  std::vector<std::variant<std::int64_t, std::string>> sizes;
+  bool good = value->is_array() && value->size() <= 8;
+  for (std::size_t i = 0; good && i < value->size(); ++i) {
+    const Json& element = (*value)[i];
+    if (const auto* name = element.get_ptr<const std::string*>()) {
+      sizes.emplace_back(*name);
+      continue;
+    }
+    good = element.is_number_unsigned() && element.get<std::uint64_t>() > 0 &&
+           element.get<std::uint64_t>() <= (std::uint64_t{1} << 31);
+    if (good) sizes.emplace_back(element.get<std::int64_t>());
+  }
+  if (!good) refuse(key, "must be an array of at most 8 dimensions: sizes above 0, or names");
+  return sizes;
+}
+
+std::vector<double> ObjectReader::numbers(std::string_view key, std::size_t fewest,
+                                          std::size_t most, double largest) {
+  const Json* value = find(key);
+  if (value == nullptr) return {};
+  std::vector<double> numbers;
+  bool good = value->is_array() && value->size() >= fewest && value->size() <= most;
+  for (std::size_t i = 0; good && i < value->size(); ++i) {
+    const Json& element = (*value)[i];
+    good = element.is_number() && std::abs(element.get<double>()) <= largest;
+    if (good) numbers.push_back(element.get<double>());
+  }
+  if (good) return numbers;
+  refuse(key, "must be an array of " + std::to_string(fewest) +
+                  (most == fewest ? "" : " to " + std::to_string(most)) + " numbers");
+  return {};
+}
+
+bool ObjectReader::has(std::string_view key) const {
+  return object_ != nullptr && !*failure_ && object_->contains(key);
 }
 
 std::vector<std::string> ObjectReader::keys(std::size_t most) {

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -48,6 +49,7 @@ class ObjectReader {
   [[nodiscard]] std::string name_or_empty(std::string_view key);  // or ""
   [[nodiscard]] std::uint64_t integer(std::string_view key, std::uint64_t least,
                                       std::uint64_t most = largest_integer);
+  [[nodiscard]] std::int64_t signed_integer(std::string_view key);  // within ±largest_integer
   [[nodiscard]] ByteCount size(std::string_view key) { return ByteCount(integer(key, 0)); }
   [[nodiscard]] double number(std::string_view key, double least, double most);
   [[nodiscard]] trust::Sha256Digest digest(std::string_view key);
@@ -68,6 +70,13 @@ class ObjectReader {
   [[nodiscard]] std::vector<std::string> texts(std::string_view key, std::size_t most,
                                                std::size_t longest = 256);
   [[nodiscard]] std::vector<std::int64_t> dimensions(std::string_view key);
+  // Sizes above 0, or texts that name them: at most 8.
+  [[nodiscard]] std::vector<std::variant<std::int64_t, std::string>> sizes(std::string_view key);
+  // Array of numbers of at most `largest`, whatever their sign.
+  [[nodiscard]] std::vector<double> numbers(std::string_view key, std::size_t fewest,
+                                            std::size_t most, double largest);
+  // Whether a key that may be left out is there.
+  [[nodiscard]] bool has(std::string_view key) const;
   // Keys of an object whose keys are data (names of outputs, key ids): at most `most`.
   [[nodiscard]] std::vector<std::string> keys(std::size_t most);
 

@@ -7,6 +7,7 @@
 
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
+#include "protocol/messages/earlier_golden.hpp"
 #include "protocol/messages/fields.hpp"
 #include "protocol/messages/json_reader.hpp"
 
@@ -17,53 +18,28 @@ constexpr std::array<std::string_view, 4> objectives{"p50_ms", "p90_ms", "memory
 constexpr std::size_t most_operators = 1024;
 constexpr std::size_t longest_schema = 4096;
 
-Json tensor_to_json(const TensorSchema& tensor, bool with_unit) {
-  Json json{{"name", tensor.name}, {"dtype", tensor.dtype}, {"shape", tensor.shape}};
-  if (with_unit) json["unit"] = tensor.unit;
+Json golden_to_json(const Manifest& manifest) {
+  Json json{{"input", blob_to_json(manifest.golden.input)},
+            {"output", blob_to_json(manifest.golden.output)}};
+  if (manifest.minimum_protocol >= signature_since) {
+    json["calls"] = calls_to_json(manifest.golden.calls);
+  } else {
+    json.update(rows_to_json(rows_of(manifest.signature, manifest.golden.calls)));
+  }
   return json;
 }
 
-TensorSchema read_tensor(ObjectReader& reader, bool with_unit) {
-  TensorSchema tensor;
-  tensor.name = reader.text("name");
-  tensor.dtype = reader.choice("dtype", {"float32", "int64"}) == 0 ? "float32" : "int64";
-  tensor.shape = reader.dimensions("shape");
-  if (with_unit) tensor.unit = reader.text("unit");
+void read_golden(ObjectReader reader, Manifest& manifest) {
+  manifest.golden.input = read_blob(reader.object("input"));
+  manifest.golden.output = read_blob(reader.object("output"));
+  if (manifest.minimum_protocol >= signature_since) {
+    manifest.golden.calls = read_calls(reader, manifest.signature);
+  } else {
+    const RowsGolden rows = read_rows(reader);
+    manifest.signature = signature_of(rows);
+    manifest.golden.calls = calls_of(rows);
+  }
   reader.done();
-  return tensor;
-}
-
-Json golden_to_json(const Golden& golden) {
-  Json inputs = Json::array();
-  for (const TensorSchema& tensor : golden.inputs) inputs.push_back(tensor_to_json(tensor, false));
-  Json outputs = Json::array();
-  for (const TensorSchema& tensor : golden.outputs) outputs.push_back(tensor_to_json(tensor, true));
-  return {{"method", golden.method},
-          {"input", blob_to_json(golden.input)},
-          {"output", blob_to_json(golden.output)},
-          {"latents", golden.latents},
-          {"inputs", inputs},
-          {"outputs", outputs}};
-}
-
-Golden read_golden(ObjectReader reader) {
-  Golden golden;
-  golden.method = reader.text("method");
-  golden.input = read_blob(reader.object("input"));
-  golden.output = read_blob(reader.object("output"));
-  golden.latents = reader.integer("latents", 1, 1'000'000);
-  reader.objects("inputs", 1, 16, [&](ObjectReader& element) {
-    golden.inputs.push_back(read_tensor(element, false));
-  });
-  std::set<std::string> names;
-  reader.objects("outputs", 1, 16, [&](ObjectReader& element) {
-    golden.outputs.push_back(read_tensor(element, true));
-    if (!names.insert(golden.outputs.back().name).second) {
-      element.refuse("name", "stands twice among the outputs");
-    }
-  });
-  reader.done();
-  return golden;
 }
 
 Json variant_to_json(const Variant& variant) {
@@ -82,15 +58,14 @@ Json variant_to_json(const Variant& variant) {
           {"tolerance", tolerance}};
 }
 
-void read_tolerance(ObjectReader& reader, const Golden& golden, Variant& variant) {
-  const std::size_t outputs = golden.outputs.size();
-  reader.objects("tolerance", outputs, outputs, [&](ObjectReader& element) {
+void read_tolerance(ObjectReader& reader, const std::vector<Output>& outputs, Variant& variant) {
+  reader.objects("tolerance", outputs.size(), outputs.size(), [&](ObjectReader& element) {
     OutputTolerance tolerance;
     tolerance.output = element.text("output");
     tolerance.mean_abs = element.number("mean_abs", 0, 1e30);
     tolerance.max_abs = element.number("max_abs", 0, 1e30);
     element.done();
-    const std::string& expected = golden.outputs[variant.tolerance.size()].name;
+    const std::string& expected = outputs[variant.tolerance.size()].name;
     if (element.ok() && tolerance.output != expected) {
       element.refuse("output", "must be '" + expected + "': the golden outputs in their order");
     }
@@ -98,7 +73,17 @@ void read_tolerance(ObjectReader& reader, const Golden& golden, Variant& variant
   });
 }
 
-Variant read_variant(ObjectReader& reader, const Golden& golden) {
+// What a file must have: every method of the signature; before there was one, the proved method.
+std::vector<std::string> needed_methods(const Manifest& manifest) {
+  if (manifest.golden.calls.empty()) return {};
+  if (manifest.minimum_protocol < signature_since) return {manifest.golden.calls.front().method};
+  std::vector<std::string> names;
+  for (const Method& method : manifest.signature.methods) names.push_back(method.name);
+  return names;
+}
+
+Variant read_variant(ObjectReader& reader, const Manifest& manifest,
+                     const std::vector<Output>& outputs) {
   Variant variant;
   variant.name = reader.name("name");
   variant.blob = read_blob(reader.object("blob"));
@@ -113,11 +98,15 @@ Variant read_variant(ObjectReader& reader, const Golden& golden) {
   for (const std::string& method : methods.keys(64)) {
     variant.methods[method] = methods.text(method, longest_schema);
   }
-  if (methods.ok() && !variant.methods.contains(golden.method)) {
-    methods.refuse(golden.method, "is missing: it is the method that golden outputs belong to");
+  for (const std::string& method : needed_methods(manifest)) {
+    if (methods.ok() && !variant.methods.contains(method)) {
+      methods.refuse(method, manifest.minimum_protocol >= signature_since
+                                 ? "is missing: it is a method of the signature"
+                                 : "is missing: it is the method that golden outputs belong to");
+    }
   }
   variant.memory = reader.size("memory");
-  read_tolerance(reader, golden, variant);
+  read_tolerance(reader, outputs, variant);
   reader.done();
   return variant;
 }
@@ -134,8 +123,9 @@ Status check_agent_version(const std::string& minimum) {
 
 void read_variants(ObjectReader& reader, Manifest& manifest) {
   std::set<std::string> names;
+  const std::vector<Output> outputs = manifest.outputs();
   reader.objects("variants", 1, 16, [&](ObjectReader& element) {
-    manifest.variants.push_back(read_variant(element, manifest.golden));
+    manifest.variants.push_back(read_variant(element, manifest, outputs));
     if (element.ok() && !names.insert(manifest.variants.back().name).second) {
       element.refuse("name", "stands twice among the variants");
     }
@@ -158,6 +148,10 @@ Result<Objective> objective_from(std::string_view text) {
   return static_cast<Objective>(found - objectives.begin());
 }
 
+std::vector<Output> Manifest::outputs() const {
+  return proved_outputs(signature, golden.calls);
+}
+
 const Variant* Manifest::variant(std::string_view name) const {
   const auto found = std::find_if(variants.begin(), variants.end(),
                                   [&](const Variant& variant) { return variant.name == name; });
@@ -167,7 +161,7 @@ const Variant* Manifest::variant(std::string_view name) const {
 std::string to_json(const Manifest& manifest) {
   Json variants = Json::array();
   for (const Variant& variant : manifest.variants) variants.push_back(variant_to_json(variant));
-  const Json json{{"type", "outcrop-manifest"},
+  Json json{{"type", "outcrop-manifest"},
                   {"minimum_protocol", manifest.minimum_protocol},
                   {"minimum_agent", manifest.minimum_agent},
                   {"model", manifest.model},
@@ -176,12 +170,18 @@ std::string to_json(const Manifest& manifest) {
                   {"lineage", digest_or_empty(manifest.lineage)},
                   {"data_digest", manifest.data_digest.hex()},
                   {"code_version", manifest.code_version},
-                  {"latent", manifest.latent},
                   {"objective", to_string(manifest.objective)},
                   {"budgets", budgets_to_json(manifest.budgets)},
                   {"host_proof", manifest.host_proof_skipped ? "skipped" : "done"},
-                  {"golden", golden_to_json(manifest.golden)},
+                  {"golden", golden_to_json(manifest)},
                   {"variants", variants}};
+  if (manifest.minimum_protocol >= signature_since) {
+    json["about"] = manifest.about;
+    json["signature"] = signature_to_json(manifest.signature);
+    if (manifest.quality) json["quality"] = quality_to_json(*manifest.quality);
+  } else {
+    json["latent"] = latent_of(manifest.about);
+  }
   return json_text(json, 1);
 }
 
@@ -201,12 +201,18 @@ Result<Manifest> parse_manifest(const trust::VerifiedBlob& blob) {
   manifest.lineage = reader.digest_or_empty("lineage");
   manifest.data_digest = reader.digest("data_digest");
   manifest.code_version = reader.text("code_version");
-  manifest.latent = reader.text("latent");
+  if (manifest.minimum_protocol >= signature_since) {
+    manifest.about = read_about(reader.object("about"));
+    manifest.signature = read_signature(reader.object("signature"));
+    if (reader.has("quality")) manifest.quality = read_quality(reader.object("quality"));
+  } else {
+    manifest.about["latent"] = reader.text("latent");
+  }
   manifest.objective = static_cast<Objective>(
       reader.choice("objective", {"p50_ms", "p90_ms", "memory_mb", "error"}));
   manifest.budgets = read_budgets(reader);
   manifest.host_proof_skipped = reader.choice("host_proof", {"done", "skipped"}) == 1;
-  manifest.golden = read_golden(reader.object("golden"));
+  read_golden(reader.object("golden"), manifest);
   read_variants(reader, manifest);
   reader.done();
   OUTCROP_CHECK(reader.status());

@@ -9,12 +9,15 @@
 
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/error.hpp"
+#include "protocol/messages/golden_call.hpp"
+#include "protocol/messages/quality.hpp"
+#include "protocol/messages/signature.hpp"
 #include "protocol/trust/digest.hpp"
 #include "protocol/trust/verified_blob.hpp"
 
 namespace outcrop::messages {
 
-// The manifest of a release, field by field as SCHEMA.md describes it.
+// The manifest of a release, field by field as SCHEMA.md describes it: written by `minimum_protocol`.
 
 inline constexpr ByteCount manifest_limit = ByteCount::kib(256);
 
@@ -38,23 +41,16 @@ struct Budget {
   bool operator==(const Budget&) const = default;
 };
 
-// A tensor of the golden files, without its first dimension (the latents).
-struct TensorSchema {
-  std::string name;
-  std::string dtype;  // "float32", "int64"
-  std::vector<std::int64_t> shape;
-  std::string unit;  // of outputs: "m/s"; empty for inputs
-  bool operator==(const TensorSchema&) const = default;
-};
+// The first protocol whose releases have a signature, calls as goldens, and their quality in the
+// manifest. Those before are read as if they had (earlier_golden.hpp).
+inline constexpr int signature_since = 4;
 
-// Inputs and the float model's outputs that every variant must reproduce.
+// Calls and the float model's answers, which every variant must reproduce. The first one is what is
+// measured, what budgets judge and what a soak repeats.
 struct Golden {
-  std::string method;
   BlobReference input;
   BlobReference output;
-  std::uint64_t latents = 0;
-  std::vector<TensorSchema> inputs;   // arguments of the method in order
-  std::vector<TensorSchema> outputs;  // in the order of the method's results
+  std::vector<GoldenCall> calls;
   bool operator==(const Golden&) const = default;
 };
 
@@ -74,12 +70,12 @@ struct Variant {
   std::vector<std::string> operators;          // sorted, no two alike
   std::map<std::string, std::string> methods;  // method -> schema as the runner shows it
   ByteCount memory;
-  std::vector<OutputTolerance> tolerance;  // one for each golden output, in their order
+  std::vector<OutputTolerance> tolerance;  // one for each of Manifest::outputs(), in their order
   bool operator==(const Variant&) const = default;
 };
 
 struct Manifest {
-  int minimum_protocol = 1;
+  int minimum_protocol = signature_since;
   std::string minimum_agent;  // "0.1.0"
   std::string model;
   std::uint64_t stage = 0;
@@ -87,14 +83,19 @@ struct Manifest {
   std::optional<trust::Sha256Digest> lineage;  // manifest of the release before
   trust::Sha256Digest data_digest;
   std::string code_version;
-  std::string latent;
+  std::map<std::string, std::string> about;  // what the kind of model tells: "latent", where from
   Objective objective = Objective::p90_ms;
   std::vector<Budget> budgets;
   bool host_proof_skipped = false;
+  Signature signature;
   Golden golden;
   std::vector<Variant> variants;
+  // How good the float model is. Releases of protocol 3 say it in their golden output file.
+  std::optional<Quality> quality;
   bool operator==(const Manifest&) const = default;
 
+  // Those that golden calls give, each once, in order: what tolerances and proofs are of.
+  [[nodiscard]] std::vector<Output> outputs() const;
   // Null where the manifest has no variant of that name.
   [[nodiscard]] const Variant* variant(std::string_view name) const;
 };

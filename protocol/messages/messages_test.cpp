@@ -23,6 +23,31 @@ BlobReference some_blob(std::string_view text) {
   return {trust::sha256(text), ByteCount(text.size()), trust::sha256("table of it")};
 }
 
+Quality some_quality() {
+  Quality quality;
+  quality.samples = 64;
+  quality.held_out = true;
+  quality.units = {{"velocity", "m/s"}, {"seismic", "pressure"}};
+  quality.model = {"float", {{"velocity", {0.75, 176, 250}}, {"seismic", {0.5, 0.25, 0.875}}}};
+  quality.baselines = {{std::string(mean_baseline), {{"velocity", {0.5, 607, 710}}}},
+                       {"3000 m/s, silence", {{"velocity", {0.25, 650, 800}}}}};
+  quality.drawn = 16;
+  quality.spread = {{"velocity", {690, 720}}};
+  return quality;
+}
+
+Signature some_signature() {
+  const std::vector<Output> pair{
+      {"map", TensorType{"float32", {"batch", 1, 70, 70}, "m/s", Range{1500, 4500}}, {}},
+      {"gather", TensorType{"float32", {"batch", 5, 1000, 70}, "pressure", {}}, {}}};
+  Method forward{"forward", {}, pair};
+  forward.inputs = {{"batch_size", ScalarType{ScalarKind::integer, {}, Range{1, 256}, "batch"}},
+                    {"seed", ScalarType{ScalarKind::integer, std::int64_t{-3}, {}, ""}}};
+  Method decode{"decode", {}, pair};
+  decode.inputs = {{"latent", TensorType{"float32", {"batch", 128}, "", {}}}};
+  return {"forward", {forward, decode}};
+}
+
 Manifest some_manifest() {
   Manifest manifest;
   manifest.minimum_agent = "0.1.0";
@@ -32,24 +57,24 @@ Manifest some_manifest() {
   manifest.lineage = trust::sha256("stage 1");
   manifest.data_digest = trust::sha256("data");
   manifest.code_version = "0.1.0 (6ebda3e)";
-  manifest.latent = "gaussian fitted to the encoder's latents";
+  manifest.about = {{"latent", "gaussian fitted to the encoder's latents"}};
   manifest.budgets = {{"raspberry-pi-4", 400, 200}, {"raspberry-pi-5", 150.5, 200}};
-  manifest.golden = {"decode",
-                     some_blob("in"),
+  manifest.signature = some_signature();
+  manifest.golden = {some_blob("in"),
                      some_blob("out"),
-                     4,
-                     {{"latent", "float32", {128}, ""}},
-                     {{"velocity", "float32", {1, 70, 70}, "m/s"},
-                      {"seismic", "float32", {5, 1000, 70}, "pressure"}}};
+                     {{"forward", {std::int64_t{1}, std::int64_t{1}}, {{"map_1"}, {"gather_1"}}},
+                      {"decode", {TensorReference("latent")}, {{"map_2"}, {"gather_2"}}}}};
   for (const char* name : {"float", "int8-qint8"}) {
-    manifest.variants.push_back({name,
-                                 some_blob(name),
-                                 "torch",
-                                 "qnnpack",
-                                 {"aten::add.Tensor", "quantized::conv2d.new"},
-                                 {{"decode", "decode(Tensor latent) -> (Tensor, Tensor)"}},
-                                 ByteCount::mib(30),
-                                 {{"velocity", 30.25, 450}, {"seismic", 0.04, 0.4}}});
+    manifest.variants.push_back(
+        {name,
+         some_blob(name),
+         "torch",
+         "qnnpack",
+         {"aten::add.Tensor", "quantized::conv2d.new"},
+         {{"decode", "decode(Tensor latent) -> Tuple[Tensor, Tensor]"},
+          {"forward", "forward(int batch_size, int seed=0) -> Tuple[Tensor, Tensor]"}},
+         ByteCount::mib(30),
+         {{"map", 30.25, 450}, {"gather", 0.04, 0.4}}});
   }
   return manifest;
 }
@@ -84,10 +109,10 @@ TEST(Manifest, names_the_path_of_what_it_refuses) {
               refused("manifest.variants[1].blob.size"));
   EXPECT_THAT(read_changed([](Json& j) { j["golden"]["input"]["color"] = 1; }),
               refused("manifest.golden.input.color: is an unknown key"));
-  EXPECT_THAT(read_changed([](Json& j) { j.erase("latent"); }),
-              refused("manifest.latent: is missing"));
+  EXPECT_THAT(read_changed([](Json& j) { j.erase("about"); }),
+              refused("manifest.about: is missing"));
   EXPECT_THAT(read_changed([](Json& j) { j["model"] = "../etc"; }), refused("is not a name"));
-  EXPECT_THAT(read_changed([](Json& j) { j["latent"] = "\033[2J"; }),
+  EXPECT_THAT(read_changed([](Json& j) { j["about"]["latent"] = "\033[2J"; }),
               refused("control characters"));
   EXPECT_THAT(read_changed([](Json& j) { j["data_digest"] = "ABCD"; }),
               refused("manifest.data_digest: a SHA-256 digest has 64"));
@@ -115,11 +140,39 @@ TEST(Manifest, refuses_what_contradicts_itself) {
   EXPECT_THAT(read_changed([](Json& j) {
                 std::swap(j["variants"][0]["tolerance"][0], j["variants"][0]["tolerance"][1]);
               }),
-              refused("must be 'velocity'"));
+              refused("must be 'map'"));
   EXPECT_THAT(read_changed([](Json& j) { j["variants"][0]["tolerance"].erase(1); }),
               refused("array of 2 to 2"));
-  EXPECT_THAT(read_changed([](Json& j) { j["golden"]["method"] = "forward"; }),
+  EXPECT_THAT(read_changed([](Json& j) { j["variants"][0]["methods"].erase("forward"); }),
               refused("manifest.variants[0].methods.forward: is missing"));
+  EXPECT_THAT(read_changed([](Json& j) { std::swap(j["golden"]["calls"][0], j["golden"]["calls"][1]); }),
+              refused("manifest.golden.calls[0].method: must be 'forward': the first call is of"));
+}
+
+TEST(Manifest, has_calls_that_fit_its_signature) {
+  const auto refused = [](const std::string& message) {
+    return ErrorIs(ErrorCode::invalid_data, HasSubstr("manifest.golden.calls[0]." + message));
+  };
+  const auto changed = [](const std::function<void(Json&)>& change) {
+    return read_changed([&](Json& j) { change(j["golden"]["calls"][0]); });
+  };
+  EXPECT_THAT(changed([](Json& c) { c["method"] = "sample"; }), refused("method: 'sample' is no"));
+  EXPECT_THAT(changed([](Json& c) { c["arguments"].erase(0); }), refused("arguments: must be an"));
+  EXPECT_THAT(changed([](Json& c) { c["arguments"][0] = {{"tensor", "latent"}}; }),
+              refused("arguments[0].int: is missing"));
+  EXPECT_THAT(changed([](Json& c) { c["arguments"][0] = {{"int", 1}, {"bool", true}}; }),
+              refused("arguments[0].bool: is an unknown key"));
+  EXPECT_THAT(changed([](Json& c) { c["arguments"][0] = {{"int", 1.5}}; }),
+              refused("arguments[0].int: must be an integer"));
+  EXPECT_THAT(changed([](Json& c) { c["outputs"].erase(0); }), refused("outputs: must name 2"));
+}
+
+TEST(Manifest, says_how_good_its_model_is_where_somebody_knows) {
+  Manifest manifest = some_manifest();
+  manifest.quality = some_quality();
+  const auto back = read(to_json(manifest));
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(back->quality, manifest.quality);
 }
 
 TEST(Manifest, is_too_new_before_it_is_anything_else) {
@@ -178,7 +231,7 @@ StageArtifact some_artifact() {
   artifact.epoch = 20;
   artifact.data_digest = trust::sha256("data");
   artifact.code_version = "0.1.0";
-  artifact.latent = "gaussian";
+  artifact.about = {{"latent", "gaussian"}};
   artifact.golden_input = {"golden_input.safetensors", trust::sha256("in"), ByteCount(2)};
   artifact.golden_output = {"golden_output.safetensors", trust::sha256("out"), ByteCount(3)};
   artifact.variants = {{"float",
@@ -195,19 +248,6 @@ TEST(Artifact, reads_as_it_was_written) {
   const auto back = read_artifact(folder.path());
   ASSERT_THAT(back, IsOk());
   EXPECT_EQ(*back, some_artifact());
-}
-
-Quality some_quality() {
-  Quality quality;
-  quality.samples = 64;
-  quality.held_out = true;
-  quality.units = {{"velocity", "m/s"}, {"seismic", "pressure"}};
-  quality.model = {"float", {{"velocity", {0.75, 176, 250}}, {"seismic", {0.5, 0.25, 0.875}}}};
-  quality.baselines = {{std::string(mean_baseline), {{"velocity", {0.5, 607, 710}}}},
-                       {"3000 m/s, silence", {{"velocity", {0.25, 650, 800}}}}};
-  quality.drawn = 16;
-  quality.spread = {{"velocity", {690, 720}}};
-  return quality;
 }
 
 TEST(Artifact, of_protocol_3_tells_how_good_the_model_is_and_earlier_ones_do_not) {

@@ -1,15 +1,19 @@
 #pragma once
 
+#include <vector>
+
 #include "protocol/base/error.hpp"
 #include "protocol/messages/manifest.hpp"
-#include "runtime/runner/trial.hpp"
+#include "runtime/engine/tensor.hpp"
+#include "runtime/runner/proof_call.hpp"
 
 namespace outcrop::runtime {
 
-// That golden files hold exactly what the signed manifest says of them: the same tensors in the
-// same order, by name, dtype and shape, with the number of latents as first dimension, and at
-// least one input and one output. Fails with untrusted, naming the tensor: a proof by anything
-// else would prove less than what was signed.
-[[nodiscard]] Status check_goldens(const messages::Golden& described, const Goldens& goldens);
+// The calls with their tensors out of golden files. The files must hold exactly what the calls name,
+// each argument and answer as the signature says, of finite numbers: a proof by anything else would
+// prove less than what was signed. Fails with untrusted, naming call and tensor.
+[[nodiscard]] Result<std::vector<ProofCall>> proof_calls(
+    const messages::Signature& signature, const std::vector<messages::GoldenCall>& calls,
+    const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs);
 
 }  // namespace outcrop::runtime

@@ -13,71 +13,62 @@ std::string number(double value) {
   return text;
 }
 
-}  // namespace
-
-Status check_goldens(std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
-  if (inputs.empty() || outputs.empty()) {
-    return fail(ErrorCode::invalid_data, "a proof needs golden inputs and golden outputs");
-  }
-  for (const auto tensors : {inputs, outputs}) {
-    for (const Tensor& tensor : tensors) {
-      OUTCROP_CHECK(check_size(tensor));
-      if (tensor.shape.empty() || tensor.shape[0] < 1 || tensor.shape[0] != inputs[0].shape.at(0)) {
-        return fail(ErrorCode::invalid_data,
-                    "golden '" + tensor.name + "' is " + describe(tensor) +
-                        "; all need the same number of latents as their first dimension");
-      }
-    }
-  }
-  return {};
+// The entry of an output, made where it is a new one.
+OutputError& entry_of(std::vector<OutputError>& outputs, const std::string& name) {
+  const auto found = std::find_if(outputs.begin(), outputs.end(),
+                                  [&](const OutputError& error) { return error.name == name; });
+  if (found != outputs.end()) return *found;
+  outputs.push_back({name, 0, 0});
+  return outputs.back();
 }
 
+double value_at(const Tensor& tensor, std::size_t index) {
+  return tensor.dtype == DType::float32 ? static_cast<double>(tensor.floats()[index])
+                                        : static_cast<double>(tensor.integers()[index]);
+}
+
+}  // namespace
+
 Result<OutputError> compare(const Tensor& output, const Tensor& golden) {
-  if (output.dtype != DType::float32 || golden.dtype != DType::float32 ||
-      output.shape != golden.shape || golden.data.empty()) {
+  if (output.dtype != golden.dtype || output.shape != golden.shape || golden.data.empty()) {
     return fail(ErrorCode::invalid_data, "output '" + golden.name + "' is " + describe(output) +
                                              ", its golden one is " + describe(golden));
   }
   OUTCROP_CHECK(check_size(output));
   OutputError error{golden.name, 0, 0};
-  const auto shown = output.floats();
-  const auto expected = golden.floats();
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    if (!std::isfinite(shown[i]) || !std::isfinite(expected[i])) {
+  const std::size_t elements = golden.elements();
+  for (std::size_t i = 0; i < elements; ++i) {
+    const double distance = std::abs(value_at(output, i) - value_at(golden, i));
+    if (!std::isfinite(distance)) {
       return fail(ErrorCode::invalid_data, "output '" + golden.name +
                                                "' has a value that is not finite at element " +
                                                std::to_string(i));
     }
-    const double distance = std::abs(static_cast<double>(shown[i]) - expected[i]);
     error.mean_abs_error += distance;
     error.max_abs_error = std::max(error.max_abs_error, distance);
   }
-  error.mean_abs_error /= static_cast<double>(expected.size());
+  error.mean_abs_error /= static_cast<double>(elements);
   return error;
 }
 
-Result<ProofReport> prove(Runner& runner, std::string_view method,
-                          std::span<const Tensor> golden_inputs,
-                          std::span<const Tensor> golden_outputs) {
-  OUTCROP_CHECK(check_goldens(golden_inputs, golden_outputs));
+Result<ProofReport> prove(Runner& runner, std::span<const ProofCall> calls) {
+  if (calls.empty()) return fail(ErrorCode::invalid_data, "a proof needs golden calls");
   ProofReport report;
-  for (const Tensor& golden : golden_outputs) report.outputs.push_back({golden.name, 0, 0});
-  for (std::int64_t latent = 0; latent < golden_inputs[0].shape[0]; ++latent) {
-    std::vector<Value> arguments;
-    for (const Tensor& input : golden_inputs) arguments.emplace_back(input.row(latent));
-    OUTCROP_TRY(outputs, runner.infer(method, arguments));
-    if (outputs.size() != golden_outputs.size()) {
-      return fail(ErrorCode::invalid_data, "the model gave " + std::to_string(outputs.size()) +
+  for (const ProofCall& call : calls) {
+    OUTCROP_TRY(outputs, runner.infer(call.method, call.arguments));
+    if (outputs.size() != call.outputs.size() || outputs.empty()) {
+      return fail(ErrorCode::invalid_data, call.method + " gave " +
+                                               std::to_string(outputs.size()) +
                                                " outputs, the proof has " +
-                                               std::to_string(golden_outputs.size()));
+                                               std::to_string(call.outputs.size()));
     }
     for (std::size_t k = 0; k < outputs.size(); ++k) {
-      OUTCROP_TRY(error, compare(outputs[k], golden_outputs[k].row(latent)));
-      OutputError& worst = report.outputs[k];
+      OUTCROP_TRY(error, compare(outputs[k], call.outputs[k]));
+      OutputError& worst = entry_of(report.outputs, error.name);
       worst.mean_abs_error = std::max(worst.mean_abs_error, error.mean_abs_error);
       worst.max_abs_error = std::max(worst.max_abs_error, error.max_abs_error);
     }
-    ++report.latents;
+    ++report.calls;
   }
   return report;
 }

@@ -136,7 +136,7 @@ TEST_F(Measurements, leave_a_runner_that_serves_while_it_is_warm) {
   ASSERT_THAT(measured, IsOk());
   const int process = runner_.process_id();
   const auto proof =
-      prove(runner_, "decode", models().goldens.golden_inputs, models().goldens.golden_outputs);
+      prove(runner_, models().goldens.proofs);
   ASSERT_THAT(proof, IsOk());
   EXPECT_LE(proof->outputs[0].mean_abs_error, 0.02 * 3000);
   EXPECT_EQ(runner_.process_id(), process);

@@ -87,9 +87,9 @@ TEST_P(EveryForm, reproduces_the_golden_outputs_and_measures) {
   EXPECT_EQ(loaded->methods.at("forward"),
             "forward(int batch_size, int seed=0) -> Tuple[Tensor, Tensor]");
   const auto proof =
-      prove(runner, "decode", models().goldens.golden_inputs, models().goldens.golden_outputs);
+      prove(runner, models().goldens.proofs);
   ASSERT_THAT(proof, IsOk());
-  EXPECT_EQ(proof->latents, 3U);
+  EXPECT_EQ(proof->calls, 3U);
   ASSERT_EQ(proof->outputs.size(), 2U);
   EXPECT_EQ(proof->outputs[0].name, "velocity");
   EXPECT_LE(proof->outputs[0].mean_abs_error, largest_share * 3000);  // m/s over 1500...4500
@@ -126,7 +126,7 @@ TEST_F(Runners, two_at_a_time_do_not_disturb_each_other) {
   ASSERT_THAT(load_allowing_all(second, blob_of(models().path("quint8")), 2), IsOk());
   for (Runner* runner : {&first, &second, &first}) {
     EXPECT_THAT(
-        prove(*runner, "decode", models().goldens.golden_inputs, models().goldens.golden_outputs),
+        prove(*runner, models().goldens.proofs),
         IsOk());
   }
 }
@@ -233,12 +233,12 @@ TEST_F(Runners, fail_the_proof_of_a_tampered_weight) {
   Runner runner = started();
   ASSERT_THAT(load_allowing_all(runner, blob_of(file("tampered.ptl"))), IsOk());
   const auto proof =
-      prove(runner, "decode", models().goldens.golden_inputs, models().goldens.golden_outputs);
+      prove(runner, models().goldens.proofs);
   ASSERT_THAT(proof, IsOk());
   Runner honest = started();
   ASSERT_THAT(load_allowing_all(honest, blob_of(models().path("quint8"))), IsOk());
   const auto shown =
-      prove(honest, "decode", models().goldens.golden_inputs, models().goldens.golden_outputs);
+      prove(honest, models().goldens.proofs);
   ASSERT_THAT(shown, IsOk());
   std::vector<Tolerance> tolerances;
   for (const OutputError& error : shown->outputs) {
@@ -249,13 +249,27 @@ TEST_F(Runners, fail_the_proof_of_a_tampered_weight) {
               ErrorIs(ErrorCode::refused, HasSubstr("'velocity' is off by")));
 }
 
+// Its decode is right: only what boards serve is not.
+TEST_F(Runners, fail_the_proof_of_a_sampler_that_draws_other_samples) {
+  hostile::write_missampling_generator(file("missampling.ptl"));
+  Runner runner = started();
+  ASSERT_THAT(load_allowing_all(runner, blob_of(file("missampling.ptl"))), IsOk());
+  const auto& calls = models().goldens.proofs;
+  const auto decoded = prove(runner, std::span(calls).last(1));
+  ASSERT_THAT(decoded, IsOk());
+  EXPECT_LT(decoded->outputs[0].mean_abs_error, 0.01);
+  const auto served = prove(runner, std::span(calls).first(1));
+  ASSERT_THAT(served, IsOk());
+  EXPECT_GT(served->outputs[0].mean_abs_error, 1.0);
+}
+
 TEST_F(Runners, fail_the_proof_of_outputs_that_are_not_finite) {
   hostile::write_not_finite(file("infinite.ptl"));
   Runner runner = started();
   ASSERT_THAT(load_allowing_all(runner, blob_of(file("infinite.ptl"))), IsOk());
   const std::array<float, 2> values{1, 2};
-  const std::array golden{Tensor::of_floats("x", {1, 2}, values)};
-  EXPECT_THAT(prove(runner, "forward", golden, golden),
+  const Tensor golden = Tensor::of_floats("x", {1, 2}, values);
+  EXPECT_THAT(prove(runner, std::array{ProofCall{"forward", {golden}, {golden}}}),
               ErrorIs(ErrorCode::invalid_data, HasSubstr("not finite")));
 }
 

@@ -24,9 +24,8 @@ Status admit(Entry& entry, const TrialOptions& options) {
   }
   OUTCROP_TRY(load, entry.runner->load(*entry.candidate.blob, request));
   entry.result.load = std::move(load);
-  if (!options.goldens) return {};
-  OUTCROP_TRY(proof, prove(*entry.runner, options.method, options.goldens->inputs,
-                           options.goldens->outputs));
+  if (options.goldens.empty()) return {};
+  OUTCROP_TRY(proof, prove(*entry.runner, options.goldens));
   entry.result.proof = std::move(proof);
   if (entry.candidate.tolerances.empty()) return {};
   return check_tolerances(*entry.result.proof, entry.candidate.tolerances);
@@ -41,12 +40,12 @@ Status measure_round(Entry& entry, const MeasurementLock& lock, const MeasureReq
 
 MeasureRequest round_request(const TrialOptions& options, std::size_t rounds) {
   MeasureRequest request;
-  request.method = options.method;
-  request.arguments = options.arguments;
-  if (request.arguments.empty() && options.goldens) {
-    for (const Tensor& input : options.goldens->inputs) {
-      request.arguments.emplace_back(input.row(0));
-    }
+  if (options.measured) {
+    request.method = options.measured->method;
+    request.arguments = options.measured->arguments;
+  } else {
+    request.method = options.goldens.front().method;
+    request.arguments = options.goldens.front().arguments;
   }
   request.maximum_calls = std::max<std::size_t>(1, (options.calls + rounds - 1) / rounds);
   request.maximum_time = options.time / static_cast<std::int64_t>(rounds);
@@ -61,11 +60,14 @@ Status check_wanted(const TrialOptions& options) {
 // Nothing passes because nothing was asked of it.
 Status check_proof_is_possible(const std::vector<Candidate>& candidates,
                                const TrialOptions& options) {
-  if (options.goldens) return check_goldens(options.goldens->inputs, options.goldens->outputs);
+  if (!options.goldens.empty()) return {};
   for (const Candidate& candidate : candidates) {
     if (candidate.tolerances.empty()) continue;
     return fail(ErrorCode::invalid_argument,
                 "'" + candidate.name + "' has tolerances, and there are no goldens to prove it by");
+  }
+  if (!options.measured) {
+    return fail(ErrorCode::invalid_argument, "there is neither a golden call nor one to be measured");
   }
   return {};
 }

@@ -24,18 +24,17 @@ struct Candidate {
   std::vector<Tolerance> tolerances;  // empty: errors are shown and not judged
 };
 
-// Inputs and the outputs that every candidate must give for them, as check_goldens() wants them.
-struct Goldens {
-  std::vector<Tensor> inputs;
-  std::vector<Tensor> outputs;
+// A call that is timed.
+struct MeasuredCall {
+  std::string method;
+  std::vector<Value> arguments;
 };
 
 struct TrialOptions {
   RunnerOptions runner;
-  std::string method;  // proved and measured
-  // Without: nothing is proved, which is an error where a candidate has tolerances.
-  std::optional<Goldens> goldens;
-  std::vector<Value> arguments;                 // of measured calls; empty: the first golden latent
+  // Empty: nothing is proved, which is an error where a candidate has tolerances.
+  std::vector<ProofCall> goldens;
+  std::optional<MeasuredCall> measured;         // none: the first of the goldens
   std::size_t calls = 100;                      // steady calls of each candidate
   std::chrono::milliseconds time{5'000};        // for these calls; whichever ends first
   std::size_t rounds = 4;                       // candidates take turns this often
@@ -69,8 +68,8 @@ struct Trial {
 // Starts, loads and proves every candidate in a runner of its own, then measures those that
 // passed in turns under the machine's lock, so that what disturbs one disturbs all. All runners
 // are alive together. Where the lock cannot be had, what was proved stays and nothing is measured.
-// Fails as a whole with interrupted where it was stopped, with invalid_data where the goldens prove
-// nothing, and with invalid_argument where there are tolerances without goldens.
+// Fails as a whole with interrupted where it was stopped, and with invalid_argument where there are
+// tolerances without goldens, or neither goldens nor a call to be measured.
 [[nodiscard]] Result<Trial> try_candidates(const std::vector<Candidate>& candidates,
                                            const TrialOptions& options);
 

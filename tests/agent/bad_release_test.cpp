@@ -31,6 +31,31 @@ TEST_F(AgentTest, refuses_wrong_outputs_and_goes_on_with_what_serves) {
   EXPECT_EQ(report->active_manifest, first.manifest);
 }
 
+// What is served is what is proved: the decoder alone is right, and nobody is served by it.
+TEST_F(AgentTest, refuses_a_release_whose_sampler_is_wrong) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  const ForgedRelease wrong = released({.stage = 2, .variants = {{.sampler_offset = 400}}});
+  host_.send(host_.offer(wrong, 2, forge_));
+  const auto* report = ends(2, State::failed);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(report->reason, HasSubstr("the proof failed: output 'velocity' is off by 400"));
+  EXPECT_EQ(report->active_manifest, first.manifest);
+}
+
+TEST_F(AgentTest, judges_the_time_of_what_it_serves) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  Forge::ReleaseOptions slow{.stage = 2, .variants = {{.sampler_ms = 6}}};
+  slow.budgets = {{Forge::device_class, 2.0, 2000.0}};
+  host_.send(host_.offer(released(slow), 2, forge_));
+  const auto* report = ends(2, State::failed);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(report->reason, HasSubstr("budget: no variant keeps that of raspberry-pi-4"));
+  EXPECT_GE(report->variants.at(0).measurement->p90_ms, 6.0);
+  EXPECT_EQ(report->active_manifest, first.manifest);
+}
+
 TEST_F(AgentTest, refuses_a_release_that_is_too_slow_and_takes_it_within_a_higher_budget) {
   agent_is_online();
   const ForgedRelease first = first_release();
@@ -188,7 +213,7 @@ INSTANTIATE_TEST_SUITE_P(
                   [](Forge& forge, const ForgedRelease& release) { forge.permit(release); },
                   {.stage = 2, .minimum_protocol = 99},
                   messages::DeploymentState::rejected,
-                  "too new"},
+                  "a newer outcrop can read it"},
         Forbidden{"for_a_newer_agent",
                   [](Forge& forge, const ForgedRelease& release) { forge.permit(release); },
                   {.stage = 2, .minimum_agent = "99.0.0"},

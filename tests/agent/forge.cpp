@@ -1,13 +1,12 @@
 #include "tests/agent/forge.hpp"
 
 #include "protocol/blob/chunk_table.hpp"
+#include "protocol/messages/earlier_golden.hpp"
 #include "protocol/trust/envelope.hpp"
 #include "runtime/engine/tensor_file.hpp"
 
 namespace outcrop {
 namespace {
-
-constexpr std::size_t latents = 2;
 
 messages::BlobReference add(ForgedRelease& release, std::string bytes) {
   const blob::ChunkTable table = blob::make_chunk_table(as_bytes(bytes));
@@ -18,37 +17,70 @@ messages::BlobReference add(ForgedRelease& release, std::string bytes) {
   return reference;
 }
 
-std::string tensor_file(const std::string& name, const std::vector<std::int64_t>& shape,
-                        const std::vector<float>& values) {
-  const std::vector tensors{runtime::Tensor::of_floats(name, shape, values)};
+std::string tensor_file(const std::vector<runtime::Tensor>& tensors) {
   return std::string(as_text(*runtime::encode_tensor_file(tensors)));
 }
 
 std::string script(const ScriptedVariant& variant) {
   return "{\"offset\":" + std::to_string(variant.offset) +
          ",\"call_ms\":" + std::to_string(variant.call_ms) +
+         ",\"sampler_offset\":" + std::to_string(variant.sampler_offset) +
+         ",\"sampler_ms\":" + std::to_string(variant.sampler_ms) +
          ",\"crash_at_call\":" + std::to_string(variant.crash_at_call) +
          ",\"crash_after_ms\":" + std::to_string(variant.crash_after_ms) + "}" +
          std::string(variant.padding, variant.name.back());
 }
 
-messages::Golden golden(ForgedRelease& release) {
-  std::vector<float> inputs;
-  std::vector<float> outputs;
-  for (std::size_t latent = 0; latent < latents; ++latent) {
-    for (int i = 0; i < 4; ++i) inputs.push_back(static_cast<float>(latent) + 1);
+runtime::Tensor latent(std::int64_t rows, float first) {
+  std::vector<float> values;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    values.insert(values.end(), 4, first + static_cast<float>(row));
+  }
+  return runtime::Tensor::of_floats("latent", {rows, 4}, values);
+}
+
+// What scripted_runner.cpp makes of such latents, or of seeds of this number.
+runtime::Tensor answer(const std::string& name, std::int64_t rows, float first) {
+  std::vector<float> values;
+  for (std::int64_t row = 0; row < rows; ++row) {
     for (int i = 0; i < 9; ++i) {
-      outputs.push_back(1000 * (static_cast<float>(latent) + 1) + static_cast<float>(i));
+      values.push_back(1000 * (first + static_cast<float>(row)) + static_cast<float>(i));
     }
   }
-  messages::Golden golden;
-  golden.method = "decode";
-  golden.input = add(release, tensor_file("latent", {latents, 4}, inputs));
-  golden.output = add(release, tensor_file("velocity", {latents, 1, 3, 3}, outputs));
-  golden.latents = latents;
-  golden.inputs = {{"latent", "float32", {4}, ""}};
-  golden.outputs = {{"velocity", "float32", {1, 3, 3}, "m/s"}};
-  return golden;
+  return runtime::Tensor::of_floats(name, {rows, 1, 3, 3}, values);
+}
+
+// Two rows through decode: all that releases of protocols 1 to 3 are proved with.
+void add_rows(ForgedRelease& release, messages::Manifest& manifest) {
+  messages::RowsGolden rows;
+  rows.latents = 2;
+  rows.inputs = {{"latent", "float32", {4}, ""}};
+  rows.outputs = {{"velocity", "float32", {1, 3, 3}, "m/s"}};
+  manifest.signature = signature_of(rows);
+  manifest.golden = {add(release, tensor_file({latent(2, 1)})),
+                     add(release, tensor_file({answer("velocity", 2, 1)})), calls_of(rows)};
+}
+
+// Two seeds of what boards serve, and one latent.
+void add_calls(ForgedRelease& release, messages::Manifest& manifest) {
+  using messages::ScalarKind;
+  using messages::ScalarType;
+  using messages::TensorType;
+  const std::vector<messages::Output> outputs{
+      {"velocity", TensorType{"float32", {"batch", 1, 3, 3}, "m/s", {}}, {}}};
+  messages::Method forward{"forward", {}, outputs};
+  forward.inputs = {
+      {"batch_size", ScalarType{ScalarKind::integer, {}, messages::Range{1, 256}, "batch"}},
+      {"seed", ScalarType{ScalarKind::integer, std::int64_t{0}, {}, ""}}};
+  messages::Method decode{"decode", {}, outputs};
+  decode.inputs = {{"latent", TensorType{"float32", {"batch", 4}, "", {}}}};
+  manifest.signature = {"forward", {forward, decode}};
+  manifest.golden.input = add(release, tensor_file({latent(1, 3)}));
+  manifest.golden.output = add(
+      release, tensor_file({answer("one", 1, 1), answer("two", 1, 2), answer("three", 1, 3)}));
+  manifest.golden.calls = {{"forward", {std::int64_t{1}, std::int64_t{1}}, {{"one"}}},
+                           {"forward", {std::int64_t{1}, std::int64_t{2}}, {{"two"}}},
+                           {"decode", {messages::TensorReference("latent")}, {{"three"}}}};
 }
 
 }  // namespace
@@ -85,9 +117,13 @@ ForgedRelease Forge::make_release(const ReleaseOptions& options) {
   manifest.stage = options.stage;
   manifest.epoch = 20 * options.stage;
   manifest.code_version = "0.1.0";
-  manifest.latent = "gaussian";
+  manifest.about = {{"latent", "gaussian"}};
   manifest.budgets = options.budgets;
-  manifest.golden = golden(release);
+  if (options.minimum_protocol >= messages::signature_since) {
+    add_calls(release, manifest);
+  } else {
+    add_rows(release, manifest);
+  }
   for (const ScriptedVariant& scripted : options.variants) {
     messages::Variant variant;
     variant.name = scripted.name;

@@ -15,6 +15,8 @@ struct ScriptedVariant {
   std::string name = "int8-qint8";
   double offset = 0;
   std::int64_t call_ms = 0;
+  double sampler_offset = 0;      // of forward only, which is what boards serve
+  std::int64_t sampler_ms = 0;    // likewise
   std::int64_t crash_at_call = 0;
   std::int64_t crash_after_ms = 0;
   std::size_t padding = 200'000;  // bytes to be transferred
@@ -44,7 +46,7 @@ class Forge {
     std::vector<ScriptedVariant> variants{{}};
     std::vector<messages::Budget> budgets{{device_class, 1000.0, 2000.0}};
     std::string minimum_agent = "0.1.0";
-    int minimum_protocol = 1;
+    int minimum_protocol = messages::signature_since;
   };
   [[nodiscard]] static ForgedRelease make_release(const ReleaseOptions& options);
 

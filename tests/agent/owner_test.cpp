@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "protocol/base/durable_file.hpp"
+#include "runtime/engine/npy_file.hpp"
 #include "runtime/engine/tensor_file.hpp"
 #include "tests/agent/rig.hpp"
 #include "tests/support/result_matchers.hpp"
@@ -40,6 +42,29 @@ TEST_F(OwnerTest, generates_samples_with_what_serves) {
   EXPECT_EQ(tensors->at(0).floats()[0], 7000.0F);
   EXPECT_EQ(tensors->at(0).floats()[9], 8000.0F);
   EXPECT_EQ(says("infer --count 0 --out " + file).code, 2);
+}
+
+TEST_F(OwnerTest, is_told_what_the_release_takes) {
+  agent_is_online();
+  first_release();
+  const std::string file = (folder_.path() / "map.npy").string();
+  EXPECT_EQ(says("infer --set seed=7 --out " + file).code, 0);
+  const auto array = runtime::decode_npy(*read_file(file, ByteCount::mib(1)));
+  ASSERT_THAT(array, IsOk());
+  EXPECT_EQ(array->shape, (std::vector<std::int64_t>{1, 1, 3, 3}));
+  EXPECT_EQ(array->floats()[0], 7000.0F);
+
+  const auto refused = [&](const std::string& arguments, const std::string& why) {
+    const ShellOutcome outcome = says("infer --out " + file + " " + arguments);
+    EXPECT_NE(outcome.code, 0) << arguments;
+    EXPECT_THAT(outcome.output, HasSubstr(why));
+  };
+  refused("--count 257", "'batch_size' is 257, outside its range");
+  refused("--set temperature=2", "the release serves forward(batch_size: int 1 to 256, seed: int = 0)");
+  refused("--set temperature", "it must be NAME=VALUE");
+  refused("--in " + file, "it takes no tensor");
+  ASSERT_THAT(write_file_durably(file, std::string_view("nothing")), IsOk());
+  refused("--in " + file, "map.npy");
 }
 
 TEST_F(OwnerTest, holds_updates_back_and_approves_one) {

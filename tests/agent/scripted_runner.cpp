@@ -3,6 +3,7 @@
 // object that says how it behaves:
 //   offset   added to every value: how wrong the outputs are
 //   call_ms  how long a call takes
+//   sampler_offset, sampler_ms   the same, of forward alone
 //   crash_at_call   the call that ends the runner by a signal, counted from 1, after some
 //                   lines on its standard error; 0: none
 //   crash_after_ms  the same by the time since the model was loaded; 0: never
@@ -35,6 +36,8 @@ constexpr std::int64_t outputs_of_one = 9;
 struct Script {
   double offset = 0;
   std::int64_t call_ms = 0;
+  double sampler_offset = 0;
+  std::int64_t sampler_ms = 0;
   std::int64_t crash_at_call = 0;
   std::int64_t crash_after_ms = 0;
   std::int64_t calls = 0;
@@ -43,8 +46,11 @@ struct Script {
 
 class ScriptCall final : public Call {
  public:
-  ScriptCall(Script& script, std::vector<float> first)
-      : script_(script), first_(std::move(first)) {}
+  ScriptCall(Script& script, std::vector<float> first, bool samples)
+      : script_(script),
+        first_(std::move(first)),
+        offset_(static_cast<float>(script.offset + (samples ? script.sampler_offset : 0))),
+        duration_(script.call_ms + (samples ? script.sampler_ms : 0)) {}
 
   Status run() override {
     if (++script_.calls == script_.crash_at_call) {
@@ -56,7 +62,7 @@ class ScriptCall final : public Call {
         start - script_.loaded > std::chrono::milliseconds(script_.crash_after_ms)) {
       ::raise(SIGSEGV);
     }
-    const auto end = start + std::chrono::milliseconds(script_.call_ms);
+    const auto end = start + duration_;
     while (SteadyClock::now() < end) {
     }
     return {};
@@ -65,7 +71,7 @@ class ScriptCall final : public Call {
     std::vector<float> values;
     for (const float first : first_) {
       for (std::int64_t i = 0; i < outputs_of_one; ++i) {
-        values.push_back(1000 * first + static_cast<float>(i) + static_cast<float>(script_.offset));
+        values.push_back(1000 * first + static_cast<float>(i) + offset_);
       }
     }
     const auto rows = static_cast<std::int64_t>(first_.size());
@@ -75,6 +81,8 @@ class ScriptCall final : public Call {
  private:
   Script& script_;
   std::vector<float> first_;  // of each latent
+  float offset_;
+  std::chrono::milliseconds duration_;
 };
 
 class ScriptModel final : public Model {
@@ -97,7 +105,8 @@ class ScriptModel final : public Model {
     } else {
       return fail(ErrorCode::not_found, "no method " + std::string(method));
     }
-    return std::unique_ptr<Call>(std::make_unique<ScriptCall>(script_, std::move(first)));
+    return std::unique_ptr<Call>(
+        std::make_unique<ScriptCall>(script_, std::move(first), method == "forward"));
   }
 
  private:
@@ -122,6 +131,8 @@ class ScriptEngine final : public Engine {
     Script script;
     script.offset = json.value("offset", 0.0);
     script.call_ms = json.value("call_ms", 0);
+    script.sampler_offset = json.value("sampler_offset", 0.0);
+    script.sampler_ms = json.value("sampler_ms", 0);
     script.crash_at_call = json.value("crash_at_call", 0);
     script.crash_after_ms = json.value("crash_after_ms", 0);
     return std::unique_ptr<Model>(std::make_unique<ScriptModel>(script));

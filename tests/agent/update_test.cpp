@@ -56,6 +56,23 @@ TEST_F(AgentTest, answers_a_host_of_protocol_1_in_protocol_1) {
   EXPECT_EQ(host_.bad_reports, 0U);
 }
 
+// Proved and measured by decode, and served as it always was.
+TEST_F(AgentTest, takes_a_release_of_protocol_1) {
+  agent_is_online();
+  const ForgedRelease release =
+      released({.stage = 1, .variants = {{.sampler_ms = 40}}, .minimum_protocol = 1});
+  host_.send(host_.offer(release, 1, forge_));
+  const messages::Report* report = ends(1, State::updated);
+  ASSERT_NE(report, nullptr);
+  EXPECT_EQ(report->active_manifest, release.manifest);
+  EXPECT_LT(report->variants.at(0).measurement->min_ms, 40.0);
+  const std::string file = (folder_.path() / "maps.safetensors").string();
+  const ShellOutcome made =
+      agent_says("infer --seed 7 --count 2 --out " + file + " --config " + config_.string());
+  EXPECT_EQ(made.code, 0) << made.output;
+  EXPECT_THAT(made.output, HasSubstr("velocity float32 [2, 1, 3, 3]"));
+}
+
 TEST_F(AgentTest, keeps_the_release_before_and_returns_to_it_without_a_transfer) {
   agent_is_online();
   const ForgedRelease first = first_release();

@@ -43,7 +43,7 @@ std::map<std::string, messages::ShownError> shown(const fs::path& file,
   value_of(runner.load(blob, load));
   std::map<std::string, messages::ShownError> errors;
   const auto proof =
-      value_of(runtime::prove(runner, "decode", goldens.golden_inputs, goldens.golden_outputs));
+      value_of(runtime::prove(runner, goldens.proofs));
   for (const auto& output : proof.outputs) {
     errors[output.name] = {output.mean_abs_error, output.max_abs_error};
   }
@@ -62,7 +62,9 @@ void make_stage(const fs::path& folder, const std::string& model, std::uint64_t 
   artifact.epoch = 20 * stage;
   artifact.data_digest = trust::sha256("data");
   artifact.code_version = "0.1.0";
-  artifact.latent = "fixed numbers";
+  artifact.about = {{"latent", "fixed numbers"}};
+  artifact.signature = goldens.signature;
+  artifact.golden_calls = goldens.golden_calls;
   artifact.budgets = {budget};
   artifact.quality = good_quality();
   artifact.golden_input = value_of(messages::reference_file(folder, "golden_input.safetensors"));

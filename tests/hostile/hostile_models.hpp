@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "protocol/messages/golden_call.hpp"
 #include "runtime/engine/tensor.hpp"
+#include "runtime/runner/proof_call.hpp"
 
 namespace outcrop::hostile {
 
@@ -19,9 +21,15 @@ enum class Form { float32, float_mobile, quint8, qint8 };
 // forward(batch_size, seed=0) -> the same. The same weights whatever the form.
 struct SmallGenerator {
   std::vector<runtime::Tensor> golden_inputs;   // "latent" [3, 16]
-  std::vector<runtime::Tensor> golden_outputs;  // of the float form
+  std::vector<runtime::Tensor> golden_outputs;  // of the float form, "velocity_1", … of each call
+  messages::Signature signature;
+  std::vector<messages::GoldenCall> golden_calls;  // forward(1, 5), forward(2, 7), decode(latent)
+  std::vector<runtime::ProofCall> proofs;          // the same with their tensors
 };
 SmallGenerator write_small_generator(const std::filesystem::path& file, Form form);
+
+// The same in float and with the same decode, but forward draws other samples.
+void write_missampling_generator(const std::filesystem::path& file);
 
 // The same in quint8 with the weights of one quantized convolution set to zero: a file that
 // loads and runs, and is not what was measured.

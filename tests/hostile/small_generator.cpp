@@ -147,7 +147,8 @@ Module settled(const Module& module) {
   return torch::jit::load(stream);
 }
 
-Module compose(const Module& velocity, const Module& seismic) {
+// `sampler` turns numbers and a seed into latents.
+Module compose(const Module& velocity, const Module& seismic, const char* sampler = "sin") {
   Module generator("__torch__.SmallGenerator");
   generator.register_module("velocity", velocity);
   generator.register_module("seismic", seismic);
@@ -156,10 +157,11 @@ def decode(self, latent: Tensor) -> Tuple[Tensor, Tensor]:
     x = latent.reshape([latent.size(0), 16, 1, 1])
     velocity = 3000.0 + 1500.0 * torch.tanh(self.velocity.forward(x))
     return velocity, 10.0 * self.seismic.forward(x)
+)");
+  generator.define(std::string(R"(
 def forward(self, batch_size: int, seed: int = 0) -> Tuple[Tensor, Tensor]:
     latent = torch.arange(batch_size * 16, dtype=6).reshape([batch_size, 16])
-    return self.decode(torch.sin(latent + float(seed)))
-)");
+    return self.decode(torch.)") + sampler + "(latent + float(seed)))\n");
   return generator;
 }
 
@@ -180,18 +182,58 @@ Module quantized_generator(bool qint8, bool tampered) {
   return compose(quantize(velocity, qint8), quantize(seismic_decoder(), qint8));
 }
 
+messages::Signature signature() {
+  using messages::ScalarKind;
+  using messages::ScalarType;
+  using messages::TensorType;
+  const std::vector<messages::Output> pair{
+      {"velocity", TensorType{"float32", {"batch", 1, 10, 10}, "m/s", messages::Range{1500, 4500}},
+       {}},
+      {"seismic", TensorType{"float32", {"batch", 2, 40, 10}, "pressure", messages::Range{-40, 40}},
+       {}}};
+  messages::Method forward{"forward", {}, pair};
+  forward.inputs = {{"batch_size", ScalarType{ScalarKind::integer, {}, {}, "batch"}},
+                    {"seed", ScalarType{ScalarKind::integer, std::int64_t{0}, {}, ""}}};
+  messages::Method decode{"decode", {}, pair};
+  decode.inputs = {{"latent", TensorType{"float32", {"batch", latent_size}, "", {}}}};
+  return {"forward", {forward, decode}};
+}
+
+SmallGenerator make_goldens(const Module& generator) {
+  SmallGenerator goldens;
+  goldens.signature = signature();
+  const torch::Tensor latent = golden_latents();
+  goldens.golden_inputs.push_back(to_tensor("latent", latent));
+  const auto add = [&](messages::GoldenCall call, const std::vector<c10::IValue>& arguments,
+                       std::vector<runtime::Value> values) {
+    const auto outputs = generator.get_method(call.method)(arguments).toTuple();
+    runtime::ProofCall proof{call.method, std::move(values), {}};
+    const std::string number = "_" + std::to_string(goldens.golden_calls.size() + 1);
+    for (const std::size_t i : {0U, 1U}) {
+      const std::string name = i == 0 ? "velocity" : "seismic";
+      proof.outputs.push_back(to_tensor(name, outputs->elements()[i].toTensor()));
+      goldens.golden_outputs.push_back(proof.outputs.back());
+      goldens.golden_outputs.back().name = name + number;
+      call.outputs.emplace_back(name + number);
+    }
+    goldens.golden_calls.push_back(std::move(call));
+    goldens.proofs.push_back(std::move(proof));
+  };
+  for (const auto& [count, seed] : {std::pair<std::int64_t, std::int64_t>{1, 5}, {2, 7}}) {
+    add({"forward", {count, seed}, {}}, {count, seed}, {count, seed});
+  }
+  add({"decode", {messages::TensorReference("latent")}, {}}, {latent},
+      {goldens.golden_inputs.front()});
+  return goldens;
+}
+
 }  // namespace
 
 SmallGenerator write_small_generator(const std::filesystem::path& file, Form form) {
   const torch::NoGradGuard no_gradients;
   Module generator = compose(velocity_decoder(), seismic_decoder());
   generator.eval();
-  const torch::Tensor latent = golden_latents();
-  const auto outputs = generator.get_method("decode")({latent}).toTuple();
-  SmallGenerator goldens;
-  goldens.golden_inputs.push_back(to_tensor("latent", latent));
-  goldens.golden_outputs.push_back(to_tensor("velocity", outputs->elements()[0].toTensor()));
-  goldens.golden_outputs.push_back(to_tensor("seismic", outputs->elements()[1].toTensor()));
+  const SmallGenerator goldens = make_goldens(generator);
   if (form == Form::quint8 || form == Form::qint8) {
     generator = quantized_generator(form == Form::qint8, /*tampered=*/false);
   } else if (form == Form::float_mobile) {
@@ -199,6 +241,13 @@ SmallGenerator write_small_generator(const std::filesystem::path& file, Form for
   }
   settled(generator)._save_for_mobile(file.string());
   return goldens;
+}
+
+void write_missampling_generator(const std::filesystem::path& file) {
+  const torch::NoGradGuard no_gradients;
+  Module generator = compose(velocity_decoder(), seismic_decoder(), "cos");
+  generator.eval();
+  settled(generator)._save_for_mobile(file.string());
 }
 
 void write_tampered_generator(const std::filesystem::path& file) {

@@ -84,11 +84,12 @@ Result<Prepared> prepare_release(const BenchOptions& options) {
   const messages::Manifest& manifest = release.manifest();
   OUTCROP_CHECK(check_asked_variants(manifest, options.variants));
   Prepared prepared;
-  prepared.trial.method = manifest.golden.method;
   OUTCROP_TRY(inputs, read_golden(release, manifest.golden.input));
   OUTCROP_TRY(outputs, read_golden(release, manifest.golden.output));
-  prepared.trial.goldens = runtime::Goldens{std::move(inputs), std::move(outputs)};
-  OUTCROP_CHECK(runtime::check_goldens(manifest.golden, *prepared.trial.goldens));
+  OUTCROP_TRY(goldens, runtime::proof_calls(manifest.signature, manifest.golden.calls, inputs,
+                                            outputs));
+  prepared.subject.method = goldens.front().method;
+  prepared.trial.goldens = std::move(goldens);
   for (const messages::Variant& variant : manifest.variants) {
     if (!options.variants.empty() && std::find(options.variants.begin(), options.variants.end(),
                                                variant.name) == options.variants.end()) {
@@ -103,8 +104,8 @@ Result<Prepared> prepare_release(const BenchOptions& options) {
     prepared.candidates.push_back(candidate_of(variant, options.threads));
     prepared.subject.sizes[variant.name] = variant.blob.size;
   }
-  for (const auto& output : manifest.golden.outputs) {
-    prepared.subject.units[output.name] = output.unit;
+  for (const messages::Output& output : manifest.outputs()) {
+    prepared.subject.units[output.name] = output.type.unit;
   }
   prepared.subject.title = manifest.model + " stage " + std::to_string(manifest.stage);
   prepared.subject.trust = anchor.source;
@@ -133,8 +134,8 @@ Result<Prepared> prepare_file(const BenchOptions& options) {
   prepared.subject.sizes[candidate.name] = ByteCount(size);
   prepared.blobs.push_back(std::move(blob));
   prepared.candidates.push_back(std::move(candidate));
-  prepared.trial.method = "forward";
-  prepared.trial.arguments = {std::int64_t{1}};
+  prepared.trial.measured = runtime::MeasuredCall{"forward", {std::int64_t{1}}};
+  prepared.subject.method = "forward";
   prepared.subject.title = options.subject.string();
   return prepared;
 }
@@ -148,7 +149,6 @@ Status run_bench(const BenchOptions& options) {
   for (std::size_t i = 0; i < prepared.blobs.size(); ++i) {
     prepared.candidates[i].blob = &prepared.blobs[i];
   }
-  prepared.subject.method = prepared.trial.method;
   prepared.subject.threads = options.threads;
   prepared.trial.calls = options.calls;
   prepared.trial.time =
@@ -208,9 +208,9 @@ void add_bench(CLI::App& app, Action& chosen) {
       ->check(CLI::ExistingFile);
   bench->add_flag("--json", options->json, "Print a JSON object instead of a table");
   bench->footer(
-      "Times are of one call of the golden method, wall-clock, by the runner; percentiles are\n"
-      "measured values (nearest rank). Error is the mean absolute one against the float model's\n"
-      "golden outputs, the worst of all latents. Peak memory includes the engine.\n\n"
+      "Times are of the first golden call, which is of what boards serve, wall-clock, by the runner;\n"
+      "percentiles are measured values (nearest rank). Error is the mean absolute one against the\n"
+      "float model's golden outputs, the worst of all calls. Peak memory includes the engine.\n\n"
       "Examples:\n  outcrop bench release-1 --keys keys --variant int8-qint8 --json\n"
       "  outcrop bench release-1 --keys keys --calls 2 --allow-reduced-confinement \\\n"
       "    --runner build/rpi-aarch64/emulated/bin/outcrop-runner-torch");

@@ -122,7 +122,7 @@ Json to_json(const TrialResult& result, const BenchSubject& subject) {
   }
   if (const auto& load = result.load) json["load_ms"] = load->load_time.count();
   if (const auto& proof = result.proof) {
-    json["latents"] = proof->latents;
+    json["golden_calls"] = proof->calls;
     for (const auto& output : proof->outputs) {
       json["errors"][output.name] = {{"mean_abs", output.mean_abs_error},
                                      {"max_abs", output.max_abs_error}};

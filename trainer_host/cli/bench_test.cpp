@@ -68,31 +68,34 @@ class Bench : public ::testing::Test {
     ASSERT_THAT(
         runtime::write_tensor_file(stage / "golden_output.safetensors", goldens.golden_outputs),
         IsOk());
-    describe(stage);
+    describe(stage, goldens);
   }
 
   // artifact.json with the errors that the variants really show.
-  void describe(const fs::path& stage) {
+  void describe(const fs::path& stage, const hostile::SmallGenerator& goldens) {
     messages::StageArtifact artifact;
     artifact.model = "small";
     artifact.stage = 1;
     artifact.epoch = 20;
     artifact.data_digest = trust::sha256("data");
     artifact.code_version = "0.1.0";
-    artifact.latent = "fixed numbers";
+    artifact.about = {{"latent", "fixed numbers"}};
+    artifact.signature = goldens.signature;
+    artifact.golden_calls = goldens.golden_calls;
     artifact.quality = good_quality();
     artifact.golden_input = messages::reference_file(stage, "golden_input.safetensors").value();
     artifact.golden_output = messages::reference_file(stage, "golden_output.safetensors").value();
     for (const char* name : {"float", "int8-qint8"}) {
       artifact.variants.push_back(
           {name, messages::reference_file(stage, std::string(name) + ".ptl").value(), "torch",
-           "qnnpack", shown(stage, name)});
+           "qnnpack", shown(stage, name, goldens)});
     }
     ASSERT_THAT(messages::write_artifact(stage, artifact), IsOk());
   }
 
   std::map<std::string, messages::ShownError> shown(const fs::path& stage,
-                                                    const std::string& variant) {
+                                                    const std::string& variant,
+                                                    const hostile::SmallGenerator& goldens) {
     const auto reference = messages::reference_file(stage, variant + ".ptl").value();
     const auto blob = trust::verify_blob(stage / reference.file, reference.sha256, reference.size);
     auto runner = runtime::Runner::start(runner_options());
@@ -100,10 +103,8 @@ class Bench : public ::testing::Test {
     runtime::LoadRequest load;
     load.allowed_operators = runner->inspect(*blob).value().operators;
     if (!runner->load(*blob, load)) throw std::runtime_error("not loaded");
-    const auto inputs = runtime::read_tensor_file(stage / "golden_input.safetensors");
-    const auto outputs = runtime::read_tensor_file(stage / "golden_output.safetensors");
     std::map<std::string, messages::ShownError> errors;
-    const auto proof = runtime::prove(*runner, "decode", *inputs, *outputs);
+    const auto proof = runtime::prove(*runner, goldens.proofs);
     if (!proof) throw std::runtime_error(proof.error().message());
     for (const auto& output : proof->outputs) {
       errors[output.name] = {output.mean_abs_error, output.max_abs_error};
@@ -119,7 +120,8 @@ class Bench : public ::testing::Test {
     ASSERT_THAT(inputs, IsOk());
     auto store = release::StageStore::open(keys(), "small", *trust);
     ASSERT_THAT(store, IsOk());
-    ASSERT_THAT(store->remember(release::identity(*inputs, release::Policy(), true),
+    ASSERT_THAT(store->remember(release::identity(
+                                    *inputs, *release::policy_for(inputs->artifact, {}), true),
                                 messages::to_json(manifest)),
                 IsOk());
   }
@@ -153,7 +155,7 @@ TEST_F(Bench, proves_and_measures_every_variant_of_a_release) {
     EXPECT_EQ(variant["verdict"], "ok");
     EXPECT_EQ(variant["confinement"], "full");
     EXPECT_EQ(variant["calls"], 20);
-    EXPECT_EQ(variant["latents"], 3);
+    EXPECT_EQ(variant["golden_calls"], 3);
     EXPECT_GT(variant["first_ms"].get<double>(), 0);
     EXPECT_LE(variant["p50_ms"].get<double>(), variant["p90_ms"].get<double>());
   }
@@ -192,13 +194,12 @@ TEST_F(Bench, refuses_goldens_that_are_not_what_the_signed_manifest_describes) {
       release::make_host_prover(runner_options()), SystemClock());
   ASSERT_THAT(honest, IsOk());
   messages::Manifest manifest = honest->manifest;
-  manifest.golden.latents = 2;
+  manifest.golden.calls.pop_back();
   replace_manifest(manifest);
   ASSERT_THAT(create(/*skip_host_proof=*/true), IsOk());
   const ShellOutcome run = outcrop(bench_release());
   EXPECT_EQ(run.code, 1);
-  EXPECT_THAT(run.output, HasSubstr("golden input 'latent' is float32 [3, 16]; the manifest "
-                                    "describes 'latent', float32 [2, 16]"));
+  EXPECT_THAT(run.output, HasSubstr("the golden input holds 'latent', which no call names"));
   EXPECT_THAT(run.output, ::testing::Not(HasSubstr("p50")));
 }
 

@@ -9,7 +9,7 @@
 namespace outcrop::cli {
 namespace {
 
-// "RMSE on 64 held-out samples: velocity 250 m/s (mean of the training data 710), …"
+// "RMSE on 64 held-out samples: map 250 m/s (mean of the training data 710), …"
 std::string errors_in_words(const messages::Quality& quality) {
   const messages::ScoredModel& mean = *quality.baseline(messages::mean_baseline);
   std::string text = "RMSE on " + std::to_string(quality.samples) +

@@ -28,14 +28,14 @@ Keys of a policy, with their defaults (docs/release-policy.md says more):
   factor = 1.5              # tolerance of a board = factor * what the variant showed here
   agreement = 0.02          # share by which runner and quantizer may differ
   expires_days = 365        # of the signed list of releases
-  [output.velocity]         # and [output.seismic]; all against the float variant, in its unit
-  unit = "m/s"
-  floor_mean_abs = 1.5      # tolerances are never tighter
-  floor_max_abs = 15.0
-  cap_mean_abs = 90.0       # a variant above is left out
-  cap_max_abs = 1500.0
-  agreement_mean_abs = 0.15
-  agreement_max_abs = 15.0
+  [output.NAME]             # of what the model gives, against the float variant, in its unit; where the
+                            # model proposes nothing, shares of the range that its signature says:
+  floor_mean_abs = ...      # 0.0005: tolerances are never tighter
+  floor_max_abs = ...       # 0.005
+  cap_mean_abs = ...        # 0.03: a variant above is left out
+  cap_max_abs = ...         # 0.5
+  agreement_mean_abs = ...  # 0.00005
+  agreement_max_abs = ...   # 0.005
 
 Example:
   outcrop release create run/stage1 --keys keys --out release-1)";

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdio>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -26,15 +27,31 @@ std::string short_number(double value) {
 std::string tolerance_text(const messages::OutputTolerance& tolerance,
                            const messages::Manifest& manifest) {
   std::string unit;
-  for (const messages::TensorSchema& output : manifest.golden.outputs) {
-    if (output.name == tolerance.output) unit = output.unit;
+  for (const messages::Output& output : manifest.outputs()) {
+    if (output.name == tolerance.output) unit = output.type.unit;
   }
   return short_number(tolerance.mean_abs) + " / " + short_number(tolerance.max_abs) + " " + unit;
 }
 
+// "2 calls of forward, 1 of decode; forward is measured".
+std::string calls_in_words(const std::vector<messages::GoldenCall>& calls) {
+  std::vector<std::pair<std::string, std::size_t>> counts;  // in the order of the calls
+  for (const messages::GoldenCall& call : calls) {
+    if (counts.empty() || counts.back().first != call.method) counts.emplace_back(call.method, 0);
+    ++counts.back().second;
+  }
+  std::string text;
+  for (const auto& [method, count] : counts) {
+    text += text.empty() ? std::to_string(count) + (count == 1 ? " call of " : " calls of ")
+                         : ", " + std::to_string(count) + " of ";
+    text += method;
+  }
+  return text.empty() ? "none" : text + "; " + counts.front().first + " is measured";
+}
+
 void print_variants(const messages::Manifest& manifest) {
   std::vector<std::string> headings{"variant", "size", "memory", "engine", "operators"};
-  for (const messages::TensorSchema& output : manifest.golden.outputs) {
+  for (const messages::Output& output : manifest.outputs()) {
     headings.push_back(output.name + " tolerance against float (mean / max)");
   }
   Table table(headings);
@@ -60,14 +77,17 @@ void print_manifest(const messages::Manifest& manifest,
   facts.add_row({"lineage", manifest.lineage ? manifest.lineage->hex() : "first of its line"});
   facts.add_row({"data", manifest.data_digest.hex()});
   facts.add_row({"code", manifest.code_version});
-  facts.add_row({"latent", manifest.latent});
+  for (const auto& [name, text] : manifest.about) facts.add_row({name, text});
+  for (const messages::Method& method : manifest.signature.methods) {
+    facts.add_row({method.name == manifest.signature.served ? "serves" : "method",
+                   describe(method)});
+  }
   facts.add_row({"objective", std::string(to_string(manifest.objective))});
   for (const messages::Budget& budget : manifest.budgets) {
     facts.add_row({"budget " + budget.device_class, short_number(budget.p90_ms) + " ms p90, " +
                                                         short_number(budget.memory_mb) + " MB"});
   }
-  facts.add_row({"golden", std::to_string(manifest.golden.latents) + " latents through " +
-                               manifest.golden.method});
+  facts.add_row({"golden", calls_in_words(manifest.golden.calls)});
   facts.add_row(
       {"host proof", manifest.host_proof_skipped ? "SKIPPED: outputs were not compared" : "done"});
   facts.add_row({"needs", "outcrop " + manifest.minimum_agent + ", protocol " +

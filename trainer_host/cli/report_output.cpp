@@ -99,6 +99,21 @@ double share_of_tolerance(const Json* document, const std::string& variant, cons
   return allowed > 0 ? distance.at("mean_abs").get<double>() / allowed : 0;
 }
 
+// By the signature; before protocol 4 the golden part says it.
+std::string unit_of(const Json& document, const std::string& output) {
+  const auto signature = document.find("signature");
+  if (signature == document.end()) {
+    const Json* const described =
+        find_named(document.at("golden").at("outputs"), "name", output);
+    return described == nullptr ? output : described->at("unit").get<std::string>();
+  }
+  for (const Json& method : signature->at("methods")) {
+    const Json* const described = find_named(method.at("outputs"), "name", output);
+    if (described != nullptr) return described->at("unit").get<std::string>();
+  }
+  return output;
+}
+
 // How far it was from the float model: the mean error of the output that came nearest to its
 // tolerance, with its unit.
 std::string error_cell(const Json* document, const std::string& variant, const Json& proof) {
@@ -113,8 +128,7 @@ std::string error_cell(const Json* document, const std::string& variant, const J
   const auto output = worst->at("output").get<std::string>();
   std::string unit = output;
   if (document != nullptr) {
-    const Json* const described = find_named(document->at("golden").at("outputs"), "name", output);
-    if (described != nullptr) unit = described->at("unit").get<std::string>();
+    unit = unit_of(*document, output);
   }
   return short_number(worst->at("mean_abs").get<double>()) + " " + unit;
 }

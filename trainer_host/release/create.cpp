@@ -37,12 +37,13 @@ Result<Proved> leave_out(const std::string& variant, const Error& error) {
 
 // Loads one variant on this host and writes down what it is and how far off it may be.
 Result<Proved> prove_variant(const CreateRequest& request, const StageInputs& inputs,
-                             const messages::Golden& golden, std::size_t index,
+                             const std::vector<messages::Output>& outputs, std::size_t index,
                              const HostProver& prover) {
   const messages::ArtifactVariant& variant = inputs.artifact.variants[index];
   const trust::VerifiedBlob& blob = inputs.variants[index];
-  auto proof = prover({blob, variant.name, variant.engine, variant.backend, golden.method,
-                       inputs.golden_inputs, inputs.golden_outputs, !request.skip_host_proof});
+  auto proof = prover({blob, variant.name, variant.engine, variant.backend,
+                       inputs.artifact.signature ? &*inputs.artifact.signature : nullptr,
+                       inputs.proofs, !request.skip_host_proof});
   if (!proof) return leave_out(variant.name, proof.error().context("variant " + variant.name));
   messages::Variant described;
   described.name = variant.name;
@@ -56,7 +57,7 @@ Result<Proved> prove_variant(const CreateRequest& request, const StageInputs& in
   if (!request.skip_host_proof) {
     OUTCROP_CHECK(check_agreement(request.policy, variant.name, recorded, proof->shown));
   }
-  auto tolerance = make_tolerances(request.policy, variant.name, golden.outputs,
+  auto tolerance = make_tolerances(request.policy, variant.name, outputs,
                                    request.skip_host_proof ? recorded : proof->shown);
   if (!tolerance) return leave_out(variant.name, tolerance.error());
   described.tolerance = std::move(*tolerance);
@@ -83,14 +84,15 @@ Result<messages::Manifest> make_manifest(const CreateRequest& request, const Sta
   manifest.lineage = artifact.lineage;
   manifest.data_digest = artifact.data_digest;
   manifest.code_version = artifact.code_version;
-  manifest.latent = artifact.latent;
+  manifest.about = artifact.about;
   manifest.objective = artifact.objective;
   manifest.budgets = artifact.budgets;
   manifest.host_proof_skipped = request.skip_host_proof;
-  manifest.golden = describe_golden(inputs, request.policy);
+  describe_goldens(inputs, request.policy, manifest);
+  const std::vector<messages::Output> outputs = manifest.outputs();
   for (std::size_t i = 0; i < artifact.variants.size(); ++i) {
     progress(i, artifact.variants.size() + 1, artifact.variants[i].name);
-    OUTCROP_TRY(variant, prove_variant(request, inputs, manifest.golden, i, prover));
+    OUTCROP_TRY(variant, prove_variant(request, inputs, outputs, i, prover));
     if (variant) {
       manifest.variants.push_back(std::move(*variant));
     } else {
@@ -109,7 +111,7 @@ std::vector<LeftOut> left_out_before(const CreateRequest& request, const StageIn
   for (const messages::ArtifactVariant& variant : inputs.artifact.variants) {
     if (manifest.variant(variant.name) != nullptr) continue;
     const auto tolerance =
-        make_tolerances(request.policy, variant.name, manifest.golden.outputs, variant.shown);
+        make_tolerances(request.policy, variant.name, manifest.outputs(), variant.shown);
     left_out.push_back({variant.name, tolerance ? "variant " + variant.name +
                                                       ": it did not run when the release was made"
                                                 : tolerance.error().message()});
@@ -281,13 +283,16 @@ Result<std::vector<std::string>> notices_of(const CreateRequest& request, const 
 
 }  // namespace
 
-Result<CreatedRelease> create_release(const CreateRequest& request, const HostProver& prover,
+Result<CreatedRelease> create_release(const CreateRequest& asked, const HostProver& prover,
                                       const Clock& clock, const CreateProgress& progress) {
+  CreateRequest request = asked;
   const CreateProgress report =
       progress ? progress : [](std::size_t, std::size_t, const std::string&) {};
   OUTCROP_TRY(trust, read_key_store(request.keys_folder));
   OUTCROP_CHECK(check_fresh(trust, clock.now()));
   OUTCROP_TRY(inputs, read_stage_inputs(request.artifact_folder));
+  OUTCROP_TRY(policy, policy_for(inputs.artifact, std::move(request.policy)));
+  request.policy = std::move(policy);
   OUTCROP_TRY(store, StageStore::open(request.keys_folder, inputs.artifact.model, trust));
   const bool existed = !is_vacant(request.out);
   if (existed) OUTCROP_CHECK(recognise(request, trust, clock, std::nullopt));

@@ -35,10 +35,12 @@ TEST_F(ReleaseTest, makes_a_release_that_verifies_without_offline_keys) {
   const messages::Manifest& manifest = release->manifest();
   EXPECT_EQ(manifest.model, "curvefault");
   EXPECT_FALSE(manifest.host_proof_skipped);
-  EXPECT_EQ(manifest.golden.latents, 2U);
-  ASSERT_EQ(manifest.golden.outputs.size(), 2U);
-  EXPECT_EQ(manifest.golden.outputs[0].unit, "m/s");
-  EXPECT_EQ(manifest.golden.outputs[0].shape, (std::vector<std::int64_t>{1, 3, 3}));
+  EXPECT_EQ(manifest.minimum_protocol, messages::signature_since);
+  EXPECT_EQ(manifest.signature.served, "forward");
+  EXPECT_EQ(manifest.golden.calls.size(), 2U);
+  EXPECT_EQ(manifest.about.at("latent"), "gaussian fitted to the encoder's latents");
+  ASSERT_EQ(manifest.outputs().size(), 2U);
+  EXPECT_EQ(manifest.outputs()[0].type.unit, "m/s");
   EXPECT_EQ(manifest.variant("int8-qint8")->operators, proof_.operators);
   const auto blob = release->blob(manifest.variant("float")->blob);
   ASSERT_THAT(blob, IsOk());
@@ -174,7 +176,18 @@ TEST_F(ReleaseTest, refuses_a_stage_of_which_nobody_knows_how_good_it_is) {
   EXPECT_EQ(open()->manifest().golden.output.sha256, artifact.golden_output.sha256);
 }
 
-TEST_F(ReleaseTest, tells_its_quality_where_every_version_of_a_board_passes_over_it) {
+TEST_F(ReleaseTest, tells_its_quality) {
+  const auto created = create(request());
+  ASSERT_THAT(created, IsOk());
+  EXPECT_EQ(created->quality, good_quality());
+  EXPECT_EQ(open()->manifest().quality, good_quality());
+  EXPECT_EQ(*open()->quality(), good_quality());
+}
+
+// What an earlier version left is released as that version did: for boards of every protocol, with
+// the quality where they pass over it.
+TEST_F(ReleaseTest, of_an_earlier_stage_is_one_that_earlier_boards_take) {
+  stage_folder_ = make_earlier_stage("earlier", 1);
   const auto created = create(request());
   ASSERT_THAT(created, IsOk());
   EXPECT_EQ(created->quality, good_quality());
@@ -184,6 +197,9 @@ TEST_F(ReleaseTest, tells_its_quality_where_every_version_of_a_board_passes_over
   ASSERT_THAT(quality, IsOk());
   EXPECT_EQ(*quality, good_quality());
   EXPECT_EQ(release->manifest().minimum_protocol, 1);
+  EXPECT_EQ(release->manifest().golden.calls.size(), 2U) << "a call for each latent";
+  EXPECT_EQ(release->manifest().outputs().at(1).type.unit, "pressure");
+  EXPECT_THAT(release->manifest().variants[0].tolerance[1].mean_abs, 0.04);
   const auto blob = release->blob(release->manifest().golden.output);
   ASSERT_THAT(blob, IsOk());
   const auto tensors = runtime::decode_tensor_file(blob->bytes());
@@ -196,6 +212,52 @@ TEST_F(ReleaseTest, refuses_a_variant_that_runs_unlike_what_was_quantized) {
   EXPECT_THAT(create(request()), ErrorIs(ErrorCode::refused, HasSubstr("not what was quantized")));
   proof_.shown.erase("velocity");
   EXPECT_THAT(create(request()), ErrorIs(ErrorCode::refused, HasSubstr("shows no error")));
+}
+
+TEST_F(ReleaseTest, names_a_golden_that_is_not_finite_or_not_what_its_signature_says) {
+  const auto with = [&](std::vector<float> values, std::vector<std::int64_t> shape) {
+    auto artifact = *messages::read_artifact(stage_folder_);
+    auto outputs = *runtime::read_tensor_file(stage_folder_ / artifact.golden_output.file);
+    outputs[1] = runtime::Tensor::of_floats("seismic_1", std::move(shape), values);
+    EXPECT_TRUE(runtime::write_tensor_file(stage_folder_ / artifact.golden_output.file, outputs));
+    artifact.golden_output = *messages::reference_file(stage_folder_, artifact.golden_output.file);
+    EXPECT_TRUE(messages::write_artifact(stage_folder_, artifact));
+    return create(request());
+  };
+  const float nothing = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(with({1, nothing, 3, 4, 5, 6}, {1, 1, 3, 2}),
+              ErrorIs(ErrorCode::invalid_data,
+                      HasSubstr("'seismic_1' holds a value that is not finite, at element 1")));
+  EXPECT_THAT(with({1, 2, 3, 4, 5, 6}, {1, 1, 2, 3}),
+              ErrorIs(ErrorCode::invalid_data,
+                      HasSubstr("forward gave float32 [1, 1, 2, 3] for 'seismic'; its signature says "
+                                "float32 [batch, 1, 3, 2] pressure")));
+  EXPECT_EQ(proofs_, 0);
+}
+
+TEST_F(ReleaseTest, takes_bounds_from_the_artifact_or_the_range_unless_the_policy_says_otherwise) {
+  const auto artifact = *messages::read_artifact(stage_folder_);
+  const auto plain = policy_for(artifact, Policy());
+  ASSERT_THAT(plain, IsOk());
+  EXPECT_DOUBLE_EQ(plain->outputs.at("velocity").cap.mean_abs, 90.0) << "3 % of 3000 m/s";
+  EXPECT_DOUBLE_EQ(plain->outputs.at("velocity").agreement.mean_abs, 0.15);
+  EXPECT_EQ(plain->outputs.at("seismic").cap.mean_abs, 1.0);
+  Policy policy;
+  policy.changes["seismic"].cap_mean_abs = 2.0;
+  EXPECT_EQ(policy_for(artifact, policy)->outputs.at("seismic").cap.mean_abs, 2.0);
+  EXPECT_EQ(policy_for(artifact, policy)->outputs.at("seismic").floor.mean_abs, 0.04);
+  const auto refused = [](const char* why) {
+    return ErrorIs(ErrorCode::invalid_argument, HasSubstr(why));
+  };
+  policy.changes["seismic"].floor_mean_abs = 3.0;
+  EXPECT_THAT(policy_for(artifact, policy), refused("output.seismic.floor_mean_abs: 3.0 is above"));
+  policy.changes = {};
+  policy.changes["velocity"].unit = "km/s";
+  EXPECT_THAT(policy_for(artifact, policy), refused("\"km/s\", and the model gives \"m/s\""));
+  policy.changes = {};
+  policy.changes["veloctiy"].cap_mean_abs = 2.0;
+  EXPECT_THAT(policy_for(artifact, policy),
+              refused("[output.veloctiy], and the model has no such output: it has velocity, seismic"));
 }
 
 TEST_F(ReleaseTest, refuses_a_file_that_changed_after_the_stage_ended) {

@@ -11,7 +11,7 @@
 
 namespace outcrop::release {
 
-// A release tells how good its model is in the metadata of its golden output file (SCHEMA.md,
+// A release of protocols 1 to 3 tells how good its model is in the metadata of its golden output file (SCHEMA.md,
 // "Quality"), which the manifest names by its digest: a new key in the manifest would be refused
 // by every board and host of an earlier version, and all of them pass over this.
 

@@ -9,7 +9,7 @@
 #include "protocol/base/error.hpp"
 #include "protocol/messages/manifest.hpp"
 #include "protocol/trust/verified_blob.hpp"
-#include "runtime/engine/tensor.hpp"
+#include "runtime/runner/proof_call.hpp"
 #include "trainer_host/release/policy.hpp"
 
 namespace outcrop::release {
@@ -20,9 +20,9 @@ struct HostProofRequest {
   std::string variant;
   std::string engine;
   std::string backend;
-  std::string method;  // that the golden tensors belong to
-  const std::vector<runtime::Tensor>& golden_inputs;
-  const std::vector<runtime::Tensor>& golden_outputs;
+  // That the file's methods must fit; null for a stage that says none (before protocol 4).
+  const messages::Signature* signature = nullptr;
+  const std::vector<runtime::ProofCall>& calls;  // every one is made
   bool compare = true;  // false: load and describe, do not judge the outputs
 };
 
@@ -30,7 +30,7 @@ struct HostProof {
   std::vector<std::string> operators;          // sorted
   std::map<std::string, std::string> methods;  // method -> schema
   ByteCount memory;
-  ShownErrors shown;  // by golden output, worst of all latents; empty without `compare`
+  ShownErrors shown;  // by output, worst of all calls; empty without `compare`
 };
 
 // How create_release sees a variant run. The real one is make_host_prover() (host_prover.hpp);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/runner/prove.hpp"
+#include "runtime/runner/signed_values.hpp"
 
 namespace outcrop::release {
 namespace {
@@ -29,12 +30,14 @@ Result<HostProof> prove_in_runner(const runtime::RunnerOptions& options,
   // What is listed here becomes the manifest's list, which boards allow and nothing else.
   load.allowed_operators = inspection.operators;
   OUTCROP_TRY(loaded, runner.load(request.blob, load));
+  if (request.signature != nullptr) {
+    OUTCROP_CHECK(runtime::check_schemas(*request.signature, loaded.methods));
+  }
   HostProof proof;
   proof.operators = inspection.operators;
   proof.methods = loaded.methods;
   if (request.compare) {
-    OUTCROP_TRY(report, runtime::prove(runner, request.method, request.golden_inputs,
-                                       request.golden_outputs));
+    OUTCROP_TRY(report, runtime::prove(runner, request.calls));
     for (const runtime::OutputError& output : report.outputs) {
       proof.shown[output.name] = {output.mean_abs_error, output.max_abs_error};
     }

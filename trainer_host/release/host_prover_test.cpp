@@ -45,8 +45,8 @@ class HostProverTest : public ::testing::Test {
   Result<HostProof> prove(const std::string& file) const {
     OUTCROP_TRY(reference, messages::reference_file(stage_, file));
     OUTCROP_TRY(blob, trust::verify_blob(stage_ / file, reference.sha256, reference.size));
-    return make_host_prover(options())({blob, "variant", "torch", "qnnpack", "decode",
-                                        goldens_.golden_inputs, goldens_.golden_outputs, true});
+    return make_host_prover(options())({blob, "variant", "torch", "qnnpack",
+                                        &goldens_.signature, goldens_.proofs, true});
   }
 
   // artifact.json for these files, with the errors that a quantizer would have recorded.
@@ -57,7 +57,9 @@ class HostProverTest : public ::testing::Test {
     artifact.epoch = 20;
     artifact.data_digest = trust::sha256("data");
     artifact.code_version = "0.1.0";
-    artifact.latent = "gaussian fitted to the encoder's latents";
+    artifact.about = {{"latent", "gaussian fitted to the encoder's latents"}};
+    artifact.signature = goldens_.signature;
+    artifact.golden_calls = goldens_.golden_calls;
     artifact.quality = good_quality();
     artifact.golden_input = *messages::reference_file(stage_, "in.safetensors");
     artifact.golden_output = *messages::reference_file(stage_, "out.safetensors");
@@ -103,6 +105,27 @@ TEST_F(HostProverTest, refuses_a_quantized_weight_changed_before_signing) {
   EXPECT_THAT(create("release"), ErrorIs(ErrorCode::refused, HasSubstr("not what was quantized")));
   EXPECT_FALSE(fs::exists(folder_.path() / "release"));
   EXPECT_THAT(create("unproved", true), IsOk()) << "--skip-host-proof lets it pass, and says so";
+}
+
+// Its decode answers as it should: it is what boards serve that does not.
+TEST_F(HostProverTest, refuses_a_sampler_changed_before_signing) {
+  const auto honest = prove("float.ptl");
+  ASSERT_THAT(honest, IsOk());
+  hostile::write_missampling_generator(stage_ / "missampling.ptl");
+  write_artifact("missampling.ptl", honest->shown);
+  EXPECT_THAT(create("release"), ErrorIs(ErrorCode::refused, HasSubstr("not what was quantized")));
+}
+
+TEST_F(HostProverTest, refuses_a_signature_that_does_not_fit_the_file) {
+  const auto shown = prove("quint8.ptl");
+  ASSERT_THAT(shown, IsOk());
+  goldens_.signature.methods[0].inputs[1].name = "number";
+  write_artifact("quint8.ptl", shown->shown);
+  EXPECT_THAT(create("release"),
+              ErrorIs(ErrorCode::invalid_data,
+                      HasSubstr("the file's forward(int batch_size, int seed=0) -> Tuple[Tensor, "
+                                "Tensor] is not what its signature says: forward(batch_size: int, "
+                                "number: int = 0)")));
 }
 
 TEST_F(HostProverTest, survives_a_variant_that_crashes_when_loaded) {

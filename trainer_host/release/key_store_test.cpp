@@ -186,9 +186,11 @@ TEST_F(PolicyTest, keeps_defaults_for_what_a_file_does_not_name) {
   const auto policy = read("factor = 2\n[output.velocity]\ncap_mean_abs = 60.0\n");
   ASSERT_THAT(policy, IsOk());
   EXPECT_EQ(policy->factor, 2.0);
-  EXPECT_EQ(policy->outputs.at("velocity").cap.mean_abs, 60.0);
-  EXPECT_EQ(policy->outputs.at("velocity").floor.mean_abs, 1.5);
-  EXPECT_EQ(policy->outputs.at("seismic").cap.mean_abs, 1.0);
+  const messages::StageArtifact earlier;  // without a signature
+  const auto outputs = policy_for(earlier, *policy)->outputs;
+  EXPECT_EQ(outputs.at("velocity").cap.mean_abs, 60.0);
+  EXPECT_EQ(outputs.at("velocity").floor.mean_abs, 1.5);
+  EXPECT_EQ(outputs.at("seismic").cap.mean_abs, 1.0);
 }
 
 TEST_F(PolicyTest, says_how_good_a_model_must_be) {
@@ -222,8 +224,9 @@ TEST_F(PolicyTest, names_file_line_and_key_of_what_it_refuses) {
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("from 1 to 100")));
   EXPECT_THAT(read("[output.velocity]\ncap = 3\n"),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("output.velocity.cap: is not known")));
-  EXPECT_THAT(read("[output.velocity]\nfloor_mean_abs = 100.0\n"),
-              ErrorIs(ErrorCode::invalid_argument, HasSubstr("floor_mean_abs: is above its cap")));
+  EXPECT_THAT(policy_for(messages::StageArtifact(),
+                         *read("[output.velocity]\nfloor_mean_abs = 100.0\n")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("100.0 is above its cap")));
   EXPECT_THAT(read("factor = = 1\n"),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("policy.toml:1:")));
   EXPECT_THAT(read("[output]\nvelocity = 3\n"),

@@ -114,6 +114,7 @@ Result<trust::VerifiedBlob> VerifiedRelease::blob(const messages::BlobReference&
 }
 
 Result<std::optional<messages::Quality>> VerifiedRelease::quality() const {
+  if (manifest_.minimum_protocol >= messages::signature_since) return manifest_.quality;
   OUTCROP_TRY(golden_output, blob(manifest_.golden.output));
   return quality_in(golden_output.bytes());
 }

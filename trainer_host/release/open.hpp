@@ -31,8 +31,8 @@ class VerifiedRelease {
   // not_found, or untrusted where length or digest differ, or the chunk table is another blob's.
   [[nodiscard]] Result<trust::VerifiedBlob> blob(const messages::BlobReference& reference) const;
   [[nodiscard]] Status check_chunk_table(const messages::BlobReference& reference) const;
-  // How good the model is: signed, since the manifest names the golden output that tells it. Nothing
-  // in releases of versions before protocol 3. Errors as of blob(); invalid_data.
+  // How good the model is: from the manifest, or, before protocol 4, from the golden output that it
+  // names. Nothing in releases of versions before protocol 3. Errors as of blob(); invalid_data.
   [[nodiscard]] Result<std::optional<messages::Quality>> quality() const;
 
  private:

@@ -171,8 +171,8 @@ TEST_F(OpenTest, refuses_a_manifest_that_is_too_large_before_reading_it) {
 
 TEST_F(OpenTest, refuses_a_manifest_that_is_too_new) {
   const std::string good = manifest_text();
-  permit_text(replaced(replaced(good, "\"minimum_protocol\": 1", "\"minimum_protocol\": 99"),
-                       "\"latent\"", "\"latent_of_protocol_99\""));
+  permit_text(replaced(replaced(good, "\"minimum_protocol\": 4", "\"minimum_protocol\": 99"),
+                       "\"about\"", "\"about_of_protocol_99\""));
   EXPECT_THAT(open(), ErrorIs(ErrorCode::unsupported, HasSubstr("too new: it needs protocol 99")));
 }
 

@@ -8,6 +8,7 @@
 
 #include "platform/config/toml_reader.hpp"
 #include "protocol/base/json_text.hpp"
+#include "trainer_host/release/earlier_outputs.hpp"
 
 namespace outcrop::release {
 namespace {
@@ -18,25 +19,85 @@ std::string number_text(double number) {
 
 constexpr double largest = 1e12;
 
-OutputPolicy read_output(platform::TomlReader::Table table, const OutputPolicy& otherwise) {
-  const auto bounds = [&](const std::string& kind, const ErrorBounds& fallback) {
-    return ErrorBounds{table.number(kind + "_mean_abs", fallback.mean_abs, 0, largest),
-                       table.number(kind + "_max_abs", fallback.max_abs, 0, largest)};
+OutputChanges read_output(platform::TomlReader::Table table) {
+  const auto number = [&](const char* key) -> std::optional<double> {
+    if (!table.has(key)) return std::nullopt;
+    return table.number(key, 0.0, 0, largest);
   };
-  OutputPolicy output;
-  output.unit = table.text("unit", otherwise.unit);
-  if (output.unit.size() > 64) table.refuse("unit", "it must be a text of 1 to 64 bytes");
-  output.floor = bounds("floor", otherwise.floor);
-  output.cap = bounds("cap", otherwise.cap);
-  output.agreement = bounds("agreement", otherwise.agreement);
+  OutputChanges output;
+  if (table.has("unit")) output.unit = table.text("unit", "");
+  if (output.unit && output.unit->size() > 64) {
+    table.refuse("unit", "it must be a text of 1 to 64 bytes");
+  }
+  output.floor_mean_abs = number("floor_mean_abs");
+  output.floor_max_abs = number("floor_max_abs");
+  output.cap_mean_abs = number("cap_mean_abs");
+  output.cap_max_abs = number("cap_max_abs");
+  output.agreement_mean_abs = number("agreement_mean_abs");
+  output.agreement_max_abs = number("agreement_max_abs");
   table.finish();
-  if (output.floor.mean_abs > output.cap.mean_abs) {
-    table.refuse("floor_mean_abs", "is above its cap, cap_mean_abs");
-  }
-  if (output.floor.max_abs > output.cap.max_abs) {
-    table.refuse("floor_max_abs", "is above its cap, cap_max_abs");
-  }
   return output;
+}
+
+// Of an output whose kind proposes nothing: shares of its range.
+OutputPolicy of_range(const messages::TensorType& type) {
+  const double span = type.range ? type.range->most - type.range->least : 0;
+  return {type.unit,
+          {5e-4 * span, 5e-3 * span},
+          {3e-2 * span, 5e-1 * span},
+          {5e-5 * span, 5e-3 * span}};
+}
+
+void change(OutputPolicy& output, const OutputChanges& changes) {
+  output.unit = changes.unit.value_or(output.unit);
+  output.floor = {changes.floor_mean_abs.value_or(output.floor.mean_abs),
+                  changes.floor_max_abs.value_or(output.floor.max_abs)};
+  output.cap = {changes.cap_mean_abs.value_or(output.cap.mean_abs),
+                changes.cap_max_abs.value_or(output.cap.max_abs)};
+  output.agreement = {changes.agreement_mean_abs.value_or(output.agreement.mean_abs),
+                      changes.agreement_max_abs.value_or(output.agreement.max_abs)};
+}
+
+// What holds where the policy's file says nothing.
+std::map<std::string, OutputPolicy> proposed(const messages::StageArtifact& artifact) {
+  if (!artifact.signature) return earlier_outputs();
+  std::map<std::string, OutputPolicy> outputs;
+  for (const messages::Output& output :
+       proved_outputs(*artifact.signature, artifact.golden_calls)) {
+    const auto bounds = artifact.bounds.find(output.name);
+    if (bounds != artifact.bounds.end()) {
+      const auto& [floor, cap, agreement] = bounds->second;
+      outputs[output.name] = {output.type.unit, floor, cap, agreement};
+    } else if (output.type.range) {
+      outputs[output.name] = of_range(output.type);
+    }
+  }
+  return outputs;
+}
+
+Status check_named(const messages::StageArtifact& artifact, const std::string& name,
+                   const OutputChanges& changes) {
+  if (!artifact.signature) return {};
+  std::string known;
+  for (const messages::Output& output :
+       proved_outputs(*artifact.signature, artifact.golden_calls)) {
+    known += (known.empty() ? "" : ", ") + output.name;
+    if (output.name != name) continue;
+    if (!changes.unit || *changes.unit == output.type.unit) return {};
+    return fail(ErrorCode::invalid_argument, "the policy's [output." + name + "] has the unit \"" +
+                                                 *changes.unit + "\", and the model gives \"" +
+                                                 output.type.unit + "\"");
+  }
+  return fail(ErrorCode::invalid_argument, "the policy has a section [output." + name +
+                                               "], and the model has no such output: it has " +
+                                               known);
+}
+
+Status check_order(const std::string& name, const char* key, double floor, double cap) {
+  if (floor <= cap) return {};
+  return fail(ErrorCode::invalid_argument,
+              "policy, output." + name + ".floor_" + key + ": " + number_text(floor) +
+                  " is above its cap, cap_" + key + " = " + number_text(cap));
 }
 
 Result<const OutputPolicy*> policy_of(const Policy& policy, const std::string& variant,
@@ -90,11 +151,23 @@ Result<Policy> read_policy(const std::filesystem::path& file) {
   policy.most_spread = top.number("most_spread", policy.most_spread, 1, 1000);
   platform::TomlReader::Table outputs = top.table("output");
   for (const std::string& name : outputs.table_names()) {
-    policy.outputs[name] = read_output(outputs.table(name), policy.outputs[name]);
+    policy.changes[name] = read_output(outputs.table(name));
   }
   outputs.finish("each output has a section of its own, [output.NAME]");
   top.finish();
   OUTCROP_CHECK(reader.status());
+  return policy;
+}
+
+Result<Policy> policy_for(const messages::StageArtifact& artifact, Policy policy) {
+  policy.outputs = proposed(artifact);
+  for (const auto& [name, changes] : policy.changes) {
+    OUTCROP_CHECK(check_named(artifact, name, changes));
+    OutputPolicy& output = policy.outputs[name];
+    change(output, changes);
+    OUTCROP_CHECK(check_order(name, "mean_abs", output.floor.mean_abs, output.cap.mean_abs));
+    OUTCROP_CHECK(check_order(name, "max_abs", output.floor.max_abs, output.cap.max_abs));
+  }
   return policy;
 }
 
@@ -122,9 +195,9 @@ std::string describe(const Policy& policy) {
 
 Result<std::vector<messages::OutputTolerance>> make_tolerances(
     const Policy& policy, const std::string& variant,
-    const std::vector<messages::TensorSchema>& outputs, const ShownErrors& shown) {
+    const std::vector<messages::Output>& outputs, const ShownErrors& shown) {
   std::vector<messages::OutputTolerance> tolerances;
-  for (const messages::TensorSchema& output : outputs) {
+  for (const messages::Output& output : outputs) {
     OUTCROP_TRY(bounds, policy_of(policy, variant, output.name));
     OUTCROP_TRY(error, shown_of(shown, variant, output.name, "the host proof"));
     const std::string what = "variant " + variant + ": the " + output.name;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "protocol/base/clock.hpp"
+#include "protocol/messages/artifact.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/release/create.hpp"
 #include "trainer_host/release/key_store.hpp"
@@ -33,10 +34,15 @@ class ReleaseTest : public ::testing::Test {
   // A stage folder of its own; `text` goes into the variant files.
   std::filesystem::path make_stage(const std::string& name, std::uint64_t stage,
                                    const std::string& text = "weights");
+  // The same as versions of protocol 3 left it.
+  std::filesystem::path make_earlier_stage(const std::string& name, std::uint64_t stage);
   CreateRequest request(const std::string& out = "release") const;
   Result<CreatedRelease> create(const CreateRequest& request);
   // What the owner of the key folder sees.
   Result<VerifiedRelease> open(const std::string& out = "release", Checks* checks = nullptr) const;
+
+  messages::StageArtifact describe_stage(const std::filesystem::path& folder, std::uint64_t stage,
+                                         const std::string& text);
 
   HostProof proof_;       // what the prover answers
   int proofs_ = 0;        // how often it was asked

@@ -1,10 +1,12 @@
 #include "trainer_host/release/stage_inputs.hpp"
 
-#include <algorithm>
-#include <cmath>
+#include <utility>
 
+#include "protocol/base/version.hpp"
 #include "protocol/blob/chunk_table.hpp"
+#include "protocol/messages/earlier_golden.hpp"
 #include "runtime/engine/tensor_file.hpp"
+#include "runtime/runner/described_goldens.hpp"
 #include "trainer_host/release/golden_quality.hpp"
 
 namespace outcrop::release {
@@ -17,42 +19,45 @@ Result<trust::VerifiedBlob> read_blob(const fs::path& folder, const messages::Fi
   return blob;
 }
 
-Status check_golden(const std::vector<runtime::Tensor>& tensors, std::int64_t latents) {
-  if (tensors.empty()) return fail(ErrorCode::invalid_data, "holds no tensor");
+using Tensors = std::vector<runtime::Tensor>;
+
+Result<Tensors> read_golden(const trust::VerifiedBlob& blob, const std::string& file) {
+  auto tensors = runtime::decode_tensor_file(blob.bytes());
+  if (!tensors) return fail(tensors.error().context(file));
+  if (tensors->empty()) return fail(ErrorCode::invalid_data, file + ": holds no tensor");
+  return tensors;
+}
+
+// Without the rows, that is the first dimension.
+Result<std::vector<messages::RowSchema>> rows_in(const Tensors& tensors, std::int64_t rows) {
+  std::vector<messages::RowSchema> schemas;
   for (const runtime::Tensor& tensor : tensors) {
-    if (tensor.shape.empty() || tensor.shape.front() != latents || latents < 1) {
+    if (tensor.shape.empty() || tensor.shape.front() != rows || rows < 1) {
       return fail(ErrorCode::invalid_data,
                   "'" + tensor.name + "' is " + runtime::describe(tensor) +
                       ", but every golden tensor has the same number of latents first");
     }
-    if (tensor.dtype != runtime::DType::float32) continue;
-    const auto values = tensor.floats();
-    if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); })) {
-      return fail(ErrorCode::invalid_data,
-                  "'" + tensor.name + "' holds numbers that are not finite");
-    }
+    schemas.push_back({tensor.name,
+                       std::string(runtime::to_string(tensor.dtype)),
+                       {tensor.shape.begin() + 1, tensor.shape.end()},
+                       ""});
   }
-  return {};
+  return schemas;
 }
 
-Result<std::vector<runtime::Tensor>> read_golden(const trust::VerifiedBlob& blob,
-                                                 const std::string& file, std::int64_t& latents) {
-  auto tensors = runtime::decode_tensor_file(blob.bytes());
-  if (!tensors) return fail(tensors.error().context(file));
-  if (latents == 0 && !tensors->empty() && !tensors->front().shape.empty()) {
-    latents = tensors->front().shape.front();
-  }
-  if (auto status = check_golden(*tensors, latents); !status) {
-    return fail(status.error().context(file));
-  }
-  return tensors;
-}
-
-messages::TensorSchema schema_of(const runtime::Tensor& tensor) {
-  return {tensor.name,
-          std::string(runtime::to_string(tensor.dtype)),
-          {tensor.shape.begin() + 1, tensor.shape.end()},
-          ""};
+// What a stage before protocol 4 left: rows of the golden tensors.
+Result<messages::RowsGolden> earlier_golden(const messages::StageArtifact& artifact,
+                                            const Tensors& inputs, const Tensors& outputs) {
+  const auto& first = inputs.front().shape;
+  const std::int64_t rows = first.empty() ? 0 : first.front();
+  messages::RowsGolden golden;
+  golden.method = artifact.golden_method;
+  golden.latents = static_cast<std::uint64_t>(rows);
+  OUTCROP_TRY(input_rows, rows_in(inputs, rows));
+  OUTCROP_TRY(output_rows, rows_in(outputs, rows));
+  golden.inputs = std::move(input_rows);
+  golden.outputs = std::move(output_rows);
+  return golden;
 }
 
 }  // namespace
@@ -66,15 +71,29 @@ Result<StageInputs> read_stage_inputs(const fs::path& folder) {
   }
   OUTCROP_TRY(golden_input, read_blob(folder, artifact.golden_input));
   OUTCROP_TRY(golden_output, read_blob(folder, artifact.golden_output));
-  std::int64_t latents = 0;
-  OUTCROP_TRY(inputs, read_golden(golden_input, artifact.golden_input.file, latents));
-  OUTCROP_TRY(outputs, read_golden(golden_output, artifact.golden_output.file, latents));
-  if (artifact.quality) {
-    OUTCROP_TRY(with_quality, add_quality(outputs, *artifact.quality));
-    golden_output = std::move(with_quality);
+  OUTCROP_TRY(inputs, read_golden(golden_input, artifact.golden_input.file));
+  OUTCROP_TRY(outputs, read_golden(golden_output, artifact.golden_output.file));
+  messages::Signature signature;
+  std::vector<messages::GoldenCall> calls;
+  if (artifact.signature) {
+    signature = *artifact.signature;
+    calls = artifact.golden_calls;
+  } else {
+    OUTCROP_TRY(rows, earlier_golden(artifact, inputs, outputs));
+    signature = signature_of(rows);
+    calls = calls_of(rows);
+    if (artifact.quality) {
+      OUTCROP_TRY(with_quality, add_quality(outputs, *artifact.quality));
+      golden_output = std::move(with_quality);
+    }
   }
-  return StageInputs{std::move(artifact),      std::move(variants), std::move(golden_input),
-                     std::move(golden_output), std::move(inputs),   std::move(outputs)};
+  auto proofs = runtime::proof_calls(signature, calls, inputs, outputs);
+  if (!proofs) {
+    return fail(ErrorCode::invalid_data, folder.string() + ": " + proofs.error().message());
+  }
+  return StageInputs{std::move(artifact),      std::move(variants),  std::move(golden_input),
+                     std::move(golden_output), std::move(signature), std::move(calls),
+                     std::move(*proofs)};
 }
 
 trust::Sha256Digest identity(const StageInputs& inputs, const Policy& policy,
@@ -83,21 +102,23 @@ trust::Sha256Digest identity(const StageInputs& inputs, const Policy& policy,
                        (skip_host_proof ? "skip" : "prove"));
 }
 
-messages::Golden describe_golden(const StageInputs& inputs, const Policy& policy) {
-  messages::Golden golden;
-  golden.method = inputs.artifact.golden_method;
-  golden.input = reference(inputs.golden_input);
-  golden.output = reference(inputs.golden_output);
-  golden.latents = static_cast<std::uint64_t>(inputs.golden_inputs.front().shape.front());
-  for (const runtime::Tensor& tensor : inputs.golden_inputs) {
-    golden.inputs.push_back(schema_of(tensor));
+void describe_goldens(const StageInputs& inputs, const Policy& policy,
+                      messages::Manifest& manifest) {
+  const messages::StageArtifact& artifact = inputs.artifact;
+  manifest.signature = inputs.signature;
+  manifest.golden = {reference(inputs.golden_input), reference(inputs.golden_output),
+                     inputs.calls};
+  manifest.minimum_protocol = artifact.signature ? messages::signature_since : first_protocol;
+  if (artifact.signature) {
+    manifest.quality = artifact.quality;
+    return;
   }
-  for (const runtime::Tensor& tensor : inputs.golden_outputs) {
-    golden.outputs.push_back(schema_of(tensor));
-    const auto output = policy.outputs.find(tensor.name);
-    if (output != policy.outputs.end()) golden.outputs.back().unit = output->second.unit;
+  for (messages::Method& method : manifest.signature.methods) {
+    for (messages::Output& output : method.outputs) {
+      const auto known = policy.outputs.find(output.name);
+      if (known != policy.outputs.end()) output.type.unit = known->second.unit;
+    }
   }
-  return golden;
 }
 
 messages::BlobReference reference(const trust::VerifiedBlob& blob) {

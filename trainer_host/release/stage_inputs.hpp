@@ -9,7 +9,7 @@
 #include "protocol/messages/artifact.hpp"
 #include "protocol/messages/manifest.hpp"
 #include "protocol/trust/verified_blob.hpp"
-#include "runtime/engine/tensor.hpp"
+#include "runtime/runner/proof_call.hpp"
 #include "trainer_host/release/policy.hpp"
 
 namespace outcrop::release {
@@ -19,21 +19,25 @@ struct StageInputs {
   messages::StageArtifact artifact;
   std::vector<trust::VerifiedBlob> variants;  // in the order of artifact.variants
   trust::VerifiedBlob golden_input;
-  trust::VerifiedBlob golden_output;  // with the artifact's quality in its metadata
-  std::vector<runtime::Tensor> golden_inputs;
-  std::vector<runtime::Tensor> golden_outputs;
+  // Of stages before protocol 4 with the artifact's quality in its metadata.
+  trust::VerifiedBlob golden_output;
+  messages::Signature signature;  // of stages before protocol 4 without units
+  std::vector<messages::GoldenCall> calls;
+  std::vector<runtime::ProofCall> proofs;  // the calls with their tensors
 };
 
 // untrusted, naming the file, where a digest or length differs; invalid_data where golden files
-// are not tensor files, hold numbers that are not finite, or disagree on the number of latents.
+// are not tensor files, hold numbers that are not finite or anything but what the golden calls name,
+// or are not what the signature says.
 [[nodiscard]] Result<StageInputs> read_stage_inputs(const std::filesystem::path& folder);
 
 // What is the same when the same release is asked for again.
 [[nodiscard]] trust::Sha256Digest identity(const StageInputs& inputs, const Policy& policy,
                                            bool skip_host_proof);
 
-// The golden part of the manifest: tensors without their first dimension, units by the policy.
-[[nodiscard]] messages::Golden describe_golden(const StageInputs& inputs, const Policy& policy);
+// Signature, goldens, and what else the manifest has by the artifact's protocol.
+void describe_goldens(const StageInputs& inputs, const Policy& policy,
+                      messages::Manifest& manifest);
 
 // Digest, size and chunk table's digest of a blob.
 [[nodiscard]] messages::BlobReference reference(const trust::VerifiedBlob& blob);

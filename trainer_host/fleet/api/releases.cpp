@@ -57,9 +57,13 @@ Result<ByteCount> check_blobs(const BlobStore& blobs, const messages::Manifest& 
   return ByteCount(total);
 }
 
-// What the golden outputs tell, for ReleaseRecord. Reads and hashes all of them: for a worker.
-Result<std::string> quality_told(const BlobStore& blobs, const trust::Sha256Digest& golden_output) {
-  OUTCROP_TRY(bytes, blobs.read(golden_output, golden_limit));
+// How good a release says it is, for ReleaseRecord. Before protocol 4 the golden outputs tell it, and
+// all of them are read and hashed: for a worker.
+Result<std::string> quality_told(const BlobStore& blobs, const messages::Manifest& manifest) {
+  if (manifest.minimum_protocol >= messages::signature_since) {
+    return manifest.quality ? messages::to_json(*manifest.quality) : std::string();
+  }
+  OUTCROP_TRY(bytes, blobs.read(manifest.golden.output.sha256, golden_limit));
   const auto quality = release::quality_in(bytes);
   // No tensor file, or a quality that means nothing here: boards judge the file, and so it is told.
   if (!quality || !*quality) return std::string();
@@ -92,7 +96,7 @@ void Api::look_at_older_releases() {
     if (release.quality) continue;
     const auto manifest = parts_.driver.manifest(release.manifest);
     if (!manifest) continue;
-    auto quality = quality_told(parts_.blobs, (*manifest)->golden.output.sha256);
+    auto quality = quality_told(parts_.blobs, **manifest);
     if (!quality) continue;  // it shows none; a damaged blob is named by the scrub
     release.quality = std::move(*quality);
     if (const Status saved = parts_.registry.save(release); !saved) {
@@ -126,9 +130,8 @@ boost::asio::awaitable<http::Response> Api::publish_release(std::string body) {
   if (!release) co_return http::error_response(release.error());
   const auto described = parts_.driver.manifest(release->manifest);
   if (!described) co_return http::error_response(described.error());
-  std::function<Result<std::string>()> work = [blobs = parts_.blobs,
-                                               golden = (*described)->golden.output.sha256] {
-    return quality_told(blobs, golden);
+  std::function<Result<std::string>()> work = [blobs = parts_.blobs, manifest = **described] {
+    return quality_told(blobs, manifest);
   };
   auto quality = co_await on_worker<Result<std::string>>(parts_.worker, std::move(work));
   if (!quality) co_return http::error_response(quality.error().context("golden output"));

@@ -73,7 +73,7 @@ double mean_error(const ReportedVariant& variant, const std::string& output) {
 std::map<std::string, double> error_scores(const messages::Manifest& manifest,
                                            const std::map<std::string, OfBoards>& fitting) {
   std::map<std::string, double> scores;
-  for (const messages::TensorSchema& output : manifest.golden.outputs) {
+  for (const messages::Output& output : manifest.outputs()) {
     std::map<std::string, double> errors;
     double largest = 0;
     for (const auto& [name, boards] : fitting) {

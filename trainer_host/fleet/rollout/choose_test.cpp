@@ -15,8 +15,11 @@ messages::Manifest manifest(Objective objective) {
   messages::Manifest manifest;
   manifest.objective = objective;
   manifest.budgets = {{"pi", 100.0, 200.0}};
-  manifest.golden.outputs = {{"velocity", "float32", {1, 70, 70}, "m/s"},
-                             {"seismic", "float32", {5, 1000, 70}, ""}};
+  const auto output = [](const char* name) {
+    return messages::Output{name, messages::TensorType{"float32", {1, 70, 70}, "", {}}, {}};
+  };
+  manifest.signature = {"forward", {{"forward", {}, {output("velocity"), output("seismic")}}}};
+  manifest.golden.calls = {{"forward", {}, {}}};
   for (const char* name : {"float", "quint8", "qint8"})
     manifest.variants.emplace_back().name = name;
   return manifest;

@@ -1,20 +1,22 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "protocol/base/bytes.hpp"
+#include "protocol/messages/artifact.hpp"
 
 namespace outcrop::quantize {
 
-// How far one output of a variant is from the float model's at the golden latents, in the
-// output's own unit.
+// How far one output of a variant is from the float model's in the golden calls, in the output's
+// own unit.
 struct OutputError {
-  double mean_abs_error = 0.0;     // of the worst latent: what the runner's proof measures too
+  double mean_abs_error = 0.0;     // of the worst call: what the runner's proof measures too
   double max_abs_error = 0.0;      // likewise
-  double average_abs_error = 0.0;  // over all latents: "MAE against float"
-  double ssim = 1.0;               // mean over all latents
+  double average_abs_error = 0.0;  // over all calls: "MAE against float"
+  double ssim = 1.0;               // mean over all calls
 };
 
 // What share of a file's generator is int8, 0 to 1. Counting modules alone flatters.
@@ -45,8 +47,11 @@ struct VariantFile {
 struct ExportedStage {
   std::vector<VariantFile> variants;    // float first
   std::filesystem::path encoder;        // float TorchScript, stays on the host
-  std::filesystem::path golden_input;   // safetensors: "latent" [3, latent]
-  std::filesystem::path golden_output;  // safetensors: "velocity" [3,1,70,70], "seismic" [3,...]
+  std::filesystem::path golden_input;   // safetensors: "latent" [1, latent]
+  std::filesystem::path golden_output;  // safetensors: "velocity_1", "seismic_1", … of each call
+  messages::Signature signature;        // of every variant
+  std::vector<messages::GoldenCall> golden_calls;
+  std::map<std::string, messages::OutputBounds> bounds;  // of its outputs
 };
 
 }  // namespace outcrop::quantize

@@ -64,6 +64,17 @@ Result<GeneratedPair> LiteModel::decode(const torch::Tensor& latents) {
   }
 }
 
+Result<GeneratedPair> LiteModel::draw(std::int64_t seed) {
+  try {
+    const torch::NoGradGuard no_grad;
+    const auto pair = module_.get_method("forward")({std::int64_t{1}, seed}).toTuple();
+    return GeneratedPair{pair->elements().at(0).toTensor().contiguous(),
+                         pair->elements().at(1).toTensor().contiguous()};
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::invalid_data, name_ + ", method forward: " + first_line(error));
+  }
+}
+
 Result<torch::Tensor> LiteModel::sample_latent(std::int64_t seed) {
   try {
     const torch::NoGradGuard no_grad;

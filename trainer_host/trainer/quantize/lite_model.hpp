@@ -28,6 +28,8 @@ class LiteModel {
 
   // `latents` [B, latent], B >= 1. Decoded one at a time, as the golden outputs are.
   [[nodiscard]] Result<GeneratedPair> decode(const torch::Tensor& latents);
+  // What boards serve: the sample of a seed.
+  [[nodiscard]] Result<GeneratedPair> draw(std::int64_t seed);
   // The latent [1, latent] that forward(1, seed) decodes.
   [[nodiscard]] Result<torch::Tensor> sample_latent(std::int64_t seed);
 

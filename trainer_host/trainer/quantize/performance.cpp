@@ -15,6 +15,7 @@
 #include "protocol/trust/digest.hpp"
 #include "protocol/trust/verified_blob.hpp"
 #include "runtime/engine/tensor_file.hpp"
+#include "runtime/runner/described_goldens.hpp"
 #include "runtime/runner/trial.hpp"
 #include "platform/console/table.hpp"
 
@@ -181,10 +182,11 @@ Result<std::vector<PerformanceRow>> measure_performance(const ExportedStage& exp
   }
   runtime::TrialOptions trial_options;
   trial_options.runner = options.runner;
-  trial_options.method = "decode";
   OUTCROP_TRY(inputs, runtime::read_tensor_file(exported.golden_input));
   OUTCROP_TRY(outputs, runtime::read_tensor_file(exported.golden_output));
-  trial_options.goldens = runtime::Goldens{std::move(inputs), std::move(outputs)};
+  OUTCROP_TRY(goldens, runtime::proof_calls(exported.signature, exported.golden_calls, inputs,
+                                            outputs));
+  trial_options.goldens = std::move(goldens);
   trial_options.calls = options.calls;
   trial_options.time = options.time;
   trial_options.rounds = options.rounds;

@@ -40,8 +40,8 @@ struct MeasureOptions {
 };
 
 // Starts a runner for each variant file, loads, proves the golden outputs (the errors of `shown`
-// are the quantizer's; this only refuses what is not finite or misshapen) and measures `decode`
-// of the first golden latent. Waits for others that measure on this machine. A row for each variant:
+// are the quantizer's; this only refuses what is not finite or misshapen) and measures the first
+// golden call, which is of what boards serve. Waits for others that measure on this machine. A row for each variant:
 // where one could not be measured its row says why, and the others have their times. Fails where a
 // file cannot be read or no trial can be held.
 [[nodiscard]] Result<std::vector<PerformanceRow>> measure_performance(

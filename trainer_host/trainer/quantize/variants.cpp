@@ -12,6 +12,7 @@
 #include "runtime/engine/tensor_file.hpp"
 #include "trainer_host/trainer/evaluate/metrics.hpp"
 #include "trainer_host/trainer/models/coded_outputs.hpp"
+#include "trainer_host/trainer/quantize/generator_signature.hpp"
 #include "trainer_host/trainer/quantize/lite_model.hpp"
 #include "trainer_host/trainer/quantize/operator_counter.hpp"
 #include "trainer_host/trainer/quantize/static_quantization.hpp"
@@ -190,42 +191,64 @@ OutputError compare(const torch::Tensor& truth, const torch::Tensor& output, Sco
   return error;
 }
 
+// The answers to the golden calls, a row each.
+Result<GeneratedPair> golden_answers(LiteModel& model, const torch::Tensor& training_latent) {
+  std::vector<torch::Tensor> velocity;
+  std::vector<torch::Tensor> seismic;
+  for (const auto seed : golden_seeds) {
+    OUTCROP_TRY(drawn, model.draw(seed));
+    velocity.push_back(drawn.velocity);
+    seismic.push_back(drawn.seismic);
+  }
+  OUTCROP_TRY(decoded, model.decode(training_latent));
+  velocity.push_back(decoded.velocity);
+  seismic.push_back(decoded.seismic);
+  return GeneratedPair{torch::cat(velocity), torch::cat(seismic)};
+}
+
 // Runs the file's bytes as a board would and checks what was executed against the plan.
 Result<GeneratedPair> run_as_board(const std::string& bytes, const Built& built,
-                                   const torch::Tensor& latents) {
+                                   const torch::Tensor& training_latent) {
   OUTCROP_TRY(model, LiteModel::load(bytes, built.name));
   if (!built.plan.empty()) {
     OperatorCounter counter;
-    OUTCROP_TRY(first, model.decode(latents.slice(0, 0, 1)));
+    OUTCROP_TRY(first, model.decode(training_latent));
     if (auto status = check_against_plan(counter.counts(), built.plan); !status) {
       return fail(status.error().context(built.name + ", operators executed"));
     }
   }
-  return model.decode(latents);
+  return golden_answers(model, training_latent);
 }
 
-struct Golden {
-  torch::Tensor latents;
-  GeneratedPair outputs;
-};
-
-Result<Golden> make_golden(const std::string& float_bytes, const torch::Tensor& training_latent) {
+Result<GeneratedPair> make_golden(const std::string& float_bytes,
+                                  const torch::Tensor& training_latent) {
   OUTCROP_TRY(model, LiteModel::load(float_bytes, "float"));
-  std::vector<torch::Tensor> latents;
-  for (const auto seed : golden_seeds) {
-    OUTCROP_TRY(latent, model.sample_latent(seed));
-    latents.push_back(latent);
-  }
-  latents.push_back(training_latent.reshape({1, -1}));
-  Golden golden;
-  golden.latents = torch::cat(latents).contiguous();
-  OUTCROP_TRY(outputs, model.decode(golden.latents));
-  golden.outputs = outputs;
-  if (!golden.outputs.velocity.isfinite().all().item<bool>() ||
-      !golden.outputs.seismic.isfinite().all().item<bool>()) {
+  OUTCROP_TRY(outputs, golden_answers(model, training_latent));
+  if (!outputs.velocity.isfinite().all().item<bool>() ||
+      !outputs.seismic.isfinite().all().item<bool>()) {
     return fail(ErrorCode::diverged, "the float model's outputs are not finite");
   }
-  return golden;
+  return outputs;
+}
+
+// Files, calls and signature by which whoever has a variant can prove it.
+Status write_golden(const torch::Tensor& latent, const GeneratedPair& golden, ExportedStage& stage) {
+  stage.signature = generator_signature(latent.size(1));
+  stage.bounds = generator_bounds();
+  std::vector<runtime::Tensor> outputs;
+  const auto add = [&](messages::GoldenCall call) {
+    const auto row = static_cast<std::int64_t>(stage.golden_calls.size());
+    const std::string number = "_" + std::to_string(row + 1);
+    outputs.push_back(named("velocity" + number, golden.velocity.slice(0, row, row + 1)));
+    outputs.push_back(named("seismic" + number, golden.seismic.slice(0, row, row + 1)));
+    call.outputs = {"velocity" + number, "seismic" + number};
+    stage.golden_calls.push_back(std::move(call));
+  };
+  for (const auto seed : golden_seeds) add({"forward", {std::int64_t{1}, seed}, {}});
+  add({"decode", {messages::TensorReference("latent")}, {}});
+  const std::vector<runtime::Tensor> inputs{named("latent", latent)};
+  OUTCROP_CHECK(runtime::write_tensor_file(stage.golden_input, inputs));
+  return runtime::write_tensor_file(stage.golden_output, outputs);
 }
 
 Result<std::vector<Built>> build_all(const models::Generator& generator,
@@ -249,23 +272,24 @@ Result<ExportedStage> export_all(const models::Generator& generator,
                                  RangeSearch range) {
   OUTCROP_TRY(variants, build_all(generator, prior, evenly_chosen(latents), range));
   ExportedStage stage;
-  std::optional<Golden> golden;
+  std::optional<GeneratedPair> golden;
+  const torch::Tensor training_latent = latents.slice(0, 0, 1).contiguous();
   for (const Built& built : variants) {
     const std::string bytes = mobile_bytes(built.generator);
     if (!golden) {
-      OUTCROP_TRY(made, make_golden(bytes, latents[0]));
+      OUTCROP_TRY(made, make_golden(bytes, training_latent));
       golden = std::move(made);
     }
-    OUTCROP_TRY(outputs, run_as_board(bytes, built, golden->latents));
+    OUTCROP_TRY(outputs, run_as_board(bytes, built, training_latent));
     VariantFile variant;
     variant.name = built.name;
     variant.file = folder / (stem + "_" + built.name + ".ptl");
     variant.size = ByteCount(bytes.size());
     describe_coverage(built, prior, variant);
     variant.velocity =
-        compare(golden->outputs.velocity, outputs.velocity, evaluate::score_velocity_map);
+        compare(golden->velocity, outputs.velocity, evaluate::score_velocity_map);
     variant.seismic =
-        compare(golden->outputs.seismic, outputs.seismic, evaluate::score_shot_gathers);
+        compare(golden->seismic, outputs.seismic, evaluate::score_shot_gathers);
     OUTCROP_CHECK(write_file_durably(variant.file, bytes));
     stage.variants.push_back(std::move(variant));
   }
@@ -274,11 +298,7 @@ Result<ExportedStage> export_all(const models::Generator& generator,
       write_file_durably(stage.encoder, script_bytes(fold_batch_norm(generator.encoder))));
   stage.golden_input = folder / "golden_input.safetensors";
   stage.golden_output = folder / "golden_output.safetensors";
-  const std::vector<runtime::Tensor> inputs{named("latent", golden->latents)};
-  const std::vector<runtime::Tensor> outputs{named("velocity", golden->outputs.velocity),
-                                             named("seismic", golden->outputs.seismic)};
-  OUTCROP_CHECK(runtime::write_tensor_file(stage.golden_input, inputs));
-  OUTCROP_CHECK(runtime::write_tensor_file(stage.golden_output, outputs));
+  OUTCROP_CHECK(write_golden(training_latent, *golden, stage));
   return stage;
 }
 

@@ -12,9 +12,8 @@
 
 namespace outcrop::quantize {
 
-// The latents that a release is proved with: two samples of the prior (forward's seeds 1 and 2),
-// which is what a board generates, and the first training latent, which is what the decoders
-// were trained on.
+// A release is proved with calls of what boards serve, forward(1, seed) for these seeds, and with
+// decode of the first training latent, which is what the decoders were trained on.
 inline constexpr std::int64_t golden_seeds[] = {1, 2};
 
 // Exports a trained generator (evaluation mode is taken care of; it is not changed) as

@@ -114,7 +114,10 @@ Result<messages::StageArtifact> describe(const train::StageContext& context,
   OUTCROP_TRY(data_digest, trust::Sha256Digest::from_hex(context.data_digest));
   artifact.data_digest = data_digest;
   artifact.code_version = code_version();
-  artifact.latent = latent_source;
+  artifact.about = {{"latent", latent_source}};
+  artifact.signature = exported.signature;
+  artifact.golden_calls = exported.golden_calls;
+  artifact.bounds = exported.bounds;
   if (config.release) {
     OUTCROP_TRY(objective, messages::objective_from(config.release->objective));
     artifact.objective = objective;
