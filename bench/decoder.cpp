@@ -16,6 +16,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "runtime/engine/tensor_file.hpp"
 #include "trainer_host/trainer/models/layers.hpp"
+#include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/quantize/static_quantization.hpp"
 
 namespace outcrop::bench {
@@ -91,7 +92,7 @@ Status write_mobile(const Module& module, const fs::path& file) {
 }
 
 Status write_variants(const fs::path& folder) {
-  quantize::prepare_engine();
+  models::prepare_engine();
   const torch::NoGradGuard no_grad;
   at::set_num_threads(1);  // the same bytes at every call
   const Module decoder = make_decoder();

@@ -14,9 +14,9 @@
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/processors.hpp"
 #include "platform/console/table.hpp"
-#include "trainer_host/trainer/models/generator.hpp"
-#include "trainer_host/trainer/train/epoch.hpp"
+#include "trainer_host/trainer/kinds/generator/generator_task.hpp"
 #include "trainer_host/trainer/train/process.hpp"
+#include "trainer_host/trainer/train/step.hpp"
 
 namespace outcrop::bench {
 namespace {
@@ -42,35 +42,27 @@ std::string number(double value, const char* format = "%.1f") {
   return text;
 }
 
-train::Batch random_batch(std::int64_t samples) {
+generator::Batch random_batch(std::int64_t samples) {
   torch::manual_seed(1);
   return {torch::rand({samples, 1, 70, 70}) * 2 - 1, torch::rand({samples, 5, 1000, 70}) * 2 - 1,
           torch::ones({samples, 5, 1, 1})};
-}
-
-models::NamedTensors parameters_of(const models::Generator& generator) {
-  models::NamedTensors parameters;
-  for (auto& [name, tensor] : models::state_of(generator)) {
-    if (tensor.requires_grad()) parameters.emplace_back(name, tensor);
-  }
-  return parameters;
 }
 
 // The same network as anybody would train it: LibTorch's own transposed convolution, losses of
 // tensor operations, torch::optim.
 class PlainStep {
  public:
-  explicit PlainStep(models::Generator generator)
-      : generator_(std::move(generator)), optimizer_(tensors(), {1e-3}) {}
+  explicit PlainStep(generator::Generator networks)
+      : networks_(std::move(networks)), optimizer_(tensors(), {1e-3}) {}
 
-  void operator()(const train::Batch& batch) {
-    const auto& shape = generator_.shape;
+  void operator()(const generator::Batch& batch) {
+    const auto& shape = networks_.shape;
     optimizer_.zero_grad();
-    const auto latent = run(generator_.encoder, models::encoder_layers(shape), batch.velocity);
+    const auto latent = run(networks_.encoder, generator::encoder_layers(shape), batch.velocity);
     const auto map =
-        run(generator_.velocity_decoder, models::velocity_decoder_layers(shape), latent);
+        run(networks_.velocity_decoder, generator::velocity_decoder_layers(shape), latent);
     const auto gathers =
-        run(generator_.seismic_decoder, models::seismic_decoder_layers(shape), latent.detach());
+        run(networks_.seismic_decoder, generator::seismic_decoder_layers(shape), latent.detach());
     const auto of_map = map - batch.velocity;
     const auto of_gathers = (gathers - batch.gathers) * batch.shot_weight;
     const auto loss = of_map.abs().mean() + of_map.pow(2).mean() + of_gathers.abs().mean() +
@@ -83,7 +75,10 @@ class PlainStep {
  private:
   [[nodiscard]] std::vector<Tensor> tensors() const {
     std::vector<Tensor> result;
-    for (const auto& [name, tensor] : parameters_of(generator_)) result.push_back(tensor);
+    for (const auto* network :
+         {&networks_.encoder, &networks_.velocity_decoder, &networks_.seismic_decoder}) {
+      for (const Tensor& tensor : network->parameters()) result.push_back(tensor);
+    }
     return result;
   }
 
@@ -113,24 +108,24 @@ class PlainStep {
     return x;
   }
 
-  models::Generator generator_;
+  generator::Generator networks_;
   torch::optim::AdamW optimizer_;
 };
 
+// A step as training makes it, but for loading the samples.
 class FastStep {
  public:
-  explicit FastStep(models::Generator generator)
-      : generator_(std::move(generator)), optimizer_(train::make_optimizer(generator_, config_)) {}
+  FastStep() : task_(generator::GeneratorRecipe(), {}, 1) { task_.set_training(true); }
 
-  void operator()(const train::Batch& batch) {
-    const auto loss = train::train_step(generator_, optimizer_, batch, config_, 1e-3);
-    if (!loss) throw std::runtime_error(loss.error().message());
+  void operator()(const generator::Batch& batch) {
+    optimizer_.zero_gradients();
+    task_.loss(batch).total.backward();
+    optimizer_.step(1e-3, std::min(1.0, 1.0 / std::max(optimizer_.gradient_norm(), 1e-12)));
   }
 
  private:
-  train::LoopConfig config_;
-  models::Generator generator_;
-  train::Adam optimizer_;
+  generator::GeneratorTask task_;
+  train::Adam optimizer_ = train::make_optimizer(task_.phase(1), {});
 };
 
 void set_blas_threads(int threads) {
@@ -140,9 +135,9 @@ void set_blas_threads(int threads) {
   }
 }
 
-ordered_json compare_steps(const train::Batch& batch, int repetitions) {
-  FastStep fast(models::make_generator({}, 1));
-  PlainStep plain(models::make_generator({}, 1));
+ordered_json compare_steps(const generator::Batch& batch, int repetitions) {
+  FastStep fast;
+  PlainStep plain(generator::make_generator({}, 1));
   std::vector<double> fast_ms, plain_ms, ratios;
   fast(batch);
   plain(batch);
@@ -171,11 +166,11 @@ ordered_json compare_steps(const train::Batch& batch, int repetitions) {
 }
 
 // LibTorch's threads by OpenBLAS's: do the two pools fight here?
-ordered_json compare_threads(const train::Batch& batch, int repetitions) {
+ordered_json compare_threads(const generator::Batch& batch, int repetitions) {
   const int processors = static_cast<int>(available_processors());
   std::vector<std::pair<int, int>> plans{{1, 1}};
   if (processors > 1) plans.insert(plans.end(), {{processors, 1}, {processors, processors}});
-  FastStep fast(models::make_generator({}, 1));
+  FastStep fast;
   fast(batch);
   std::vector<std::vector<double>> times(plans.size());
   for (int i = 0; i < repetitions; ++i) {

@@ -16,6 +16,7 @@
 #include "platform/console/table.hpp"
 #include "protocol/base/json_text.hpp"
 #include "trainer_host/trainer/data/synth.hpp"
+#include "trainer_host/trainer/kinds/generator/generator_task.hpp"
 #include "trainer_host/trainer/quantize/performance.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
 #include "trainer_host/trainer/train/trainer.hpp"
@@ -61,16 +62,18 @@ Result<quantize::ExportedStage> make_variants(const fs::path& folder, bool quick
   synth.out = folder / "data";
   OUTCROP_TRY(made, data::synthesize(synth, {}));
   train::TrainConfig config;
-  config.model.name = "bench";
-  config.data.train = {synth.out};
+  config.name = "bench";
+  config.kind = "generator";
+  const auto recipe = std::make_shared<generator::GeneratorRecipe>();
+  recipe->data.train = {synth.out};
+  config.recipe = recipe;
   config.train.out = folder / "run";
   config.train.stage_epochs = quick ? 2 : 8;
   Result<quantize::ExportedStage> exported = fail(ErrorCode::internal, "no stage ended");
   OUTCROP_TRY(trained, train::train(config, {.checkpoint = {}, .stages = 1},
                                     [&](const train::StageContext& stage) -> Status {
                                       exported = quantize::export_variants(
-                                          stage.generator, stage.prior, stage.latents, folder,
-                                          config.model.name, 1);
+                                          stage.task.make_export(), folder, "bench_stage1");
                                       if (!exported) return fail(exported.error());
                                       return {};
                                     }));
@@ -101,10 +104,10 @@ nlohmann::ordered_json to_json(const quantize::PerformanceRow& row, double float
           {"p90_ms", row.steady.p90.count()},
           {"of_float_mobile", milliseconds(row) / baseline},
           {"peak_memory_bytes", row.peak_memory.value()},
-          {"velocity_mae_m_per_s", variant.velocity.average_abs_error},
-          {"velocity_ssim", variant.velocity.ssim},
-          {"seismic_mae", variant.seismic.average_abs_error},
-          {"seismic_ssim", variant.seismic.ssim},
+          {"velocity_mae_m_per_s", variant.outputs.at("velocity").average_abs_error},
+          {"velocity_ssim", variant.outputs.at("velocity").likeness},
+          {"seismic_mae", variant.outputs.at("seismic").average_abs_error},
+          {"seismic_ssim", variant.outputs.at("seismic").likeness},
           {"int8_multiply_adds", variant.coverage.multiply_adds},
           {"valid", row.valid}};
 }
@@ -129,8 +132,8 @@ Status report(const std::vector<quantize::PerformanceRow>& rows, const Options& 
     table.add_row({variant.name, variant.size.human(), number(share, "%.3f"),
                    number(milliseconds(row), "%.1f"), number(row.steady.p90.count(), "%.1f"),
                    number(milliseconds(row) / baseline, "%.2f"), number(row.load.count(), "%.0f"),
-                   row.peak_memory.human(), number(variant.velocity.average_abs_error, "%.2f"),
-                   number(variant.velocity.ssim, "%.4f"), number(variant.seismic.ssim, "%.4f")});
+                   row.peak_memory.human(), number(variant.outputs.at("velocity").average_abs_error, "%.2f"),
+                   number(variant.outputs.at("velocity").likeness, "%.4f"), number(variant.outputs.at("seismic").likeness, "%.4f")});
     json.push_back(to_json(row, float_size, baseline));
   }
   std::printf("%sforward(1, 1), 1 thread, confined runner, variants in turns%s\n",

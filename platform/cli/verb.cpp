@@ -28,7 +28,7 @@ int run_program(std::string_view program, std::string_view description, int argc
   app.get_formatter()->column_width(34);
   Action chosen;
   add_help_verb(app);
-  for (AddVerb add : verbs) add(app, chosen);
+  for (const AddVerb& add : verbs) add(app, chosen);
   if (const auto code = parse(app, argc, argv)) return *code;
   if (!chosen) return static_cast<int>(ExitCode::wrong_use);
   const Status status = chosen();

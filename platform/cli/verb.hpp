@@ -18,7 +18,7 @@ enum class ExitCode : int { done = 0, failed = 1, wrong_use = 2, waited_in_vain 
 // A verb adds its subcommand to `app` and, when chosen, its work to `chosen`: main calls that
 // once after parsing, prints an error in one place and turns it into the exit code.
 using Action = std::function<Status()>;
-using AddVerb = void (*)(CLI::App& app, Action& chosen);
+using AddVerb = std::function<void(CLI::App& app, Action& chosen)>;
 
 // Parses, runs and reports: what a main function gives to run_main(). `program` names errors
 // ("outcrop: reading ...: cut short").

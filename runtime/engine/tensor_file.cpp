@@ -20,10 +20,18 @@ constexpr std::uint64_t maximum_header = ByteCount::mib(1).value();
 constexpr std::string_view metadata_key = "__metadata__";
 
 struct Entry {
-  Tensor tensor;
+  TensorView tensor;
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
 };
+
+Status check_size(const TensorView& tensor) {
+  OUTCROP_TRY(size, size_of(tensor.dtype, tensor.shape));
+  if (size.value() == tensor.data.size()) return {};
+  return fail(ErrorCode::invalid_data, "'" + tensor.name + "' takes " +
+                                           std::to_string(size.value()) + " bytes, got " +
+                                           std::to_string(tensor.data.size()));
+}
 
 tl::unexpected<Error> broken(std::string message) {
   return fail(ErrorCode::invalid_data, "tensor file: " + std::move(message));
@@ -109,13 +117,13 @@ Result<Entry> parse_entry(const std::string& name, const Json& value) {
 
 }  // namespace
 
-Result<Bytes> encode_tensor_file(std::span<const Tensor> tensors,
-                                 const TensorMetadata& metadata) {
+Result<Bytes> encode_tensor_header(std::span<const TensorView> tensors,
+                                   const TensorMetadata& metadata) {
   // Ordered by hand: the library sorts keys, and order in the file is our order.
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header[std::string(metadata_key)] = metadata;
   std::uint64_t position = 0;
-  for (const Tensor& tensor : tensors) {
+  for (const TensorView& tensor : tensors) {
     OUTCROP_CHECK(check_size(tensor));
     if (tensor.name.empty() || tensor.name == metadata_key || header.contains(tensor.name)) {
       return fail(ErrorCode::invalid_argument,
@@ -137,15 +145,24 @@ Result<Bytes> encode_tensor_file(std::span<const Tensor> tensors,
     bytes[i] = static_cast<std::byte>(text.size() >> (8 * i));
   }
   const auto header_bytes = as_bytes(text);
-  bytes.reserve(length_bytes + text.size() + position);
   bytes.insert(bytes.end(), header_bytes.begin(), header_bytes.end());
+  return bytes;
+}
+
+Result<Bytes> encode_tensor_file(std::span<const Tensor> tensors,
+                                 const TensorMetadata& metadata) {
+  std::vector<TensorView> views;
+  for (const Tensor& tensor : tensors) {
+    views.push_back({tensor.name, tensor.dtype, tensor.shape, tensor.data});
+  }
+  OUTCROP_TRY(bytes, encode_tensor_header(views, metadata));
   for (const Tensor& tensor : tensors) {
     bytes.insert(bytes.end(), tensor.data.begin(), tensor.data.end());
   }
   return bytes;
 }
 
-Result<std::vector<Tensor>> decode_tensor_file(BytesView bytes) {
+Result<std::vector<TensorView>> view_tensor_file(BytesView bytes) {
   OUTCROP_TRY(text, header_text(bytes));
   OUTCROP_TRY(header, parse_header(text));
   const BytesView data = bytes.subspan(length_bytes + text.size());
@@ -160,22 +177,29 @@ Result<std::vector<Tensor>> decode_tensor_file(BytesView bytes) {
     return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
   });
   std::uint64_t position = 0;
-  std::vector<Tensor> tensors;
+  std::vector<TensorView> tensors;
   for (Entry& entry : entries) {
     if (entry.begin != position || entry.end < entry.begin) {
       return broken("the bytes of '" + entry.tensor.name + "' do not follow those before");
     }
     if (entry.end > data.size()) return broken("cut short in '" + entry.tensor.name + "'");
-    const BytesView part = data.subspan(entry.begin, entry.end - entry.begin);
-    entry.tensor.data.assign(part.begin(), part.end());
-    if (auto size = check_size(entry.tensor); !size) {
-      return fail(size.error().context("tensor file: '" + entry.tensor.name + "'"));
-    }
+    entry.tensor.data = data.subspan(entry.begin, entry.end - entry.begin);
+    if (auto size = check_size(entry.tensor); !size) return fail(size.error().context("tensor file"));
     position = entry.end;
     tensors.push_back(std::move(entry.tensor));
   }
   if (position != data.size()) {
     return broken(std::to_string(data.size() - position) + " bytes belong to no tensor");
+  }
+  return tensors;
+}
+
+Result<std::vector<Tensor>> decode_tensor_file(BytesView bytes) {
+  OUTCROP_TRY(views, view_tensor_file(bytes));
+  std::vector<Tensor> tensors;
+  for (TensorView& view : views) {
+    tensors.push_back({std::move(view.name), view.dtype, std::move(view.shape),
+                       Bytes(view.data.begin(), view.data.end())});
   }
   return tensors;
 }

@@ -24,6 +24,20 @@ namespace outcrop::runtime {
 // passes over it.
 using TensorMetadata = std::map<std::string, std::string>;
 
+// A tensor whose bytes lie elsewhere, in row-major order.
+struct TensorView {
+  std::string name;
+  DType dtype = DType::float32;
+  std::vector<std::int64_t> shape;
+  BytesView data;
+};
+
+// For files that are too large to be held twice. What stands before the bytes of these tensors, one
+// behind the other; and the tensors of a whole file, which must outlive them.
+[[nodiscard]] Result<Bytes> encode_tensor_header(std::span<const TensorView> tensors,
+                                                 const TensorMetadata& metadata = {});
+[[nodiscard]] Result<std::vector<TensorView>> view_tensor_file(BytesView bytes);
+
 [[nodiscard]] Result<Bytes> encode_tensor_file(std::span<const Tensor> tensors,
                                                const TensorMetadata& metadata = {});
 [[nodiscard]] Result<std::vector<Tensor>> decode_tensor_file(BytesView bytes);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -10,16 +11,27 @@ namespace outcrop::evaluate {
 
 // Pictures are PNG, drawn by gnuplot; errors are those of gnuplot.hpp.
 
-// Loss over epochs from a training.csv, columns found by their headings: epoch, stage,
-// velocity_loss and gather_loss must be there; held_out_velocity_loss, held_out_gather_loss,
-// held_out_ssim and learning_rate are drawn where they are. Losses on a logarithmic axis, SSIM on
-// its own, the learning rate below, stages set apart; where nothing was held out the picture says
-// so. invalid_data names file and line.
+// What the columns of training.csv are called in a picture, and which one is the score.
+struct CurveText {
+  std::map<std::string, std::string> labels{};  // by column; others are called by their names
+  std::string score{};                          // "held_out_ssim"; empty: none
+  std::string loss_unit = "loss";               // "loss (L1 + L2, normalized units)"
+
+  [[nodiscard]] std::string label(const std::string& column) const;
+};
+
+// Loss over epochs from a training.csv, columns found by their headings: epoch, stage and a column
+// that ends in "_loss" must be there. Every loss is drawn with "held_out_" and its name beside it
+// where that is there, on a logarithmic axis; the score has its own, learning_rate stands below,
+// stages are set apart; where nothing was held out the picture says so. invalid_data names file and
+// line.
 [[nodiscard]] Status draw_loss_curve(const std::filesystem::path& training_csv,
-                                     const std::filesystem::path& png, const std::string& title);
+                                     const std::filesystem::path& png, const std::string& title,
+                                     const CurveText& text);
 // What gnuplot is told for it.
 [[nodiscard]] Result<std::string> loss_curve_script(const std::filesystem::path& training_csv,
-                                                    const std::string& title);
+                                                    const std::string& title,
+                                                    const CurveText& text);
 
 // One row of a gallery: a map and its middle shot, each beside what the model made of it.
 struct GalleryRow {

@@ -30,6 +30,11 @@ constexpr const char* two_stages =
     "2,1,0.001,0.3,0.5,0.61,210,3\n"
     "3,2,0.001,0.2,0.4,0.7,180,3\n";
 
+CurveText generator_curves() {
+  return {.labels = {{"velocity_loss", "maps"}, {"held_out_ssim", "SSIM of held-out maps"}},
+          .score = "held_out_ssim"};
+}
+
 bool is_picture(const std::filesystem::path& path) {
   auto bytes = read_file(path, ByteCount::mib(4));
   return bytes && bytes->size() > 1000 && as_text(*bytes).substr(1, 3) == "PNG";
@@ -71,16 +76,16 @@ TEST(Charts, loss_curve_is_drawn_from_training_csv) {
   const TemporaryFolder folder;
   const auto csv = folder.path() / "training.csv";
   ASSERT_THAT(write_file_durably(csv, std::string_view(two_stages)), IsOk());
-  ASSERT_THAT(draw_loss_curve(csv, folder.path() / "loss.png", "it's a_model, stage 2"), IsOk());
+  ASSERT_THAT(draw_loss_curve(csv, folder.path() / "loss.png", "it's a_model, stage 2", generator_curves()), IsOk());
   EXPECT_TRUE(is_picture(folder.path() / "loss.png"));
 }
 
 std::string script_of(const TemporaryFolder& folder, const std::string& csv) {
   const auto file = folder.path() / "training.csv";
   EXPECT_THAT(write_file_durably(file, csv), IsOk());
-  const auto script = loss_curve_script(file, "model");
+  const auto script = loss_curve_script(file, "model", generator_curves());
   EXPECT_THAT(script, IsOk());
-  EXPECT_THAT(draw_loss_curve(file, folder.path() / "loss.png", "model"), IsOk());
+  EXPECT_THAT(draw_loss_curve(file, folder.path() / "loss.png", "model", generator_curves()), IsOk());
   return script.value_or("");
 }
 
@@ -124,10 +129,10 @@ TEST(Charts, loss_curve_names_the_line_that_is_no_number) {
   const auto csv = folder.path() / "training.csv";
   ASSERT_THAT(write_file_durably(csv, std::string(two_stages) + "4,2,0.001,oops,0.3,,,3\n"),
               IsOk());
-  EXPECT_THAT(draw_loss_curve(csv, folder.path() / "loss.png", "model"),
+  EXPECT_THAT(draw_loss_curve(csv, folder.path() / "loss.png", "model", generator_curves()),
               ErrorIs(ErrorCode::invalid_data, AllOf(HasSubstr("line 5"), HasSubstr("'oops'"))));
   ASSERT_THAT(write_file_durably(csv, std::string_view("a,b\n1,2\n")), IsOk());
-  EXPECT_THAT(draw_loss_curve(csv, folder.path() / "loss.png", "model"),
+  EXPECT_THAT(draw_loss_curve(csv, folder.path() / "loss.png", "model", generator_curves()),
               ErrorIs(ErrorCode::invalid_data, HasSubstr("no column 'epoch'")));
 }
 
@@ -136,13 +141,13 @@ TEST(Charts, loss_curve_reads_numbers_strictly) {
   const auto csv = folder.path() / "training.csv";
   for (const std::string cell : {"0x10", "+0.3", " 0.3", "0.3 ", "nan", "inf", "1e999"}) {
     ASSERT_THAT(write_file_durably(csv, two_stages + ("4,2,0.001," + cell + ",0.3,,,3\n")), IsOk());
-    EXPECT_THAT(loss_curve_script(csv, "model"),
+    EXPECT_THAT(loss_curve_script(csv, "model", generator_curves()),
                 ErrorIs(ErrorCode::invalid_data,
                         AllOf(HasSubstr(csv.string()), HasSubstr("line 5"),
                               HasSubstr("'" + cell + "' is no number"))));
   }
   ASSERT_THAT(write_file_durably(csv, two_stages + std::string("4,2,0.001\n")), IsOk());
-  EXPECT_THAT(loss_curve_script(csv, "model"),
+  EXPECT_THAT(loss_curve_script(csv, "model", generator_curves()),
               ErrorIs(ErrorCode::invalid_data, HasSubstr("line 5: 3 cells instead of 8")));
 }
 

@@ -13,6 +13,7 @@
 #include "trainer_host/trainer/data/synth.hpp"
 #include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
 #include "trainer_host/trainer/evaluate/evaluation.hpp"
+#include "trainer_host/trainer/kinds/generator/compose.hpp"
 #include "trainer_host/trainer/quantize/small_generator_for_tests.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
 
@@ -36,8 +37,9 @@ class Evaluate : public ::testing::Test {
     made_ = data::synthesize(synth, {}).has_value();
     const auto latents = quantize::small_latents(24);
     made_ = made_ &&
-            quantize::export_variants(quantize::make_small_generator(),
-                                      models::fit_gaussian(latents), latents, stage(), "small", 1)
+            quantize::export_variants(
+                quantize::small_export(quantize::make_small_generator(), latents), stage(),
+                "small_stage1")
                 .has_value();
   }
   static void TearDownTestSuite() { delete folder_; }
@@ -280,13 +282,13 @@ TEST_F(Evaluate, takes_the_several_folders_that_were_trained_on) {
 }
 
 TEST_F(Evaluate, says_how_much_of_what_it_shows_is_no_number) {
-  // Latents that are NaN, and so is what is made of them; reconstructions are sound.
   const fs::path broken = folder_->path() / "broken";
   fs::copy(stage(), broken);
-  const auto generator = quantize::make_small_generator();
-  auto prior = models::fit_gaussian(quantize::small_latents(24));
-  prior.mean = torch::full_like(prior.mean, std::nan(""));
-  models::compose_generator(generator.velocity_decoder, generator.seismic_decoder, prior)
+  const auto small = quantize::make_small_generator();
+  small.velocity_decoder.attr("map").toModule().attr("bias").toTensor().detach().fill_(
+      std::nanf(""));
+  const auto prior = generator::fit_gaussian(quantize::small_latents(24));
+  generator::compose_generator({small.velocity_decoder, {}}, {small.seismic_decoder, {}}, prior, {})
       ._save_for_mobile((broken / "small_stage1_float.ptl").string());
   auto files = find_stage_files(broken, std::nullopt, {"float"});
   auto dataset = data::Dataset::open(data());

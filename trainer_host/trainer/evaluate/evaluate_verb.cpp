@@ -49,7 +49,8 @@ Result<About> describe(const StageFiles& files) {
   about.title = files.model;
   if (files.stage) about.title += ", stage " + std::to_string(*files.stage);
   if (files.weights.empty()) return about;
-  OUTCROP_TRY(trained, models::load_model(files.weights));
+  OUTCROP_TRY(file, models::read_model_file(files.weights));
+  OUTCROP_TRY(trained, models::description_in(file.about));
   about.epoch = trained.epoch;
   about.trained_seconds = trained.trained.count();
   about.title += ", epoch " + std::to_string(trained.epoch) + ", trained in " +

@@ -9,8 +9,8 @@
 
 #include "trainer_host/trainer/data/acoustic_solver.hpp"
 #include "trainer_host/trainer/evaluate/sample_mean.hpp"
-#include "trainer_host/trainer/models/normalization.hpp"
-#include "trainer_host/trainer/quantize/lite_model.hpp"
+#include "trainer_host/trainer/kinds/generator/normalization.hpp"
+#include "trainer_host/trainer/kinds/generator/decoding.hpp"
 
 namespace outcrop::evaluate {
 namespace {
@@ -54,7 +54,7 @@ class Encoder {
     const auto velocity = torch::from_blob(
         const_cast<float*>(map.data()),
         {1, 1, static_cast<std::int64_t>(depth), static_cast<std::int64_t>(width)});
-    return module_.forward({models::normalize_velocity(velocity)}).toTensor().reshape({1, -1});
+    return module_.forward({generator::normalize_velocity(velocity)}).toTensor().reshape({1, -1});
   }
 
  private:
@@ -159,7 +159,7 @@ bool all_finite(std::span<const float> span) {
   return std::all_of(span.begin(), span.end(), [](float value) { return std::isfinite(value); });
 }
 
-bool all_finite(const quantize::GeneratedPair& pair) {
+bool all_finite(const generator::GeneratedPair& pair) {
   return all_finite(values(pair.velocity)) && all_finite(values(pair.seismic));
 }
 
@@ -179,7 +179,7 @@ std::string gather_note(const GatherError& error) {
 }
 
 GalleryRow reconstructed_row(const std::string& label, const Dataset& data, std::size_t i,
-                             const quantize::GeneratedPair& pair) {
+                             const generator::GeneratedPair& pair) {
   const Score score = score_velocity_map(data.velocity(i), values(pair.velocity));
   return {.label = label,
           .reference_map = copy(data.velocity(i)),
@@ -194,7 +194,7 @@ GalleryRow reconstructed_row(const std::string& label, const Dataset& data, std:
 }
 
 // A generated pair beside what the wave equation makes of its map, and the nearest training map.
-Result<GalleryRow> generated_row(const std::string& label, const quantize::GeneratedPair& pair,
+Result<GalleryRow> generated_row(const std::string& label, const generator::GeneratedPair& pair,
                                  const DatasetList* training) {
   const auto map = values(pair.velocity);
   data::AcousticSolver solver;
@@ -233,7 +233,7 @@ class Evaluator {
   void score_baselines();
   Status generate();
   Status add_other_row();
-  void add_generated_row(std::size_t seed, const quantize::GeneratedPair& pair);
+  void add_generated_row(std::size_t seed, const generator::GeneratedPair& pair);
   void step() {
     ++done_;
     if (inputs_.progress) inputs_.progress(done_, total_);
@@ -242,7 +242,7 @@ class Evaluator {
   const StageFiles& files_;
   const EvaluationInputs& inputs_;
   std::optional<Encoder> encoder_;
-  std::vector<quantize::LiteModel> models_;
+  std::vector<models::LiteModel> models_;
   Evaluation result_;
   std::size_t done_ = 0;
   std::size_t total_ = 0;
@@ -254,7 +254,7 @@ Result<Evaluation> Evaluator::run() {
   OUTCROP_TRY(encoder, Encoder::load(files_.encoder));
   encoder_ = std::move(encoder);
   for (const auto& variant : files_.variants) {
-    OUTCROP_TRY(model, quantize::LiteModel::load(variant.file));
+    OUTCROP_TRY(model, models::LiteModel::load(variant.file));
     models_.push_back(std::move(model));
   }
   total_ = data.size() * (models_.size() + 1) + inputs_.generated;
@@ -272,7 +272,7 @@ Status Evaluator::score_variants() {
   for (std::size_t m = 0; m < models_.size(); ++m) {
     Line line(files_.variants[m].name);
     for (std::size_t i = 0; i < data.size(); ++i) {
-      OUTCROP_TRY(pair, models_[m].decode((*encoder_)(data.velocity(i))));
+      OUTCROP_TRY(pair, generator::decode_each(models_[m], (*encoder_)(data.velocity(i))));
       line.add(data, i, values(pair.velocity), values(pair.seismic));
       if (m == 0) {
         permuted.add(data, (i + 1) % data.size(), values(pair.velocity), values(pair.seismic));
@@ -315,13 +315,13 @@ void Evaluator::score_baselines() {
 
 Status Evaluator::add_other_row() {
   if (inputs_.other == nullptr || inputs_.other->size() == 0) return {};
-  OUTCROP_TRY(pair, models_.front().decode((*encoder_)(inputs_.other->velocity(0))));
+  OUTCROP_TRY(pair, generator::decode_each(models_.front(), (*encoder_)(inputs_.other->velocity(0))));
   result_.reconstructed_rows.push_back(
       reconstructed_row(inputs_.other_label, *inputs_.other, 0, pair));
   return {};
 }
 
-void Evaluator::add_generated_row(std::size_t seed, const quantize::GeneratedPair& pair) {
+void Evaluator::add_generated_row(std::size_t seed, const generator::GeneratedPair& pair) {
   const std::string label = "seed " + std::to_string(seed);
   auto row = generated_row(label, pair, inputs_.training);
   if (row) {
@@ -336,8 +336,8 @@ void Evaluator::add_generated_row(std::size_t seed, const quantize::GeneratedPai
 Status Evaluator::generate() {
   std::vector<std::vector<float>> maps;  // of pairs without a hole
   for (std::size_t i = 0; i < inputs_.generated; ++i) {
-    OUTCROP_TRY(latent, models_.front().sample_latent(static_cast<std::int64_t>(i + 1)));
-    OUTCROP_TRY(pair, models_.front().decode(latent));
+    OUTCROP_TRY(latent, generator::sample_latent(models_.front(), static_cast<std::int64_t>(i + 1)));
+    OUTCROP_TRY(pair, generator::decode_each(models_.front(), latent));
     if (all_finite(pair)) maps.push_back(copy(values(pair.velocity)));
     if (i < inputs_.gallery_generated) add_generated_row(i + 1, pair);
     step();

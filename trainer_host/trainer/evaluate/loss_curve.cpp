@@ -5,6 +5,8 @@
 #include <map>
 #include <optional>
 #include <sstream>
+#include <string_view>
+#include <utility>
 
 #include "platform/text/csv.hpp"
 #include "protocol/base/durable_file.hpp"
@@ -15,12 +17,20 @@
 namespace outcrop::evaluate {
 namespace {
 
-constexpr std::array loss_columns{"velocity_loss", "held_out_velocity_loss", "gather_loss",
-                                  "held_out_gather_loss"};
+constexpr std::string_view loss_ending = "_loss";
+constexpr std::string_view held_out_beginning = "held_out_";
+
+bool is_loss(std::string_view column) {
+  return column.ends_with(loss_ending);
+}
+bool is_held_out(std::string_view column) {
+  return column.starts_with(held_out_beginning);
+}
 
 // training.csv by columns; an empty cell is NaN.
 struct History {
   std::map<std::string, std::vector<double>> columns;
+  std::vector<std::string> losses;  // of training, in the order of the table
 
   [[nodiscard]] const std::vector<double>& column(const std::string& name) const {
     return columns.at(name);
@@ -41,12 +51,19 @@ Result<double> value_of(const std::string& cell) {
 
 Result<History> history_in(const platform::CsvTable& table) {
   History history;
-  for (const std::string& heading : table.headings) history.columns[heading];
-  for (const char* needed : {"epoch", "stage", "velocity_loss", "gather_loss"}) {
+  for (const std::string& heading : table.headings) {
+    history.columns[heading];
+    if (is_loss(heading) && !is_held_out(heading)) history.losses.push_back(heading);
+  }
+  for (const char* needed : {"epoch", "stage"}) {
     if (!history.columns.contains(needed)) {
       return fail(ErrorCode::invalid_data, "line 1: no column '" + std::string(needed) +
                                                "'; this is no training.csv");
     }
+  }
+  if (history.losses.empty()) {
+    return fail(ErrorCode::invalid_data,
+                "line 1: no column that ends in '_loss'; this is no training.csv");
   }
   for (std::size_t row = 0; row < table.rows.size(); ++row) {
     for (std::size_t i = 0; i < table.headings.size(); ++i) {
@@ -147,7 +164,9 @@ struct Range {
 // A logarithmic axis with room around the curves, and at least two ticks of 1, 2, 5.
 std::string loss_axis(const History& history) {
   Range range;
-  for (const char* name : loss_columns) range.add(history, name);
+  for (const auto& [name, values] : history.columns) {
+    if (is_loss(name)) range.add(history, name);
+  }
   if (range.empty() || !(range.low > 0.0)) return {};
   const double room = std::max(1.3, std::sqrt(5.0 * range.low / range.high));
   std::ostringstream out;
@@ -164,16 +183,20 @@ std::string loss_axis(const History& history) {
   return out.str();
 }
 
-// Held-out SSIM to the right: whole steps of .05 around the curve, or of .1.
-std::string ssim_axis(const History& history) {
+// The held-out score to the right: whole steps of .05 around the curve, of .1 or, for what is no
+// share, of 1, 2, 5, …
+std::string score_axis(const History& history, const CurveText& text) {
   Range range;
-  range.add(history, "held_out_ssim");
-  const double step = range.high - range.low > 0.5 ? 0.1 : 0.05;
+  range.add(history, text.score);
+  double step = range.high - range.low > 0.5 ? 0.1 : 0.05;
+  if (range.high - range.low > 1.5) {
+    step = static_cast<double>(even_step(range.high - range.low, 8.0));
+  }
   std::ostringstream out;
-  out << "set y2label 'SSIM of held-out velocity maps' tc rgb '#009e73'\nset border 11\n"
+  out << "set y2label " << quoted(text.label(text.score)) << " tc rgb '#009e73'\nset border 11\n"
       << "set y2range [" << (std::ceil(range.low / step) - 1) * step << ":"
       << (std::floor(range.high / step) + 1) * step << "]\nset y2tics " << step
-      << " tc rgb '#009e73'\nset format y2 '%.2f'\n";
+      << " tc rgb '#009e73'\nset format y2 '" << (step < 1.0 ? "%.2f" : "%.0f") << "'\n";
   return out.str();
 }
 
@@ -187,7 +210,8 @@ std::string margins(double top, double bottom) {
 // Curves by name, each with its own colour; those of held-out samples are dashed.
 class Curves {
  public:
-  explicit Curves(const History& history) : history_(history) {
+  Curves(const History& history, std::string score)
+      : history_(history), score_(std::move(score)) {
     const std::size_t epochs = history.column("epoch").size();
     style_ = epochs > most_dots
                  ? "with lines"
@@ -199,7 +223,7 @@ class Curves {
     if (!history_.has_values(column)) return;
     data_ += data_block(history_, column, column);
     plot_ += (plot_.empty() ? "plot $" : ", $") + column + " using 1:2 " +
-             (column == "held_out_ssim" ? "axes x1y2 " : "") + style_ + " " + how + " lc rgb '" +
+             (column == score_ ? "axes x1y2 " : "") + style_ + " " + how + " lc rgb '" +
              color + "' title " + quoted(title);
   }
   [[nodiscard]] std::string script(const std::string& settings) const {
@@ -208,27 +232,32 @@ class Curves {
 
  private:
   const History& history_;
+  std::string score_;
   std::string style_;
   std::string data_;
   std::string plot_;
 };
 
-std::string losses(const History& history, const std::string& title, bool last_panel) {
-  Curves curves(history);
-  curves.add("velocity_loss", "#0072b2", "maps");
-  curves.add("held_out_velocity_loss", "#0072b2", "maps, held out", "lw 1.6 dt 2");
-  curves.add("gather_loss", "#d55e00", "gathers");
-  curves.add("held_out_gather_loss", "#d55e00", "gathers, held out", "lw 1.6 dt 2");
-  curves.add("held_out_ssim", "#009e73", "", "lw 1.4");  // its axis names it
-  const bool held_out =
-      history.has_values("held_out_ssim") || history.has_values("held_out_velocity_loss");
+std::string losses(const History& history, const std::string& title, const CurveText& text,
+                   bool last_panel) {
+  constexpr std::array colours{"#0072b2", "#d55e00", "#cc79a7", "#56b4e9", "#e69f00"};
+  Curves curves(history, text.score);
+  bool held_out = history.has_values(text.score);
+  for (std::size_t i = 0; i < history.losses.size(); ++i) {
+    const std::string& loss = history.losses[i];
+    const std::string other = std::string(held_out_beginning) + loss;
+    curves.add(loss, colours[i % colours.size()], text.label(loss));
+    curves.add(other, colours[i % colours.size()], text.label(other), "lw 1.6 dt 2");
+    held_out = held_out || history.has_values(other);
+  }
+  curves.add(text.score, "#009e73", "", "lw 1.4");  // its axis names it
   std::string settings =
       margins(losses_top, last_panel ? rates_bottom : losses_bottom) + "set label " +
       quoted(title) + " at screen 0.5, screen 0.96 center font ',12'\n" +
-      "set ylabel 'loss (L1 + L2, normalized units)'\n" + loss_axis(history) +
+      "set ylabel " + quoted(text.loss_unit) + "\n" + loss_axis(history) +
       "set key at screen 0.5, screen 0.905 center center maxrows 1 samplen 2 font ',9'\n" +
       stage_marks(history, true);
-  if (history.has_values("held_out_ssim")) settings += ssim_axis(history);
+  if (history.has_values(text.score)) settings += score_axis(history, text);
   if (!held_out) {
     settings +=
         "set label 'nothing was held out: how the model does on new data is not known' at graph "
@@ -239,7 +268,7 @@ std::string losses(const History& history, const std::string& title, bool last_p
 }
 
 std::string rates(const History& history) {
-  Curves curves(history);
+  Curves curves(history, "");
   curves.add("learning_rate", "#555555", "");
   Range range;
   range.add(history, "learning_rate");
@@ -254,8 +283,13 @@ std::string rates(const History& history) {
 
 }  // namespace
 
+std::string CurveText::label(const std::string& column) const {
+  const auto found = labels.find(column);
+  return found == labels.end() ? column : found->second;
+}
+
 Result<std::string> loss_curve_script(const std::filesystem::path& training_csv,
-                                      const std::string& title) {
+                                      const std::string& title, const CurveText& text) {
   OUTCROP_TRY(history, read_history(training_csv));
   const auto& epochs = history.column("epoch");
   const bool with_rates = history.has_values("learning_rate");
@@ -264,15 +298,15 @@ Result<std::string> loss_curve_script(const std::filesystem::path& training_csv,
          << "set tics nomirror out tc rgb '#404040'\nset xrange [" << epochs.front() - 0.5 << ":"
          << epochs.back() + 0.5 << "]\nset xtics "
          << even_step(epochs.back() - epochs.front(), 12.0) << "\n"
-         << losses(history, title, !with_rates);
+         << losses(history, title, text, !with_rates);
   if (with_rates) script << rates(history);
   script << "unset multiplot\n";
   return script.str();
 }
 
 Status draw_loss_curve(const std::filesystem::path& training_csv, const std::filesystem::path& png,
-                       const std::string& title) {
-  OUTCROP_TRY(script, loss_curve_script(training_csv, title));
+                       const std::string& title, const CurveText& text) {
+  OUTCROP_TRY(script, loss_curve_script(training_csv, title, text));
   return draw(script, picture, png);
 }
 

@@ -3,16 +3,11 @@
 #include <cmath>
 #include <memory>
 
-#include "trainer_host/trainer/models/fast_transposed_convolution.hpp"
-
 namespace outcrop::models {
 namespace {
 
 using torch::jit::Module;
 using CompilationUnit = std::shared_ptr<torch::jit::CompilationUnit>;
-
-constexpr double batch_norm_momentum = 0.1;
-constexpr double batch_norm_epsilon = 1e-5;
 
 std::string list(const std::array<std::int64_t, 2>& pair) {
   std::string text = "[";
@@ -30,12 +25,6 @@ std::string laid_out(const std::string& x, const Layer::Grid& grid) {
   return grid.channels_last ? "torch.permute(torch.reshape(" + x + ", [-1, " + size + ", " +
                                   channels + "]), [0, 3, 1, 2])"
                             : "torch.reshape(" + x + ", [-1, " + channels + ", " + size + "])";
-}
-
-torch::Tensor laid_out(const torch::Tensor& x, const Layer::Grid& grid) {
-  return grid.channels_last
-             ? x.reshape({-1, grid.rows, grid.columns, grid.channels}).permute({0, 3, 1, 2})
-             : x.reshape({-1, grid.channels, grid.rows, grid.columns});
 }
 
 Module make_convolution(const CompilationUnit& unit, const Layer& layer, at::Generator random) {
@@ -81,10 +70,6 @@ Module make_batch_norm(const CompilationUnit& unit, std::int64_t channels) {
   return module;
 }
 
-torch::Tensor tensor_of(const Module& module, const char* name) {
-  return module.attr(name).toTensor();
-}
-
 }  // namespace
 
 std::array<std::int64_t, 2> Layer::output_size(std::array<std::int64_t, 2> size) const {
@@ -123,29 +108,6 @@ Module build_network(const std::string& type_name, const std::vector<Layer>& lay
   }
   network.define(body + "    return x\n");
   return network;
-}
-
-torch::Tensor run_layers(const Module& network, const std::vector<Layer>& layers, torch::Tensor x,
-                         const LayerObserver& seen) {
-  for (const Layer& layer : layers) {
-    const Module convolution = network.attr(layer.name).toModule();
-    const auto weight = tensor_of(convolution, "weight");
-    const auto bias = tensor_of(convolution, "bias");
-    x = layer.kind == Layer::Kind::transposed_convolution
-            ? fast_transposed_convolution(x, weight, bias, layer.stride, layer.padding)
-            : torch::conv2d(x, weight, bias, layer.stride, layer.padding);
-    if (layer.batch_norm) {
-      const Module norm = network.attr(layer.name + "_norm").toModule();
-      x = torch::batch_norm(x, tensor_of(norm, "weight"), tensor_of(norm, "bias"),
-                            tensor_of(norm, "running_mean"), tensor_of(norm, "running_var"),
-                            norm.is_training(), batch_norm_momentum, batch_norm_epsilon,
-                            /*cudnn_enabled=*/false);
-    }
-    if (layer.relu) x = torch::relu(x);
-    if (layer.grid.rows > 0) x = laid_out(x, layer.grid);
-    if (seen) seen(layer, x);
-  }
-  return x;
 }
 
 }  // namespace outcrop::models

@@ -4,15 +4,13 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 namespace outcrop::models {
 
-// One step of a convolutional network. A network is a list of them, and that list is the only
-// description there is: `build_network` writes it down as TorchScript (what is exported and
-// quantized) and `run_layers` runs it in C++ over the same tensors (what is trained).
+// One step of a convolutional network. A network is a list of them, which `build_network` writes
+// down as TorchScript: what is trained (training_form.hpp), exported and quantized.
 struct Layer {
   enum class Kind { convolution, transposed_convolution };
 
@@ -48,14 +46,5 @@ struct Layer {
 [[nodiscard]] torch::jit::Module build_network(const std::string& type_name,
                                                const std::vector<Layer>& layers,
                                                at::Generator random);
-
-// What `network.forward(x)` computes, for training: transposed convolutions by the fast path,
-// autograd through the network's own parameters, batch statistics of BatchNorm where
-// `network.is_training()`. Equal to forward() up to the order of summation. `seen`, where given,
-// is shown the output of each layer.
-using LayerObserver = std::function<void(const Layer& layer, const torch::Tensor& output)>;
-[[nodiscard]] torch::Tensor run_layers(const torch::jit::Module& network,
-                                       const std::vector<Layer>& layers, torch::Tensor x,
-                                       const LayerObserver& seen = {});
 
 }  // namespace outcrop::models

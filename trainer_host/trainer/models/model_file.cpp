@@ -1,11 +1,20 @@
 #include "trainer_host/trainer/models/model_file.hpp"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cstring>
+#include <fstream>
+#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/json_integer.hpp"
 #include "protocol/base/json_text.hpp"
+#include "protocol/base/unique_fd.hpp"
 #include "protocol/trust/digest.hpp"
 #include "runtime/engine/tensor_file.hpp"
 
@@ -14,54 +23,115 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr ByteCount largest_file = ByteCount::mib(4096);
 // Bytes. A checkpoint keeps its history there, 150 bytes an epoch: room for a million of them.
 constexpr std::size_t longest_header = 256 << 20;
-constexpr std::int64_t largest_extent = 4096;  // of a network: latent values, channels
+// The payload begins at a multiple of it, so that its tensors can be used where they are mapped.
+constexpr std::size_t alignment = 64;
+// What versions before this one wrote: no kind, for there was one.
+constexpr const char* first_kind = "generator";
 
 std::string first_line(ModelFileKind kind) {
   return "outcrop " + std::string(to_string(kind)) + " 1\n";
 }
 
-Result<Bytes> encode_tensors(const NamedTensors& tensors) {
-  std::vector<runtime::Tensor> plain;
-  plain.reserve(tensors.size());
-  for (const auto& [name, tensor] : tensors) {
-    const auto values = tensor.detach().contiguous();
-    const auto count = static_cast<std::size_t>(values.numel());
-    if (values.scalar_type() == torch::kLong) {
-      plain.push_back(runtime::Tensor::of_integers(name, values.sizes().vec(),
-                                                   {values.data_ptr<std::int64_t>(), count}));
-    } else if (values.scalar_type() == torch::kFloat) {
-      plain.push_back(runtime::Tensor::of_floats(name, values.sizes().vec(),
-                                                 {values.data_ptr<float>(), count}));
-    } else {
-      return fail(ErrorCode::internal, "tensor " + name + " is neither float nor int64");
-    }
-  }
-  return runtime::encode_tensor_file(plain);
+// The tensors' own memory where it is dense, else a copy.
+NamedTensors dense(const NamedTensors& tensors) {
+  NamedTensors result;
+  for (const auto& [name, tensor] : tensors) result.emplace_back(name, tensor.detach().contiguous());
+  return result;
 }
 
-Result<NamedTensors> decode_tensors(BytesView payload) {
-  OUTCROP_TRY(plain, runtime::decode_tensor_file(payload));
-  NamedTensors tensors;
-  tensors.reserve(plain.size());
-  for (const runtime::Tensor& tensor : plain) {
-    auto values = torch::empty(
-        tensor.shape, tensor.dtype == runtime::DType::int64 ? torch::kLong : torch::kFloat);
-    std::memcpy(values.data_ptr(), tensor.data.data(), tensor.data.size());
-    tensors.emplace_back(tensor.name, std::move(values));
+Result<std::vector<runtime::TensorView>> views_of(const NamedTensors& tensors) {
+  std::vector<runtime::TensorView> views;
+  for (const auto& [name, tensor] : tensors) {
+    const bool integers = tensor.scalar_type() == torch::kLong;
+    if (!integers && tensor.scalar_type() != torch::kFloat) {
+      return fail(ErrorCode::internal, "tensor " + name + " is neither float nor int64");
+    }
+    views.push_back({name, integers ? runtime::DType::int64 : runtime::DType::float32,
+                     tensor.sizes().vec(),
+                     BytesView(static_cast<const std::byte*>(tensor.data_ptr()), tensor.nbytes())});
   }
-  return tensors;
+  return views;
 }
 
 // Of header and tensors together: a changed epoch or history is damage as much as a changed weight.
-std::string digest_of(Json about, BytesView payload) {
-  about.erase("sha256");
-  trust::Sha256Hasher hasher;
-  hasher.update(as_bytes(json_text(about)));
-  hasher.update(payload);
-  return hasher.finish().hex();
+class PayloadDigest {
+ public:
+  explicit PayloadDigest(Json about) {
+    about.erase("sha256");
+    hasher_.update(as_bytes(json_text(about)));
+  }
+  void add(BytesView bytes) { hasher_.update(bytes); }
+  std::string finish() { return hasher_.finish().hex(); }
+
+ private:
+  trust::Sha256Hasher hasher_;
+};
+
+// `about` as the line before the payload, filled up with spaces.
+std::string header_line(const std::string& first, const Json& about) {
+  std::string line = json_text(about);
+  const std::size_t end = first.size() + line.size() + 1;
+  line.append((alignment - end % alignment) % alignment, ' ');
+  return line + "\n";
+}
+
+Status write_pieces(const std::filesystem::path& path, const std::vector<BytesView>& pieces) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  for (const BytesView piece : pieces) {
+    out.write(reinterpret_cast<const char*>(piece.data()),
+              static_cast<std::streamsize>(piece.size()));
+  }
+  out.close();
+  if (out) return {};
+  return fail(Error::from_errno("writing " + path.string()));
+}
+
+// A whole file in memory that belongs to the kernel's cache.
+class MappedFile {
+ public:
+  static Result<std::shared_ptr<const MappedFile>> open(const std::filesystem::path& path) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat status {};
+    if (!fd || ::fstat(fd.get(), &status) != 0) return fail(Error::from_errno("opening " + path.string()));
+    if (!S_ISREG(status.st_mode)) {
+      return fail(ErrorCode::invalid_data, "reading " + path.string() + ": it is no regular file");
+    }
+    const auto size = static_cast<std::size_t>(status.st_size);
+    void* data = nullptr;
+    if (size > 0) {
+      data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+      if (data == MAP_FAILED) return fail(Error::from_errno("mapping " + path.string()));
+    }
+    return std::shared_ptr<const MappedFile>(new MappedFile(data, size));
+  }
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile() {
+    if (data_ != nullptr) ::munmap(data_, size_);
+  }
+
+  [[nodiscard]] BytesView bytes() const { return {static_cast<const std::byte*>(data_), size_}; }
+
+ private:
+  MappedFile(void* data, std::size_t size) : data_(data), size_(size) {}
+
+  void* data_;
+  std::size_t size_;
+};
+
+torch::Tensor tensor_at(const runtime::TensorView& view,
+                        const std::shared_ptr<const MappedFile>& file) {
+  const auto type = view.dtype == runtime::DType::int64 ? torch::kLong : torch::kFloat;
+  // from_blob wants a mutable pointer; nothing writes through it.
+  void* data = const_cast<std::byte*>(view.data.data());
+  if (reinterpret_cast<std::uintptr_t>(data) % sizeof(std::int64_t) == 0) {
+    return torch::from_blob(data, view.shape, [file](void*) {}, type);
+  }
+  auto copy = torch::empty(view.shape, type);  // a file from before payloads were aligned
+  std::memcpy(copy.data_ptr(), data, view.data.size());
+  return copy;
 }
 
 // Splits off what stands before the next line end.
@@ -89,7 +159,8 @@ Result<ModelFileKind> kind_of(std::string_view& text) {
               "'outcrop weights 1' or 'outcrop checkpoint 1'");
 }
 
-Result<ModelFile> decode_model_file(std::string_view text) {
+Result<ModelFile> decode_model_file(const std::shared_ptr<const MappedFile>& mapped) {
+  std::string_view text = as_text(mapped->bytes());
   ModelFile file;
   OUTCROP_TRY(kind, kind_of(text));
   file.kind = kind;
@@ -107,63 +178,16 @@ Result<ModelFile> decode_model_file(std::string_view text) {
     return fail(ErrorCode::invalid_data, "it is cut short: " + present.human() + " of " +
                                              expected.human() + " of tensors are there");
   }
-  if (present != expected ||
-      digest_of(about, as_bytes(text)) != about["sha256"].get<std::string>()) {
+  PayloadDigest digest(about);
+  digest.add(as_bytes(text));
+  if (present != expected || digest.finish() != about["sha256"].get<std::string>()) {
     return fail(ErrorCode::invalid_data, "it is damaged: its content is not what was written");
   }
-  OUTCROP_TRY(tensors, decode_tensors(as_bytes(text)));
-  file.tensors = std::move(tensors);
+  OUTCROP_TRY(views, runtime::view_tensor_file(as_bytes(text)));
+  for (const runtime::TensorView& view : views) {
+    file.tensors.emplace_back(view.name, tensor_at(view, mapped));
+  }
   return file;
-}
-
-Json shape_json(const GeneratorShape& shape) {
-  return {{"latent", shape.latent},
-          {"encoder_width", shape.encoder_width},
-          {"velocity_width", shape.velocity_width},
-          {"seismic_width", shape.seismic_width}};
-}
-
-Result<GeneratorShape> shape_from(const Json& json) {
-  const auto extent = [&](const char* key) {
-    return json_integer(json.at(key), key, 1, largest_extent);
-  };
-  OUTCROP_TRY(latent, extent("latent"));
-  OUTCROP_TRY(encoder_width, extent("encoder_width"));
-  OUTCROP_TRY(velocity_width, extent("velocity_width"));
-  OUTCROP_TRY(seismic_width, extent("seismic_width"));
-  return GeneratorShape{latent, encoder_width, velocity_width, seismic_width};
-}
-
-// What a header says of its model, and networks of that shape without their weights.
-Result<TrainedModel> described_by(const Json& about) {
-  TrainedModel model;
-  model.name = about.at("model").get<std::string>();
-  OUTCROP_TRY(stage, json_integer(about.at("stage"), "stage", 0));
-  model.stage = stage;
-  OUTCROP_TRY(epoch, json_integer(about.at("epoch"), "epoch", 0));
-  model.epoch = epoch;
-  model.trained = std::chrono::duration<double>(about.at("trained_seconds").get<double>());
-  model.data_digest = about.at("data_digest").get<std::string>();
-  OUTCROP_TRY(shape, shape_from(about.at("shape")));
-  model.generator = make_generator(shape, 0);
-  return model;
-}
-
-std::optional<torch::Tensor> find_tensor(const NamedTensors& tensors, std::string_view name) {
-  for (const auto& [candidate, tensor] : tensors) {
-    if (candidate == name) return tensor;
-  }
-  return std::nullopt;
-}
-
-void append_state(NamedTensors& state, const std::string& prefix,
-                  const torch::jit::Module& network) {
-  for (const auto& parameter : network.named_parameters()) {
-    state.emplace_back(prefix + "." + parameter.name, parameter.value);
-  }
-  for (const auto& buffer : network.named_buffers()) {
-    state.emplace_back(prefix + "." + buffer.name, buffer.value);
-  }
 }
 
 }  // namespace
@@ -173,86 +197,80 @@ std::string_view to_string(ModelFileKind kind) {
 }
 
 Status write_model_file(const std::filesystem::path& path, const ModelFile& file) {
-  OUTCROP_TRY(payload, encode_tensors(file.tensors));
+  const NamedTensors tensors = dense(file.tensors);
+  OUTCROP_TRY(views, views_of(tensors));
+  OUTCROP_TRY(names, runtime::encode_tensor_header(views));
   Json about = Json::parse(file.about, nullptr, /*allow_exceptions=*/false);
   if (!about.is_object()) return fail(ErrorCode::internal, "a model file needs a JSON object");
-  about["payload_bytes"] = payload.size();
-  about["sha256"] = digest_of(about, payload);
-  Bytes bytes = to_bytes(first_line(file.kind) + json_text(about) + "\n");
-  bytes.insert(bytes.end(), payload.begin(), payload.end());
-  return write_file_durably(path, bytes);
+  std::vector<BytesView> payload{names};
+  std::size_t size = names.size();
+  for (const runtime::TensorView& view : views) {
+    payload.push_back(view.data);
+    size += view.data.size();
+  }
+  about["payload_bytes"] = size;
+  PayloadDigest digest(about);
+  for (const BytesView piece : payload) digest.add(piece);
+  about["sha256"] = digest.finish();
+  const std::string first = first_line(file.kind);
+  const std::string header = first + header_line(first, about);
+  payload.insert(payload.begin(), as_bytes(header));
+  return write_file_durably(path, [&](const std::filesystem::path& temporary) {
+    return write_pieces(temporary, payload);
+  });
 }
 
 Result<ModelFile> read_model_file(const std::filesystem::path& path) {
-  OUTCROP_TRY(bytes, read_file(path, largest_file));
-  auto file = decode_model_file(as_text(bytes));
+  OUTCROP_TRY(mapped, MappedFile::open(path));
+  auto file = decode_model_file(mapped);
   if (!file) return fail(file.error().context("reading " + path.string()));
   return file;
 }
 
-NamedTensors state_of(const Generator& generator) {
-  NamedTensors state;
-  append_state(state, "encoder", generator.encoder);
-  append_state(state, "velocity_decoder", generator.velocity_decoder);
-  append_state(state, "seismic_decoder", generator.seismic_decoder);
-  return state;
+std::string to_json(const ModelDescription& description) {
+  return json_text(Json{{"model", description.name},
+                        {"kind", description.kind},
+                        {"shape", Json::parse(description.shape)},
+                        {"stage", description.stage},
+                        {"epoch", description.epoch},
+                        {"trained_seconds", description.trained.count()},
+                        {"data_digest", description.data_digest}});
 }
 
-Status restore_state(const Generator& generator, const NamedTensors& tensors) {
-  torch::NoGradGuard no_gradient;
-  for (const auto& [name, target] : state_of(generator)) {
-    const auto source = find_tensor(tensors, name);
-    if (!source) return fail(ErrorCode::invalid_data, "tensor " + name + " is missing");
-    if (source->sizes() != target.sizes() || source->scalar_type() != target.scalar_type()) {
-      return fail(ErrorCode::invalid_data, "tensor " + name + " has another shape than the model");
-    }
-    target.copy_(*source);
-  }
-  return {};
-}
-
-std::string describe_model(const TrainedModel& model) {
-  const Json json{{"model", model.name},
-                  {"stage", model.stage},
-                  {"epoch", model.epoch},
-                  {"trained_seconds", model.trained.count()},
-                  {"data_digest", model.data_digest},
-                  {"shape", shape_json(model.generator.shape)}};
-  return json_text(json);
-}
-
-Result<TrainedModel> model_of(const ModelFile& file) {
-  TrainedModel model;
+Result<ModelDescription> description_in(const std::string& about) {
   try {
-    auto described = described_by(Json::parse(file.about));
-    if (!described) return fail(described.error().context("it does not describe a model"));
-    model = std::move(*described);
+    const Json json = Json::parse(about);
+    ModelDescription description;
+    description.name = json.at("model").get<std::string>();
+    description.kind = json.value("kind", first_kind);
+    description.shape = json_text(json.at("shape"));
+    OUTCROP_TRY(stage, json_integer(json.at("stage"), "it does not describe a model: stage", 0));
+    description.stage = stage;
+    OUTCROP_TRY(epoch, json_integer(json.at("epoch"), "it does not describe a model: epoch", 0));
+    description.epoch = epoch;
+    description.trained = std::chrono::duration<double>(json.at("trained_seconds").get<double>());
+    description.data_digest = json.at("data_digest").get<std::string>();
+    return description;
   } catch (const std::exception& error) {
     return fail(ErrorCode::invalid_data,
                 std::string("it does not describe a model: ") + error.what());
   }
-  OUTCROP_CHECK(restore_state(model.generator, file.tensors));
-  model.generator.train(false);
-  const auto mean = find_tensor(file.tensors, "prior.mean");
-  const auto factor = find_tensor(file.tensors, "prior.factor");
-  if (mean && factor) model.prior = LatentPrior{*mean, *factor};
-  return model;
 }
 
-Status save_weights(const std::filesystem::path& path, const TrainedModel& model) {
-  ModelFile file{ModelFileKind::weights, describe_model(model), state_of(model.generator)};
-  if (model.prior) {
-    file.tensors.emplace_back("prior.mean", model.prior->mean);
-    file.tensors.emplace_back("prior.factor", model.prior->factor);
+Status restore(const NamedTensors& targets, const NamedTensors& values) {
+  const torch::NoGradGuard no_gradient;
+  std::map<std::string_view, const torch::Tensor*> by_name;
+  for (const auto& [name, tensor] : values) by_name.emplace(name, &tensor);
+  for (const auto& [name, target] : targets) {
+    const auto source = by_name.find(name);
+    if (source == by_name.end()) return fail(ErrorCode::invalid_data, "tensor " + name + " is missing");
+    if (source->second->sizes() != target.sizes() ||
+        source->second->scalar_type() != target.scalar_type()) {
+      return fail(ErrorCode::invalid_data, "tensor " + name + " has another shape than the model");
+    }
+    target.copy_(*source->second);
   }
-  return write_model_file(path, file);
-}
-
-Result<TrainedModel> load_model(const std::filesystem::path& path) {
-  OUTCROP_TRY(file, read_model_file(path));
-  auto model = model_of(file);
-  if (!model) return fail(model.error().context("reading " + path.string()));
-  return model;
+  return {};
 }
 
 }  // namespace outcrop::models

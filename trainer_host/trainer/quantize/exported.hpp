@@ -3,10 +3,13 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "protocol/base/bytes.hpp"
 #include "protocol/messages/artifact.hpp"
+#include "protocol/messages/golden_call.hpp"
+#include "protocol/messages/signature.hpp"
 
 namespace outcrop::quantize {
 
@@ -16,17 +19,18 @@ struct OutputError {
   double mean_abs_error = 0.0;     // of the worst call: what the runner's proof measures too
   double max_abs_error = 0.0;      // likewise
   double average_abs_error = 0.0;  // over all calls: "MAE against float"
-  double ssim = 1.0;               // mean over all calls
+  double likeness = 1.0;           // mean over all calls; 1 where equal
 };
 
-// What share of a file's generator is int8, 0 to 1. Counting modules alone flatters.
+// What share of a file's model is int8, 0 to 1. Counting modules alone flatters.
 struct Coverage {
-  double modules = 0.0;        // of all parts: layers, noise, prior, denormalizations
+  double modules = 0.0;        // of all parts: layers, and what the kind adds to them
   double parameters = 0.0;     // of all values stored; biases stay float
-  double multiply_adds = 0.0;  // of one sample, noise to pressure
+  double multiply_adds = 0.0;  // of one sample, from the method's arguments to its outputs
 };
 
-struct FloatPart {
+// What is not int8, and why.
+struct StaysFloat {
   std::string name;
   std::string reason;
 };
@@ -35,23 +39,25 @@ struct FloatPart {
 struct VariantFile {
   std::string name;  // "float", "float-mobile", "int8-quint8", "int8-qint8"
   std::filesystem::path file;
+  std::filesystem::path plan;  // TOML: what became of each layer
   std::string engine = "torch";
   std::string backend = "qnnpack";
   ByteCount size;
   Coverage coverage;
-  std::vector<FloatPart> float_parts;  // all that is not int8, by name
-  OutputError velocity;                // m/s
-  OutputError seismic;                 // pressure
+  std::vector<StaysFloat> stays_float;         // all that is not int8, by name
+  std::map<std::string, OutputError> outputs;  // by name
 };
 
 struct ExportedStage {
-  std::vector<VariantFile> variants;    // float first
-  std::filesystem::path encoder;        // float TorchScript, stays on the host
-  std::filesystem::path golden_input;   // safetensors: "latent" [1, latent]
-  std::filesystem::path golden_output;  // safetensors: "velocity_1", "seismic_1", … of each call
-  messages::Signature signature;        // of every variant
+  std::vector<VariantFile> variants;              // float first
+  std::vector<std::filesystem::path> host_files;  // float TorchScript, stays on the host
+  std::filesystem::path golden_input;             // safetensors: "latent_3" of call 3
+  std::filesystem::path golden_output;            // safetensors: "velocity_1", … of each call
+  messages::Signature signature;                  // of every variant
   std::vector<messages::GoldenCall> golden_calls;
   std::map<std::string, messages::OutputBounds> bounds;  // of its outputs
+  std::map<std::string, std::string> about;
+  std::string likeness_name;  // "SSIM"; empty where the kind has none
 };
 
 }  // namespace outcrop::quantize

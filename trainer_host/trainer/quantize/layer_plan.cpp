@@ -193,8 +193,18 @@ std::string planned_operation_of(const std::string& quantized_operator) {
   return contains(int8_layers, "aten::" + operation) ? operation : std::string();
 }
 
+std::map<std::string, int> operations_of(const std::vector<PlannedLayer>& layers,
+                                         const std::set<std::string>& names) {
+  std::map<std::string, int> counts;
+  for (const PlannedLayer& layer : layers) {
+    if (names.contains(layer.name)) ++counts[layer.operation];
+  }
+  return counts;
+}
+
 Status check_against_plan(const std::map<std::string, int>& operators,
-                          const std::vector<PlannedLayer>& plan) {
+                          const std::vector<PlannedLayer>& plan,
+                          const std::map<std::string, int>& planned_float) {
   std::map<std::string, int> missing;
   std::map<std::string, std::string> names;
   for (const PlannedLayer& layer : plan) {
@@ -203,9 +213,13 @@ Status check_against_plan(const std::map<std::string, int>& operators,
   }
   for (const auto& [name, count] : operators) {
     if (contains(int8_layers, name)) {
-      return fail(ErrorCode::internal, std::to_string(count) + " × " + name +
+      const std::string operation = name.substr(std::string_view("aten::").size());
+      const auto allowed = planned_float.find(operation);
+      const int stayed = count - (allowed == planned_float.end() ? 0 : allowed->second);
+      if (stayed == 0) continue;
+      return fail(ErrorCode::internal, std::to_string(stayed) + " × " + name +
                                            " stayed float; planned in int8 were: " +
-                                           names[name.substr(std::string_view("aten::").size())]);
+                                           names[operation]);
     }
     if (const std::string operation = planned_operation_of(name); !operation.empty()) {
       missing[operation] -= count;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,9 @@ namespace outcrop::quantize {
 struct PerformanceRow {
   std::string model;
   int stage = 0;
-  VariantFile variant;  // size, coverage, errors against float at the same latents
+  VariantFile variant;  // size, coverage, errors against float in the golden calls
+  std::map<std::string, std::string> units;  // of its outputs
+  std::string likeness_name;                 // of OutputError::likeness; empty where there is none
   runtime::Milliseconds load{};
   runtime::Milliseconds first{};  // the first call of all, cold
   runtime::Latency steady;
@@ -28,6 +31,9 @@ struct PerformanceRow {
   ByteCount engine_memory;  // of that, before the model was loaded
   bool valid = true;        // false: others kept the machine busy meanwhile; figures are loose
   std::string unmeasured;   // why there are no times and no memory; empty where there are
+
+  // Empty where an output has none.
+  [[nodiscard]] const std::string& unit(const std::string& output) const;
 };
 
 struct MeasureOptions {
@@ -55,8 +61,8 @@ struct MeasureOptions {
 
 // Puts rows into the table at `path`, crash-safe, replacing those of the same model, stage and
 // variant: however often a stage's end is repeated, there is one row for each. Rows are sorted by
-// model and stage; what was not measured is an empty cell. invalid_data where the file is something
-// else.
+// model and stage; what was not measured is an empty cell, and so is what a row of an older version or
+// another kind does not have. invalid_data where the file is something else.
 [[nodiscard]] Status update_performance_csv(const std::filesystem::path& path,
                                             const std::vector<PerformanceRow>& rows);
 // Whether update_performance_csv() can put rows there: the same errors, before there are any.

@@ -47,11 +47,29 @@ TEST(PerformanceTable, marks_what_was_not_measured_and_says_why) {
   exported.variants[1].name = "int8";
   const auto rows = unmeasured_rows(exported, "small", 1, "no runner starts here");
   ASSERT_THAT(update_performance_csv(path, rows), IsOk());
-  EXPECT_THAT(*read_text_file(path), AllOf(HasSubstr("small,1,float,0,,,0,,,,,,,,,1,"),
+  EXPECT_THAT(*read_text_file(path), AllOf(HasSubstr("small,1,float,0,,,0,,,,,,,,,0,"),
                                            Not(HasSubstr("yes")), HasSubstr(",no\n")));
   EXPECT_THAT(performance_table(rows),
               AllOf(HasSubstr("–"), HasSubstr("not measured: float, int8: no runner starts here\n")));
   EXPECT_THAT(performance_table({row(1, "float", 20.25)}), Not(HasSubstr("not measured")));
+}
+
+TEST(PerformanceTable, of_an_older_version_or_another_kind_gains_columns) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "quantization_performance.csv";
+  ASSERT_THAT(write_file_durably(path, std::string_view("model,stage,variant,size_bytes,old_mae\n"
+                                                        "small,1,float,7,0.5\n")),
+              IsOk());
+  PerformanceRow other = row(2, "float", 1.5);
+  other.likeness_name = "SSIM";
+  other.units = {{"map", "m/s"}};
+  other.variant.outputs["map"] = {.average_abs_error = 2.5, .likeness = 0.75};
+  ASSERT_THAT(update_performance_csv(path, {other}), IsOk());
+  const auto text = read_text_file(path);
+  EXPECT_THAT(*text, AllOf(HasSubstr("model,stage,variant,size_bytes,load_ms,"),
+                           HasSubstr("map_ssim,map_mae_m_per_s,"), HasSubstr("old_mae"),
+                           HasSubstr("small,1,float,7,"), HasSubstr(",0.75,2.5,")));
+  EXPECT_THAT(performance_table({other}), HasSubstr("map m/s, map SSIM: against float\n"));
 }
 
 TEST(PerformanceTable, a_file_of_another_kind_is_refused_and_kept) {

@@ -1,5 +1,6 @@
 #include "trainer_host/trainer/quantize/quantize_verb.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -7,9 +8,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "platform/console/step_progress.hpp"
 #include "protocol/base/json_text.hpp"
-#include "trainer_host/trainer/data/dataset_list.hpp"
-#include "trainer_host/trainer/models/model_file.hpp"
-#include "trainer_host/trainer/models/normalization.hpp"
+#include "trainer_host/trainer/kinds/register.hpp"
 #include "trainer_host/trainer/quantize/performance.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
 
@@ -22,6 +21,8 @@ struct Arguments {
   std::vector<fs::path> data;
   fs::path out;
   bool min_max = false;
+  std::vector<std::string> variants = usual_variants();
+  std::string plan;
   bool skip_measuring = false;
   bool allow_reduced = false;
   std::size_t calls = 100;
@@ -29,24 +30,9 @@ struct Arguments {
   bool json = false;
 };
 
-// [N, latent] of all maps.
-torch::Tensor encode(models::Generator& generator, const data::DatasetList& data) {
-  using namespace data::grid;
-  const torch::NoGradGuard no_grad;
-  std::vector<torch::Tensor> latents;
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    const auto map = torch::from_blob(
-        const_cast<float*>(data.velocity(i).data()),
-        {1, 1, static_cast<std::int64_t>(depth), static_cast<std::int64_t>(width)});
-    latents.push_back(
-        generator.encoder.forward({models::normalize_velocity(map)}).toTensor().reshape({1, -1}));
-  }
-  return torch::cat(latents);
-}
-
 Result<std::vector<PerformanceRow>> measure(const Arguments& arguments,
                                             const ExportedStage& exported,
-                                            const models::TrainedModel& model) {
+                                            const models::ModelDescription& model) {
   MeasureOptions options;
   if (arguments.allow_reduced) options.runner.confinement = runtime::Confinement::reduced;
   options.calls = arguments.calls;
@@ -58,41 +44,72 @@ Result<std::vector<PerformanceRow>> measure(const Arguments& arguments,
 
 void print_stays_float(const ExportedStage& exported) {
   std::printf("Not int8 in %s:\n", exported.variants.back().name.c_str());
-  for (const FloatPart& part : exported.variants.back().float_parts) {
+  for (const StaysFloat& part : exported.variants.back().stays_float) {
     std::printf("  %-22s %s\n", part.name.c_str(), part.reason.c_str());
   }
 }
 
-Status run(const Arguments& arguments) {
-  OUTCROP_TRY(model, models::load_model(arguments.weights));
-  OUTCROP_TRY(dataset, data::DatasetList::open(arguments.data));
-  if (model.data_digest != dataset.digest()) {
+// The trained model of a file, with the data that calibrate it.
+struct Opened {
+  models::ModelDescription description;
+  std::unique_ptr<kinds::Task> task;
+};
+
+Result<Opened> open_model(const Arguments& arguments, const kinds::Register& kinds) {
+  OUTCROP_TRY(file, models::read_model_file(arguments.weights));
+  auto described = models::description_in(file.about);
+  if (!described) return fail(described.error().context("reading " + arguments.weights.string()));
+  OUTCROP_TRY(kind, kinds.find(described->kind));
+  auto recipe = kind->recipe(described->shape);
+  if (!recipe) return fail(recipe.error().context("reading " + arguments.weights.string()));
+  (*recipe)->set_places({.train = arguments.data});
+  OUTCROP_TRY(task, (*recipe)->open(0));
+  if (const Status taken = kinds::take_weights(file, *task); !taken) {
+    return fail(taken.error().context("reading " + arguments.weights.string()));
+  }
+  if (described->data_digest != task->data().digest) {
     std::string folders;
     for (const fs::path& folder : arguments.data) folders += folder.string() + " ";
     std::fprintf(stderr, "note: %sis not the data, or not in the order, that these weights were "
                  "trained on\n", folders.c_str());
   }
-  const auto latents = encode(model.generator, dataset);
-  if (!model.prior) model.prior = models::fit_gaussian(latents);
+  return Opened{std::move(*described), std::move(task)};
+}
+
+Result<VariantChoice> choice_of(const Arguments& arguments) {
+  VariantChoice choice;
+  choice.variants = arguments.variants;
+  OUTCROP_CHECK(check_variants(choice.variants));
+  if (arguments.min_max) choice.observer = "min-max";
+  if (arguments.plan.empty()) return choice;
+  OUTCROP_TRY(plan, read_plan(arguments.plan));
+  if (std::find(choice.variants.begin(), choice.variants.end(), plan.variant) ==
+      choice.variants.end()) {
+    return fail(ErrorCode::invalid_argument,
+                arguments.plan + " is for variant '" + plan.variant + "', which is not made");
+  }
+  choice.plan = std::move(plan);
+  return choice;
+}
+
+Status run(const Arguments& arguments, const kinds::Register& kinds) {
+  OUTCROP_TRY(choice, choice_of(arguments));
+  OUTCROP_TRY(opened, open_model(arguments, kinds));
+  const models::ModelDescription& model = opened.description;
   std::error_code error;
   fs::create_directories(arguments.out, error);
   if (error)
     return fail(ErrorCode::io, "making " + arguments.out.string() + ": " + error.message());
   const fs::path table = arguments.out / "quantization_performance.csv";
   if (!arguments.skip_measuring) OUTCROP_CHECK(check_performance_csv(table));
-  OUTCROP_TRY(exported, export_variants(
-                            model.generator, *model.prior, latents, arguments.out, model.name,
-                            static_cast<int>(model.stage),
-                            arguments.min_max ? RangeSearch::min_max : RangeSearch::squared_error));
+  OUTCROP_TRY(exported,
+              export_variants(opened.task->make_export(), arguments.out,
+                              model.name + "_stage" + std::to_string(model.stage), choice));
   const std::string json = exported_to_json(exported);
   OUTCROP_CHECK(write_file_durably(arguments.out / "quantization.json", json));
   std::vector<PerformanceRow> rows;
   if (arguments.skip_measuring) {
-    for (const VariantFile& variant : exported.variants) {
-      PerformanceRow row;
-      row.variant = variant;
-      rows.push_back(std::move(row));
-    }
+    rows = unmeasured_rows(exported, model.name, static_cast<int>(model.stage), "");
   } else {
     OUTCROP_TRY(measured, measure(arguments, exported, model));
     rows = std::move(measured);
@@ -109,7 +126,7 @@ Status run(const Arguments& arguments) {
 
 }  // namespace
 
-void add_quantize(CLI::App& app, cli::Action& chosen) {
+void add_quantize(CLI::App& app, cli::Action& chosen, const kinds::Register& kinds) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* verb = app.add_subcommand(
       "quantize",
@@ -121,14 +138,22 @@ void add_quantize(CLI::App& app, cli::Action& chosen) {
       ->required()
       ->check(CLI::ExistingFile);
   verb->add_option("--data", arguments->data,
-                   "The training data, repeatable, in the order of training: its latents calibrate "
-                   "the ranges of activations")
+                   "The training data, repeatable, in the order of training: it calibrates the "
+                   "ranges of activations")
       ->allow_extra_args(false)
       ->type_name("DIR")
       ->required();
   verb->add_option("--out", arguments->out,
                    "Folder for the files; those of the same name are replaced")
       ->required();
+  verb->add_option("--variants", arguments->variants,
+                   "What to make, float first: float, float-mobile, int8-quint8, int8-qint8")
+      ->delimiter(',')
+      ->capture_default_str();
+  verb->add_option("--plan", arguments->plan,
+                   "A variant's plan (<model>_stage<N>_<variant>.plan.toml), perhaps changed: layers "
+                   "that it makes float stay float")
+      ->type_name("FILE");
   verb->add_flag("--min-max", arguments->min_max,
                  "Take activation ranges as wide as seen, instead of the least squared error");
   verb->add_flag("--no-measure", arguments->skip_measuring,
@@ -148,7 +173,9 @@ void add_quantize(CLI::App& app, cli::Action& chosen) {
       "one stayed float fails and names it. The same weights and data give the same bytes.\n\n"
       "Example:\n"
       "  outcrop quantize run/curvefault_stage1.weights --data data/train --out variants");
-  verb->callback([arguments, &chosen] { chosen = [arguments] { return run(*arguments); }; });
+  verb->callback([arguments, &chosen, &kinds] {
+    chosen = [arguments, &kinds] { return run(*arguments, kinds); };
+  });
 }
 
 }  // namespace outcrop::quantize

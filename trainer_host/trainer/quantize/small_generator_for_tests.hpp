@@ -2,16 +2,16 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
-#include "trainer_host/trainer/models/generator.hpp"
+#include "trainer_host/trainer/kinds/generator/exporting.hpp"
 
 namespace outcrop::quantize {
 
 // A generator of small width whose batch norms have seen data: untrained, but with the ranges of
 // a real one. The same weights at every call.
-inline models::Generator make_small_generator() {
-  const models::GeneratorShape shape{
+inline generator::Generator make_small_generator() {
+  const generator::GeneratorShape shape{
       .latent = 32, .encoder_width = 4, .velocity_width = 4, .seismic_width = 8};
-  models::Generator generator = models::make_generator(shape, 7);
+  generator::Generator generator = generator::make_generator(shape, 7);
   const torch::NoGradGuard no_grad;
   at::Generator random = at::detail::createCPUGenerator(11);
   generator.train(true);
@@ -22,6 +22,11 @@ inline models::Generator make_small_generator() {
   }
   generator.train(false);
   return generator;
+}
+
+inline kinds::Export small_export(const generator::Generator& generator,
+                                  const torch::Tensor& latents) {
+  return generator::make_export(generator, generator::fit_gaussian(latents), latents);
 }
 
 inline torch::Tensor small_latents(std::int64_t count) {

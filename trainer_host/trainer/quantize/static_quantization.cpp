@@ -6,13 +6,14 @@
 #include <torch/csrc/jit/passes/quantization/finalize.h>
 #include <torch/csrc/jit/passes/quantization/insert_observers.h>
 #include <torch/csrc/jit/passes/quantization/insert_quant_dequant.h>
-#include <torch/csrc/jit/passes/tensorexpr_fuser.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <algorithm>
 #include <sstream>
 #include <string>
 #include <utility>
+
+#include "trainer_host/trainer/models/lite_model.hpp"
 
 namespace outcrop::quantize {
 namespace {
@@ -43,14 +44,19 @@ std::optional<std::int64_t> channel_axis(const Module& layer, ActivationType act
   return many ? std::nullopt : std::optional(axis);
 }
 
+// Paths that `kept_float` names have none: the passes leave them alone.
 void configure(const Module& module, const std::string& path, const Module& activation,
-               ActivationType activations, QConfigDict& configuration) {
+               const StaticQuantization& options, QConfigDict& configuration) {
   const auto unit = module._ivalue()->compilation_unit();
   for (const auto& child : module.named_children()) {
     const std::string child_path = path.empty() ? child.name : path + "." + child.name;
-    configuration[child_path] =
-        QConfig{activation, make_weight_observer(unit, channel_axis(child.value, activations))};
-    configure(child.value, child_path, activation, activations, configuration);
+    if (options.kept_float.contains(child_path)) {
+      configuration[child_path] = c10::nullopt;
+      continue;
+    }
+    configuration[child_path] = QConfig{
+        activation, make_weight_observer(unit, channel_axis(child.value, options.activations))};
+    configure(child.value, child_path, activation, options, configuration);
   }
 }
 
@@ -61,7 +67,7 @@ QConfigDict configure(const Module& network, const StaticQuantization& options) 
   const Module activation = make_activation_observer(unit, options.activations, options.range);
   QConfigDict configuration;
   configuration[""] = QConfig{activation, make_weight_observer(unit, 0)};
-  configure(network, "", activation, options.activations, configuration);
+  configure(network, "", activation, options, configuration);
   return configuration;
 }
 
@@ -123,6 +129,15 @@ void answer_codes(Module& module) {
   dequantize->destroy();
 }
 
+std::vector<PlannedLayer> without(const std::vector<PlannedLayer>& layers,
+                                  const std::set<std::string>& names) {
+  std::vector<PlannedLayer> rest;
+  for (const PlannedLayer& layer : layers) {
+    if (!names.contains(layer.name)) rest.push_back(layer);
+  }
+  return rest;
+}
+
 // The passes name values in the order of a hash table over addresses, and names end up in the
 // file: without this the same weights give other bytes in the next process.
 void name_values_by_order(Module& module) {
@@ -133,11 +148,6 @@ void name_values_by_order(Module& module) {
 }
 
 }  // namespace
-
-void prepare_engine() {
-  torch::jit::setTensorExprFuserEnabled(false);
-  at::globalContext().setQEngine(at::QEngine::QNNPACK);
-}
 
 Module reload(const Module& module) {
   std::stringstream bytes;
@@ -154,7 +164,7 @@ Module fold_batch_norm(const Module& network) {
 Result<QuantizedModule> quantize_static(const Module& network, const torch::Tensor& calibration,
                                         const StaticQuantization& options) {
   try {
-    prepare_engine();
+    models::prepare_engine();
     const torch::NoGradGuard no_grad;
     // Each graph runs a few times only: optimizing it costs more than it brings.
     const torch::jit::GraphOptimizerEnabledGuard no_optimizer(false);
@@ -163,7 +173,8 @@ Result<QuantizedModule> quantize_static(const Module& network, const torch::Tens
     copy.eval();
     torch::jit::DedupModuleUses(copy);
     Module folded = torch::jit::FoldConvBatchNorm(copy);
-    OUTCROP_TRY(plan, plan_layers(folded, calibration.slice(0, 0, 1)));
+    OUTCROP_TRY(layers, plan_layers(folded, calibration.slice(0, 0, 1)));
+    const auto plan = without(layers, options.kept_float);
 
     Module observed = torch::jit::InsertObservers(folded, "forward", configure(folded, options),
                                                   /*inplace=*/false, QuantType::STATIC);
@@ -182,8 +193,9 @@ Result<QuantizedModule> quantize_static(const Module& network, const torch::Tens
     if (options.answer_codes) answer_codes(finalized);
     Module finished = reload(finalized);
     name_values_by_order(finished);
-    OUTCROP_CHECK(check_against_plan(count_graph_operators(finished, "forward"), plan));
-    return QuantizedModule{std::move(finished), std::move(plan)};
+    OUTCROP_CHECK(check_against_plan(count_graph_operators(finished, "forward"), plan,
+                                     operations_of(layers, options.kept_float)));
+    return QuantizedModule{std::move(finished), plan};
   } catch (const std::exception& error) {
     return fail(ErrorCode::internal, std::string("quantizing: ") + error.what());
   }

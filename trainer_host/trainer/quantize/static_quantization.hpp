@@ -3,6 +3,8 @@
 #include <torch/script.h>
 
 #include <limits>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "protocol/base/error.hpp"
@@ -21,6 +23,8 @@ struct StaticQuantization {
   // The module answers the quantized tensor that it ends with, for a caller that knows what its
   // codes mean; else floats.
   bool answer_codes = false;
+  // Layers that stay float, by their paths; the way to floats and back is put around them.
+  std::set<std::string> kept_float{};
 };
 
 struct QuantizedModule {
@@ -32,9 +36,9 @@ struct QuantizedModule {
 // observe while `calibration` [N, ...] runs through, quantize. Activations per tensor; weights
 // symmetric, per channel where the kernels allow it (QNNPACK: everywhere; XNNPACK: plain
 // convolutions) and the scales do not outweigh the weights. Each call site owns its packed weights.
-// `network` (one Tensor in, one out, evaluation mode, float) is not changed. All layers of the
-// plan are int8 in the result or the call fails and names what is not; see plan_layers for what
-// is refused. Needs the engine "qnnpack" and sets it for the process.
+// `network` (one Tensor in, one out, evaluation mode, float) is not changed. All layers
+// but those that are kept float are int8 in the result or the call fails and names what is not; see
+// plan_layers for what is refused. Needs the engine "qnnpack" and sets it for the process.
 [[nodiscard]] Result<QuantizedModule> quantize_static(const torch::jit::Module& network,
                                                       const torch::Tensor& calibration,
                                                       const StaticQuantization& options);
@@ -45,10 +49,5 @@ struct QuantizedModule {
 // Saved and loaded again in memory. After the passes a module still holds its float weights, and
 // saving it for mobile directly would store them beside the packed ones.
 [[nodiscard]] torch::jit::Module reload(const torch::jit::Module& module);
-
-// LibTorch's settings that all of this rests on: engine "qnnpack" (both int8 kernel sets), no
-// tensor-expression fuser (it miscomputes torch.round in later versions). Throws c10::Error
-// where this LibTorch has no such engine.
-void prepare_engine();
 
 }  // namespace outcrop::quantize

@@ -80,11 +80,11 @@ INSTANTIATE_TEST_SUITE_P(Kernels, StaticQuantizationOf,
 
 TEST_P(StaticQuantizationOf, decoders_executes_every_planned_layer_in_int8) {
   const torch::NoGradGuard no_grad;
-  const auto generator = make_small_generator();
+  const auto small = make_small_generator();
   const auto latents = small_latents(32).reshape({32, 32, 1, 1});
   const std::vector<std::pair<Module, std::size_t>> decoders{
-      {generator.velocity_decoder, models::velocity_decoder_layers(generator.shape).size()},
-      {generator.seismic_decoder, models::seismic_decoder_layers(generator.shape).size()}};
+      {small.velocity_decoder, generator::velocity_decoder_layers(small.shape).size()},
+      {small.seismic_decoder, generator::seismic_decoder_layers(small.shape).size()}};
   for (const auto& [decoder, layers] : decoders) {
     auto quantized = quantize_static(decoder, latents, options());
     ASSERT_THAT(quantized, IsOk());
@@ -154,9 +154,9 @@ c10::IValue zeroed(const c10::IValue& packed) {
 
 TEST_P(StaticQuantizationOf, decoders_depends_on_every_packed_weight) {
   const torch::NoGradGuard no_grad;
-  const auto generator = make_small_generator();
+  const auto small = make_small_generator();
   const auto latents = small_latents(32).reshape({32, 32, 1, 1});
-  for (const Module& decoder : {generator.velocity_decoder, generator.seismic_decoder}) {
+  for (const Module& decoder : {small.velocity_decoder, small.seismic_decoder}) {
     auto quantized = quantize_static(decoder, latents, options());
     ASSERT_THAT(quantized, IsOk());
     Module& module = quantized->module;
@@ -197,11 +197,11 @@ TEST_P(StaticQuantizationOf, layers_without_an_int8_kernel_is_refused_by_name) {
 }
 
 TEST(LayerPlan, counts_weights_and_multiply_adds_as_the_layers_describe_them) {
-  auto generator = make_small_generator();
-  auto plan = plan_layers(fold_batch_norm(generator.seismic_decoder),
+  auto small = make_small_generator();
+  auto plan = plan_layers(fold_batch_norm(small.seismic_decoder),
                           small_latents(1).reshape({1, 32, 1, 1}));
   ASSERT_THAT(plan, IsOk());
-  const auto layers = models::seismic_decoder_layers(generator.shape);
+  const auto layers = generator::seismic_decoder_layers(small.shape);
   ASSERT_EQ(plan->size(), layers.size());
   std::array<std::int64_t, 2> size{1, 1};
   for (std::size_t i = 0; i < layers.size(); ++i) {

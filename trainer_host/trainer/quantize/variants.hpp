@@ -1,33 +1,38 @@
 #pragma once
 
-#include <torch/script.h>
-
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "protocol/base/error.hpp"
-#include "trainer_host/trainer/models/generator.hpp"
+#include "trainer_host/trainer/kinds/export.hpp"
 #include "trainer_host/trainer/quantize/exported.hpp"
-#include "trainer_host/trainer/quantize/observers.hpp"
+#include "trainer_host/trainer/quantize/method.hpp"
 
 namespace outcrop::quantize {
 
-// A release is proved with calls of what boards serve, forward(1, seed) for these seeds, and with
-// decode of the first training latent, which is what the decoders were trained on.
-inline constexpr std::int64_t golden_seeds[] = {1, 2};
+// Which variants are made, and how.
+struct VariantChoice {
+  std::vector<std::string> variants = usual_variants();  // "float", which others are compared with, and more
+  std::string observer;      // instead of a method's own, where it has any
+  std::optional<Plan> plan;  // instead of what the method would plan for the variant that it names
+};
 
-// Exports a trained generator (evaluation mode is taken care of; it is not changed) as
-// `<model>_stage<N>_<variant>.ptl` for all variants, `<model>_stage<N>_encoder.pt`,
+// invalid_argument where a variant is not there, stands twice, or float is missing.
+[[nodiscard]] Status check_variants(const std::vector<std::string>& variants);
+
+// Exports a model as `<stem>_<variant>.ptl` for each variant with its plan beside it
+// (`<stem>_<variant>.plan.toml`), `<stem>_<module>.pt` for what stays on the host,
 // `golden_input.safetensors` and `golden_output.safetensors` (of the float model) into `folder`,
-// which must exist. `calibration_latents` [N, latent]: the encoder's latents of training maps.
-// Runs on one thread, so that the same input gives the same bytes. Every int8 file is loaded
-// again by the lite interpreter, run, and the operators that really ran are compared with the
-// plan: a layer left in float fails the export by name. Files appear whole or not at all.
-[[nodiscard]] Result<ExportedStage> export_variants(const models::Generator& generator,
-                                                    const models::LatentPrior& prior,
-                                                    const torch::Tensor& calibration_latents,
+// which must exist.
+// Runs on one thread, so that the same input gives the same bytes. Every file is loaded again by the
+// lite interpreter, run, and the operators that really ran are compared with the plan: a layer left
+// in float unplanned fails the export by name. `diverged` names the golden call and output that is
+// not finite. Files appear whole or not at all.
+[[nodiscard]] Result<ExportedStage> export_variants(kinds::Export model,
                                                     const std::filesystem::path& folder,
-                                                    const std::string& model, int stage,
-                                                    RangeSearch range = RangeSearch::squared_error);
+                                                    const std::string& stem,
+                                                    const VariantChoice& choice = {});
 
 }  // namespace outcrop::quantize

@@ -14,7 +14,8 @@
 #include "runtime/runner/described_goldens.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
-#include "trainer_host/trainer/quantize/lite_model.hpp"
+#include "trainer_host/trainer/kinds/generator/decoding.hpp"
+#include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/quantize/performance.hpp"
 #include "trainer_host/trainer/quantize/small_generator_for_tests.hpp"
 
@@ -25,8 +26,7 @@ using ::testing::HasSubstr;
 
 Result<ExportedStage> export_small(const std::filesystem::path& folder) {
   const auto latents = small_latents(48);
-  return export_variants(make_small_generator(), models::fit_gaussian(latents), latents, folder,
-                         "small", 3);
+  return export_variants(small_export(make_small_generator(), latents), folder, "small_stage3");
 }
 
 // One export for the tests that only read it.
@@ -62,19 +62,19 @@ TEST_F(Variants, are_exported_with_sizes_errors_and_what_stays_float) {
     EXPECT_EQ(variant.engine, "torch");
     EXPECT_EQ(variant.backend, "qnnpack");
   }
-  EXPECT_EQ(named(stage, "float").velocity.max_abs_error, 0.0);
-  EXPECT_LT(named(stage, "float-mobile").velocity.max_abs_error, 0.1);
+  EXPECT_EQ(named(stage, "float").outputs.at("velocity").max_abs_error, 0.0);
+  EXPECT_LT(named(stage, "float-mobile").outputs.at("velocity").max_abs_error, 0.1);
   for (const char* name : {"int8-quint8", "int8-qint8"}) {
     const VariantFile& variant = named(stage, name);
-    EXPECT_GT(variant.velocity.mean_abs_error, 0.0);
-    EXPECT_GT(variant.velocity.ssim, 0.9);
-    EXPECT_GT(variant.seismic.ssim, 0.9);
-    EXPECT_GE(variant.velocity.mean_abs_error, variant.velocity.average_abs_error);
+    EXPECT_GT(variant.outputs.at("velocity").mean_abs_error, 0.0);
+    EXPECT_GT(variant.outputs.at("velocity").likeness, 0.9);
+    EXPECT_GT(variant.outputs.at("seismic").likeness, 0.9);
+    EXPECT_GE(variant.outputs.at("velocity").mean_abs_error, variant.outputs.at("velocity").average_abs_error);
     EXPECT_GT(variant.coverage.multiply_adds, 0.999);
     EXPECT_LT(variant.coverage.multiply_adds, 1.0);
     EXPECT_LT(variant.coverage.modules, 1.0);
     EXPECT_LT(variant.coverage.parameters, 1.0);
-    EXPECT_THAT(variant.float_parts.size(), ::testing::Ge(5U));
+    EXPECT_THAT(variant.stays_float.size(), ::testing::Ge(5U));
   }
 }
 
@@ -90,7 +90,7 @@ TEST_F(Variants, have_the_same_bytes_when_exported_again) {
     EXPECT_TRUE(*before == *after) << entry.path().filename();
     ++files;
   }
-  EXPECT_EQ(files, 7);
+  EXPECT_EQ(files, 11);
 }
 
 // What is proved is what boards serve: samples of seeds, and besides the decoder alone.
@@ -109,12 +109,13 @@ TEST_F(Variants, answer_the_golden_calls_as_the_golden_outputs_say) {
   EXPECT_EQ(std::get<runtime::Tensor>(calls->at(2).arguments.at(0)).shape,
             (std::vector<std::int64_t>{1, 32}));
 
-  auto model = LiteModel::load(named(stage, "float").file);
+  auto model = models::LiteModel::load(named(stage, "float").file);
   ASSERT_THAT(model, IsOk());
   for (const std::size_t k : {0U, 1U}) {
-    const auto latent = model->sample_latent(golden_seeds[k]);
+    const auto seed = std::get<std::int64_t>(calls->at(k).arguments.at(1));
+    const auto latent = generator::sample_latent(*model, seed);
     ASSERT_THAT(latent, IsOk());
-    const auto pair = model->decode(*latent);
+    const auto pair = generator::decode_each(*model, *latent);
     ASSERT_THAT(pair, IsOk());
     const auto& golden = calls->at(k).outputs.at(1);
     EXPECT_EQ(golden.name, "seismic");
@@ -182,6 +183,36 @@ TEST_F(Variants, draw_no_map_from_a_latent_that_is_not_finite) {
   }
 }
 
+// A plan is data: read back and changed, it makes another variant, whose parts say so.
+TEST_F(Variants, are_made_as_a_changed_plan_wants_them) {
+  const VariantFile& usual = named(**stage_, "int8-qint8");
+  auto plan = read_plan(usual.plan);
+  ASSERT_THAT(plan, IsOk());
+  const std::string last = "velocity_decoder.map";
+  for (LayerDecision& layer : plan->layers) {
+    if (layer.layer != last && layer.layer != "velocity_decoder.mix1") continue;
+    layer.format = "float";
+  }
+  const TemporaryFolder folder;
+  const auto latents = small_latents(48);
+  VariantChoice choice{.variants = {"float", "int8-qint8"}, .observer = {}, .plan = *plan};
+  const auto stage = export_variants(small_export(make_small_generator(), latents), folder.path(),
+                                     "small_stage3", choice);
+  ASSERT_THAT(stage, IsOk());
+  const VariantFile& changed = named(*stage, "int8-qint8");
+  EXPECT_LT(changed.coverage.multiply_adds, usual.coverage.multiply_adds);
+  EXPECT_LT(changed.outputs.at("velocity").average_abs_error,
+            usual.outputs.at("velocity").average_abs_error);
+  EXPECT_TRUE(std::any_of(changed.stays_float.begin(), changed.stays_float.end(),
+                          [&](const StaysFloat& part) { return part.name == last; }));
+  EXPECT_EQ(read_plan(changed.plan)->layer(last)->format, "float");
+
+  choice.plan->layers.front().layer = "velocity_decoder.nothing";
+  EXPECT_THAT(export_variants(small_export(make_small_generator(), latents), folder.path(),
+                              "small_stage3", choice),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("velocity_decoder.nothing")));
+}
+
 TEST_F(Variants, are_measured_by_the_confined_runner) {
   MeasureOptions options;
   options.runner.program = std::filesystem::path(OUTCROP_BIN) / "outcrop-runner-torch";
@@ -229,16 +260,16 @@ TEST_F(Variants, a_damaged_file_is_a_clear_error) {
   const VariantFile& whole = named(**stage_, "int8-qint8");
   std::filesystem::copy_file(whole.file, file);
   std::filesystem::resize_file(file, whole.size.value() / 2);
-  EXPECT_THAT(LiteModel::load(file), ErrorIs(ErrorCode::invalid_data, HasSubstr("damaged")));
-  EXPECT_THAT(LiteModel::load(folder.path() / "none.ptl"),
+  EXPECT_THAT(models::LiteModel::load(file), ErrorIs(ErrorCode::invalid_data, HasSubstr("damaged")));
+  EXPECT_THAT(models::LiteModel::load(folder.path() / "none.ptl"),
               ErrorIs(ErrorCode::not_found, HasSubstr("none.ptl")));
 }
 
 TEST_F(Variants, a_layer_that_cannot_be_int8_fails_the_export_and_names_network_and_layer) {
   const TemporaryFolder folder;
-  auto generator = make_small_generator();
-  auto& decoder = generator.seismic_decoder;
-  const std::string first = models::seismic_decoder_layers(generator.shape).front().name;
+  auto small = make_small_generator();
+  auto& decoder = small.seismic_decoder;
+  const std::string first = generator::seismic_decoder_layers(small.shape).front().name;
   torch::jit::Module loop("__torch__.Loop", decoder._ivalue()->compilation_unit(), true);
   loop.register_attribute("training", c10::BoolType::get(), false);
   loop.register_module("step", decoder);
@@ -248,10 +279,10 @@ TEST_F(Variants, a_layer_that_cannot_be_int8_fails_the_export_and_names_network_
       "    for i in range(1):\n"
       "        y = self.step.forward(x)\n"
       "    return y\n");
-  generator.seismic_decoder = loop;
+  small.seismic_decoder = loop;
   const auto latents = small_latents(8);
   EXPECT_THAT(
-      export_variants(generator, models::fit_gaussian(latents), latents, folder.path(), "small", 1),
+      export_variants(small_export(small, latents), folder.path(), "small_stage1"),
       ErrorIs(ErrorCode::unsupported,
               ::testing::AllOf(HasSubstr("seismic decoder"), HasSubstr("step." + first))));
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));

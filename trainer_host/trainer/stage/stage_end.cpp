@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <vector>
 
 #include "platform/console/step_progress.hpp"
@@ -22,13 +23,10 @@
 #include "trainer_host/trainer/evaluate/gnuplot.hpp"
 #include "trainer_host/trainer/quantize/performance.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
-#include "trainer_host/trainer/stage/quality.hpp"
 
 namespace outcrop::stage {
 namespace fs = std::filesystem;
 namespace {
-
-constexpr const char* latent_source = "gaussian fitted to the encoder's latents";
 
 // Where one stage's results stand.
 struct StagePaths {
@@ -52,6 +50,10 @@ fs::path performance_file(const train::TrainConfig& config) {
   return config.train.out / "quantization_performance.csv";
 }
 
+std::vector<std::string> variants_of(const train::TrainConfig& config) {
+  return config.variants.empty() ? quantize::usual_variants() : config.variants;
+}
+
 void note(const std::string& what) {
   std::fprintf(stderr, "note: %s\n", what.c_str());
 }
@@ -70,7 +72,7 @@ std::optional<StagePaths> stage_of(const train::Origin& origin) {
 // The stages that this one follows, the nearest first: those before, then the one that the run began
 // with.
 std::vector<StagePaths> stages_before(const train::StageContext& context) {
-  const std::string& model = context.config.model.name;
+  const std::string& model = context.config.name;
   std::vector<StagePaths> stages;
   for (std::int64_t stage = context.stage - 1; stage >= 1; --stage) {
     stages.emplace_back(context.config.train.out, model, stage);
@@ -89,7 +91,7 @@ Result<std::optional<trust::Sha256Digest>> lineage_of(const train::StageContext&
   const auto before = config.release ? stages_before(context) : std::vector<StagePaths>();
   if (before.empty()) return none;
   OUTCROP_TRY(keys, release::read_key_store(config.release->keys));
-  OUTCROP_TRY(store, release::StageStore::open(config.release->keys, config.model.name, keys));
+  OUTCROP_TRY(store, release::StageStore::open(config.release->keys, config.name, keys));
   OUTCROP_TRY(list, store.signed_list(keys));
   if (!list) return none;
   for (const StagePaths& stage : before) {
@@ -106,15 +108,15 @@ Result<messages::StageArtifact> describe(const train::StageContext& context,
                                          const fs::path& folder) {
   const train::TrainConfig& config = context.config;
   messages::StageArtifact artifact;
-  artifact.model = config.model.name;
+  artifact.model = config.name;
   artifact.stage = static_cast<std::uint64_t>(context.stage);
   artifact.epoch = static_cast<std::uint64_t>(context.epoch);
   OUTCROP_TRY(lineage, lineage_of(context));
   artifact.lineage = lineage;
-  OUTCROP_TRY(data_digest, trust::Sha256Digest::from_hex(context.data_digest));
+  OUTCROP_TRY(data_digest, trust::Sha256Digest::from_hex(context.task.data().digest));
   artifact.data_digest = data_digest;
   artifact.code_version = code_version();
-  artifact.about = {{"latent", latent_source}};
+  artifact.about = exported.about;
   artifact.signature = exported.signature;
   artifact.golden_calls = exported.golden_calls;
   artifact.bounds = exported.bounds;
@@ -133,15 +135,12 @@ Result<messages::StageArtifact> describe(const train::StageContext& context,
   artifact.golden_output = golden_output;
   for (const quantize::VariantFile& variant : exported.variants) {
     OUTCROP_TRY(file, messages::reference_file(folder, variant.file.filename().string()));
-    const auto shown = [](const quantize::OutputError& error) {
-      return messages::ShownError{error.mean_abs_error, error.max_abs_error};
-    };
+    std::map<std::string, messages::ShownError> shown;
+    for (const auto& [output, error] : variant.outputs) {
+      shown[output] = {error.mean_abs_error, error.max_abs_error};
+    }
     artifact.variants.push_back(
-        {variant.name,
-         file,
-         variant.engine,
-         variant.backend,
-         {{"velocity", shown(variant.velocity)}, {"seismic", shown(variant.seismic)}}});
+        {variant.name, file, variant.engine, variant.backend, std::move(shown)});
   }
   return artifact;
 }
@@ -150,7 +149,7 @@ Result<messages::StageArtifact> describe(const train::StageContext& context,
 std::vector<quantize::PerformanceRow> measure(const train::StageContext& context,
                                               const quantize::ExportedStage& exported,
                                               const Tools& tools) {
-  const std::string& model = context.config.model.name;
+  const std::string& model = context.config.name;
   const auto stage = static_cast<int>(context.stage);
   if (!tools.no_times.empty()) {
     return quantize::unmeasured_rows(exported, model, stage, tools.no_times);
@@ -174,11 +173,23 @@ void measure_and_show(const train::StageContext& context, const quantize::Export
   std::fprintf(stderr, "%s", quantize::performance_table(rows).c_str());
 }
 
+evaluate::CurveText curve_text(const kinds::Task& task) {
+  evaluate::CurveText text;
+  text.loss_unit = task.loss_unit();
+  for (const kinds::Column& column : task.columns()) {
+    text.labels[column.name] = column.label;
+    const bool score = column.meaning == kinds::Column::Meaning::score;
+    if (score && text.score.empty()) text.score = column.name;
+  }
+  return text;
+}
+
 void draw_curve(const train::StageContext& context) {
   const fs::path& out = context.config.train.out;
   const Status drawn = evaluate::draw_loss_curve(
       out / "training.csv", out / "loss.png",
-      context.config.model.name + ", " + human_duration(context.trained) + " of training");
+      context.config.name + ", " + human_duration(context.trained) + " of training",
+      curve_text(context.task));
   if (!drawn) note(drawn.error().message());
 }
 
@@ -186,9 +197,11 @@ void draw_curve(const train::StageContext& context) {
 Status fill_folder(const train::StageContext& context, const fs::path& folder,
                    const Tools& tools) {
   std::fprintf(stderr, "Stage %ld ends: quantizing…\n", static_cast<long>(context.stage));
-  OUTCROP_TRY(exported, quantize::export_variants(context.generator, context.prior, context.latents,
-                                                  folder, context.config.model.name,
-                                                  static_cast<int>(context.stage)));
+  quantize::VariantChoice choice;
+  choice.variants = variants_of(context.config);
+  OUTCROP_TRY(exported, quantize::export_variants(
+                            context.task.make_export(), folder,
+                            context.config.name + "_stage" + std::to_string(context.stage), choice));
   OUTCROP_CHECK(
       write_file_durably(folder / "quantization.json", quantize::exported_to_json(exported)));
   measure_and_show(context, exported, tools);
@@ -201,7 +214,7 @@ Status fill_folder(const train::StageContext& context, const fs::path& folder,
     OUTCROP_CHECK(
         write_file_durably(folder / "lineage.json", train::lineage_to_json(context.lineage)));
   }
-  auto quality = measure_quality(context, exported.variants.front().file);
+  auto quality = context.task.judge(exported.variants.front().file);
   if (quality) {
     std::fprintf(stderr, "%s",
                  release::quality_table(*quality, line_width(STDERR_FILENO)).c_str());
@@ -287,7 +300,7 @@ Status make_release(const train::TrainConfig& config, const StagePaths& paths,
 }
 
 Status finish_stage(const train::StageContext& context, const Tools& tools) {
-  const StagePaths paths(context.config.train.out, context.config.model.name, context.stage);
+  const StagePaths paths(context.config.train.out, context.config.name, context.stage);
   OUTCROP_CHECK(fs::exists(paths.folder) ? check_same_training(context, paths)
                                          : make_folder(context, paths, tools));
   draw_curve(context);
@@ -322,12 +335,13 @@ Result<Tools> look_for_tools(const train::TrainConfig& config,
 
 Result<train::StageEnd> make_stage_end(const train::TrainConfig& config,
                                        const train::StageEndOptions& options) {
+  OUTCROP_CHECK(quantize::check_variants(variants_of(config)));
   if (config.release) {
     OUTCROP_TRY(keys, release::read_key_store(config.release->keys));
     const Timestamp now = SystemClock().now();
     OUTCROP_CHECK(release::check_fresh(keys, now));
     for (const std::string& words : release::expiring_soon(keys, now)) note(words);
-    OUTCROP_TRY(store, release::StageStore::open(config.release->keys, config.model.name, keys));
+    OUTCROP_TRY(store, release::StageStore::open(config.release->keys, config.name, keys));
     OUTCROP_TRY(policy, policy_of(*config.release));
   }
   OUTCROP_CHECK(quantize::check_performance_csv(performance_file(config)));

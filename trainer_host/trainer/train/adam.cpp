@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "trainer_host/trainer/train/elementwise.hpp"
+#include "trainer_host/trainer/models/elementwise.hpp"
 
 namespace outcrop::train {
 namespace {
@@ -48,7 +48,7 @@ double Adam::gradient_norm() const {
 void Adam::step(double learning_rate, double gradient_scale) {
   steps_ += 1;
   const auto t = static_cast<double>(steps_.item<std::int64_t>());
-  AdamCoefficients c{
+  models::AdamCoefficients c{
       .decay = 0.0F,
       .gradient_scale = static_cast<float>(gradient_scale),
       .step_size = 0.0F,
@@ -69,7 +69,7 @@ void Adam::step(double learning_rate, double gradient_scale) {
     float* second = second_[i].data_ptr<float>();
     at::parallel_for(
         0, parameter.numel(), values_a_task, [&](std::int64_t begin, std::int64_t end) {
-          adam_update(weight + begin, slope + begin, first + begin, second + begin, end - begin, c);
+          models::adam_update(weight + begin, slope + begin, first + begin, second + begin, end - begin, c);
         });
   }
 }

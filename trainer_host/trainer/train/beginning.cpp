@@ -20,12 +20,6 @@ std::optional<fs::path> checkpoint_to_resume(const TrainConfig& config,
   return std::nullopt;
 }
 
-std::string shown(const models::GeneratorShape& shape) {
-  return "latent " + std::to_string(shape.latent) + ", widths " +
-         std::to_string(shape.encoder_width) + ", " + std::to_string(shape.velocity_width) + ", " +
-         std::to_string(shape.seismic_width);
-}
-
 std::string place_of(std::int64_t epoch, std::int64_t stage) {
   return "epoch " + std::to_string(epoch) + " (stage " + std::to_string(stage) + ")";
 }
@@ -57,14 +51,14 @@ Status check_end_has_its_data(const Progress& progress) {
 
 Result<Beginning> resume(const fs::path& path, const TrainConfig& config,
                          const TrainOptions& options, const RunIdentity& identity,
-                         const models::Generator& generator, Adam& optimizer) {
+                         const kinds::Task& task, const OptimizerOf& optimizer_of) {
   OUTCROP_TRY(progress,
-              load_checkpoint(path, identity, options.allow_change, generator, optimizer));
+              load_checkpoint(path, identity, options.allow_change, task, optimizer_of));
   OUTCROP_CHECK(check_origin(config, progress, options));
   const std::int64_t stage = progress.stage();
   const bool trained = progress.epochs_of(stage) >= config.train.stage_epochs;
   if (trained && stage > progress.ended_stages) OUTCROP_CHECK(check_end_has_its_data(progress));
-  OUTCROP_CHECK(check_room_after(config.train.out, config.model.name,
+  OUTCROP_CHECK(check_room_after(config.train.out, config.name,
                                  trained ? stage : progress.ended_stages));
   if (options.resume == TrainOptions::Resume::from_file) {
     OUTCROP_CHECK(check_same_curve(config.train.out, to_csv(progress.history)));
@@ -75,17 +69,23 @@ Result<Beginning> resume(const fs::path& path, const TrainConfig& config,
 
 // A new run begins with the same network, and forgets how it was trained.
 Result<Beginning> begin_with(const fs::path& weights, const TrainConfig& config,
-                             const models::Generator& generator) {
-  OUTCROP_TRY(model, models::load_model(weights));
-  if (model.generator.shape != config.model.shape) {
+                             const kinds::Task& task) {
+  OUTCROP_TRY(file, models::read_model_file(weights));
+  auto read = models::description_in(file.about);
+  if (!read) return fail(read.error().context("reading " + weights.string()));
+  const models::ModelDescription& model = *read;
+  if (model.kind != config.kind || model.shape != task.shape()) {
     return fail(ErrorCode::invalid_argument,
-                weights.string() + " holds another network (" + shown(model.generator.shape) +
-                    ") than the configuration's (" + shown(config.model.shape) +
+                weights.string() + " holds another network (" + model.kind + " " + model.shape +
+                    ") than the configuration's (" + config.kind + " " + task.shape() +
                     "): a run can begin with weights of the same network only");
   }
-  OUTCROP_CHECK(models::restore_state(generator, models::state_of(model.generator)));
+  if (const Status copied = models::restore(kinds::state_of(task), file.tensors); !copied) {
+    return fail(copied.error().context("reading " + weights.string()));
+  }
   OUTCROP_TRY(digest, trust::sha256_file(weights));
   Beginning beginning;
+  beginning.progress.history.columns = column_names(task);
   beginning.progress.lineage.origin = Origin{.file = fs::absolute(weights),
                                              .sha256 = digest.hex(),
                                              .model = model.name,
@@ -101,18 +101,20 @@ Result<Beginning> begin_with(const fs::path& weights, const TrainConfig& config,
 
 Status check_room(const TrainConfig& config, const TrainOptions& options) {
   if (checkpoint_to_resume(config, options)) return {};
-  return check_room_for_new_run(config.train.out, config.model.name,
+  return check_room_for_new_run(config.train.out, config.name,
                                 options.resume == TrainOptions::Resume::none);
 }
 
 Result<Beginning> find_beginning(const TrainConfig& config, const TrainOptions& options,
-                                 const RunIdentity& identity, const models::Generator& generator,
-                                 Adam& optimizer) {
+                                 const RunIdentity& identity, const kinds::Task& task,
+                                 const OptimizerOf& optimizer_of) {
   if (const auto checkpoint = checkpoint_to_resume(config, options)) {
-    return resume(*checkpoint, config, options, identity, generator, optimizer);
+    return resume(*checkpoint, config, options, identity, task, optimizer_of);
   }
-  if (!options.init.empty()) return begin_with(options.init, config, generator);
-  return Beginning{{}, "begins a new run"};
+  if (!options.init.empty()) return begin_with(options.init, config, task);
+  Beginning beginning{{}, "begins a new run"};
+  beginning.progress.history.columns = column_names(task);
+  return beginning;
 }
 
 }  // namespace outcrop::train

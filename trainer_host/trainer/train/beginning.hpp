@@ -3,7 +3,7 @@
 #include <string>
 
 #include "protocol/base/error.hpp"
-#include "trainer_host/trainer/models/generator.hpp"
+#include "trainer_host/trainer/kinds/kind.hpp"
 #include "trainer_host/trainer/train/adam.hpp"
 #include "trainer_host/trainer/train/checkpoint.hpp"
 #include "trainer_host/trainer/train/config.hpp"
@@ -21,13 +21,12 @@ struct Beginning {
 // which may take long. already_exists where another training's work stands there.
 [[nodiscard]] Status check_room(const TrainConfig& config, const TrainOptions& options);
 
-// Brings generator and optimizer to where these options begin: at a checkpoint, at given weights, or at
+// Brings task and optimizer to where these options begin: at a checkpoint, at given weights, or at
 // the random ones that they have. Changes nothing on disk. Errors of load_checkpoint() and of
 // output_folder.hpp; invalid_argument where given weights are of another network.
 [[nodiscard]] Result<Beginning> find_beginning(const TrainConfig& config,
                                                const TrainOptions& options,
                                                const RunIdentity& identity,
-                                               const models::Generator& generator,
-                                               Adam& optimizer);
+                                               const kinds::Task& task, const OptimizerOf& optimizer_of);
 
 }  // namespace outcrop::train

@@ -28,6 +28,13 @@ std::string listed(const std::vector<Difference>& changed) {
   return lines;
 }
 
+Status check_kind(const std::string& there, const RunIdentity& identity) {
+  if (there == identity.kind) return {};
+  return fail(ErrorCode::invalid_argument,
+              "it holds a model of the kind '" + there + "', and the configuration's is '" +
+                  identity.kind + "': train that one into another folder (--out DIR)");
+}
+
 // What this run changes, or why it may not.
 Result<std::vector<Difference>> check_identity(const Json& about, const RunIdentity& identity,
                                                bool allow_change) {
@@ -49,12 +56,15 @@ Result<std::vector<Difference>> check_identity(const Json& about, const RunIdent
 }
 
 Result<Progress> restore(const models::ModelFile& file, const RunIdentity& identity,
-                         bool allow_change, const models::Generator& generator, Adam& optimizer) {
+                         bool allow_change, const kinds::Task& task,
+                         const OptimizerOf& optimizer_of) {
   if (file.kind != models::ModelFileKind::checkpoint) {
     return fail(ErrorCode::invalid_data,
                 "it holds pure weights, no checkpoint: training cannot go on from it, but a new run "
                 "can begin from it (--init WEIGHTS --out DIR)");
   }
+  OUTCROP_TRY(description, models::description_in(file.about));
+  OUTCROP_CHECK(check_kind(description.kind, identity));
   Progress progress;
   std::vector<Difference> changed;
   std::string history;
@@ -73,12 +83,12 @@ Result<Progress> restore(const models::ModelFile& file, const RunIdentity& ident
     return fail(ErrorCode::invalid_data, std::string("its header is damaged: ") + error.what());
   }
   OUTCROP_TRY(rows, history_from_json(history));
-  if (std::ssize(rows) != progress.epoch) {
+  if (std::ssize(rows.rows) != progress.epoch) {
     return fail(ErrorCode::invalid_data,
-                "its header is damaged: a history of " + std::to_string(rows.size()) +
+                "its header is damaged: a history of " + std::to_string(rows.rows.size()) +
                     " epochs in a checkpoint of epoch " + std::to_string(progress.epoch));
   }
-  progress.history = std::move(rows);
+  progress.history = with_columns(rows, column_names(task));
   if (!lineage.empty()) {
     OUTCROP_TRY(read, lineage_from_json(lineage));
     progress.lineage = std::move(read);
@@ -87,45 +97,50 @@ Result<Progress> restore(const models::ModelFile& file, const RunIdentity& ident
     progress.lineage.changes.push_back(
         {progress.epoch, difference.key, difference.there, difference.here});
   }
-  OUTCROP_CHECK(models::restore_state(generator, file.tensors));
-  OUTCROP_CHECK(optimizer.restore(file.tensors));
+  OUTCROP_CHECK(models::restore(kinds::state_of(task), file.tensors));
+  OUTCROP_CHECK(optimizer_of(progress.stage()).restore(file.tensors));
   return progress;
 }
 
 }  // namespace
 
 std::int64_t Progress::stage() const {
-  return history.empty() ? 0 : history.back().stage;
+  return history.rows.empty() ? 0 : history.rows.back().stage;
 }
 
 std::int64_t Progress::epochs_of(std::int64_t stage) const {
-  return std::count_if(history.begin(), history.end(),
+  return std::count_if(history.rows.begin(), history.rows.end(),
                        [stage](const EpochRecord& row) { return row.stage == stage; });
 }
 
 double Progress::trained_seconds() const {
   double seconds = 0.0;
-  for (const EpochRecord& row : history) seconds += row.seconds;
+  for (const EpochRecord& row : history.rows) seconds += row.seconds;
   return seconds;
 }
 
+std::vector<std::string> column_names(const kinds::Task& task) {
+  std::vector<std::string> names;
+  for (const kinds::Column& column : task.columns()) names.push_back(column.name);
+  return names;
+}
+
 Status save_checkpoint(const std::filesystem::path& path, const RunIdentity& identity,
-                       const models::Generator& generator, const Adam& optimizer,
-                       const Progress& progress) {
-  models::TrainedModel model;
-  model.name = identity.model;
-  model.stage = std::max<std::int64_t>(progress.stage(), 1);
-  model.epoch = progress.epoch;
-  model.trained = std::chrono::duration<double>(progress.trained_seconds());
-  model.data_digest = identity.data_digest;
-  model.generator = generator;
-  Json about = Json::parse(models::describe_model(model));
+                       const kinds::Task& task, const Adam& optimizer, const Progress& progress) {
+  const models::ModelDescription description{
+      .name = identity.model,
+      .kind = identity.kind,
+      .shape = task.shape(),
+      .stage = std::max<std::int64_t>(progress.stage(), 1),
+      .epoch = progress.epoch,
+      .trained = std::chrono::duration<double>(progress.trained_seconds()),
+      .data_digest = identity.data_digest};
+  Json about = Json::parse(models::to_json(description));
   about["config"] = identity.text;
   about["ended_stages"] = progress.ended_stages;
   about["history"] = history_to_json(progress.history);
   about["lineage"] = lineage_to_json(progress.lineage);
-  models::ModelFile file{models::ModelFileKind::checkpoint, json_text(about),
-                         models::state_of(generator)};
+  models::ModelFile file{models::ModelFileKind::checkpoint, json_text(about), kinds::state_of(task)};
   for (auto& tensor : optimizer.state()) file.tensors.push_back(std::move(tensor));
   const Status written = models::write_model_file(path, file);
   if (!written) return fail(written.error().context("saving the checkpoint"));
@@ -133,10 +148,10 @@ Status save_checkpoint(const std::filesystem::path& path, const RunIdentity& ide
 }
 
 Result<Progress> load_checkpoint(const std::filesystem::path& path, const RunIdentity& identity,
-                                 bool allow_change, const models::Generator& generator,
-                                 Adam& optimizer) {
+                                 bool allow_change, const kinds::Task& task,
+                         const OptimizerOf& optimizer_of) {
   OUTCROP_TRY(file, models::read_model_file(path));
-  auto progress = restore(file, identity, allow_change, generator, optimizer);
+  auto progress = restore(file, identity, allow_change, task, optimizer_of);
   if (!progress) return fail(progress.error().context("resuming from " + path.string()));
   return progress;
 }

@@ -2,11 +2,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "protocol/base/error.hpp"
-#include "trainer_host/trainer/models/generator.hpp"
+#include "trainer_host/trainer/kinds/kind.hpp"
 #include "trainer_host/trainer/train/adam.hpp"
 #include "trainer_host/trainer/train/history.hpp"
 #include "trainer_host/trainer/train/lineage.hpp"
@@ -18,7 +19,7 @@ namespace outcrop::train {
 struct Progress {
   std::int64_t epoch = 0;         // last finished one
   std::int64_t ended_stages = 0;  // stages whose end (quantize, measure, release) is done
-  std::vector<EpochRecord> history;
+  History history;
   Lineage lineage;
 
   // The stage of the last epoch; 0 before the first.
@@ -31,23 +32,31 @@ struct Progress {
 // What a checkpoint belongs to.
 struct RunIdentity {
   std::string model;
+  std::string kind;
   std::string text;         // identity_of()
   std::string data_digest;  // of the training data
 };
 
+// The optimizer of what a stage trains, as new.
+using OptimizerOf = std::function<Adam&(std::int64_t stage)>;
+
+// Of training.csv, in the order of the task's columns.
+[[nodiscard]] std::vector<std::string> column_names(const kinds::Task& task);
+
 // Writes weights, BatchNorm statistics, optimizer state and progress into one file, crash-safe: on
 // failure (no_space for a full disk) the checkpoint that was there is untouched.
 [[nodiscard]] Status save_checkpoint(const std::filesystem::path& path, const RunIdentity& identity,
-                                     const models::Generator& generator, const Adam& optimizer,
+                                     const kinds::Task& task, const Adam& optimizer,
                                      const Progress& progress);
 
-// Brings generator and optimizer to where the checkpoint stood. invalid_data where the file is no
-// checkpoint, cut short or damaged; invalid_argument where it was made with another configuration
-// or other data, with the lines that differ and the ways on. With `allow_change`, what may change
+// Brings task and optimizer to where the checkpoint stood. invalid_data where the file is no
+// checkpoint, cut short or damaged; invalid_argument where it is of another kind, or was made with
+// another configuration or other data, with the lines that differ and the ways on. With `allow_change`, what may change
 // (identity.hpp) does from there on, and the lineage says so. On failure the tensors may be half
 // restored.
 [[nodiscard]] Result<Progress> load_checkpoint(const std::filesystem::path& path,
                                                const RunIdentity& identity, bool allow_change,
-                                               const models::Generator& generator, Adam& optimizer);
+                                               const kinds::Task& task,
+                                               const OptimizerOf& optimizer_of);
 
 }  // namespace outcrop::train

@@ -11,8 +11,6 @@ namespace {
 
 using platform::TomlReader;
 
-constexpr std::int64_t largest_width = 256;  // channels
-constexpr std::size_t most_folders = 1000;
 constexpr std::size_t most_device_classes = 64;
 
 bool is_plain_name(const std::string& name) {
@@ -21,37 +19,15 @@ bool is_plain_name(const std::string& name) {
   });
 }
 
-ModelConfig read_model(TomlReader::Table table) {
-  ModelConfig model;
-  model.name = table.text("name", std::nullopt);
-  if (!model.name.empty() && !is_plain_name(model.name)) {
-    table.refuse("name", "'" + model.name + "' is no model name; use 1 to 63 of a-z, 0-9 and -");
+std::string read_name(TomlReader::Table& model) {
+  std::string name = model.text("name", std::nullopt);
+  if (!name.empty() && !is_plain_name(name)) {
+    model.refuse("name", "'" + name + "' is no model name; use 1 to 63 of a-z, 0-9 and -");
   }
-  auto& shape = model.shape;
-  shape.latent = table.integer("latent", shape.latent, 4, 128);
-  if (shape.latent % 4 != 0) {
-    table.refuse("latent", std::to_string(shape.latent) + " is not a multiple of 4");
-  }
-  shape.encoder_width = table.integer("encoder_width", shape.encoder_width, 1, largest_width);
-  shape.velocity_width = table.integer("velocity_width", shape.velocity_width, 1, largest_width);
-  shape.seismic_width = table.integer("seismic_width", shape.seismic_width, 1, largest_width);
-  table.finish();
-  return model;
+  return name;
 }
 
-DataConfig read_data(TomlReader::Table table) {
-  DataConfig data;
-  data.train = table.paths("train", most_folders);
-  data.held_out = table.integer("held_out", 0, 0, 1'000'000);
-  if (table.has("validation")) {
-    data.validation = table.paths("validation", most_folders);
-    if (data.held_out > 0) table.refuse("held_out", "give either held_out or validation, not both");
-  }
-  table.finish();
-  return data;
-}
-
-LoopConfig read_loop(TomlReader::Table table) {
+LoopConfig read_loop(TomlReader::Table& table) {
   LoopConfig loop;
   loop.out = table.path("out", std::nullopt);
   loop.stage_epochs = table.integer("stage_epochs", loop.stage_epochs, 1, 10'000);
@@ -59,16 +35,17 @@ LoopConfig read_loop(TomlReader::Table table) {
   loop.learning_rate = table.number("learning_rate", loop.learning_rate, 1e-7, 1.0);
   loop.weight_decay = table.number("weight_decay", loop.weight_decay, 0.0, 1.0);
   loop.gradient_clip = table.number("gradient_clip", loop.gradient_clip, 1e-6, 1e6);
-  loop.edge_weight = table.number("edge_weight", loop.edge_weight, 0.0, 100.0);
-  loop.seismic_rate = table.number("seismic_rate", loop.seismic_rate, 1e-3, 1e3);
-  loop.latent_penalty = table.number("latent_penalty", loop.latent_penalty, 0.0, 10.0);
-  loop.seismic_in_latent = table.number("seismic_in_latent", loop.seismic_in_latent, 0.0, 1.0);
-  loop.flip = table.boolean("flip", loop.flip);
   loop.seed = static_cast<std::uint64_t>(table.integer(
       "seed", static_cast<std::int64_t>(loop.seed), 0, std::numeric_limits<std::int64_t>::max()));
   loop.threads = table.integer("threads", loop.threads, 0, 256);
-  table.finish();
   return loop;
+}
+
+std::vector<std::string> read_variants(TomlReader::Table table) {
+  constexpr std::size_t most_variants = 16;  // as many as a manifest has room for
+  auto variants = table.texts("variants", std::vector<std::string>(), most_variants);
+  table.finish();
+  return variants;
 }
 
 ReleaseConfig read_release(TomlReader::Table table) {
@@ -112,30 +89,34 @@ std::map<std::string, Budget> read_budgets(TomlReader::Table table) {
 std::string TrainConfig::fingerprint() const {
   std::ostringstream text;
   text.precision(17);
-  text << std::boolalpha << "model.name = " << model.name
-       << "\nmodel.latent = " << model.shape.latent
-       << "\nmodel.encoder_width = " << model.shape.encoder_width
-       << "\nmodel.velocity_width = " << model.shape.velocity_width
-       << "\nmodel.seismic_width = " << model.shape.seismic_width
-       << "\ndata.held_out = " << data.held_out << "\ntrain.stage_epochs = " << train.stage_epochs
-       << "\ntrain.batch = " << train.batch << "\ntrain.learning_rate = " << train.learning_rate
+  text << "model.kind = " << kind << "\nmodel.name = " << name
+       << "\ndata.held_out = " << recipe->places().held_out
+       << "\ntrain.stage_epochs = " << train.stage_epochs << "\ntrain.batch = " << train.batch
+       << "\ntrain.learning_rate = " << train.learning_rate
        << "\ntrain.weight_decay = " << train.weight_decay
-       << "\ntrain.gradient_clip = " << train.gradient_clip
-       << "\ntrain.edge_weight = " << train.edge_weight
-       << "\ntrain.seismic_rate = " << train.seismic_rate
-       << "\ntrain.latent_penalty = " << train.latent_penalty
-       << "\ntrain.seismic_in_latent = " << train.seismic_in_latent
-       << "\ntrain.flip = " << train.flip << "\ntrain.seed = " << train.seed << "\n";
-  return text.str();
+       << "\ntrain.gradient_clip = " << train.gradient_clip << "\ntrain.seed = " << train.seed
+       << "\n";
+  return text.str() + recipe->fingerprint();
 }
 
-Result<TrainConfig> read_config(const std::filesystem::path& file) {
+Result<TrainConfig> read_config(const std::filesystem::path& file, const kinds::Register& kinds) {
   OUTCROP_TRY(reader, TomlReader::open(file));
   auto root = reader.root();
+  auto model = root.table("model");
+  auto data = root.table("data");
+  auto loop = root.table("train");
   TrainConfig config;
-  config.model = read_model(root.table("model"));
-  config.data = read_data(root.table("data"));
-  config.train = read_loop(root.table("train"));
+  config.name = read_name(model);
+  config.kind = model.text("kind", std::string(kinds.usual().name()));
+  const auto kind = kinds.find(config.kind);
+  if (!kind) {
+    model.refuse("kind", kind.error().message());
+    return fail(reader.status().error());
+  }
+  config.recipe = (*kind)->read({model, data, loop});
+  config.train = read_loop(loop);
+  for (auto* table : {&model, &data, &loop}) table->finish();
+  config.variants = read_variants(root.table("quantize"));
   const bool release = root.has("release");
   auto release_table = root.table("release");
   if (release) config.release = read_release(std::move(release_table));

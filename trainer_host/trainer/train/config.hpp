@@ -4,26 +4,15 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "protocol/base/error.hpp"
-#include "trainer_host/trainer/models/generator.hpp"
+#include "trainer_host/trainer/kinds/register.hpp"
 
 namespace outcrop::train {
-
-struct ModelConfig {
-  std::string name;  // [a-z0-9-], pinned by boards and signing keys
-  models::GeneratorShape shape;
-};
-
-// Where samples come from. One of the two ways holds samples out for scoring, or neither.
-struct DataConfig {
-  std::vector<std::filesystem::path> train;         // folders in OpenFWI's layout, in their order
-  std::vector<std::filesystem::path> validation{};  // other such folders
-  std::int64_t held_out = 0;                        // or so many samples at the end of `train`
-};
 
 struct LoopConfig {
   std::filesystem::path out;  // checkpoint, training.csv, weights of each stage
@@ -31,12 +20,7 @@ struct LoopConfig {
   std::int64_t batch = 8;          // samples
   double learning_rate = 2e-3;     // at the peak of a stage's cycle
   double weight_decay = 1e-4;      // AdamW's, per unit of learning rate
-  double gradient_clip = 1.0;      // largest Euclidean norm over the gradients of all three networks
-  double edge_weight = 1.0;        // of the error of differences between neighbouring cells
-  double seismic_rate = 5.0;       // learning rate of the seismic decoder, times the others'
-  double latent_penalty = 0.01;    // on the mean square of the latents, against their drift
-  double seismic_in_latent = 0.0;  // share of the seismic loss that reaches the encoder
-  bool flip = true;                // mirror half of the samples left to right
+  double gradient_clip = 1.0;      // largest Euclidean norm over all gradients
   std::uint64_t seed = 1;
   std::int64_t threads = 0;  // 0: as many as available_processors()
 };
@@ -57,9 +41,12 @@ struct Budget {
 
 // The configuration of `outcrop train`, CONFIG.toml.
 struct TrainConfig {
-  ModelConfig model;
-  DataConfig data;
+  std::string name;  // of the model: [a-z0-9-], pinned by boards and signing keys
+  std::string kind;
+  std::shared_ptr<const kinds::Recipe> recipe;
   LoopConfig train;
+  // What each stage makes, float first; empty: the usual ones (quantize/method.hpp).
+  std::vector<std::string> variants;
   std::optional<ReleaseConfig> release;
   std::map<std::string, Budget> budgets;  // by device class
 
@@ -69,7 +56,9 @@ struct TrainConfig {
 };
 
 // Reads and checks a whole file. invalid_argument names file, line, key and what would be right
-// for unknown keys, wrong types, values out of range and a missing key without default.
-[[nodiscard]] Result<TrainConfig> read_config(const std::filesystem::path& file);
+// for unknown keys, wrong types, values out of range, a kind that there is not, and a missing key
+// without default.
+[[nodiscard]] Result<TrainConfig> read_config(const std::filesystem::path& file,
+                                              const kinds::Register& kinds);
 
 }  // namespace outcrop::train

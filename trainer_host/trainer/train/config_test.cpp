@@ -7,6 +7,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/kinds/generator/generator_task.hpp"
 
 namespace outcrop::train {
 namespace {
@@ -36,13 +37,16 @@ objective = "memory_mb"
 [budgets.raspberrypi4]
 p90_ms = 200
 memory_mb = 120.5
+
+[quantize]
+variants = ["float", "int8-qint8"]
 )";
 
 class Config : public testing::Test {
  protected:
   Result<TrainConfig> read(const std::string& text) {
     std::ofstream(file()) << text;
-    return read_config(file());
+    return read_config(file(), kinds_);
   }
   [[nodiscard]] std::filesystem::path file() const { return folder_.path() / "demo.toml"; }
 
@@ -53,21 +57,28 @@ class Config : public testing::Test {
   }
 
  private:
+  kinds::Register kinds_ = kinds::built_in();
   TemporaryFolder folder_;
 };
+
+const generator::GeneratorRecipe& recipe_of(const TrainConfig& config) {
+  return dynamic_cast<const generator::GeneratorRecipe&>(*config.recipe);
+}
 
 TEST_F(Config, reads_every_section) {
   const auto config = read(whole);
   ASSERT_THAT(config, IsOk());
-  EXPECT_EQ(config->model.name, "curvefault");
-  EXPECT_EQ(config->model.shape.latent, 64);
-  EXPECT_THAT(config->data.train, testing::ElementsAre(file().parent_path() / "maps"));
-  EXPECT_EQ(config->data.held_out, 8);
+  EXPECT_EQ(config->name, "curvefault");
+  EXPECT_EQ(config->kind, "generator");
+  EXPECT_THAT(config->variants, testing::ElementsAre("float", "int8-qint8"));
+  EXPECT_EQ(recipe_of(*config).shape.latent, 64);
+  EXPECT_THAT(recipe_of(*config).data.train, testing::ElementsAre(file().parent_path() / "maps"));
+  EXPECT_EQ(recipe_of(*config).data.held_out, 8);
   EXPECT_EQ(config->train.out, "/tmp/elsewhere");
   EXPECT_EQ(config->train.batch, 4);
   EXPECT_EQ(config->train.stage_epochs, 20);
   EXPECT_DOUBLE_EQ(config->train.learning_rate, 1e-3);
-  EXPECT_FALSE(config->train.flip);
+  EXPECT_FALSE(recipe_of(*config).flip);
   EXPECT_EQ(config->release->expiry, std::chrono::days(30));
   EXPECT_EQ(config->release->objective, "memory_mb");
   EXPECT_DOUBLE_EQ(config->budgets.at("raspberrypi4").memory_mb, 120.5);
@@ -138,6 +149,13 @@ TEST_F(Config, takes_every_objective_that_a_manifest_may_have) {
   }
 }
 
+TEST_F(Config, names_the_kinds_that_there_are) {
+  EXPECT_THAT(read(with("latent = 64", "kind = \"genrator\"")),
+              ErrorIs(ErrorCode::invalid_argument,
+                      AllOf(HasSubstr("demo.toml:3: model.kind"), HasSubstr("'genrator'"),
+                            HasSubstr("there are: generator"))));
+}
+
 TEST_F(Config, names_what_is_missing) {
   EXPECT_THAT(
       read(with("train = \"maps\"\n", "")),
@@ -148,8 +166,8 @@ TEST_F(Config, takes_several_folders_of_data) {
   const auto config =
       read(with("train = \"maps\"\nheld_out = 8", "train = [\"a\", \"/b\"]\nvalidation = \"c\""));
   ASSERT_THAT(config, IsOk());
-  EXPECT_THAT(config->data.train, testing::ElementsAre(file().parent_path() / "a", "/b"));
-  EXPECT_THAT(config->data.validation, testing::ElementsAre(file().parent_path() / "c"));
+  EXPECT_THAT(recipe_of(*config).data.train, testing::ElementsAre(file().parent_path() / "a", "/b"));
+  EXPECT_THAT(recipe_of(*config).data.validation, testing::ElementsAre(file().parent_path() / "c"));
   EXPECT_THAT(read(with("train = \"maps\"", "train = []")),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("data.train: it is an empty list")));
 }
@@ -162,7 +180,7 @@ TEST_F(Config, refuses_two_ways_of_holding_out) {
 TEST_F(Config, names_the_line_that_is_no_toml) {
   EXPECT_THAT(read(with("latent = 64", "latent = = 64")),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("demo.toml:3: this is not TOML")));
-  EXPECT_THAT(read_config("/does/not/exist.toml"),
+  EXPECT_THAT(read_config("/does/not/exist.toml", kinds::built_in()),
               ErrorIs(ErrorCode::not_found, HasSubstr("exist.toml")));
 }
 

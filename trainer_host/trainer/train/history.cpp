@@ -1,5 +1,6 @@
 #include "trainer_host/trainer/train/history.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -12,75 +13,101 @@ namespace {
 
 using Json = nlohmann::json;
 
-Json to_json(const std::optional<double>& value) {
+// The columns of versions that knew one kind, whose rows name none.
+const std::vector<std::string> unnamed_columns{"velocity_loss", "gather_loss", "held_out_ssim",
+                                               "held_out_mae_m_per_s"};
+
+Json value_to_json(const std::optional<double>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
-std::optional<double> optional_from(const Json& json) {
-  if (json.is_null()) return std::nullopt;
-  return json.get<double>();
+// epoch, stage, learning rate, the columns' values, seconds.
+Json row_to_json(const EpochRecord& row) {
+  Json cells{row.epoch, row.stage, row.learning_rate};
+  for (const auto& value : row.values) cells.push_back(value_to_json(value));
+  cells.push_back(row.seconds);
+  return cells;
 }
 
-// Rows of earlier versions are shorter.
-std::optional<double> optional_at(const Json& row, std::size_t index) {
-  if (index >= row.size()) return std::nullopt;
-  return optional_from(row.at(index));
+Result<EpochRecord> row_from_json(const Json& cells, std::size_t columns) {
+  constexpr std::size_t before = 3;
+  if (cells.size() != before + columns + 1) throw std::length_error("a row of another length");
+  OUTCROP_TRY(epoch, json_integer(cells.at(0), "an epoch of its history", 1));
+  OUTCROP_TRY(stage, json_integer(cells.at(1), "a stage of its history", 1));
+  EpochRecord row{.epoch = epoch,
+                  .stage = stage,
+                  .learning_rate = cells.at(2).get<double>(),
+                  .values = {},
+                  .seconds = cells.back().get<double>()};
+  for (std::size_t i = 0; i < columns; ++i) {
+    const Json& cell = cells.at(before + i);
+    row.values.push_back(cell.is_null() ? std::nullopt : std::optional(cell.get<double>()));
+  }
+  return row;
 }
 
 }  // namespace
 
-std::string to_csv(const std::vector<EpochRecord>& history) {
+std::optional<double> History::last(std::string_view column) const {
+  const auto found = std::find(columns.begin(), columns.end(), column);
+  if (rows.empty() || found == columns.end()) return std::nullopt;
+  return rows.back().values[static_cast<std::size_t>(found - columns.begin())];
+}
+
+History with_columns(const History& history, const std::vector<std::string>& columns) {
+  History result{columns, {}};
+  for (const EpochRecord& old : history.rows) {
+    EpochRecord row = old;
+    row.values.clear();
+    for (const std::string& column : columns) {
+      const auto found = std::find(history.columns.begin(), history.columns.end(), column);
+      row.values.push_back(found == history.columns.end()
+                               ? std::nullopt
+                               : old.values[static_cast<std::size_t>(found - history.columns.begin())]);
+    }
+    result.rows.push_back(std::move(row));
+  }
+  return result;
+}
+
+std::string to_csv(const History& history) {
   std::ostringstream csv;
   csv.precision(9);
-  csv << "epoch,stage,learning_rate,velocity_loss,gather_loss,held_out_velocity_loss,"
-         "held_out_gather_loss,held_out_ssim,held_out_mae_m_per_s,seconds\n";
-  const auto cell = [&](const std::optional<double>& value) {
-    if (value && std::isfinite(*value)) csv << *value;
-    csv << ',';
-  };
-  for (const EpochRecord& row : history) {
-    csv << row.epoch << ',' << row.stage << ',' << row.learning_rate << ',' << row.velocity_loss
-        << ',' << row.gather_loss << ',';
-    cell(row.held_out_velocity_loss);
-    cell(row.held_out_gather_loss);
-    cell(row.held_out_ssim);
-    cell(row.held_out_mae);
+  csv << "epoch,stage,learning_rate,";
+  for (const std::string& column : history.columns) csv << column << ',';
+  csv << "seconds\n";
+  for (const EpochRecord& row : history.rows) {
+    csv << row.epoch << ',' << row.stage << ',' << row.learning_rate << ',';
+    for (const auto& value : row.values) {
+      if (value && std::isfinite(*value)) csv << *value;
+      csv << ',';
+    }
     csv << row.seconds << '\n';
   }
   return csv.str();
 }
 
-std::string history_to_json(const std::vector<EpochRecord>& history) {
+std::string history_to_json(const History& history) {
   Json rows = Json::array();
-  for (const EpochRecord& row : history) {
-    rows.push_back({row.epoch, row.stage, row.learning_rate, row.velocity_loss, row.gather_loss,
-                    to_json(row.held_out_ssim), to_json(row.held_out_mae), row.seconds,
-                    to_json(row.held_out_velocity_loss), to_json(row.held_out_gather_loss)});
-  }
-  return json_text(rows);
+  for (const EpochRecord& row : history.rows) rows.push_back(row_to_json(row));
+  return json_text(Json{{"columns", history.columns}, {"rows", std::move(rows)}});
 }
 
-Result<std::vector<EpochRecord>> history_from_json(const std::string& text) {
-  std::vector<EpochRecord> history;
+Result<History> history_from_json(const std::string& text) {
   try {
-    for (const Json& row : Json::parse(text)) {
-      OUTCROP_TRY(epoch, json_integer(row.at(0), "an epoch of its history", 1));
-      OUTCROP_TRY(stage, json_integer(row.at(1), "a stage of its history", 1));
-      history.push_back({.epoch = epoch,
-                         .stage = stage,
-                         .learning_rate = row.at(2).get<double>(),
-                         .velocity_loss = row.at(3).get<double>(),
-                         .gather_loss = row.at(4).get<double>(),
-                         .held_out_velocity_loss = optional_at(row, 8),
-                         .held_out_gather_loss = optional_at(row, 9),
-                         .held_out_ssim = optional_from(row.at(5)),
-                         .held_out_mae = optional_from(row.at(6)),
-                         .seconds = row.at(7).get<double>()});
+    const Json json = Json::parse(text);
+    const bool named = json.is_object();
+    History history;
+    history.columns =
+        named ? json.at("columns").get<std::vector<std::string>>() : unnamed_columns;
+    for (const Json& row : named ? json.at("rows") : json) {
+      OUTCROP_TRY(read, row_from_json(row, history.columns.size()));
+      history.rows.push_back(std::move(read));
     }
+    return history;
   } catch (const std::exception& error) {
     return fail(ErrorCode::invalid_data, std::string("its history is damaged: ") + error.what());
   }
-  return history;
 }
 
 }  // namespace outcrop::train

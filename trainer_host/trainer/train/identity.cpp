@@ -27,9 +27,9 @@ std::string shown_value(const std::string& value) {
 
 }  // namespace
 
-std::string identity_of(const TrainConfig& config, const SplitData& data) {
-  return config.fingerprint() + "data.train = " + data.data_digest + "\ndata.validation = " +
-         (data.validation_digest.empty() ? "none" : data.validation_digest) + "\n";
+std::string identity_of(const TrainConfig& config, const kinds::DataSummary& data) {
+  return config.fingerprint() + "data.train = " + data.digest + "\ndata.validation = " +
+         (data.held_out_digest.empty() ? "none" : data.held_out_digest) + "\n";
 }
 
 std::vector<Difference> differences(const std::string& there, const std::string& here) {

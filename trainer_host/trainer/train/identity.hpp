@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "trainer_host/trainer/train/config.hpp"
-#include "trainer_host/trainer/train/samples.hpp"
 
 namespace outcrop::train {
 
@@ -18,7 +17,7 @@ struct Difference {
 // What decides the weights of a run and its scores, and nothing else: what the configuration says
 // and what the samples are, one "key = value" a line. Where folders lie, what they are called and
 // how many threads there are is not part of it.
-[[nodiscard]] std::string identity_of(const TrainConfig& config, const SplitData& data);
+[[nodiscard]] std::string identity_of(const TrainConfig& config, const kinds::DataSummary& data);
 
 // Keys that both texts have, with other values: what one of them does not know was written by
 // another version, and was not asked for.

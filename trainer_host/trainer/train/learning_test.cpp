@@ -4,15 +4,15 @@
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/evaluate/metrics.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
-#include "trainer_host/trainer/models/normalization.hpp"
-#include "trainer_host/trainer/train/samples.hpp"
-#include "trainer_host/trainer/train/toy_data.hpp"
+#include "trainer_host/trainer/kinds/generator/normalization.hpp"
+#include "trainer_host/trainer/kinds/generator/generator_task.hpp"
+#include "trainer_host/trainer/kinds/generator/toy_data.hpp"
 #include "trainer_host/trainer/train/trainer.hpp"
 
 namespace outcrop::train {
 namespace {
 
-std::vector<float> mean_over(const Samples& samples, bool gathers) {
+std::vector<float> mean_over(const generator::Samples& samples, bool gathers) {
   std::vector<double> sum(gathers ? data::grid::gather_size : data::grid::map_size);
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const auto values = gathers ? samples.gathers(i) : samples.velocity(i);
@@ -34,11 +34,14 @@ std::span<const float> values_of(const torch::Tensor& tensor) {
 TEST(Learning, beats_the_mean_map_and_the_mean_gather_on_samples_held_out) {
   torch::NoGradGuard no_gradient;
   const TemporaryFolder folder;
-  ASSERT_THAT(make_toy_data(folder.path() / "data", 112, 3), IsOk());
+  ASSERT_THAT(generator::make_toy_data(folder.path() / "data", 112, 3), IsOk());
   TrainConfig config;
-  config.model.name = "small";
-  config.model.shape = {.latent = 64, .encoder_width = 8, .velocity_width = 8, .seismic_width = 4};
-  config.data = {.train = {folder.path() / "data"}, .held_out = 16};
+  config.name = "small";
+  config.kind = "generator";
+  const auto recipe = std::make_shared<generator::GeneratorRecipe>();
+  recipe->shape = {.latent = 64, .encoder_width = 8, .velocity_width = 8, .seismic_width = 4};
+  recipe->data = {.train = {folder.path() / "data"}, .held_out = 16};
+  config.recipe = recipe;
   config.train.out = folder.path() / "run";
   config.train.stage_epochs = 16;
   config.train.batch = 4;
@@ -49,21 +52,24 @@ TEST(Learning, beats_the_mean_map_and_the_mean_gather_on_samples_held_out) {
     options.stages = 1;
     ASSERT_THAT(train(config, options, {}), IsOk());
   }
-  auto model = models::load_model(config.train.out / "small_stage1.weights");
-  ASSERT_THAT(model, IsOk());
-  const auto data = open_samples(config.data);
+  const auto file = models::read_model_file(config.train.out / "small_stage1.weights");
+  ASSERT_THAT(file, IsOk());
+  auto data = generator::open_samples(recipe->data);
   ASSERT_THAT(data, IsOk());
+  generator::GeneratorTask task(*recipe, *data, 0);
+  ASSERT_THAT(kinds::take_weights(*file, task), IsOk());
+  generator::Generator model = task.generator();
   const auto mean_map = mean_over(data->training, false);
   const auto mean_gather = mean_over(data->training, true);
   evaluate::MeanScore map, map_baseline, gather, gather_baseline;
   for (std::size_t i = 0; i < data->held_out.size(); ++i) {
-    const std::vector<Draw> one{{i, false}};
+    const std::vector<kinds::Draw> one{{i, false}};
     const auto latent =
-        model->generator.encoder.forward({load_batch(data->held_out, one).velocity}).toTensor();
-    const auto velocity = models::denormalize_velocity(
-        model->generator.velocity_decoder.forward({latent}).toTensor());
+        model.encoder.forward({generator::load_batch(data->held_out, one).velocity}).toTensor();
+    const auto velocity = generator::denormalize_velocity(
+        model.velocity_decoder.forward({latent}).toTensor());
     const auto pressure =
-        models::denormalize_pressure(model->generator.seismic_decoder.forward({latent}).toTensor());
+        generator::denormalize_pressure(model.seismic_decoder.forward({latent}).toTensor());
     const auto true_map = data->held_out.velocity(i);
     const auto true_gather = data->held_out.gathers(i);
     map.add(evaluate::score_velocity_map(true_map, values_of(velocity)));

@@ -1,31 +1,23 @@
 #pragma once
 
-#include <torch/torch.h>
-
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 
 #include "protocol/base/error.hpp"
-#include "trainer_host/trainer/models/generator.hpp"
+#include "trainer_host/trainer/kinds/kind.hpp"
 #include "trainer_host/trainer/train/config.hpp"
 #include "trainer_host/trainer/train/history.hpp"
 #include "trainer_host/trainer/train/lineage.hpp"
-#include "trainer_host/trainer/train/samples.hpp"
 
 namespace outcrop::train {
 
 // What a stage has come to.
 struct StageContext {
   const TrainConfig& config;
-  const models::Generator& generator;  // in evaluation mode; read it, copy it, do not change it
-  const models::LatentPrior& prior;    // fitted to `latents`
-  const torch::Tensor& latents;        // [training samples, latent], for calibration
-  const Samples& training;
-  const Samples& held_out;         // may be none
-  const std::string& data_digest;  // SHA-256 in hex of the training data
-  const std::vector<EpochRecord>& history;
+  kinds::Task& task;  // in evaluation mode, fitted; its tensors are not to be changed
+  const History& history;
   Lineage lineage;                // until this stage's last epoch
   std::filesystem::path weights;  // <model>_stage<N>.weights, already written
   std::int64_t stage = 0;

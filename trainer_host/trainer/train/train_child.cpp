@@ -11,7 +11,7 @@
 int main(int argc, char** argv) {
   using namespace outcrop;
   if (argc < 3) return 2;
-  const auto config = train::read_config(argv[1]);
+  const auto config = train::read_config(argv[1], kinds::built_in());
   if (!config) {
     std::fprintf(stderr, "%s\n", config.error().message().c_str());
     return 2;

@@ -12,19 +12,15 @@
 namespace outcrop::train {
 namespace {
 
-constexpr const char* footer = R"(Example CONFIG.toml (values shown are the defaults, except the
+constexpr const char* example = R"(Example CONFIG.toml (values shown are the defaults, except the
 names and paths, which have none; relative paths start at the file's folder):
 
   [model]
   name = "curvefault"       # a-z, 0-9, -
-  latent = 128              # values; a multiple of 4, up to 128
-  encoder_width = 16        # channels of the largest maps of each network
-  velocity_width = 16
-  seismic_width = 8
+  kind = "generator"        # what is trained; each kind has keys of its own, see below
 
   [data]
-  train = "data"            # a folder in OpenFWI's layout (outcrop synth makes one), or ["a", "b"]
-  held_out = 0              # samples at its end kept for scoring
+  held_out = 0              # samples at the end of the training data, kept for scoring
   #validation = "other"     # or a folder of its own, or several, instead of held_out
 
   [train]
@@ -34,13 +30,11 @@ names and paths, which have none; relative paths start at the file's folder):
   learning_rate = 0.002     # at the peak of each stage's cycle
   weight_decay = 0.0001
   gradient_clip = 1.0       # largest norm of a step's gradients
-  edge_weight = 1.0         # of errors of differences between neighbouring cells
-  seismic_rate = 5.0        # learning rate of the seismic decoder, times the others'
-  latent_penalty = 0.01     # on the mean square of the latents
-  seismic_in_latent = 0.0   # 0 to 1: share of the gather loss that shapes the latent
-  flip = true               # mirror half of the samples
   seed = 1
   threads = 0               # 0: one for each processor
+
+  [quantize]                # what each stage makes; float first, which others are compared with
+  variants = ["float", "float-mobile", "int8-quint8", "int8-qint8"]
 
   [release]                 # optional: sign a release at the end of each stage
   keys = "keys"             # made by outcrop keys init
@@ -51,7 +45,9 @@ names and paths, which have none; relative paths start at the file's folder):
   [budgets.raspberry-pi-4]  # what one inference may cost on a device class
   p90_ms = 400              # milliseconds
   memory_mb = 400           # peak of the whole runner, LibTorch included; 10^6 bytes
+)";
 
+constexpr const char* examples = R"(
 Examples:
   outcrop train demo.toml --stages 2     train two stages, or what is missing of them
   outcrop train demo.toml                go on until Ctrl-C, stage after stage
@@ -62,6 +58,12 @@ Examples:
 
 Killed at any moment, the same command goes on after the last finished epoch. What a run began with
 and what was changed on its way stands in lineage.json.)";
+
+std::string footer(const kinds::Register& kinds) {
+  std::string text = example;
+  for (const auto& kind : kinds.all()) text += "\n" + std::string(kind->help()) + "\n";
+  return text + examples;
+}
 
 struct Arguments {
   std::filesystem::path config;
@@ -99,13 +101,12 @@ void print(const TrainSummary& summary, bool json) {
   }
   nlohmann::json result{{"stage", summary.stage},
                         {"epoch", summary.epoch},
-                        {"velocity_loss", summary.velocity_loss},
-                        {"gather_loss", summary.gather_loss},
-                        {"held_out_ssim", nullptr},
                         {"trained_seconds", summary.trained_seconds},
                         {"checkpoint", summary.checkpoint.string()},
                         {"weights", summary.weights.string()}};
-  if (summary.held_out_ssim) result["held_out_ssim"] = *summary.held_out_ssim;
+  for (const auto& [column, value] : summary.values) {
+    result[column] = value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+  }
   std::printf("%s\n", json_text(result, 2).c_str());
 }
 
@@ -118,8 +119,9 @@ Status check(const Arguments& arguments, const TrainConfig& config,
   return {};
 }
 
-Status run(const Arguments& arguments, const MakeStageEnd& make_stage_end) {
-  OUTCROP_TRY(config, read_config(arguments.config));
+Status run(const Arguments& arguments, const kinds::Register& kinds,
+           const MakeStageEnd& make_stage_end) {
+  OUTCROP_TRY(config, read_config(arguments.config, kinds));
   if (!arguments.out.empty()) config.train.out = arguments.out;
   const TrainOptions options = options_of(arguments);
   if (options.resume == TrainOptions::Resume::from_file && !options.init.empty()) {
@@ -135,10 +137,11 @@ Status run(const Arguments& arguments, const MakeStageEnd& make_stage_end) {
 
 }  // namespace
 
-void add_train(CLI::App& app, cli::Action& chosen, MakeStageEnd make_stage_end) {
+void add_train(CLI::App& app, cli::Action& chosen, const kinds::Register& kinds,
+               MakeStageEnd make_stage_end) {
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* verb = app.add_subcommand(
-      "train", "Train a generator in stages; quantize, measure and release at each stage's end.");
+      "train", "Train a model in stages; quantize, measure and release at each stage's end.");
   verb->add_option("CONFIG", arguments->config, "TOML file that says what to train and how")
       ->required();
   auto* stages =
@@ -163,9 +166,11 @@ void add_train(CLI::App& app, cli::Action& chosen, MakeStageEnd make_stage_end) 
   verb->add_flag("--allow-reduced-confinement", arguments->allow_reduced,
                  "Measure and prove variants on a machine that cannot confine them fully");
   verb->add_flag("--json", arguments->json, "Print the result as JSON");
-  verb->footer(footer);
-  verb->callback([&chosen, arguments, make_stage_end = std::move(make_stage_end)] {
-    chosen = [arguments, make_stage_end] { return run(*arguments, make_stage_end); };
+  verb->footer(footer(kinds));
+  verb->callback([&chosen, &kinds, arguments, make_stage_end = std::move(make_stage_end)] {
+    chosen = [&kinds, arguments, make_stage_end] {
+      return run(*arguments, kinds, make_stage_end);
+    };
   });
 }
 

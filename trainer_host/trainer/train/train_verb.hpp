@@ -11,7 +11,9 @@ namespace outcrop::train {
 using MakeStageEnd =
     std::function<Result<StageEnd>(const TrainConfig& config, const StageEndOptions& options)>;
 
-// The verb `train`. `make_stage_end` must not be empty. main, which knows what a stage ends with, wraps it in an AddVerb.
-void add_train(CLI::App& app, cli::Action& chosen, MakeStageEnd make_stage_end);
+// The verb `train`. `make_stage_end` must not be empty; `kinds` must outlive the program's work. main,
+// which knows both, wraps it in an AddVerb.
+void add_train(CLI::App& app, cli::Action& chosen, const kinds::Register& kinds,
+               MakeStageEnd make_stage_end);
 
 }  // namespace outcrop::train

@@ -6,14 +6,15 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/file_lock.hpp"
 #include "trainer_host/trainer/data/stop_signal.hpp"
+#include "trainer_host/trainer/kinds/draws.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/train/beginning.hpp"
 #include "trainer_host/trainer/train/checkpoint.hpp"
-#include "trainer_host/trainer/train/epoch.hpp"
 #include "trainer_host/trainer/train/identity.hpp"
 #include "trainer_host/trainer/train/process.hpp"
 #include "trainer_host/trainer/train/prompt_stop.hpp"
 #include "trainer_host/trainer/train/schedule.hpp"
+#include "trainer_host/trainer/train/step.hpp"
 
 namespace outcrop::train {
 namespace fs = std::filesystem;
@@ -48,15 +49,16 @@ void remove_leftovers(const fs::path& folder) {
 
 class Run {
  public:
-  Run(const TrainConfig& config, SplitData data, const StageEnd& stage_end)
+  Run(const TrainConfig& config, std::unique_ptr<kinds::Task> task, const StageEnd& stage_end)
       : config_(config),
-        data_(std::move(data)),
+        task_(std::move(task)),
         stage_end_(stage_end),
-        identity_{config.model.name, identity_of(config, data_), data_.data_digest},
-        generator_(models::make_generator(config.model.shape, config.train.seed)),
-        optimizer_(make_optimizer(generator_, config.train)),
+        identity_{config.name, config.kind, identity_of(config, task_->data()),
+                  task_->data().digest},
+        phase_(task_->phase(1)),
+        optimizer_(make_optimizer(phase_, config.train)),
         checkpoint_(config.train.out / "checkpoint"),
-        batches_((data_.training.size() + static_cast<std::size_t>(config.train.batch) - 1) /
+        batches_((task_->data().training + static_cast<std::size_t>(config.train.batch) - 1) /
                  static_cast<std::size_t>(config.train.batch)) {}
 
   // Takes up what beginning.hpp finds. Changes nothing on disk.
@@ -70,24 +72,25 @@ class Run {
  private:
   Status train_stage(std::int64_t stage);
   Status train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done);
-  void score(EpochRecord& record);
+  void enter_phase_of(std::int64_t stage);
   Status end_stage(std::int64_t stage);
   Status save();
   Status write_tables() const;
   void note_little_room() const;
   [[nodiscard]] std::int64_t stage_at_work() const;
   [[nodiscard]] double progress_in_stage(std::size_t batch) const;
+  [[nodiscard]] std::string shown_scores() const;
   Error at_batch(const Error& error, std::int64_t epoch, std::size_t batch,
-                 std::span<const Draw> draws) const;
+                 std::span<const kinds::Draw> draws) const;
   Error stopped_by_user(std::int64_t epoch, std::size_t batch) const;
   [[nodiscard]] fs::path weights_path(std::int64_t stage) const;
   [[nodiscard]] std::string where_it_stands() const;
 
   const TrainConfig& config_;
-  SplitData data_;
+  std::unique_ptr<kinds::Task> task_;
   const StageEnd& stage_end_;
   RunIdentity identity_;
-  models::Generator generator_;
+  kinds::Phase phase_;
   Adam optimizer_;
   Progress progress_;
   fs::path checkpoint_;
@@ -96,19 +99,19 @@ class Run {
 };
 
 Status Run::begin(const TrainOptions& options) {
-  OUTCROP_TRY(beginning, find_beginning(config_, options, identity_, generator_, optimizer_));
+  const OptimizerOf optimizer_of = [this](std::int64_t stage) -> Adam& {
+    enter_phase_of(stage);
+    return optimizer_;
+  };
+  OUTCROP_TRY(beginning, find_beginning(config_, options, identity_, *task_, optimizer_of));
   progress_ = std::move(beginning.progress);
   from_ = std::move(beginning.from);
   return {};
 }
 
 Status Run::announce() const {
-  say(std::to_string(data_.training.size()) + " samples to train on, " +
-      std::to_string(data_.held_out.size()) + " held out");
-  if (data_.shared > 0) {
-    say("note: " + std::to_string(data_.shared) +
-        " of the samples held out are among those to train on, too: their score says little");
-  }
+  say(std::to_string(task_->data().training) + " samples to train on, " +
+      std::to_string(task_->data().held_out) + " held out");
   note_little_room();
   say(from_);
   for (const Change& change : progress_.lineage.changes) {
@@ -123,7 +126,7 @@ Status Run::announce() const {
 // takes about eight times the weights, and its goldens and tables some megabytes.
 void Run::note_little_room() const {
   std::uint64_t weights = 0;
-  for (const auto& [name, tensor] : models::state_of(generator_)) weights += tensor.nbytes();
+  for (const auto& [name, tensor] : kinds::state_of(*task_)) weights += tensor.nbytes();
   const ByteCount needed(14 * weights + ByteCount::mib(16).value());
   std::error_code error;
   const auto space = fs::space(config_.train.out, error);
@@ -163,51 +166,57 @@ Status Run::train_stage(std::int64_t stage) {
   const auto epochs = static_cast<std::size_t>(last - progress_.epoch);
   ProgressBar bar("stage " + std::to_string(stage), epochs * batches_, "batches");
   std::size_t done = 0;
+  enter_phase_of(stage);
   while (progress_.epoch < last) OUTCROP_CHECK(train_epoch(progress_.epoch + 1, bar, done));
   return {};
 }
 
 Status Run::train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done) {
   const auto start = std::chrono::steady_clock::now();
-  const auto draws =
-      draw_epoch(config_.train.seed, epoch, data_.training.size(), config_.train.flip);
+  const auto draws = kinds::draw_epoch(config_.train.seed, epoch, task_->data().training,
+                                       config_.recipe->mirrors());
+  const auto columns = task_->columns();
   EpochRecord record;
   record.epoch = epoch;
   record.stage = stage_at_work();
-  generator_.train(true);
+  std::vector<double> losses;
+  task_->set_training(true);
   for (std::size_t i = 0; i < batches_; ++i) {
     if (data::StopSignal::requested()) return fail(stopped_by_user(epoch, i));
-    const auto chosen = batch_of(draws, i, batches_);
+    const auto chosen = kinds::batch_of(draws, i, batches_);
     record.learning_rate = learning_rate(config_.train.learning_rate, progress_in_stage(i));
-    const auto loss = train_step(generator_, optimizer_, load_batch(data_.training, chosen),
-                                 config_.train, record.learning_rate);
+    const auto loss =
+        train_step(*task_, phase_, optimizer_, chosen, config_.train, record.learning_rate);
     if (!loss) return fail(at_batch(loss.error(), epoch, i, chosen));
-    record.velocity_loss += loss->velocity / static_cast<double>(batches_);
-    record.gather_loss += loss->gathers / static_cast<double>(batches_);
-    bar.update(++done, "epoch " + std::to_string(epoch) + "  loss: velocity " +
-                           fixed(loss->velocity, 4) + ", gathers " + fixed(loss->gathers, 4));
+    losses.resize(loss->size());
+    std::string shown;
+    for (std::size_t part = 0; part < losses.size(); ++part) {
+      losses[part] += (*loss)[part] / static_cast<double>(batches_);
+      shown += (part > 0 ? ", " : "") + columns.at(part).label + " " + fixed((*loss)[part], 4);
+    }
+    bar.update(++done, "epoch " + std::to_string(epoch) + "  loss: " + shown);
   }
-  score(record);
+  record.values.assign(losses.begin(), losses.end());
+  task_->set_training(false);
+  for (const auto& score : task_->score_held_out()) {
+    record.values.push_back(score);
+  }
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   progress_.epoch = epoch;
-  progress_.history.push_back(record);
+  progress_.history.rows.push_back(std::move(record));
   return save();
 }
 
-void Run::score(EpochRecord& record) {
-  if (data_.held_out.size() == 0) return;
-  generator_.train(false);
-  const auto scored = score_held_out(
-      generator_, data_.held_out, scored_each_epoch(data_.training.size(), data_.held_out.size()),
-      config_.train.edge_weight);
-  record.held_out_velocity_loss = scored.velocity_loss;
-  record.held_out_gather_loss = scored.gather_loss;
-  record.held_out_ssim = scored.ssim;
-  record.held_out_mae = scored.mae;
+// What a stage trains may be other tensors than the one before did.
+void Run::enter_phase_of(std::int64_t stage) {
+  kinds::Phase phase = task_->phase(stage);
+  if (phase.name == phase_.name) return;
+  phase_ = std::move(phase);
+  optimizer_ = make_optimizer(phase_, config_.train);
 }
 
 Status Run::save() {
-  OUTCROP_CHECK(save_checkpoint(checkpoint_, identity_, generator_, optimizer_, progress_));
+  OUTCROP_CHECK(save_checkpoint(checkpoint_, identity_, *task_, optimizer_, progress_));
   return write_tables();
 }
 
@@ -221,29 +230,23 @@ Status Run::write_tables() const {
 }
 
 Status Run::end_stage(std::int64_t stage) {
-  generator_.train(false);
-  const auto latents = encode_all(generator_, data_.training);
-  const auto prior = models::fit_gaussian(latents);
+  task_->set_training(false);
+  task_->fit();
   const std::chrono::duration<double> trained(progress_.trained_seconds());
-  OUTCROP_CHECK(models::save_weights(weights_path(stage), {.name = config_.model.name,
-                                                           .stage = stage,
-                                                           .epoch = progress_.epoch,
-                                                           .trained = trained,
-                                                           .data_digest = data_.data_digest,
-                                                           .generator = generator_,
-                                                           .prior = prior}));
-  const EpochRecord& last = progress_.history.back();
+  OUTCROP_CHECK(kinds::save_weights(weights_path(stage), *task_,
+                                    {.name = config_.name,
+                                     .kind = config_.kind,
+                                     .shape = task_->shape(),
+                                     .stage = stage,
+                                     .epoch = progress_.epoch,
+                                     .trained = trained,
+                                     .data_digest = task_->data().digest}));
   say("stage " + std::to_string(stage) + " trained: " + human_duration(trained) +
-      " of training in all" +
-      (last.held_out_ssim ? ", held-out SSIM " + fixed(*last.held_out_ssim, 3) + ", " +
-                                fixed(*last.held_out_mae, 0) + " m/s"
-                          : "") +
-      "; weights in " + weights_path(stage).string());
+      " of training in all" + shown_scores() + "; weights in " + weights_path(stage).string());
   if (stage_end_) {
-    const Status ended = stage_end_(StageContext{
-        config_, generator_, prior, latents, data_.training, data_.held_out, data_.data_digest,
-        progress_.history, progress_.lineage.until(progress_.epoch), weights_path(stage), stage,
-        progress_.epoch, trained});
+    const Status ended = stage_end_(
+        StageContext{config_, *task_, progress_.history, progress_.lineage.until(progress_.epoch),
+                     weights_path(stage), stage, progress_.epoch, trained});
     (void)set_threads(config_.train.threads);
     if (!ended) {
       return fail(ended.error().context("ending stage " + std::to_string(stage)));
@@ -251,6 +254,17 @@ Status Run::end_stage(std::int64_t stage) {
   }
   progress_.ended_stages = stage;
   return save();
+}
+
+std::string Run::shown_scores() const {
+  std::string text;
+  const auto columns = task_->columns();
+  for (const kinds::Column& column : columns) {
+    if (column.meaning != kinds::Column::Meaning::score) continue;
+    const auto value = progress_.history.last(column.name);
+    if (value) text += ", " + column.label + " " + fixed(*value, std::abs(*value) < 10.0 ? 3 : 0);
+  }
+  return text;
 }
 
 double Run::progress_in_stage(std::size_t batch) const {
@@ -266,11 +280,11 @@ std::string Run::where_it_stands() const {
 }
 
 Error Run::at_batch(const Error& error, std::int64_t epoch, std::size_t batch,
-                    std::span<const Draw> draws) const {
+                    std::span<const kinds::Draw> draws) const {
   std::string samples;
-  for (const Draw& draw : draws) {
+  for (const kinds::Draw& draw : draws) {
     samples += (samples.empty() ? "" : ", ") + std::to_string(draw.sample) +
-               (draw.flipped ? " (flipped)" : "");
+               (draw.mirrored ? " (mirrored)" : "");
   }
   return {error.code(), "stage " + std::to_string(stage_at_work()) +
                             ", epoch " + std::to_string(epoch) + ", batch " +
@@ -291,7 +305,7 @@ Error Run::stopped_by_user(std::int64_t epoch, std::size_t batch) const {
 }
 
 fs::path Run::weights_path(std::int64_t stage) const {
-  return config_.train.out / (config_.model.name + "_stage" + std::to_string(stage) + ".weights");
+  return config_.train.out / (config_.name + "_stage" + std::to_string(stage) + ".weights");
 }
 
 TrainSummary Run::summary() const {
@@ -301,16 +315,14 @@ TrainSummary Run::summary() const {
   summary.trained_seconds = progress_.trained_seconds();
   summary.checkpoint = checkpoint_;
   summary.weights = weights_path(progress_.ended_stages);
-  if (!progress_.history.empty()) {
-    summary.velocity_loss = progress_.history.back().velocity_loss;
-    summary.gather_loss = progress_.history.back().gather_loss;
-    summary.held_out_ssim = progress_.history.back().held_out_ssim;
+  for (const std::string& column : progress_.history.columns) {
+    summary.values.emplace_back(column, progress_.history.last(column));
   }
   return summary;
 }
 
 Outlook Run::outlook() const {
-  return {data_.training.size(), data_.held_out.size(), from_};
+  return {task_->data().training, task_->data().held_out, from_};
 }
 
 Result<TrainSummary> train_in_folder(const TrainConfig& config, const TrainOptions& options,
@@ -318,12 +330,12 @@ Result<TrainSummary> train_in_folder(const TrainConfig& config, const TrainOptio
   OUTCROP_TRY(lock, lock_folder(config.train.out));
   OUTCROP_CHECK(check_room(config, options));
   remove_leftovers(config.train.out);
-  OUTCROP_TRY(data, open_samples(config.data));
   keep_freed_memory();
   const std::string threads = set_threads(config.train.threads);
   const data::StopSignal stop_signal;
   PromptStop prompt_stop;
-  Run run(config, std::move(data), stage_end);
+  OUTCROP_TRY(task, config.recipe->open(config.train.seed));
+  Run run(config, std::move(task), stage_end);
   OUTCROP_CHECK(run.begin(options));
   OUTCROP_CHECK(run.announce());
   say(threads);
@@ -333,9 +345,9 @@ Result<TrainSummary> train_in_folder(const TrainConfig& config, const TrainOptio
 
 Result<Outlook> look_from_outside(const TrainConfig& config, const TrainOptions& options) {
   OUTCROP_CHECK(check_room(config, options));
-  OUTCROP_TRY(data, open_samples(config.data));
+  OUTCROP_TRY(task, config.recipe->open(config.train.seed));
   const StageEnd none;
-  Run run(config, std::move(data), none);
+  Run run(config, std::move(task), none);
   OUTCROP_CHECK(run.begin(options));
   return run.outlook();
 }

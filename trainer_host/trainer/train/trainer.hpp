@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/train/config.hpp"
@@ -29,9 +31,8 @@ struct TrainOptions {
 struct TrainSummary {
   std::int64_t stage = 0;
   std::int64_t epoch = 0;
-  double velocity_loss = 0.0;
-  double gather_loss = 0.0;
-  std::optional<double> held_out_ssim;
+  // Of the last epoch, by the columns of training.csv.
+  std::vector<std::pair<std::string, std::optional<double>>> values;
   double trained_seconds = 0.0;
   std::filesystem::path checkpoint;
   std::filesystem::path weights;

@@ -19,8 +19,10 @@
 #include "protocol/trust/digest.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/kinds/generator/generator_kind.hpp"
+#include "trainer_host/trainer/kinds/generator/generator_task.hpp"
+#include "trainer_host/trainer/kinds/generator/toy_data.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
-#include "trainer_host/trainer/train/toy_data.hpp"
 
 extern char** environ;
 
@@ -29,6 +31,7 @@ namespace fs = std::filesystem;
 namespace {
 
 using testing::AllOf;
+using generator::make_toy_data;
 using testing::HasSubstr;
 
 class Trainer : public testing::Test {
@@ -45,10 +48,12 @@ class Trainer : public testing::Test {
   // A run that takes well under a second.
   [[nodiscard]] TrainConfig tiny(const std::string& out) const {
     TrainConfig config;
-    config.model.name = "tiny";
-    config.model.shape = {.latent = 8, .encoder_width = 2, .velocity_width = 2, .seismic_width = 2};
-    config.data.train = {data_->path()};
-    config.data.held_out = 2;
+    config.name = "tiny";
+    config.kind = "generator";
+    auto recipe = std::make_shared<generator::GeneratorRecipe>();
+    recipe->shape = {.latent = 8, .encoder_width = 2, .velocity_width = 2, .seismic_width = 2};
+    recipe->data = {.train = {data_->path()}, .held_out = 2};
+    config.recipe = std::move(recipe);
     config.train.out = folder_.path() / out;
     config.train.stage_epochs = 3;
     config.train.batch = 2;
@@ -59,17 +64,26 @@ class Trainer : public testing::Test {
   // The same as a file, for a process of its own.
   [[nodiscard]] fs::path write_config(const TrainConfig& config) const {
     const fs::path path = config.train.out.string() + ".toml";
-    const auto& shape = config.model.shape;
-    std::ofstream(path) << "[model]\nname = \"" << config.model.name
+    const auto& recipe = dynamic_cast<const generator::GeneratorRecipe&>(*config.recipe);
+    const auto& shape = recipe.shape;
+    std::ofstream(path) << "[model]\nname = \"" << config.name
                         << "\"\nlatent = " << shape.latent
                         << "\nencoder_width = " << shape.encoder_width
                         << "\nvelocity_width = " << shape.velocity_width
                         << "\nseismic_width = " << shape.seismic_width << "\n[data]\ntrain = '"
-                        << config.data.train.front().string() << "'\nheld_out = " << config.data.held_out
+                        << recipe.data.train.front().string() << "'\nheld_out = " << recipe.data.held_out
                         << "\n[train]\nout = '" << config.train.out.string()
                         << "'\nstage_epochs = " << config.train.stage_epochs
                         << "\nbatch = " << config.train.batch << "\nthreads = 1\n";
     return path;
+  }
+
+  // The recipe of this configuration, which no other shares from now on.
+  static generator::GeneratorRecipe& recipe_of(TrainConfig& config) {
+    auto own = std::make_shared<generator::GeneratorRecipe>(
+        dynamic_cast<const generator::GeneratorRecipe&>(*config.recipe));
+    config.recipe = own;
+    return *own;
   }
 
   static Result<TrainSummary> run(const TrainConfig& config, std::int64_t stages,
@@ -140,9 +154,10 @@ TEST_F(Trainer, keeps_checkpoint_curve_and_weights_of_each_stage) {
   const auto summary = run(config, 2, [&](const StageContext& context) -> Status {
     ended.push_back(context.stage);
     EXPECT_EQ(context.epoch, context.stage * 3);
-    EXPECT_EQ(context.latents.sizes(), (std::vector<std::int64_t>{4, 8}));
-    EXPECT_EQ(context.held_out.size(), 2U);
-    EXPECT_FALSE(context.generator.encoder.is_training());
+    EXPECT_EQ(context.task.data().training, 4U);
+    EXPECT_EQ(context.task.data().held_out, 2U);
+    EXPECT_FALSE(context.task.parts().front().network.is_training());
+    EXPECT_EQ(context.task.fitted().size(), 2U);
     EXPECT_TRUE(fs::exists(context.weights));
     return {};
   });
@@ -153,10 +168,10 @@ TEST_F(Trainer, keeps_checkpoint_curve_and_weights_of_each_stage) {
   ASSERT_EQ(rows.size(), 7U);
   EXPECT_TRUE(rows[0].starts_with("epoch,stage,"));
   EXPECT_TRUE(rows[6].starts_with("6,2,"));
-  const auto model = models::load_model(config.train.out / "tiny_stage2.weights");
-  ASSERT_THAT(model, IsOk());
-  EXPECT_EQ(model->stage, 2);
-  EXPECT_TRUE(model->prior.has_value());
+  const auto file = models::read_model_file(config.train.out / "tiny_stage2.weights");
+  ASSERT_THAT(file, IsOk());
+  EXPECT_EQ(models::description_in(file->about)->stage, 2);
+  EXPECT_EQ(file->tensors.back().first, "prior.factor");
 }
 
 TEST_F(Trainer, keeps_the_losses_of_held_out_samples_beside_those_of_training) {
@@ -175,7 +190,7 @@ TEST_F(Trainer, keeps_the_losses_of_held_out_samples_beside_those_of_training) {
   }
   // Nothing held out, nothing said of it.
   TrainConfig whole = tiny("whole");
-  whole.data.held_out = 0;
+  recipe_of(whole).data.held_out = 0;
   ASSERT_THAT(run(whole, 1), IsOk());
   const auto blank = platform::parse_csv(*read_text_file(whole.train.out / "training.csv"));
   ASSERT_THAT(blank, IsOk());
@@ -315,13 +330,13 @@ TEST_F(Trainer, refuses_a_checkpoint_of_another_configuration_or_of_other_data) 
   const TemporaryFolder other_data;
   ASSERT_THAT(make_toy_data(other_data.path(), 6, 2), IsOk());
   other = config;
-  other.data.train = {other_data.path()};
+  recipe_of(other).data.train = {other_data.path()};
   EXPECT_THAT(run(other, 2),
               ErrorIs(ErrorCode::invalid_argument,
                       AllOf(HasSubstr("other data"), HasSubstr("data.train: digest "))));
   other = config;
-  other.data.held_out = 0;
-  other.data.validation = {other_data.path()};
+  recipe_of(other).data.held_out = 0;
+  recipe_of(other).data.validation = {other_data.path()};
   EXPECT_THAT(run(other, 2),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("data.validation: none there, ")));
 }
@@ -335,7 +350,7 @@ TEST_F(Trainer, goes_on_with_what_was_changed_where_that_is_allowed_and_records_
   other.train.learning_rate = 5e-4;
   other.train.stage_epochs = 2;
   other.train.batch = 3;
-  other.data.train = {data(), other_data.path()};
+  recipe_of(other).data.train = {data(), other_data.path()};
   TrainOptions options{.checkpoint = {}, .stages = 2, .allow_change = true, .init = {}};
   std::vector<std::string> changed;
   const auto summary = train(other, options, [&](const StageContext& context) -> Status {
@@ -371,7 +386,7 @@ TEST_F(Trainer, never_changes_the_network_of_a_run_nor_the_data_of_a_stage_that_
   EXPECT_THAT(run(config, 1, [](const StageContext&) { return fail(ErrorCode::io, "no"); }),
               ErrorIs(ErrorCode::io, testing::_));
   TrainConfig other = config;
-  other.model.shape.latent = 12;
+  recipe_of(other).shape.latent = 12;
   TrainOptions options{.checkpoint = {}, .stages = 2, .allow_change = true, .init = {}};
   EXPECT_THAT(train(other, options, {}),
               ErrorIs(ErrorCode::invalid_argument,
@@ -379,7 +394,7 @@ TEST_F(Trainer, never_changes_the_network_of_a_run_nor_the_data_of_a_stage_that_
   const TemporaryFolder other_data;
   ASSERT_THAT(make_toy_data(other_data.path(), 6, 2), IsOk());
   other = config;
-  other.data.train = {other_data.path()};
+  recipe_of(other).data.train = {other_data.path()};
   EXPECT_THAT(train(other, options, {}),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("(--stages 1)")));
   ASSERT_THAT(run(config, 1), IsOk());
@@ -391,7 +406,7 @@ TEST_F(Trainer, begins_a_new_run_with_given_weights) {
   ASSERT_THAT(run(config, 1), IsOk());
   const fs::path weights = config.train.out / "tiny_stage1.weights";
   TrainConfig fine = tiny("fine");
-  fine.model.name = "fine";
+  fine.name = "fine";
   fine.train.learning_rate = 1e-7;
   fine.train.seed = 5;
   TrainOptions options{.checkpoint = {}, .stages = 1, .allow_change = false, .init = weights};
@@ -407,11 +422,11 @@ TEST_F(Trainer, begins_a_new_run_with_given_weights) {
   EXPECT_EQ(origin->epoch, 3);
   EXPECT_EQ(origin->sha256, trust::sha256_file(weights)->hex());
   EXPECT_TRUE(fs::exists(fine.train.out / "lineage.json"));
-  const auto before = models::load_model(weights);
-  const auto after = models::load_model(fine.train.out / "fine_stage1.weights");
+  const auto before = models::read_model_file(weights);
+  const auto after = models::read_model_file(fine.train.out / "fine_stage1.weights");
   ASSERT_THAT(after, IsOk());
-  const auto learned = models::state_of(before->generator);
-  const auto kept = models::state_of(after->generator);
+  const auto& learned = before->tensors;
+  const auto& kept = after->tensors;
   for (std::size_t i = 0; i < learned.size(); ++i) {
     if (!learned[i].first.ends_with("weight")) continue;
     EXPECT_TRUE(torch::allclose(learned[i].second, kept[i].second, 1e-3, 1e-3)) << kept[i].first;
@@ -424,9 +439,9 @@ TEST_F(Trainer, begins_a_new_run_with_given_weights) {
   EXPECT_THAT(train(fine, options, {}),
               ErrorIs(ErrorCode::already_exists, HasSubstr("did not begin with")));
   TrainConfig wide = tiny("wide");
-  wide.model.shape.velocity_width = 4;
+  recipe_of(wide).shape.velocity_width = 4;
   EXPECT_THAT(train(wide, options, {}),
-              ErrorIs(ErrorCode::invalid_argument, HasSubstr("latent 8, widths 2, 4, 2")));
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr(R"("velocity_width":4)")));
   options.init = config.train.out / "checkpoint";
   EXPECT_THAT(train(tiny("from-checkpoint"), options, {}), IsOk());
 }
@@ -490,7 +505,7 @@ TEST_F(Trainer, looks_ahead_without_changing_anything) {
   config.train.learning_rate = 5e-4;
   EXPECT_THAT(look_ahead(config, {.checkpoint = {}, .stages = {}, .init = {}}),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("train.learning_rate")));
-  config.data.train = {folder() / "nowhere"};
+  recipe_of(config).data.train = {folder() / "nowhere"};
   EXPECT_THAT(look_ahead(config, {.checkpoint = {}, .stages = {}, .init = {}}),
               ErrorIs(ErrorCode::not_found, HasSubstr("nowhere")));
 }
@@ -544,10 +559,48 @@ TEST_F(Trainer, reads_the_numbers_of_a_header_strictly) {
     with("/ended_stages", value);
     EXPECT_THAT(run(config, 2), ErrorIs(ErrorCode::invalid_data, HasSubstr("ended stages is ")));
     with("/shape/latent", value == 3.7 ? nlohmann::json(8.5) : value);
-    EXPECT_THAT(models::load_model(path), ErrorIs(ErrorCode::invalid_data, HasSubstr("latent is ")));
+    const auto described = models::description_in(models::read_model_file(path)->about);
+    ASSERT_THAT(described, IsOk());
+    EXPECT_THAT(generator::make_kind()->recipe(described->shape),
+                ErrorIs(ErrorCode::invalid_data, HasSubstr("latent is ")));
   }
   with("/history", "[[1,1.5,0.001,0.5,0.8,null,null,1.0]]");
   EXPECT_THAT(run(config, 2), ErrorIs(ErrorCode::invalid_data, HasSubstr("stage of its history")));
+}
+
+// As the first version wrote it: no kind, and a history of rows without names.
+TEST_F(Trainer, goes_on_from_a_checkpoint_of_a_version_that_knew_one_kind) {
+  const TrainConfig config = tiny("run");
+  ASSERT_THAT(run(config, 1), IsOk());
+  const fs::path path = config.train.out / "checkpoint";
+  auto file = models::read_model_file(path);
+  ASSERT_THAT(file, IsOk());
+  auto about = nlohmann::json::parse(file->about);
+  about.erase("kind");
+  auto text = about["config"].get<std::string>();
+  about["config"] = text.erase(text.find("model.kind = "), text.find('\n') + 1);
+  about["history"] = "[[1,1,0.002,0.5,0.25,null,null,0.5],[2,1,0.002,0.5,0.25,0.75,99.5,0.5],"
+                     "[3,1,0.002,0.5,0.25,0.75,99.5,0.5]]";
+  file->about = about.dump();
+  ASSERT_THAT(models::write_model_file(path, *file), IsOk());
+  TrainOptions options{.resume = TrainOptions::Resume::from_file,
+                       .checkpoint = path,
+                       .stages = 2,
+                       .init = {}};
+  fs::remove(config.train.out / "training.csv");
+  ASSERT_THAT(train(config, options, {}), IsOk());
+  const auto rows = csv_rows(config.train.out);
+  ASSERT_EQ(rows.size(), 7U);
+  EXPECT_TRUE(rows[2].starts_with("2,1,0.002,0.5,0.25,,,0.75,99.5,")) << rows[2];
+}
+
+TEST_F(Trainer, refuses_a_checkpoint_of_another_kind) {
+  TrainConfig config = tiny("run");
+  ASSERT_THAT(run(config, 1), IsOk());
+  config.kind = "classifier";
+  EXPECT_THAT(run(config, 2), ErrorIs(ErrorCode::invalid_argument,
+                                      AllOf(HasSubstr("of the kind 'generator'"),
+                                            HasSubstr("'classifier'"), HasSubstr("--out DIR"))));
 }
 
 TEST_F(Trainer, two_threads_resume_to_the_same_bits) {
@@ -570,7 +623,7 @@ TEST_F(Trainer, tells_weights_and_checkpoints_apart_by_looking_inside) {
   fs::copy_file(config.train.out / "tiny_stage1.weights", weights);
   EXPECT_EQ(models::read_model_file(checkpoint)->kind, models::ModelFileKind::checkpoint);
   EXPECT_EQ(models::read_model_file(weights)->kind, models::ModelFileKind::weights);
-  EXPECT_THAT(models::load_model(checkpoint), IsOk());
+  EXPECT_THAT(models::description_in(models::read_model_file(checkpoint)->about), IsOk());
   TrainOptions options;
   options.stages = 2;
   options.resume = TrainOptions::Resume::from_file;
@@ -607,8 +660,7 @@ TEST_F(Trainer, a_loss_that_is_not_finite_stops_at_the_last_good_epoch_and_names
   const auto result = run(config, 2, [](const StageContext& context) -> Status {
     // A weight that overflows its layer from the next epoch on.
     torch::NoGradGuard no_gradient;
-    context.generator.velocity_decoder.attr("up4").toModule().attr("weight").toTensor().fill_(
-        3e38F);
+    context.task.parts()[1].network.attr("up4").toModule().attr("weight").toTensor().fill_(3e38F);
     return {};
   });
   EXPECT_THAT(result,

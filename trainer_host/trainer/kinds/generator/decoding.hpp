@@ -1,0 +1,24 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+
+#include "protocol/base/error.hpp"
+#include "trainer_host/trainer/models/lite_model.hpp"
+
+namespace outcrop::generator {
+
+// What a generator makes of latents.
+struct GeneratedPair {
+  torch::Tensor velocity;  // [B,1,70,70], m/s
+  torch::Tensor seismic;   // [B,5,1000,70], pressure
+};
+
+// `latents` [B, latent], B >= 1. Decoded one at a time, as boards do.
+[[nodiscard]] Result<GeneratedPair> decode_each(models::LiteModel& model,
+                                                const torch::Tensor& latents);
+// The latent [1, latent] that forward(1, seed) decodes.
+[[nodiscard]] Result<torch::Tensor> sample_latent(models::LiteModel& model, std::int64_t seed);
+
+}  // namespace outcrop::generator

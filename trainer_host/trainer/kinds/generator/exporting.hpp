@@ -1,0 +1,18 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include "trainer_host/trainer/kinds/export.hpp"
+#include "trainer_host/trainer/kinds/generator/generator.hpp"
+#include "trainer_host/trainer/kinds/generator/latent_prior.hpp"
+
+namespace outcrop::generator {
+
+// A trained generator on its way to boards: both decoders as parts, put together by
+// compose_generator(). Golden calls are what boards serve, forward(1, seed) for two seeds, and decode
+// of the first latent, which is what the decoders were trained on. `latents` [N, latent], N >= 1: the
+// encoder's of training maps.
+[[nodiscard]] kinds::Export make_export(const Generator& generator, const LatentPrior& prior,
+                                        const torch::Tensor& latents);
+
+}  // namespace outcrop::generator

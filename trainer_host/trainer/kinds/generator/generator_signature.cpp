@@ -1,0 +1,44 @@
+#include "trainer_host/trainer/kinds/generator/generator_signature.hpp"
+
+namespace outcrop::generator {
+namespace {
+
+using messages::Input;
+using messages::Method;
+using messages::Output;
+using messages::Range;
+using messages::ScalarKind;
+using messages::ScalarType;
+using messages::TensorType;
+
+constexpr double most_samples = 256;
+constexpr double largest_seed = 9007199254740991.0;  // 2^53 - 1
+
+std::vector<Input> sampled() {
+  return {{"batch_size", ScalarType{ScalarKind::integer, {}, Range{1, most_samples}, "batch"}},
+          {"seed", ScalarType{ScalarKind::integer, std::int64_t{0}, Range{0, largest_seed}, ""}}};
+}
+
+std::vector<Output> pair() {
+  return {{"velocity", TensorType{"float32", {"batch", 1, 70, 70}, "m/s", Range{1500, 4500}}, {}},
+          {"seismic", TensorType{"float32", {"batch", 5, 1000, 70}, "pressure", {}}, {}}};
+}
+
+}  // namespace
+
+messages::Signature generator_signature(std::int64_t latent) {
+  const TensorType latents{"float32", {"batch", latent}, "", {}};
+  Method forward{"forward", sampled(), pair()};
+  Method decode{"decode", {{"latent", latents}}, pair()};
+  Method sample{"latent", sampled(), {{"latent", latents, {}}}};
+  // latent(batch_size, seed) has no default in the file.
+  std::get<ScalarType>(sample.inputs[1].type).otherwise.reset();
+  return {"forward", {std::move(forward), std::move(decode), std::move(sample)}};
+}
+
+std::map<std::string, messages::OutputBounds> generator_bounds() {
+  return {{"velocity", {{1.5, 15.0}, {90.0, 1500.0}, {0.15, 15.0}}},
+          {"seismic", {{0.04, 0.4}, {1.0, 40.0}, {0.004, 0.4}}}};
+}
+
+}  // namespace outcrop::generator

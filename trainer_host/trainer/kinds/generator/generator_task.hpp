@@ -1,0 +1,91 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trainer_host/trainer/kinds/generator/generator.hpp"
+#include "trainer_host/trainer/kinds/generator/latent_prior.hpp"
+#include "trainer_host/trainer/kinds/generator/samples.hpp"
+#include "trainer_host/trainer/kinds/kind.hpp"
+#include "trainer_host/trainer/models/training_form.hpp"
+
+namespace outcrop::generator {
+
+// What a configuration says of a generator.
+struct GeneratorRecipe final : kinds::Recipe {
+  GeneratorShape shape;
+  kinds::DataPlaces data;
+  double edge_weight = 1.0;        // of the error of differences between neighbouring cells
+  double seismic_rate = 5.0;       // learning rate of the seismic decoder, times the others'
+  double latent_penalty = 0.01;    // on the mean square of the latents, against their drift
+  double seismic_in_latent = 0.0;  // share of the seismic loss that reaches the encoder
+  bool flip = true;                // mirror half of the samples left to right
+
+  [[nodiscard]] std::string fingerprint() const override;
+  [[nodiscard]] const kinds::DataPlaces& places() const override { return data; }
+  void set_places(kinds::DataPlaces places) override { data = std::move(places); }
+  [[nodiscard]] bool mirrors() const override { return flip; }
+  [[nodiscard]] Result<std::unique_ptr<kinds::Task>> open(std::uint64_t seed) const override;
+};
+
+// How many samples score_held_out() looks at.
+struct ScoredSamples {
+  std::size_t maps = 0;     // reconstructed: SSIM, error, loss of maps
+  std::size_t gathers = 0;  // the first of them, whose gathers are made too
+};
+
+// What an epoch over `training` samples can spare: up to 64 maps, and gathers, which take most of a
+// call, of one sample for 16 that were trained on (at least one). A step is three times as much work
+// as a call, so the gathers' loss takes about 2 % of an epoch's time.
+[[nodiscard]] ScoredSamples scored_each_epoch(std::size_t training, std::size_t held_out);
+
+class GeneratorTask final : public kinds::Task {
+ public:
+  GeneratorTask(const GeneratorRecipe& recipe, SplitData data, std::uint64_t seed);
+
+  [[nodiscard]] std::vector<kinds::Part> parts() const override;
+  [[nodiscard]] std::string shape() const override;
+  [[nodiscard]] const kinds::DataSummary& data() const override { return data_.summary; }
+  [[nodiscard]] kinds::Phase phase(std::int64_t stage) const override;
+  [[nodiscard]] std::vector<kinds::Column> columns() const override;
+  [[nodiscard]] std::string loss_unit() const override {
+    return "loss (L1 + L2, normalized units)";
+  }
+  void set_training(bool on) override;
+  // The gather loss trains the seismic decoder; `seismic_in_latent` of its gradient goes on into the
+  // encoder.
+  [[nodiscard]] kinds::Loss loss(const kinds::Phase& phase,
+                                 std::span<const kinds::Draw> draws) override;
+  [[nodiscard]] std::optional<std::string> non_finite_place(
+      std::span<const kinds::Draw> draws) override;
+  [[nodiscard]] std::vector<std::optional<double>> score_held_out() override;
+  void fit() override;
+  [[nodiscard]] models::NamedTensors fitted() const override;
+  [[nodiscard]] Status set_fitted(const models::NamedTensors& tensors) override;
+  [[nodiscard]] kinds::Export make_export() override;
+  [[nodiscard]] Result<messages::Quality> judge(const std::filesystem::path& file) override;
+
+  [[nodiscard]] Generator generator() const;
+  // The same for a batch that is already here.
+  [[nodiscard]] kinds::Loss loss(const Batch& batch);
+  [[nodiscard]] std::optional<std::string> non_finite_place(const Batch& batch);
+  // The encoder's latents [N, latent] of all samples, not mirrored. In evaluation mode.
+  [[nodiscard]] torch::Tensor encode_all(const Samples& samples);
+  [[nodiscard]] const SplitData& split() const { return data_; }
+  // After fit() or set_fitted().
+  [[nodiscard]] const LatentPrior& prior() const { return *prior_; }
+
+ private:
+  GeneratorTask(const GeneratorRecipe& recipe, SplitData data, Generator networks);
+  [[nodiscard]] torch::Tensor encode(const torch::Tensor& maps);
+
+  GeneratorRecipe recipe_;
+  SplitData data_;
+  models::TrainingForm encoder_;
+  models::TrainingForm velocity_decoder_;
+  models::TrainingForm seismic_decoder_;
+  std::optional<LatentPrior> prior_;
+};
+
+}  // namespace outcrop::generator

@@ -1,0 +1,172 @@
+#include "trainer_host/trainer/kinds/generator/generator_task.hpp"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "trainer_host/trainer/evaluate/metrics.hpp"
+#include "trainer_host/trainer/evaluate/sample_mean.hpp"
+#include "trainer_host/trainer/kinds/generator/normalization.hpp"
+#include "trainer_host/trainer/kinds/generator/decoding.hpp"
+
+namespace outcrop::generator {
+namespace {
+
+using data::grid::gather_size;
+using data::grid::map_size;
+
+// Samples that say it all without taking long, chosen evenly.
+constexpr std::size_t most_averaged = 4096;  // training samples, for their mean
+constexpr std::size_t most_judged = 64;       // reconstructed samples
+constexpr std::size_t drawn_samples = 16;     // forward's seeds 1, 2, …
+
+constexpr const char* velocity = "velocity";
+constexpr const char* seismic = "seismic";
+
+std::vector<std::int64_t> evenly_chosen_samples(std::size_t of, std::size_t most) {
+  const std::size_t count = std::min(of, most);
+  std::vector<std::int64_t> chosen;
+  for (std::size_t i = 0; i < count; ++i) {
+    chosen.push_back(static_cast<std::int64_t>(i * of / count));
+  }
+  return chosen;
+}
+
+// What learned nothing but the training data's mean, and how far those lie from it.
+struct TrainingMean {
+  std::vector<float> map;
+  std::vector<float> gathers;
+  double map_spread = 0.0;
+  double gather_spread = 0.0;
+};
+
+TrainingMean training_mean(const Samples& training) {
+  evaluate::SampleMean maps;
+  evaluate::SampleMean gathers;
+  for (const std::int64_t sample : evenly_chosen_samples(training.size(), most_averaged)) {
+    maps.add(training.velocity(static_cast<std::size_t>(sample)));
+    gathers.add(training.gathers(static_cast<std::size_t>(sample)));
+  }
+  return {maps.mean(), gathers.mean(), maps.spread(), gathers.spread()};
+}
+
+struct OneSample {
+  std::span<const float> map;
+  std::span<const float> gathers;
+};
+
+OneSample row(const GeneratedPair& pair, std::int64_t index) {
+  return {{pair.velocity[index].data_ptr<float>(), map_size},
+          {pair.seismic[index].data_ptr<float>(), gather_size}};
+}
+
+// One line of the result: scores of each sample, found side by side, added up in order.
+class ScoredLine {
+ public:
+  ScoredLine(std::string name, std::size_t samples)
+      : name_(std::move(name)), maps_(samples), gathers_(samples) {}
+
+  void score(std::size_t sample, const OneSample& truth, const OneSample& prediction) {
+    maps_[sample] = evaluate::score_velocity_map(truth.map, prediction.map);
+    gathers_[sample] = evaluate::score_shot_gathers(truth.gathers, prediction.gathers);
+  }
+
+  [[nodiscard]] messages::ScoredModel scored() const {
+    return {name_, {{velocity, mean_over(maps_)}, {seismic, mean_over(gathers_)}}};
+  }
+
+ private:
+  static messages::OutputScore mean_over(const std::vector<evaluate::Score>& scores) {
+    evaluate::MeanScore mean;
+    for (const evaluate::Score& score : scores) mean.add(score);
+    const evaluate::Score all = mean.mean();
+    return {all.ssim, all.mae, all.rmse};
+  }
+
+  std::string name_;
+  std::vector<evaluate::Score> maps_;
+  std::vector<evaluate::Score> gathers_;
+};
+
+Status score_reconstructions(GeneratorTask& task, models::LiteModel& model,
+                             const TrainingMean& mean, messages::Quality& quality) {
+  quality.held_out = task.split().held_out.size() > 0;
+  const Samples& samples = quality.held_out ? task.split().held_out : task.split().training;
+  const auto chosen = evenly_chosen_samples(samples.size(), most_judged);
+  quality.samples = chosen.size();
+  const auto latents = task.encode_all(samples).index_select(0, torch::tensor(chosen));
+  OUTCROP_TRY(decoded, decode_each(model, latents));
+  const std::vector<float> constant(
+      map_size, static_cast<float>(minimum_velocity + maximum_velocity) / 2);
+  const std::vector<float> silence(gather_size, 0.0F);
+  ScoredLine of_model("float", chosen.size());
+  ScoredLine of_mean(std::string(messages::mean_baseline), chosen.size());
+  ScoredLine of_constant("3000 m/s, silence", chosen.size());
+  at::parallel_for(0, static_cast<std::int64_t>(chosen.size()), 1, [&](auto begin, auto end) {
+    for (auto i = begin; i < end; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      const auto sample = static_cast<std::size_t>(chosen[at]);
+      const OneSample truth{samples.velocity(sample), samples.gathers(sample)};
+      of_model.score(at, truth, row(decoded, i));
+      of_mean.score(at, truth, {mean.map, mean.gathers});
+      of_constant.score(at, truth, {constant, silence});
+    }
+  });
+  quality.model = of_model.scored();
+  quality.baselines = {of_mean.scored(), of_constant.scored()};
+  return {};
+}
+
+Status score_draws(models::LiteModel& model, const TrainingMean& mean,
+                   messages::Quality& quality) {
+  evaluate::MeanScore maps;
+  evaluate::MeanScore gathers;
+  for (std::size_t seed = 1; seed <= drawn_samples; ++seed) {
+    OUTCROP_TRY(latent, sample_latent(model, static_cast<std::int64_t>(seed)));
+    OUTCROP_TRY(pair, decode_each(model, latent));
+    const OneSample drawn = row(pair, 0);
+    maps.add({.rmse = evaluate::root_mean_square_error(drawn.map, mean.map)});
+    gathers.add({.rmse = evaluate::root_mean_square_error(drawn.gathers, mean.gathers)});
+  }
+  quality.drawn = drawn_samples;
+  quality.spread = {{velocity, {maps.mean().rmse, mean.map_spread}},
+                    {seismic, {gathers.mean().rmse, mean.gather_spread}}};
+  return {};
+}
+
+// Data or outputs with NaN among them: no figure says anything then.
+Status check_finite(const messages::Quality& quality) {
+  std::vector<const messages::ScoredModel*> lines{&quality.model};
+  for (const messages::ScoredModel& baseline : quality.baselines) lines.push_back(&baseline);
+  for (const messages::ScoredModel* line : lines) {
+    for (const auto& [output, score] : line->outputs) {
+      if (std::isfinite(score.ssim) && std::isfinite(score.mae) && std::isfinite(score.rmse)) continue;
+      return fail(ErrorCode::diverged,
+                  "the error of " + line->name + " in " + output + " is not a finite number");
+    }
+  }
+  for (const auto& [output, spread] : quality.spread) {
+    if (std::isfinite(spread.drawn) && std::isfinite(spread.data)) continue;
+    return fail(ErrorCode::diverged, "drawn " + output + " is not finite");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<messages::Quality> GeneratorTask::judge(const std::filesystem::path& file) {
+  const torch::NoGradGuard no_grad;
+  OUTCROP_TRY(model, models::LiteModel::load(file));
+  const TrainingMean mean = training_mean(data_.training);
+  messages::Quality quality;
+  quality.units = {{velocity, "m/s"}, {seismic, "pressure"}};
+  OUTCROP_CHECK(score_reconstructions(*this, model, mean, quality));
+  OUTCROP_CHECK(score_draws(model, mean, quality));
+  OUTCROP_CHECK(check_finite(quality));
+  return quality;
+}
+
+}  // namespace outcrop::generator

@@ -1,0 +1,127 @@
+#include "trainer_host/trainer/kinds/generator/samples.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <unordered_map>
+
+#include "trainer_host/trainer/data/dataset_list.hpp"
+#include "trainer_host/trainer/kinds/generator/normalization.hpp"
+
+namespace outcrop::generator {
+namespace {
+
+constexpr std::int64_t depth = data::grid::depth;
+constexpr std::int64_t width = data::grid::width;
+constexpr std::int64_t shots = data::grid::shots;
+constexpr std::int64_t times = data::grid::times;
+constexpr std::int64_t middle_shot = shots / 2;
+
+torch::Tensor view_of(std::span<const float> values, at::IntArrayRef shape) {
+  // from_blob wants a mutable pointer; nothing writes through it.
+  return torch::from_blob(const_cast<float*>(values.data()), shape, torch::kFloat);
+}
+
+// Samples first … first + count of all of them.
+Samples slice(const data::DatasetList& list, std::size_t first, std::size_t count) {
+  Samples samples;
+  for (const data::DatasetList::Part& part : list.parts()) {
+    const std::size_t here = part.dataset->size();
+    const std::size_t skipped = std::min(first, here);
+    const std::size_t taken = std::min(count, here - skipped);
+    if (taken > 0) samples.append(part.dataset, skipped, taken);
+    first -= skipped;
+    count -= taken;
+  }
+  return samples;
+}
+
+std::size_t hash_of(std::span<const float> values) {
+  const auto bytes = std::as_bytes(values);
+  return std::hash<std::string_view>()(
+      {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+// How many maps of `held_out` stand among those of `training`: the same earth is known, whoever
+// recorded it.
+std::size_t count_shared(const Samples& training, const Samples& held_out) {
+  if (held_out.size() == 0) return 0;
+  std::unordered_multimap<std::size_t, std::size_t> by_map;
+  for (std::size_t i = 0; i < training.size(); ++i) by_map.emplace(hash_of(training.velocity(i)), i);
+  std::size_t shared = 0;
+  for (std::size_t i = 0; i < held_out.size(); ++i) {
+    const auto [first, last] = by_map.equal_range(hash_of(held_out.velocity(i)));
+    shared += std::any_of(first, last, [&](const auto& candidate) {
+      return std::ranges::equal(training.velocity(candidate.second), held_out.velocity(i));
+    });
+  }
+  return shared;
+}
+
+Status check_apart(const kinds::DataPlaces& places, const SplitData& split) {
+  const std::size_t shared = count_shared(split.training, split.held_out);
+  if (shared == 0) return {};
+  const std::string count = std::to_string(shared) + " of " + std::to_string(split.held_out.size());
+  if (places.validation.empty()) {
+    return fail(ErrorCode::invalid_argument,
+                "data.train holds maps twice: " + count +
+                    " samples held out at its end are trained on as well, and a score on what was "
+                    "trained on says nothing; name folders without repeated maps");
+  }
+  return fail(ErrorCode::invalid_argument,
+              "data.validation: " + count +
+                  " of its maps are among those of data.train, and a score on what was trained on "
+                  "says nothing; name samples that training does not see, or keep some of "
+                  "data.train apart by held_out");
+}
+
+}  // namespace
+
+const Samples::Part& Samples::part_of(std::size_t i) const {
+  const auto behind = std::upper_bound(
+      parts_.begin(), parts_.end(), i,
+      [](std::size_t index, const Part& part) { return index < part.before; });
+  return *std::prev(behind);
+}
+
+Result<SplitData> open_samples(const kinds::DataPlaces& places) {
+  OUTCROP_TRY(training, data::DatasetList::open(places.train));
+  OUTCROP_TRY(validation, data::DatasetList::open(places.validation));
+  const auto held_out = static_cast<std::size_t>(places.held_out);
+  const std::size_t count = training.size();
+  if (count < held_out + 2) {
+    return fail(ErrorCode::invalid_argument,
+                "data.train holds " + std::to_string(count) + " samples, of which " +
+                    std::to_string(held_out) +
+                    " are held out: at least 2 must be left for training");
+  }
+  SplitData split;
+  split.training = slice(training, 0, count - held_out);
+  split.held_out = places.validation.empty() ? slice(training, count - held_out, held_out)
+                                             : slice(validation, 0, validation.size());
+  split.summary = {split.training.size(), split.held_out.size(), training.digest(),
+                   validation.digest()};
+  OUTCROP_CHECK(check_apart(places, split));
+  return split;
+}
+
+Batch load_batch(const Samples& samples, std::span<const kinds::Draw> draws) {
+  const auto count = static_cast<std::int64_t>(draws.size());
+  auto velocity = torch::empty({count, 1, depth, width});
+  auto gathers = torch::empty({count, shots, times, width});
+  auto shot_weight = torch::ones({count, shots, 1, 1});
+  for (std::int64_t i = 0; i < count; ++i) {
+    const kinds::Draw& draw = draws[static_cast<std::size_t>(i)];
+    auto map = view_of(samples.velocity(draw.sample), {1, depth, width});
+    auto recorded = view_of(samples.gathers(draw.sample), {shots, times, width});
+    if (draw.mirrored) {
+      map = map.flip({2});
+      recorded = recorded.flip({0, 2});
+      shot_weight[i][middle_shot] = 0.0;
+    }
+    velocity[i].copy_(map);
+    gathers[i].copy_(recorded);
+  }
+  return {normalize_velocity(velocity), normalize_pressure(gathers), shot_weight};
+}
+
+}  // namespace outcrop::generator

@@ -1,0 +1,159 @@
+#include <ATen/Parallel.h>
+#include <gmock/gmock.h>
+
+#include <cmath>
+
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/kinds/generator/generator_task.hpp"
+#include "trainer_host/trainer/kinds/generator/loss.hpp"
+#include "trainer_host/trainer/kinds/generator/normalization.hpp"
+#include "trainer_host/trainer/kinds/generator/toy_data.hpp"
+
+namespace outcrop::generator {
+namespace {
+
+using testing::HasSubstr;
+using torch::Tensor;
+
+TEST(Batch, a_flip_mirrors_map_shots_and_receivers_and_drops_the_shot_without_mirror) {
+  const TemporaryFolder folder;
+  ASSERT_THAT(make_toy_data(folder.path(), 3, 1), IsOk());
+  const auto data = open_samples({.train = {folder.path()}});
+  ASSERT_THAT(data, IsOk());
+  const std::vector<kinds::Draw> draws{{1, false}, {1, true}};
+  const Batch batch = load_batch(data->training, draws);
+  EXPECT_TRUE(torch::equal(batch.velocity[1], batch.velocity[0].flip({2})));
+  for (const std::int64_t shot : {0, 1, 3, 4}) {
+    EXPECT_TRUE(torch::equal(batch.gathers[1][shot], batch.gathers[0][4 - shot].flip({1})));
+  }
+  EXPECT_EQ(batch.shot_weight.flatten().sum().item<float>(), 9.0F);
+  EXPECT_EQ(batch.shot_weight[1][2].item<float>(), 0.0F);
+  const auto map = denormalize_velocity(batch.velocity[0]).flatten();
+  EXPECT_NEAR(map[5].item<float>(), data->training.velocity(1)[5], 0.01);
+}
+
+TEST(HeldOut, score_costs_a_bounded_share_of_an_epoch) {
+  EXPECT_EQ(scored_each_epoch(4, 2).gathers, 1U);
+  EXPECT_EQ(scored_each_epoch(256, 64).gathers, 16U);
+  EXPECT_EQ(scored_each_epoch(256, 64).maps, 64U);
+  EXPECT_EQ(scored_each_epoch(100'000, 5000).gathers, 64U);
+  EXPECT_EQ(scored_each_epoch(256, 0).gathers, 0U);
+}
+
+TEST(Samples, holding_out_leaves_at_least_two) {
+  const TemporaryFolder folder;
+  ASSERT_THAT(make_toy_data(folder.path(), 4, 1), IsOk());
+  const auto split = open_samples({.train = {folder.path()}, .held_out = 2});
+  ASSERT_THAT(split, IsOk());
+  EXPECT_EQ(split->training.size(), 2U);
+  EXPECT_EQ(split->held_out.velocity(0)[9],
+            open_samples({.train = {folder.path()}})->training.velocity(2)[9]);
+  EXPECT_THAT(open_samples({.train = {folder.path()}, .held_out = 3}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("at least 2")));
+}
+
+TEST(Samples, of_several_folders_stand_one_behind_the_other) {
+  const TemporaryFolder folder;
+  const auto first = folder.path() / "first", second = folder.path() / "second";
+  ASSERT_THAT(make_toy_data(first, 3, 1), IsOk());
+  ASSERT_THAT(make_toy_data(second, 2, 2), IsOk());
+  const auto both = open_samples({.train = {first, second}, .held_out = 3});
+  ASSERT_THAT(both, IsOk());
+  EXPECT_EQ(both->training.size(), 2U);
+  EXPECT_EQ(both->held_out.size(), 3U);
+  const auto alone = open_samples({.train = {second}});
+  ASSERT_THAT(alone, IsOk());
+  const auto same = [](std::span<const float> a, std::span<const float> b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  };
+  EXPECT_TRUE(same(both->held_out.gathers(1), alone->training.gathers(0)));
+  EXPECT_TRUE(same(both->held_out.velocity(2), alone->training.velocity(1)));
+  // Their order decides which sample comes when; one folder's digest is its own.
+  EXPECT_NE(both->summary.digest, open_samples({.train = {second, first}})->summary.digest);
+  EXPECT_EQ(alone->summary.digest, data::Dataset::open(second)->digest());
+  EXPECT_THAT(open_samples({.train = {first, first}}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("hold the same samples")));
+}
+
+TEST(Samples, held_out_are_never_those_to_train_on) {
+  const TemporaryFolder folder;
+  const auto train = folder.path() / "train", copy = folder.path() / "copy";
+  const auto other = folder.path() / "other";
+  ASSERT_THAT(make_toy_data(train, 3, 1), IsOk());
+  ASSERT_THAT(make_toy_data(other, 2, 2), IsOk());
+  ASSERT_THAT(make_toy_data(copy, 2, 1), IsOk());  // its first two samples
+  EXPECT_THAT(open_samples({.train = {train}, .validation = {train}}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("data.validation: 3 of 3")));
+  EXPECT_THAT(open_samples({.train = {train}, .validation = {other, copy}}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("data.validation: 2 of 4")));
+  EXPECT_THAT(open_samples({.train = {train}, .validation = {other}}), IsOk());
+  // Nor where data hold maps twice.
+  EXPECT_THAT(open_samples({.train = {train, copy}, .held_out = 2}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("2 of 2 samples held out")));
+  EXPECT_THAT(open_samples({.train = {train, copy}}), IsOk());
+}
+
+TEST(Loss, equals_the_formula_in_value_and_gradient_at_any_thread_count) {
+  torch::manual_seed(1);
+  const auto truth = torch::randn({3, 5, 100, 7});
+  const auto weight = torch::ones({3, 5, 1, 1});
+  weight[1][2] = 0.0;
+  const Tensor prediction = torch::randn({3, 5, 100, 7}).requires_grad_();
+  const auto difference = prediction - truth;
+  const auto formula =
+      ((difference.abs() + difference.pow(2)) * weight).sum() / (weight.sum() * 700.0);
+  const auto expected = torch::autograd::grad({formula}, {prediction})[0];
+  const int before = at::get_num_threads();
+  std::vector<float> values;
+  for (const int threads : {1, 2}) {
+    at::set_num_threads(threads);
+    const auto loss = gather_loss(prediction, truth, weight);
+    EXPECT_NEAR(loss.item<double>(), formula.item<double>(), 1e-5);
+    EXPECT_TRUE(
+        torch::allclose(torch::autograd::grad({loss * 3.0}, {prediction})[0], expected * 3.0));
+    values.push_back(loss.item<float>());
+  }
+  at::set_num_threads(before);
+  EXPECT_EQ(values[0], values[1]);
+}
+
+class FirstNonFinite : public testing::Test {
+ protected:
+  FirstNonFinite() {
+    torch::manual_seed(1);
+    batch_.velocity = torch::rand({2, 1, 70, 70});
+    batch_.gathers = torch::rand({2, 5, 1000, 70});
+  }
+  Tensor weight(const torch::jit::Module& network, const char* layer) {
+    return network.attr(layer).toModule().attr("weight").toTensor();
+  }
+
+  static GeneratorRecipe recipe() {
+    GeneratorRecipe recipe;
+    recipe.shape = {.latent = 8, .encoder_width = 2, .velocity_width = 2, .seismic_width = 2};
+    return recipe;
+  }
+
+  GeneratorTask task_{recipe(), {}, 1};
+  Generator generator_ = task_.generator();
+  Batch batch_;
+};
+
+TEST_F(FirstNonFinite, finds_nothing_in_a_sound_network) {
+  EXPECT_EQ(task_.non_finite_place(batch_), std::nullopt);
+}
+
+TEST_F(FirstNonFinite, names_the_first_layer_that_overflows) {
+  torch::NoGradGuard no_gradient;
+  weight(generator_.seismic_decoder, "grid").fill_(3e38F);
+  EXPECT_EQ(task_.non_finite_place(batch_), "the output of seismic_decoder.grid");
+}
+
+TEST_F(FirstNonFinite, names_the_input) {
+  batch_.gathers[0][1][2][3] = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(task_.non_finite_place(batch_), "a gather of the batch");
+}
+
+}  // namespace
+}  // namespace outcrop::generator

@@ -1,0 +1,70 @@
+#include "trainer_host/trainer/models/lite_model.hpp"
+
+#include <torch/csrc/jit/mobile/import.h>
+#include <torch/csrc/jit/passes/tensorexpr_fuser.h>
+
+#include <fstream>
+#include <sstream>
+#include <utility>
+#include <vector>
+
+namespace outcrop::models {
+namespace {
+
+// LibTorch's messages go on with a stack trace, which tells a user nothing.
+std::string first_line(const std::exception& error) {
+  const std::string text = error.what();
+  return text.substr(0, text.find('\n'));
+}
+
+Result<LiteModel> load_stream(std::istream& stream, const std::string& name,
+                              Result<LiteModel> (*wrap)(torch::jit::mobile::Module, std::string)) {
+  try {
+    prepare_engine();
+    return wrap(torch::jit::_load_for_mobile(stream), name);
+  } catch (const std::exception& error) {
+    return fail(
+        ErrorCode::invalid_data,
+        name + " is not a model for the lite interpreter, or is damaged: " + first_line(error));
+  }
+}
+
+}  // namespace
+
+void prepare_engine() {
+  torch::jit::setTensorExprFuserEnabled(false);
+  at::globalContext().setQEngine(at::QEngine::QNNPACK);
+}
+
+Result<LiteModel> LiteModel::load(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) return fail(Error::from_errno("opening " + file.string()));
+  return load_stream(stream, file.filename().string(), [](auto module, auto name) {
+    return Result<LiteModel>(LiteModel(std::move(module), std::move(name)));
+  });
+}
+
+Result<LiteModel> LiteModel::load(const std::string& bytes, const std::string& name) {
+  std::istringstream stream(bytes);
+  return load_stream(stream, name, [](auto module, auto label) {
+    return Result<LiteModel>(LiteModel(std::move(module), std::move(label)));
+  });
+}
+
+Result<std::vector<torch::Tensor>> LiteModel::call(const std::string& method,
+                                                   std::vector<c10::IValue> arguments) {
+  try {
+    const torch::NoGradGuard no_grad;
+    const auto answer = module_.get_method(method)(std::move(arguments));
+    if (answer.isTensor()) return std::vector{answer.toTensor().contiguous()};
+    std::vector<torch::Tensor> tensors;
+    for (const auto& element : answer.toTupleRef().elements()) {
+      tensors.push_back(element.toTensor().contiguous());
+    }
+    return tensors;
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::invalid_data, name_ + ", method " + method + ": " + first_line(error));
+  }
+}
+
+}  // namespace outcrop::models

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/base/error.hpp"
+#include "trainer_host/trainer/kinds/export.hpp"
+#include "trainer_host/trainer/quantize/layer_plan.hpp"
+#include "trainer_host/trainer/quantize/plan.hpp"
+
+namespace outcrop::quantize {
+
+// A model's parts as a method made them.
+struct Applied {
+  std::vector<kinds::PartForm> forms;       // in the order of Export::parts
+  std::vector<PlannedLayer> int8_layers;    // of all parts, with the part's name before theirs
+  std::map<std::string, int> float_layers;  // those that were to stay float, by operation
+};
+
+// A way to make a variant of a float model, in two steps: what becomes of each layer, which may be
+// looked at and changed, then doing it. Without state; LibTorch's exceptions come through.
+class Method {
+ public:
+  virtual ~Method() = default;
+  [[nodiscard]] virtual std::string_view name() const = 0;  // "static"
+
+  // What it makes of a model by itself. unsupported names what it cannot, and why.
+  [[nodiscard]] virtual Result<Plan> plan(const kinds::Export& model) const = 0;
+  // invalid_argument where the plan names a layer that is not there, or asks a format of a layer that
+  // it has not; internal where the result is not what was planned.
+  [[nodiscard]] virtual Result<Applied> apply(const Plan& plan, const kinds::Export& model) const = 0;
+};
+
+// A variant that a stage can make.
+struct VariantKind {
+  std::string name;     // "int8-qint8"
+  std::string about;    // a line for people
+  std::string backend;  // whose kernels run it
+  std::shared_ptr<const Method> method;
+};
+
+// All that there are; the float reference first.
+[[nodiscard]] const std::vector<VariantKind>& variant_kinds();
+// invalid_argument without such a variant, with those that there are.
+[[nodiscard]] Result<const VariantKind*> find_variant(std::string_view name);
+
+// What a stage makes where nobody says otherwise.
+[[nodiscard]] std::vector<std::string> usual_variants();
+
+// invalid_argument unless each layer that `wanted` decides is in `possible` and all formats are among
+// `formats`.
+[[nodiscard]] Status check_decisions(const Plan& wanted, const Plan& possible,
+                                     const std::vector<std::string>& formats);
+
+}  // namespace outcrop::quantize

@@ -1,0 +1,189 @@
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdio>
+#include <map>
+#include <sstream>
+#include <utility>
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/base/join.hpp"
+#include "protocol/base/number.hpp"
+#include "trainer_host/trainer/quantize/performance.hpp"
+
+namespace outcrop::quantize {
+namespace {
+
+std::string plain_number(double value) {
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), "%.6g", value);
+  return text.data();
+}
+
+std::string lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+// "velocity_mae_m_per_s": a column's name with the unit of its output.
+std::string with_unit(std::string column, const std::string& unit) {
+  if (unit.empty()) return column;
+  column += '_';
+  for (const char c : unit) {
+    if (c == '/') {
+      column += "_per_";
+    } else {
+      column += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+    }
+  }
+  return column;
+}
+
+using Cells = std::vector<std::pair<std::string, std::string>>;  // column, value
+
+Cells cells_of(const PerformanceRow& row) {
+  const VariantFile& variant = row.variant;
+  const auto measured = [&](const std::string& cell) {
+    return row.unmeasured.empty() ? cell : std::string();
+  };
+  const auto time = [&](runtime::Milliseconds value) { return measured(plain_number(value.count())); };
+  Cells cells{{"model", row.model},
+              {"stage", std::to_string(row.stage)},
+              {"variant", variant.name},
+              {"size_bytes", std::to_string(variant.size.value())},
+              {"load_ms", time(row.load)},
+              {"first_ms", time(row.first)},
+              {"inferences", std::to_string(row.steady.calls)},
+              {"mean_ms", time(row.steady.mean)},
+              {"min_ms", time(row.steady.minimum)},
+              {"max_ms", time(row.steady.maximum)},
+              {"std_ms", time(row.steady.standard_deviation)},
+              {"p50_ms", time(row.steady.p50)},
+              {"p90_ms", time(row.steady.p90)},
+              {"peak_memory_bytes", measured(std::to_string(row.peak_memory.value()))},
+              {"engine_memory_bytes", measured(std::to_string(row.engine_memory.value()))}};
+  for (const auto& [name, output] : variant.outputs) {
+    if (!row.likeness_name.empty()) {
+      cells.emplace_back(name + "_" + lower(row.likeness_name), plain_number(output.likeness));
+    }
+    cells.emplace_back(with_unit(name + "_mae", row.unit(name)),
+                       plain_number(output.average_abs_error));
+  }
+  cells.emplace_back("int8_modules", plain_number(variant.coverage.modules));
+  cells.emplace_back("int8_parameters", plain_number(variant.coverage.parameters));
+  cells.emplace_back("int8_multiply_adds", plain_number(variant.coverage.multiply_adds));
+  cells.emplace_back("valid", row.valid && row.unmeasured.empty() ? "yes" : "no");
+  return cells;
+}
+
+std::vector<std::string> split_line(const std::string& line) {
+  std::vector<std::string> cells;
+  std::istringstream stream(line);
+  for (std::string cell; std::getline(stream, cell, ',');) cells.push_back(cell);
+  if (!line.empty() && line.back() == ',') cells.emplace_back();
+  return cells;
+}
+
+// Rows by model, stage and variant. Columns go by name: what an older version or another kind of
+// model wrote stays, and a row without a column has an empty cell there.
+class Lines {
+ public:
+  Status read(const std::string& text, const std::filesystem::path& path) {
+    std::istringstream stream(text);
+    std::string line;
+    std::getline(stream, line);
+    const auto headings = split_line(line);
+    if (headings.size() < 3 || headings[0] != "model" || headings[1] != "stage" ||
+        headings[2] != "variant") {
+      return fail(ErrorCode::invalid_data,
+                  path.string() + ", line 1: not the heading of quantization_performance.csv; move "
+                                    "it away, and a new table begins");
+    }
+    columns_ = headings;
+    for (int at = 2; std::getline(stream, line); ++at) {
+      const auto cells = split_line(line);
+      const bool whole = cells.size() == headings.size() && !cells[2].empty();
+      const auto stage = whole ? read_number<int>(cells[1]) : std::nullopt;
+      if (!stage) {
+        return fail(ErrorCode::invalid_data, path.string() + ", line " + std::to_string(at) +
+                                                 ": not a row of model, stage and variant");
+      }
+      Cells row;
+      for (std::size_t i = 0; i < cells.size(); ++i) row.emplace_back(headings[i], cells[i]);
+      put(cells[0], *stage, cells[2], std::move(row));
+    }
+    return {};
+  }
+
+  void put(const std::string& model, int stage, const std::string& variant, Cells cells) {
+    // A new column stands behind the one that it follows in its row.
+    std::size_t behind = 0;
+    for (const auto& [column, value] : cells) {
+      const auto known = std::find(columns_.begin(), columns_.end(), column);
+      if (known == columns_.end()) {
+        columns_.insert(columns_.begin() + static_cast<std::ptrdiff_t>(behind), column);
+        ++behind;
+      } else {
+        behind = static_cast<std::size_t>(known - columns_.begin()) + 1;
+      }
+    }
+    auto& rows = lines_[{model, stage}];
+    for (auto& [name, old] : rows) {
+      if (name != variant) continue;
+      old = std::move(cells);
+      return;
+    }
+    rows.emplace_back(variant, std::move(cells));
+  }
+
+  [[nodiscard]] std::string to_string() const {
+    std::string text = join(columns_, ",") + "\n";
+    for (const auto& [stage, rows] : lines_) {
+      for (const auto& [variant, cells] : rows) text += line_of(cells) + "\n";
+    }
+    return text;
+  }
+
+ private:
+  [[nodiscard]] std::string line_of(const Cells& cells) const {
+    std::vector<std::string> values;
+    for (const std::string& column : columns_) {
+      const auto cell = std::find_if(cells.begin(), cells.end(),
+                                     [&](const auto& one) { return one.first == column; });
+      values.push_back(cell == cells.end() ? "" : cell->second);
+    }
+    return join(values, ",");
+  }
+
+  std::vector<std::string> columns_;
+  std::map<std::pair<std::string, int>, std::vector<std::pair<std::string, Cells>>> lines_;
+};
+
+// The table that stands there, or an empty one where there is none.
+Result<Lines> read_lines(const std::filesystem::path& path) {
+  Lines lines;
+  if (std::filesystem::exists(path)) {
+    OUTCROP_TRY(text, read_text_file(path));
+    OUTCROP_CHECK(lines.read(text, path));
+  }
+  return lines;
+}
+
+}  // namespace
+
+Status update_performance_csv(const std::filesystem::path& path,
+                              const std::vector<PerformanceRow>& rows) {
+  OUTCROP_TRY(lines, read_lines(path));
+  for (const PerformanceRow& row : rows) {
+    lines.put(row.model, row.stage, row.variant.name, cells_of(row));
+  }
+  return write_file_durably(path, lines.to_string());
+}
+
+Status check_performance_csv(const std::filesystem::path& path) {
+  const auto lines = read_lines(path);
+  if (!lines) return fail(lines.error());
+  return {};
+}
+
+}  // namespace outcrop::quantize

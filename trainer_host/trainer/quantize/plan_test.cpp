@@ -1,0 +1,94 @@
+#include "trainer_host/trainer/quantize/plan.hpp"
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/quantize/method.hpp"
+#include "trainer_host/trainer/quantize/variants.hpp"
+
+namespace outcrop::quantize {
+namespace {
+
+using ::testing::HasSubstr;
+
+Plan some_plan() {
+  return {.variant = "int8-qint8",
+          .method = "static",
+          .observer = "squared-error",
+          .layers = {{.layer = "decoder.mix1",
+                      .operation = "conv2d",
+                      .format = "int8",
+                      .reason = "",
+                      .weights = 144,
+                      .multiply_adds = 705600},
+                     {.layer = "decoder.out",
+                      .operation = "conv2d",
+                      .format = "float",
+                      .reason = "its \"codes\" are too coarse",
+                      .weights = 16,
+                      .multiply_adds = 78400}}};
+}
+
+class PlanFile : public ::testing::Test {
+ protected:
+  Result<Plan> read(const std::string& text) {
+    const auto path = folder_.path() / "plan.toml";
+    std::ofstream(path) << text;
+    return read_plan(path);
+  }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+TEST_F(PlanFile, comes_back_as_it_was_written) {
+  const Plan plan = some_plan();
+  const auto read_back = read(to_toml(plan));
+  ASSERT_THAT(read_back, IsOk());
+  EXPECT_EQ(read_back->variant, plan.variant);
+  EXPECT_EQ(read_back->method, plan.method);
+  EXPECT_EQ(read_back->observer, plan.observer);
+  ASSERT_EQ(read_back->layers.size(), 2U);
+  const LayerDecision* out = read_back->layer("decoder.out");
+  ASSERT_NE(out, nullptr);
+  EXPECT_EQ(out->format, "float");
+  EXPECT_EQ(out->reason, "its \"codes\" are too coarse");
+  EXPECT_EQ(out->multiply_adds, 78400);
+}
+
+TEST_F(PlanFile, that_names_a_layer_twice_or_an_unknown_key_is_refused_with_its_line) {
+  const std::string plan = to_toml(some_plan());
+  EXPECT_THAT(read(plan + "\n[layers.\"decoder.out\"]\noperation = \"conv2d\"\nformat = \"int8\"\n"),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("decoder.out")));
+  EXPECT_THAT(read(plan + "formatt = \"int8\"\n"),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("formatt")));
+}
+
+TEST(Decisions, on_layers_or_formats_that_there_are_not_are_refused) {
+  const Plan possible = some_plan();
+  Plan wanted = possible;
+  EXPECT_THAT(check_decisions(wanted, possible, {"int8", "float"}), IsOk());
+  wanted.layers.back().format = "int4";
+  EXPECT_THAT(check_decisions(wanted, possible, {"int8", "float"}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("'int4'")));
+  wanted.layers.back().layer = "decoder.mix9";
+  EXPECT_THAT(check_decisions(wanted, possible, {"int8", "float"}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("decoder.mix1")));
+}
+
+TEST(VariantList, has_float_first_and_nothing_twice) {
+  EXPECT_THAT(check_variants(usual_variants()), IsOk());
+  EXPECT_THAT(check_variants({"float", "int8-qint8"}), IsOk());
+  EXPECT_THAT(check_variants({"int8-qint8"}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("float")));
+  EXPECT_THAT(check_variants({"float", "int8-qint8", "int8-qint8"}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("twice")));
+  EXPECT_THAT(check_variants({"float", "int9"}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("there are: float, float-mobile")));
+}
+
+}  // namespace
+}  // namespace outcrop::quantize

@@ -1,0 +1,32 @@
+#include "trainer_host/trainer/trainer_main.hpp"
+
+#include <cerrno>  // program_invocation_short_name
+
+#include "platform/cli/verb.hpp"
+#include "protocol/base/program.hpp"
+#include "trainer_host/trainer/data/synth_verb.hpp"
+#include "trainer_host/trainer/evaluate/draw_verb.hpp"
+#include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
+#include "trainer_host/trainer/quantize/quantize_verb.hpp"
+#include "trainer_host/trainer/stage/stage_end.hpp"
+#include "trainer_host/trainer/train/train_verb.hpp"
+
+namespace outcrop {
+
+int trainer_main(int argc, char** argv, const kinds::Register& kinds) {
+  using cli::Action;
+  // What the user typed: it is usually reached as `outcrop synth`.
+  return run_main(program_invocation_short_name, [&] {
+    return cli::run_program(
+        "outcrop-trainer", "The verbs of outcrop that train, quantize and evaluate, and make data.",
+        argc, argv,
+        {data::add_synth, evaluate::add_draw,
+         [&](CLI::App& app, Action& chosen) {
+           train::add_train(app, chosen, kinds, stage::make_stage_end);
+         },
+         [&](CLI::App& app, Action& chosen) { quantize::add_quantize(app, chosen, kinds); },
+         evaluate::add_evaluate});
+  });
+}
+
+}  // namespace outcrop
