@@ -28,9 +28,13 @@ Quality some_quality() {
   quality.samples = 64;
   quality.held_out = true;
   quality.units = {{"velocity", "m/s"}, {"seismic", "pressure"}};
-  quality.model = {"float", {{"velocity", {0.75, 176, 250}}, {"seismic", {0.5, 0.25, 0.875}}}};
-  quality.baselines = {{std::string(mean_baseline), {{"velocity", {0.5, 607, 710}}}},
-                       {"3000 m/s, silence", {{"velocity", {0.25, 650, 800}}}}};
+  const auto score = [](double ssim, double mae, double rmse) {
+    return OutputScore{{{"ssim", ssim}, {"mae", mae}, {"rmse", rmse}}};
+  };
+  quality.model = {"float",
+                   {{"velocity", score(0.75, 176, 250)}, {"seismic", score(0.5, 0.25, 0.875)}}};
+  quality.baselines = {{std::string(mean_baseline), {{"velocity", score(0.5, 607, 710)}}},
+                       {"3000 m/s, silence", {{"velocity", score(0.25, 650, 800)}}}};
   quality.drawn = 16;
   quality.spread = {{"velocity", {690, 720}}};
   return quality;
@@ -282,6 +286,25 @@ TEST(Quality, is_read_strictly) {
   EXPECT_THAT(with("/baselines", Json::array()), refused("quality.baselines"));
   EXPECT_THAT(with("/baselines/0/name", "guess"), refused("mean of the training data"));
   EXPECT_THAT(with("/spread/velocity/data", "far"), refused("velocity.data"));
+}
+
+TEST(Quality, may_be_judged_by_another_metric_and_draw_nothing) {
+  Quality quality;
+  quality.samples = 1000;
+  quality.units = {{"class", ""}};
+  quality.judged_by = "error";
+  quality.model = {"float", {{"class", {{{"accuracy", 0.9}, {"error", 0.1}}}}}};
+  quality.baselines = {{std::string(mean_baseline), {{"class", {{{"error", 0.9}}}}}}};
+  const auto back = parse_quality(to_json(quality));
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(*back, quality);
+  quality.judged_by = "rmse";
+  EXPECT_THAT(parse_quality(to_json(quality)),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("class.rmse: is missing")));
+  quality.judged_by = "error";
+  quality.model.outputs["class"].metrics["error"] = 1.5;  // a share
+  EXPECT_THAT(parse_quality(to_json(quality)),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("class.error")));
 }
 
 TEST(Artifact, never_names_a_file_outside_its_folder) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -13,13 +14,21 @@ namespace outcrop::messages {
 // How good a stage's float model is, beside what one that learned nothing reaches (SCHEMA.md,
 // "Quality"). Not how far a variant is from the float model: that is `shown` and the tolerances.
 
-// Of one output over all samples; MAE and RMSE in the output's unit, SSIM has none.
+// Of one output over all samples, by metric: "ssim", "mae" and "rmse" of maps, "error" (the share that
+// is wrong) and "iou" of classes, … MAE and RMSE are in the output's unit, the others have none.
 struct OutputScore {
-  double ssim = 0;
-  double mae = 0;
-  double rmse = 0;
+  std::map<std::string, double, std::less<>> metrics;
   bool operator==(const OutputScore&) const = default;
+
+  // Null where there is no such metric.
+  [[nodiscard]] const double* find(std::string_view metric) const;
+  [[nodiscard]] double* find(std::string_view metric);
 };
+
+// Whether a metric is in the unit of its output.
+[[nodiscard]] bool has_unit(std::string_view metric);
+// "RMSE", "SSIM", "error": as people are shown it.
+[[nodiscard]] std::string shown_metric(std::string_view metric);
 
 // The model, or what it is compared with.
 struct ScoredModel {
@@ -40,10 +49,11 @@ struct Quality {
   std::uint64_t samples = 0;  // that were reconstructed
   bool held_out = false;      // else they are training samples: none are held out
   std::map<std::string, std::string> units;  // of each output: "m/s"
+  std::string judged_by = "rmse";            // every output has it: an error, 0 where all is right
   ScoredModel model;
   std::vector<ScoredModel> baselines;
-  std::uint64_t drawn = 0;  // samples drawn from noise
-  std::map<std::string, Spread> spread;
+  std::uint64_t drawn = 0;  // samples drawn from noise; 0 for a model that draws none
+  std::map<std::string, Spread> spread;  // of these; none without
   bool operator==(const Quality&) const = default;
 
   // Null where no baseline has that name.

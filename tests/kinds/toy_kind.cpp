@@ -99,7 +99,8 @@ class ToyTask final : public kinds::Task {
       const auto error = errors(prediction);
       return messages::ScoredModel{
           std::move(name),
-          {{"difference", {0.0, error.abs().mean().item<double>(), root_mean_square(error)}}}};
+          {{"difference",
+            {{{"mae", error.abs().mean().item<double>()}, {"rmse", root_mean_square(error)}}}}}};
     };
     messages::Quality quality;
     quality.samples = held_out;
@@ -107,8 +108,6 @@ class ToyTask final : public kinds::Task {
     quality.units = {{"difference", ""}};
     quality.model = scored("float", answers[0]);
     quality.baselines = {scored(std::string(messages::mean_baseline), mean)};
-    quality.drawn = held_out;
-    quality.spread = {{"difference", {root_mean_square(answers[0] - mean), root_mean_square(errors(mean))}}};
     return quality;
   }
 

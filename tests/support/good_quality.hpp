@@ -10,9 +10,14 @@ namespace outcrop {
   quality.samples = 64;
   quality.held_out = true;
   quality.units = {{"velocity", "m/s"}, {"seismic", "pressure"}};
-  quality.model = {"float", {{"velocity", {0.77, 176, 250}}, {"seismic", {0.933, 0.233, 0.819}}}};
-  quality.baselines = {{std::string(messages::mean_baseline),
-                        {{"velocity", {0.66, 607, 710}}, {"seismic", {0.906, 0.298, 0.929}}}}};
+  const auto score = [](double ssim, double mae, double rmse) {
+    return messages::OutputScore{{{"ssim", ssim}, {"mae", mae}, {"rmse", rmse}}};
+  };
+  quality.model = {"float",
+                   {{"velocity", score(0.77, 176, 250)}, {"seismic", score(0.933, 0.233, 0.819)}}};
+  quality.baselines = {
+      {std::string(messages::mean_baseline),
+       {{"velocity", score(0.66, 607, 710)}, {"seismic", score(0.906, 0.298, 0.929)}}}};
   quality.drawn = 16;
   quality.spread = {{"velocity", {690, 720}}, {"seismic", {0.8, 0.93}}};
   return quality;

@@ -9,20 +9,26 @@
 namespace outcrop::cli {
 namespace {
 
+std::string error_in_words(const messages::OutputScore& score, const messages::Quality& quality) {
+  const double* error = score.find(quality.judged_by);
+  return error == nullptr ? "–" : short_number(*error);
+}
+
 // "RMSE on 64 held-out samples: map 250 m/s (mean of the training data 710), …"
 std::string errors_in_words(const messages::Quality& quality) {
   const messages::ScoredModel& mean = *quality.baseline(messages::mean_baseline);
-  std::string text = "RMSE on " + std::to_string(quality.samples) +
+  std::string text = messages::shown_metric(quality.judged_by) + " on " + std::to_string(quality.samples) +
                      (quality.held_out ? " held-out samples:" : " training samples:");
   std::string baseline(messages::mean_baseline);
   std::string separator = " ";
   for (const auto& [output, score] : quality.model.outputs) {
-    text += separator + output + " " + short_number(score.rmse);
-    if (const auto unit = quality.units.find(output); unit != quality.units.end()) {
+    text += separator + output + " " + error_in_words(score, quality);
+    const auto unit = quality.units.find(output);
+    if (unit != quality.units.end() && messages::has_unit(quality.judged_by)) {
       text += " " + unit->second;
     }
     if (const auto of_mean = mean.outputs.find(output); of_mean != mean.outputs.end()) {
-      text += " (" + baseline + " " + short_number(of_mean->second.rmse) + ")";
+      text += " (" + baseline + " " + error_in_words(of_mean->second, quality) + ")";
       baseline = "mean";
     }
     separator = ", ";

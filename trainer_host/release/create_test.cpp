@@ -122,7 +122,7 @@ TEST_F(ReleaseTest, refuses_a_stage_of_which_no_variant_passes_with_every_reason
 
 TEST_F(ReleaseTest, refuses_a_model_no_better_than_the_mean_of_its_training_data) {
   auto artifact = *messages::read_artifact(stage_folder_);
-  artifact.quality->model.outputs["seismic"].rmse = 1.503;
+  *artifact.quality->model.outputs["seismic"].find("rmse") = 1.503;
   ASSERT_TRUE(messages::write_artifact(stage_folder_, artifact));
   EXPECT_THAT(create(request()),
               ErrorIs(ErrorCode::refused,
@@ -149,8 +149,8 @@ TEST_F(ReleaseTest, asks_for_as_much_quality_as_its_policy_says) {
 // All maps are 3000 m/s: reconstructed well enough, but drawn as 1500 and 4500.
 TEST_F(ReleaseTest, refuses_a_model_that_draws_what_its_training_data_are_not) {
   auto artifact = *messages::read_artifact(stage_folder_);
-  artifact.quality->model.outputs["velocity"].rmse = 1.0;
-  artifact.quality->baselines[0].outputs["velocity"].rmse = 0.0;
+  *artifact.quality->model.outputs["velocity"].find("rmse") = 1.0;
+  *artifact.quality->baselines[0].outputs["velocity"].find("rmse") = 0.0;
   artifact.quality->spread["velocity"] = {1500.0, 0.0};
   ASSERT_TRUE(messages::write_artifact(stage_folder_, artifact));
   EXPECT_THAT(

@@ -38,16 +38,20 @@ Status beats_the_mean(const Policy& policy, const Quality& quality) {
       return fail(ErrorCode::refused,
                   "variant " + quality.model.name + ": nothing says how good its " + output + " is");
     }
-    const double rmse = score->second.rmse;
-    const double allowed = (1 - policy.minimum_quality) * of_mean.rmse;
-    if (rmse < allowed || rmse <= floor_of(policy, output)) continue;
-    const std::string unit = unit_of(quality, output);
+    // Both are there: parsing makes sure of it.
+    const double error = *score->second.find(quality.judged_by);
+    const double error_of_mean = *of_mean.find(quality.judged_by);
+    const double allowed = (1 - policy.minimum_quality) * error_of_mean;
+    const bool in_unit = messages::has_unit(quality.judged_by);
+    if (error < allowed || (in_unit && error <= floor_of(policy, output))) continue;
+    const std::string unit = in_unit ? unit_of(quality, output) : "";
     return fail(ErrorCode::refused,
                 "variant " + quality.model.name + " is not good enough: over " +
                     std::to_string(quality.samples) +
                     (quality.held_out ? " held-out samples" : " training samples (none held out)") +
-                    " the RMSE of its " + output + " is " + rounded(rmse, unit) + ", that of the " +
-                    std::string(messages::mean_baseline) + " " + rounded(of_mean.rmse, unit) +
+                    " the " + messages::shown_metric(quality.judged_by) + " of its " + output +
+                    " is " + rounded(error, unit) + ", that of the " +
+                    std::string(messages::mean_baseline) + " " + rounded(error_of_mean, unit) +
                     ", and minimum_quality " + rounded(policy.minimum_quality, "") +
                     " asks for less than " + rounded(allowed, unit) + way_out);
   }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdio>
+#include <vector>
 
 #include "platform/console/table.hpp"
 
@@ -14,10 +15,21 @@ std::string shown(double value) {
   return text.data();
 }
 
-std::string of_ssim(double value) {
+std::string share(double value) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.4f", value);
   return text.data();
+}
+
+// Likeness and shares first, then errors.
+std::vector<std::string> in_order(const messages::OutputScore& score) {
+  std::vector<std::string> metrics;
+  for (const bool with_unit : {false, true}) {
+    for (const auto& [metric, value] : score.metrics) {
+      if (messages::has_unit(metric) == with_unit) metrics.push_back(metric);
+    }
+  }
+  return metrics;
 }
 
 std::string unit(const messages::Quality& quality, const std::string& output) {
@@ -32,20 +44,23 @@ std::string quality_table(const messages::Quality& quality, std::size_t width) {
                                     (quality.held_out ? " held-out samples"
                                                       : " training samples (none held out)")};
   for (const auto& [output, score] : quality.model.outputs) {
-    const std::string in = unit(quality, output);
-    headings.insert(headings.end(),
-                    {output + " SSIM", output + " MAE" + in, output + " RMSE" + in});
+    for (const std::string& metric : in_order(score)) {
+      headings.push_back(output + " " + messages::shown_metric(metric) +
+                         (messages::has_unit(metric) ? unit(quality, output) : ""));
+    }
   }
   Table table(headings);
   const auto add = [&](const std::string& name, const messages::ScoredModel& scored) {
     std::vector<std::string> row{name};
-    for (const auto& [output, ignored] : quality.model.outputs) {
+    for (const auto& [output, of_model] : quality.model.outputs) {
       const auto score = scored.outputs.find(output);
-      if (score == scored.outputs.end()) {
-        row.insert(row.end(), {"–", "–", "–"});
-      } else {
-        const messages::OutputScore& of = score->second;
-        row.insert(row.end(), {of_ssim(of.ssim), shown(of.mae), shown(of.rmse)});
+      for (const std::string& metric : in_order(of_model)) {
+        const double* value = score == scored.outputs.end() ? nullptr : score->second.find(metric);
+        if (value == nullptr) {
+          row.emplace_back("–");
+        } else {
+          row.push_back(messages::has_unit(metric) ? shown(*value) : share(*value));
+        }
       }
     }
     table.add_row(std::move(row));

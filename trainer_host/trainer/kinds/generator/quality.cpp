@@ -83,7 +83,7 @@ class ScoredLine {
     evaluate::MeanScore mean;
     for (const evaluate::Score& score : scores) mean.add(score);
     const evaluate::Score all = mean.mean();
-    return {all.ssim, all.mae, all.rmse};
+    return {{{"ssim", all.ssim}, {"mae", all.mae}, {"rmse", all.rmse}}};
   }
 
   std::string name_;
@@ -143,7 +143,9 @@ Status check_finite(const messages::Quality& quality) {
   for (const messages::ScoredModel& baseline : quality.baselines) lines.push_back(&baseline);
   for (const messages::ScoredModel* line : lines) {
     for (const auto& [output, score] : line->outputs) {
-      if (std::isfinite(score.ssim) && std::isfinite(score.mae) && std::isfinite(score.rmse)) continue;
+      const bool finite = std::all_of(score.metrics.begin(), score.metrics.end(),
+                                      [](const auto& one) { return std::isfinite(one.second); });
+      if (finite) continue;
       return fail(ErrorCode::diverged,
                   "the error of " + line->name + " in " + output + " is not a finite number");
     }

@@ -12,7 +12,7 @@ class FloatPlain final : public Method {
     return Plan{.variant = "", .method = "float", .observer = "", .layers = {}};
   }
   [[nodiscard]] Result<Applied> apply(const Plan& plan, const kinds::Export& model) const override {
-    OUTCROP_CHECK(check_decisions(plan, Plan{.variant = plan.variant}, {"float"}));
+    OUTCROP_CHECK(check_decisions(plan, Plan{.variant = plan.variant, .method = {}, .observer = {}, .layers = {}}, {"float"}));
     Applied applied;
     for (const kinds::ExportPart& part : model.parts) {
       applied.forms.push_back({reload(fold_batch_norm(part.network)), std::nullopt});
