@@ -15,6 +15,7 @@
 
 #include "protocol/messages/artifact.hpp"
 #include "protocol/messages/signature.hpp"
+#include "trainer_host/trainer/kinds/float_part.hpp"
 
 namespace outcrop::kinds {
 
@@ -44,12 +45,6 @@ struct Codes {
 struct PartForm {
   torch::jit::Module module;
   std::optional<Codes> codes;  // it is the integer form, and answers a quantized tensor of these
-};
-
-// What is not int8 in a file, and why.
-struct FloatPart {
-  std::string name;
-  std::string reason;
 };
 
 using ExampleArgument = std::variant<std::int64_t, double, bool, torch::Tensor>;

@@ -17,7 +17,7 @@ class Register {
   void add(std::unique_ptr<const Kind> kind);
 
   [[nodiscard]] const std::vector<std::unique_ptr<const Kind>>& all() const { return kinds_; }
-  // invalid_argument without such a kind, with those that there are and the nearest name.
+  // invalid_argument without such a kind, with those that there are.
   [[nodiscard]] Result<const Kind*> find(std::string_view name) const;
   // The one that a configuration without model.kind has: the first.
   [[nodiscard]] const Kind& usual() const { return *kinds_.front(); }

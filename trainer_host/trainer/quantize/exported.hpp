@@ -10,6 +10,7 @@
 #include "protocol/messages/artifact.hpp"
 #include "protocol/messages/golden_call.hpp"
 #include "protocol/messages/signature.hpp"
+#include "trainer_host/trainer/kinds/float_part.hpp"
 
 namespace outcrop::quantize {
 
@@ -29,12 +30,6 @@ struct Coverage {
   double multiply_adds = 0.0;  // of one sample, from the method's arguments to its outputs
 };
 
-// What is not int8, and why.
-struct StaysFloat {
-  std::string name;
-  std::string reason;
-};
-
 // One file that a board may choose.
 struct VariantFile {
   std::string name;  // "float", "float-mobile", "int8-quint8", "int8-qint8"
@@ -44,7 +39,7 @@ struct VariantFile {
   std::string backend = "qnnpack";
   ByteCount size;
   Coverage coverage;
-  std::vector<StaysFloat> stays_float;         // all that is not int8, by name
+  std::vector<kinds::FloatPart> stays_float;   // all that is not int8, by name
   std::map<std::string, OutputError> outputs;  // by name
 };
 

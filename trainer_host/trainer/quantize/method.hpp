@@ -27,10 +27,13 @@ class Method {
   virtual ~Method() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;  // "static"
 
+  // What a layer's format may be in its plans.
+  [[nodiscard]] virtual std::vector<std::string> formats() const { return {"float"}; }
   // What it makes of a model by itself. unsupported names what it cannot, and why.
   [[nodiscard]] virtual Result<Plan> plan(const kinds::Export& model) const = 0;
-  // invalid_argument where the plan names a layer that is not there, or asks a format of a layer that
-  // it has not; internal where the result is not what was planned.
+  // `plan` is one that plan() made of this model, perhaps with other formats and another observer
+  // (check_decisions). invalid_argument where there is no such observer; internal where the result is
+  // not what was planned.
   [[nodiscard]] virtual Result<Applied> apply(const Plan& plan, const kinds::Export& model) const = 0;
 };
 

@@ -3,9 +3,10 @@
 #include <cctype>
 #include <cstdio>
 #include <map>
-#include <sstream>
+#include <string_view>
 #include <utility>
 
+#include "platform/text/csv.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/join.hpp"
 #include "protocol/base/number.hpp"
@@ -76,12 +77,10 @@ Cells cells_of(const PerformanceRow& row) {
   return cells;
 }
 
-std::vector<std::string> split_line(const std::string& line) {
-  std::vector<std::string> cells;
-  std::istringstream stream(line);
-  for (std::string cell; std::getline(stream, cell, ',');) cells.push_back(cell);
-  if (!line.empty() && line.back() == ',') cells.emplace_back();
-  return cells;
+bool begins_with_key(std::string_view text) {
+  constexpr std::string_view key = "model,stage,variant";
+  const std::string_view rest = text.substr(std::min(key.size(), text.size()));
+  return text.starts_with(key) && (rest.empty() || rest.front() == ',' || rest.front() == '\n');
 }
 
 // Rows by model, stage and variant. Columns go by name: what an older version or another kind of
@@ -89,27 +88,24 @@ std::vector<std::string> split_line(const std::string& line) {
 class Lines {
  public:
   Status read(const std::string& text, const std::filesystem::path& path) {
-    std::istringstream stream(text);
-    std::string line;
-    std::getline(stream, line);
-    const auto headings = split_line(line);
-    if (headings.size() < 3 || headings[0] != "model" || headings[1] != "stage" ||
-        headings[2] != "variant") {
+    // Whatever its rows look like, another file is called what it is.
+    if (!begins_with_key(text)) {
       return fail(ErrorCode::invalid_data,
                   path.string() + ", line 1: not the heading of quantization_performance.csv; move "
                                     "it away, and a new table begins");
     }
-    columns_ = headings;
-    for (int at = 2; std::getline(stream, line); ++at) {
-      const auto cells = split_line(line);
-      const bool whole = cells.size() == headings.size() && !cells[2].empty();
-      const auto stage = whole ? read_number<int>(cells[1]) : std::nullopt;
-      if (!stage) {
-        return fail(ErrorCode::invalid_data, path.string() + ", line " + std::to_string(at) +
+    const auto table = platform::parse_csv(text);
+    if (!table) return fail(table.error().context(path.string()));
+    columns_ = table->headings;
+    for (std::size_t at = 0; at < table->rows.size(); ++at) {
+      const auto& cells = table->rows[at];
+      const auto stage = read_number<int>(cells[1]);
+      if (!stage || cells[2].empty()) {
+        return fail(ErrorCode::invalid_data, path.string() + ", line " + std::to_string(at + 2) +
                                                  ": not a row of model, stage and variant");
       }
       Cells row;
-      for (std::size_t i = 0; i < cells.size(); ++i) row.emplace_back(headings[i], cells[i]);
+      for (std::size_t i = 0; i < cells.size(); ++i) row.emplace_back(columns_[i], cells[i]);
       put(cells[0], *stage, cells[2], std::move(row));
     }
     return {};

@@ -92,7 +92,7 @@ std::string exported_to_json(const ExportedStage& exported) {
   nlohmann::ordered_json variants = nlohmann::ordered_json::array();
   for (const VariantFile& variant : exported.variants) {
     nlohmann::ordered_json parts = nlohmann::ordered_json::array();
-    for (const StaysFloat& part : variant.stays_float) {
+    for (const kinds::FloatPart& part : variant.stays_float) {
       parts.push_back({{"name", part.name}, {"reason", part.reason}});
     }
     nlohmann::ordered_json json{{"name", variant.name},

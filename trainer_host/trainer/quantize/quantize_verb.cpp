@@ -44,7 +44,7 @@ Result<std::vector<PerformanceRow>> measure(const Arguments& arguments,
 
 void print_stays_float(const ExportedStage& exported) {
   std::printf("Not int8 in %s:\n", exported.variants.back().name.c_str());
-  for (const StaysFloat& part : exported.variants.back().stays_float) {
+  for (const kinds::FloatPart& part : exported.variants.back().stays_float) {
     std::printf("  %-22s %s\n", part.name.c_str(), part.reason.c_str());
   }
 }

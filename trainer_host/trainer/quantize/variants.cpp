@@ -64,7 +64,7 @@ Result<Plan> plan_of(const VariantKind& kind, const kinds::Export& model,
                                                  "', and " + kind.name + " is made by '" +
                                                  plan.method + "'");
   }
-  OUTCROP_CHECK(check_decisions(*choice.plan, plan, {"int8", "float"}));
+  OUTCROP_CHECK(check_decisions(*choice.plan, plan, kind.method->formats()));
   if (!choice.plan->observer.empty()) plan.observer = choice.plan->observer;
   for (LayerDecision& layer : plan.layers) {
     const LayerDecision* wanted = choice.plan->layer(layer.layer);
@@ -91,7 +91,7 @@ void describe_coverage(const Built& built, const kinds::Export& model, VariantFi
   }
   const bool coded = !built.applied.int8_layers.empty();
   const auto beside = model.beside(coded);
-  for (const kinds::FloatPart& part : beside) variant.stays_float.push_back({part.name, part.reason});
+  variant.stays_float.insert(variant.stays_float.end(), beside.begin(), beside.end());
   for (const LayerDecision& layer : built.plan.layers) {
     if (layer.format == "float") variant.stays_float.push_back({layer.layer, layer.reason});
   }

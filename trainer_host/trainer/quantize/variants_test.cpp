@@ -204,7 +204,7 @@ TEST_F(Variants, are_made_as_a_changed_plan_wants_them) {
   EXPECT_LT(changed.outputs.at("velocity").average_abs_error,
             usual.outputs.at("velocity").average_abs_error);
   EXPECT_TRUE(std::any_of(changed.stays_float.begin(), changed.stays_float.end(),
-                          [&](const StaysFloat& part) { return part.name == last; }));
+                          [&](const kinds::FloatPart& part) { return part.name == last; }));
   EXPECT_EQ(read_plan(changed.plan)->layer(last)->format, "float");
 
   choice.plan->layers.front().layer = "velocity_decoder.nothing";

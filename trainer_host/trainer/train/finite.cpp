@@ -43,8 +43,6 @@ std::optional<std::string> first_non_finite(const kinds::Task& task,
 
 std::optional<std::string> first_non_finite(kinds::Task& task,
                                             std::span<const kinds::Draw> draws) {
-  const torch::NoGradGuard no_gradient;
-  if (auto weight = find_in_weights(task.parts())) return weight;
   return first_non_finite(task, task.non_finite_place(draws));
 }
 

@@ -98,6 +98,7 @@ std::vector<kinds::Column> GeneratorTask::columns() const {
 
 void GeneratorTask::set_training(bool on) {
   for (auto* network : {&encoder_, &velocity_decoder_, &seismic_decoder_}) network->train(on);
+  if (on) training_latents_.reset();
 }
 
 kinds::Loss GeneratorTask::loss(const kinds::Phase&, std::span<const kinds::Draw> draws) {
@@ -153,6 +154,11 @@ torch::Tensor GeneratorTask::encode_all(const Samples& samples) {
   return torch::cat(parts);
 }
 
+const torch::Tensor& GeneratorTask::training_latents() {
+  if (!training_latents_.defined()) training_latents_ = encode_all(data_.training);
+  return training_latents_;
+}
+
 ScoredSamples scored_each_epoch(std::size_t training, std::size_t held_out) {
   const std::size_t maps = std::min(held_out, most_maps_scored);
   return {maps, std::min(maps, std::max<std::size_t>(1, training / trained_for_one_scored))};
@@ -191,7 +197,7 @@ std::vector<std::optional<double>> GeneratorTask::score_held_out() {
 }
 
 void GeneratorTask::fit() {
-  prior_ = fit_gaussian(encode_all(data_.training));
+  prior_ = fit_gaussian(training_latents());
 }
 
 models::NamedTensors GeneratorTask::fitted() const {
@@ -209,7 +215,7 @@ Status GeneratorTask::set_fitted(const models::NamedTensors& tensors) {
 }
 
 kinds::Export GeneratorTask::make_export() {
-  return generator::make_export(generator(), *prior_, encode_all(data_.training));
+  return generator::make_export(generator(), *prior_, training_latents());
 }
 
 }  // namespace outcrop::generator

@@ -72,6 +72,8 @@ class GeneratorTask final : public kinds::Task {
   [[nodiscard]] std::optional<std::string> non_finite_place(const Batch& batch);
   // The encoder's latents [N, latent] of all samples, not mirrored. In evaluation mode.
   [[nodiscard]] torch::Tensor encode_all(const Samples& samples);
+  // encode_all() of the training samples; encoded once until the networks are trained again.
+  [[nodiscard]] const torch::Tensor& training_latents();
   [[nodiscard]] const SplitData& split() const { return data_; }
   // After fit() or set_fitted().
   [[nodiscard]] const LatentPrior& prior() const { return *prior_; }
@@ -86,6 +88,7 @@ class GeneratorTask final : public kinds::Task {
   models::TrainingForm velocity_decoder_;
   models::TrainingForm seismic_decoder_;
   std::optional<LatentPrior> prior_;
+  torch::Tensor training_latents_;  // undefined where they are not known
 };
 
 }  // namespace outcrop::generator

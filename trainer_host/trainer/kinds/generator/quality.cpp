@@ -97,7 +97,8 @@ Status score_reconstructions(GeneratorTask& task, models::LiteModel& model,
   const Samples& samples = quality.held_out ? task.split().held_out : task.split().training;
   const auto chosen = evenly_chosen_samples(samples.size(), most_judged);
   quality.samples = chosen.size();
-  const auto latents = task.encode_all(samples).index_select(0, torch::tensor(chosen));
+  const auto all = quality.held_out ? task.encode_all(samples) : task.training_latents();
+  const auto latents = all.index_select(0, torch::tensor(chosen));
   OUTCROP_TRY(decoded, decode_each(model, latents));
   const std::vector<float> constant(
       map_size, static_cast<float>(minimum_velocity + maximum_velocity) / 2);

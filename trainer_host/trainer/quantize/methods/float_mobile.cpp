@@ -15,8 +15,7 @@ class FloatMobile final : public Method {
   [[nodiscard]] Result<Plan> plan(const kinds::Export&) const override {
     return Plan{.variant = "", .method = "float-mobile", .observer = "", .layers = {}};
   }
-  [[nodiscard]] Result<Applied> apply(const Plan& plan, const kinds::Export& model) const override {
-    OUTCROP_CHECK(check_decisions(plan, Plan{.variant = plan.variant, .method = {}, .observer = {}, .layers = {}}, {"float"}));
+  [[nodiscard]] Result<Applied> apply(const Plan&, const kinds::Export& model) const override {
     Applied applied;
     for (const kinds::ExportPart& part : model.parts) {
       applied.forms.push_back(

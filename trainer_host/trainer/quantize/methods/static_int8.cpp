@@ -41,6 +41,7 @@ class StaticInt8 final : public Method {
   explicit StaticInt8(ActivationType activations) : activations_(activations) {}
 
   [[nodiscard]] std::string_view name() const override { return "static"; }
+  [[nodiscard]] std::vector<std::string> formats() const override { return {"int8", "float"}; }
 
   [[nodiscard]] Result<Plan> plan(const kinds::Export& model) const override {
     Plan plan{.variant = "", .method = "static", .observer = squared_error, .layers = {}};
@@ -65,9 +66,6 @@ class StaticInt8 final : public Method {
                   "the plan's observer is '" + plan.observer + "'; there are: " + squared_error +
                       ", " + min_max);
     }
-    OUTCROP_TRY(possible, this->plan(model));
-    possible.variant = plan.variant;
-    OUTCROP_CHECK(check_decisions(plan, possible, {"int8", "float"}));
     Applied applied;
     for (const kinds::ExportPart& part : model.parts) {
       const Status status = apply(plan, part, applied);
