@@ -7,7 +7,6 @@
 
 #include "protocol/trust/digest.hpp"
 #include "trainer_host/trainer/models/layers.hpp"
-#include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/models/training_form.hpp"
 #include "trainer_host/trainer/trainer_main.hpp"
 
@@ -90,8 +89,7 @@ class ToyTask final : public kinds::Task {
     return model;
   }
 
-  [[nodiscard]] Result<messages::Quality> judge(const std::filesystem::path& file) override {
-    OUTCROP_TRY(model, models::LiteModel::load(file));
+  [[nodiscard]] Result<messages::Quality> judge(models::CallableModel& model) override {
     const auto x = last(inputs_);
     OUTCROP_TRY(answers, model.call("forward", {x.slice(1, 0, 4).contiguous(), x.slice(1, 4).contiguous()}));
     const auto mean = truth_.slice(0, 0, -held_out).mean().expand({held_out, 1});

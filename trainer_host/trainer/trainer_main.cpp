@@ -7,6 +7,7 @@
 #include "trainer_host/trainer/data/synth_verb.hpp"
 #include "trainer_host/trainer/evaluate/draw_verb.hpp"
 #include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
+#include "trainer_host/trainer/kinds/sample_picture.hpp"
 #include "trainer_host/trainer/quantize/quantize_verb.hpp"
 #include "trainer_host/trainer/stage/stage_end.hpp"
 #include "trainer_host/trainer/train/train_verb.hpp"
@@ -20,12 +21,15 @@ int trainer_main(int argc, char** argv, const kinds::Register& kinds) {
     return cli::run_program(
         "outcrop-trainer", "The verbs of outcrop that train, quantize and evaluate, and make data.",
         argc, argv,
-        {data::add_synth, evaluate::add_draw,
+        {data::add_synth,
+         [&](CLI::App& app, Action& chosen) {
+           evaluate::add_draw(app, chosen, kinds::built_in_pictures());
+         },
          [&](CLI::App& app, Action& chosen) {
            train::add_train(app, chosen, kinds, stage::make_stage_end);
          },
          [&](CLI::App& app, Action& chosen) { quantize::add_quantize(app, chosen, kinds); },
-         evaluate::add_evaluate});
+         [&](CLI::App& app, Action& chosen) { evaluate::add_evaluate(app, chosen, kinds); }});
   });
 }
 

@@ -11,7 +11,7 @@
 #include "platform/text/csv.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/number.hpp"
-#include "trainer_host/trainer/evaluate/charts.hpp"
+#include "trainer_host/trainer/evaluate/loss_curve.hpp"
 #include "trainer_host/trainer/evaluate/gnuplot.hpp"
 
 namespace outcrop::evaluate {

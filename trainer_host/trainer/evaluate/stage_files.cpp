@@ -8,53 +8,42 @@ namespace outcrop::evaluate {
 namespace fs = std::filesystem;
 namespace {
 
-Result<StageFiles> single_file(const fs::path& model, const std::optional<fs::path>& encoder) {
-  if (!encoder) {
+Result<StageFiles> single_file(const fs::path& model, const fs::path& weights) {
+  if (weights.empty()) {
     return fail(ErrorCode::invalid_argument,
                 model.string() +
-                    " holds decoders only: name the host's encoder too, with --encoder "
-                    "<model>_stage<N>_encoder.pt, or give the stage's folder instead");
+                    " is what boards get: name the weights that it was made of too, with --weights "
+                    "<model>_stage<N>.weights, or give the stage's folder instead");
   }
-  StageFiles files;
-  files.model = model.stem().string();
-  files.variants.push_back({files.model, model});
-  files.encoder = *encoder;
-  return files;
+  return StageFiles{{{model.stem().string(), model}}, weights};
 }
 
 }  // namespace
 
-Result<StageFiles> find_stage_files(const fs::path& model, const std::optional<fs::path>& encoder,
+Result<StageFiles> find_stage_files(const fs::path& model, const fs::path& weights,
                                     const std::vector<std::string>& wanted) {
   std::error_code error;
-  if (fs::is_regular_file(model, error)) return single_file(model, encoder);
+  if (fs::is_regular_file(model, error)) return single_file(model, weights);
   if (!fs::is_directory(model, error)) {
     return fail(ErrorCode::not_found,
                 model.string() + ": no such stage folder (run/stage1, say) or .ptl file");
   }
-  static const std::regex pattern(R"((.+)_stage([0-9]{1,9})_(.+)\.(ptl|pt))");
-  static const std::regex weights(R"(.+_stage[0-9]+\.weights)");
-  StageFiles files;
+  static const std::regex variant_name(R"(.+_stage[0-9]{1,9}_(.+)\.ptl)");
+  static const std::regex weights_name(R"(.+_stage[0-9]{1,9}\.weights)");
+  StageFiles files{{}, weights};
   std::map<std::string, fs::path> found;
   for (const auto& entry : fs::directory_iterator(model, error)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with('.')) continue;  // what file managers leave, "._x.ptl"
     std::smatch parts;
-    if (std::regex_match(name, weights)) files.weights = entry.path();
-    if (!std::regex_match(name, parts, pattern)) continue;
-    if (parts[4] == "ptl") {
-      found[parts[3]] = entry.path();
-    } else if (parts[3] == "encoder") {
-      files.encoder = entry.path();
-      files.model = parts[1];
-      files.stage = std::stoll(parts[2]);
-    }
+    if (weights.empty() && std::regex_match(name, weights_name)) files.weights = entry.path();
+    if (std::regex_match(name, parts, variant_name)) found[parts[1]] = entry.path();
   }
-  if (encoder) files.encoder = *encoder;
-  if (files.encoder.empty()) {
+  if (files.weights.empty()) {
     return fail(ErrorCode::not_found, model.string() +
-                                          ": no *_stage<N>_encoder.pt in it; that is no stage "
-                                          "folder as `outcrop train` or `outcrop quantize` makes");
+                                          ": no *_stage<N>.weights in it; that is no stage folder "
+                                          "as `outcrop train` makes; after `outcrop quantize` name "
+                                          "what it read, with --weights");
   }
   const std::vector<std::string> usual{"float", "int8-qint8"};
   for (const std::string& name : wanted.empty() ? usual : wanted) {

@@ -1,9 +1,6 @@
 #pragma once
 
-#include <chrono>
-#include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,18 +15,16 @@ struct StageFiles {
     std::filesystem::path file;
   };
 
-  std::string model;              // "curvefault", or the file's name
   std::vector<Variant> variants;  // at least one
-  std::filesystem::path encoder;  // float TorchScript
-  std::filesystem::path weights;  // empty where there are none
-  std::optional<std::int64_t> stage;
+  std::filesystem::path weights;
 };
 
-// MODEL is a stage folder as training leaves it, or one .ptl file with `encoder` beside it.
-// `wanted` names variants of a folder; none means "float" and "int8-qint8". Fails with not_found
-// or invalid_argument, saying what is missing and what would be right.
-[[nodiscard]] Result<StageFiles> find_stage_files(
-    const std::filesystem::path& model, const std::optional<std::filesystem::path>& encoder,
-    const std::vector<std::string>& wanted);
+// MODEL is a stage folder as training leaves it, or one .ptl file with `weights` beside it; empty
+// `weights`: those of the folder. `wanted` names variants of a folder; none means "float" and
+// "int8-qint8", of which one will do. Fails with not_found or invalid_argument, saying what is missing
+// and what would be right.
+[[nodiscard]] Result<StageFiles> find_stage_files(const std::filesystem::path& model,
+                                                  const std::filesystem::path& weights,
+                                                  const std::vector<std::string>& wanted);
 
 }  // namespace outcrop::evaluate

@@ -24,7 +24,7 @@ namespace outcrop::kinds {
 
 // A network that a method of quantization works on by itself: one float tensor in, one out.
 struct ExportPart {
-  std::string name;            // "velocity_decoder"
+  std::string name;            // "map_decoder"
   torch::jit::Module network;  // float, in evaluation mode
   torch::Tensor calibration;   // [N, …]: inputs as boards will see them
   // Whoever reads the output clamps it to ± this.

@@ -1,5 +1,7 @@
 #include "trainer_host/trainer/kinds/kind.hpp"
 
+#include "trainer_host/trainer/kinds/register.hpp"
+
 namespace outcrop::kinds {
 
 Status Task::set_fitted(const models::NamedTensors& tensors) {
@@ -43,8 +45,30 @@ Status take_weights(const models::ModelFile& file, Task& task) {
   OUTCROP_CHECK(models::restore(state_of(task), file.tensors));
   task.set_training(false);
   if (file.kind == models::ModelFileKind::weights) return task.set_fitted(file.tensors);
+  if (task.data().training == 0) {
+    return fail(ErrorCode::invalid_argument,
+                "a checkpoint lacks what is fitted at the end of a stage: name the training data "
+                "too, or take the stage's weights");
+  }
   task.fit();
   return {};
+}
+
+Result<TrainedTask> open_trained(const std::filesystem::path& weights, const Register& kinds,
+                                 DataPlaces places) {
+  const auto in_file = [&](const Error& error) {
+    return fail(error.context("reading " + weights.string()));
+  };
+  OUTCROP_TRY(file, models::read_model_file(weights));
+  auto described = models::description_in(file.about);
+  if (!described) return in_file(described.error());
+  OUTCROP_TRY(kind, kinds.find(described->kind));
+  auto recipe = kind->recipe(described->shape);
+  if (!recipe) return in_file(recipe.error());
+  (*recipe)->set_places(std::move(places));
+  OUTCROP_TRY(task, (*recipe)->open(0));
+  if (const Status taken = take_weights(file, *task); !taken) return in_file(taken.error());
+  return TrainedTask{std::move(*described), std::move(task)};
 }
 
 Phase whole(const Task& task) {

@@ -14,6 +14,7 @@
 #include "platform/config/toml_reader.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/messages/quality.hpp"
+#include "trainer_host/trainer/kinds/evaluation.hpp"
 #include "trainer_host/trainer/kinds/export.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 
@@ -21,7 +22,7 @@ namespace outcrop::kinds {
 
 // What training, quantization and release know of a model. docs/kinds.md shows how to add a kind.
 
-// A network, by the name under which its tensors are kept: "encoder", "velocity_decoder".
+// A network, by the name under which its tensors are kept: "encoder", "map_decoder".
 struct Part {
   std::string name;
   torch::jit::Module network;
@@ -33,12 +34,14 @@ struct Draw {
   bool mirrored = false;
 };
 
-// The samples of a task. No held-out sample is a training sample.
+// The samples of a task.
 struct DataSummary {
   std::size_t training = 0;
   std::size_t held_out = 0;
   std::string digest;           // SHA-256 in hex of what training samples come from
   std::string held_out_digest;  // of data of their own that held-out samples come from; "" without
+  // Held-out samples that are trained on as well: none, but where `only_scored` allows it.
+  std::size_t shared = 0;
 };
 
 // Which tensors a stage trains. The rest stays as it is.
@@ -55,7 +58,7 @@ struct Phase {
 // A column of training.csv, and its curve in loss.png.
 struct Column {
   enum class Meaning { loss, held_out_loss, score };
-  std::string name;   // "velocity_loss"; a held-out loss is "held_out_" and the loss's name
+  std::string name;   // "map_loss"; a held-out loss is "held_out_" and the loss's name
   std::string label;  // "maps"
   Meaning meaning = Meaning::loss;
 };
@@ -72,6 +75,9 @@ struct DataPlaces {
   std::vector<std::filesystem::path> train;         // in their order
   std::vector<std::filesystem::path> validation{};  // held out; or
   std::int64_t held_out = 0;                        // so many samples at the end of `train`
+  // A trained model is scored on `validation`; nothing will be trained. `train` may be empty, and
+  // samples of both are counted, not refused.
+  bool only_scored = false;
 };
 
 // A model with its data, as it is trained. One thread at a time; LibTorch's exceptions come through.
@@ -109,10 +115,12 @@ class Task {
   [[nodiscard]] virtual models::NamedTensors fitted() const { return {}; }
   // In evaluation mode, fitted.
   [[nodiscard]] virtual Export make_export() = 0;
-  // How good the float model is on held-out samples (training ones, where none are held out), beside
-  // what one that learned nothing reaches, as boards run it: `file` is the exported float variant.
-  // diverged where a figure is not finite.
-  [[nodiscard]] virtual Result<messages::Quality> judge(const std::filesystem::path& file) = 0;
+  // How good a variant is on held-out samples (training ones, where none are held out), beside what
+  // one that learned nothing reaches. diverged where a figure is not finite.
+  [[nodiscard]] virtual Result<messages::Quality> judge(models::CallableModel& model) = 0;
+  // All of what can be said of variants on held-out samples, for people: by default the metrics of
+  // judge(), and no picture.
+  [[nodiscard]] virtual Result<Evaluation> evaluate(const EvaluationRequest& request);
   // Takes over what weights hold besides the parts. invalid_data where it does not fit.
   [[nodiscard]] virtual Status set_fitted(const models::NamedTensors& tensors);
 };
@@ -163,8 +171,21 @@ class Kind {
 [[nodiscard]] Status save_weights(const std::filesystem::path& path, const Task& task,
                                   const models::ModelDescription& description);
 // Copies weights, or the weights inside a checkpoint, into a task of the same shape, and what is
-// fitted where the file has it; else fits. In evaluation mode. invalid_data where they do not fit.
+// fitted where the file has it; else fits. In evaluation mode. invalid_data where they do not fit;
+// invalid_argument where something is to be fitted and there are no training samples.
 [[nodiscard]] Status take_weights(const models::ModelFile& file, Task& task);
+
+// A trained model of a file, with its data.
+struct TrainedTask {
+  models::ModelDescription description;
+  std::unique_ptr<Task> task;
+};
+
+class Register;
+// Weights, or the weights inside a checkpoint, with data that lie at `places`. Errors name the file;
+// those of the data are Recipe::open's.
+[[nodiscard]] Result<TrainedTask> open_trained(const std::filesystem::path& weights,
+                                               const Register& kinds, DataPlaces places);
 
 // Those of its parameters that can be trained, at the learning rate itself.
 [[nodiscard]] Phase whole(const Task& task);

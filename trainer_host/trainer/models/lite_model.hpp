@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "protocol/base/error.hpp"
+#include "trainer_host/trainer/models/callable_model.hpp"
 
 namespace outcrop::models {
 
@@ -19,16 +20,14 @@ void prepare_engine();
 // An exported model run in this process by LibTorch's lite interpreter, as boards run it.
 // Loading is running code: only for files that this host made itself; anything else goes
 // through the confined runner.
-class LiteModel {
+class LiteModel final : public CallableModel {
  public:
   // Fails with not_found, or invalid_data where the file is no such model or is cut.
   [[nodiscard]] static Result<LiteModel> load(const std::filesystem::path& file);
   [[nodiscard]] static Result<LiteModel> load(const std::string& bytes, const std::string& name);
 
-  // The tensors of the method's tuple, or its one tensor, contiguous. invalid_data where the model
-  // raises.
-  [[nodiscard]] Result<std::vector<torch::Tensor>> call(const std::string& method,
-                                                        std::vector<c10::IValue> arguments);
+  [[nodiscard]] Result<std::vector<torch::Tensor>> call(
+      const std::string& method, std::vector<c10::IValue> arguments) override;
 
  private:
   explicit LiteModel(torch::jit::mobile::Module module, std::string name)

@@ -47,7 +47,7 @@ struct ExportedStage {
   std::vector<VariantFile> variants;              // float first
   std::vector<std::filesystem::path> host_files;  // float TorchScript, stays on the host
   std::filesystem::path golden_input;             // safetensors: "latent_3" of call 3
-  std::filesystem::path golden_output;            // safetensors: "velocity_1", … of each call
+  std::filesystem::path golden_output;            // safetensors: "map_1", … of each call
   messages::Signature signature;                  // of every variant
   std::vector<messages::GoldenCall> golden_calls;
   std::map<std::string, messages::OutputBounds> bounds;  // of its outputs

@@ -1,19 +1,10 @@
 #include "trainer_host/trainer/quantize/goldens.hpp"
 
 #include "runtime/engine/tensor_file.hpp"
+#include "trainer_host/trainer/models/plain_tensor.hpp"
 
 namespace outcrop::quantize {
 namespace {
-
-runtime::Tensor plain(const std::string& name, const torch::Tensor& tensor) {
-  const auto dense = tensor.contiguous();
-  const auto count = static_cast<std::size_t>(dense.numel());
-  if (dense.scalar_type() == torch::kLong) {
-    return runtime::Tensor::of_integers(name, dense.sizes().vec(),
-                                        {dense.data_ptr<std::int64_t>(), count});
-  }
-  return runtime::Tensor::of_floats(name, dense.sizes().vec(), {dense.data_ptr<float>(), count});
-}
 
 std::string call_name(const kinds::Export& exported, std::size_t call) {
   return "golden call " + std::to_string(call + 1) + ", " + exported.goldens[call].method;
@@ -73,7 +64,7 @@ Status write_goldens(const kinds::Export& exported,
     messages::GoldenCall golden{call.method, {}, {}};
     for (std::size_t k = 0; k < call.arguments.size(); ++k) {
       if (const auto* tensor = std::get_if<torch::Tensor>(&call.arguments[k])) {
-        inputs.push_back(plain(method.inputs.at(k).name + number, *tensor));
+        inputs.push_back(models::plain_tensor(method.inputs.at(k).name + number, *tensor));
         golden.arguments.emplace_back(messages::TensorReference(inputs.back().name));
       } else if (const auto* integer = std::get_if<std::int64_t>(&call.arguments[k])) {
         golden.arguments.emplace_back(*integer);
@@ -84,7 +75,7 @@ Status write_goldens(const kinds::Export& exported,
       }
     }
     for (std::size_t k = 0; k < answers[i].size(); ++k) {
-      outputs.push_back(plain(method.outputs[k].name + number, answers[i][k]));
+      outputs.push_back(models::plain_tensor(method.outputs[k].name + number, answers[i][k]));
       golden.outputs.emplace_back(outputs.back().name);
     }
     stage.golden_calls.push_back(std::move(golden));

@@ -24,7 +24,7 @@ namespace outcrop::quantize {
 
 // Writes golden_input and golden_output into `folder`, and says in `stage` where they are and which
 // calls they hold: a tensor is named after its argument or output and the number of its call,
-// "velocity_1".
+// "map_1".
 [[nodiscard]] Status write_goldens(const kinds::Export& exported,
                                    const std::vector<std::vector<torch::Tensor>>& answers,
                                    const std::filesystem::path& folder, ExportedStage& stage);

@@ -26,7 +26,7 @@ std::string lower(std::string text) {
   return text;
 }
 
-// "velocity_mae_m_per_s": a column's name with the unit of its output.
+// "map_mae_m_per_s": a column's name with the unit of its output.
 std::string with_unit(std::string column, const std::string& unit) {
   if (unit.empty()) return column;
   column += '_';

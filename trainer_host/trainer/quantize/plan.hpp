@@ -10,7 +10,7 @@ namespace outcrop::quantize {
 
 // What becomes of one layer of a variant.
 struct LayerDecision {
-  std::string layer;      // its part and its path: "velocity_decoder.mix1"
+  std::string layer;      // its part and its path: "map_decoder.mix1"
   std::string operation;  // "conv2d", "conv_transpose2d" or "linear"
   std::string format;     // "int8" or "float"
   std::string reason;     // of float: why

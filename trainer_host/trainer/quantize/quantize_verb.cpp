@@ -49,31 +49,13 @@ void print_stays_float(const ExportedStage& exported) {
   }
 }
 
-// The trained model of a file, with the data that calibrate it.
-struct Opened {
-  models::ModelDescription description;
-  std::unique_ptr<kinds::Task> task;
-};
-
-Result<Opened> open_model(const Arguments& arguments, const kinds::Register& kinds) {
-  OUTCROP_TRY(file, models::read_model_file(arguments.weights));
-  auto described = models::description_in(file.about);
-  if (!described) return fail(described.error().context("reading " + arguments.weights.string()));
-  OUTCROP_TRY(kind, kinds.find(described->kind));
-  auto recipe = kind->recipe(described->shape);
-  if (!recipe) return fail(recipe.error().context("reading " + arguments.weights.string()));
-  (*recipe)->set_places({.train = arguments.data});
-  OUTCROP_TRY(task, (*recipe)->open(0));
-  if (const Status taken = kinds::take_weights(file, *task); !taken) {
-    return fail(taken.error().context("reading " + arguments.weights.string()));
-  }
-  if (described->data_digest != task->data().digest) {
-    std::string folders;
-    for (const fs::path& folder : arguments.data) folders += folder.string() + " ";
-    std::fprintf(stderr, "note: %sis not the data, or not in the order, that these weights were "
-                 "trained on\n", folders.c_str());
-  }
-  return Opened{std::move(*described), std::move(task)};
+void note_other_data(const Arguments& arguments, const kinds::TrainedTask& opened) {
+  if (opened.description.data_digest == opened.task->data().digest) return;
+  std::string folders;
+  for (const fs::path& folder : arguments.data) folders += folder.string() + " ";
+  std::fprintf(stderr,
+               "note: %sis not the data, or not in the order, that these weights were trained on\n",
+               folders.c_str());
 }
 
 Result<VariantChoice> choice_of(const Arguments& arguments) {
@@ -94,7 +76,8 @@ Result<VariantChoice> choice_of(const Arguments& arguments) {
 
 Status run(const Arguments& arguments, const kinds::Register& kinds) {
   OUTCROP_TRY(choice, choice_of(arguments));
-  OUTCROP_TRY(opened, open_model(arguments, kinds));
+  OUTCROP_TRY(opened, kinds::open_trained(arguments.weights, kinds, {.train = arguments.data}));
+  note_other_data(arguments, opened);
   const models::ModelDescription& model = opened.description;
   std::error_code error;
   fs::create_directories(arguments.out, error);

@@ -19,8 +19,9 @@
 #include "trainer_host/release/key_store.hpp"
 #include "trainer_host/release/quality_table.hpp"
 #include "trainer_host/release/stage_store.hpp"
-#include "trainer_host/trainer/evaluate/charts.hpp"
+#include "trainer_host/trainer/evaluate/loss_curve.hpp"
 #include "trainer_host/trainer/evaluate/gnuplot.hpp"
+#include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/quantize/performance.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
 
@@ -214,7 +215,9 @@ Status fill_folder(const train::StageContext& context, const fs::path& folder,
     OUTCROP_CHECK(
         write_file_durably(folder / "lineage.json", train::lineage_to_json(context.lineage)));
   }
-  auto quality = context.task.judge(exported.variants.front().file);
+  // This process made the file itself, a moment ago.
+  OUTCROP_TRY(model, models::LiteModel::load(exported.variants.front().file));
+  auto quality = context.task.judge(model);
   if (quality) {
     std::fprintf(stderr, "%s",
                  release::quality_table(*quality, line_width(STDERR_FILENO)).c_str());

@@ -2,7 +2,7 @@
 
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
-#include "trainer_host/trainer/evaluate/metrics.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/metrics.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/kinds/generator/normalization.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_task.hpp"
@@ -61,7 +61,7 @@ TEST(Learning, beats_the_mean_map_and_the_mean_gather_on_samples_held_out) {
   generator::Generator model = task.generator();
   const auto mean_map = mean_over(data->training, false);
   const auto mean_gather = mean_over(data->training, true);
-  evaluate::MeanScore map, map_baseline, gather, gather_baseline;
+  generator::MeanScore map, map_baseline, gather, gather_baseline;
   for (std::size_t i = 0; i < data->held_out.size(); ++i) {
     const std::vector<kinds::Draw> one{{i, false}};
     const auto latent =
@@ -72,10 +72,10 @@ TEST(Learning, beats_the_mean_map_and_the_mean_gather_on_samples_held_out) {
         generator::denormalize_pressure(model.seismic_decoder.forward({latent}).toTensor());
     const auto true_map = data->held_out.velocity(i);
     const auto true_gather = data->held_out.gathers(i);
-    map.add(evaluate::score_velocity_map(true_map, values_of(velocity)));
-    map_baseline.add(evaluate::score_velocity_map(true_map, mean_map));
-    gather.add(evaluate::score_shot_gathers(true_gather, values_of(pressure)));
-    gather_baseline.add(evaluate::score_shot_gathers(true_gather, mean_gather));
+    map.add(generator::score_velocity_map(true_map, values_of(velocity)));
+    map_baseline.add(generator::score_velocity_map(true_map, mean_map));
+    gather.add(generator::score_shot_gathers(true_gather, values_of(pressure)));
+    gather_baseline.add(generator::score_shot_gathers(true_gather, mean_gather));
   }
   std::printf(
       "map SSIM %.3f (mean %.3f), MAE %.0f (%.0f) m/s; gather SSIM %.3f (%.3f), MAE %.3f (%.3f)\n",

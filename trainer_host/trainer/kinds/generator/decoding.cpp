@@ -4,7 +4,7 @@
 
 namespace outcrop::generator {
 
-Result<GeneratedPair> decode_each(models::LiteModel& model, const torch::Tensor& latents) {
+Result<GeneratedPair> decode_each(models::CallableModel& model, const torch::Tensor& latents) {
   std::vector<torch::Tensor> velocity;
   std::vector<torch::Tensor> seismic;
   for (std::int64_t row = 0; row < latents.size(0); ++row) {
@@ -15,7 +15,7 @@ Result<GeneratedPair> decode_each(models::LiteModel& model, const torch::Tensor&
   return GeneratedPair{torch::cat(velocity), torch::cat(seismic)};
 }
 
-Result<torch::Tensor> sample_latent(models::LiteModel& model, std::int64_t seed) {
+Result<torch::Tensor> sample_latent(models::CallableModel& model, std::int64_t seed) {
   OUTCROP_TRY(latent, model.call("latent", {std::int64_t{1}, seed}));
   return latent.at(0);
 }

@@ -3,9 +3,10 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <span>
 
 #include "protocol/base/error.hpp"
-#include "trainer_host/trainer/models/lite_model.hpp"
+#include "trainer_host/trainer/models/callable_model.hpp"
 
 namespace outcrop::generator {
 
@@ -15,10 +16,15 @@ struct GeneratedPair {
   torch::Tensor seismic;   // [B,5,1000,70], pressure
 };
 
+// Of a contiguous float tensor, which must outlive them.
+[[nodiscard]] inline std::span<const float> values(const torch::Tensor& tensor) {
+  return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
+}
+
 // `latents` [B, latent], B >= 1. Decoded one at a time, as boards do.
-[[nodiscard]] Result<GeneratedPair> decode_each(models::LiteModel& model,
+[[nodiscard]] Result<GeneratedPair> decode_each(models::CallableModel& model,
                                                 const torch::Tensor& latents);
 // The latent [1, latent] that forward(1, seed) decodes.
-[[nodiscard]] Result<torch::Tensor> sample_latent(models::LiteModel& model, std::int64_t seed);
+[[nodiscard]] Result<torch::Tensor> sample_latent(models::CallableModel& model, std::int64_t seed);
 
 }  // namespace outcrop::generator

@@ -1,7 +1,8 @@
 #include "trainer_host/trainer/kinds/generator/exporting.hpp"
 
-#include "trainer_host/trainer/evaluate/metrics.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/metrics.hpp"
 #include "trainer_host/trainer/kinds/generator/compose.hpp"
+#include "trainer_host/trainer/kinds/generator/decoding.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_signature.hpp"
 
 namespace outcrop::generator {
@@ -9,17 +10,13 @@ namespace {
 
 constexpr std::int64_t golden_seeds[] = {1, 2};
 
-std::span<const float> values(const torch::Tensor& tensor) {
-  return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
-}
-
 double likeness(const std::string& output, const torch::Tensor& truth, const torch::Tensor& other) {
-  evaluate::MeanScore mean;
+  MeanScore mean;
   for (std::int64_t row = 0; row < truth.size(0); ++row) {
     const auto is = values(truth[row]);
     const auto shown = values(other[row]);
-    mean.add(output == "velocity" ? evaluate::score_velocity_map(is, shown)
-                                  : evaluate::score_shot_gathers(is, shown));
+    mean.add(output == "velocity" ? score_velocity_map(is, shown)
+                                  : score_shot_gathers(is, shown));
   }
   return mean.mean().ssim;
 }

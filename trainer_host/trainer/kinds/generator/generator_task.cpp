@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/json_text.hpp"
-#include "trainer_host/trainer/evaluate/metrics.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/metrics.hpp"
 #include "trainer_host/trainer/kinds/generator/exporting.hpp"
 #include "trainer_host/trainer/kinds/generator/loss.hpp"
 #include "trainer_host/trainer/kinds/generator/normalization.hpp"
@@ -169,7 +169,7 @@ std::vector<std::optional<double>> GeneratorTask::score_held_out() {
   const Samples& samples = data_.held_out;
   const ScoredSamples scored = scored_each_epoch(data_.training.size(), samples.size());
   if (scored.maps == 0) return std::vector<std::optional<double>>(4);
-  evaluate::MeanScore score;
+  MeanScore score;
   MeanLoss of_velocity;
   MeanLoss of_gathers;
   for (std::size_t first = 0; first < scored.maps; first += score_batch) {
@@ -181,7 +181,7 @@ std::vector<std::optional<double>> GeneratorTask::score_held_out() {
     const auto maps = denormalize_velocity(decoded);
     for (std::size_t i = 0; i < count; ++i) {
       const auto map = maps[static_cast<std::int64_t>(i)].contiguous();
-      score.add(evaluate::score_velocity_map(samples.velocity(first + i),
+      score.add(score_velocity_map(samples.velocity(first + i),
                                              {map.data_ptr<float>(), data::grid::map_size}));
     }
     if (first >= scored.gathers) continue;

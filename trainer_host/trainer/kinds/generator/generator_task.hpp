@@ -64,7 +64,9 @@ class GeneratorTask final : public kinds::Task {
   [[nodiscard]] models::NamedTensors fitted() const override;
   [[nodiscard]] Status set_fitted(const models::NamedTensors& tensors) override;
   [[nodiscard]] kinds::Export make_export() override;
-  [[nodiscard]] Result<messages::Quality> judge(const std::filesystem::path& file) override;
+  [[nodiscard]] Result<messages::Quality> judge(models::CallableModel& model) override;
+  [[nodiscard]] Result<kinds::Evaluation> evaluate(
+      const kinds::EvaluationRequest& request) override;
 
   [[nodiscard]] Generator generator() const;
   // The same for a batch that is already here.

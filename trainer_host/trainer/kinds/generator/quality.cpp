@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "trainer_host/trainer/evaluate/metrics.hpp"
-#include "trainer_host/trainer/evaluate/sample_mean.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/metrics.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/sample_mean.hpp"
 #include "trainer_host/trainer/kinds/generator/normalization.hpp"
 #include "trainer_host/trainer/kinds/generator/decoding.hpp"
 
@@ -44,8 +44,8 @@ struct TrainingMean {
 };
 
 TrainingMean training_mean(const Samples& training) {
-  evaluate::SampleMean maps;
-  evaluate::SampleMean gathers;
+  SampleMean maps;
+  SampleMean gathers;
   for (const std::int64_t sample : evenly_chosen_samples(training.size(), most_averaged)) {
     maps.add(training.velocity(static_cast<std::size_t>(sample)));
     gathers.add(training.gathers(static_cast<std::size_t>(sample)));
@@ -70,8 +70,8 @@ class ScoredLine {
       : name_(std::move(name)), maps_(samples), gathers_(samples) {}
 
   void score(std::size_t sample, const OneSample& truth, const OneSample& prediction) {
-    maps_[sample] = evaluate::score_velocity_map(truth.map, prediction.map);
-    gathers_[sample] = evaluate::score_shot_gathers(truth.gathers, prediction.gathers);
+    maps_[sample] = score_velocity_map(truth.map, prediction.map);
+    gathers_[sample] = score_shot_gathers(truth.gathers, prediction.gathers);
   }
 
   [[nodiscard]] messages::ScoredModel scored() const {
@@ -79,19 +79,19 @@ class ScoredLine {
   }
 
  private:
-  static messages::OutputScore mean_over(const std::vector<evaluate::Score>& scores) {
-    evaluate::MeanScore mean;
-    for (const evaluate::Score& score : scores) mean.add(score);
-    const evaluate::Score all = mean.mean();
+  static messages::OutputScore mean_over(const std::vector<Score>& scores) {
+    MeanScore mean;
+    for (const Score& score : scores) mean.add(score);
+    const Score all = mean.mean();
     return {{{"ssim", all.ssim}, {"mae", all.mae}, {"rmse", all.rmse}}};
   }
 
   std::string name_;
-  std::vector<evaluate::Score> maps_;
-  std::vector<evaluate::Score> gathers_;
+  std::vector<Score> maps_;
+  std::vector<Score> gathers_;
 };
 
-Status score_reconstructions(GeneratorTask& task, models::LiteModel& model,
+Status score_reconstructions(GeneratorTask& task, models::CallableModel& model,
                              const TrainingMean& mean, messages::Quality& quality) {
   quality.held_out = task.split().held_out.size() > 0;
   const Samples& samples = quality.held_out ? task.split().held_out : task.split().training;
@@ -121,16 +121,16 @@ Status score_reconstructions(GeneratorTask& task, models::LiteModel& model,
   return {};
 }
 
-Status score_draws(models::LiteModel& model, const TrainingMean& mean,
+Status score_draws(models::CallableModel& model, const TrainingMean& mean,
                    messages::Quality& quality) {
-  evaluate::MeanScore maps;
-  evaluate::MeanScore gathers;
+  MeanScore maps;
+  MeanScore gathers;
   for (std::size_t seed = 1; seed <= drawn_samples; ++seed) {
     OUTCROP_TRY(latent, sample_latent(model, static_cast<std::int64_t>(seed)));
     OUTCROP_TRY(pair, decode_each(model, latent));
     const OneSample drawn = row(pair, 0);
-    maps.add({.rmse = evaluate::root_mean_square_error(drawn.map, mean.map)});
-    gathers.add({.rmse = evaluate::root_mean_square_error(drawn.gathers, mean.gathers)});
+    maps.add({.rmse = root_mean_square_error(drawn.map, mean.map)});
+    gathers.add({.rmse = root_mean_square_error(drawn.gathers, mean.gathers)});
   }
   quality.drawn = drawn_samples;
   quality.spread = {{velocity, {maps.mean().rmse, mean.map_spread}},
@@ -160,9 +160,8 @@ Status check_finite(const messages::Quality& quality) {
 
 }  // namespace
 
-Result<messages::Quality> GeneratorTask::judge(const std::filesystem::path& file) {
+Result<messages::Quality> GeneratorTask::judge(models::CallableModel& model) {
   const torch::NoGradGuard no_grad;
-  OUTCROP_TRY(model, models::LiteModel::load(file));
   const TrainingMean mean = training_mean(data_.training);
   messages::Quality quality;
   quality.units = {{velocity, "m/s"}, {seismic, "pressure"}};

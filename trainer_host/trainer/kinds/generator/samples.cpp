@@ -57,10 +57,10 @@ std::size_t count_shared(const Samples& training, const Samples& held_out) {
   return shared;
 }
 
-Status check_apart(const kinds::DataPlaces& places, const SplitData& split) {
-  const std::size_t shared = count_shared(split.training, split.held_out);
-  if (shared == 0) return {};
-  const std::string count = std::to_string(shared) + " of " + std::to_string(split.held_out.size());
+Status check_apart(const kinds::DataPlaces& places, const kinds::DataSummary& summary) {
+  if (summary.shared == 0 || places.only_scored) return {};
+  const std::string count =
+      std::to_string(summary.shared) + " of " + std::to_string(summary.held_out);
   if (places.validation.empty()) {
     return fail(ErrorCode::invalid_argument,
                 "data.train holds maps twice: " + count +
@@ -88,7 +88,7 @@ Result<SplitData> open_samples(const kinds::DataPlaces& places) {
   OUTCROP_TRY(validation, data::DatasetList::open(places.validation));
   const auto held_out = static_cast<std::size_t>(places.held_out);
   const std::size_t count = training.size();
-  if (count < held_out + 2) {
+  if (!places.only_scored && count < held_out + 2) {
     return fail(ErrorCode::invalid_argument,
                 "data.train holds " + std::to_string(count) + " samples, of which " +
                     std::to_string(held_out) +
@@ -98,9 +98,12 @@ Result<SplitData> open_samples(const kinds::DataPlaces& places) {
   split.training = slice(training, 0, count - held_out);
   split.held_out = places.validation.empty() ? slice(training, count - held_out, held_out)
                                              : slice(validation, 0, validation.size());
-  split.summary = {split.training.size(), split.held_out.size(), training.digest(),
-                   validation.digest()};
-  OUTCROP_CHECK(check_apart(places, split));
+  split.summary = {.training = split.training.size(),
+                   .held_out = split.held_out.size(),
+                   .digest = training.digest(),
+                   .held_out_digest = validation.digest()};
+  split.summary.shared = count_shared(split.training, split.held_out);
+  OUTCROP_CHECK(check_apart(places, split.summary));
   return split;
 }
 

@@ -1,14 +1,13 @@
-#include "trainer_host/trainer/evaluate/sample_picture.hpp"
+#include "trainer_host/trainer/kinds/generator/pictures/sample_picture.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <sstream>
 
-#include "runtime/engine/tensor_file.hpp"
 #include "trainer_host/trainer/data/dataset.hpp"
-#include "trainer_host/trainer/evaluate/panels.hpp"
+#include "trainer_host/trainer/kinds/generator/pictures/panels.hpp"
 
-namespace outcrop::evaluate {
+namespace outcrop::generator {
 namespace {
 
 using namespace data::grid;
@@ -21,10 +20,19 @@ constexpr int between = 46;  // maps and gathers: the maps' horizontal axis
 constexpr int bottom = 142;
 constexpr int narrowest = 560;  // room for two colour bars
 
+constexpr std::size_t most_samples = 6;
+constexpr const char* caption = "velocity maps above, the middle shot's gather below";
+
+// A subsurface that a model made up, and its middle shot.
+struct Sample {
+  std::vector<float> map;     // 70 × 70 values in m/s, row 0 at the surface
+  std::vector<float> gather;  // 1000 × 70 pressures
+};
+
 // DejaVu Sans at the sizes of title and caption: rather too wide than cut at the picture's edge.
-int text_width(const std::string& title, const std::string& caption) {
-  return std::min(
-      2000, std::max(static_cast<int>(title.size()) * 10, static_cast<int>(caption.size()) * 7));
+int text_width(const std::string& title) {
+  return std::min(2000, std::max(static_cast<int>(title.size()) * 10,
+                                 static_cast<int>(std::string_view(caption).size()) * 7));
 }
 
 const runtime::Tensor* find(const std::vector<runtime::Tensor>& tensors, std::string_view name) {
@@ -62,23 +70,18 @@ Result<const runtime::Tensor*> find_floats(const std::vector<runtime::Tensor>& t
                   (tensor == nullptr ? "none of that name" : runtime::describe(*tensor)));
 }
 
-}  // namespace
-
-Result<std::vector<Sample>> read_samples(const std::filesystem::path& file, std::size_t most) {
-  const auto tensors = runtime::read_tensor_file(file);
-  if (!tensors) return fail(tensors.error());
-  const auto maps = find_floats(*tensors, "velocity", {1, depth, width});
-  if (!maps) return fail(maps.error().context(file.string()));
-  const auto gathers = find_floats(*tensors, "seismic", {shots, times, width});
-  if (!gathers) return fail(gathers.error().context(file.string()));
-  const auto count = std::min({static_cast<std::size_t>((*maps)->shape[0]),
-                               static_cast<std::size_t>((*gathers)->shape[0]), most});
+Result<std::vector<Sample>> samples_in(const std::vector<runtime::Tensor>& tensors,
+                                       std::size_t most) {
+  OUTCROP_TRY(maps, find_floats(tensors, "velocity", {1, depth, width}));
+  OUTCROP_TRY(gathers, find_floats(tensors, "seismic", {shots, times, width}));
+  const auto count = std::min({static_cast<std::size_t>(maps->shape[0]),
+                               static_cast<std::size_t>(gathers->shape[0]), most});
   constexpr std::size_t shot_size = times * width;
   std::vector<Sample> samples(count);
   for (std::size_t i = 0; i < count; ++i) {
-    const auto map = (*maps)->floats().subspan(i * map_size, map_size);
+    const auto map = maps->floats().subspan(i * map_size, map_size);
     const auto gather =
-        (*gathers)->floats().subspan((i * shots + shots / 2) * shot_size, shot_size);
+        gathers->floats().subspan((i * shots + shots / 2) * shot_size, shot_size);
     samples[i].map.assign(map.begin(), map.end());
     samples[i].gather.assign(gather.begin(), gather.end());
   }
@@ -86,13 +89,10 @@ Result<std::vector<Sample>> read_samples(const std::filesystem::path& file, std:
 }
 
 Status draw_samples(const std::vector<Sample>& samples, const std::string& title,
-                    const std::string& caption, const std::filesystem::path& png) {
-  if (samples.empty() || samples.size() > 6) {
-    return fail(ErrorCode::invalid_argument, "a picture shows one to six samples");
-  }
+                    const std::filesystem::path& png) {
   const int count = static_cast<int>(samples.size());
   const int block = count * panel + (count - 1) * panel_gap;
-  const int across = std::max(block, text_width(title, caption));
+  const int across = std::max(block, text_width(title));
   const PixelSize size{.width = std::max(left + across + right, narrowest),
                        .height = top + 2 * panel + between + bottom};
   const int half = (std::max(left + block + right, narrowest) - left - right) / 2;
@@ -113,7 +113,20 @@ Status draw_samples(const std::vector<Sample>& samples, const std::string& title
     }
   }
   script << "unset multiplot\n";
-  return draw(script.str(), size, png);
+  return evaluate::draw(script.str(), size, png);
 }
 
-}  // namespace outcrop::evaluate
+}  // namespace
+
+kinds::SamplePicture sample_picture() {
+  return {"generator",
+          {"velocity", "seismic"},
+          [](const std::vector<runtime::Tensor>& tensors, std::size_t most,
+             const std::string& title, const std::filesystem::path& png) -> Result<std::size_t> {
+            OUTCROP_TRY(samples, samples_in(tensors, std::min(most, most_samples)));
+            OUTCROP_CHECK(draw_samples(samples, title, png));
+            return samples.size();
+          }};
+}
+
+}  // namespace outcrop::generator

@@ -5,7 +5,9 @@
 
 #include "trainer_host/trainer/evaluate/gnuplot.hpp"
 
-namespace outcrop::evaluate {
+namespace outcrop::generator {
+
+using evaluate::PixelSize;
 
 // Velocity maps and shot gathers as gnuplot images, laid out in pixels from the upper left corner:
 // what galleries and pictures of single samples are put together from.
@@ -57,4 +59,4 @@ struct PanelPlace {
 [[nodiscard]] std::string velocity_bar(int x, int width, PixelSize picture);
 [[nodiscard]] std::string pressure_bar(int x, int width, PixelSize picture);
 
-}  // namespace outcrop::evaluate
+}  // namespace outcrop::generator

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <span>
 
-namespace outcrop::evaluate {
+namespace outcrop::generator {
 
 // How far an image is from another. Used for velocity maps (m/s) and shot gathers (pressure);
 // all functions are pure and may be called from any thread.
@@ -60,4 +60,4 @@ class MeanScore {
   double squares_ = 0.0;
 };
 
-}  // namespace outcrop::evaluate
+}  // namespace outcrop::generator

@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -11,13 +10,15 @@
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/data/acoustic_solver.hpp"
 #include "trainer_host/trainer/data/synth.hpp"
-#include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
-#include "trainer_host/trainer/evaluate/evaluation.hpp"
+#include "trainer_host/trainer/evaluate/stage_files.hpp"
+#include "trainer_host/trainer/kinds/generator/comparison.hpp"
 #include "trainer_host/trainer/kinds/generator/compose.hpp"
+#include "trainer_host/trainer/kinds/register.hpp"
+#include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/quantize/small_generator_for_tests.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
 
-namespace outcrop::evaluate {
+namespace outcrop::generator {
 namespace {
 
 namespace fs = std::filesystem;
@@ -35,25 +36,70 @@ class Evaluate : public ::testing::Test {
     synth.threads = 2;
     synth.out = data();
     made_ = data::synthesize(synth, {}).has_value();
-    const auto latents = quantize::small_latents(24);
-    made_ = made_ &&
-            quantize::export_variants(
-                quantize::small_export(quantize::make_small_generator(), latents), stage(),
-                "small_stage1")
-                .has_value();
+    made_ = made_ && export_stage();
+  }
+  // To the scale of data: those of an untrained network are near zero.
+  static void scale_gathers(const kinds::Task& task) {
+    const torch::NoGradGuard no_gradient;
+    for (const auto& [name, tensor] : kinds::state_of(task)) {
+      if (name == "seismic_decoder.gathers.weight") tensor.detach().mul_(4.0);
+    }
+  }
+  static bool export_stage() {
+    GeneratorRecipe recipe;
+    recipe.shape = {.latent = 32, .encoder_width = 4, .velocity_width = 4, .seismic_width = 8};
+    recipe.data.train = {data()};
+    const auto task = recipe.open(7);
+    if (!task) return false;
+    // Untrained, but its batch norms have seen data.
+    std::vector<kinds::Draw> draws(5);
+    for (std::size_t i = 0; i < draws.size(); ++i) draws[i].sample = i;
+    for (int i = 0; i < 20; ++i) (void)(*task)->loss((*task)->phase(1), draws);
+    (*task)->set_training(false);
+    scale_gathers(**task);
+    (*task)->fit();
+    models::ModelDescription about{.name = "small", .kind = "generator", .shape = (*task)->shape()};
+    about.stage = 1;
+    return quantize::export_variants((*task)->make_export(), stage(), "small_stage1").has_value() &&
+           kinds::save_weights(weights(), **task, about).has_value();
   }
   static void TearDownTestSuite() { delete folder_; }
   void SetUp() override { ASSERT_TRUE(made_); }
 
   static fs::path data() { return folder_->path() / "data"; }
   static fs::path stage() { return folder_->path() / "stage1"; }
+  static fs::path weights() { return stage() / "small_stage1.weights"; }
 
-  static int run(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"outcrop", "evaluate"});
-    std::vector<char*> pointers;
-    for (std::string& argument : arguments) pointers.push_back(argument.data());
-    return cli::run_program("outcrop", "test", static_cast<int>(pointers.size()), pointers.data(),
-                            {add_evaluate});
+  // Variants of `folder` on `held_out`, in this process.
+  static Result<Comparison> compare_on(const fs::path& folder, const fs::path& held_out,
+                                       const std::vector<fs::path>& training,
+                                       const std::vector<std::string>& wanted,
+                                       ComparisonOptions options) {
+    OUTCROP_TRY(files, evaluate::find_stage_files(folder, weights(), wanted));
+    kinds::DataPlaces places{.train = training, .validation = {held_out}, .only_scored = true};
+    OUTCROP_TRY(opened, kinds::open_trained(files.weights, kinds(), std::move(places)));
+    std::vector<models::LiteModel> models;
+    std::vector<kinds::EvaluatedVariant> variants;
+    for (const auto& variant : files.variants) {
+      OUTCROP_TRY(model, models::LiteModel::load(variant.file));
+      models.push_back(std::move(model));
+    }
+    for (std::size_t i = 0; i < models.size(); ++i) {
+      variants.push_back({files.variants[i].name, &models[i]});
+    }
+    options.generated = 8;
+    return compare(dynamic_cast<GeneratorTask&>(*opened.task), variants, options);
+  }
+  static const kinds::Register& kinds() {
+    static const kinds::Register all = kinds::built_in();
+    return all;
+  }
+
+  // `outcrop-trainer evaluate`, with what stands in front of it in the shell.
+  static ShellOutcome run(const std::vector<std::string>& arguments, const std::string& before = "") {
+    std::string command = before + " '" + OUTCROP_BIN "/outcrop-trainer' evaluate";
+    for (const std::string& argument : arguments) command += " '" + argument + "'";
+    return run_shell(command);
   }
 
   static TemporaryFolder* folder_;
@@ -63,14 +109,7 @@ TemporaryFolder* Evaluate::folder_ = nullptr;
 bool Evaluate::made_ = false;
 
 TEST_F(Evaluate, scores_reconstructions_beside_baselines) {
-  auto files = find_stage_files(stage(), std::nullopt, {});
-  auto dataset = data::Dataset::open(data());
-  ASSERT_THAT(files, IsOk());
-  ASSERT_THAT(dataset, IsOk());
-  const auto training = data::DatasetList::open({data()});
-  ASSERT_THAT(training, IsOk());
-  EvaluationInputs inputs{.data = *dataset, .training = &*training, .generated = 8, .progress = {}};
-  auto result = evaluate(*files, inputs);
+  const auto result = compare_on(stage(), data(), {data()}, {}, {});
   ASSERT_THAT(result, IsOk());
   EXPECT_EQ(result->samples, 5U);
   ASSERT_EQ(result->variants.size(), 2U);
@@ -78,8 +117,8 @@ TEST_F(Evaluate, scores_reconstructions_beside_baselines) {
   EXPECT_EQ(result->variants[1].name, "int8-qint8");
   ASSERT_EQ(result->baselines.size(), 3U);
   // The mean is the best constant map under RMSE, so it beats 3000 m/s on its own data.
-  const Scores& mean = *result->baselines[0].scores;
-  const Scores& silence = *result->baselines[2].scores;
+  const PairScores& mean = *result->baselines[0].scores;
+  const PairScores& silence = *result->baselines[2].scores;
   EXPECT_LT(mean.velocity.rmse, silence.velocity.rmse);
   EXPECT_LT(mean.gathers.rmse, silence.gathers.rmse);
   EXPECT_DOUBLE_EQ(silence.gather_error.whole, 1.0);
@@ -95,18 +134,11 @@ TEST_F(Evaluate, scores_reconstructions_beside_baselines) {
 }
 
 TEST_F(Evaluate, shows_generated_maps_in_rows_of_their_own_beside_the_solvers_gathers) {
-  auto files = find_stage_files(stage(), std::nullopt, {"float"});
-  auto dataset = data::Dataset::open(data());
-  ASSERT_THAT(files, IsOk());
-  ASSERT_THAT(dataset, IsOk());
-  const auto training = data::DatasetList::open({data()});
-  ASSERT_THAT(training, IsOk());
-  auto result = evaluate(*files, {.data = *dataset,
-                                  .training = &*training,
-                                  .other = &*dataset,
-                                  .other_label = "again",
-                                  .generated = 8,
-                                  .progress = {}});
+  auto other = data::Dataset::open(data());
+  ASSERT_THAT(other, IsOk());
+  ComparisonOptions options{.other_label = "again"};
+  options.other.append(std::make_shared<const data::Dataset>(std::move(*other)), 0, 1);
+  const auto result = compare_on(stage(), data(), {data()}, {"float"}, options);
   ASSERT_THAT(result, IsOk());
   ASSERT_EQ(result->reconstructed_rows.size(), 4U);
   EXPECT_EQ(result->reconstructed_rows.back().label, "again");
@@ -128,11 +160,7 @@ TEST_F(Evaluate, compares_a_single_sample_with_nothing_that_is_itself) {
   synth.count = 1;
   synth.out = one;
   ASSERT_THAT(data::synthesize(synth, {}), IsOk());
-  auto files = find_stage_files(stage(), std::nullopt, {"float"});
-  auto dataset = data::Dataset::open(one);
-  ASSERT_THAT(files, IsOk());
-  ASSERT_THAT(dataset, IsOk());
-  auto result = evaluate(*files, {.data = *dataset, .generated = 8, .progress = {}});
+  const auto result = compare_on(stage(), one, {}, {"float"}, {});
   ASSERT_THAT(result, IsOk());
   ASSERT_EQ(result->baselines.size(), 3U);
   EXPECT_FALSE(result->baselines[0].scores.has_value()) << result->baselines[0].name;
@@ -140,17 +168,16 @@ TEST_F(Evaluate, compares_a_single_sample_with_nothing_that_is_itself) {
   EXPECT_TRUE(result->baselines[2].scores.has_value());
   EXPECT_FALSE(result->generated.data_diversity.has_value());
 
-  ::testing::internal::CaptureStdout();
-  const int status = run({stage().string(), one.string(), "--generated", "8"});
-  const std::string said = ::testing::internal::GetCapturedStdout();
-  EXPECT_EQ(status, 0);
-  EXPECT_THAT(said, HasSubstr("not available"));
+  const auto ran = run({stage().string(), one.string(), "--variant=float", "--generated", "8"});
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("not available"));
 }
 
 TEST_F(Evaluate, writes_gallery_and_figures) {
   const fs::path out = folder_->path() / "out";
   ASSERT_EQ(run({stage().string(), data().string(), "--train", data().string(), "--other",
-                 data().string(), "--generated", "8", "--out", out.string()}),
+                 data().string(), "--generated", "8", "--out", out.string()})
+                .code,
             0);
   EXPECT_GT(fs::file_size(out / "gallery.png"), 10'000U);
   auto text = read_text_file(out / "evaluation.json");
@@ -158,9 +185,9 @@ TEST_F(Evaluate, writes_gallery_and_figures) {
   const auto json = nlohmann::json::parse(*text);
   EXPECT_EQ(json.at("model"), "small");
   EXPECT_EQ(json.at("stage"), 1);
-  EXPECT_EQ(json.at("reconstructions").size(), 2U);
-  EXPECT_EQ(json.at("gallery"), "gallery.png");
-  EXPECT_EQ(json.at("baselines").at(2).at("gathers").at("reflections_relative_error"), 1.0);
+  EXPECT_EQ(json.at("variants").size(), 2U);
+  EXPECT_EQ(json.at("picture"), "gallery.png");
+  EXPECT_EQ(json.at("baselines").at(2).at("seismic").at("reflections_relative_error"), 1.0);
 }
 
 TEST_F(Evaluate, keeps_its_scores_where_nothing_can_be_drawn) {
@@ -168,18 +195,18 @@ TEST_F(Evaluate, keeps_its_scores_where_nothing_can_be_drawn) {
   fs::create_directory(out);
   ASSERT_THAT(write_file_durably(out / "gallery.png", std::string_view("of another model")),
               IsOk());
-  const std::string path = ::getenv("PATH");
-  ::setenv("PATH", folder_->path().c_str(), 1);
-  const int status =
-      run({stage().string(), data().string(), "--generated", "8", "--out", out.string()});
-  ::setenv("PATH", path.c_str(), 1);
-  EXPECT_EQ(status, 0);
+  const auto ran =
+      run({stage().string(), data().string(), "--variant=float", "--generated", "8", "--out",
+           out.string()},
+          "PATH='" + folder_->path().string() + "'");
+  EXPECT_EQ(ran.code, 0) << ran.output;
   auto text = read_text_file(out / "evaluation.json");
   ASSERT_THAT(text, IsOk());
   const auto json = nlohmann::json::parse(*text);
-  EXPECT_TRUE(json.at("gallery").is_null());
-  EXPECT_THAT(json.at("no_gallery").get<std::string>(), HasSubstr("gnuplot-nox"));
-  EXPECT_EQ(json.at("reconstructions").size(), 2U);
+  EXPECT_TRUE(json.at("picture").is_null());
+  EXPECT_THAT(json.at("no_picture").get<std::string>(), HasSubstr("gnuplot-nox"));
+  EXPECT_THAT(ran.output, HasSubstr("note: no picture: "));
+  EXPECT_EQ(json.at("variants").size(), 1U);
   EXPECT_FALSE(fs::exists(out / "gallery.png"));
 }
 
@@ -237,26 +264,6 @@ TEST_F(Evaluate, the_page_for_python_runs_as_it_stands) {
   EXPECT_EQ(saved->size(), 4U);
 }
 
-TEST_F(Evaluate, keeps_its_scores_where_no_picture_can_be_drawn) {
-  const fs::path out = folder_->path() / "undrawn";
-  const fs::path empty = folder_->path() / "no-programs";
-  fs::create_directory(empty);
-  fs::create_directory(out);
-  std::ofstream(out / "gallery.png") << "of other scores";
-  const std::string path = ::getenv("PATH");
-  ::setenv("PATH", empty.c_str(), 1);
-  testing::internal::CaptureStderr();
-  const int code =
-      run({stage().string(), data().string(), "--generated", "8", "--out", out.string()});
-  const std::string said = testing::internal::GetCapturedStderr();
-  ::setenv("PATH", path.c_str(), 1);
-  EXPECT_EQ(code, 0);
-  EXPECT_THAT(said, HasSubstr("note: no gallery: "));
-  EXPECT_THAT(said, HasSubstr("gnuplot-nox"));
-  EXPECT_TRUE(fs::exists(out / "evaluation.json"));
-  EXPECT_FALSE(fs::exists(out / "gallery.png"));
-}
-
 TEST_F(Evaluate, takes_the_several_folders_that_were_trained_on) {
   const fs::path more = folder_->path() / "more";
   data::SynthOptions synth;
@@ -268,16 +275,17 @@ TEST_F(Evaluate, takes_the_several_folders_that_were_trained_on) {
     std::vector<std::string> words{stage().string(), data().string(), "--variant=float",
                                    "--generated", "8", "--json"};
     for (const std::string& folder : folders) words.insert(words.end(), {"--train", folder});
-    testing::internal::CaptureStdout();
-    EXPECT_EQ(run(words), 0);
-    return nlohmann::json::parse(testing::internal::GetCapturedStdout())["baselines"][0];
+    const auto ran = run(words);
+    EXPECT_EQ(ran.code, 0) << ran.output;
+    return nlohmann::json::parse(ran.output.substr(ran.output.find('{')))["baselines"][0];
   };
   const auto one = scored({data().string()});
   const auto both = scored({data().string(), more.string()});
   EXPECT_EQ(both["name"], "mean of the training data");
   EXPECT_LT(one["velocity"]["rmse"], both["velocity"]["rmse"]);  // it is the mean of these very data
   EXPECT_EQ(run({stage().string(), data().string(), "--train", more.string(), "--train",
-                 more.string()}),
+                 more.string()})
+                .code,
             2);
 }
 
@@ -287,13 +295,10 @@ TEST_F(Evaluate, says_how_much_of_what_it_shows_is_no_number) {
   const auto small = quantize::make_small_generator();
   small.velocity_decoder.attr("map").toModule().attr("bias").toTensor().detach().fill_(
       std::nanf(""));
-  const auto prior = generator::fit_gaussian(quantize::small_latents(24));
-  generator::compose_generator({small.velocity_decoder, {}}, {small.seismic_decoder, {}}, prior, {})
+  const auto prior = fit_gaussian(quantize::small_latents(24));
+  compose_generator({small.velocity_decoder, {}}, {small.seismic_decoder, {}}, prior, {})
       ._save_for_mobile((broken / "small_stage1_float.ptl").string());
-  auto files = find_stage_files(broken, std::nullopt, {"float"});
-  auto dataset = data::Dataset::open(data());
-  ASSERT_THAT(files, IsOk());
-  auto result = evaluate(*files, {.data = *dataset, .generated = 8, .progress = {}});
+  const auto result = compare_on(broken, data(), {}, {"float"}, {});
   ASSERT_THAT(result, IsOk());
   EXPECT_THAT(result->remarks, testing::Contains(HasSubstr(
                                    "float: of 8 generated samples 8 hold values that are NaN")));
@@ -302,29 +307,52 @@ TEST_F(Evaluate, says_how_much_of_what_it_shows_is_no_number) {
   EXPECT_TRUE(result->generated_rows.empty());
 }
 
-TEST_F(Evaluate, a_single_file_asks_for_its_encoder) {
+TEST_F(Evaluate, a_single_file_asks_for_its_weights) {
   const std::string file = (stage() / "small_stage1_float.ptl").string();
-  const std::string encoder = (stage() / "small_stage1_encoder.pt").string();
-  EXPECT_EQ(run({file, data().string()}), 2);
-  EXPECT_EQ(run({file, data().string(), "--encoder", encoder, "--generated", "8"}), 0);
+  const auto ran = run({file, data().string()});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.output, HasSubstr("--weights"));
+  EXPECT_EQ(run({file, data().string(), "--weights", weights().string(), "--generated", "8"}).code, 0);
+}
+
+// What is given as a model is anybody's: it runs where it can do no harm, here takes 4 GB of memory.
+TEST_F(Evaluate, runs_models_where_they_are_limited) {
+  const fs::path odd = folder_->path() / "odd.ptl";
+  torch::jit::Module module("__torch__.Hungry");
+  module.define(R"(
+def decode(self, latent: Tensor) -> Tuple[Tensor, Tensor]:
+    much = torch.ones([1000000000], dtype=6, layout=None, device=None, pin_memory=False)
+    return much, much
+)");
+  module._save_for_mobile(odd.string());
+  const auto ran =
+      run({odd.string(), data().string(), "--weights", weights().string(), "--generated", "8"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.output, HasSubstr("odd.ptl"));
+}
+
+TEST_F(Evaluate, says_how_many_samples_were_trained_on) {
+  const auto ran = run({stage().string(), data().string(), "--train", data().string(),
+                        "--variant=float", "--generated", "8"});
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("5 of 5 samples are among"));
 }
 
 TEST_F(Evaluate, says_what_is_missing_or_damaged) {
-  EXPECT_THAT(find_stage_files(stage(), std::nullopt, {"int4"}),
+  using evaluate::find_stage_files;
+  EXPECT_THAT(find_stage_files(stage(), "", {"int4"}),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("int8-quint8")));
-  EXPECT_THAT(find_stage_files(data(), std::nullopt, {}),
-              ErrorIs(ErrorCode::not_found, HasSubstr("_encoder.pt")));
-  EXPECT_THAT(find_stage_files(data() / "none", std::nullopt, {}),
+  EXPECT_THAT(find_stage_files(data(), "", {}),
+              ErrorIs(ErrorCode::not_found, HasSubstr("_stage<N>.weights")));
+  EXPECT_THAT(find_stage_files(data() / "none", "", {}),
               ErrorIs(ErrorCode::not_found, HasSubstr("stage folder")));
-  const fs::path damaged = folder_->path() / "encoder.pt";
-  fs::copy_file(stage() / "small_stage1_encoder.pt", damaged);
+  const fs::path damaged = folder_->path() / "cut.weights";
+  fs::copy_file(weights(), damaged);
   fs::resize_file(damaged, fs::file_size(damaged) / 2);
-  auto files = find_stage_files(stage(), damaged, {"float"});
-  auto dataset = data::Dataset::open(data());
-  ASSERT_THAT(files, IsOk());
-  EXPECT_THAT(evaluate(*files, {.data = *dataset, .progress = {}}),
-              ErrorIs(ErrorCode::invalid_data, HasSubstr("encoder.pt")));
+  const auto ran = run({stage().string(), data().string(), "--weights", damaged.string()});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.output, HasSubstr("cut.weights"));
 }
 
 }  // namespace
-}  // namespace outcrop::evaluate
+}  // namespace outcrop::generator

@@ -1,12 +1,13 @@
+#include "trainer_host/trainer/kinds/generator/pictures/gallery.hpp"
+
 #include <algorithm>
 #include <array>
 #include <functional>
 #include <sstream>
 
-#include "trainer_host/trainer/evaluate/charts.hpp"
-#include "trainer_host/trainer/evaluate/panels.hpp"
+#include "trainer_host/trainer/kinds/generator/pictures/panels.hpp"
 
-namespace outcrop::evaluate {
+namespace outcrop::generator {
 namespace {
 
 // Pixels.
@@ -138,7 +139,7 @@ Status draw_gallery(const Gallery& gallery, const std::filesystem::path& png) {
     }
   }
   script << "unset multiplot\n";
-  return draw(script.str(), size, png);
+  return evaluate::draw(script.str(), size, png);
 }
 
-}  // namespace outcrop::evaluate
+}  // namespace outcrop::generator

@@ -1,12 +1,12 @@
-#include "trainer_host/trainer/evaluate/reflections.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/reflections.hpp"
 
 #include <algorithm>
 #include <cmath>
 
 #include "trainer_host/trainer/data/acoustic_solver.hpp"
-#include "trainer_host/trainer/evaluate/metrics.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/metrics.hpp"
 
-namespace outcrop::evaluate {
+namespace outcrop::generator {
 namespace {
 
 using namespace data::grid;
@@ -90,4 +90,4 @@ GatherError MeanGatherError::mean() const {
   return mean;
 }
 
-}  // namespace outcrop::evaluate
+}  // namespace outcrop::generator

@@ -1,9 +1,9 @@
-#include "trainer_host/trainer/evaluate/sample_mean.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/sample_mean.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-namespace outcrop::evaluate {
+namespace outcrop::generator {
 
 void SampleMean::add(std::span<const float> sample) {
   sums_.resize(sample.size());
@@ -32,4 +32,4 @@ double SampleMean::spread() const {
   return std::sqrt(std::max(0.0, variance));
 }
 
-}  // namespace outcrop::evaluate
+}  // namespace outcrop::generator

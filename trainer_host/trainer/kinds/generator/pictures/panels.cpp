@@ -1,4 +1,4 @@
-#include "trainer_host/trainer/evaluate/panels.hpp"
+#include "trainer_host/trainer/kinds/generator/pictures/panels.hpp"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 
 #include "trainer_host/trainer/data/dataset.hpp"
 
-namespace outcrop::evaluate {
+namespace outcrop::generator {
 namespace {
 
 using namespace data::grid;
@@ -51,7 +51,7 @@ std::string tics(const PanelPlace& place, const char* x_label, const char* y_lab
 
 std::string corner_note(const std::string& note) {
   if (note.empty()) return {};
-  return "set label " + quoted(note) + " at graph 0.04, graph 0.075 left front boxed font ',8'\n";
+  return "set label " + evaluate::quoted(note) + " at graph 0.04, graph 0.075 left front boxed font ',8'\n";
 }
 
 // Headings, notes and the colour bar are drawn with one panel, not again with the next.
@@ -106,7 +106,7 @@ std::string gather_panel(const std::vector<float>& gather, const PanelPlace& pla
 
 std::string text_at(const std::string& text, double x, double y, PixelSize picture,
                     const std::string& style) {
-  return "set label " + quoted(text) + " at screen " + number(x / picture.width) + ", screen " +
+  return "set label " + evaluate::quoted(text) + " at screen " + number(x / picture.width) + ", screen " +
          number(1 - y / picture.height) + " " + style + "\n";
 }
 
@@ -122,4 +122,4 @@ std::string pressure_bar(int x, int block, PixelSize picture) {
          number(gather_clip / 2) + "\nset format cb '%g'\n";
 }
 
-}  // namespace outcrop::evaluate
+}  // namespace outcrop::generator

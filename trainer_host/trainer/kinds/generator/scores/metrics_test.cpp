@@ -1,4 +1,4 @@
-#include "trainer_host/trainer/evaluate/metrics.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/metrics.hpp"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-namespace outcrop::evaluate {
+namespace outcrop::generator {
 namespace {
 
 // The expected figures come from a direct two-dimensional convolution with an outer-product
@@ -99,4 +99,4 @@ TEST(Metrics, mean_of_scores_takes_the_root_last) {
 }
 
 }  // namespace
-}  // namespace outcrop::evaluate
+}  // namespace outcrop::generator

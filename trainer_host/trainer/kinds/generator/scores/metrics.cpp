@@ -1,11 +1,11 @@
-#include "trainer_host/trainer/evaluate/metrics.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/metrics.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <vector>
 
-namespace outcrop::evaluate {
+namespace outcrop::generator {
 namespace {
 
 constexpr int window = 11;
@@ -187,4 +187,4 @@ Score MeanScore::mean() const {
   return {ssim_ / n, mae_ / n, std::sqrt(squares_ / n)};
 }
 
-}  // namespace outcrop::evaluate
+}  // namespace outcrop::generator

@@ -7,7 +7,7 @@
 
 #include "trainer_host/trainer/data/dataset.hpp"
 
-namespace outcrop::evaluate {
+namespace outcrop::generator {
 
 // What a shot gather holds besides the direct wave is a thousandth of its energy, and all that is
 // to be learned of the depth: SSIM, MAE and RMSE of whole gathers hardly see it.
@@ -47,4 +47,4 @@ class MeanGatherError {
   double reflections_ = 0.0;
 };
 
-}  // namespace outcrop::evaluate
+}  // namespace outcrop::generator

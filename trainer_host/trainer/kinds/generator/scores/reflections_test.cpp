@@ -1,4 +1,4 @@
-#include "trainer_host/trainer/evaluate/reflections.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/reflections.hpp"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-namespace outcrop::evaluate {
+namespace outcrop::generator {
 namespace {
 
 using namespace data::grid;
@@ -88,4 +88,4 @@ TEST(Reflections, a_nan_is_never_hidden) {
 }
 
 }  // namespace
-}  // namespace outcrop::evaluate
+}  // namespace outcrop::generator

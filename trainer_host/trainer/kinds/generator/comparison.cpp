@@ -1,6 +1,4 @@
-#include "trainer_host/trainer/evaluate/evaluation.hpp"
-
-#include <torch/script.h>
+#include "trainer_host/trainer/kinds/generator/comparison.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -8,58 +6,29 @@
 #include <limits>
 
 #include "trainer_host/trainer/data/acoustic_solver.hpp"
-#include "trainer_host/trainer/evaluate/sample_mean.hpp"
-#include "trainer_host/trainer/kinds/generator/normalization.hpp"
 #include "trainer_host/trainer/kinds/generator/decoding.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/sample_mean.hpp"
 
-namespace outcrop::evaluate {
+namespace outcrop::generator {
 namespace {
 
-using data::Dataset;
-using data::DatasetList;
 using namespace data::grid;
 
 constexpr std::size_t shown_shot = shots / 2;
 constexpr std::size_t shot_size = times * width;
 
-std::span<const float> values(const torch::Tensor& tensor) {
-  return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
+// [1, latent] of [N, latent].
+torch::Tensor row_of(const torch::Tensor& latents, std::size_t row) {
+  return latents.narrow(0, static_cast<std::int64_t>(row), 1);
 }
 
 std::vector<float> copy(std::span<const float> span) {
   return {span.begin(), span.end()};
 }
 
-std::vector<float> middle_shot(std::span<const float> gathers) {
+std::vector<float> shown_gather(std::span<const float> gathers) {
   return copy(gathers.subspan(shown_shot * shot_size, shot_size));
 }
-
-class Encoder {
- public:
-  static Result<Encoder> load(const std::filesystem::path& file) {
-    try {
-      Encoder encoder;
-      encoder.module_ = torch::jit::load(file.string());
-      encoder.module_.eval();
-      return encoder;
-    } catch (const std::exception&) {
-      return fail(ErrorCode::invalid_data,
-                  file.string() + " is not an encoder (TorchScript), or is damaged");
-    }
-  }
-
-  // [1, latent] of a map in m/s.
-  torch::Tensor operator()(std::span<const float> map) {
-    const torch::NoGradGuard no_grad;
-    const auto velocity = torch::from_blob(
-        const_cast<float*>(map.data()),
-        {1, 1, static_cast<std::int64_t>(depth), static_cast<std::int64_t>(width)});
-    return module_.forward({generator::normalize_velocity(velocity)}).toTensor().reshape({1, -1});
-  }
-
- private:
-  torch::jit::Module module_;
-};
 
 // The mean map and mean gathers of a data set.
 struct Mean {
@@ -67,8 +36,7 @@ struct Mean {
   std::vector<float> gathers;
 };
 
-template <class Data>
-Mean mean_of(const Data& data) {
+Mean mean_of(const Samples& data) {
   SampleMean maps;
   SampleMean gathers;
   for (std::size_t i = 0; i < data.size(); ++i) {
@@ -78,11 +46,11 @@ Mean mean_of(const Data& data) {
   return {maps.mean(), gathers.mean()};
 }
 
-class Line {
+class ComparedSum {
  public:
-  explicit Line(std::string name) : name_(std::move(name)) {}
+  explicit ComparedSum(std::string name) : name_(std::move(name)) {}
 
-  void add(const Dataset& data, std::size_t i, std::span<const float> map,
+  void add(const Samples& data, std::size_t i, std::span<const float> map,
            std::span<const float> gathers) {
     const Score velocity = score_velocity_map(data.velocity(i), map);
     const Score pressure = score_shot_gathers(data.gathers(i), gathers);
@@ -92,11 +60,11 @@ class Line {
     if (!std::isfinite(velocity.mae) || !std::isfinite(pressure.mae)) ++not_finite_;
   }
   [[nodiscard]] std::size_t not_finite() const { return not_finite_; }  // samples
-  [[nodiscard]] ScoredLine scored() const {
-    return {name_, Scores{velocity_.mean(), gathers_.mean(), errors_.mean()}};
+  [[nodiscard]] ComparedLine scored() const {
+    return {name_, PairScores{velocity_.mean(), gathers_.mean(), errors_.mean()}};
   }
   // For what says nothing of this data.
-  [[nodiscard]] ScoredLine not_available() const { return {name_, std::nullopt}; }
+  [[nodiscard]] ComparedLine not_available() const { return {name_, std::nullopt}; }
 
  private:
   std::string name_;
@@ -111,7 +79,7 @@ struct Neighbour {
   double distance = std::numeric_limits<double>::infinity();  // mean |difference|, m/s
 };
 
-Neighbour nearest_to(std::span<const float> map, const DatasetList& training) {
+Neighbour nearest_to(std::span<const float> map, const Samples& training) {
   Neighbour nearest;
   for (std::size_t i = 0; i < training.size(); ++i) {
     const double distance = mean_absolute_error(map, training.velocity(i));
@@ -139,7 +107,7 @@ struct NearestTraining {
 };
 
 NearestTraining nearest_training(const std::vector<std::vector<float>>& maps,
-                                 const DatasetList& training) {
+                                 const Samples& training) {
   NearestTraining result;
   for (const auto& map : maps) {
     const double distance = nearest_to(map, training).distance;
@@ -159,7 +127,7 @@ bool all_finite(std::span<const float> span) {
   return std::all_of(span.begin(), span.end(), [](float value) { return std::isfinite(value); });
 }
 
-bool all_finite(const generator::GeneratedPair& pair) {
+bool all_finite(const GeneratedPair& pair) {
   return all_finite(values(pair.velocity)) && all_finite(values(pair.seismic));
 }
 
@@ -178,24 +146,24 @@ std::string gather_note(const GatherError& error) {
                            : std::string("no reflections");
 }
 
-GalleryRow reconstructed_row(const std::string& label, const Dataset& data, std::size_t i,
-                             const generator::GeneratedPair& pair) {
+GalleryRow reconstructed_row(const std::string& label, const Samples& data, std::size_t i,
+                             const GeneratedPair& pair) {
   const Score score = score_velocity_map(data.velocity(i), values(pair.velocity));
   return {.label = label,
           .reference_map = copy(data.velocity(i)),
           .model_map = copy(values(pair.velocity)),
           .map_note = note_or_hole(values(pair.velocity),
                                    text("SSIM %.2f, %.0f m/s", score.ssim, score.mae)),
-          .solver_gather = middle_shot(data.gathers(i)),
-          .model_gather = middle_shot(values(pair.seismic)),
+          .solver_gather = shown_gather(data.gathers(i)),
+          .model_gather = shown_gather(values(pair.seismic)),
           .gather_note = note_or_hole(
               values(pair.seismic),
               gather_note(gather_error(data.velocity(i), data.gathers(i), values(pair.seismic))))};
 }
 
 // A generated pair beside what the wave equation makes of its map, and the nearest training map.
-Result<GalleryRow> generated_row(const std::string& label, const generator::GeneratedPair& pair,
-                                 const DatasetList* training) {
+Result<GalleryRow> generated_row(const std::string& label, const GeneratedPair& pair,
+                                 const Samples* training) {
   const auto map = values(pair.velocity);
   data::AcousticSolver solver;
   OUTCROP_CHECK(solver.set_velocity(map));
@@ -207,8 +175,8 @@ Result<GalleryRow> generated_row(const std::string& label, const generator::Gene
                  .reference_map = {},
                  .model_map = copy(map),
                  .map_note = {},
-                 .solver_gather = middle_shot(solved),
-                 .model_gather = middle_shot(values(pair.seismic)),
+                 .solver_gather = shown_gather(solved),
+                 .model_gather = shown_gather(values(pair.seismic)),
                  .gather_note = note_or_hole(
                      values(pair.seismic),
                      gather_note(gather_error(map, solved, values(pair.seismic))))};
@@ -221,44 +189,43 @@ Result<GalleryRow> generated_row(const std::string& label, const generator::Gene
 }
 
 // All work on one data set with one set of files.
-class Evaluator {
+class Comparing {
  public:
-  Evaluator(const StageFiles& files, const EvaluationInputs& inputs)
-      : files_(files), inputs_(inputs) {}
+  Comparing(GeneratorTask& task, const std::vector<kinds::EvaluatedVariant>& variants,
+            const ComparisonOptions& options)
+      : task_(task),
+        variants_(variants),
+        options_(options),
+        data_(task.split().held_out),
+        training_(task.split().training.size() > 0 ? &task.split().training : nullptr) {}
 
-  Result<Evaluation> run();
+  Result<Comparison> run();
 
  private:
   Status score_variants();
   void score_baselines();
   Status generate();
   Status add_other_row();
-  void add_generated_row(std::size_t seed, const generator::GeneratedPair& pair);
+  void add_generated_row(std::size_t seed, const GeneratedPair& pair);
   void step() {
     ++done_;
-    if (inputs_.progress) inputs_.progress(done_, total_);
+    if (options_.progress) options_.progress(done_, total_);
   }
 
-  const StageFiles& files_;
-  const EvaluationInputs& inputs_;
-  std::optional<Encoder> encoder_;
-  std::vector<models::LiteModel> models_;
-  Evaluation result_;
+  GeneratorTask& task_;
+  const std::vector<kinds::EvaluatedVariant>& variants_;
+  const ComparisonOptions& options_;
+  const Samples& data_;
+  const Samples* training_;  // null: none
+  Comparison result_;
   std::size_t done_ = 0;
   std::size_t total_ = 0;
 };
 
-Result<Evaluation> Evaluator::run() {
-  const auto& data = inputs_.data;
-  if (data.size() == 0) return fail(ErrorCode::invalid_argument, "no samples to evaluate");
-  OUTCROP_TRY(encoder, Encoder::load(files_.encoder));
-  encoder_ = std::move(encoder);
-  for (const auto& variant : files_.variants) {
-    OUTCROP_TRY(model, models::LiteModel::load(variant.file));
-    models_.push_back(std::move(model));
-  }
-  total_ = data.size() * (models_.size() + 1) + inputs_.generated;
-  result_.samples = data.size();
+Result<Comparison> Comparing::run() {
+  if (data_.size() == 0) return fail(ErrorCode::invalid_argument, "no samples to evaluate");
+  total_ = data_.size() * (variants_.size() + 1) + options_.generated;
+  result_.samples = data_.size();
   OUTCROP_CHECK(score_variants());
   score_baselines();
   OUTCROP_CHECK(add_other_row());
@@ -266,64 +233,63 @@ Result<Evaluation> Evaluator::run() {
   return std::move(result_);
 }
 
-Status Evaluator::score_variants() {
-  const auto& data = inputs_.data;
-  Line permuted("reconstructions, permuted");
-  for (std::size_t m = 0; m < models_.size(); ++m) {
-    Line line(files_.variants[m].name);
-    for (std::size_t i = 0; i < data.size(); ++i) {
-      OUTCROP_TRY(pair, generator::decode_each(models_[m], (*encoder_)(data.velocity(i))));
-      line.add(data, i, values(pair.velocity), values(pair.seismic));
+Status Comparing::score_variants() {
+  ComparedSum permuted("reconstructions, permuted");
+  const auto latents = task_.encode_all(data_);
+  for (std::size_t m = 0; m < variants_.size(); ++m) {
+    ComparedSum line(variants_[m].name);
+    for (std::size_t i = 0; i < data_.size(); ++i) {
+      OUTCROP_TRY(pair, decode_each(*variants_[m].model, row_of(latents, i)));
+      line.add(data_, i, values(pair.velocity), values(pair.seismic));
       if (m == 0) {
-        permuted.add(data, (i + 1) % data.size(), values(pair.velocity), values(pair.seismic));
-        if (i < inputs_.gallery_samples) {
+        permuted.add(data_, (i + 1) % data_.size(), values(pair.velocity), values(pair.seismic));
+        if (i < options_.gallery_samples) {
           result_.reconstructed_rows.push_back(
-              reconstructed_row("sample " + std::to_string(i + 1), data, i, pair));
+              reconstructed_row("sample " + std::to_string(i + 1), data_, i, pair));
         }
       }
       step();
     }
     result_.variants.push_back(line.scored());
     if (line.not_finite() > 0) {
-      result_.remarks.push_back(files_.variants[m].name + ": " +
-                                share(line.not_finite(), data.size(), "reconstructions"));
+      result_.remarks.push_back(variants_[m].name + ": " +
+                                share(line.not_finite(), data_.size(), "reconstructions"));
     }
   }
   // One sample's only other sample is itself.
-  result_.baselines.push_back(data.size() > 1 ? permuted.scored() : permuted.not_available());
+  result_.baselines.push_back(data_.size() > 1 ? permuted.scored() : permuted.not_available());
   return {};
 }
 
-void Evaluator::score_baselines() {
-  const auto& data = inputs_.data;
-  const Mean mean = inputs_.training != nullptr ? mean_of(*inputs_.training) : mean_of(data);
+void Comparing::score_baselines() {
+  const Mean mean = training_ != nullptr ? mean_of(*training_) : mean_of(data_);
   const std::vector<float> constant((map_size), (slowest + fastest) / 2);
   const std::vector<float> silence(gather_size, 0.0F);
-  Line mean_line(inputs_.training != nullptr ? "mean of the training data"
+  ComparedSum mean_line(training_ != nullptr ? "mean of the training data"
                                              : "mean of the data themselves");
-  Line constant_line("3000 m/s, silence");
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    mean_line.add(data, i, mean.map, mean.gathers);
-    constant_line.add(data, i, constant, silence);
+  ComparedSum constant_line("3000 m/s, silence");
+  for (std::size_t i = 0; i < data_.size(); ++i) {
+    mean_line.add(data_, i, mean.map, mean.gathers);
+    constant_line.add(data_, i, constant, silence);
     step();
   }
-  const bool its_own_mean = inputs_.training == nullptr && data.size() == 1;
+  const bool its_own_mean = training_ == nullptr && data_.size() == 1;
   result_.baselines.insert(result_.baselines.begin(),
                            its_own_mean ? mean_line.not_available() : mean_line.scored());
   result_.baselines.push_back(constant_line.scored());
 }
 
-Status Evaluator::add_other_row() {
-  if (inputs_.other == nullptr || inputs_.other->size() == 0) return {};
-  OUTCROP_TRY(pair, generator::decode_each(models_.front(), (*encoder_)(inputs_.other->velocity(0))));
-  result_.reconstructed_rows.push_back(
-      reconstructed_row(inputs_.other_label, *inputs_.other, 0, pair));
+Status Comparing::add_other_row() {
+  const Samples& other = options_.other;
+  if (other.size() == 0) return {};
+  OUTCROP_TRY(pair, decode_each(*variants_.front().model, task_.encode_all(other)));
+  result_.reconstructed_rows.push_back(reconstructed_row(options_.other_label, other, 0, pair));
   return {};
 }
 
-void Evaluator::add_generated_row(std::size_t seed, const generator::GeneratedPair& pair) {
+void Comparing::add_generated_row(std::size_t seed, const GeneratedPair& pair) {
   const std::string label = "seed " + std::to_string(seed);
-  auto row = generated_row(label, pair, inputs_.training);
+  auto row = generated_row(label, pair, training_);
   if (row) {
     result_.generated_rows.push_back(std::move(*row));
   } else {
@@ -333,47 +299,44 @@ void Evaluator::add_generated_row(std::size_t seed, const generator::GeneratedPa
   }
 }
 
-Status Evaluator::generate() {
+Status Comparing::generate() {
   std::vector<std::vector<float>> maps;  // of pairs without a hole
-  for (std::size_t i = 0; i < inputs_.generated; ++i) {
-    OUTCROP_TRY(latent, generator::sample_latent(models_.front(), static_cast<std::int64_t>(i + 1)));
-    OUTCROP_TRY(pair, generator::decode_each(models_.front(), latent));
+  for (std::size_t i = 0; i < options_.generated; ++i) {
+    OUTCROP_TRY(latent, sample_latent(*variants_.front().model, static_cast<std::int64_t>(i + 1)));
+    OUTCROP_TRY(pair, decode_each(*variants_.front().model, latent));
     if (all_finite(pair)) maps.push_back(copy(values(pair.velocity)));
-    if (i < inputs_.gallery_generated) add_generated_row(i + 1, pair);
+    if (i < options_.gallery_generated) add_generated_row(i + 1, pair);
     step();
   }
   std::vector<std::vector<float>> data_maps;
-  for (std::size_t i = 0; i < std::min(inputs_.data.size(), inputs_.generated); ++i) {
-    data_maps.push_back(copy(inputs_.data.velocity(i)));
+  for (std::size_t i = 0; i < std::min(data_.size(), options_.generated); ++i) {
+    data_maps.push_back(copy(data_.velocity(i)));
   }
   GeneratedReport& report = result_.generated;
-  report.samples = inputs_.generated;
-  if (maps.size() < inputs_.generated) {
+  report.samples = options_.generated;
+  if (maps.size() < options_.generated) {
     result_.remarks.push_back(
-        files_.variants.front().name + ": " +
-        share(inputs_.generated - maps.size(), inputs_.generated, "generated samples") +
+        variants_.front().name + ": " +
+        share(options_.generated - maps.size(), options_.generated, "generated samples") +
         "; the figures of generated maps leave them out");
   }
   report.diversity = mean_pairwise(maps).value_or(0.0);
   report.data_diversity = mean_pairwise(data_maps);
-  if (inputs_.training != nullptr && !maps.empty()) {
-    const auto generated = nearest_training(maps, *inputs_.training);
+  if (training_ != nullptr && !maps.empty()) {
+    const auto generated = nearest_training(maps, *training_);
     report.nearest = generated.mean;
     report.closest = generated.closest;
-    report.data_nearest = nearest_training(data_maps, *inputs_.training).mean;
+    report.data_nearest = nearest_training(data_maps, *training_).mean;
   }
   return {};
 }
 
 }  // namespace
 
-Result<Evaluation> evaluate(const StageFiles& files, const EvaluationInputs& inputs) {
-  try {
-    return Evaluator(files, inputs).run();
-  } catch (const std::exception& error) {
-    const std::string text = error.what();
-    return fail(ErrorCode::internal, "evaluating: " + text.substr(0, text.find('\n')));
-  }
+Result<Comparison> compare(GeneratorTask& task,
+                           const std::vector<kinds::EvaluatedVariant>& variants,
+                           const ComparisonOptions& options) {
+  return Comparing(task, variants, options).run();
 }
 
-}  // namespace outcrop::evaluate
+}  // namespace outcrop::generator

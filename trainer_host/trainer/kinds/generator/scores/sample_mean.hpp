@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-namespace outcrop::evaluate {
+namespace outcrop::generator {
 
 // The mean of one output (velocity maps, or gathers) over samples, value by value, and how far the
 // samples lie from it. Sums in double.
@@ -24,4 +24,4 @@ class SampleMean {
   double squares_ = 0.0;
 };
 
-}  // namespace outcrop::evaluate
+}  // namespace outcrop::generator

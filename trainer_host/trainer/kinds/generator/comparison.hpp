@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/base/error.hpp"
+#include "trainer_host/trainer/kinds/evaluation.hpp"
+#include "trainer_host/trainer/kinds/generator/generator_task.hpp"
+#include "trainer_host/trainer/kinds/generator/pictures/gallery.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/metrics.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/reflections.hpp"
+
+namespace outcrop::generator {
+
+struct PairScores {
+  Score velocity;  // m/s
+  Score gathers;   // pressure
+  GatherError gather_error;
+};
+
+// One line of the result: how well something predicts the samples.
+struct ComparedLine {
+  std::string name;  // "float", "mean of the training data"
+  // None where one sample would be compared with itself.
+  std::optional<PairScores> scores;
+};
+
+// What was generated from noise, beside data: a model that collapsed or that copies its training
+// maps can still score well above.
+struct GeneratedReport {
+  std::size_t samples = 0;
+  double diversity = 0.0;                // mean |difference| of two generated maps, m/s
+  std::optional<double> data_diversity;  // the same of the evaluated maps, of two or more
+  std::optional<double> nearest;         // mean over generated maps: distance to the nearest
+                                         // training map, mean |difference| in m/s
+  std::optional<double> closest;         // the smallest of these
+  std::optional<double> data_nearest;    // the same mean for the evaluated maps
+};
+
+struct Comparison {
+  std::size_t samples = 0;
+  std::vector<ComparedLine> variants;   // reconstructions: decode(encode(map))
+  std::vector<ComparedLine> baselines;  // what a model that learned nothing reaches
+  GeneratedReport generated;
+  std::vector<GalleryRow> reconstructed_rows;
+  std::vector<GalleryRow> generated_rows;
+  std::vector<std::string> remarks;  // what a reader of the scores must know besides
+};
+
+// What is shown besides the figures.
+struct ComparisonOptions {
+  Samples other{};                         // one sample for an extra row of the gallery, or none
+  std::string other_label = "other data";  // beside that row
+  std::size_t generated = 32;              // maps made from noise (forward's seeds 1, 2, …)
+  std::size_t gallery_samples = 3;
+  std::size_t gallery_generated = 3;
+  std::function<void(std::size_t done, std::size_t total)> progress;
+};
+
+// Encodes every held-out map, decodes it by every variant, and scores maps and gathers against the
+// truth, beside baselines: the mean of the training data (of the held-out data themselves where the
+// task has no training samples), the reconstructions in permuted order, and a constant 3000 m/s with
+// silence. Generated maps and gallery come from the first variant; beside a generated gather stands
+// the one that AcousticSolver makes of its map. Of what holds values that are no finite numbers a
+// remark says how many samples do; pictures mark them, and figures of what was generated leave them
+// out.
+[[nodiscard]] Result<Comparison> compare(GeneratorTask& task,
+                                         const std::vector<kinds::EvaluatedVariant>& variants,
+                                         const ComparisonOptions& options);
+
+}  // namespace outcrop::generator

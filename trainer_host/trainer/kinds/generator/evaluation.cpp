@@ -1,0 +1,128 @@
+#include <array>
+#include <cstdio>
+
+#include "trainer_host/trainer/kinds/generator/comparison.hpp"
+
+namespace outcrop::generator {
+namespace {
+
+struct Shown {
+  kinds::Evaluation::Column column;
+  std::optional<double> (*of)(const PairScores& scores);
+};
+
+const std::vector<Shown>& shown_columns() {
+  static const std::vector<Shown> columns{
+      {{"velocity", "ssim", "SSIM map", 4}, [](const PairScores& s) { return std::optional(s.velocity.ssim); }},
+      {{"velocity", "mae", "MAE m/s", 1}, [](const PairScores& s) { return std::optional(s.velocity.mae); }},
+      {{"velocity", "rmse", "RMSE m/s", 1}, [](const PairScores& s) { return std::optional(s.velocity.rmse); }},
+      {{"seismic", "ssim", "SSIM gather", 4}, [](const PairScores& s) { return std::optional(s.gathers.ssim); }},
+      {{"seismic", "mae", "MAE gather", 4}, [](const PairScores& s) { return std::optional(s.gathers.mae); }},
+      {{"seismic", "rmse", "RMSE gather", 4}, [](const PairScores& s) { return std::optional(s.gathers.rmse); }},
+      {{"seismic", "relative_error", "", 3},
+       [](const PairScores& s) { return std::optional(s.gather_error.whole); }},
+      {{"seismic", "reflections_relative_error", "reflections", 3},
+       [](const PairScores& s) { return s.gather_error.reflections; }}};
+  return columns;
+}
+
+kinds::Evaluation::Line shown_line(const ComparedLine& line) {
+  kinds::Evaluation::Line shown{line.name, {}};
+  for (const Shown& column : shown_columns()) {
+    shown.figures.push_back(line.scores ? column.of(*line.scores) : std::nullopt);
+  }
+  return shown;
+}
+
+std::string figure(const std::optional<double>& value, const char* format) {
+  if (!value) return "–";
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), format, *value);
+  return text.data();
+}
+
+// What a line says of one thing, where it says anything.
+template <class Choose>
+std::string figure(const ComparedLine& line, const char* format, Choose choose) {
+  return figure(line.scores ? std::optional<double>(choose(*line.scores)) : std::nullopt, format);
+}
+
+std::string caption_of(const Comparison& comparison) {
+  const ComparedLine& model = comparison.variants.front();
+  const ComparedLine& mean = comparison.baselines.front();
+  const auto ssim = [](const PairScores& scores) { return std::optional(scores.velocity.ssim); };
+  const auto mae = [](const PairScores& scores) { return std::optional(scores.velocity.mae); };
+  const auto reflections = [](const PairScores& scores) { return scores.gather_error.reflections; };
+  return "Of " + std::to_string(comparison.samples) + " reconstructions: SSIM of maps " +
+         figure(model, "%.3f", ssim) + " (mean map " + figure(mean, "%.3f", ssim) + "), " +
+         figure(model, "%.0f", mae) + " m/s;  error of reflections " +
+         figure(model, "%.2f", reflections) + " of their size (mean gather " +
+         figure(mean, "%.2f", reflections) + ", silence 1)";
+}
+
+std::string drawn_text_of(const GeneratedReport& generated) {
+  std::string text = std::to_string(generated.samples) + " generated maps differ by " +
+                     figure(generated.diversity, "%.0f") + " m/s from each other (these data: " +
+                     figure(generated.data_diversity, "%.0f") + ")";
+  if (generated.nearest) {
+    text += ", by " + figure(generated.nearest, "%.0f") + " m/s from the nearest training map (" +
+            figure(generated.data_nearest, "%.0f") + "), at least " +
+            figure(generated.closest, "%.0f");
+  }
+  return text;
+}
+
+std::vector<kinds::Evaluation::Figure> drawn_of(const GeneratedReport& generated) {
+  return {{"samples", static_cast<double>(generated.samples)},
+          {"diversity_m_per_s", generated.diversity},
+          {"data_diversity_m_per_s", generated.data_diversity},
+          {"nearest_training_m_per_s", generated.nearest},
+          {"closest_training_m_per_s", generated.closest},
+          {"data_nearest_training_m_per_s", generated.data_nearest}};
+}
+
+kinds::Evaluation shown(Comparison comparison) {
+  kinds::Evaluation evaluation;
+  evaluation.samples = comparison.samples;
+  for (const Shown& column : shown_columns()) evaluation.columns.push_back(column.column);
+  for (const ComparedLine& line : comparison.variants) evaluation.variants.push_back(shown_line(line));
+  for (const ComparedLine& line : comparison.baselines) {
+    evaluation.baselines.push_back(shown_line(line));
+  }
+  evaluation.drawn = drawn_of(comparison.generated);
+  evaluation.drawn_text = drawn_text_of(comparison.generated);
+  evaluation.caption = caption_of(comparison);
+  evaluation.remarks = std::move(comparison.remarks);
+  Gallery gallery{.title = {},
+                  .caption = evaluation.caption,
+                  .reconstructed = std::move(comparison.reconstructed_rows),
+                  .generated = std::move(comparison.generated_rows)};
+  evaluation.draw = [gallery = std::move(gallery)](const std::string& title,
+                                                   const std::filesystem::path& png) mutable {
+    gallery.title = title;
+    return draw_gallery(gallery, png);
+  };
+  return evaluation;
+}
+
+// Also of "data/marmousi/".
+std::string folder_name(const std::filesystem::path& folder) {
+  return (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+}
+
+}  // namespace
+
+Result<kinds::Evaluation> GeneratorTask::evaluate(const kinds::EvaluationRequest& request) {
+  ComparisonOptions options;
+  options.generated = request.drawn;
+  options.progress = request.progress;
+  if (!request.other.empty()) {
+    OUTCROP_TRY(dataset, data::Dataset::open(request.other));
+    options.other_label = folder_name(request.other);
+    options.other.append(std::make_shared<const data::Dataset>(std::move(dataset)), 0, 1);
+  }
+  OUTCROP_TRY(comparison, compare(*this, request.variants, options));
+  return shown(std::move(comparison));
+}
+
+}  // namespace outcrop::generator
