@@ -39,8 +39,8 @@ bool is_npy(BytesView bytes) {
 Result<Tensor> decode_npy(BytesView bytes) {
   OUTCROP_TRY(header, parse_npy_header(bytes));
   const bool real = header.type == "<f4" || header.type == "<f8";
-  const bool wide = header.type == "<i8" || header.type == "<f8";
-  if (!real && header.type != "<i8" && header.type != "<i4") {
+  const bool whole = header.type == "<i8" || header.type == "<i4" || header.type == "|u1";
+  if (!real && !whole) {
     return fail(ErrorCode::invalid_data, "its values are '" + header.type +
                                              "'; needed is float32 or int64: "
                                              "array.astype('<f4')");
@@ -50,7 +50,8 @@ Result<Tensor> decode_npy(BytesView bytes) {
   tensor.shape.assign(header.shape.begin(), header.shape.end());
   // By the wider type, so that neither size overflows.
   OUTCROP_TRY(at_most, size_of(DType::int64, tensor.shape));
-  const std::uint64_t expected = wide ? at_most.value() : at_most.value() / 2;
+  const std::uint64_t size = static_cast<std::uint64_t>(header.type.back() - '0');
+  const std::uint64_t expected = at_most.value() / sizeof(std::int64_t) * size;
   const BytesView data = bytes.subspan(header.data_offset);
   if (data.size() != expected) {
     return fail(ErrorCode::invalid_data,
@@ -59,6 +60,8 @@ Result<Tensor> decode_npy(BytesView bytes) {
   }
   if (header.type == "<f8") {
     tensor.data = converted<double, float>(data);
+  } else if (header.type == "|u1") {
+    tensor.data = converted<std::uint8_t, std::int64_t>(data);
   } else if (header.type == "<i4") {
     tensor.data = converted<std::int32_t, std::int64_t>(data);
   } else {

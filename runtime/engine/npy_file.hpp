@@ -10,7 +10,7 @@ namespace outcrop::runtime {
 
 [[nodiscard]] bool is_npy(BytesView bytes);
 
-// float32 and int64 in C order; float64 and int32 are converted. invalid_data says what was found
+// float32 and int64 in C order; float64, int32 and uint8 are converted. invalid_data says what was found
 // and what would be right.
 [[nodiscard]] Result<Tensor> decode_npy(BytesView bytes);
 [[nodiscard]] Bytes encode_npy(const Tensor& tensor);

@@ -23,9 +23,10 @@ struct Layers {
   std::vector<double> interfaces;  // depths, growing
   std::vector<float> velocities;   // one more, growing
 
-  [[nodiscard]] float velocity_at(double z) const {
+  // From the top, 0 the uppermost.
+  [[nodiscard]] std::size_t number_at(double z) const {
     const auto below = std::upper_bound(interfaces.begin(), interfaces.end(), z);
-    return velocities[static_cast<std::size_t>(below - interfaces.begin())];
+    return static_cast<std::size_t>(below - interfaces.begin());
   }
 };
 
@@ -71,8 +72,9 @@ struct Fault {
   double lean;    // columns a row: 0 is vertical, 1 dips at 45 degrees
   double throw_;  // rows, downwards where positive
 
-  [[nodiscard]] bool shifts(double x, double z) const {
-    return x > middle + lean * (z - 0.5 * depth);
+  // Columns right of the line.
+  [[nodiscard]] double right_of(double x, double z) const {
+    return x - middle - lean * (z - 0.5 * depth);
   }
 };
 
@@ -81,6 +83,40 @@ Fault draw_fault(CounterRandom& random) {
   const double lean = random.uniform(-0.8, 0.8);
   const double size = random.uniform(5.0, 18.0);
   return {middle, lean, random.below(2) == 0 ? size : -size};
+}
+
+// What one sample is made of.
+struct Earth {
+  bool bent;
+  Layers layers;
+  Bend bend;
+  Fault fault;
+
+  [[nodiscard]] std::size_t layer_at(std::size_t row, std::size_t column) const {
+    double x = static_cast<double>(column) + 0.5;
+    double z = static_cast<double>(row) + 0.5;
+    if (bent && fault.right_of(x, z) > 0.0) {
+      z -= fault.throw_;
+      x -= fault.lean * fault.throw_;
+    }
+    return layers.number_at(z - bend.at(x));
+  }
+  [[nodiscard]] bool is_in_fault_zone(std::size_t row, std::size_t column) const {
+    if (!bent) return false;
+    const double across = fault.right_of(static_cast<double>(column) + 0.5,
+                                         static_cast<double>(row) + 0.5) /
+                          std::sqrt(1.0 + fault.lean * fault.lean);
+    return std::fabs(across) <= cell::fault_zone_reach;
+  }
+};
+
+Earth draw_earth(Family family, std::uint64_t seed, std::uint64_t sample) {
+  CounterRandom random(seed, sample);
+  const bool bent = family == Family::curvefault_a;
+  Layers layers = draw_layers(random);
+  const Bend bend = bent ? draw_bend(random) : Bend{0.0, width, 0.0};
+  const Fault fault = bent ? draw_fault(random) : Fault{0.0, 0.0, 0.0};
+  return {bent, std::move(layers), bend, fault};
 }
 
 }  // namespace
@@ -112,22 +148,35 @@ Result<Family> parse_family(std::string_view name) {
                                                "'; known are curvefault-a and flatvel-a");
 }
 
+namespace cell {
+
+std::string_view name(std::int64_t value) {
+  static constexpr std::array<std::string_view, classes> names{"layer 1", "layer 2", "layer 3",
+                                                               "layer 4", "fault zone"};
+  return names[static_cast<std::size_t>(value)];
+}
+
+}  // namespace cell
+
 void make_velocity_map(Family family, std::uint64_t seed, std::uint64_t sample,
                        std::span<float> velocity) {
-  CounterRandom random(seed, sample);
-  const Layers layers = draw_layers(random);
-  const bool bent = family == Family::curvefault_a;
-  const Bend bend = bent ? draw_bend(random) : Bend{0.0, width, 0.0};
-  const Fault fault = bent ? draw_fault(random) : Fault{0.0, 0.0, 0.0};
+  const Earth earth = draw_earth(family, seed, sample);
   for (std::size_t row = 0; row < grid::depth; ++row) {
     for (std::size_t column = 0; column < grid::width; ++column) {
-      double x = static_cast<double>(column) + 0.5;
-      double z = static_cast<double>(row) + 0.5;
-      if (bent && fault.shifts(x, z)) {
-        z -= fault.throw_;
-        x -= fault.lean * fault.throw_;
-      }
-      velocity[row * grid::width + column] = layers.velocity_at(z - bend.at(x));
+      velocity[row * grid::width + column] = earth.layers.velocities[earth.layer_at(row, column)];
+    }
+  }
+}
+
+void make_labels(Family family, std::uint64_t seed, std::uint64_t sample,
+                 std::span<std::int64_t> labels) {
+  const Earth earth = draw_earth(family, seed, sample);
+  for (std::size_t row = 0; row < grid::depth; ++row) {
+    for (std::size_t column = 0; column < grid::width; ++column) {
+      labels[row * grid::width + column] =
+          earth.is_in_fault_zone(row, column)
+              ? cell::fault_zone
+              : static_cast<std::int64_t>(earth.layer_at(row, column));
     }
   }
 }

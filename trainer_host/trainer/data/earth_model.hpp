@@ -26,6 +26,19 @@ enum class Family {
 void make_velocity_map(Family family, std::uint64_t seed, std::uint64_t sample,
                        std::span<float> velocity);
 
+// What each cell of such a map is.
+namespace cell {
+inline constexpr std::size_t classes = 5;
+inline constexpr std::int64_t fault_zone = 4;  // below it: the layers, 0 the uppermost
+inline constexpr double fault_zone_reach = 2.0;  // cells to either side of the fault, across it
+// "layer 1" to "layer 4", "fault zone".
+[[nodiscard]] std::string_view name(std::int64_t value);
+}  // namespace cell
+
+// The classes of the cells of make_velocity_map with the same arguments: 70*70 of them.
+void make_labels(Family family, std::uint64_t seed, std::uint64_t sample,
+                 std::span<std::int64_t> labels);
+
 // sin(2 pi turns) to about 1e-13, from operations that IEEE 754 fixes to the bit; the
 // mathematics library's last bit differs between machines.
 [[nodiscard]] double sine_of_turns(double turns);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "protocol/trust/digest.hpp"
@@ -128,6 +129,33 @@ TEST(CounterRandom, covers_its_ranges) {
   }
   EXPECT_NEAR(sum / 4000, 1.0, 0.06);
   EXPECT_EQ(seen.size(), 3U);
+}
+
+TEST(EarthModel, labels_name_layers_from_the_top_and_the_zone_around_a_fault) {
+  std::vector<std::int64_t> labels(grid::map_size);
+  for (const Family family : {Family::flatvel_a, Family::curvefault_a}) {
+    for (std::uint64_t sample = 0; sample < 50; ++sample) {
+      const auto map = make(family, 3, sample);
+      make_labels(family, 3, sample, labels);
+      std::map<std::int64_t, std::set<float>> velocities;  // of each layer
+      std::size_t in_zone = 0;
+      for (std::size_t i = 0; i < labels.size(); ++i) {
+        if (labels[i] == cell::fault_zone) {
+          ++in_zone;
+        } else {
+          velocities[labels[i]].insert(map[i]);
+        }
+      }
+      float above = 0.0F;
+      for (const auto& [layer, found] : velocities) {
+        EXPECT_EQ(found.size(), 1U) << layer;
+        EXPECT_GT(*found.begin(), above) << layer;  // velocities grow with depth
+        above = *found.begin();
+      }
+      EXPECT_EQ(in_zone > 0, family == Family::curvefault_a);
+      EXPECT_LT(in_zone, labels.size() / 8);
+    }
+  }
 }
 
 }  // namespace

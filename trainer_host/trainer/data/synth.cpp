@@ -15,6 +15,7 @@
 #include "protocol/base/version.hpp"
 #include "trainer_host/trainer/data/acoustic_solver.hpp"
 #include "trainer_host/trainer/data/dataset.hpp"
+#include "trainer_host/trainer/data/labels.hpp"
 #include "trainer_host/trainer/data/staged_dataset.hpp"
 
 namespace outcrop::data {
@@ -141,6 +142,10 @@ nlohmann::ordered_json source_json(const SynthOptions& options,
 }
 
 Status check(const SynthOptions& options) {
+  if (options.labels && options.from) {
+    return fail(ErrorCode::invalid_argument,
+                "labels are known of maps that a family makes, not of crops of a model");
+  }
   if (options.count < 1 || options.count > 10'000'000) {
     return fail(ErrorCode::invalid_argument, "a count of " + std::to_string(options.count) +
                                                  " samples; needed are 1 to 10000000");
@@ -148,6 +153,22 @@ Status check(const SynthOptions& options) {
   if (options.threads < 1 || options.threads > 1024) {
     return fail(ErrorCode::invalid_argument,
                 std::to_string(options.threads) + " threads; needed are 1 to 1024");
+  }
+  return {};
+}
+
+// Beside the files of maps in `folder`, whose samples stand in the order of their numbers.
+Status label_all(const std::filesystem::path& folder, const SynthOptions& options) {
+  OUTCROP_TRY(pairs, find_pairs(folder));
+  std::uint64_t sample = 0;
+  for (const FilePair& pair : pairs) {
+    const auto here = std::min<std::uint64_t>(options.samples_per_file, options.count - sample);
+    std::vector<std::int64_t> labels(here * grid::map_size);
+    for (std::uint64_t i = 0; i < here; ++i, ++sample) {
+      make_labels(options.family, options.seed, sample,
+                  std::span(labels).subspan(i * grid::map_size, grid::map_size));
+    }
+    OUTCROP_CHECK(write_labels(label_file(pair.velocity), labels));
   }
   return {};
 }
@@ -181,12 +202,13 @@ Result<SynthReport> synthesize(const SynthOptions& options, const SynthHooks& ho
         static_cast<double>(clamped) / static_cast<double>(options.count * grid::map_size);
   }
   OUTCROP_CHECK(staged.complete());
+  if (options.labels) OUTCROP_CHECK(label_all(staged.folder(), options));
   {
     // Read back as a trainer will: what it would refuse is not published.
     OUTCROP_TRY(set, Dataset::open(staged.folder()));
     report.digest = set.digest();
   }
-  const nlohmann::ordered_json manifest{
+  nlohmann::ordered_json manifest{
       {"format", "outcrop-dataset"},
       {"format_version", 1},
       {"source", source_json(options, crops, report.clamped_share)},
@@ -196,6 +218,11 @@ Result<SynthReport> synthesize(const SynthOptions& options, const SynthHooks& ho
       {"solver", solver_json()},
       {"code_version", version()},
       {"digest", report.digest}};
+  if (options.labels) {
+    for (std::size_t i = 0; i < cell::classes; ++i) {
+      manifest["classes"].push_back(cell::name(static_cast<std::int64_t>(i)));
+    }
+  }
   OUTCROP_CHECK(
       write_file_durably(staged.folder() / "dataset.json", json_text(manifest, 2) + "\n"));
   OUTCROP_CHECK(staged.publish());

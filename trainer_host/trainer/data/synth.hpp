@@ -22,6 +22,7 @@ struct SynthOptions {
   unsigned threads = 1;                // at least 1
   std::filesystem::path out;           // a folder that is not there or is empty
   std::size_t samples_per_file = 500;  // as OpenFWI has it
+  bool labels = false;                 // also what each cell is (labels.hpp); of a family only
 };
 
 struct SynthReport {

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <string>
@@ -18,6 +19,7 @@
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/data/dataset.hpp"
+#include "trainer_host/trainer/data/labels.hpp"
 #include "trainer_host/trainer/data/npy.hpp"
 #include "trainer_host/trainer/data/staged_dataset.hpp"
 
@@ -96,6 +98,30 @@ TEST_F(Synth, names_files_as_openfwi_does) {
                            "flat/data/data1.npy"}) {
     EXPECT_TRUE(fs::exists(folder_.path() / name)) << name;
   }
+}
+
+TEST_F(Synth, labels_each_file_of_maps_where_asked) {
+  SynthOptions fault = options("fault", 3);
+  fault.samples_per_file = 2;
+  fault.labels = true;
+  SynthOptions flat = options("flat", 1);
+  flat.family = Family::flatvel_a;
+  flat.labels = true;
+  ASSERT_THAT(run(fault), IsOk());
+  ASSERT_THAT(run(flat), IsOk());
+  EXPECT_TRUE(fs::exists(flat.out / "label" / "label1.npy"));
+  const auto labels = Labels::open(fault.out, cell::classes);
+  ASSERT_THAT(labels, IsOk());
+  ASSERT_EQ(labels->size(), 3U);
+  std::vector<std::int64_t> third(grid::map_size);
+  make_labels(fault.family, fault.seed, 2, third);
+  EXPECT_TRUE(std::ranges::equal(labels->of(2), third));
+  const auto manifest = nlohmann::json::parse(*read_text_file(fault.out / "dataset.json"));
+  EXPECT_EQ(manifest.at("classes").at(4), "fault zone");
+  // They are no part of what a generator is trained on.
+  fault.labels = false;
+  fault.out = folder_.path() / "plain";
+  EXPECT_EQ(run(fault)->digest, manifest.at("digest"));
 }
 
 TEST_F(Synth, cuts_maps_from_a_model_and_reports_the_clamped_share) {

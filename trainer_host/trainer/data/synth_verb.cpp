@@ -98,6 +98,10 @@ void add_synth(CLI::App& app, cli::Action& chosen) {
       ->check(CLI::Range(1, 10'000'000));
   verb->add_option("--seed", options.seed, "The same seed gives the same bytes")
       ->capture_default_str();
+  verb->add_flag("--labels", options.labels,
+                 "Also what each cell is, as integers: layers from the top, and the fault zone (for "
+                 "segmentation; with --family)")
+      ->excludes(from);
   verb->add_option("--threads", options.threads, "Does not change the result")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));

@@ -1,11 +1,13 @@
 #include "trainer_host/trainer/kinds/generator/generator_kind.hpp"
 #include "trainer_host/trainer/kinds/register.hpp"
+#include "trainer_host/trainer/kinds/segmentation/segmentation_kind.hpp"
 
 namespace outcrop::kinds {
 
 Register built_in() {
   Register kinds;
   kinds.add(generator::make_kind());
+  kinds.add(segmentation::make_kind());
   return kinds;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <memory>
+#include <set>
 
 namespace outcrop::models {
 namespace {
@@ -70,6 +71,32 @@ Module make_batch_norm(const CompilationUnit& unit, std::int64_t channels) {
   return module;
 }
 
+// The names by which the results of layers are known in the source: "x" is the last one, others only
+// where somebody asks for them.
+class Results {
+ public:
+  explicit Results(const std::vector<Layer>& layers) {
+    for (const Layer& layer : layers) {
+      asked_.insert(layer.input);
+      asked_.insert(layer.plus);
+    }
+  }
+  [[nodiscard]] std::string of(const std::string& layer) const {
+    if (layer.empty()) return "x";
+    TORCH_CHECK(there_.contains(layer), "no layer '", layer, "' before the one that asks for it");
+    return "of_" + layer;
+  }
+  // What to write behind the step of this layer.
+  [[nodiscard]] std::string keep(const std::string& layer) {
+    there_.insert(layer);
+    return asked_.contains(layer) ? "    of_" + layer + " = x\n" : "";
+  }
+
+ private:
+  std::set<std::string> asked_;
+  std::set<std::string> there_;
+};
+
 }  // namespace
 
 std::array<std::int64_t, 2> Layer::output_size(std::array<std::int64_t, 2> size) const {
@@ -95,16 +122,18 @@ Module build_network(const std::string& type_name, const std::vector<Layer>& lay
   Module network(type_name, unit, /*shouldMangle=*/true);
   network.register_attribute("training", c10::BoolType::get(), true);
   std::string body = "def forward(self, x):\n";
+  Results results(layers);
   for (const Layer& layer : layers) {
     network.register_module(layer.name, make_convolution(unit, layer, random));
-    std::string step = "self." + layer.name + ".forward(x)";
+    std::string step = "self." + layer.name + ".forward(" + results.of(layer.input) + ")";
     if (layer.batch_norm) {
       network.register_module(layer.name + "_norm", make_batch_norm(unit, layer.out_channels));
       step = "self." + layer.name + "_norm.forward(" + step + ")";
     }
+    if (!layer.plus.empty()) step = "torch.add(" + step + ", " + results.of(layer.plus) + ")";
     if (layer.relu) step = "torch.relu(" + step + ")";
     if (layer.grid.rows > 0) step = laid_out(step, layer.grid);
-    body += "    x = " + step + "\n";
+    body += "    x = " + step + "\n" + results.keep(layer.name);
   }
   network.define(body + "    return x\n");
   return network;

@@ -9,7 +9,8 @@
 
 namespace outcrop::models {
 
-// One step of a convolutional network. A network is a list of them, which `build_network` writes
+// One step of a convolutional network. A network is a list of them, each on the one before it unless
+// it says otherwise, which `build_network` writes
 // down as TorchScript: what is trained (training_form.hpp), exported and quantized.
 struct Layer {
   enum class Kind { convolution, transposed_convolution };
@@ -23,6 +24,12 @@ struct Layer {
   std::array<std::int64_t, 2> padding{1, 1};
   bool batch_norm = false;  // child `<name>_norm`; after a plain convolution only, so that it folds
   bool relu = true;
+  // The layer whose result this one takes; empty: the one before it, or the network's input.
+  std::string input{};
+  // A layer whose result, of the same shape, is added to this one's before ReLU. With it, the
+  // concatenation of a and b under a convolution is two of them, each with weights (and, in int8,
+  // scales) of its own: conv(cat(a, b)) = conv_a(a) + conv_b(b).
+  std::string plus{};
   // Where rows > 0: the output channels at the single position are laid out as this grid, each
   // value with weights of its own, out_channels = channels · rows · columns.
   struct Grid {
@@ -42,7 +49,7 @@ struct Layer {
 // A TorchScript module `type_name` with a child for each layer (types named as in torch.nn, which
 // is how the quantization passes know them) and `forward(x)`. Weights are drawn from `random`
 // (He et al. 2015, for the fan-in that a strided or transposed convolution really has).
-// Throws c10::Error when LibTorch refuses the source.
+// Throws c10::Error when LibTorch refuses the source, or where a layer names none before it.
 [[nodiscard]] torch::jit::Module build_network(const std::string& type_name,
                                                const std::vector<Layer>& layers,
                                                at::Generator random);
