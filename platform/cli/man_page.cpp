@@ -29,6 +29,12 @@ std::string plain(const std::string& text) {
   return safe;
 }
 
+// Some descriptions are sentences with a full stop already.
+std::string sentence(std::string text) {
+  if (!text.ends_with('.')) text += '.';
+  return text;
+}
+
 std::string upper(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
                  [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
@@ -109,7 +115,7 @@ std::string section_of(const CLI::App& verb) {
   std::string page;
   const auto below = verbs_of(verb);
   if (below.empty()) {
-    page += ".SS " + plain(full_name(verb)) + "\n" + plain(verb.get_description()) + ".\n" +
+    page += ".SS " + plain(full_name(verb)) + "\n" + plain(sentence(verb.get_description())) + "\n" +
             entries(verb) + footer(verb.get_footer());
   }
   for (const CLI::App* part : below) page += section_of(*part);

@@ -33,7 +33,7 @@ class ParseTest : public ::testing::Test {
     start->add_flag("--json", json_, "Print JSON");
     start->footer("It is tried first.\nExample:\n  outcrop rollout start --release 4f2a");
     rollout->add_subcommand("status", "Show them");
-    app_.add_subcommand("keys", "Make keys");
+    app_.add_subcommand("keys", "Make keys.");
   }
   // The exit code, and what it said, standard error first.
   std::optional<int> run(std::vector<const char*> words) {
@@ -103,7 +103,7 @@ TEST_F(ParseTest, what_is_right_is_taken) {
 TEST_F(ParseTest, shells_are_told_what_may_stand_there) {
   EXPECT_THAT(complete({"ro"}), ElementsAre("rollout\tBring releases to boards"));
   EXPECT_THAT(complete({"rollout", ""}), ElementsAre("start\tStart one", "status\tShow them"));
-  EXPECT_THAT(complete({"help", "ke"}), ElementsAre("keys\tMake keys"));
+  EXPECT_THAT(complete({"help", "ke"}), ElementsAre("keys\tMake keys."));
   EXPECT_THAT(complete({"rollout", "start", "--re"}), ElementsAre("--release\tWhat to bring"));
   EXPECT_THAT(complete({"rollout", "start", "--then", "h"}), ElementsAre("hold"));
   EXPECT_THAT(complete({"rollout", "start", "--then", "="}), ElementsAre("hold", "fail"));
@@ -127,6 +127,7 @@ TEST_F(ParseTest, the_manual_page_has_every_verb_and_option) {
                           HasSubstr(".BI \"\\-\\-then\" \" hold|fail\"\n"),
                           HasSubstr(".I name\nName of it\n")));
   EXPECT_THAT(page, HasSubstr("Example:\n.PP\n.nf\n  outcrop rollout start \\-\\-release 4f2a\n.fi"));
+  EXPECT_THAT(page, HasSubstr(".SS outcrop keys\nMake keys.\n"));
   EXPECT_THAT(page, Not(HasSubstr("SUBCOMMAND")));
   EXPECT_EQ(run({"--man-page", "1"}), 0);
   EXPECT_EQ(said_, page);
