@@ -12,6 +12,7 @@ find_package(Boost 1.74 REQUIRED CONFIG)  # Asio and Beast: headers only
 find_package(SQLite3 REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(PNG REQUIRED)
 find_path(OUTCROP_PAHO_INCLUDE mqtt/async_client.h REQUIRED)
 find_library(OUTCROP_PAHO_CPP_LIBRARY paho-mqttpp3 REQUIRED)
 find_library(OUTCROP_PAHO_C_LIBRARY paho-mqtt3as REQUIRED)

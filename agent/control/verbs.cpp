@@ -19,6 +19,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/json_text.hpp"
 #include "runtime/engine/npy_file.hpp"
+#include "runtime/engine/png_file.hpp"
 #include "runtime/engine/tensor_file.hpp"
 
 namespace outcrop::agent {
@@ -189,9 +190,15 @@ Result<std::string> infer_target(const InferOptions& options) {
   return target;
 }
 
-// What was given, unchanged: the agent reads it. Looked at here so that a wrong file is named.
+// What was given, unchanged: the agent reads it. Looked at here so that a wrong file is named. An image
+// becomes an array here: the agent, which serves everybody, reads none.
 Result<std::string> read_inputs(const std::filesystem::path& file) {
   OUTCROP_TRY(bytes, read_file(file, ByteCount::mib(64)));
+  if (runtime::is_png(bytes)) {
+    auto image = runtime::decode_png(bytes);
+    if (!image) return fail(image.error().context(file.string()));
+    return std::string(as_text(runtime::encode_npy(*image)));
+  }
   const Status good = [&]() -> Status {
     if (runtime::is_npy(bytes)) {
       OUTCROP_TRY(tensor, runtime::decode_npy(bytes));
@@ -316,7 +323,8 @@ void add_infer(CLI::App& app, cli::Action& chosen) {
   CLI::App* verb = app.add_subcommand("infer", "Run the release that serves");
   add_socket_option(*verb, options->socket);
   verb->add_option("--in", options->in,
-                   "Tensors that it takes, by name: a .safetensors file, or one array as .npy")
+                   "Tensors that it takes, by name: a .safetensors file, or one array as .npy, or one "
+                   "image as .png (grey or in colour, of the size that it takes)")
       ->check(CLI::ExistingFile);
   verb->add_option("--out", options->out,
                    "The .safetensors file to write, or .npy where it gives one array")
@@ -334,7 +342,7 @@ void add_infer(CLI::App& app, cli::Action& chosen) {
       "shows it, and so does the error where something is missing.\n\n"
       "Examples:\n  outcrop-agent infer --out map.safetensors\n"
       "  outcrop-agent infer --seed 7 --count 4 --out maps.safetensors\n"
-      "  outcrop-agent infer --in image.npy --out answer.npy");
+      "  outcrop-agent infer --in image.png --out answer.npy");
   verb->callback([options, &chosen] { chosen = [options] { return run_infer(*options); }; });
 }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/hex.hpp"
 #include "runtime/engine/npy_file.hpp"
 #include "runtime/engine/tensor_file.hpp"
 #include "tests/agent/rig.hpp"
@@ -65,6 +66,15 @@ TEST_F(OwnerTest, is_told_what_the_release_takes) {
   refused("--in " + file, "it takes no tensor");
   ASSERT_THAT(write_file_durably(file, std::string_view("nothing")), IsOk());
   refused("--in " + file, "map.npy");
+  // A grey pixel.
+  const Bytes png = *from_hex(
+      "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b550000000a494441"
+      "54789c63a8070000810080d394534a0000000049454e44ae426082");
+  const std::string image = (folder_.path() / "image.png").string();
+  ASSERT_THAT(write_file_durably(image, BytesView(png)), IsOk());
+  refused("--in " + image, "it takes no tensor");
+  ASSERT_THAT(write_file_durably(image, BytesView(png).first(50)), IsOk());
+  refused("--in " + image, "image.png: the PNG file is damaged or cut short");
 }
 
 TEST_F(OwnerTest, holds_updates_back_and_approves_one) {
