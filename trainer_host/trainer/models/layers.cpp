@@ -28,6 +28,11 @@ std::string laid_out(const std::string& x, const Layer::Grid& grid) {
                             : "torch.reshape(" + x + ", [-1, " + channels + ", " + size + "])";
 }
 
+std::string pooled(const std::string& x, std::int64_t pool) {
+  const std::string square = list({pool, pool});
+  return "torch.max_pool2d(" + x + ", " + square + ", " + square + ", [0, 0], [1, 1], False)";
+}
+
 Module make_convolution(const CompilationUnit& unit, const Layer& layer, at::Generator random) {
   const bool transposed = layer.kind == Layer::Kind::transposed_convolution;
   const auto taps = static_cast<double>(layer.kernel[0] * layer.kernel[1]);
@@ -101,6 +106,12 @@ class Results {
 
 std::array<std::int64_t, 2> Layer::output_size(std::array<std::int64_t, 2> size) const {
   if (grid.rows > 0) return {grid.rows, grid.columns};
+  size = positions(size);
+  for (std::int64_t& extent : size) extent /= pool;
+  return size;
+}
+
+std::array<std::int64_t, 2> Layer::positions(std::array<std::int64_t, 2> size) const {
   for (std::size_t i = 0; i < 2; ++i) {
     size[i] = kind == Kind::transposed_convolution
                   ? (size[i] - 1) * stride[i] - 2 * padding[i] + kernel[i]
@@ -111,9 +122,9 @@ std::array<std::int64_t, 2> Layer::output_size(std::array<std::int64_t, 2> size)
 
 std::int64_t Layer::multiply_adds(std::array<std::int64_t, 2> size) const {
   // A grid is laid out from a single position.
-  const auto positions =
-      kind == Kind::transposed_convolution || grid.rows > 0 ? size : output_size(size);
-  return positions[0] * positions[1] * in_channels * out_channels * kernel[0] * kernel[1];
+  const auto computed =
+      kind == Kind::transposed_convolution || grid.rows > 0 ? size : positions(size);
+  return computed[0] * computed[1] * in_channels * out_channels * kernel[0] * kernel[1];
 }
 
 Module build_network(const std::string& type_name, const std::vector<Layer>& layers,
@@ -132,6 +143,7 @@ Module build_network(const std::string& type_name, const std::vector<Layer>& lay
     }
     if (!layer.plus.empty()) step = "torch.add(" + step + ", " + results.of(layer.plus) + ")";
     if (layer.relu) step = "torch.relu(" + step + ")";
+    if (layer.pool > 1) step = pooled(step, layer.pool);
     if (layer.grid.rows > 0) step = laid_out(step, layer.grid);
     body += "    x = " + step + "\n" + results.keep(layer.name);
   }

@@ -24,6 +24,9 @@ struct Layer {
   std::array<std::int64_t, 2> padding{1, 1};
   bool batch_norm = false;  // child `<name>_norm`; after a plain convolution only, so that it folds
   bool relu = true;
+  // Where above 1: of each square of so many rows and columns the largest value, what is left over
+  // at the end dropped (after the ReLU).
+  std::int64_t pool = 1;
   // The layer whose result this one takes; empty: the one before it, or the network's input.
   std::string input{};
   // A layer whose result, of the same shape, is added to this one's before ReLU. With it, the
@@ -40,6 +43,8 @@ struct Layer {
   };
   Grid grid{};
 
+  // Rows and columns at which it computes, before pooling.
+  [[nodiscard]] std::array<std::int64_t, 2> positions(std::array<std::int64_t, 2> size) const;
   // Rows and columns this layer makes of an input of `size`.
   [[nodiscard]] std::array<std::int64_t, 2> output_size(std::array<std::int64_t, 2> size) const;
   // Multiply-adds for one sample of `size` at its input; border effects are not subtracted.

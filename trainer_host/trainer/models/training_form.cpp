@@ -22,6 +22,12 @@ Tensor transposed_convolution(const Tensor& x, const Tensor& weight, const Tenso
                                      {padding.at(0), padding.at(1)});
 }
 
+Tensor whole_convolution(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  TORCH_CHECK(x.dim() == 4 && x.sizes().slice(1) == weight.sizes().slice(1), "an input ", x.sizes(),
+              " is not covered by a kernel ", weight.sizes());
+  return torch::linear(x.flatten(1), weight.flatten(1), bias).unsqueeze(-1).unsqueeze(-1);
+}
+
 // The first name whose tensor was not finite since the thread's last look.
 thread_local std::optional<std::string> first_spoilt;
 
@@ -57,6 +63,13 @@ bool has_fast_form(const Node* node) {
          groups->toInt() == 1 && all(7, 1);
 }
 
+// Of a child that is to be one.
+bool is_whole_convolution(const Node* node) {
+  if (node->kind() != torch::jit::aten::conv2d) return false;
+  const auto padding = integers(node->input(4));
+  return padding && std::all_of(padding->begin(), padding->end(), [](auto v) { return v == 0; });
+}
+
 template <class Visit>
 void visit_nodes(torch::jit::Block* block, const Visit& visit) {
   for (auto node = block->nodes().begin(); node != block->nodes().end();) {
@@ -66,20 +79,28 @@ void visit_nodes(torch::jit::Block* block, const Visit& visit) {
   }
 }
 
-Module with_fast_forms(const Module& network) {
+// Puts an operator of ours, of the first `inputs` inputs, in the node's place.
+void replace(Node* node, const char* name, std::size_t inputs) {
+  Node* replaced = node->owningGraph()->create(c10::Symbol::fromQualString(name),
+                                               node->inputs().slice(0, inputs));
+  replaced->insertBefore(node);
+  replaced->output()->setType(node->output()->type());
+  node->output()->replaceAllUsesWith(replaced->output());
+  node->destroy();
+}
+
+Module with_fast_forms(const Module& network, const std::set<std::string>& whole) {
   Module fast = network.clone(/*inplace=*/true);  // types of its own over the same tensors
   for (const Module& module : fast.modules()) {
     if (!module.find_method("forward")) continue;
-    const auto graph = module.get_method("forward").graph();
-    visit_nodes(graph->block(), [&](Node* node) {
-      if (!has_fast_form(node)) return;
-      Node* replaced =
-          graph->create(c10::Symbol::fromQualString("outcrop::transposed_convolution"),
-                        node->inputs().slice(0, 5));
-      replaced->insertBefore(node);
-      replaced->output()->setType(node->output()->type());
-      node->output()->replaceAllUsesWith(replaced->output());
-      node->destroy();
+    visit_nodes(module.get_method("forward").graph()->block(), [&](Node* node) {
+      if (has_fast_form(node)) replace(node, "outcrop::transposed_convolution", 5);
+    });
+  }
+  for (const auto& child : fast.named_children()) {
+    if (!whole.contains(child.name)) continue;
+    visit_nodes(child.value.get_method("forward").graph()->block(), [&](Node* node) {
+      if (is_whole_convolution(node)) replace(node, "outcrop::whole_convolution", 3);
     });
   }
   return fast;
@@ -113,12 +134,16 @@ TORCH_LIBRARY_FRAGMENT(outcrop, library) {
       "transposed_convolution(Tensor x, Tensor weight, Tensor bias, int[] stride, int[] padding) "
       "-> Tensor",
       &transposed_convolution);
+  library.def("whole_convolution(Tensor x, Tensor weight, Tensor bias) -> Tensor",
+              &whole_convolution);
   library.def("watched(Tensor x, str name) -> Tensor",
               [](const Tensor& x, std::string name) { return watched(x, name); });
 }
 
-TrainingForm::TrainingForm(Module network)
-    : module_(std::move(network)), fast_(with_fast_forms(module_)), watched_(with_watches(fast_)) {}
+TrainingForm::TrainingForm(Module network, const std::set<std::string>& whole)
+    : module_(std::move(network)),
+      fast_(with_fast_forms(module_, whole)),
+      watched_(with_watches(fast_)) {}
 
 void TrainingForm::train(bool on) {
   for (Module* form : {&module_, &fast_, &watched_}) form->train(on);

@@ -3,6 +3,7 @@
 #include <torch/script.h>
 
 #include <optional>
+#include <set>
 #include <string>
 
 namespace outcrop::models {
@@ -12,10 +13,12 @@ namespace outcrop::models {
 // boards, and what is trained is what is shipped.
 //
 // Rewritten: conv_transpose2d without groups, dilation and output padding
-// (fast_transposed_convolution.hpp). Parameters and buffers are those of the module, not copies.
+// (fast_transposed_convolution.hpp), and the convolutions of the children named `whole`, each with a
+// kernel that covers all of its input: as a product of matrices it reads its weights once for a batch
+// instead of once for each sample. Parameters and buffers are those of the module, not copies.
 class TrainingForm {
  public:
-  explicit TrainingForm(torch::jit::Module network);
+  explicit TrainingForm(torch::jit::Module network, const std::set<std::string>& whole = {});
 
   [[nodiscard]] const torch::jit::Module& module() const { return module_; }
   // Batch statistics (and dropout), or, false, the running ones.
