@@ -230,6 +230,35 @@ std::vector<std::string> TomlReader::Table::texts(std::string_view key,
   return texts;
 }
 
+std::vector<std::int64_t> TomlReader::Table::integers(std::string_view key,
+                                                      std::vector<std::int64_t> fallback,
+                                                      std::int64_t lowest, std::int64_t highest,
+                                                      std::size_t most) {
+  const toml::node* node = find(key, false);
+  if (node == nullptr) return fallback;
+  const std::string right = "it must be a list of 1 to " + std::to_string(most) +
+                            " integers from " + std::to_string(lowest) + " to " +
+                            std::to_string(highest) + ", [32, 64]";
+  std::vector<std::int64_t> integers;
+  if (!node->is_array()) {
+    refuse(key, "this is " + kind_of(*node) + "; " + right);
+    return fallback;
+  }
+  for (const toml::node& element : *node->as_array()) {
+    const auto value = element.is_integer() ? element.value<std::int64_t>() : std::nullopt;
+    if (!value || *value < lowest || *value > highest) {
+      refuse(key, "it holds " + (value ? std::to_string(*value) : kind_of(element)) + "; " + right);
+      return fallback;
+    }
+    integers.push_back(*value);
+  }
+  if (integers.empty() || integers.size() > most) {
+    refuse(key, "it has " + std::to_string(integers.size()) + "; " + right);
+    return fallback;
+  }
+  return integers;
+}
+
 fs::path TomlReader::Table::path(std::string_view key, std::optional<fs::path> fallback) {
   return beside_file(text(key, fallback ? std::optional(fallback->string()) : std::nullopt));
 }

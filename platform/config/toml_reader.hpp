@@ -39,6 +39,11 @@ class TomlReader {
     [[nodiscard]] std::vector<std::string> texts(std::string_view key,
                                                  std::optional<std::vector<std::string>> fallback,
                                                  std::size_t most);
+    // An array of integers, each within these bounds, at least one of them.
+    [[nodiscard]] std::vector<std::int64_t> integers(std::string_view key,
+                                                     std::vector<std::int64_t> fallback,
+                                                     std::int64_t lowest, std::int64_t highest,
+                                                     std::size_t most);
     // A relative path starts at the folder of FILE, in a drop-in too.
     [[nodiscard]] std::filesystem::path path(std::string_view key,
                                              std::optional<std::filesystem::path> fallback);

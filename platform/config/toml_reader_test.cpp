@@ -120,6 +120,25 @@ TEST_F(TomlReaderTest, a_list_holds_texts_only) {
   refused("other = 1", "list: is missing");
 }
 
+TEST_F(TomlReaderTest, a_list_of_integers_keeps_its_bounds) {
+  write("a.toml", "good = [3, 1]\nlarge = [1, 9]\ntext = [\"1\"]\nnone = []\none = 3\n");
+  auto reader = open();
+  ASSERT_THAT(reader, IsOk());
+  EXPECT_THAT(reader->root().integers("good", {}, 1, 8, 2), ElementsAre(3, 1));
+  EXPECT_THAT(reader->root().integers("other", {5}, 1, 8, 2), ElementsAre(5));
+  EXPECT_THAT(reader->status(), IsOk());
+  const auto refused = [&](std::string_view key, const std::string& message) {
+    auto again = open();
+    ASSERT_THAT(again, IsOk());
+    (void)again->root().integers(key, {}, 1, 8, 2);
+    EXPECT_THAT(again->status(), ErrorIs(ErrorCode::invalid_argument, HasSubstr(message)));
+  };
+  refused("large", "large: it holds 9; it must be a list of 1 to 2 integers from 1 to 8");
+  refused("text", "text: it holds a string");
+  refused("none", "none: it has 0");
+  refused("one", "one: this is an integer");
+}
+
 TEST_F(TomlReaderTest, a_relative_path_starts_beside_the_main_file) {
   write("a.toml", "");
   write("a.toml.d/10.toml", "state = \"data/state\"\n");

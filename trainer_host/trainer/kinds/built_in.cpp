@@ -1,3 +1,4 @@
+#include "trainer_host/trainer/kinds/classifier/classifier_kind.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_kind.hpp"
 #include "trainer_host/trainer/kinds/register.hpp"
 #include "trainer_host/trainer/kinds/segmentation/segmentation_kind.hpp"
@@ -8,6 +9,7 @@ Register built_in() {
   Register kinds;
   kinds.add(generator::make_kind());
   kinds.add(segmentation::make_kind());
+  kinds.add(classifier::make_kind());
   return kinds;
 }
 
