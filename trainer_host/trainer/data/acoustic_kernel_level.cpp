@@ -10,9 +10,8 @@ constexpr std::ptrdiff_t lanes = 8;
 #else
 constexpr std::ptrdiff_t lanes = 4;
 #endif
-constexpr std::ptrdiff_t stride = row_stride;
 constexpr int count = group_rows;
-static_assert(stride % lanes == 0);
+static_assert(usual_row_stride % lanes == 0);
 
 using Vector = float __attribute__((vector_size(lanes * sizeof(float)), may_alias));
 using UnalignedVector =
@@ -27,9 +26,11 @@ inline Vector load_unaligned(const float* from) {
 
 // Written with vectors because the compiler, left to itself, loads every row above and below
 // anew for each row: 12 loads a vector instead of 9, and loads are what limits it.
-template <bool same_alpha, bool same_keep>
+// `known` is the stride where the compiler is to know it, else 0.
+template <bool same_alpha, bool same_keep, std::ptrdiff_t known>
 inline void advance(const RowGroup& rows) {
   const RowGroup group = rows;  // a copy: stores to the field cannot change it
+  const std::ptrdiff_t stride = known > 0 ? known : static_cast<std::ptrdiff_t>(group.stride);
   for (std::ptrdiff_t x = 0; x < stride; x += lanes) {
     Vector column[count + 4];
     for (int i = 0; i < count + 4; ++i) column[i] = load(group.current + x + (i - 2) * stride);
@@ -51,18 +52,27 @@ inline void advance(const RowGroup& rows) {
   }
 }
 
-}  // namespace
-
-void OUTCROP_KERNEL_LEVEL(const RowGroup& group) {
+template <std::ptrdiff_t known>
+inline void advance_group(const RowGroup& group) {
   // The caller's rows change monotonously over a group: equal ends mean equal rows.
   const bool same_alpha = group.alpha[0] == group.alpha[count - 1];
   const bool same_keep = group.keep[0] == group.keep[count - 1];
   if (same_alpha) {
-    advance<true, false>(group);
+    advance<true, false, known>(group);
   } else if (same_keep) {
-    advance<false, true>(group);
+    advance<false, true, known>(group);
   } else {
-    advance<false, false>(group);
+    advance<false, false, known>(group);
+  }
+}
+
+}  // namespace
+
+void OUTCROP_KERNEL_LEVEL(const RowGroup& group) {
+  if (group.stride == usual_row_stride) {
+    advance_group<usual_row_stride>(group);
+  } else {
+    advance_group<0>(group);
   }
 }
 

@@ -227,5 +227,77 @@ TEST(Ricker, is_the_wavelet_of_147_samples_with_its_peak_at_index_73) {
   }
 }
 
+TEST(AcousticSolver, records_other_geometries_as_the_same_experiment) {
+  // A map of OpenFWI's, twice as wide a step, fewer shots: every second step of the same gathers.
+  std::vector<float> velocity(grid::map_size);
+  make_velocity_map(Family::curvefault_a, 3, 0, velocity);
+  AcousticSolver usual;
+  Geometry sparse;
+  sparse.time_step = 0.002;
+  sparse.times = 400;
+  sparse.shots = 2;
+  sparse.source_columns = {17, 69};
+  AcousticSolver other(sparse);
+  ASSERT_THAT(usual.set_velocity(velocity), IsOk());
+  ASSERT_THAT(other.set_velocity(velocity), IsOk());
+  EXPECT_EQ(other.substeps(), 2U);
+  std::vector<float> dense(one_gather), thinned(sparse.shot_size());
+  usual.shoot(1, dense);
+  other.shoot(0, thinned);
+  for (std::size_t time = 0; time < sparse.times; ++time) {
+    ASSERT_TRUE(std::equal(thinned.begin() + static_cast<std::ptrdiff_t>(time * 70),
+                           thinned.begin() + static_cast<std::ptrdiff_t>((time + 1) * 70),
+                           dense.begin() + static_cast<std::ptrdiff_t>((2 * time + 1) * 70)))
+        << time;
+  }
+}
+
+TEST(AcousticSolver, is_as_exact_on_maps_of_other_sizes) {
+  Geometry wide;
+  wide.depth = 64;
+  wide.width = 97;
+  wide.shots = 1;
+  wide.source_columns = {10};
+  wide.times = 500;
+  wide.time_step = 0.002;
+  for (const AcousticKernel& kernel : acoustic_kernels()) {
+    AcousticSolver solver(kernel, known_errors_row, wide);
+    ASSERT_THAT(solver.set_velocity(std::vector<float>(wide.map_size(), 2500.0F)), IsOk());
+    std::vector<float> gather(wide.shot_size());
+    solver.shoot(0, gather);
+    const auto exact = exact_homogeneous_trace(2500, 600);
+    std::vector<float> trace;
+    std::vector<double> expected;
+    for (std::size_t i = 0; i < wide.times; ++i) {
+      trace.push_back(gather[i * wide.width + 70]);
+      expected.push_back(exact[2 * i + 1]);
+    }
+    double difference = 0.0, norm = 0.0;
+    for (std::size_t i = 0; i < wide.times; ++i) {
+      difference += std::pow(static_cast<double>(trace[i]) - expected[i], 2);
+      norm += std::pow(expected[i], 2);
+    }
+    EXPECT_LT(std::sqrt(difference / norm), 0.02) << kernel.name;
+  }
+}
+
+TEST(AcousticSolver, keeps_gathers_on_their_scale_whatever_the_cells) {
+  Geometry coarse;
+  coarse.spacing = 20.0;
+  coarse.peak_frequency = 7.5;
+  coarse.time_step = 0.002;
+  AcousticSolver fine, other(coarse);
+  const std::vector<float> map(grid::map_size, 2500.0F);
+  ASSERT_THAT(fine.set_velocity(map), IsOk());
+  ASSERT_THAT(other.set_velocity(map), IsOk());
+  std::vector<float> first(one_gather), second(one_gather);
+  fine.shoot(2, first);
+  other.shoot(2, second);
+  // Twice as long and as wide, it is the same experiment but for the time that the source takes.
+  const float peak = *std::max_element(first.begin(), first.end());
+  const float scaled = *std::max_element(second.begin(), second.end());
+  EXPECT_NEAR(scaled / peak, 1.0F, 0.1F);
+}
+
 }  // namespace
 }  // namespace outcrop::data

@@ -1,23 +1,24 @@
 #include "trainer_host/trainer/data/crop_source.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdio>
 #include <string>
 #include <utility>
 
 #include "protocol/trust/digest.hpp"
 #include "trainer_host/trainer/data/counter_random.hpp"
-#include "trainer_host/trainer/data/dataset.hpp"
 #include "trainer_host/trainer/data/npy.hpp"
 
 namespace outcrop::data {
 namespace {
 
-// Points at 10 m that fit between the first and the last of `count` points at `spacing`.
-std::size_t resampled_extent(std::size_t count, double spacing) {
+// Points at `wanted` m that fit between the first and the last of `count` points at `spacing`.
+std::size_t resampled_extent(std::size_t count, double spacing, double wanted) {
   if (count == 0) return 0;
   const double length = static_cast<double>(count - 1) * spacing;
-  return static_cast<std::size_t>(length / static_cast<double>(grid::spacing)) + 1;
+  return static_cast<std::size_t>(length / wanted) + 1;
 }
 
 // Which two cells a resampled point lies between, and how far from the first.
@@ -27,14 +28,21 @@ struct Between {
   double share;
 };
 
-Between locate(std::size_t resampled, std::size_t count, double spacing) {
-  const double at = static_cast<double>(resampled) * static_cast<double>(grid::spacing) / spacing;
+Between locate(std::size_t resampled, std::size_t count, double spacing, double wanted) {
+  const double at = static_cast<double>(resampled) * wanted / spacing;
   const std::size_t first = std::min(static_cast<std::size_t>(at), count - 1);
   return {first, std::min(first + 1, count - 1), at - static_cast<double>(first)};
 }
 
 double mix(double a, double b, double share) {
   return a * (1.0 - share) + b * share;
+}
+
+// "10 m", "12.5 m".
+std::string metres_of_a_cell(const Geometry& geometry) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%g m", geometry.spacing);
+  return text.data();
 }
 
 Status check_values(const NpyArray& array) {
@@ -50,14 +58,15 @@ Status check_values(const NpyArray& array) {
 
 }  // namespace
 
-CropSource::CropSource(NpyArray model, const CropOptions& options)
+CropSource::CropSource(NpyArray model, const CropOptions& options, const Geometry& geometry)
     : model_(std::move(model)),
       options_(options),
-      rows_(resampled_extent(model_.shape()[0], options.spacing)),
-      columns_(resampled_extent(model_.shape()[1], options.spacing)) {}
+      geometry_(geometry),
+      rows_(resampled_extent(model_.shape()[0], options.spacing, geometry.spacing)),
+      columns_(resampled_extent(model_.shape()[1], options.spacing, geometry.spacing)) {}
 
 Result<CropSource> CropSource::open(const std::filesystem::path& model,
-                                    const CropOptions& options) {
+                                    const CropOptions& options, const Geometry& geometry) {
   if (!(options.spacing >= 0.1 && options.spacing <= 1000.0)) {
     return fail(ErrorCode::invalid_argument,
                 "a spacing of " + std::to_string(options.spacing) +
@@ -69,22 +78,30 @@ Result<CropSource> CropSource::open(const std::filesystem::path& model,
     return fail(ErrorCode::invalid_data, model.string() + ": shape " + to_string(shape) +
                                              "; a velocity model has two axes, depth by distance");
   }
-  if (resampled_extent(shape[0], options.spacing) < grid::depth ||
-      resampled_extent(shape[1], options.spacing) < grid::width) {
+  if (resampled_extent(shape[0], options.spacing, geometry.spacing) < geometry.depth ||
+      resampled_extent(shape[1], options.spacing, geometry.spacing) < geometry.width) {
+    const auto metres = [&](std::size_t cells) {
+      return std::to_string(std::lround(static_cast<double>(cells - 1) * geometry.spacing)) + " m";
+    };
+    const std::string sides = geometry.depth == geometry.width
+                                  ? metres(geometry.depth) + " a side"
+                                  : metres(geometry.depth) + " by " + metres(geometry.width);
     return fail(ErrorCode::invalid_data,
                 model.string() + ": " + to_string(shape) + " cells of " +
                     std::to_string(options.spacing) +
-                    " m are too few to cut a map of 70x70 cells of 10 m (690 m a side) from");
+                    " m are too few to cut a map of " + std::to_string(geometry.depth) + "x" +
+                    std::to_string(geometry.width) + " cells of " + metres_of_a_cell(geometry) +
+                    " (" + sides + ") from");
   }
   OUTCROP_CHECK(check_values(array));
-  return CropSource(std::move(array), options);
+  return CropSource(std::move(array), options, geometry);
 }
 
 float CropSource::velocity_at(std::size_t row, std::size_t column) const {
   const std::size_t height = model_.shape()[0];
   const std::size_t length = model_.shape()[1];
-  const Between z = locate(row, height, options_.spacing);
-  const Between x = locate(column, length, options_.spacing);
+  const Between z = locate(row, height, options_.spacing, geometry_.spacing);
+  const Between x = locate(column, length, options_.spacing, geometry_.spacing);
   const auto across = [&](std::size_t model_row) {
     const std::size_t stored = options_.flip_z ? height - 1 - model_row : model_row;
     const auto values = model_.values().subspan(stored * length, length);
@@ -101,15 +118,15 @@ std::string CropSource::digest() const {
 std::size_t CropSource::crop(std::uint64_t seed, std::uint64_t sample,
                              std::span<float> velocity) const {
   CounterRandom random(seed, sample);
-  const std::size_t top = random.below(rows_ - grid::depth + 1);
-  const std::size_t left = random.below(columns_ - grid::width + 1);
+  const std::size_t top = random.below(rows_ - geometry_.depth + 1);
+  const std::size_t left = random.below(columns_ - geometry_.width + 1);
   std::size_t clamped = 0;
-  for (std::size_t row = 0; row < grid::depth; ++row) {
-    for (std::size_t column = 0; column < grid::width; ++column) {
+  for (std::size_t row = 0; row < geometry_.depth; ++row) {
+    for (std::size_t column = 0; column < geometry_.width; ++column) {
       const float value = velocity_at(top + row, left + column);
-      const float inside = std::clamp(value, grid::slowest, grid::fastest);
+      const float inside = std::clamp(value, geometry_.slowest, geometry_.fastest);
       clamped += value == inside ? 0U : 1U;
-      velocity[row * grid::width + column] = inside;
+      velocity[row * geometry_.width + column] = inside;
     }
   }
   return clamped;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "protocol/base/error.hpp"
+#include "trainer_host/trainer/data/geometry.hpp"
 #include "trainer_host/trainer/data/npy.hpp"
 
 namespace outcrop::data {
@@ -17,21 +18,22 @@ struct CropOptions {
 };
 
 // Velocity maps cut from a model of the user's: a 2-D float32 .npy, depth by distance, in m/s,
-// resampled (bilinear) to 10 m. The file is mapped, so it may be larger than memory. Immutable
+// resampled (bilinear) to the spacing of a geometry. The file is mapped, so it may be larger than memory. Immutable
 // after opening; crops may be taken from any thread.
 class CropSource {
  public:
-  // invalid_data where the model is not 2-D, smaller than 690 m a side, not finite, or has values
+  // invalid_data where the model is not 2-D, smaller than a map, not finite, or has values
   // that are no velocities in m/s; invalid_argument where the spacing makes no sense.
   [[nodiscard]] static Result<CropSource> open(const std::filesystem::path& model,
-                                               const CropOptions& options);
+                                               const CropOptions& options,
+                                               const Geometry& geometry = {});
 
-  // Writes the crop of sample `sample` of the set with this seed, 70*70 velocities clamped to
-  // 1500-4500 m/s, and returns how many of them had to be clamped. Depends on the model, the
+  // Writes the crop of sample `sample` of the set with this seed, a map's velocities clamped to the
+  // geometry's bounds, and returns how many of them had to be clamped. Depends on the model, the
   // options and the arguments alone.
   std::size_t crop(std::uint64_t seed, std::uint64_t sample, std::span<float> velocity) const;
 
-  // The resampled model's extents, in cells of 10 m.
+  // The resampled model's extents, in cells of the geometry.
   [[nodiscard]] std::size_t rows() const { return rows_; }
   [[nodiscard]] std::size_t columns() const { return columns_; }
   // The velocity of a cell of the resampled model, not clamped; row 0 is the surface.
@@ -43,10 +45,11 @@ class CropSource {
   [[nodiscard]] std::string digest() const;
 
  private:
-  CropSource(NpyArray model, const CropOptions& options);
+  CropSource(NpyArray model, const CropOptions& options, const Geometry& geometry);
 
   NpyArray model_;
   CropOptions options_;
+  Geometry geometry_;
   std::size_t rows_;
   std::size_t columns_;
 };

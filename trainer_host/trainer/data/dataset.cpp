@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <optional>
@@ -10,12 +11,18 @@
 #include <utility>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
+#include "protocol/base/json_text.hpp"
 #include "protocol/trust/digest.hpp"
 #include "trainer_host/trainer/data/plausible.hpp"
 
 namespace outcrop::data {
 namespace fs = std::filesystem;
 namespace {
+
+// What let a data set pass before must let it pass now: another survey has another number.
+constexpr const char* survey_version = "survey 1\n";
 
 enum class Role { velocity, gathers };
 
@@ -102,27 +109,55 @@ Status collect(const fs::path& folder, Places& places) {
   return {};
 }
 
-Status check_shape(const NpyArray& array, const Shape& sample, std::string_view what) {
+std::string expected_shape(const Shape& sample) {
+  std::string expected = "(n";
+  for (const std::size_t extent : sample) expected += ", " + std::to_string(extent);
+  return expected + ")";
+}
+
+// `first`, another file than `array`, has that shape of a sample.
+Status check_shape(const NpyArray& array, const Shape& sample, std::string_view what,
+                   const NpyArray& first) {
   const auto& shape = array.shape();
   const bool right = !shape.empty() && shape[0] > 0 &&
                      std::equal(shape.begin() + 1, shape.end(), sample.begin(), sample.end());
   if (right) return {};
-  std::string expected = "(n";
-  for (const std::size_t extent : sample) expected += ", " + std::to_string(extent);
-  return fail(ErrorCode::invalid_data, array.path().string() + ": shape " + to_string(shape) +
-                                           "; " + std::string(what) + " have the shape " +
-                                           expected + ")");
+  const bool alone = array.path() == first.path();
+  return fail(ErrorCode::invalid_data,
+              array.path().string() + ": shape " + to_string(shape) + "; " + std::string(what) +
+                  " have the shape " + expected_shape(sample) +
+                  (alone ? "" : ", as those in " + first.path().string() + " do: a data set has one geometry"));
 }
 
-Status check_velocities(const NpyArray& array) {
+// The sizes that a pair of files has, where its shapes are those of maps and their gathers.
+std::optional<Geometry> sizes_in(const NpyArray& velocity, const NpyArray& gathers) {
+  const Shape& maps = velocity.shape();
+  const Shape& records = gathers.shape();
+  if (maps.size() != 4 || records.size() != 4 || maps[1] != 1 || maps[3] != records[3] ||
+      std::find(maps.begin(), maps.end(), 0U) != maps.end() ||
+      std::find(records.begin(), records.end(), 0U) != records.end()) {
+    return std::nullopt;
+  }
+  Geometry sizes;
+  sizes.depth = maps[2];
+  sizes.width = maps[3];
+  sizes.shots = records[1];
+  sizes.times = records[2];
+  return sizes;
+}
+
+Status check_velocities(const NpyArray& array, const Geometry& geometry) {
   const auto [low, high] = std::minmax_element(array.values().begin(), array.values().end());
   // Half a metre a second: what rounding in somebody else's generator may add.
-  if (*low >= grid::slowest - 0.5F && *high <= grid::fastest + 0.5F) return {};
+  if (*low >= geometry.slowest - 0.5F && *high <= geometry.fastest + 0.5F) return {};
   const std::string hint = *high < 100 ? " (kilometres a second? multiply by 1000)" : "";
+  const bool usual = geometry.slowest == grid::slowest && geometry.fastest == grid::fastest;
   return fail(ErrorCode::invalid_data,
               array.path().string() + ": velocities from " + std::to_string(*low) + " to " +
-                  std::to_string(*high) + hint +
-                  "; needed are metres a second from 1500 to 4500, the range of OpenFWI");
+                  std::to_string(*high) + hint + "; needed are metres a second from " +
+                  std::to_string(std::lround(geometry.slowest)) + " to " +
+                  std::to_string(std::lround(geometry.fastest)) +
+                  (usual ? ", the range of OpenFWI" : ", as the data set's dataset.json says"));
 }
 
 }  // namespace
@@ -158,8 +193,16 @@ Result<std::vector<FilePair>> find_pairs(const fs::path& folder) {
 Status Dataset::add(const FilePair& pair) {
   OUTCROP_TRY(velocity, NpyArray::open(pair.velocity));
   OUTCROP_TRY(gathers, NpyArray::open(pair.gathers));
-  OUTCROP_CHECK(check_shape(velocity, {1, grid::depth, grid::width}, "velocity maps"));
-  OUTCROP_CHECK(check_shape(gathers, {grid::shots, grid::times, grid::width}, "shot gathers"));
+  if (const auto found = sizes_in(velocity, gathers); found && files_.empty()) {
+    OUTCROP_TRY(geometry, read_geometry(folder_, *found));
+    geometry_ = std::move(geometry);
+  }
+  const Geometry& sizes = geometry_;
+  const Files* first = files_.empty() ? nullptr : &files_.front();
+  OUTCROP_CHECK(check_shape(velocity, {1, sizes.depth, sizes.width}, "velocity maps",
+                            first == nullptr ? velocity : first->velocity));
+  OUTCROP_CHECK(check_shape(gathers, {sizes.shots, sizes.times, sizes.width}, "shot gathers",
+                            first == nullptr ? gathers : first->gathers));
   const std::size_t count = velocity.shape()[0];
   if (count != gathers.shape()[0]) {
     return fail(ErrorCode::invalid_data,
@@ -167,50 +210,104 @@ Status Dataset::add(const FilePair& pair) {
                     pair.gathers.string() + " gathers for " + std::to_string(gathers.shape()[0]) +
                     "; the numbers must be equal");
   }
-  OUTCROP_CHECK(velocity.check_finite());
-  OUTCROP_CHECK(gathers.check_finite());
-  OUTCROP_CHECK(check_velocities(velocity));
   for (std::size_t row = 0; row < count; ++row) samples_.push_back({files_.size(), row});
   files_.push_back({std::move(velocity), std::move(gathers)});
   return {};
 }
 
-Result<Dataset> Dataset::open(const fs::path& folder) {
+Result<Dataset> Dataset::open(const fs::path& folder, const KnownDatasets& known) {
   Dataset set;
   set.folder_ = folder;
+  set.memory_ = &known;
   OUTCROP_TRY(pairs, find_pairs(folder));
   for (const auto& pair : pairs) OUTCROP_CHECK(set.add(pair));
-  ValueSurvey survey;
-  for (std::size_t i = 0; i < set.size(); ++i) survey.add(set.velocity(i), set.gathers(i));
-  OUTCROP_CHECK(survey.check(folder));
-  for (const std::string& warning : survey.warnings(folder)) {
-    std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  set.key_ = set.state_key();
+  if (const auto before = set.key_.empty() ? std::nullopt : known.find(set.key_)) {
+    set.known_ = *before;
+  } else {
+    OUTCROP_CHECK(set.survey());
+    if (set.is_as_opened()) known.remember(set.key_, set.known_);
+  }
+  for (const std::string& warning : set.known_.warnings) {
+    std::fprintf(stderr, "warning: %s: %s\n", folder.c_str(), warning.c_str());
   }
   return set;
 }
 
+Status Dataset::survey() {
+  ValueSurvey survey(geometry_);
+  for (const Files& pair : files_) {
+    OUTCROP_CHECK(pair.velocity.check_finite());
+    OUTCROP_CHECK(pair.gathers.check_finite());
+    OUTCROP_CHECK(check_velocities(pair.velocity, geometry_));
+  }
+  for (std::size_t i = 0; i < size(); ++i) survey.add(velocity(i), gathers(i));
+  OUTCROP_CHECK(survey.check(folder_));
+  known_.warnings = survey.warnings();
+  return {};
+}
+
+template <class Visit>
+void Dataset::visit_files(const Visit& visit) const {
+  for (const Files& pair : files_) {
+    for (const NpyArray* array : {&pair.velocity, &pair.gathers}) {
+      visit(*array, fs::relative(array->path(), folder_).generic_string());
+    }
+  }
+}
+
+std::string Dataset::geometry_text() const {
+  return geometry_.is_openfwi() ? "" : json_text(whole_geometry_json(geometry_));
+}
+
+std::string Dataset::state_key() const {
+  std::string state = survey_version + geometry_text();
+  bool settled = true;
+  visit_files([&](const NpyArray& array, const std::string& name) {
+    const FileStamp& stamp = array.stamp();
+    settled = settled && stamp.settled();
+    state += name + '\0';
+    for (const auto number : {stamp.device, stamp.inode, stamp.size}) {
+      state += std::to_string(number) + ' ';
+    }
+    state += std::to_string(stamp.modified) + ' ' + std::to_string(stamp.changed) + '\n';
+  });
+  return settled ? trust::sha256(state).hex() : "";
+}
+
+bool Dataset::is_as_opened() const {
+  bool same = !key_.empty();
+  visit_files([&](const NpyArray& array, const std::string&) {
+    const auto now = stamp_of(array.path());
+    same = same && now && *now == array.stamp();
+  });
+  return same;
+}
+
 std::span<const float> Dataset::velocity(std::size_t i) const {
   const Sample& sample = samples_.at(i);
-  return files_[sample.file].velocity.values().subspan(sample.row * grid::map_size, grid::map_size);
+  return files_[sample.file].velocity.values().subspan(sample.row * geometry_.map_size(),
+                                                       geometry_.map_size());
 }
 
 std::span<const float> Dataset::gathers(std::size_t i) const {
   const Sample& sample = samples_.at(i);
-  return files_[sample.file].gathers.values().subspan(sample.row * grid::gather_size,
-                                                      grid::gather_size);
+  return files_[sample.file].gathers.values().subspan(sample.row * geometry_.gather_size(),
+                                                      geometry_.gather_size());
 }
 
 std::string Dataset::digest() const {
+  if (!known_.digest.empty()) return known_.digest;
   trust::Sha256Hasher hasher;
-  for (const Files& pair : files_) {
-    for (const NpyArray* array : {&pair.velocity, &pair.gathers}) {
-      // The zero byte behind a name and the lengths in .npy headers keep names and contents apart.
-      const std::string name = fs::relative(array->path(), folder_).generic_string() + '\0';
-      hasher.update(as_bytes(name));
-      hasher.update(array->file_bytes());
-    }
-  }
-  return hasher.finish().hex();
+  visit_files([&](const NpyArray& array, const std::string& name) {
+    // The zero byte behind a name and the lengths in .npy headers keep names and contents apart.
+    hasher.update(as_bytes(name + '\0'));
+    hasher.update(array.file_bytes());
+  });
+  hasher.update(as_bytes(geometry_text()));
+  const std::string digest = hasher.finish().hex();
+  if (is_as_opened()) memory_->remember(key_, {known_.warnings, digest});
+  return digest;
 }
 
 }  // namespace outcrop::data

@@ -7,23 +7,11 @@
 #include <vector>
 
 #include "protocol/base/error.hpp"
+#include "trainer_host/trainer/data/geometry.hpp"
+#include "trainer_host/trainer/data/known_datasets.hpp"
 #include "trainer_host/trainer/data/npy.hpp"
 
 namespace outcrop::data {
-
-// The grid of every OpenFWI 2-D family: depth by distance, a receiver in every column.
-namespace grid {
-inline constexpr std::size_t depth = 70;    // rows of a velocity map, row 0 at the surface
-inline constexpr std::size_t width = 70;    // columns, also receivers
-inline constexpr std::size_t shots = 5;     // gathers a map
-inline constexpr std::size_t times = 1000;  // recorded steps of a gather
-inline constexpr float spacing = 10.0F;     // metres
-inline constexpr float time_step = 0.001F;  // seconds
-inline constexpr float slowest = 1500.0F;   // metres a second
-inline constexpr float fastest = 4500.0F;
-inline constexpr std::size_t map_size = depth * width;
-inline constexpr std::size_t gather_size = shots * times * width;
-}  // namespace grid
 
 // One pair of files of a data set: n maps and their n gathers.
 struct FilePair {
@@ -42,18 +30,23 @@ struct FilePair {
 // spans live as long as the data set. The files must not change meanwhile.
 class Dataset {
  public:
-  // Checks all of it, every value (a second for each 3 GB): shapes (n,1,70,70) and (n,5,1000,70),
-  // one gather a map, finite, velocities of 1500-4500 m/s, gathers to scale (see ValueSurvey).
-  [[nodiscard]] static Result<Dataset> open(const std::filesystem::path& folder);
+  // Checks all of it, every value (a second for each 3 GB): shapes (n,1,depth,width) and
+  // (n,shots,times,width) of one geometry, one gather a map, finite, velocities within the geometry's
+  // bounds, gathers to scale (see ValueSurvey). Values
+  // are not read where `known`, which must outlive the data set, says that these files passed.
+  [[nodiscard]] static Result<Dataset> open(const std::filesystem::path& folder,
+                                            const KnownDatasets& known = KnownDatasets::of_user());
 
   [[nodiscard]] std::size_t size() const { return samples_.size(); }
-  // 70*70 values in m/s, row by row, row 0 at the surface. `i` < size().
+  [[nodiscard]] const Geometry& geometry() const { return geometry_; }
+  // depth*width values in m/s, row by row, row 0 at the surface. `i` < size().
   [[nodiscard]] std::span<const float> velocity(std::size_t i) const;
-  // 5*1000*70 pressures: shot, time, receiver.
+  // shots*times*width pressures: shot, time, receiver.
   [[nodiscard]] std::span<const float> gathers(std::size_t i) const;
 
   // SHA-256 in hex over the names (from the folder on) and contents of the files in use, in their
-  // order: the same wherever the folder lies and whatever else is in it. Reads every byte.
+  // order, and over the geometry where that is not OpenFWI's: the same wherever the folder lies and whatever else is in it. Reads every byte, unless
+  // `known` has it.
   [[nodiscard]] std::string digest() const;
 
  private:
@@ -67,10 +60,22 @@ class Dataset {
   };
 
   Status add(const FilePair& pair);
+  // What is hashed of the geometry: nothing of OpenFWI's.
+  [[nodiscard]] std::string geometry_text() const;
+  Status survey();
+  template <class Visit>
+  void visit_files(const Visit& visit) const;  // in their order, with the names from the folder on
+  // Stands for the state of all files; "" while a change could go unnoticed.
+  [[nodiscard]] std::string state_key() const;
+  [[nodiscard]] bool is_as_opened() const;
 
   std::filesystem::path folder_;
+  Geometry geometry_;
   std::vector<Files> files_;
   std::vector<Sample> samples_;
+  const KnownDatasets* memory_ = nullptr;
+  std::string key_;
+  KnownDatasets::Known known_;
 };
 
 }  // namespace outcrop::data

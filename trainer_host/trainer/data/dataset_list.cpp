@@ -16,6 +16,12 @@ Result<DatasetList> DatasetList::open(const std::vector<fs::path>& folders) {
 
 Status DatasetList::add(const fs::path& folder) {
   OUTCROP_TRY(opened, Dataset::open(folder));
+  if (parts_.empty()) {
+    geometry_ = opened.geometry();
+  } else {
+    OUTCROP_CHECK(check_same_geometry(geometry_, parts_.front().folder.string(), opened.geometry(),
+                                      folder.string()));
+  }
   std::string digest = opened.digest();
   for (const Part& part : parts_) {
     if (part.digest != digest) continue;

@@ -16,11 +16,14 @@ namespace outcrop::data {
 // to copy; may be read from any thread.
 class DatasetList {
  public:
-  // Dataset::open's errors, and invalid_argument where two folders hold the same samples. None named
+  // Dataset::open's errors, and invalid_argument where two folders hold the same samples, or samples of
+  // different geometries. None named
   // is no error.
   [[nodiscard]] static Result<DatasetList> open(const std::vector<std::filesystem::path>& folders);
 
   [[nodiscard]] std::size_t size() const { return size_; }  // samples in all
+  // Of all of them; OpenFWI's of none.
+  [[nodiscard]] const Geometry& geometry() const { return geometry_; }
   // `i` < size().
   [[nodiscard]] std::span<const float> velocity(std::size_t i) const;
   [[nodiscard]] std::span<const float> gathers(std::size_t i) const;
@@ -42,6 +45,7 @@ class DatasetList {
 
   std::vector<Part> parts_;
   std::size_t size_ = 0;
+  Geometry geometry_;
 };
 
 }  // namespace outcrop::data

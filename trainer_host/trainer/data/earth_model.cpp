@@ -12,9 +12,7 @@
 namespace outcrop::data {
 namespace {
 
-// Lengths in cells of 10 m.
-constexpr double depth = grid::depth;
-constexpr double width = grid::width;
+// Lengths in cells.
 constexpr double thinnest_layer = 8.0;
 constexpr std::size_t fewest_layers = 2;
 constexpr std::size_t most_layers = 4;
@@ -30,14 +28,15 @@ struct Layers {
   }
 };
 
-Layers draw_layers(CounterRandom& random) {
+Layers draw_layers(CounterRandom& random, const Geometry& geometry) {
   const std::size_t count = fewest_layers + random.below(most_layers - fewest_layers + 1);
   Layers layers;
   for (std::size_t i = 0; i < count; ++i) {
     layers.velocities.push_back(static_cast<float>(
-        random.uniform(static_cast<double>(grid::slowest), static_cast<double>(grid::fastest))));
+        random.uniform(static_cast<double>(geometry.slowest), static_cast<double>(geometry.fastest))));
   }
   // Sorted places in what the thinnest layers leave over, then each layer gets its least part.
+  const auto depth = static_cast<double>(geometry.depth);
   const double spare = depth - static_cast<double>(count) * thinnest_layer;
   for (std::size_t i = 0; i + 1 < count; ++i) {
     layers.interfaces.push_back(random.uniform(0.0, spare));
@@ -61,7 +60,7 @@ struct Bend {
   }
 };
 
-Bend draw_bend(CounterRandom& random) {
+Bend draw_bend(CounterRandom& random, double width) {
   return {random.uniform(2.0, 9.0), random.uniform(0.5 * width, 2.0 * width),
           random.uniform(0.0, 1.0)};
 }
@@ -69,20 +68,21 @@ Bend draw_bend(CounterRandom& random) {
 // A straight line x = x0 + lean * (z - depth / 2); what lies right of it is shifted along it.
 struct Fault {
   double middle;
+  double centre;  // depth / 2
   double lean;    // columns a row: 0 is vertical, 1 dips at 45 degrees
   double throw_;  // rows, downwards where positive
 
   // Columns right of the line.
   [[nodiscard]] double right_of(double x, double z) const {
-    return x - middle - lean * (z - 0.5 * depth);
+    return x - middle - lean * (z - centre);
   }
 };
 
-Fault draw_fault(CounterRandom& random) {
+Fault draw_fault(CounterRandom& random, double width, double depth) {
   const double middle = random.uniform(0.2 * width, 0.8 * width);
   const double lean = random.uniform(-0.8, 0.8);
   const double size = random.uniform(5.0, 18.0);
-  return {middle, lean, random.below(2) == 0 ? size : -size};
+  return {middle, 0.5 * depth, lean, random.below(2) == 0 ? size : -size};
 }
 
 // What one sample is made of.
@@ -110,12 +110,15 @@ struct Earth {
   }
 };
 
-Earth draw_earth(Family family, std::uint64_t seed, std::uint64_t sample) {
+Earth draw_earth(Family family, std::uint64_t seed, std::uint64_t sample,
+                 const Geometry& geometry) {
   CounterRandom random(seed, sample);
+  const auto depth = static_cast<double>(geometry.depth);
+  const auto width = static_cast<double>(geometry.width);
   const bool bent = family == Family::curvefault_a;
-  Layers layers = draw_layers(random);
-  const Bend bend = bent ? draw_bend(random) : Bend{0.0, width, 0.0};
-  const Fault fault = bent ? draw_fault(random) : Fault{0.0, 0.0, 0.0};
+  Layers layers = draw_layers(random, geometry);
+  const Bend bend = bent ? draw_bend(random, width) : Bend{0.0, width, 0.0};
+  const Fault fault = bent ? draw_fault(random, width, depth) : Fault{0.0, 0.0, 0.0, 0.0};
   return {bent, std::move(layers), bend, fault};
 }
 
@@ -159,21 +162,21 @@ std::string_view name(std::int64_t value) {
 }  // namespace cell
 
 void make_velocity_map(Family family, std::uint64_t seed, std::uint64_t sample,
-                       std::span<float> velocity) {
-  const Earth earth = draw_earth(family, seed, sample);
-  for (std::size_t row = 0; row < grid::depth; ++row) {
-    for (std::size_t column = 0; column < grid::width; ++column) {
-      velocity[row * grid::width + column] = earth.layers.velocities[earth.layer_at(row, column)];
+                       std::span<float> velocity, const Geometry& geometry) {
+  const Earth earth = draw_earth(family, seed, sample, geometry);
+  for (std::size_t row = 0; row < geometry.depth; ++row) {
+    for (std::size_t column = 0; column < geometry.width; ++column) {
+      velocity[row * geometry.width + column] = earth.layers.velocities[earth.layer_at(row, column)];
     }
   }
 }
 
 void make_labels(Family family, std::uint64_t seed, std::uint64_t sample,
-                 std::span<std::int64_t> labels) {
-  const Earth earth = draw_earth(family, seed, sample);
-  for (std::size_t row = 0; row < grid::depth; ++row) {
-    for (std::size_t column = 0; column < grid::width; ++column) {
-      labels[row * grid::width + column] =
+                 std::span<std::int64_t> labels, const Geometry& geometry) {
+  const Earth earth = draw_earth(family, seed, sample, geometry);
+  for (std::size_t row = 0; row < geometry.depth; ++row) {
+    for (std::size_t column = 0; column < geometry.width; ++column) {
+      labels[row * geometry.width + column] =
           earth.is_in_fault_zone(row, column)
               ? cell::fault_zone
               : static_cast<std::int64_t>(earth.layer_at(row, column));

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "protocol/base/error.hpp"
-#include "trainer_host/trainer/data/dataset.hpp"
+#include "trainer_host/trainer/data/geometry.hpp"
 
 namespace outcrop::data {
 
@@ -20,11 +20,13 @@ enum class Family {
 [[nodiscard]] std::string_view to_string(Family family);
 [[nodiscard]] Result<Family> parse_family(std::string_view name);
 
-// Writes the map of sample `sample` of the set with this seed: 70*70 velocities in m/s, row 0 at
-// the surface. Depends on nothing but its arguments, down to the last bit, on any machine whose
+// Writes the map of sample `sample` of the set with this seed: depth*width velocities in m/s within the
+// geometry's bounds, row 0 at the surface. Shapes are counted in cells, whatever a cell's size: `depth`
+// must be `least_depth` at least. Depends on nothing but its arguments, down to the last bit, on any machine whose
 // double arithmetic follows IEEE 754.
 void make_velocity_map(Family family, std::uint64_t seed, std::uint64_t sample,
-                       std::span<float> velocity);
+                       std::span<float> velocity, const Geometry& geometry = {});
+inline constexpr std::size_t least_depth = 40;
 
 // What each cell of such a map is.
 namespace cell {
@@ -35,9 +37,9 @@ inline constexpr double fault_zone_reach = 2.0;  // cells to either side of the 
 [[nodiscard]] std::string_view name(std::int64_t value);
 }  // namespace cell
 
-// The classes of the cells of make_velocity_map with the same arguments: 70*70 of them.
+// The classes of the cells of make_velocity_map with the same arguments: as many.
 void make_labels(Family family, std::uint64_t seed, std::uint64_t sample,
-                 std::span<std::int64_t> labels);
+                 std::span<std::int64_t> labels, const Geometry& geometry = {});
 
 // sin(2 pi turns) to about 1e-13, from operations that IEEE 754 fixes to the bit; the
 // mathematics library's last bit differs between machines.

@@ -66,6 +66,8 @@ Result<Labels> Labels::open(const fs::path& folder, std::int64_t classes) {
     OUTCROP_TRY(maps, NpyArray::open(pair.velocity));
     OUTCROP_TRY(tensor, read_labels(file));
     OUTCROP_CHECK(check_labels(file, tensor, maps, classes));
+    // That all maps have one size is Dataset's to say.
+    if (maps.shape().size() == 4) labels.map_size_ = maps.shape()[2] * maps.shape()[3];
     for (const std::int64_t value : tensor.integers()) {
       labels.values_.push_back(static_cast<std::uint8_t>(value));
     }
@@ -77,10 +79,12 @@ std::string Labels::digest() const {
   return trust::sha256(std::as_bytes(std::span(values_))).hex();
 }
 
-Status write_labels(const fs::path& file, std::span<const std::int64_t> labels) {
-  const auto samples = static_cast<std::int64_t>(labels.size() / grid::map_size);
+Status write_labels(const fs::path& file, std::span<const std::int64_t> labels,
+                    const Geometry& geometry) {
+  const auto samples = static_cast<std::int64_t>(labels.size() / geometry.map_size());
   const auto tensor = runtime::Tensor::of_integers(
-      "", {samples, 1, static_cast<std::int64_t>(grid::depth), static_cast<std::int64_t>(grid::width)},
+      "",
+      {samples, 1, static_cast<std::int64_t>(geometry.depth), static_cast<std::int64_t>(geometry.width)},
       labels);
   std::error_code error;
   fs::create_directories(file.parent_path(), error);

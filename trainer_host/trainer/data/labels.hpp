@@ -26,20 +26,22 @@ class Labels {
   [[nodiscard]] static Result<Labels> open(const std::filesystem::path& folder,
                                            std::int64_t classes);
 
-  [[nodiscard]] std::size_t size() const { return values_.size() / grid::map_size; }
-  // 70*70 of them, as a map's cells lie. `i` < size().
+  [[nodiscard]] std::size_t size() const { return values_.size() / map_size_; }
+  // One for each cell of a map, as a map's cells lie. `i` < size().
   [[nodiscard]] std::span<const std::uint8_t> of(std::size_t i) const {
-    return std::span(values_).subspan(i * grid::map_size, grid::map_size);
+    return std::span(values_).subspan(i * map_size_, map_size_);
   }
   // SHA-256 in hex over all of them.
   [[nodiscard]] std::string digest() const;
 
  private:
+  std::size_t map_size_ = grid::map_size;
   std::vector<std::uint8_t> values_;
 };
 
-// Writes one file: `labels` holds 70*70 values for each of its samples.
+// Writes one file: `labels` holds a value for each cell of each of its samples' maps.
 [[nodiscard]] Status write_labels(const std::filesystem::path& file,
-                                  std::span<const std::int64_t> labels);
+                                  std::span<const std::int64_t> labels,
+                                  const Geometry& geometry = {});
 
 }  // namespace outcrop::data

@@ -107,6 +107,7 @@ Result<NpyArray> NpyArray::open(const fs::path& path) {
   }
   NpyArray array;
   array.path_ = path;
+  array.stamp_ = stamp_of(info);
   const auto size = static_cast<std::size_t>(info.st_size);
   if (size > 0) {
     void* mapping = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
@@ -131,6 +132,7 @@ Result<NpyArray> NpyArray::open(const fs::path& path) {
 NpyArray::NpyArray(NpyArray&& other) noexcept
     : path_(std::move(other.path_)),
       shape_(std::move(other.shape_)),
+      stamp_(other.stamp_),
       mapping_(std::exchange(other.mapping_, nullptr)),
       size_(std::exchange(other.size_, 0)),
       data_offset_(std::exchange(other.data_offset_, 0)) {}
@@ -138,6 +140,7 @@ NpyArray::NpyArray(NpyArray&& other) noexcept
 NpyArray& NpyArray::operator=(NpyArray&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(shape_, other.shape_);
+  std::swap(stamp_, other.stamp_);
   std::swap(mapping_, other.mapping_);
   std::swap(size_, other.size_);
   std::swap(data_offset_, other.data_offset_);

@@ -8,6 +8,7 @@
 
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/error.hpp"
+#include "trainer_host/trainer/data/known_datasets.hpp"
 
 namespace outcrop::data {
 
@@ -50,6 +51,8 @@ class NpyArray {
   [[nodiscard]] std::span<const float> values() const;
   // The whole file, header included: what a digest is taken over.
   [[nodiscard]] BytesView file_bytes() const;
+  // Of the file when it was opened.
+  [[nodiscard]] const FileStamp& stamp() const { return stamp_; }
 
   // Reads every value: invalid_data at the first one that is infinite or not a number, with its
   // index; says so when all of them are.
@@ -60,6 +63,7 @@ class NpyArray {
 
   std::filesystem::path path_;
   Shape shape_;
+  FileStamp stamp_;
   void* mapping_ = nullptr;
   std::size_t size_ = 0;
   std::size_t data_offset_ = 0;

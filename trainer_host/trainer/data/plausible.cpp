@@ -6,7 +6,6 @@
 #include <cstdio>
 
 #include "protocol/base/join.hpp"
-#include "trainer_host/trainer/data/dataset.hpp"
 
 namespace outcrop::data {
 namespace {
@@ -14,7 +13,6 @@ namespace {
 constexpr float least_peak = 1.0F;
 constexpr float most_peak = 100.0F;
 constexpr float usual_peak = 20.0F;
-constexpr std::size_t gather_of_one_shot = grid::times * grid::width;
 
 // "12 of 20 shot gathers (60 %)"; a share that rounds to nothing is still there.
 std::string share_of(std::size_t part, std::size_t all, const std::string& what) {
@@ -38,9 +36,9 @@ void ValueSurvey::add(std::span<const float> velocity, std::span<const float> ga
   const bool flat = std::all_of(velocity.begin(), velocity.end(),
                                 [&](float value) { return value == velocity[0]; });
   if (flat) ++flat_maps_;
-  for (std::size_t at = 0; at + gather_of_one_shot <= gathers.size(); at += gather_of_one_shot) {
+  for (std::size_t at = 0; at + shot_size_ <= gathers.size(); at += shot_size_) {
     float peak = 0.0F;
-    for (const float value : gathers.subspan(at, gather_of_one_shot)) {
+    for (const float value : gathers.subspan(at, shot_size_)) {
       peak = std::max(peak, std::abs(value));
     }
     peaks_.push_back(peak);
@@ -85,12 +83,11 @@ Status ValueSurvey::check(const std::filesystem::path& folder) const {
   return fail(ErrorCode::invalid_data, folder.string() + ": " + off_scale() + hint);
 }
 
-std::vector<std::string> ValueSurvey::warnings(const std::filesystem::path& folder) const {
+std::vector<std::string> ValueSurvey::warnings() const {
   std::vector<std::string> found;
-  if (silent_ + weak_ + loud_ > 0) found.push_back(folder.string() + ": " + off_scale());
+  if (silent_ + weak_ + loud_ > 0) found.push_back(off_scale());
   if (flat_maps_ > 0) {
-    found.push_back(folder.string() + ": " +
-                    share_of(flat_maps_, maps_, "velocity maps") + " hold a single value");
+    found.push_back(share_of(flat_maps_, maps_, "velocity maps") + " hold a single value");
   }
   return found;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "protocol/base/error.hpp"
+#include "trainer_host/trainer/data/geometry.hpp"
 
 namespace outcrop::data {
 
@@ -15,7 +16,9 @@ namespace outcrop::data {
 // or more than 100 has another unit or gain, and one of zeros was never recorded.
 class ValueSurvey {
  public:
-  // One sample: 70*70 velocities and 5*1000*70 pressures, all finite.
+  explicit ValueSurvey(const Geometry& geometry) : shot_size_(geometry.shot_size()) {}
+
+  // One sample of it, all finite.
   void add(std::span<const float> velocity, std::span<const float> gathers);
 
   // invalid_data, with the shares and what would be right, where more than half of all gathers
@@ -23,11 +26,12 @@ class ValueSurvey {
   [[nodiscard]] Status check(const std::filesystem::path& folder) const;
   // What does not forbid training but ought to be known, a sentence each: gathers off the scale,
   // maps of a single value.
-  [[nodiscard]] std::vector<std::string> warnings(const std::filesystem::path& folder) const;
+  [[nodiscard]] std::vector<std::string> warnings() const;
 
  private:
   [[nodiscard]] std::string off_scale() const;
 
+  std::size_t shot_size_;
   std::size_t maps_ = 0;
   std::size_t flat_maps_ = 0;
   std::size_t silent_ = 0;

@@ -11,7 +11,6 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/file_lock.hpp"
 #include "protocol/base/vacant_folder.hpp"
-#include "trainer_host/trainer/data/dataset.hpp"
 #include "trainer_host/trainer/data/npy.hpp"
 
 namespace outcrop::data {
@@ -30,8 +29,8 @@ Status write_at(int fd, BytesView bytes, std::size_t offset, const fs::path& pat
 }
 
 // Asked before anything is written: a data set that cannot fit must not fill the disk first.
-Status check_space(const fs::path& folder, std::size_t samples) {
-  const ByteCount needed(samples * (grid::map_size + grid::gather_size) * sizeof(float));
+Status check_space(const fs::path& folder, std::size_t samples, const Geometry& geometry) {
+  const ByteCount needed(samples * (geometry.map_size() + geometry.gather_size()) * sizeof(float));
   std::error_code error;
   const fs::space_info space = fs::space(folder, error);
   if (error) return fail(ErrorCode::io, "asking for the space of " + folder.string());
@@ -77,8 +76,8 @@ std::pair<fs::path, fs::path> pair_names(Naming naming, std::size_t index) {
 
 }  // namespace
 
-StagedDataset::StagedDataset(fs::path out, std::size_t samples_per_file)
-    : out_(std::move(out)), samples_per_file_(samples_per_file) {
+StagedDataset::StagedDataset(fs::path out, std::size_t samples_per_file, const Geometry& geometry)
+    : out_(std::move(out)), samples_per_file_(samples_per_file), geometry_(geometry) {
   fs::path beside = out_;
   folder_ = filling_place(out_, beside += ".incomplete");
 }
@@ -87,6 +86,7 @@ StagedDataset::StagedDataset(StagedDataset&& other) noexcept
     : out_(std::move(other.out_)),
       folder_(std::exchange(other.folder_, {})),
       samples_per_file_(other.samples_per_file_),
+      geometry_(other.geometry_),
       lock_(std::move(other.lock_)),
       velocity_(std::move(other.velocity_)),
       gathers_(std::move(other.gathers_)) {}
@@ -97,16 +97,17 @@ StagedDataset::~StagedDataset() {
 }
 
 Result<StagedDataset> StagedDataset::create(const fs::path& out, std::size_t samples,
-                                            std::size_t samples_per_file, Naming naming) {
+                                            std::size_t samples_per_file, Naming naming,
+                                            const Geometry& geometry) {
   // "out/" and "out" are the same place; a folder beside it needs the latter.
   const fs::path place = out.has_filename() ? out : out.parent_path();
   if (place.empty()) {
     return fail(ErrorCode::invalid_argument, "'" + out.string() + "' names no folder to make");
   }
-  StagedDataset staged(place, samples_per_file);
+  StagedDataset staged(place, samples_per_file, geometry);
   OUTCROP_CHECK(check_free(place));
   OUTCROP_CHECK(staged.claim());
-  OUTCROP_CHECK(check_space(staged.folder_, samples));
+  OUTCROP_CHECK(check_space(staged.folder_, samples, geometry));
   OUTCROP_CHECK(staged.create_files(samples, naming));
   return staged;
 }
@@ -149,8 +150,9 @@ Status StagedDataset::create_files(std::size_t samples, Naming naming) {
   for (std::size_t first = 0; first < samples; first += samples_per_file_) {
     const std::size_t count = std::min(samples_per_file_, samples - first);
     const auto [velocity, gathers] = pair_names(naming, first / samples_per_file_);
-    OUTCROP_TRY(maps, create_part(velocity, {count, 1, grid::depth, grid::width}));
-    OUTCROP_TRY(shots, create_part(gathers, {count, grid::shots, grid::times, grid::width}));
+    OUTCROP_TRY(maps, create_part(velocity, {count, 1, geometry_.depth, geometry_.width}));
+    OUTCROP_TRY(shots, create_part(gathers, {count, geometry_.shots, geometry_.times,
+                                             geometry_.width}));
     velocity_.push_back(std::move(maps));
     gathers_.push_back(std::move(shots));
   }
@@ -178,15 +180,16 @@ Status StagedDataset::write(const Part& part, std::size_t offset,
 }
 
 Status StagedDataset::write_velocity(std::size_t sample, std::span<const float> velocity) const {
-  return write(velocity_.at(sample / samples_per_file_),
-               sample % samples_per_file_ * grid::map_size, velocity.first(grid::map_size));
+  const std::size_t one = geometry_.map_size();
+  return write(velocity_.at(sample / samples_per_file_), sample % samples_per_file_ * one,
+               velocity.first(one));
 }
 
 Status StagedDataset::write_gather(std::size_t sample, std::size_t shot,
                                    std::span<const float> gather) const {
-  constexpr std::size_t one = grid::times * grid::width;
+  const std::size_t one = geometry_.shot_size();
   return write(gathers_.at(sample / samples_per_file_),
-               sample % samples_per_file_ * grid::gather_size + shot * one, gather.first(one));
+               sample % samples_per_file_ * geometry_.gather_size() + shot * one, gather.first(one));
 }
 
 Status StagedDataset::complete() {

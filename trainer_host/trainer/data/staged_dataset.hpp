@@ -8,6 +8,7 @@
 
 #include "protocol/base/error.hpp"
 #include "protocol/base/unique_fd.hpp"
+#include "trainer_host/trainer/data/geometry.hpp"
 
 namespace outcrop::data {
 
@@ -29,14 +30,15 @@ class StagedDataset {
   // folder; refused where another process is writing to it; no_space where the disk is full.
   [[nodiscard]] static Result<StagedDataset> create(const std::filesystem::path& out,
                                                     std::size_t samples,
-                                                    std::size_t samples_per_file, Naming naming);
+                                                    std::size_t samples_per_file, Naming naming,
+                                                    const Geometry& geometry = {});
   StagedDataset(StagedDataset&& other) noexcept;
   StagedDataset& operator=(StagedDataset&&) = delete;
   ~StagedDataset();
 
-  // 70*70 velocities of sample `sample`.
+  // depth*width velocities of sample `sample`.
   [[nodiscard]] Status write_velocity(std::size_t sample, std::span<const float> velocity) const;
-  // 1000*70 pressures of one of its five shots.
+  // times*width pressures of one of its shots.
   [[nodiscard]] Status write_gather(std::size_t sample, std::size_t shot,
                                     std::span<const float> gather) const;
 
@@ -53,7 +55,7 @@ class StagedDataset {
     std::size_t header_size;
   };
 
-  StagedDataset(std::filesystem::path out, std::size_t samples_per_file);
+  StagedDataset(std::filesystem::path out, std::size_t samples_per_file, const Geometry& geometry);
 
   Status claim();
   Status create_files(std::size_t samples, Naming naming);
@@ -64,6 +66,7 @@ class StagedDataset {
   std::filesystem::path out_;
   std::filesystem::path folder_;  // empty after publish() or a move
   std::size_t samples_per_file_;
+  Geometry geometry_;
   UniqueFd lock_;
   std::vector<Part> velocity_;
   std::vector<Part> gathers_;

@@ -17,6 +17,7 @@ struct SynthOptions {
   Family family = Family::curvefault_a;       // without effect where `from` is set
   std::optional<std::filesystem::path> from;  // a velocity model, see CropSource
   CropOptions crop;
+  Geometry geometry;        // what is made; recorded in dataset.json
   std::uint64_t count = 0;  // samples, at least 1
   std::uint64_t seed = 0;
   unsigned threads = 1;                // at least 1

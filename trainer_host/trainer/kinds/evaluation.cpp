@@ -53,7 +53,9 @@ Result<Evaluation> Task::evaluate(const EvaluationRequest& request) {
       }
     }
     evaluation.variants.push_back(line_of(variant.name, quality->model, evaluation.columns));
-    if (request.progress) request.progress(i + 1, request.variants.size());
+    if (request.progress) {
+      request.progress((i + 1) * quality->samples, request.variants.size() * quality->samples);
+    }
   }
   return evaluation;
 }

@@ -22,6 +22,8 @@
 #include "trainer_host/release/key_store.hpp"
 #include "trainer_host/release/open.hpp"
 #include "trainer_host/release/stage_store.hpp"
+#include "runtime/engine/tensor_file.hpp"
+#include "trainer_host/trainer/data/synth.hpp"
 #include "trainer_host/trainer/kinds/generator/toy_data.hpp"
 
 namespace outcrop::stage {
@@ -349,6 +351,73 @@ TEST_F(StageEnd, refuses_at_start_a_table_that_it_could_not_write_to) {
   EXPECT_EQ(run(), 1);
   EXPECT_THAT(log(), HasSubstr("quantization_performance.csv, line 1: not the heading"));
   EXPECT_FALSE(fs::exists(path("run") / "checkpoint"));
+}
+
+TEST_F(StageEnd, maps_of_another_geometry_are_trained_shipped_and_drawn) {
+  data::SynthOptions synth;
+  synth.family = data::Family::flatvel_a;
+  synth.count = 5;
+  synth.geometry.depth = 64;
+  synth.geometry.width = 96;
+  synth.geometry.shots = 3;
+  synth.geometry.times = 250;
+  synth.geometry.time_step = 0.002;
+  synth.geometry.source_columns = data::spread_sources(3, 96);
+  synth.out = path("wide");
+  ASSERT_THAT(data::synthesize(synth, {}), IsOk());
+  std::string config = *read_text_file(path("train.toml"));
+  for (const auto& [from, to] : {std::pair{"train = \"data\"", "train = \"wide\""},
+                                 {"held_out = 4", "held_out = 2"},
+                                 {"stage_epochs = 12", "stage_epochs = 2"},
+                                 {"[release]",
+                                  "[quantize]\nvariants = [\"float\", \"int8-qint8\"]\n[release]"}}) {
+    config.replace(config.find(from), std::string_view(from).size(), to);
+  }
+  ASSERT_THAT(write_file_durably(path("train.toml"), config), IsOk());
+  ASSERT_EQ(run(), 0) << log();
+
+  const auto keys = release::read_key_store(path("keys"));
+  const auto opened = release::open_release(release_folder(), keys->root, SystemClock());
+  ASSERT_THAT(opened, IsOk());
+  EXPECT_EQ(opened->manifest().variants.size(), 2U);
+  const auto evaluated =
+      wait_for(start_program("outcrop-trainer",
+                             {"evaluate", path("run") / "stage1", path("wide"), "--train",
+                              path("wide"), "--out", path("evaluation")},
+                             {}));
+  EXPECT_EQ(evaluated, 0) << log();
+  EXPECT_TRUE(fs::exists(path("evaluation") / "gallery.png"));
+
+  // What a board answers, by the shapes that the release promises.
+  std::vector<runtime::Tensor> answers;
+  const auto& forward = opened->manifest().signature.methods.front();
+  for (const auto& output : forward.outputs) {
+    std::vector<std::int64_t> shape;
+    std::size_t values = 1;
+    for (const auto& extent : output.type.shape) {
+      shape.push_back(extent.size > 0 ? extent.size : 1);
+      values *= static_cast<std::size_t>(shape.back());
+    }
+    answers.push_back(
+        runtime::Tensor::of_floats(output.name, shape, std::vector<float>(values, 2000.0F)));
+  }
+  ASSERT_EQ(answers.size(), 2U);
+  EXPECT_EQ(answers[0].shape, (std::vector<std::int64_t>{1, 1, 64, 96}));
+  EXPECT_EQ(answers[1].shape, (std::vector<std::int64_t>{1, 3, 250, 96}));
+  ASSERT_THAT(runtime::write_tensor_file(path("made.safetensors"), answers), IsOk());
+  EXPECT_EQ(wait_for(start_program("outcrop-trainer",
+                                   {"draw", path("made.safetensors"), "--out", path("made.png")}, {})),
+            0)
+      << log();
+  EXPECT_TRUE(fs::exists(path("made.png")));
+  // Other data are none that it can say anything of.
+  EXPECT_EQ(wait_for(start_program("outcrop-trainer",
+                                   {"evaluate", path("run") / "stage1", path("data"), "--out",
+                                    path("other")},
+                                   {})),
+            2);
+  EXPECT_THAT(log(), AllOf(HasSubstr("maps of 64x96, 3 shots of 250 steps"),
+                           HasSubstr("the data: maps of 70x70")));
 }
 
 }  // namespace

@@ -12,10 +12,7 @@
 namespace outcrop::generator {
 namespace {
 
-using namespace data::grid;
-
-constexpr std::size_t shown_shot = shots / 2;
-constexpr std::size_t shot_size = times * width;
+using data::Geometry;
 
 // [1, latent] of [N, latent].
 torch::Tensor row_of(const torch::Tensor& latents, std::size_t row) {
@@ -26,8 +23,9 @@ std::vector<float> copy(std::span<const float> span) {
   return {span.begin(), span.end()};
 }
 
-std::vector<float> shown_gather(std::span<const float> gathers) {
-  return copy(gathers.subspan(shown_shot * shot_size, shot_size));
+std::vector<float> shown_gather(std::span<const float> gathers, const Geometry& geometry) {
+  const std::size_t size = geometry.shot_size();
+  return copy(gathers.subspan(geometry.shots / 2 * size, size));
 }
 
 // The mean map and mean gathers of a data set.
@@ -48,15 +46,16 @@ Mean mean_of(const Samples& data) {
 
 class ComparedSum {
  public:
-  explicit ComparedSum(std::string name) : name_(std::move(name)) {}
+  ComparedSum(std::string name, const Geometry& geometry)
+      : name_(std::move(name)), geometry_(geometry) {}
 
   void add(const Samples& data, std::size_t i, std::span<const float> map,
            std::span<const float> gathers) {
-    const Score velocity = score_velocity_map(data.velocity(i), map);
-    const Score pressure = score_shot_gathers(data.gathers(i), gathers);
+    const Score velocity = score_velocity_map(data.velocity(i), map, geometry_);
+    const Score pressure = score_shot_gathers(data.gathers(i), gathers, geometry_);
     velocity_.add(velocity);
     gathers_.add(pressure);
-    errors_.add(gather_error(data.velocity(i), data.gathers(i), gathers));
+    errors_.add(gather_error(data.velocity(i), data.gathers(i), gathers, geometry_));
     if (!std::isfinite(velocity.mae) || !std::isfinite(pressure.mae)) ++not_finite_;
   }
   [[nodiscard]] std::size_t not_finite() const { return not_finite_; }  // samples
@@ -68,6 +67,7 @@ class ComparedSum {
 
  private:
   std::string name_;
+  const Geometry& geometry_;
   MeanScore velocity_;
   MeanScore gathers_;
   MeanGatherError errors_;
@@ -147,39 +147,40 @@ std::string gather_note(const GatherError& error) {
 }
 
 GalleryRow reconstructed_row(const std::string& label, const Samples& data, std::size_t i,
-                             const GeneratedPair& pair) {
-  const Score score = score_velocity_map(data.velocity(i), values(pair.velocity));
+                             const GeneratedPair& pair, const Geometry& geometry) {
+  const Score score = score_velocity_map(data.velocity(i), values(pair.velocity), geometry);
   return {.label = label,
           .reference_map = copy(data.velocity(i)),
           .model_map = copy(values(pair.velocity)),
           .map_note = note_or_hole(values(pair.velocity),
                                    text("SSIM %.2f, %.0f m/s", score.ssim, score.mae)),
-          .solver_gather = shown_gather(data.gathers(i)),
-          .model_gather = shown_gather(values(pair.seismic)),
+          .solver_gather = shown_gather(data.gathers(i), geometry),
+          .model_gather = shown_gather(values(pair.seismic), geometry),
           .gather_note = note_or_hole(
               values(pair.seismic),
-              gather_note(gather_error(data.velocity(i), data.gathers(i), values(pair.seismic))))};
+              gather_note(gather_error(data.velocity(i), data.gathers(i), values(pair.seismic),
+                                       geometry)))};
 }
 
 // A generated pair beside what the wave equation makes of its map, and the nearest training map.
 Result<GalleryRow> generated_row(const std::string& label, const GeneratedPair& pair,
-                                 const Samples* training) {
+                                 const Samples* training, const Geometry& geometry) {
   const auto map = values(pair.velocity);
-  data::AcousticSolver solver;
+  data::AcousticSolver solver(geometry);
   OUTCROP_CHECK(solver.set_velocity(map));
-  std::vector<float> solved(gather_size);
-  for (std::size_t shot = 0; shot < shots; ++shot) {
-    solver.shoot(shot, std::span(solved).subspan(shot * shot_size, shot_size));
+  std::vector<float> solved(geometry.gather_size());
+  for (std::size_t shot = 0; shot < geometry.shots; ++shot) {
+    solver.shoot(shot, std::span(solved).subspan(shot * geometry.shot_size(), geometry.shot_size()));
   }
   GalleryRow row{.label = label,
                  .reference_map = {},
                  .model_map = copy(map),
                  .map_note = {},
-                 .solver_gather = shown_gather(solved),
-                 .model_gather = shown_gather(values(pair.seismic)),
+                 .solver_gather = shown_gather(solved, geometry),
+                 .model_gather = shown_gather(values(pair.seismic), geometry),
                  .gather_note = note_or_hole(
                      values(pair.seismic),
-                     gather_note(gather_error(map, solved, values(pair.seismic))))};
+                     gather_note(gather_error(map, solved, values(pair.seismic), geometry)))};
   if (training != nullptr) {
     const Neighbour nearest = nearest_to(map, *training);
     row.reference_map = copy(training->velocity(nearest.sample));
@@ -196,6 +197,7 @@ class Comparing {
       : task_(task),
         variants_(variants),
         options_(options),
+        geometry_(task.split().geometry),
         data_(task.split().held_out),
         training_(task.split().training.size() > 0 ? &task.split().training : nullptr) {}
 
@@ -215,6 +217,7 @@ class Comparing {
   GeneratorTask& task_;
   const std::vector<kinds::EvaluatedVariant>& variants_;
   const ComparisonOptions& options_;
+  const Geometry& geometry_;
   const Samples& data_;
   const Samples* training_;  // null: none
   Comparison result_;
@@ -234,10 +237,10 @@ Result<Comparison> Comparing::run() {
 }
 
 Status Comparing::score_variants() {
-  ComparedSum permuted("reconstructions, permuted");
+  ComparedSum permuted("reconstructions, permuted", geometry_);
   const auto latents = task_.encode_all(data_);
   for (std::size_t m = 0; m < variants_.size(); ++m) {
-    ComparedSum line(variants_[m].name);
+    ComparedSum line(variants_[m].name, geometry_);
     for (std::size_t i = 0; i < data_.size(); ++i) {
       OUTCROP_TRY(pair, decode_each(*variants_[m].model, row_of(latents, i)));
       line.add(data_, i, values(pair.velocity), values(pair.seismic));
@@ -245,7 +248,7 @@ Status Comparing::score_variants() {
         permuted.add(data_, (i + 1) % data_.size(), values(pair.velocity), values(pair.seismic));
         if (i < options_.gallery_samples) {
           result_.reconstructed_rows.push_back(
-              reconstructed_row("sample " + std::to_string(i + 1), data_, i, pair));
+              reconstructed_row("sample " + std::to_string(i + 1), data_, i, pair, geometry_));
         }
       }
       step();
@@ -263,11 +266,13 @@ Status Comparing::score_variants() {
 
 void Comparing::score_baselines() {
   const Mean mean = training_ != nullptr ? mean_of(*training_) : mean_of(data_);
-  const std::vector<float> constant((map_size), (slowest + fastest) / 2);
-  const std::vector<float> silence(gather_size, 0.0F);
+  const float middle = (geometry_.slowest + geometry_.fastest) / 2;
+  const std::vector<float> constant(geometry_.map_size(), middle);
+  const std::vector<float> silence(geometry_.gather_size(), 0.0F);
   ComparedSum mean_line(training_ != nullptr ? "mean of the training data"
-                                             : "mean of the data themselves");
-  ComparedSum constant_line("3000 m/s, silence");
+                                             : "mean of the data themselves",
+                        geometry_);
+  ComparedSum constant_line(text("%.0f m/s, silence", middle), geometry_);
   for (std::size_t i = 0; i < data_.size(); ++i) {
     mean_line.add(data_, i, mean.map, mean.gathers);
     constant_line.add(data_, i, constant, silence);
@@ -283,13 +288,13 @@ Status Comparing::add_other_row() {
   const Samples& other = options_.other;
   if (other.size() == 0) return {};
   OUTCROP_TRY(pair, decode_each(*variants_.front().model, task_.encode_all(other)));
-  result_.reconstructed_rows.push_back(reconstructed_row(options_.other_label, other, 0, pair));
+  result_.reconstructed_rows.push_back(reconstructed_row(options_.other_label, other, 0, pair, geometry_));
   return {};
 }
 
 void Comparing::add_generated_row(std::size_t seed, const GeneratedPair& pair) {
   const std::string label = "seed " + std::to_string(seed);
-  auto row = generated_row(label, pair, training_);
+  auto row = generated_row(label, pair, training_, geometry_);
   if (row) {
     result_.generated_rows.push_back(std::move(*row));
   } else {

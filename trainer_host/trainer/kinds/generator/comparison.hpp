@@ -62,8 +62,8 @@ struct ComparisonOptions {
 
 // Encodes every held-out map, decodes it by every variant, and scores maps and gathers against the
 // truth, beside baselines: the mean of the training data (of the held-out data themselves where the
-// task has no training samples), the reconstructions in permuted order, and a constant 3000 m/s with
-// silence. Generated maps and gallery come from the first variant; beside a generated gather stands
+// task has no training samples), the reconstructions in permuted order, and the middle of the bounds of the maps (3000 m/s)
+// with silence. Generated maps and gallery come from the first variant; beside a generated gather stands
 // the one that AcousticSolver makes of its map. Of what holds values that are no finite numbers a
 // remark says how many samples do; pictures mark them, and figures of what was generated leave them
 // out.

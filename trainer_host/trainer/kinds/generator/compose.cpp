@@ -1,6 +1,7 @@
 #include "trainer_host/trainer/kinds/generator/compose.hpp"
 
 #include <cmath>
+#include <functional>
 
 #include "trainer_host/trainer/models/noise.hpp"
 #include "trainer_host/trainer/kinds/generator/normalization.hpp"
@@ -99,7 +100,8 @@ torch::jit::Module compose(torch::jit::Module velocity_decoder, torch::jit::Modu
 // The value of each code, and what leads from a dequantized code to its place in that table: times
 // `steps` and plus `half_up`, rounded down.
 void register_table(torch::jit::Module& generator, const std::string& name,
-                    const kinds::Codes& coded, torch::Tensor (*denormalize)(const torch::Tensor&)) {
+                    const kinds::Codes& coded,
+                    const std::function<torch::Tensor(const torch::Tensor&)>& denormalize) {
   const auto codes = torch::arange(coded.first, coded.first + 256, torch::kDouble);
   const auto normalized = (codes - static_cast<double>(coded.zero_point)) * coded.scale;
   generator.register_buffer(name + "_values", denormalize(normalized).to(torch::kFloat));
@@ -113,15 +115,17 @@ void register_table(torch::jit::Module& generator, const std::string& name,
 
 torch::jit::Module compose_generator(kinds::PartForm velocity_decoder,
                                      kinds::PartForm seismic_decoder, const LatentPrior& prior,
-                                     const models::Phases& phases) {
+                                     const models::Phases& phases,
+                                     const VelocityBounds& bounds) {
   auto generator =
       compose(std::move(velocity_decoder.module), std::move(seismic_decoder.module), prior);
   if (velocity_decoder.codes || seismic_decoder.codes) generator.define(look_up_source);
   if (velocity_decoder.codes) {
-    register_table(generator, "velocity", *velocity_decoder.codes, denormalize_velocity);
+    register_table(generator, "velocity", *velocity_decoder.codes,
+                   [&](const torch::Tensor& x) { return denormalize_velocity(x, bounds); });
     generator.define(velocity_codes_source);
   } else {
-    generator.define(velocity_source());
+    generator.define(velocity_source(bounds));
   }
   if (seismic_decoder.codes) {
     TORCH_CHECK(phases.columns * phases.channels % 2 == 0,

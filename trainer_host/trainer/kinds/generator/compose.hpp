@@ -4,14 +4,15 @@
 
 #include "trainer_host/trainer/kinds/export.hpp"
 #include "trainer_host/trainer/kinds/generator/latent_prior.hpp"
+#include "trainer_host/trainer/kinds/generator/normalization.hpp"
 #include "trainer_host/trainer/models/phase_convolution.hpp"
 
 namespace outcrop::generator {
 
 // What a board gets: decoders (each takes [B,latent,1,1]) with the prior, the noise and the way back to
 // physical units:
-//   forward(batch_size: int, seed: int = 0) -> (velocity [B,1,70,70] in m/s within 1500–4500,
-//                                               pressure [B,5,1000,70])
+//   forward(batch_size: int, seed: int = 0) -> (velocity [B,1,rows,columns] in m/s within `bounds`,
+//                                               pressure [B,shots,times,columns])
 //   decode(latent: Tensor [B,latent])       -> the same pair
 //   latent(batch_size: int, seed: int)      -> Tensor [B,latent], what forward() decodes: computed
 //                                              in integers, so the same bits on every machine
@@ -29,6 +30,7 @@ namespace outcrop::generator {
 [[nodiscard]] torch::jit::Module compose_generator(kinds::PartForm velocity_decoder,
                                                    kinds::PartForm seismic_decoder,
                                                    const LatentPrior& prior,
-                                                   const models::Phases& seismic_phases);
+                                                   const models::Phases& seismic_phases,
+                                                   const VelocityBounds& bounds = {});
 
 }  // namespace outcrop::generator

@@ -12,8 +12,8 @@ namespace outcrop::generator {
 
 // What a generator makes of latents.
 struct GeneratedPair {
-  torch::Tensor velocity;  // [B,1,70,70], m/s
-  torch::Tensor seismic;   // [B,5,1000,70], pressure
+  torch::Tensor velocity;  // [B,1,depth,width], m/s
+  torch::Tensor seismic;   // [B,shots,times,width], pressure
 };
 
 // Of a contiguous float tensor, which must outlive them.

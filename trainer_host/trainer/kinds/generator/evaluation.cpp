@@ -81,7 +81,7 @@ std::vector<kinds::Evaluation::Figure> drawn_of(const GeneratedReport& generated
           {"data_nearest_training_m_per_s", generated.data_nearest}};
 }
 
-kinds::Evaluation shown(Comparison comparison) {
+kinds::Evaluation shown(Comparison comparison, const data::Geometry& geometry) {
   kinds::Evaluation evaluation;
   evaluation.samples = comparison.samples;
   for (const Shown& column : shown_columns()) evaluation.columns.push_back(column.column);
@@ -96,7 +96,8 @@ kinds::Evaluation shown(Comparison comparison) {
   Gallery gallery{.title = {},
                   .caption = evaluation.caption,
                   .reconstructed = std::move(comparison.reconstructed_rows),
-                  .generated = std::move(comparison.generated_rows)};
+                  .generated = std::move(comparison.generated_rows),
+                  .geometry = geometry};
   evaluation.draw = [gallery = std::move(gallery)](const std::string& title,
                                                    const std::filesystem::path& png) mutable {
     gallery.title = title;
@@ -118,11 +119,13 @@ Result<kinds::Evaluation> GeneratorTask::evaluate(const kinds::EvaluationRequest
   options.progress = request.progress;
   if (!request.other.empty()) {
     OUTCROP_TRY(dataset, data::Dataset::open(request.other));
+    OUTCROP_CHECK(check_same_geometry(data_.geometry, "the model", dataset.geometry(),
+                                      request.other.string()));
     options.other_label = folder_name(request.other);
     options.other.append(std::make_shared<const data::Dataset>(std::move(dataset)), 0, 1);
   }
   OUTCROP_TRY(comparison, compare(*this, request.variants, options));
-  return shown(std::move(comparison));
+  return shown(std::move(comparison), data_.geometry);
 }
 
 }  // namespace outcrop::generator

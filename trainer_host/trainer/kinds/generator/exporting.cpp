@@ -10,13 +10,14 @@ namespace {
 
 constexpr std::int64_t golden_seeds[] = {1, 2};
 
-double likeness(const std::string& output, const torch::Tensor& truth, const torch::Tensor& other) {
+double likeness(const std::string& output, const torch::Tensor& truth, const torch::Tensor& other,
+                const data::Geometry& geometry) {
   MeanScore mean;
   for (std::int64_t row = 0; row < truth.size(0); ++row) {
     const auto is = values(truth[row]);
     const auto shown = values(other[row]);
-    mean.add(output == "velocity" ? score_velocity_map(is, shown)
-                                  : score_shot_gathers(is, shown));
+    mean.add(output == "velocity" ? score_velocity_map(is, shown, geometry)
+                                  : score_shot_gathers(is, shown, geometry));
   }
   return mean.mean().ssim;
 }
@@ -35,7 +36,7 @@ std::vector<kinds::FloatPart> parts_besides_layers(bool coded) {
 }  // namespace
 
 kinds::Export make_export(const Generator& generator, const LatentPrior& prior,
-                          const torch::Tensor& latents) {
+                          const torch::Tensor& latents, const data::Geometry& geometry) {
   TORCH_CHECK(latents.dim() == 2 && latents.size(0) >= 1,
               "calibration latents must be [N, latent] with N >= 1");
   const auto rows = latents.detach().contiguous();
@@ -46,10 +47,11 @@ kinds::Export make_export(const Generator& generator, const LatentPrior& prior,
   kinds::Export exported;
   exported.parts = {{"velocity_decoder", generator.velocity_decoder, inputs, clamped},
                     {"seismic_decoder", generator.seismic_decoder, inputs, clamped, phased.network}};
-  exported.compose = [prior, phases = phased.phases](std::vector<kinds::PartForm> forms) {
-    return compose_generator(std::move(forms.at(0)), std::move(forms.at(1)), prior, phases);
+  exported.compose = [prior, phases = phased.phases, bounds = bounds_of(geometry)](std::vector<kinds::PartForm> forms) {
+    return compose_generator(std::move(forms.at(0)), std::move(forms.at(1)), prior, phases,
+                             bounds);
   };
-  exported.signature = generator_signature(rows.size(1));
+  exported.signature = generator_signature(rows.size(1), geometry);
   for (const auto seed : golden_seeds) {
     exported.goldens.push_back({"forward", {std::int64_t{1}, seed}});
   }
@@ -58,7 +60,10 @@ kinds::Export make_export(const Generator& generator, const LatentPrior& prior,
   exported.bounds = generator_bounds();
   exported.about = {{"latent", "gaussian fitted to the encoder's latents"}};
   exported.likeness_name = "SSIM";
-  exported.likeness = likeness;
+  exported.likeness = [geometry](const std::string& output, const torch::Tensor& truth,
+                                 const torch::Tensor& other) {
+    return likeness(output, truth, other, geometry);
+  };
   exported.beside = parts_besides_layers;
   exported.beside_multiply_adds = prior.factor.numel();
   exported.host_modules = {{"encoder", generator.encoder}};

@@ -11,8 +11,9 @@ namespace outcrop::generator {
 // A trained generator on its way to boards: both decoders as parts, put together by
 // compose_generator(). Golden calls are what boards serve, forward(1, seed) for two seeds, and decode
 // of the first latent, which is what the decoders were trained on. `latents` [N, latent], N >= 1: the
-// encoder's of training maps.
+// encoder's of training maps, which have `geometry`.
 [[nodiscard]] kinds::Export make_export(const Generator& generator, const LatentPrior& prior,
-                                        const torch::Tensor& latents);
+                                        const torch::Tensor& latents,
+                                        const data::Geometry& geometry = {});
 
 }  // namespace outcrop::generator

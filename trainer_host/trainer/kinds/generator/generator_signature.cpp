@@ -19,17 +19,29 @@ std::vector<Input> sampled() {
           {"seed", ScalarType{ScalarKind::integer, std::int64_t{0}, Range{0, largest_seed}, ""}}};
 }
 
-std::vector<Output> pair() {
-  return {{"velocity", TensorType{"float32", {"batch", 1, 70, 70}, "m/s", Range{1500, 4500}}, {}},
-          {"seismic", TensorType{"float32", {"batch", 5, 1000, 70}, "pressure", {}}, {}}};
+std::vector<Output> pair(const data::Geometry& geometry) {
+  const auto size = [](std::size_t extent) { return static_cast<std::int64_t>(extent); };
+  const std::int64_t columns = size(geometry.width);
+  return {{"velocity",
+           TensorType{"float32",
+                      {"batch", 1, size(geometry.depth), columns},
+                      "m/s",
+                      Range{static_cast<double>(geometry.slowest), static_cast<double>(geometry.fastest)}},
+           {}},
+          {"seismic",
+           TensorType{"float32",
+                      {"batch", size(geometry.shots), size(geometry.times), columns},
+                      "pressure",
+                      {}},
+           {}}};
 }
 
 }  // namespace
 
-messages::Signature generator_signature(std::int64_t latent) {
+messages::Signature generator_signature(std::int64_t latent, const data::Geometry& geometry) {
   const TensorType latents{"float32", {"batch", latent}, "", {}};
-  Method forward{"forward", sampled(), pair()};
-  Method decode{"decode", {{"latent", latents}}, pair()};
+  Method forward{"forward", sampled(), pair(geometry)};
+  Method decode{"decode", {{"latent", latents}}, pair(geometry)};
   Method sample{"latent", sampled(), {{"latent", latents, {}}}};
   // latent(batch_size, seed) has no default in the file.
   std::get<ScalarType>(sample.inputs[1].type).otherwise.reset();

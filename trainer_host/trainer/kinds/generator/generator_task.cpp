@@ -17,9 +17,11 @@ constexpr std::size_t score_batch = 8;  // gathers of so many samples at once
 constexpr std::size_t most_maps_scored = 64;
 constexpr std::size_t trained_for_one_scored = 16;  // samples
 
-torch::Tensor load_maps(const Samples& samples, std::size_t first, std::size_t count) {
-  auto maps =
-      torch::empty({static_cast<std::int64_t>(count), 1, data::grid::depth, data::grid::width});
+torch::Tensor load_maps(const Samples& samples, std::size_t first, std::size_t count,
+                        const data::Geometry& geometry) {
+  auto maps = torch::empty({static_cast<std::int64_t>(count), 1,
+                            static_cast<std::int64_t>(geometry.depth),
+                            static_cast<std::int64_t>(geometry.width)});
   for (std::size_t i = 0; i < count; ++i) {
     const auto values = samples.velocity(first + i);
     std::copy(values.begin(), values.end(), maps[static_cast<std::int64_t>(i)].data_ptr<float>());
@@ -68,10 +70,12 @@ std::vector<kinds::Part> GeneratorTask::parts() const {
 
 std::string GeneratorTask::shape() const {
   const GeneratorShape& shape = recipe_.shape;
-  return json_text(nlohmann::json{{"latent", shape.latent},
-                                  {"encoder_width", shape.encoder_width},
-                                  {"velocity_width", shape.velocity_width},
-                                  {"seismic_width", shape.seismic_width}});
+  nlohmann::json json{{"latent", shape.latent},
+                      {"encoder_width", shape.encoder_width},
+                      {"velocity_width", shape.velocity_width},
+                      {"seismic_width", shape.seismic_width}};
+  if (!data_.geometry.is_openfwi()) json["geometry"] = whole_geometry_json(data_.geometry);
+  return json_text(json);
 }
 
 Generator GeneratorTask::generator() const {
@@ -102,7 +106,7 @@ void GeneratorTask::set_training(bool on) {
 }
 
 kinds::Loss GeneratorTask::loss(const kinds::Phase&, std::span<const kinds::Draw> draws) {
-  return loss(load_batch(data_.training, draws));
+  return loss(load_batch(data_.training, draws, data_.geometry));
 }
 
 kinds::Loss GeneratorTask::loss(const Batch& batch) {
@@ -120,7 +124,7 @@ kinds::Loss GeneratorTask::loss(const Batch& batch) {
 }
 
 std::optional<std::string> GeneratorTask::non_finite_place(std::span<const kinds::Draw> draws) {
-  return non_finite_place(load_batch(data_.training, draws));
+  return non_finite_place(load_batch(data_.training, draws, data_.geometry));
 }
 
 std::optional<std::string> GeneratorTask::non_finite_place(const Batch& batch) {
@@ -141,7 +145,7 @@ std::optional<std::string> GeneratorTask::non_finite_place(const Batch& batch) {
 }
 
 torch::Tensor GeneratorTask::encode(const torch::Tensor& maps) {
-  return encoder_.forward(normalize_velocity(maps));
+  return encoder_.forward(normalize_velocity(maps, bounds_of(data_.geometry)));
 }
 
 torch::Tensor GeneratorTask::encode_all(const Samples& samples) {
@@ -149,7 +153,7 @@ torch::Tensor GeneratorTask::encode_all(const Samples& samples) {
   std::vector<torch::Tensor> parts;
   for (std::size_t first = 0; first < samples.size(); first += encode_batch) {
     const std::size_t count = std::min(encode_batch, samples.size() - first);
-    parts.push_back(encode(load_maps(samples, first, count)).flatten(1));
+    parts.push_back(encode(load_maps(samples, first, count, data_.geometry)).flatten(1));
   }
   return torch::cat(parts);
 }
@@ -169,26 +173,29 @@ std::vector<std::optional<double>> GeneratorTask::score_held_out() {
   const Samples& samples = data_.held_out;
   const ScoredSamples scored = scored_each_epoch(data_.training.size(), samples.size());
   if (scored.maps == 0) return std::vector<std::optional<double>>(4);
+  const VelocityBounds bounds = bounds_of(data_.geometry);
   MeanScore score;
   MeanLoss of_velocity;
   MeanLoss of_gathers;
   for (std::size_t first = 0; first < scored.maps; first += score_batch) {
     const std::size_t count = std::min(score_batch, scored.maps - first);
-    const auto truth = load_maps(samples, first, count);
+    const auto truth = load_maps(samples, first, count, data_.geometry);
     const auto latent = encode(truth);
     const auto decoded = velocity_decoder_.forward(latent);
-    of_velocity.add(velocity_loss(decoded, normalize_velocity(truth), recipe_.edge_weight), count);
-    const auto maps = denormalize_velocity(decoded);
+    of_velocity.add(
+        velocity_loss(decoded, normalize_velocity(truth, bounds), recipe_.edge_weight), count);
+    const auto maps = denormalize_velocity(decoded, bounds);
     for (std::size_t i = 0; i < count; ++i) {
       const auto map = maps[static_cast<std::int64_t>(i)].contiguous();
       score.add(score_velocity_map(samples.velocity(first + i),
-                                             {map.data_ptr<float>(), data::grid::map_size}));
+                                   {map.data_ptr<float>(), data_.geometry.map_size()},
+                                   data_.geometry));
     }
     if (first >= scored.gathers) continue;
     const std::size_t recorded = std::min(count, scored.gathers - first);
     std::vector<kinds::Draw> draws(recorded);
     for (std::size_t i = 0; i < recorded; ++i) draws[i].sample = first + i;
-    const Batch batch = load_batch(samples, draws);
+    const Batch batch = load_batch(samples, draws, data_.geometry);
     const auto gathers =
         seismic_decoder_.forward(latent.slice(0, 0, static_cast<std::int64_t>(recorded)));
     of_gathers.add(gather_loss(gathers, batch.gathers, batch.shot_weight), recorded);
@@ -215,7 +222,7 @@ Status GeneratorTask::set_fitted(const models::NamedTensors& tensors) {
 }
 
 kinds::Export GeneratorTask::make_export() {
-  return generator::make_export(generator(), *prior_, training_latents());
+  return generator::make_export(generator(), *prior_, training_latents(), data_.geometry);
 }
 
 }  // namespace outcrop::generator

@@ -15,6 +15,8 @@ namespace outcrop::generator {
 // What a configuration says of a generator.
 struct GeneratorRecipe final : kinds::Recipe {
   GeneratorShape shape;
+  // What its data must have: weights say, else whatever the data have.
+  std::optional<data::Geometry> geometry{};
   kinds::DataPlaces data;
   double edge_weight = 1.0;        // of the error of differences between neighbouring cells
   double seismic_rate = 5.0;       // learning rate of the seismic decoder, times the others'
@@ -42,6 +44,7 @@ struct ScoredSamples {
 
 class GeneratorTask final : public kinds::Task {
  public:
+  // Precondition: the recipe's shape has the sizes of the data's geometry.
   GeneratorTask(const GeneratorRecipe& recipe, SplitData data, std::uint64_t seed);
 
   [[nodiscard]] std::vector<kinds::Part> parts() const override;

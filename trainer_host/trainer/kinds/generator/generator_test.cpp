@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/kinds/generator/compose.hpp"
 #include "trainer_host/trainer/kinds/generator/latent_prior.hpp"
@@ -24,6 +25,7 @@ using models::Phases;
 using models::TrainingForm;
 using models::fast_transposed_convolution;
 using models::with_phase_convolution;
+using testing::HasSubstr;
 using torch::Tensor;
 
 constexpr GeneratorShape small{
@@ -53,6 +55,55 @@ TEST(Layers, every_network_has_the_promised_sizes) {
             (std::vector<std::int64_t>{2, 1, 70, 70}));
   EXPECT_EQ(generator.seismic_decoder.forward({latent}).toTensor().sizes(),
             (std::vector<std::int64_t>{2, 5, 1000, 70}));
+}
+
+TEST(Layers, of_openfwis_sizes_stay_what_old_weights_were_trained_as) {
+  std::string plan;
+  for (const auto& layers : {velocity_decoder_layers(GeneratorShape{}),
+                             seismic_decoder_layers(GeneratorShape{})}) {
+    for (const Layer& layer : layers) {
+      if (layer.kind != Layer::Kind::transposed_convolution) continue;
+      for (const auto& pair : {layer.kernel, layer.stride, layer.padding}) {
+        EXPECT_TRUE(pair[0] == pair[1] || layer.name == "gathers") << layer.name;
+        plan += std::to_string(pair[0]) + " ";
+      }
+    }
+  }
+  EXPECT_EQ(plan, "5 1 0 4 2 1 4 2 2 3 2 1 4 2 1 16 8 4 ");
+  const auto sized = with_sizes_of(data::Geometry(), GeneratorShape{});
+  ASSERT_THAT(sized, IsOk());
+  EXPECT_EQ(*sized, GeneratorShape{});
+}
+
+TEST(Layers, fit_maps_and_gathers_of_other_geometries) {
+  for (const auto& [rows, columns, shots, times] :
+       {std::array<std::int64_t, 4>{64, 96, 3, 500}, {70, 64, 1, 1000}, {33, 130, 2, 1254},
+        {101, 70, 5, 38}, {16, 16, 4, 32}}) {
+    data::Geometry geometry;
+    geometry.depth = static_cast<std::size_t>(rows);
+    geometry.width = static_cast<std::size_t>(columns);
+    geometry.shots = static_cast<std::size_t>(shots);
+    geometry.times = static_cast<std::size_t>(times);
+    const auto shape = with_sizes_of(geometry, small);
+    ASSERT_THAT(shape, IsOk());
+    const torch::NoGradGuard no_gradient;
+    Generator generator = make_generator(*shape, 1);
+    const auto latent =
+        generator.encoder.forward({torch::zeros({2, 1, rows, columns})}).toTensor();
+    EXPECT_EQ(latent.sizes(), (std::vector<std::int64_t>{2, 16, 1, 1}));
+    EXPECT_EQ(generator.velocity_decoder.forward({latent}).toTensor().sizes(),
+              (std::vector<std::int64_t>{2, 1, rows, columns}));
+    EXPECT_EQ(generator.seismic_decoder.forward({latent}).toTensor().sizes(),
+              (std::vector<std::int64_t>{2, shots, times, columns}));
+  }
+  data::Geometry odd;
+  odd.width = 71;
+  EXPECT_THAT(with_sizes_of(odd, small),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("71 columns; a generator makes 16 to 512")));
+  odd.width = 70;
+  odd.times = 999;
+  EXPECT_THAT(with_sizes_of(odd, small),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("999 recorded steps")));
 }
 
 TEST(Layers, seismic_decoder_works_at_an_eighth_of_the_time_rows) {

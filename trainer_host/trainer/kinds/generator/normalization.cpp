@@ -15,8 +15,9 @@ struct Affine {
   double half_range;
   double middle;
 };
-const Affine velocity_scale{(maximum_velocity - minimum_velocity) / 2,
-                            (maximum_velocity + minimum_velocity) / 2};
+Affine scale_of(const VelocityBounds& bounds) {
+  return {(bounds.fastest - bounds.slowest) / 2, (bounds.fastest + bounds.slowest) / 2};
+}
 const Affine pressure_scale{(maximum_log_pressure - minimum_log_pressure) / 2,
                             (maximum_log_pressure + minimum_log_pressure) / 2};
 
@@ -31,8 +32,10 @@ std::string exact(double value) {
 
 }  // namespace
 
-torch::Tensor normalize_velocity(const torch::Tensor& metres_per_second) {
-  return (metres_per_second - velocity_scale.middle) / velocity_scale.half_range;
+torch::Tensor normalize_velocity(const torch::Tensor& metres_per_second,
+                                 const VelocityBounds& bounds) {
+  const Affine scale = scale_of(bounds);
+  return (metres_per_second - scale.middle) / scale.half_range;
 }
 
 torch::Tensor normalize_pressure(const torch::Tensor& pressure) {
@@ -40,8 +43,9 @@ torch::Tensor normalize_pressure(const torch::Tensor& pressure) {
          pressure_scale.half_range;
 }
 
-torch::Tensor denormalize_velocity(const torch::Tensor& normalized) {
-  return torch::clamp(normalized, -1.0, 1.0) * velocity_scale.half_range + velocity_scale.middle;
+torch::Tensor denormalize_velocity(const torch::Tensor& normalized, const VelocityBounds& bounds) {
+  const Affine scale = scale_of(bounds);
+  return torch::clamp(normalized, -1.0, 1.0) * scale.half_range + scale.middle;
 }
 
 torch::Tensor denormalize_pressure(const torch::Tensor& normalized) {
@@ -50,10 +54,11 @@ torch::Tensor denormalize_pressure(const torch::Tensor& normalized) {
   return torch::sign(logarithm) * torch::expm1(torch::abs(logarithm));
 }
 
-std::string velocity_source() {
+std::string velocity_source(const VelocityBounds& bounds) {
+  const Affine scale = scale_of(bounds);
   return "def velocity_of(self, x):\n"
          "    return torch.clamp(x, -1.0, 1.0) * " +
-         exact(velocity_scale.half_range) + " + " + exact(velocity_scale.middle) + "\n";
+         exact(scale.half_range) + " + " + exact(scale.middle) + "\n";
 }
 
 std::string pressure_source() {

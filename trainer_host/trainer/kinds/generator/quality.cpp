@@ -15,8 +15,7 @@
 namespace outcrop::generator {
 namespace {
 
-using data::grid::gather_size;
-using data::grid::map_size;
+using data::Geometry;
 
 // Samples that say it all without taking long, chosen evenly.
 constexpr std::size_t most_averaged = 4096;  // training samples, for their mean
@@ -58,20 +57,20 @@ struct OneSample {
   std::span<const float> gathers;
 };
 
-OneSample row(const GeneratedPair& pair, std::int64_t index) {
-  return {{pair.velocity[index].data_ptr<float>(), map_size},
-          {pair.seismic[index].data_ptr<float>(), gather_size}};
+OneSample row(const GeneratedPair& pair, std::int64_t index, const Geometry& geometry) {
+  return {{pair.velocity[index].data_ptr<float>(), geometry.map_size()},
+          {pair.seismic[index].data_ptr<float>(), geometry.gather_size()}};
 }
 
 // One line of the result: scores of each sample, found side by side, added up in order.
 class ScoredLine {
  public:
-  ScoredLine(std::string name, std::size_t samples)
-      : name_(std::move(name)), maps_(samples), gathers_(samples) {}
+  ScoredLine(std::string name, std::size_t samples, const Geometry& geometry)
+      : name_(std::move(name)), geometry_(geometry), maps_(samples), gathers_(samples) {}
 
   void score(std::size_t sample, const OneSample& truth, const OneSample& prediction) {
-    maps_[sample] = score_velocity_map(truth.map, prediction.map);
-    gathers_[sample] = score_shot_gathers(truth.gathers, prediction.gathers);
+    maps_[sample] = score_velocity_map(truth.map, prediction.map, geometry_);
+    gathers_[sample] = score_shot_gathers(truth.gathers, prediction.gathers, geometry_);
   }
 
   [[nodiscard]] messages::ScoredModel scored() const {
@@ -87,12 +86,14 @@ class ScoredLine {
   }
 
   std::string name_;
+  const Geometry& geometry_;
   std::vector<Score> maps_;
   std::vector<Score> gathers_;
 };
 
 Status score_reconstructions(GeneratorTask& task, models::CallableModel& model,
                              const TrainingMean& mean, messages::Quality& quality) {
+  const Geometry& geometry = task.split().geometry;
   quality.held_out = task.split().held_out.size() > 0;
   const Samples& samples = quality.held_out ? task.split().held_out : task.split().training;
   const auto chosen = evenly_chosen_samples(samples.size(), most_judged);
@@ -100,18 +101,19 @@ Status score_reconstructions(GeneratorTask& task, models::CallableModel& model,
   const auto all = quality.held_out ? task.encode_all(samples) : task.training_latents();
   const auto latents = all.index_select(0, torch::tensor(chosen));
   OUTCROP_TRY(decoded, decode_each(model, latents));
-  const std::vector<float> constant(
-      map_size, static_cast<float>(minimum_velocity + maximum_velocity) / 2);
-  const std::vector<float> silence(gather_size, 0.0F);
-  ScoredLine of_model("float", chosen.size());
-  ScoredLine of_mean(std::string(messages::mean_baseline), chosen.size());
-  ScoredLine of_constant("3000 m/s, silence", chosen.size());
+  const float middle = (geometry.slowest + geometry.fastest) / 2;
+  const std::vector<float> constant(geometry.map_size(), middle);
+  const std::vector<float> silence(geometry.gather_size(), 0.0F);
+  ScoredLine of_model("float", chosen.size(), geometry);
+  ScoredLine of_mean(std::string(messages::mean_baseline), chosen.size(), geometry);
+  ScoredLine of_constant(std::to_string(std::lround(middle)) + " m/s, silence", chosen.size(),
+                         geometry);
   at::parallel_for(0, static_cast<std::int64_t>(chosen.size()), 1, [&](auto begin, auto end) {
     for (auto i = begin; i < end; ++i) {
       const auto at = static_cast<std::size_t>(i);
       const auto sample = static_cast<std::size_t>(chosen[at]);
       const OneSample truth{samples.velocity(sample), samples.gathers(sample)};
-      of_model.score(at, truth, row(decoded, i));
+      of_model.score(at, truth, row(decoded, i, geometry));
       of_mean.score(at, truth, {mean.map, mean.gathers});
       of_constant.score(at, truth, {constant, silence});
     }
@@ -122,13 +124,13 @@ Status score_reconstructions(GeneratorTask& task, models::CallableModel& model,
 }
 
 Status score_draws(models::CallableModel& model, const TrainingMean& mean,
-                   messages::Quality& quality) {
+                   const Geometry& geometry, messages::Quality& quality) {
   MeanScore maps;
   MeanScore gathers;
   for (std::size_t seed = 1; seed <= drawn_samples; ++seed) {
     OUTCROP_TRY(latent, sample_latent(model, static_cast<std::int64_t>(seed)));
     OUTCROP_TRY(pair, decode_each(model, latent));
-    const OneSample drawn = row(pair, 0);
+    const OneSample drawn = row(pair, 0, geometry);
     maps.add({.rmse = root_mean_square_error(drawn.map, mean.map)});
     gathers.add({.rmse = root_mean_square_error(drawn.gathers, mean.gathers)});
   }
@@ -166,7 +168,7 @@ Result<messages::Quality> GeneratorTask::judge(models::CallableModel& model) {
   messages::Quality quality;
   quality.units = {{velocity, "m/s"}, {seismic, "pressure"}};
   OUTCROP_CHECK(score_reconstructions(*this, model, mean, quality));
-  OUTCROP_CHECK(score_draws(model, mean, quality));
+  OUTCROP_CHECK(score_draws(model, mean, data_.geometry, quality));
   OUTCROP_CHECK(check_finite(quality));
   return quality;
 }

@@ -10,12 +10,6 @@
 namespace outcrop::generator {
 namespace {
 
-constexpr std::int64_t depth = data::grid::depth;
-constexpr std::int64_t width = data::grid::width;
-constexpr std::int64_t shots = data::grid::shots;
-constexpr std::int64_t times = data::grid::times;
-constexpr std::int64_t middle_shot = shots / 2;
-
 torch::Tensor view_of(std::span<const float> values, at::IntArrayRef shape) {
   // from_blob wants a mutable pointer; nothing writes through it.
   return torch::from_blob(const_cast<float*>(values.data()), shape, torch::kFloat);
@@ -86,6 +80,10 @@ const Samples::Part& Samples::part_of(std::size_t i) const {
 Result<SplitData> open_samples(const kinds::DataPlaces& places) {
   OUTCROP_TRY(training, data::DatasetList::open(places.train));
   OUTCROP_TRY(validation, data::DatasetList::open(places.validation));
+  if (training.size() > 0 && validation.size() > 0) {
+    OUTCROP_CHECK(check_same_geometry(training.geometry(), "data.train", validation.geometry(),
+                                      "data.validation"));
+  }
   const auto held_out = static_cast<std::size_t>(places.held_out);
   const std::size_t count = training.size();
   if (!places.only_scored && count < held_out + 2) {
@@ -102,12 +100,18 @@ Result<SplitData> open_samples(const kinds::DataPlaces& places) {
                    .held_out = split.held_out.size(),
                    .digest = training.digest(),
                    .held_out_digest = validation.digest()};
+  split.geometry = training.size() > 0 ? training.geometry() : validation.geometry();
   split.summary.shared = count_shared(split.training, split.held_out);
   OUTCROP_CHECK(check_apart(places, split.summary));
   return split;
 }
 
-Batch load_batch(const Samples& samples, std::span<const kinds::Draw> draws) {
+Batch load_batch(const Samples& samples, std::span<const kinds::Draw> draws,
+                 const data::Geometry& geometry) {
+  const auto depth = static_cast<std::int64_t>(geometry.depth);
+  const auto width = static_cast<std::int64_t>(geometry.width);
+  const auto shots = static_cast<std::int64_t>(geometry.shots);
+  const auto times = static_cast<std::int64_t>(geometry.times);
   const auto count = static_cast<std::int64_t>(draws.size());
   auto velocity = torch::empty({count, 1, depth, width});
   auto gathers = torch::empty({count, shots, times, width});
@@ -119,12 +123,17 @@ Batch load_batch(const Samples& samples, std::span<const kinds::Draw> draws) {
     if (draw.mirrored) {
       map = map.flip({2});
       recorded = recorded.flip({0, 2});
-      shot_weight[i][middle_shot] = 0.0;
+      for (std::size_t shot = 0; shot < geometry.shots; ++shot) {
+        const std::size_t opposite = geometry.source_columns[geometry.shots - 1 - shot];
+        if (geometry.source_columns[shot] + opposite != geometry.width - 1) {
+          shot_weight[i][static_cast<std::int64_t>(shot)] = 0.0;
+        }
+      }
     }
     velocity[i].copy_(map);
     gathers[i].copy_(recorded);
   }
-  return {normalize_velocity(velocity), normalize_pressure(gathers), shot_weight};
+  return {normalize_velocity(velocity, bounds_of(geometry)), normalize_pressure(gathers), shot_weight};
 }
 
 }  // namespace outcrop::generator

@@ -49,22 +49,25 @@ struct SplitData {
   Samples training;
   Samples held_out;  // may be none
   kinds::DataSummary summary;
+  data::Geometry geometry{};
 };
 
 // Opens the folders of the configuration. invalid_argument when fewer than two training samples
 // would be left, where two folders hold the same, and where a held-out map is also trained on, with
-// the count.
+// the count, and where folders differ in geometry.
 [[nodiscard]] Result<SplitData> open_samples(const kinds::DataPlaces& places);
 
 // What the networks see of some samples.
 struct Batch {
-  torch::Tensor velocity;     // [B, 1, 70, 70], normalized
-  torch::Tensor gathers;      // [B, 5, 1000, 70], normalized
-  torch::Tensor shot_weight;  // [B, 5, 1, 1]: 0 where a flipped sample has no such shot, else 1
+  torch::Tensor velocity;     // [B, 1, depth, width], normalized
+  torch::Tensor gathers;      // [B, shots, times, width], normalized
+  torch::Tensor shot_weight;  // [B, shots, 1, 1]: 0 where a flipped sample has no such shot, else 1
 };
 
-// A flipped map is recorded by the mirrored sources: shots in reverse, receivers in reverse. The
-// source in the middle, at column 34, would stand at 35, where none is: its gather counts nothing.
-[[nodiscard]] Batch load_batch(const Samples& samples, std::span<const kinds::Draw> draws);
+// A flipped map is recorded by the mirrored sources: shots in reverse, receivers in reverse. A source
+// that has none opposite, as OpenFWI's in the middle (at column 34, it would stand at 35): its gather
+// counts nothing.
+[[nodiscard]] Batch load_batch(const Samples& samples, std::span<const kinds::Draw> draws,
+                               const data::Geometry& geometry = {});
 
 }  // namespace outcrop::generator

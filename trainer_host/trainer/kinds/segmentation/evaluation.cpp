@@ -98,7 +98,9 @@ Result<kinds::Evaluation> SegmentationTask::evaluate(const kinds::EvaluationRequ
     line.confusion.add(judged().labels, *answer);
     evaluation.variants.push_back(shown_line(line));
     if (i == 0) rows = rows_of(judged(), *answer);
-    if (request.progress) request.progress(i + 1, request.variants.size());
+    if (request.progress) {
+      request.progress((i + 1) * judged().size(), request.variants.size() * judged().size());
+    }
   }
   for (const Told& line : baselines(data_.training, judged(), recipe_.shape.classes)) {
     evaluation.baselines.push_back(shown_line(line));

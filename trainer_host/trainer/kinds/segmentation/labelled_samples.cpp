@@ -79,6 +79,9 @@ Result<LabelledData> open_labelled(const kinds::DataPlaces& places, std::int64_t
   OUTCROP_TRY(labels, LabelList::open(places.train, classes));
   OUTCROP_TRY(held_out_labels, LabelList::open(places.validation, classes));
   OUTCROP_TRY(split, generator::open_samples(places));
+  // Without data, or with those of OpenFWI.
+  OUTCROP_CHECK(data::check_same_geometry(data::Geometry(), "what segmentation takes", split.geometry,
+                                          "the data"));
   const bool apart = !places.validation.empty();
   LabelledData data;
   data.training = take(split.training, labels, 0);

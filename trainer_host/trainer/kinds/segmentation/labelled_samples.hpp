@@ -28,7 +28,7 @@ struct LabelledData {
 };
 
 // Opens the folders of the configuration, with their labels of `classes` classes. Errors are those of
-// generator::open_samples and Labels::open.
+// generator::open_samples and Labels::open; invalid_argument for a geometry other than OpenFWI's.
 [[nodiscard]] Result<LabelledData> open_labelled(const kinds::DataPlaces& places,
                                                  std::int64_t classes);
 

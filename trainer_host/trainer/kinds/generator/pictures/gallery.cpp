@@ -99,22 +99,22 @@ class Layout {
   std::vector<std::pair<int, Headings>> headings_;
 };
 
-std::string maps(const GalleryRow& row, PanelPlace place) {
+std::string maps(const GalleryRow& row, PanelPlace place, const PanelScale& scale) {
   std::string text;
-  if (!row.reference_map.empty()) text = map_panel(row.reference_map, place);
+  if (!row.reference_map.empty()) text = map_panel(row.reference_map, place, {}, scale);
   // The axis goes to the leftmost map that there is.
   place.first_column = row.reference_map.empty();
   place.x += step;
-  return text + map_panel(row.model_map, place, row.map_note);
+  return text + map_panel(row.model_map, place, row.map_note, scale);
 }
 
-std::string gathers(const GalleryRow& row, PanelPlace place) {
-  std::string text = gather_panel(row.solver_gather, place);
+std::string gathers(const GalleryRow& row, PanelPlace place, const PanelScale& scale) {
+  std::string text = gather_panel(row.solver_gather, place, {}, scale);
   place.first_column = false;
   place.x += step;
-  text += gather_panel(row.model_gather, place, row.gather_note);
+  text += gather_panel(row.model_gather, place, row.gather_note, scale);
   place.x += step;
-  return text + gather_panel(difference(row.solver_gather, row.model_gather), place);
+  return text + gather_panel(difference(row.solver_gather, row.model_gather), place, {}, scale);
 }
 
 }  // namespace
@@ -123,19 +123,20 @@ Status draw_gallery(const Gallery& gallery, const std::filesystem::path& png) {
   const Layout layout(gallery);
   if (layout.rows().empty()) return fail(ErrorCode::invalid_argument, "a gallery without rows");
   const PixelSize size = layout.size();
+  const PanelScale scale = scale_of(gallery.geometry);
   std::ostringstream script;
   script << panel_style << layout.frame(gallery);
   for (const bool of_maps : {true, false}) {
     script << (of_maps ? velocity_palette : seismic_palette)
-           << (of_maps ? velocity_bar(left, maps_width, size)
-                       : pressure_bar(gathers_left, gathers_width, size));
+           << (of_maps ? velocity_bar(left, maps_width, size, scale)
+                       : pressure_bar(gathers_left, gathers_width, size, scale));
     for (const PlacedRow& placed : layout.rows()) {
       const PanelPlace place{.x = of_maps ? left : gathers_left,
                              .y = placed.y,
                              .picture = size,
                              .first_column = true,
                              .last_row = &placed == &layout.rows().back()};
-      script << (of_maps ? maps(*placed.row, place) : gathers(*placed.row, place));
+      script << (of_maps ? maps(*placed.row, place, scale) : gathers(*placed.row, place, scale));
     }
   }
   script << "unset multiplot\n";

@@ -2,16 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
-
-#include "trainer_host/trainer/data/dataset.hpp"
+#include <string_view>
 
 namespace outcrop::generator {
 namespace {
 
-using namespace data::grid;
-
-constexpr std::size_t time_step_shown = 4;  // of 1 ms; a 15 Hz wavelet needs no finer picture
+constexpr std::size_t steps_shown = 250;  // of a gather; a second of 15 Hz needs no finer picture
 
 std::string margins(const PanelPlace& place) {
   const double w = place.picture.width;
@@ -35,16 +33,35 @@ std::string matrix(const std::vector<float>& values, std::size_t columns, std::s
   return text + "EOD\n";
 }
 
-std::string tics(const PanelPlace& place, const char* x_label, const char* y_label,
-                 const char* y_tics) {
-  std::string text = "set xtics 0.2 scale 0.4 offset 0,0.4\nset ytics ";
-  text += y_tics;
-  text += " scale 0.4 offset 0.6,0\n";
+// A side of a panel: what it shows, and how far it goes.
+struct Side {
+  std::string label;  // "depth (km)"
+  double extent;
+
+  // 0.2 up to one kilometre or second; else the least of 1, 2 and 5 times a power of ten that gives five
+  // tics at most.
+  [[nodiscard]] double tic() const {
+    if (extent > 0.4 && extent <= 1.0) return 0.2;
+    const double power = std::pow(10.0, std::floor(std::log10(extent / 5.0)));
+    for (const double factor : {1.0, 2.0, 5.0}) {
+      if (extent <= 5.0 * factor * power) return factor * power;
+    }
+    return 10.0 * power;
+  }
+  [[nodiscard]] std::string format() const {
+    return tic() >= 1.0 ? "'%.0f'" : tic() >= 0.1 ? "'%.1f'" : "'%.2f'";
+  }
+};
+
+std::string tics(const PanelPlace& place, const Side& x, const Side& y) {
+  std::string text = "set xtics " + number(x.tic(), "%g") +
+                     " scale 0.4 offset 0,0.4\nset ytics " + number(y.tic(), "%g") +
+                     " scale 0.4 offset 0.6,0\n";
   text += place.last_row
-              ? "set format x '%.1f'\nset xlabel '" + std::string(x_label) + "' offset 0,0.9\n"
+              ? "set format x " + x.format() + "\nset xlabel '" + x.label + "' offset 0,0.9\n"
               : "set format x ''\nunset xlabel\n";
   text += place.first_column
-              ? "set format y '%.1f'\nset ylabel '" + std::string(y_label) + "' offset 1.4,0\n"
+              ? "set format y " + y.format() + "\nset ylabel '" + y.label + "' offset 1.4,0\n"
               : "set format y ''\nunset ylabel\n";
   return text;
 }
@@ -56,6 +73,23 @@ std::string corner_note(const std::string& note) {
 
 // Headings, notes and the colour bar are drawn with one panel, not again with the next.
 constexpr const char* said_once = "unset label\nunset colorbox\n";
+
+// The matrix $m over both sides, row 0 above, in steps of `column` and `row`.
+std::string image(const PanelPlace& place, const std::string& note, const Side& x, double column,
+                  const Side& y, double row) {
+  return margins(place) + tics(place, x, y) + corner_note(note) + "set xrange [0:" +
+         number(x.extent, "%.8g") + "]\nset yrange [" + number(y.extent, "%.8g") +
+         ":0]\nplot $m matrix using (($1 + 0.5) * " + number(column, "%.8g") + "):(($2 + 0.5) * " +
+         number(row, "%.8g") + "):3 with image notitle\n" + said_once;
+}
+
+std::string axis(const char* what, const char* unit) {
+  return std::string(what) + " (" + unit + ")";
+}
+
+double length(std::size_t count, double each) {
+  return static_cast<double>(count) * each;
+}
 
 // Half as wide as its block; more where figures would stand too close.
 int bar_width(int block) {
@@ -83,25 +117,46 @@ std::string number(double value, const char* format) {
   return text.data();
 }
 
+PanelScale scale_of(const data::Geometry& geometry) {
+  return {.columns = geometry.width,
+          .cell = geometry.spacing / 1000.0,
+          .step = geometry.time_step,
+          .gain = geometry.time_step,
+          .slowest = geometry.slowest,
+          .fastest = geometry.fastest};
+}
+
+PanelScale scale_of_sizes(std::size_t columns, std::size_t times, float slowest, float fastest) {
+  return {.columns = columns,
+          .cell = 1.0,
+          .step = 1.0,
+          .gain = 1.0 / static_cast<double>(times),
+          .length_unit = "cells",
+          .time_unit = "steps",
+          .slowest = std::min(slowest, data::grid::slowest),
+          .fastest = std::max(fastest, data::grid::fastest)};
+}
+
 std::string map_panel(const std::vector<float>& map, const PanelPlace& place,
-                      const std::string& note) {
-  const double cell = spacing / 1000.0;
-  return matrix(map, width, 1, "%.0f", [](std::size_t) { return 1.0; }) + margins(place) +
-         tics(place, "distance (km)", "depth (km)", "0.2") + corner_note(note) +
-         "set xrange [0:0.7]\nset yrange [0.7:0]\nplot $m matrix using (($1 + 0.5) * " +
-         number(cell) + "):(($2 + 0.5) * " + number(cell) + "):3 with image notitle\n" + said_once;
+                      const std::string& note, const PanelScale& scale) {
+  const std::size_t rows = map.size() / scale.columns;
+  return matrix(map, scale.columns, 1, "%.0f", [](std::size_t) { return 1.0; }) +
+         image(place, note,
+               {axis("distance", scale.length_unit), length(scale.columns, scale.cell)}, scale.cell,
+               {axis("depth", scale.length_unit), length(rows, scale.cell)}, scale.cell);
 }
 
 std::string gather_panel(const std::vector<float>& gather, const PanelPlace& place,
-                         const std::string& note) {
-  const double seconds = time_step * static_cast<double>(time_step_shown);
-  // Sample i is the pressure at (i + 1) ms.
-  const auto gain = [](std::size_t row) { return time_step * static_cast<double>(row + 1); };
-  return matrix(gather, width, time_step_shown, "%.3g", gain) + margins(place) +
-         tics(place, "receiver (km)", "time (s)", "0.2") + corner_note(note) +
-         "set xrange [0:0.7]\nset yrange [1:0]\nplot $m matrix using (($1 + 0.5) * " +
-         number(spacing / 1000.0) + "):(($2 + 0.5) * " + number(seconds) +
-         "):3 with image notitle\n" + said_once;
+                         const std::string& note, const PanelScale& scale) {
+  const std::size_t rows = gather.size() / scale.columns;
+  const std::size_t every = std::max<std::size_t>(1, rows / steps_shown);
+  // Sample i is the pressure at (i + 1) time steps.
+  const auto gain = [&](std::size_t row) { return scale.gain * static_cast<double>(row + 1); };
+  return matrix(gather, scale.columns, every, "%.3g", gain) +
+         image(place, note,
+               {axis("receiver", scale.length_unit), length(scale.columns, scale.cell)}, scale.cell,
+               {axis("time", scale.time_unit), length(rows, scale.step)},
+               length(every, scale.step));
 }
 
 std::string text_at(const std::string& text, double x, double y, PixelSize picture,
@@ -110,13 +165,19 @@ std::string text_at(const std::string& text, double x, double y, PixelSize pictu
          number(1 - y / picture.height) + " " + style + "\n";
 }
 
-std::string velocity_bar(int x, int block, PixelSize picture) {
-  return bar(x, block, picture, "velocity (m/s)", "") + "set cbrange [1500:4500]\nset cbtics " +
-         (bar_width(block) < 250 ? "1000" : "500") + "\n";
+std::string velocity_bar(int x, int block, PixelSize picture, const PanelScale& scale) {
+  const double range = static_cast<double>(scale.fastest) - static_cast<double>(scale.slowest);
+  const double tic = range < 1500.0 ? 250.0 : 500.0;
+  const double wide = range > 3500.0 ? 2.0 : 1.0;
+  return bar(x, block, picture, "velocity (m/s)", "") + "set cbrange [" +
+         number(scale.slowest, "%g") + ":" + number(scale.fastest, "%g") + "]\nset cbtics " +
+         number(tic * wide * (bar_width(block) < 250 ? 2.0 : 1.0), "%g") + "\n";
 }
 
-std::string pressure_bar(int x, int block, PixelSize picture) {
-  return bar(x, block, picture, "pressure × time (s), clipped",
+std::string pressure_bar(int x, int block, PixelSize picture, const PanelScale& scale) {
+  const bool seconds = std::string_view(scale.time_unit) == "s";
+  return bar(x, block, picture,
+             seconds ? "pressure × time (s), clipped" : "pressure × share of the record, clipped",
              "gain in time; the same scale in every picture") +
          "set cbrange [" + number(-gather_clip) + ":" + number(gather_clip) + "]\nset cbtics " +
          number(gather_clip / 2) + "\nset format cb '%g'\n";

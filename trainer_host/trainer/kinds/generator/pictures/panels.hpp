@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer_host/trainer/data/geometry.hpp"
 #include "trainer_host/trainer/evaluate/gnuplot.hpp"
 
 namespace outcrop::generator {
@@ -34,6 +35,24 @@ inline constexpr const char* panel_style =
 // is clipped near its source; the strongest reflections of OpenFWI's families just fit.
 inline constexpr double gather_clip = 0.5;
 
+// What the cells and steps of a panel stand for.
+struct PanelScale {
+  std::size_t columns = data::grid::width;
+  double cell = 0.01;    // along both sides of a map
+  double step = 0.001;   // between recorded steps
+  double gain = 0.001;   // what a step's pressure is multiplied by, times its number from 1
+  const char* length_unit = "km";
+  const char* time_unit = "s";
+  float slowest = data::grid::slowest;  // of the colours
+  float fastest = data::grid::fastest;
+};
+[[nodiscard]] PanelScale scale_of(const data::Geometry& geometry);
+// Of maps and gathers of which nothing is known but their sizes: cells and steps, coloured from
+// `slowest` to `fastest` or the bounds of OpenFWI, whichever lie further out; a gather's gain is 1 at
+// its end.
+[[nodiscard]] PanelScale scale_of_sizes(std::size_t columns, std::size_t times, float slowest,
+                                        float fastest);
+
 struct PanelPlace {
   int x = 0;
   int y = 0;
@@ -44,19 +63,21 @@ struct PanelPlace {
 
 // Either panel takes along the labels and the colour bar that were set before it.
 //
-// 70 × 70 values in m/s, row 0 at the surface; `note` in its corner.
+// Rows of values in m/s, row 0 at the surface; `note` in its corner.
 [[nodiscard]] std::string map_panel(const std::vector<float>& map, const PanelPlace& place,
-                                    const std::string& note = {});
-// One shot: 1000 × 70 pressures, `note` in its corner.
+                                    const std::string& note = {}, const PanelScale& scale = {});
+// One shot: a row of pressures for each step, `note` in its corner.
 [[nodiscard]] std::string gather_panel(const std::vector<float>& gather, const PanelPlace& place,
-                                       const std::string& note = {});
+                                       const std::string& note = {}, const PanelScale& scale = {});
 
 // `style` is gnuplot's: "center font ',10'".
 [[nodiscard]] std::string text_at(const std::string& text, double x, double y, PixelSize picture,
                                   const std::string& style);
 
 // Horizontal bars at the picture's foot, centred below a block of panels from x on.
-[[nodiscard]] std::string velocity_bar(int x, int width, PixelSize picture);
-[[nodiscard]] std::string pressure_bar(int x, int width, PixelSize picture);
+[[nodiscard]] std::string velocity_bar(int x, int width, PixelSize picture,
+                                       const PanelScale& scale = {});
+[[nodiscard]] std::string pressure_bar(int x, int width, PixelSize picture,
+                                       const PanelScale& scale = {});
 
 }  // namespace outcrop::generator

@@ -14,11 +14,6 @@ constexpr double sigma = 1.5;
 constexpr double c1 = 0.01 * 0.01;
 constexpr double c2 = 0.03 * 0.03;
 
-constexpr std::size_t map_side = 70;
-constexpr std::size_t shots = 5;
-constexpr std::size_t time_steps = 1000;
-constexpr float slowest = 1500.0F;
-constexpr float fastest = 4500.0F;
 // The bounds of the published data (CurveFault-A, FlatVel-A), see OpenFWI's dataset_config.
 constexpr float lowest_pressure = -26.95F;
 constexpr float highest_pressure = 52.77F;
@@ -74,10 +69,10 @@ class Blur {
   std::vector<double> across_;
 };
 
-std::vector<float> to_unit_velocity(std::span<const float> map) {
+std::vector<float> to_unit_velocity(std::span<const float> map, float slowest, float fastest) {
   std::vector<float> unit(map.size());
   std::transform(map.begin(), map.end(), unit.begin(),
-                 [](float v) { return (v - slowest) / (fastest - slowest); });
+                 [&](float v) { return (v - slowest) / (fastest - slowest); });
   return unit;
 }
 
@@ -156,21 +151,25 @@ double max_absolute_error(std::span<const float> first, std::span<const float> s
   return largest;
 }
 
-Score score_velocity_map(std::span<const float> truth, std::span<const float> prediction) {
-  return {structural_similarity(to_unit_velocity(truth), to_unit_velocity(prediction), map_side,
-                                map_side),
+Score score_velocity_map(std::span<const float> truth, std::span<const float> prediction,
+                         const data::Geometry& geometry) {
+  const auto unit = [&](std::span<const float> map) {
+    return to_unit_velocity(map, geometry.slowest, geometry.fastest);
+  };
+  return {structural_similarity(unit(truth), unit(prediction), geometry.depth, geometry.width),
           mean_absolute_error(truth, prediction), root_mean_square_error(truth, prediction)};
 }
 
-Score score_shot_gathers(std::span<const float> truth, std::span<const float> prediction) {
-  const std::size_t shot_size = time_steps * map_side;
+Score score_shot_gathers(std::span<const float> truth, std::span<const float> prediction,
+                         const data::Geometry& geometry) {
+  const std::size_t shot_size = geometry.shot_size();
   double ssim = 0.0;
-  for (std::size_t shot = 0; shot < shots; ++shot) {
+  for (std::size_t shot = 0; shot < geometry.shots; ++shot) {
     ssim += structural_similarity(to_unit_pressure(truth.subspan(shot * shot_size, shot_size)),
                                   to_unit_pressure(prediction.subspan(shot * shot_size, shot_size)),
-                                  time_steps, map_side);
+                                  geometry.times, geometry.width);
   }
-  return {ssim / shots, mean_absolute_error(truth, prediction),
+  return {ssim / static_cast<double>(geometry.shots), mean_absolute_error(truth, prediction),
           root_mean_square_error(truth, prediction)};
 }
 

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <span>
 
+#include "trainer_host/trainer/data/geometry.hpp"
+
 namespace outcrop::generator {
 
 // How far an image is from another. Used for velocity maps (m/s) and shot gathers (pressure);
@@ -32,15 +34,17 @@ struct Score {
   double rmse = 0.0;  // likewise
 };
 
-// A velocity map of 70 × 70 values in m/s. SSIM is taken on (v − 1500) / 3000.
+// A velocity map of `geometry`, in m/s. SSIM is taken on the share of its bounds, (v − 1500) / 3000.
 [[nodiscard]] Score score_velocity_map(std::span<const float> truth,
-                                       std::span<const float> prediction);
+                                       std::span<const float> prediction,
+                                       const data::Geometry& geometry = {});
 
-// Shot gathers of 5 × 1000 × 70 pressures. MAE and RMSE are in pressure; SSIM is taken on the
+// Shot gathers of `geometry`, shots × times × width pressures. MAE and RMSE are in pressure; SSIM is taken on the
 // values that OpenFWI trains on, sign(p)·log(1 + |p|) scaled to [0, 1] by the data set's bounds,
 // shot by shot, and averaged over the shots.
 [[nodiscard]] Score score_shot_gathers(std::span<const float> truth,
-                                       std::span<const float> prediction);
+                                       std::span<const float> prediction,
+                                       const data::Geometry& geometry = {});
 
 // sign(p)·log(1 + |p|): pressures as OpenFWI trains on them.
 [[nodiscard]] float log_scaled(float pressure);

@@ -9,13 +9,11 @@
 namespace outcrop::generator {
 namespace {
 
-using namespace data::grid;
+constexpr float wavelet_passed = 0.133F;  // seconds after the first motion, at 15 Hz
+constexpr double mute_taper = 0.02;       // seconds
 
-constexpr float samples_per_second = 1.0F / time_step;
-constexpr float wavelet_passed = 0.133F;  // seconds after the first motion
-
-float kept(float sample, float start) {
-  const float u = std::clamp((sample - start) / mute_taper, 0.0F, 1.0F);
+float kept(float sample, float start, float taper) {
+  const float u = std::clamp((sample - start) / taper, 0.0F, 1.0F);
   return u * u * (3.0F - 2.0F * u);
 }
 
@@ -33,36 +31,41 @@ struct Energy {
 
 }  // namespace
 
-MuteStart mute_start(std::span<const float> map) {
+MuteStart mute_start(std::span<const float> map, const data::Geometry& geometry) {
+  const std::size_t width = geometry.width;
+  const auto spacing = static_cast<float>(geometry.spacing);
+  const float samples_per_second = 1.0F / static_cast<float>(geometry.time_step);
+  const float passed = wavelet_passed * static_cast<float>(data::experiment::peak_frequency /
+                                                           geometry.peak_frequency);
   const auto row = map.subspan(data::experiment::row * width, width);
-  std::array<float, width> arrival{};  // seconds from the leftmost column
+  std::vector<float> arrival(width);  // seconds from the leftmost column
   for (std::size_t x = 1; x < width; ++x) {
     arrival[x] = arrival[x - 1] + spacing * 0.5F * (1.0F / row[x - 1] + 1.0F / row[x]);
   }
-  MuteStart start{};
-  for (std::size_t shot = 0; shot < shots; ++shot) {
-    const float source = arrival[data::experiment::source_columns[shot]];
+  MuteStart start(geometry.shots, std::vector<float>(width));
+  for (std::size_t shot = 0; shot < geometry.shots; ++shot) {
+    const float source = arrival[geometry.source_columns[shot]];
     for (std::size_t x = 0; x < width; ++x) {
-      // Sample i is the pressure at (i + 1) ms.
-      start[shot][x] =
-          samples_per_second * (std::fabs(arrival[x] - source) + wavelet_passed) - 1.0F;
+      // Sample i is the pressure at (i + 1) time steps.
+      start[shot][x] = samples_per_second * (std::fabs(arrival[x] - source) + passed) - 1.0F;
     }
   }
   return start;
 }
 
 GatherError gather_error(std::span<const float> map, std::span<const float> truth,
-                         std::span<const float> prediction) {
-  const MuteStart start = mute_start(map);
+                         std::span<const float> prediction, const data::Geometry& geometry) {
+  const MuteStart start = mute_start(map, geometry);
+  const auto taper = static_cast<float>(mute_taper / geometry.time_step);
   Energy whole;
   Energy muted;
   std::size_t i = 0;
-  for (std::size_t shot = 0; shot < shots; ++shot) {
-    for (std::size_t time = 0; time < times; ++time) {
-      for (std::size_t x = 0; x < width; ++x, ++i) {
+  for (std::size_t shot = 0; shot < geometry.shots; ++shot) {
+    for (std::size_t time = 0; time < geometry.times; ++time) {
+      for (std::size_t x = 0; x < geometry.width; ++x, ++i) {
         const double expected = log_scaled(truth[i]);
         const double difference = log_scaled(prediction[i]) - expected;
-        const double weight = kept(static_cast<float>(time), start[shot][x]);
+        const double weight = kept(static_cast<float>(time), start[shot][x], taper);
         whole.add(difference, expected, 1.0);
         muted.add(difference, expected, weight * weight);
       }

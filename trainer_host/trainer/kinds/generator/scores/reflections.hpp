@@ -1,11 +1,11 @@
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <vector>
 
-#include "trainer_host/trainer/data/dataset.hpp"
+#include "trainer_host/trainer/data/geometry.hpp"
 
 namespace outcrop::generator {
 
@@ -22,17 +22,16 @@ struct GatherError {
   std::optional<double> reflections;
 };
 
-// `map` holds 70 × 70 velocities in m/s, the true ones; `truth` and `prediction` 5 × 1000 × 70
-// pressures of sources and receivers as AcousticSolver places them. A NaN makes both NaN.
+// `map` holds the true velocities in m/s; `truth` and `prediction` pressures, all of `geometry`, of sources and receivers as AcousticSolver places them. A NaN makes both NaN.
 [[nodiscard]] GatherError gather_error(std::span<const float> map, std::span<const float> truth,
-                                       std::span<const float> prediction);
+                                       std::span<const float> prediction,
+                                       const data::Geometry& geometry = {});
 
 // When the direct wave has passed each receiver, in samples: its travel time along the row of
 // sources through the map's own velocities, the wavelet's peak at 73 ms, and 60 ms for the rest of
-// it. From there on a smooth step of 20 ms leads from mute to whole.
-using MuteStart = std::array<std::array<float, data::grid::width>, data::grid::shots>;
-[[nodiscard]] MuteStart mute_start(std::span<const float> map);
-inline constexpr float mute_taper = 20.0F;  // samples
+// it, as a wavelet of 15 Hz has it. From there on a smooth step of 20 ms leads from mute to whole.
+using MuteStart = std::vector<std::vector<float>>;  // shot, receiver
+[[nodiscard]] MuteStart mute_start(std::span<const float> map, const data::Geometry& geometry = {});
 
 // The mean over samples, each of which counts alike.
 class MeanGatherError {
