@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "protocol/base/bytes.hpp"
+#include "runtime/runner/attempt.hpp"
 
 namespace outcrop::runtime {
 
@@ -21,13 +22,6 @@ namespace outcrop::runtime {
 // Afterwards it tries what it must not be able to do, and returns what keeps the result from
 // "full confinement", in words; empty when everything was refused.
 [[nodiscard]] std::vector<std::string> confine_this_process(ByteCount memory_limit);
-
-// One thing that a confined process must not be able to do, really tried.
-struct Attempt {
-  std::string what;  // "write a file"
-  bool refused = false;
-  std::string detail;  // "Operation not permitted"
-};
 
 // Tries everything that the confinement promises to refuse. `file` is a path that may be created
 // and `port` a TCP port on loopback that listens, so that only the confinement can refuse.

@@ -161,7 +161,7 @@ int files_after(const std::function<std::string()>& leave) {
 }
 
 TEST(Confinement, by_landlock_alone_leaves_no_files) {
-  const int found = files_after(forbid_files_by_landlock);
+  const int found = files_after([] { return forbid_files_by_landlock(); });
   if (found == unavailable) GTEST_SKIP() << "this kernel has no Landlock";
   EXPECT_EQ(found, 0);
 }
