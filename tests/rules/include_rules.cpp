@@ -142,6 +142,24 @@ std::string included_name(std::string_view line) {
   return std::string(line.substr(open + 1, close - open - 1));
 }
 
+// "generator" of a path below that kind's folder; empty for what is of no kind's folder.
+std::string_view kind_of(std::string_view path) {
+  constexpr std::string_view kinds = "trainer_host/trainer/kinds/";
+  if (!path.starts_with(kinds)) return {};
+  path.remove_prefix(kinds.size());
+  const std::size_t end = path.find('/');
+  return end == std::string_view::npos ? std::string_view() : path.substr(0, end);
+}
+
+// What several kinds want of earth models and what was recorded over them is no kind itself.
+constexpr std::string_view common_to_kinds = "earth";
+
+bool leaves_its_kind(std::string_view file, std::string_view included) {
+  const std::string_view from = kind_of(file);
+  const std::string_view to = kind_of(included);
+  return !from.empty() && !to.empty() && from != to && to != common_to_kinds;
+}
+
 void check_include(const std::string& file, const std::string& included,
                    std::vector<Violation>& violations) {
   for (const Forbids& rule : forbids()) {
@@ -149,6 +167,10 @@ void check_include(const std::string& file, const std::string& included,
     if (file.starts_with(rule.from) && starts_with_any(included, rule.forbidden)) {
       violations.push_back({file, included, std::string(rule.rule)});
     }
+  }
+  if (leaves_its_kind(file, included)) {
+    violations.push_back({file, included,
+                          "kinds do not know each other; what several want is in kinds/earth/"});
   }
   for (const Confines& rule : confines()) {
     if (starts_with_any(included, rule.headers) && !starts_with_any(file, rule.only_in)) {

@@ -48,14 +48,26 @@ TEST(Rules, a_planted_violation_of_each_kind_is_found) {
   plant("trainer_host/trainer/evaluate/evaluate_verb.cpp",
         "#include \"trainer_host/trainer/kinds/kind.hpp\"\n");
   plant("trainer_host/trainer/evaluate/stage_files.cpp",
-        "#include \"trainer_host/trainer/kinds/generator/samples.hpp\"\n");
+        "#include \"trainer_host/trainer/kinds/earth/samples.hpp\"\n");
+  plant("trainer_host/trainer/kinds/earth/samples.cpp",
+        "#include \"trainer_host/trainer/kinds/generator/loss.hpp\"\n");
+  plant("trainer_host/trainer/kinds/segmentation/energy.cpp",
+        "#include \"trainer_host/trainer/kinds/generator/loss.hpp\"\n");
+  plant("trainer_host/trainer/kinds/segmentation/samples.cpp",
+        "#include \"trainer_host/trainer/kinds/earth/samples.hpp\"\n"
+        "#include \"trainer_host/trainer/kinds/segmentation/energy.hpp\"\n"
+        "#include \"trainer_host/trainer/kinds/kind.hpp\"\n");
+  plant("trainer_host/trainer/kinds/built_in.cpp",
+        "#include \"trainer_host/trainer/kinds/generator/generator_kind.hpp\"\n");
   plant("agent/main.cpp", "#include <mqtt/async_client.h>\n// #include <torch/script.h>\n");
   std::set<std::string> files;
   for (const Violation& violation : find_violations(folder.path())) files.insert(violation.file);
   EXPECT_THAT(files,
               ::testing::ElementsAre("agent/main.cpp", "agent/pull/pull.cpp",
                                      "protocol/blob/blob.hpp", "trainer_host/fleet/depot.cpp",
-                                     "trainer_host/trainer/evaluate/stage_files.cpp"));
+                                     "trainer_host/trainer/evaluate/stage_files.cpp",
+                                     "trainer_host/trainer/kinds/earth/samples.cpp",
+                                     "trainer_host/trainer/kinds/segmentation/energy.cpp"));
 }
 
 TEST(Rules, words_stay_in_their_places) {
@@ -72,6 +84,7 @@ TEST(Rules, words_stay_in_their_places) {
   plant("protocol/base/json_text.cpp", "  return json.dump(2);\n");
   plant("trainer_host/cli/show.hpp", "  return value->dump();\n");
   plant("trainer_host/trainer/kinds/generator/loss.cpp", "  return velocity;\n");
+  plant("trainer_host/trainer/kinds/earth/samples.cpp", "  return velocity;\n");
   plant("trainer_host/trainer/quantize/goldens.cpp", "\n\n  int Seismic = 1;\n");
   std::set<std::string> found;
   for (const MisplacedWord& word : find_misplaced_words(folder.path())) {

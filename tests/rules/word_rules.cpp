@@ -21,8 +21,8 @@ const std::vector<Places>& rules() {
   constexpr std::string_view one_kind =
       "what a model is about is known to its kind and to data; elsewhere read its signature";
   const std::vector<std::string_view> of_kinds{
-      "trainer_host/trainer/kinds/generator/", "trainer_host/trainer/kinds/segmentation/",
-      "trainer_host/trainer/data/",
+      "trainer_host/trainer/kinds/earth/", "trainer_host/trainer/kinds/generator/",
+      "trainer_host/trainer/kinds/segmentation/", "trainer_host/trainer/data/",
       // Releases of protocols 1 to 3 have no signature, and tables of before no names.
       "trainer_host/release/earlier_outputs.cpp", "trainer_host/trainer/train/history.cpp",
       // Lists what outcrop-trainer can do.

@@ -24,7 +24,7 @@
 #include "trainer_host/release/stage_store.hpp"
 #include "runtime/engine/tensor_file.hpp"
 #include "trainer_host/trainer/data/synth.hpp"
-#include "trainer_host/trainer/kinds/generator/toy_data.hpp"
+#include "trainer_host/trainer/kinds/earth/toy_data.hpp"
 
 namespace outcrop::stage {
 namespace fs = std::filesystem;
@@ -45,7 +45,7 @@ struct Lacks {
 class StageEnd : public testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_THAT(generator::make_toy_data(path("data"), 12, 1), IsOk());
+    ASSERT_THAT(earth::make_toy_data(path("data"), 12, 1), IsOk());
     ASSERT_THAT(release::init_key_store(path("keys"), {.models = {"tiny"}}, SystemClock().now()),
                 IsOk());
     std::ofstream(path("train.toml")) << R"(

@@ -6,13 +6,13 @@
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/kinds/generator/normalization.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_task.hpp"
-#include "trainer_host/trainer/kinds/generator/toy_data.hpp"
+#include "trainer_host/trainer/kinds/earth/toy_data.hpp"
 #include "trainer_host/trainer/train/trainer.hpp"
 
 namespace outcrop::train {
 namespace {
 
-std::vector<float> mean_over(const generator::Samples& samples, bool gathers) {
+std::vector<float> mean_over(const earth::Samples& samples, bool gathers) {
   std::vector<double> sum(gathers ? data::grid::gather_size : data::grid::map_size);
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const auto values = gathers ? samples.gathers(i) : samples.velocity(i);
@@ -34,7 +34,7 @@ std::span<const float> values_of(const torch::Tensor& tensor) {
 TEST(Learning, beats_the_mean_map_and_the_mean_gather_on_samples_held_out) {
   torch::NoGradGuard no_gradient;
   const TemporaryFolder folder;
-  ASSERT_THAT(generator::make_toy_data(folder.path() / "data", 112, 3), IsOk());
+  ASSERT_THAT(earth::make_toy_data(folder.path() / "data", 112, 3), IsOk());
   TrainConfig config;
   config.name = "small";
   config.kind = "generator";
@@ -54,7 +54,7 @@ TEST(Learning, beats_the_mean_map_and_the_mean_gather_on_samples_held_out) {
   }
   const auto file = models::read_model_file(config.train.out / "small_stage1.weights");
   ASSERT_THAT(file, IsOk());
-  auto data = generator::open_samples(recipe->data);
+  auto data = earth::open_samples(recipe->data);
   ASSERT_THAT(data, IsOk());
   generator::GeneratorTask task(*recipe, *data, 0);
   ASSERT_THAT(kinds::take_weights(*file, task), IsOk());

@@ -21,7 +21,7 @@
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_kind.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_task.hpp"
-#include "trainer_host/trainer/kinds/generator/toy_data.hpp"
+#include "trainer_host/trainer/kinds/earth/toy_data.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 
 extern char** environ;
@@ -31,7 +31,7 @@ namespace fs = std::filesystem;
 namespace {
 
 using testing::AllOf;
-using generator::make_toy_data;
+using earth::make_toy_data;
 using testing::HasSubstr;
 
 class Trainer : public testing::Test {

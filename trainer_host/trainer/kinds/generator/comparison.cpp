@@ -34,7 +34,7 @@ struct Mean {
   std::vector<float> gathers;
 };
 
-Mean mean_of(const Samples& data) {
+Mean mean_of(const earth::Samples& data) {
   SampleMean maps;
   SampleMean gathers;
   for (std::size_t i = 0; i < data.size(); ++i) {
@@ -49,7 +49,7 @@ class ComparedSum {
   ComparedSum(std::string name, const Geometry& geometry)
       : name_(std::move(name)), geometry_(geometry) {}
 
-  void add(const Samples& data, std::size_t i, std::span<const float> map,
+  void add(const earth::Samples& data, std::size_t i, std::span<const float> map,
            std::span<const float> gathers) {
     const Score velocity = score_velocity_map(data.velocity(i), map, geometry_);
     const Score pressure = score_shot_gathers(data.gathers(i), gathers, geometry_);
@@ -79,7 +79,7 @@ struct Neighbour {
   double distance = std::numeric_limits<double>::infinity();  // mean |difference|, m/s
 };
 
-Neighbour nearest_to(std::span<const float> map, const Samples& training) {
+Neighbour nearest_to(std::span<const float> map, const earth::Samples& training) {
   Neighbour nearest;
   for (std::size_t i = 0; i < training.size(); ++i) {
     const double distance = mean_absolute_error(map, training.velocity(i));
@@ -107,7 +107,7 @@ struct NearestTraining {
 };
 
 NearestTraining nearest_training(const std::vector<std::vector<float>>& maps,
-                                 const Samples& training) {
+                                 const earth::Samples& training) {
   NearestTraining result;
   for (const auto& map : maps) {
     const double distance = nearest_to(map, training).distance;
@@ -146,7 +146,7 @@ std::string gather_note(const GatherError& error) {
                            : std::string("no reflections");
 }
 
-GalleryRow reconstructed_row(const std::string& label, const Samples& data, std::size_t i,
+GalleryRow reconstructed_row(const std::string& label, const earth::Samples& data, std::size_t i,
                              const GeneratedPair& pair, const Geometry& geometry) {
   const Score score = score_velocity_map(data.velocity(i), values(pair.velocity), geometry);
   return {.label = label,
@@ -164,7 +164,7 @@ GalleryRow reconstructed_row(const std::string& label, const Samples& data, std:
 
 // A generated pair beside what the wave equation makes of its map, and the nearest training map.
 Result<GalleryRow> generated_row(const std::string& label, const GeneratedPair& pair,
-                                 const Samples* training, const Geometry& geometry) {
+                                 const earth::Samples* training, const Geometry& geometry) {
   const auto map = values(pair.velocity);
   data::AcousticSolver solver(geometry);
   OUTCROP_CHECK(solver.set_velocity(map));
@@ -218,8 +218,8 @@ class Comparing {
   const std::vector<kinds::EvaluatedVariant>& variants_;
   const ComparisonOptions& options_;
   const Geometry& geometry_;
-  const Samples& data_;
-  const Samples* training_;  // null: none
+  const earth::Samples& data_;
+  const earth::Samples* training_;  // null: none
   Comparison result_;
   std::size_t done_ = 0;
   std::size_t total_ = 0;
@@ -285,7 +285,7 @@ void Comparing::score_baselines() {
 }
 
 Status Comparing::add_other_row() {
-  const Samples& other = options_.other;
+  const earth::Samples& other = options_.other;
   if (other.size() == 0) return {};
   OUTCROP_TRY(pair, decode_each(*variants_.front().model, task_.encode_all(other)));
   result_.reconstructed_rows.push_back(reconstructed_row(options_.other_label, other, 0, pair, geometry_));

@@ -52,7 +52,7 @@ struct Comparison {
 
 // What is shown besides the figures.
 struct ComparisonOptions {
-  Samples other{};                         // one sample for an extra row of the gallery, or none
+  earth::Samples other{};                  // one sample for an extra row of the gallery, or none
   std::string other_label = "other data";  // beside that row
   std::size_t generated = 32;              // maps made from noise (forward's seeds 1, 2, …)
   std::size_t gallery_samples = 3;

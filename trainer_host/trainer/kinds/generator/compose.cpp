@@ -116,7 +116,7 @@ void register_table(torch::jit::Module& generator, const std::string& name,
 torch::jit::Module compose_generator(kinds::PartForm velocity_decoder,
                                      kinds::PartForm seismic_decoder, const LatentPrior& prior,
                                      const models::Phases& phases,
-                                     const VelocityBounds& bounds) {
+                                     const earth::VelocityBounds& bounds) {
   auto generator =
       compose(std::move(velocity_decoder.module), std::move(seismic_decoder.module), prior);
   if (velocity_decoder.codes || seismic_decoder.codes) generator.define(look_up_source);

@@ -31,6 +31,6 @@ namespace outcrop::generator {
                                                    kinds::PartForm seismic_decoder,
                                                    const LatentPrior& prior,
                                                    const models::Phases& seismic_phases,
-                                                   const VelocityBounds& bounds = {});
+                                                   const earth::VelocityBounds& bounds = {});
 
 }  // namespace outcrop::generator

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "protocol/base/json_integer.hpp"
+#include "trainer_host/trainer/kinds/earth/learned_geometry.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_task.hpp"
 
 namespace outcrop::generator {
@@ -65,11 +66,8 @@ class GeneratorKind final : public kinds::Kind {
         OUTCROP_TRY(extent, json_integer(json.at(key), key, 1, largest_width));
         *value = extent;
       }
-      recipe->geometry.emplace();
-      if (json.contains("geometry")) {
-        OUTCROP_TRY(geometry, data::parse_whole_geometry(json["geometry"]));
-        recipe->geometry = std::move(geometry);
-      }
+      OUTCROP_TRY(learned, earth::kept_geometry(json));
+      recipe->geometry = std::move(learned);
     } catch (const std::exception& error) {
       return fail(ErrorCode::invalid_data,
                   std::string("it does not describe a generator: ") + error.what());
@@ -98,14 +96,7 @@ std::string GeneratorRecipe::fingerprint() const {
 }
 
 Result<std::unique_ptr<kinds::Task>> GeneratorRecipe::open(std::uint64_t seed) const {
-  OUTCROP_TRY(samples, open_samples(data));
-  const bool without_data = samples.training.size() + samples.held_out.size() == 0;
-  if (geometry && without_data) {
-    samples.geometry = *geometry;
-  } else if (geometry) {
-    OUTCROP_CHECK(check_same_geometry(*geometry, "what the model learned from", samples.geometry,
-                                      "the data"));
-  }
+  OUTCROP_TRY(samples, earth::open_samples(data, geometry));
   GeneratorRecipe sized = *this;
   OUTCROP_TRY(fitting, with_sizes_of(samples.geometry, shape));
   sized.shape = fitting;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/json_text.hpp"
+#include "trainer_host/trainer/kinds/earth/learned_geometry.hpp"
 #include "trainer_host/trainer/kinds/generator/scores/metrics.hpp"
 #include "trainer_host/trainer/kinds/generator/exporting.hpp"
 #include "trainer_host/trainer/kinds/generator/loss.hpp"
@@ -17,7 +18,7 @@ constexpr std::size_t score_batch = 8;  // gathers of so many samples at once
 constexpr std::size_t most_maps_scored = 64;
 constexpr std::size_t trained_for_one_scored = 16;  // samples
 
-torch::Tensor load_maps(const Samples& samples, std::size_t first, std::size_t count,
+torch::Tensor load_maps(const earth::Samples& samples, std::size_t first, std::size_t count,
                         const data::Geometry& geometry) {
   auto maps = torch::empty({static_cast<std::int64_t>(count), 1,
                             static_cast<std::int64_t>(geometry.depth),
@@ -52,10 +53,12 @@ bool is_finite(const torch::Tensor& tensor) {
 
 }  // namespace
 
-GeneratorTask::GeneratorTask(const GeneratorRecipe& recipe, SplitData data, std::uint64_t seed)
+GeneratorTask::GeneratorTask(const GeneratorRecipe& recipe, earth::SplitData data,
+                             std::uint64_t seed)
     : GeneratorTask(recipe, std::move(data), make_generator(recipe.shape, seed)) {}
 
-GeneratorTask::GeneratorTask(const GeneratorRecipe& recipe, SplitData data, Generator networks)
+GeneratorTask::GeneratorTask(const GeneratorRecipe& recipe, earth::SplitData data,
+                             Generator networks)
     : recipe_(recipe),
       data_(std::move(data)),
       encoder_(std::move(networks.encoder)),
@@ -74,7 +77,7 @@ std::string GeneratorTask::shape() const {
                       {"encoder_width", shape.encoder_width},
                       {"velocity_width", shape.velocity_width},
                       {"seismic_width", shape.seismic_width}};
-  if (!data_.geometry.is_openfwi()) json["geometry"] = whole_geometry_json(data_.geometry);
+  earth::keep_geometry(json, data_.geometry);
   return json_text(json);
 }
 
@@ -145,10 +148,10 @@ std::optional<std::string> GeneratorTask::non_finite_place(const Batch& batch) {
 }
 
 torch::Tensor GeneratorTask::encode(const torch::Tensor& maps) {
-  return encoder_.forward(normalize_velocity(maps, bounds_of(data_.geometry)));
+  return encoder_.forward(normalize_velocity(maps, earth::bounds_of(data_.geometry)));
 }
 
-torch::Tensor GeneratorTask::encode_all(const Samples& samples) {
+torch::Tensor GeneratorTask::encode_all(const earth::Samples& samples) {
   const torch::NoGradGuard no_gradient;
   std::vector<torch::Tensor> parts;
   for (std::size_t first = 0; first < samples.size(); first += encode_batch) {
@@ -170,10 +173,10 @@ ScoredSamples scored_each_epoch(std::size_t training, std::size_t held_out) {
 
 std::vector<std::optional<double>> GeneratorTask::score_held_out() {
   const torch::NoGradGuard no_gradient;
-  const Samples& samples = data_.held_out;
+  const earth::Samples& samples = data_.held_out;
   const ScoredSamples scored = scored_each_epoch(data_.training.size(), samples.size());
   if (scored.maps == 0) return std::vector<std::optional<double>>(4);
-  const VelocityBounds bounds = bounds_of(data_.geometry);
+  const earth::VelocityBounds bounds = earth::bounds_of(data_.geometry);
   MeanScore score;
   MeanLoss of_velocity;
   MeanLoss of_gathers;

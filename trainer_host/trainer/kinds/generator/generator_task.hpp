@@ -4,9 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "trainer_host/trainer/kinds/earth/samples.hpp"
+#include "trainer_host/trainer/kinds/generator/batch.hpp"
 #include "trainer_host/trainer/kinds/generator/generator.hpp"
 #include "trainer_host/trainer/kinds/generator/latent_prior.hpp"
-#include "trainer_host/trainer/kinds/generator/samples.hpp"
 #include "trainer_host/trainer/kinds/kind.hpp"
 #include "trainer_host/trainer/models/training_form.hpp"
 
@@ -45,7 +46,7 @@ struct ScoredSamples {
 class GeneratorTask final : public kinds::Task {
  public:
   // Precondition: the recipe's shape has the sizes of the data's geometry.
-  GeneratorTask(const GeneratorRecipe& recipe, SplitData data, std::uint64_t seed);
+  GeneratorTask(const GeneratorRecipe& recipe, earth::SplitData data, std::uint64_t seed);
 
   [[nodiscard]] std::vector<kinds::Part> parts() const override;
   [[nodiscard]] std::string shape() const override;
@@ -76,19 +77,19 @@ class GeneratorTask final : public kinds::Task {
   [[nodiscard]] kinds::Loss loss(const Batch& batch);
   [[nodiscard]] std::optional<std::string> non_finite_place(const Batch& batch);
   // The encoder's latents [N, latent] of all samples, not mirrored. In evaluation mode.
-  [[nodiscard]] torch::Tensor encode_all(const Samples& samples);
+  [[nodiscard]] torch::Tensor encode_all(const earth::Samples& samples);
   // encode_all() of the training samples; encoded once until the networks are trained again.
   [[nodiscard]] const torch::Tensor& training_latents();
-  [[nodiscard]] const SplitData& split() const { return data_; }
+  [[nodiscard]] const earth::SplitData& split() const { return data_; }
   // After fit() or set_fitted().
   [[nodiscard]] const LatentPrior& prior() const { return *prior_; }
 
  private:
-  GeneratorTask(const GeneratorRecipe& recipe, SplitData data, Generator networks);
+  GeneratorTask(const GeneratorRecipe& recipe, earth::SplitData data, Generator networks);
   [[nodiscard]] torch::Tensor encode(const torch::Tensor& maps);
 
   GeneratorRecipe recipe_;
-  SplitData data_;
+  earth::SplitData data_;
   models::TrainingForm encoder_;
   models::TrainingForm velocity_decoder_;
   models::TrainingForm seismic_decoder_;

@@ -15,8 +15,8 @@ struct Affine {
   double half_range;
   double middle;
 };
-Affine scale_of(const VelocityBounds& bounds) {
-  return {(bounds.fastest - bounds.slowest) / 2, (bounds.fastest + bounds.slowest) / 2};
+Affine scale_of(const earth::VelocityBounds& bounds) {
+  return {bounds.half_range(), bounds.middle()};
 }
 const Affine pressure_scale{(maximum_log_pressure - minimum_log_pressure) / 2,
                             (maximum_log_pressure + minimum_log_pressure) / 2};
@@ -33,7 +33,7 @@ std::string exact(double value) {
 }  // namespace
 
 torch::Tensor normalize_velocity(const torch::Tensor& metres_per_second,
-                                 const VelocityBounds& bounds) {
+                                 const earth::VelocityBounds& bounds) {
   const Affine scale = scale_of(bounds);
   return (metres_per_second - scale.middle) / scale.half_range;
 }
@@ -43,7 +43,8 @@ torch::Tensor normalize_pressure(const torch::Tensor& pressure) {
          pressure_scale.half_range;
 }
 
-torch::Tensor denormalize_velocity(const torch::Tensor& normalized, const VelocityBounds& bounds) {
+torch::Tensor denormalize_velocity(const torch::Tensor& normalized,
+                                   const earth::VelocityBounds& bounds) {
   const Affine scale = scale_of(bounds);
   return torch::clamp(normalized, -1.0, 1.0) * scale.half_range + scale.middle;
 }
@@ -54,7 +55,7 @@ torch::Tensor denormalize_pressure(const torch::Tensor& normalized) {
   return torch::sign(logarithm) * torch::expm1(torch::abs(logarithm));
 }
 
-std::string velocity_source(const VelocityBounds& bounds) {
+std::string velocity_source(const earth::VelocityBounds& bounds) {
   const Affine scale = scale_of(bounds);
   return "def velocity_of(self, x):\n"
          "    return torch.clamp(x, -1.0, 1.0) * " +

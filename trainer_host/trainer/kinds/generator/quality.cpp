@@ -42,7 +42,7 @@ struct TrainingMean {
   double gather_spread = 0.0;
 };
 
-TrainingMean training_mean(const Samples& training) {
+TrainingMean training_mean(const earth::Samples& training) {
   SampleMean maps;
   SampleMean gathers;
   for (const std::int64_t sample : evenly_chosen_samples(training.size(), most_averaged)) {
@@ -95,7 +95,7 @@ Status score_reconstructions(GeneratorTask& task, models::CallableModel& model,
                              const TrainingMean& mean, messages::Quality& quality) {
   const Geometry& geometry = task.split().geometry;
   quality.held_out = task.split().held_out.size() > 0;
-  const Samples& samples = quality.held_out ? task.split().held_out : task.split().training;
+  const earth::Samples& samples = quality.held_out ? task.split().held_out : task.split().training;
   const auto chosen = evenly_chosen_samples(samples.size(), most_judged);
   quality.samples = chosen.size();
   const auto all = quality.held_out ? task.encode_all(samples) : task.training_latents();

@@ -8,11 +8,11 @@
 #include "protocol/base/json_text.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/kinds/earth/toy_data.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_kind.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_task.hpp"
 #include "trainer_host/trainer/kinds/generator/loss.hpp"
 #include "trainer_host/trainer/kinds/generator/normalization.hpp"
-#include "trainer_host/trainer/kinds/generator/toy_data.hpp"
 
 namespace outcrop::generator {
 namespace {
@@ -22,8 +22,8 @@ using torch::Tensor;
 
 TEST(Batch, a_flip_mirrors_map_shots_and_receivers_and_drops_the_shot_without_mirror) {
   const TemporaryFolder folder;
-  ASSERT_THAT(make_toy_data(folder.path(), 3, 1), IsOk());
-  const auto data = open_samples({.train = {folder.path()}});
+  ASSERT_THAT(earth::make_toy_data(folder.path(), 3, 1), IsOk());
+  const auto data = earth::open_samples({.train = {folder.path()}});
   ASSERT_THAT(data, IsOk());
   const std::vector<kinds::Draw> draws{{1, false}, {1, true}};
   const Batch batch = load_batch(data->training, draws);
@@ -56,7 +56,7 @@ TEST(Batch, drops_every_shot_without_mirror_of_another_geometry) {
   ASSERT_THAT(write_file_durably(folder.path() / "dataset.json",
                                  json_text(nlohmann::ordered_json{{"geometry", geometry_json(wide)}})),
               IsOk());
-  const auto data = open_samples({.train = {folder.path()}, .only_scored = true});
+  const auto data = earth::open_samples({.train = {folder.path()}, .only_scored = true});
   ASSERT_THAT(data, IsOk());
   EXPECT_EQ(data->geometry, wide);
   const std::vector<kinds::Draw> draws{{0, true}};
@@ -70,7 +70,7 @@ TEST(Batch, drops_every_shot_without_mirror_of_another_geometry) {
 
 TEST(Recipe, knows_the_geometry_that_weights_learned_from) {
   const TemporaryFolder folder;
-  ASSERT_THAT(make_toy_data(folder.path() / "usual", 3, 1), IsOk());
+  ASSERT_THAT(earth::make_toy_data(folder.path() / "usual", 3, 1), IsOk());
   GeneratorRecipe recipe;
   recipe.shape = {.latent = 8, .encoder_width = 2, .velocity_width = 2, .seismic_width = 2};
   recipe.data.train = {folder.path() / "usual"};
@@ -78,7 +78,7 @@ TEST(Recipe, knows_the_geometry_that_weights_learned_from) {
   ASSERT_THAT(usual, IsOk());
   EXPECT_EQ((*usual)->shape(),
             R"({"encoder_width":2,"latent":8,"seismic_width":2,"velocity_width":2})");
-  SplitData none;
+  earth::SplitData none;
   none.geometry.depth = 64;
   none.geometry.fastest = 5000.0F;
   auto sized = with_sizes_of(none.geometry, recipe.shape);
@@ -108,59 +108,6 @@ TEST(HeldOut, score_costs_a_bounded_share_of_an_epoch) {
   EXPECT_EQ(scored_each_epoch(256, 64).maps, 64U);
   EXPECT_EQ(scored_each_epoch(100'000, 5000).gathers, 64U);
   EXPECT_EQ(scored_each_epoch(256, 0).gathers, 0U);
-}
-
-TEST(Samples, holding_out_leaves_at_least_two) {
-  const TemporaryFolder folder;
-  ASSERT_THAT(make_toy_data(folder.path(), 4, 1), IsOk());
-  const auto split = open_samples({.train = {folder.path()}, .held_out = 2});
-  ASSERT_THAT(split, IsOk());
-  EXPECT_EQ(split->training.size(), 2U);
-  EXPECT_EQ(split->held_out.velocity(0)[9],
-            open_samples({.train = {folder.path()}})->training.velocity(2)[9]);
-  EXPECT_THAT(open_samples({.train = {folder.path()}, .held_out = 3}),
-              ErrorIs(ErrorCode::invalid_argument, HasSubstr("at least 2")));
-}
-
-TEST(Samples, of_several_folders_stand_one_behind_the_other) {
-  const TemporaryFolder folder;
-  const auto first = folder.path() / "first", second = folder.path() / "second";
-  ASSERT_THAT(make_toy_data(first, 3, 1), IsOk());
-  ASSERT_THAT(make_toy_data(second, 2, 2), IsOk());
-  const auto both = open_samples({.train = {first, second}, .held_out = 3});
-  ASSERT_THAT(both, IsOk());
-  EXPECT_EQ(both->training.size(), 2U);
-  EXPECT_EQ(both->held_out.size(), 3U);
-  const auto alone = open_samples({.train = {second}});
-  ASSERT_THAT(alone, IsOk());
-  const auto same = [](std::span<const float> a, std::span<const float> b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end());
-  };
-  EXPECT_TRUE(same(both->held_out.gathers(1), alone->training.gathers(0)));
-  EXPECT_TRUE(same(both->held_out.velocity(2), alone->training.velocity(1)));
-  // Their order decides which sample comes when; one folder's digest is its own.
-  EXPECT_NE(both->summary.digest, open_samples({.train = {second, first}})->summary.digest);
-  EXPECT_EQ(alone->summary.digest, data::Dataset::open(second)->digest());
-  EXPECT_THAT(open_samples({.train = {first, first}}),
-              ErrorIs(ErrorCode::invalid_argument, HasSubstr("hold the same samples")));
-}
-
-TEST(Samples, held_out_are_never_those_to_train_on) {
-  const TemporaryFolder folder;
-  const auto train = folder.path() / "train", copy = folder.path() / "copy";
-  const auto other = folder.path() / "other";
-  ASSERT_THAT(make_toy_data(train, 3, 1), IsOk());
-  ASSERT_THAT(make_toy_data(other, 2, 2), IsOk());
-  ASSERT_THAT(make_toy_data(copy, 2, 1), IsOk());  // its first two samples
-  EXPECT_THAT(open_samples({.train = {train}, .validation = {train}}),
-              ErrorIs(ErrorCode::invalid_argument, HasSubstr("data.validation: 3 of 3")));
-  EXPECT_THAT(open_samples({.train = {train}, .validation = {other, copy}}),
-              ErrorIs(ErrorCode::invalid_argument, HasSubstr("data.validation: 2 of 4")));
-  EXPECT_THAT(open_samples({.train = {train}, .validation = {other}}), IsOk());
-  // Nor where data hold maps twice.
-  EXPECT_THAT(open_samples({.train = {train, copy}, .held_out = 2}),
-              ErrorIs(ErrorCode::invalid_argument, HasSubstr("2 of 2 samples held out")));
-  EXPECT_THAT(open_samples({.train = {train, copy}}), IsOk());
 }
 
 TEST(Loss, equals_the_formula_in_value_and_gradient_at_any_thread_count) {

@@ -48,7 +48,7 @@ class LabelList {
 };
 
 // `first`: where the samples' labels begin.
-LabelledSamples take(const generator::Samples& samples, const LabelList& labels,
+LabelledSamples take(const earth::Samples& samples, const LabelList& labels,
                      std::size_t first) {
   const auto count = static_cast<std::int64_t>(samples.size());
   LabelledSamples taken{torch::empty({count, 1, rows, columns}),
@@ -78,7 +78,7 @@ Result<LabelledData> open_labelled(const kinds::DataPlaces& places, std::int64_t
   // Labels first: a folder without any is no data for this kind, however good its maps are.
   OUTCROP_TRY(labels, LabelList::open(places.train, classes));
   OUTCROP_TRY(held_out_labels, LabelList::open(places.validation, classes));
-  OUTCROP_TRY(split, generator::open_samples(places));
+  OUTCROP_TRY(split, earth::open_samples(places));
   // Without data, or with those of OpenFWI.
   OUTCROP_CHECK(data::check_same_geometry(data::Geometry(), "what segmentation takes", split.geometry,
                                           "the data"));

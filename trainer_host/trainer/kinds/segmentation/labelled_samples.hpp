@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "trainer_host/trainer/data/labels.hpp"
-#include "trainer_host/trainer/kinds/generator/samples.hpp"
+#include "trainer_host/trainer/kinds/earth/samples.hpp"
 #include "trainer_host/trainer/kinds/kind.hpp"
 
 namespace outcrop::segmentation {
@@ -28,7 +28,7 @@ struct LabelledData {
 };
 
 // Opens the folders of the configuration, with their labels of `classes` classes. Errors are those of
-// generator::open_samples and Labels::open; invalid_argument for a geometry other than OpenFWI's.
+// earth::open_samples and Labels::open; invalid_argument for a geometry other than OpenFWI's.
 [[nodiscard]] Result<LabelledData> open_labelled(const kinds::DataPlaces& places,
                                                  std::int64_t classes);
 

@@ -7,7 +7,7 @@
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/data/earth_model.hpp"
-#include "trainer_host/trainer/kinds/generator/toy_data.hpp"
+#include "trainer_host/trainer/kinds/earth/toy_data.hpp"
 #include "trainer_host/trainer/kinds/segmentation/class_picture.hpp"
 #include "trainer_host/trainer/kinds/segmentation/confusion.hpp"
 #include "trainer_host/trainer/kinds/segmentation/energy.hpp"
@@ -27,7 +27,7 @@ namespace grid = data::grid;
 
 // The toy data of generators, with what the cells of its maps are.
 Status make_labelled(const fs::path& folder, std::size_t count, std::uint64_t seed) {
-  OUTCROP_CHECK(generator::make_toy_data(folder, count, seed));
+  OUTCROP_CHECK(earth::make_toy_data(folder, count, seed));
   std::vector<std::int64_t> labels(count * grid::map_size);
   for (std::size_t i = 0; i < count; ++i) {
     data::make_labels(data::Family::curvefault_a, seed, i,
@@ -159,7 +159,7 @@ TEST_F(Segmentation, labels_belong_to_what_a_run_is_trained_on) {
 
 TEST_F(Segmentation, refuses_labels_that_are_missing_shifted_or_of_other_maps) {
   const fs::path bad = folder_->path() / "bad";
-  ASSERT_THAT(generator::make_toy_data(bad, 2, 1), IsOk());
+  ASSERT_THAT(earth::make_toy_data(bad, 2, 1), IsOk());
   const auto opened = [&] { return open_labelled({.train = {bad}}, 5); };
   EXPECT_THAT(opened(), ErrorIs(ErrorCode::not_found,
                                 AllOf(HasSubstr("label1.npy"), HasSubstr("synth --labels"))));

@@ -1,19 +1,13 @@
-#include "trainer_host/trainer/kinds/generator/samples.hpp"
+#include "trainer_host/trainer/kinds/earth/samples.hpp"
 
 #include <algorithm>
 #include <string_view>
 #include <unordered_map>
 
 #include "trainer_host/trainer/data/dataset_list.hpp"
-#include "trainer_host/trainer/kinds/generator/normalization.hpp"
 
-namespace outcrop::generator {
+namespace outcrop::earth {
 namespace {
-
-torch::Tensor view_of(std::span<const float> values, at::IntArrayRef shape) {
-  // from_blob wants a mutable pointer; nothing writes through it.
-  return torch::from_blob(const_cast<float*>(values.data()), shape, torch::kFloat);
-}
 
 // Samples first … first + count of all of them.
 Samples slice(const data::DatasetList& list, std::size_t first, std::size_t count) {
@@ -77,7 +71,8 @@ const Samples::Part& Samples::part_of(std::size_t i) const {
   return *std::prev(behind);
 }
 
-Result<SplitData> open_samples(const kinds::DataPlaces& places) {
+Result<SplitData> open_samples(const kinds::DataPlaces& places,
+                               const std::optional<data::Geometry>& learned) {
   OUTCROP_TRY(training, data::DatasetList::open(places.train));
   OUTCROP_TRY(validation, data::DatasetList::open(places.validation));
   if (training.size() > 0 && validation.size() > 0) {
@@ -100,40 +95,16 @@ Result<SplitData> open_samples(const kinds::DataPlaces& places) {
                    .held_out = split.held_out.size(),
                    .digest = training.digest(),
                    .held_out_digest = validation.digest()};
-  split.geometry = training.size() > 0 ? training.geometry() : validation.geometry();
   split.summary.shared = count_shared(split.training, split.held_out);
   OUTCROP_CHECK(check_apart(places, split.summary));
+  split.geometry = training.size() > 0 ? training.geometry() : validation.geometry();
+  if (learned && training.size() + validation.size() == 0) {
+    split.geometry = *learned;
+  } else if (learned) {
+    OUTCROP_CHECK(check_same_geometry(*learned, "what the model learned from", split.geometry,
+                                      "the data"));
+  }
   return split;
 }
 
-Batch load_batch(const Samples& samples, std::span<const kinds::Draw> draws,
-                 const data::Geometry& geometry) {
-  const auto depth = static_cast<std::int64_t>(geometry.depth);
-  const auto width = static_cast<std::int64_t>(geometry.width);
-  const auto shots = static_cast<std::int64_t>(geometry.shots);
-  const auto times = static_cast<std::int64_t>(geometry.times);
-  const auto count = static_cast<std::int64_t>(draws.size());
-  auto velocity = torch::empty({count, 1, depth, width});
-  auto gathers = torch::empty({count, shots, times, width});
-  auto shot_weight = torch::ones({count, shots, 1, 1});
-  for (std::int64_t i = 0; i < count; ++i) {
-    const kinds::Draw& draw = draws[static_cast<std::size_t>(i)];
-    auto map = view_of(samples.velocity(draw.sample), {1, depth, width});
-    auto recorded = view_of(samples.gathers(draw.sample), {shots, times, width});
-    if (draw.mirrored) {
-      map = map.flip({2});
-      recorded = recorded.flip({0, 2});
-      for (std::size_t shot = 0; shot < geometry.shots; ++shot) {
-        const std::size_t opposite = geometry.source_columns[geometry.shots - 1 - shot];
-        if (geometry.source_columns[shot] + opposite != geometry.width - 1) {
-          shot_weight[i][static_cast<std::int64_t>(shot)] = 0.0;
-        }
-      }
-    }
-    velocity[i].copy_(map);
-    gathers[i].copy_(recorded);
-  }
-  return {normalize_velocity(velocity, bounds_of(geometry)), normalize_pressure(gathers), shot_weight};
-}
-
-}  // namespace outcrop::generator
+}  // namespace outcrop::earth

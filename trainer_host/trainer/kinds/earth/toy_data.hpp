@@ -7,7 +7,7 @@
 #include "trainer_host/trainer/data/earth_model.hpp"
 #include "trainer_host/trainer/data/npy.hpp"
 
-namespace outcrop::generator {
+namespace outcrop::earth {
 
 // A data set for tests, made in no time: maps of the curved-fault family, and for gathers the
 // direct wave and one echo along straight rays at the velocity of the surface.
@@ -47,4 +47,4 @@ inline Status make_toy_data(const std::filesystem::path& folder, std::size_t cou
   return data::write_npy(folder / "data1.npy", {count, 5, 1000, 70}, gathers);
 }
 
-}  // namespace outcrop::generator
+}  // namespace outcrop::earth

@@ -1,18 +1,16 @@
 #pragma once
 
-#include <torch/torch.h>
-
-#include <cstdint>
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/data/dataset.hpp"
 #include "trainer_host/trainer/kinds/kind.hpp"
 
-namespace outcrop::generator {
+namespace outcrop::earth {
 
 // Some samples of one data set or of several, one behind the other. Cheap to copy.
 class Samples {
@@ -52,22 +50,11 @@ struct SplitData {
   data::Geometry geometry{};
 };
 
-// Opens the folders of the configuration. invalid_argument when fewer than two training samples
-// would be left, where two folders hold the same, and where a held-out map is also trained on, with
-// the count, and where folders differ in geometry.
-[[nodiscard]] Result<SplitData> open_samples(const kinds::DataPlaces& places);
+// Opens the folders of the configuration. The geometry is that of the data; where there are none, the one
+// that a model `learned` from, and else OpenFWI's. invalid_argument when fewer than two training samples
+// would be left, where two folders hold the same, where a held-out map is also trained on, with
+// the count, where folders differ in geometry, and where that is not what the model learned from.
+[[nodiscard]] Result<SplitData> open_samples(const kinds::DataPlaces& places,
+                                             const std::optional<data::Geometry>& learned = {});
 
-// What the networks see of some samples.
-struct Batch {
-  torch::Tensor velocity;     // [B, 1, depth, width], normalized
-  torch::Tensor gathers;      // [B, shots, times, width], normalized
-  torch::Tensor shot_weight;  // [B, shots, 1, 1]: 0 where a flipped sample has no such shot, else 1
-};
-
-// A flipped map is recorded by the mirrored sources: shots in reverse, receivers in reverse. A source
-// that has none opposite, as OpenFWI's in the middle (at column 34, it would stand at 35): its gather
-// counts nothing.
-[[nodiscard]] Batch load_batch(const Samples& samples, std::span<const kinds::Draw> draws,
-                               const data::Geometry& geometry = {});
-
-}  // namespace outcrop::generator
+}  // namespace outcrop::earth

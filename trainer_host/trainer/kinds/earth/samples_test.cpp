@@ -1,0 +1,70 @@
+#include "trainer_host/trainer/kinds/earth/samples.hpp"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/kinds/earth/toy_data.hpp"
+
+namespace outcrop::earth {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Samples, holding_out_leaves_at_least_two) {
+  const TemporaryFolder folder;
+  ASSERT_THAT(make_toy_data(folder.path(), 4, 1), IsOk());
+  const auto split = open_samples({.train = {folder.path()}, .held_out = 2});
+  ASSERT_THAT(split, IsOk());
+  EXPECT_EQ(split->training.size(), 2U);
+  EXPECT_EQ(split->held_out.velocity(0)[9],
+            open_samples({.train = {folder.path()}})->training.velocity(2)[9]);
+  EXPECT_THAT(open_samples({.train = {folder.path()}, .held_out = 3}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("at least 2")));
+}
+
+TEST(Samples, of_several_folders_stand_one_behind_the_other) {
+  const TemporaryFolder folder;
+  const auto first = folder.path() / "first", second = folder.path() / "second";
+  ASSERT_THAT(make_toy_data(first, 3, 1), IsOk());
+  ASSERT_THAT(make_toy_data(second, 2, 2), IsOk());
+  const auto both = open_samples({.train = {first, second}, .held_out = 3});
+  ASSERT_THAT(both, IsOk());
+  EXPECT_EQ(both->training.size(), 2U);
+  EXPECT_EQ(both->held_out.size(), 3U);
+  const auto alone = open_samples({.train = {second}});
+  ASSERT_THAT(alone, IsOk());
+  const auto same = [](std::span<const float> a, std::span<const float> b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  };
+  EXPECT_TRUE(same(both->held_out.gathers(1), alone->training.gathers(0)));
+  EXPECT_TRUE(same(both->held_out.velocity(2), alone->training.velocity(1)));
+  // Their order decides which sample comes when; one folder's digest is its own.
+  EXPECT_NE(both->summary.digest, open_samples({.train = {second, first}})->summary.digest);
+  EXPECT_EQ(alone->summary.digest, data::Dataset::open(second)->digest());
+  EXPECT_THAT(open_samples({.train = {first, first}}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("hold the same samples")));
+}
+
+TEST(Samples, held_out_are_never_those_to_train_on) {
+  const TemporaryFolder folder;
+  const auto train = folder.path() / "train", copy = folder.path() / "copy";
+  const auto other = folder.path() / "other";
+  ASSERT_THAT(make_toy_data(train, 3, 1), IsOk());
+  ASSERT_THAT(make_toy_data(other, 2, 2), IsOk());
+  ASSERT_THAT(make_toy_data(copy, 2, 1), IsOk());  // its first two samples
+  EXPECT_THAT(open_samples({.train = {train}, .validation = {train}}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("data.validation: 3 of 3")));
+  EXPECT_THAT(open_samples({.train = {train}, .validation = {other, copy}}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("data.validation: 2 of 4")));
+  EXPECT_THAT(open_samples({.train = {train}, .validation = {other}}), IsOk());
+  // Nor where data hold maps twice.
+  EXPECT_THAT(open_samples({.train = {train, copy}, .held_out = 2}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("2 of 2 samples held out")));
+  EXPECT_THAT(open_samples({.train = {train, copy}}), IsOk());
+}
+
+}  // namespace
+}  // namespace outcrop::earth
