@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/kinds/earth/learned_geometry.hpp"
 #include "trainer_host/trainer/kinds/earth/toy_data.hpp"
 
 namespace outcrop::earth {
@@ -64,6 +66,31 @@ TEST(Samples, held_out_are_never_those_to_train_on) {
   EXPECT_THAT(open_samples({.train = {train, copy}, .held_out = 2}),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("2 of 2 samples held out")));
   EXPECT_THAT(open_samples({.train = {train, copy}}), IsOk());
+}
+
+TEST(Samples, have_the_geometry_of_the_data_or_what_a_model_learned_from) {
+  const TemporaryFolder folder;
+  ASSERT_THAT(make_toy_data(folder.path(), 2, 1), IsOk());
+  data::Geometry wide;
+  wide.width = 96;
+  wide.source_columns = data::spread_sources(wide.shots, wide.width);
+  const auto without = open_samples({.train = {}, .only_scored = true}, wide);
+  ASSERT_THAT(without, IsOk());
+  EXPECT_EQ(without->geometry, wide);
+  EXPECT_THAT(open_samples({.train = {folder.path()}}, wide),
+              ErrorIs(ErrorCode::invalid_argument,
+                      testing::AllOf(HasSubstr("what the model learned from: maps of 70x96"),
+                                     HasSubstr("the data: maps of 70x70"))));
+  EXPECT_THAT(open_samples({.train = {folder.path()}}, data::Geometry()), IsOk());
+
+  nlohmann::json shape{{"width", 4}};
+  keep_geometry(shape, data::Geometry());
+  EXPECT_FALSE(shape.contains("geometry"));  // as descriptions of before
+  EXPECT_EQ(*kept_geometry(shape), data::Geometry());
+  keep_geometry(shape, wide);
+  EXPECT_EQ(*kept_geometry(shape), wide);
+  shape["geometry"]["record"] = "none";
+  EXPECT_THAT(kept_geometry(shape), ErrorIs(ErrorCode::invalid_data, testing::_));
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstdio>
 #include <sstream>
 
 #include "trainer_host/trainer/evaluate/gnuplot.hpp"
@@ -10,7 +12,7 @@ namespace outcrop::segmentation {
 namespace {
 
 // Pixels.
-constexpr int panel_side = 190;
+constexpr int panel_width = 190;
 constexpr int gap = 14;
 constexpr int left_edge = 60;
 constexpr int top_edge = 100;
@@ -20,8 +22,23 @@ constexpr int panels = 4;
 // Okabe and Ito's colours, which the colour-blind tell apart; after eight they come again.
 constexpr std::array<const char*, 8> class_colours{"#0072b2", "#56b4e9", "#009e73", "#f0e442",
                                                    "#d55e00", "#cc79a7", "#e69f00", "#999999"};
-constexpr std::array<const char*, panels> headings{"velocity (1500–4500 m/s)", "truth",
-                                                   "prediction", "error"};
+
+// Cells are squares, unless the panel became less than half or more than twice as high as wide.
+int panel_height(std::size_t rows, std::size_t columns) {
+  const double ratio = static_cast<double>(rows) / static_cast<double>(columns);
+  return static_cast<int>(std::lround(panel_width * std::clamp(ratio, 0.5, 2.0)));
+}
+
+std::string figure(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%g", value);
+  return text.data();
+}
+
+std::array<std::string, panels> headings(const earth::VelocityBounds& bounds) {
+  return {"velocity (" + figure(bounds.slowest) + "–" + figure(bounds.fastest) + " m/s)", "truth",
+          "prediction", "error"};
+}
 
 std::string at(const std::string& text, int x, int y, evaluate::PixelSize size,
                const std::string& style) {
@@ -61,19 +78,22 @@ std::string palette_of_classes(std::size_t classes) {
   return text.str();
 }
 
-constexpr const char* palette_of_velocity =
-    "set palette maxcolors 0 defined (0 '#440154', 1 '#3e4989', 2 '#26828e', 3 '#35b779', "
-    "4 '#fde725')\nset cbrange [1500:4500]\n";
+std::string palette_of_velocity(const earth::VelocityBounds& bounds) {
+  return "set palette maxcolors 0 defined (0 '#440154', 1 '#3e4989', 2 '#26828e', 3 '#35b779', "
+         "4 '#fde725')\nset cbrange [" +
+         figure(bounds.slowest) + ":" + figure(bounds.fastest) + "]\n";
+}
 constexpr const char* palette_of_error =
     "set palette maxcolors 2 defined (0 '#f4f4f4', 1 '#101010')\nset cbrange [-0.5:1.5]\n";
 
 std::string panel_of(const CellGrid& values, int column, int row, evaluate::PixelSize size) {
-  const double x = left_edge + column * (panel_side + gap);
-  const double y = top_edge + row * (panel_side + gap);
+  const int height = panel_height(values.rows, values.columns);
+  const double x = left_edge + column * (panel_width + gap);
+  const double y = top_edge + row * (height + gap);
   std::ostringstream text;
   text << matrix(values) << "set lmargin at screen " << x / size.width << "\nset rmargin at screen "
-       << (x + panel_side) / size.width << "\nset tmargin at screen " << 1 - y / size.height
-       << "\nset bmargin at screen " << 1 - (y + panel_side) / size.height << "\nset xrange [-0.5:"
+       << (x + panel_width) / size.width << "\nset tmargin at screen " << 1 - y / size.height
+       << "\nset bmargin at screen " << 1 - (y + height) / size.height << "\nset xrange [-0.5:"
        << values.columns << "-0.5]\nset yrange [" << values.rows
        << "-0.5:-0.5]\nplot $m matrix with image notitle\nunset label\n";
   return text.str();
@@ -123,10 +143,12 @@ Result<std::size_t> draw_told(const std::vector<runtime::Tensor>& tensors, std::
   const auto classes = static_cast<std::size_t>(found->shape[3]);
   std::vector<std::string> names;
   for (std::size_t i = 0; i < classes; ++i) names.push_back("class " + std::to_string(i));
-  const int across = std::max<int>(static_cast<int>(count) * (panel_side + gap),
+  const int across = std::max<int>(static_cast<int>(count) * (panel_width + gap),
                                    static_cast<int>(classes) * 96);
+  const int height = panel_height(static_cast<std::size_t>(found->shape[1]),
+                                  static_cast<std::size_t>(found->shape[2]));
   const evaluate::PixelSize size{.width = left_edge + across + gap,
-                                 .height = top_edge + panel_side + gap + foot};
+                                 .height = top_edge + height + gap + foot};
   std::string script = style + at(title, left_edge, 26, size, "left font ',14'") +
                        legend(names, left_edge, size) + palette_of_classes(classes);
   for (std::size_t i = 0; i < count; ++i) {
@@ -143,26 +165,29 @@ kinds::SamplePicture sample_picture() {
 }
 
 Status draw_classes(const std::vector<ClassRow>& rows, const std::vector<std::string>& classes,
-                    const std::string& title, const std::string& caption,
-                    const std::filesystem::path& png) {
+                    const earth::VelocityBounds& bounds, const std::string& title,
+                    const std::string& caption, const std::filesystem::path& png) {
   if (rows.empty()) return fail(ErrorCode::invalid_argument, "a picture shows at least one sample");
   const auto count = static_cast<int>(rows.size());
+  const int height = panel_height(rows.front().velocity.rows, rows.front().velocity.columns);
   const evaluate::PixelSize size{
-      .width = left_edge + panels * (panel_side + gap) + gap,
-      .height = top_edge + count * (panel_side + gap) + foot};
+      .width = left_edge + panels * (panel_width + gap) + gap,
+      .height = top_edge + count * (height + gap) + foot};
   std::string script =
       style + at(title, left_edge, 26, size, "left font ',14'") +
-      at(caption, left_edge, 52, size, "left font ',10' tc rgb '#505050'") + legend(classes, left_edge + panel_side + gap, size);
+      at(caption, left_edge, 52, size, "left font ',10' tc rgb '#505050'") +
+      legend(classes, left_edge + panel_width + gap, size);
+  const auto heads = headings(bounds);
   for (int column = 0; column < panels; ++column) {
-    script += at(headings[static_cast<std::size_t>(column)],
-                 left_edge + column * (panel_side + gap) + panel_side / 2, top_edge - 14, size,
+    script += at(heads[static_cast<std::size_t>(column)],
+                 left_edge + column * (panel_width + gap) + panel_width / 2, top_edge - 14, size,
                  "center font ',10'");
   }
   for (int row = 0; row < count; ++row) {
     const ClassRow& shown = rows[static_cast<std::size_t>(row)];
-    script += at(shown.label, 30, top_edge + row * (panel_side + gap) + panel_side / 2, size,
+    script += at(shown.label, 30, top_edge + row * (height + gap) + height / 2, size,
                  "center rotate by 90 font ',10'");
-    script += palette_of_velocity + panel_of(shown.velocity, 0, row, size);
+    script += palette_of_velocity(bounds) + panel_of(shown.velocity, 0, row, size);
     script += palette_of_classes(classes.size());
     script += panel_of(shown.truth, 1, row, size) + panel_of(shown.answer, 2, row, size);
     script += palette_of_error + panel_of(errors_of(shown), 3, row, size);

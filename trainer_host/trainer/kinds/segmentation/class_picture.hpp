@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer_host/trainer/kinds/earth/velocity_bounds.hpp"
 #include "trainer_host/trainer/kinds/sample_picture.hpp"
 
 namespace outcrop::segmentation {
@@ -24,10 +25,11 @@ struct ClassRow {
   CellGrid answer;    // likewise
 };
 
-// Rows of map, truth, prediction and error (black where wrong), with one colour for each class, named
-// at the foot. PNG; errors are those of evaluate/gnuplot.hpp.
+// Rows of map (in the colours of `bounds`), truth, prediction and error (black where wrong), with one
+// colour for each class, named at the foot; maps of one size. PNG; errors are those of evaluate/gnuplot.hpp.
 [[nodiscard]] Status draw_classes(const std::vector<ClassRow>& rows,
-                                  const std::vector<std::string>& classes, const std::string& title,
+                                  const std::vector<std::string>& classes,
+                                  const earth::VelocityBounds& bounds, const std::string& title,
                                   const std::string& caption, const std::filesystem::path& png);
 
 // The classes of up to six samples that a board told, side by side: of "probability" [N, rows, columns,

@@ -2,15 +2,8 @@
 
 #include <string>
 
-#include "trainer_host/trainer/data/dataset.hpp"
-
 namespace outcrop::segmentation {
 namespace {
-
-namespace grid = data::grid;
-
-constexpr double middle_velocity = (grid::slowest + grid::fastest) / 2;
-constexpr double half_range = (grid::fastest - grid::slowest) / 2;
 
 // An int8 kernel refuses an empty batch, hence the row that is answered and dropped; a code cannot be
 // NaN, hence `spoilt`: 0 for each finite row, else NaN.
@@ -31,16 +24,18 @@ constexpr const char* after_network = R"(
 
 }  // namespace
 
-torch::Tensor network_input(const torch::Tensor& velocity, const torch::Tensor& energy) {
-  return torch::cat({(velocity - middle_velocity) / half_range, energy}, 1);
+torch::Tensor network_input(const torch::Tensor& velocity, const torch::Tensor& energy,
+                            const earth::VelocityBounds& bounds) {
+  return torch::cat({(velocity - bounds.middle()) / bounds.half_range(), energy}, 1);
 }
 
-torch::jit::Module compose_segmentation(kinds::PartForm network, const SegmentationShape&) {
+torch::jit::Module compose_segmentation(kinds::PartForm network,
+                                        const earth::VelocityBounds& bounds) {
   torch::jit::Module model("__torch__.outcrop.Segmentation",
                            std::make_shared<torch::jit::CompilationUnit>(), /*shouldMangle=*/true);
   model.register_module("network", std::move(network.module));
-  model.register_attribute("middle", c10::FloatType::get(), middle_velocity);
-  model.register_attribute("scale", c10::FloatType::get(), 1.0 / half_range);
+  model.register_attribute("middle", c10::FloatType::get(), bounds.middle());
+  model.register_attribute("scale", c10::FloatType::get(), 1.0 / bounds.half_range());
   model.register_attribute("training", c10::BoolType::get(), false);
   const std::string call = network.codes ? "torch.dequantize(self.network.forward(x))"
                                          : "self.network.forward(x)";
@@ -49,12 +44,13 @@ torch::jit::Module compose_segmentation(kinds::PartForm network, const Segmentat
   return model;
 }
 
-messages::Signature segmentation_signature(const SegmentationShape& shape) {
+messages::Signature segmentation_signature(const SegmentationShape& shape,
+                                           const earth::VelocityBounds& bounds) {
   using messages::Range;
   using messages::TensorType;
   const auto [rows, columns] = shape.size;
   const TensorType velocity{"float32", {"batch", 1, rows, columns}, "m/s",
-                            Range{grid::slowest, grid::fastest}};
+                            Range{bounds.slowest, bounds.fastest}};
   const TensorType energy{"float32", {"batch", 1, rows, columns}, "", {}};
   const TensorType probability{
       "float32", {"batch", rows, columns, shape.classes}, "", Range{0, 1}};

@@ -78,7 +78,8 @@ Result<messages::Quality> SegmentationTask::judge(models::CallableModel& model) 
   quality.units = {{output, ""}};
   quality.judged_by = "error";
   quality.model = scored(of_model);
-  for (const Told& line : baselines(data_.training, judged(), recipe_.shape.classes)) {
+  for (const Told& line : baselines(data_.training, judged(), recipe_.shape.classes,
+                                    bounds())) {
     quality.baselines.push_back(scored(line));
   }
   return quality;
@@ -102,14 +103,16 @@ Result<kinds::Evaluation> SegmentationTask::evaluate(const kinds::EvaluationRequ
       request.progress((i + 1) * judged().size(), request.variants.size() * judged().size());
     }
   }
-  for (const Told& line : baselines(data_.training, judged(), recipe_.shape.classes)) {
+  for (const Told& line : baselines(data_.training, judged(), recipe_.shape.classes,
+                                    bounds())) {
     evaluation.baselines.push_back(shown_line(line));
   }
   evaluation.caption = caption_of(evaluation);
   evaluation.picture = "classes.png";
-  evaluation.draw = [rows, classes = recipe_.classes, caption = evaluation.caption](
-                        const std::string& title, const std::filesystem::path& png) {
-    return draw_classes(rows, classes, title, caption, png);
+  evaluation.draw = [rows, classes = recipe_.classes, bounds = bounds(),
+                     caption = evaluation.caption](const std::string& title,
+                                                   const std::filesystem::path& png) {
+    return draw_classes(rows, classes, bounds, title, caption, png);
   };
   return evaluation;
 }

@@ -10,12 +10,12 @@ namespace outcrop::segmentation {
 
 // What the network is made of: U-Net (Ronneberger et al., "U-Net: convolutional networks for
 // biomedical image segmentation", MICCAI 2015) with three halvings, so that the deepest cells see the
-// whole of a 70 × 70 map, as whoever counts layers must; its skips are added behind convolutions of their
+// whole of a 70 × 70 map, as whoever counts layers must, and of larger ones as many cells around; its skips are added behind convolutions of their
 // own instead of concatenated.
 struct SegmentationShape {
   std::int64_t width = 16;   // channels at full resolution; twice, four and four times below
   std::int64_t classes = 5;
-  std::array<std::int64_t, 2> size{70, 70};  // rows and columns of a map
+  std::array<std::int64_t, 2> size{70, 70};  // rows and columns of a map: the data's
 
   bool operator==(const SegmentationShape&) const = default;
 };

@@ -1,18 +1,15 @@
 #include "trainer_host/trainer/kinds/segmentation/scoring.hpp"
 
-#include "trainer_host/trainer/data/dataset.hpp"
-
 namespace outcrop::segmentation {
 namespace {
 
-namespace grid = data::grid;
-
-constexpr std::int64_t called_at_once = 8;  // samples
+constexpr std::int64_t called_at_once = 8;  // samples, and fewer of maps beyond...
+constexpr std::int64_t cells_at_once = 1 << 20;  // ...together: answers go through pipes
 constexpr std::int64_t velocity_steps = 30;
 
-torch::Tensor step_of(const torch::Tensor& velocity) {
-  const double size = (grid::fastest - grid::slowest) / velocity_steps;
-  return ((velocity - grid::slowest) / size).to(torch::kLong).clamp(0, velocity_steps - 1);
+torch::Tensor step_of(const torch::Tensor& velocity, const earth::VelocityBounds& bounds) {
+  const double size = (bounds.fastest - bounds.slowest) / velocity_steps;
+  return ((velocity - bounds.slowest) / size).to(torch::kLong).clamp(0, velocity_steps - 1);
 }
 
 // The most frequent class for each of `keys` values of `key` [n]; `labels` [n].
@@ -34,9 +31,10 @@ Told told(std::string name, const torch::Tensor& answer, const LabelledSamples& 
 
 Result<torch::Tensor> classes_told(models::CallableModel& model, const LabelledSamples& samples) {
   std::vector<torch::Tensor> parts;
-  for (std::int64_t first = 0; first < samples.velocity.size(0); first += called_at_once) {
+  const std::int64_t at_once = samples_within(samples, called_at_once, cells_at_once);
+  for (std::int64_t first = 0; first < samples.velocity.size(0); first += at_once) {
     const auto some = [&](const torch::Tensor& all) {
-      return all.slice(0, first, std::min(first + called_at_once, all.size(0))).contiguous();
+      return all.slice(0, first, std::min(first + at_once, all.size(0))).contiguous();
     };
     OUTCROP_TRY(answer, model.call("forward", {some(samples.velocity), some(samples.energy)}));
     if (!answer.at(0).isfinite().all().item<bool>()) {
@@ -48,7 +46,7 @@ Result<torch::Tensor> classes_told(models::CallableModel& model, const LabelledS
 }
 
 std::vector<Told> baselines(const LabelledSamples& training, const LabelledSamples& samples,
-                            std::int64_t classes) {
+                            std::int64_t classes, const earth::VelocityBounds& bounds) {
   const bool learned = training.size() > 0;
   const LabelledSamples& from = learned ? training : samples;
   const auto labels = from.labels.to(torch::kLong);
@@ -56,9 +54,9 @@ std::vector<Told> baselines(const LabelledSamples& training, const LabelledSampl
   const auto places = torch::arange(cells).expand({labels.size(0), cells}).flatten();
   const auto of_place = most_frequent(places, labels.flatten(), cells, classes);
   const auto majority = torch::bincount(labels.flatten(), {}, classes).argmax();
-  const auto of_step = most_frequent(step_of(from.velocity).flatten(), labels.flatten(),
+  const auto of_step = most_frequent(step_of(from.velocity, bounds).flatten(), labels.flatten(),
                                      velocity_steps, classes);
-  const auto by_velocity = of_step.index_select(0, step_of(samples.velocity).flatten());
+  const auto by_velocity = of_step.index_select(0, step_of(samples.velocity, bounds).flatten());
   return {told(learned ? std::string(messages::mean_baseline) : "mean of the data themselves",
                of_place.reshape({1, labels.size(1), labels.size(2)}), samples, classes),
           told("majority class", majority.reshape({1, 1, 1}), samples, classes),

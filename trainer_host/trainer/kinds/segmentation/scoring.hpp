@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer_host/trainer/kinds/earth/velocity_bounds.hpp"
 #include "trainer_host/trainer/kinds/segmentation/confusion.hpp"
 #include "trainer_host/trainer/kinds/segmentation/labelled_samples.hpp"
 #include "trainer_host/trainer/models/callable_model.hpp"
@@ -23,8 +24,9 @@ struct Told {
 // What tells the classes of `samples` without having learned from gathers, each fitted to `training`
 // (to the samples themselves, and called so, where that is empty): the most frequent class of each
 // cell's place, the most frequent class of all, and the most frequent class of each of 30 steps of
-// velocity, which is the best that thresholds on it can do.
+// velocity between the bounds, which is the best that thresholds on it can do.
 [[nodiscard]] std::vector<Told> baselines(const LabelledSamples& training,
-                                          const LabelledSamples& samples, std::int64_t classes);
+                                          const LabelledSamples& samples, std::int64_t classes,
+                                          const earth::VelocityBounds& bounds = {});
 
 }  // namespace outcrop::segmentation

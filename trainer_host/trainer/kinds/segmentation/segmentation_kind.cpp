@@ -5,6 +5,7 @@
 
 #include "protocol/base/json_integer.hpp"
 #include "trainer_host/trainer/data/earth_model.hpp"
+#include "trainer_host/trainer/kinds/earth/learned_geometry.hpp"
 #include "trainer_host/trainer/kinds/segmentation/segmentation_task.hpp"
 
 namespace outcrop::segmentation {
@@ -51,6 +52,8 @@ class SegmentationKind final : public kinds::Kind {
       if (recipe->classes.size() < 2 || recipe->classes.size() > most_classes) {
         return fail(ErrorCode::invalid_data, "2 to 32 classes are needed");
       }
+      OUTCROP_TRY(learned, earth::kept_geometry(json));
+      recipe->geometry = std::move(learned);
     } catch (const std::exception& error) {
       return fail(ErrorCode::invalid_data,
                   std::string("it does not describe a segmentation: ") + error.what());
@@ -81,9 +84,12 @@ std::string SegmentationRecipe::fingerprint() const {
 }
 
 Result<std::unique_ptr<kinds::Task>> SegmentationRecipe::open(std::uint64_t seed) const {
-  OUTCROP_TRY(samples, open_labelled(data, shape.classes));
+  OUTCROP_TRY(samples, open_labelled(data, shape.classes, geometry));
+  SegmentationRecipe sized = *this;
+  sized.shape.size = {static_cast<std::int64_t>(samples.geometry.depth),
+                      static_cast<std::int64_t>(samples.geometry.width)};
   return std::unique_ptr<kinds::Task>(
-      std::make_unique<SegmentationTask>(*this, std::move(samples), seed));
+      std::make_unique<SegmentationTask>(sized, std::move(samples), seed));
 }
 
 }  // namespace outcrop::segmentation

@@ -7,14 +7,18 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/json_text.hpp"
+#include "trainer_host/trainer/kinds/earth/learned_geometry.hpp"
 #include "trainer_host/trainer/kinds/segmentation/compose.hpp"
 #include "trainer_host/trainer/kinds/segmentation/confusion.hpp"
 
 namespace outcrop::segmentation {
 namespace {
 
-constexpr std::size_t most_scored = 64;      // held-out samples after each epoch
+// Of maps larger than OpenFWI's fewer, for they go through the network together.
+constexpr std::int64_t most_scored = 64;  // held-out samples after each epoch
+constexpr std::int64_t most_scored_cells = 1 << 20;
 constexpr std::int64_t most_calibrated = 256;  // inputs given to quantization
+constexpr std::int64_t most_calibrated_cells = 1 << 21;
 
 // Of the share of cells that are of a class: the square root, so that rare ones count more and not
 // without bounds. Their mean over classes that there are is 1.
@@ -27,8 +31,8 @@ torch::Tensor weights_of_classes(const LabelledSamples& samples, std::int64_t cl
   return weights.to(torch::kFloat);
 }
 
-LabelledSamples first_of(const LabelledSamples& samples, std::size_t count) {
-  const auto last = static_cast<std::int64_t>(std::min(count, samples.size()));
+LabelledSamples first_of(const LabelledSamples& samples, std::int64_t count) {
+  const auto last = std::min(count, samples.velocity.size(0));
   return {samples.velocity.slice(0, 0, last), samples.energy.slice(0, 0, last),
           samples.labels.slice(0, 0, last)};
 }
@@ -52,9 +56,11 @@ std::vector<kinds::Part> SegmentationTask::parts() const {
 }
 
 std::string SegmentationTask::shape() const {
-  return json_text(nlohmann::json{{"width", recipe_.shape.width},
-                                  {"classes", recipe_.classes},
-                                  {"size", recipe_.shape.size}});
+  nlohmann::json json{{"width", recipe_.shape.width},
+                      {"classes", recipe_.classes},
+                      {"size", recipe_.shape.size}};
+  earth::keep_geometry(json, data_.geometry);
+  return json_text(json);
 }
 
 kinds::Phase SegmentationTask::phase(std::int64_t) const {
@@ -70,7 +76,7 @@ std::vector<kinds::Column> SegmentationTask::columns() const {
 }
 
 torch::Tensor SegmentationTask::logits(const LabelledSamples& samples) {
-  return network_.forward(network_input(samples.velocity, samples.energy));
+  return network_.forward(network_input(samples.velocity, samples.energy, bounds()));
 }
 
 kinds::Loss SegmentationTask::loss(const kinds::Phase&, std::span<const kinds::Draw> draws) {
@@ -85,8 +91,8 @@ std::optional<std::string> SegmentationTask::non_finite_place(
   const torch::NoGradGuard no_gradient;
   const LabelledSamples batch = batch_of(data_.training, draws);
   torch::Tensor ignored;
-  const auto layer =
-      network_.first_non_finite(network_input(batch.velocity, batch.energy), ignored);
+  const auto layer = network_.first_non_finite(
+      network_input(batch.velocity, batch.energy, bounds()), ignored);
   if (!layer) return std::nullopt;
   return "the output of network." + *layer;
 }
@@ -94,7 +100,8 @@ std::optional<std::string> SegmentationTask::non_finite_place(
 std::vector<std::optional<double>> SegmentationTask::score_held_out() {
   const torch::NoGradGuard no_gradient;
   if (data_.held_out.size() == 0) return std::vector<std::optional<double>>(3);
-  const LabelledSamples samples = first_of(data_.held_out, most_scored);
+  const LabelledSamples samples = first_of(
+      data_.held_out, samples_within(data_.held_out, most_scored, most_scored_cells));
   const auto answer = logits(samples);
   const auto loss =
       torch::cross_entropy_loss(answer, samples.labels.to(torch::kLong), class_weights_)
@@ -110,15 +117,16 @@ std::vector<std::optional<double>> SegmentationTask::score_held_out() {
 kinds::Export SegmentationTask::make_export() {
   const LabelledSamples& samples = data_.training;
   const auto input = [&](const LabelledSamples& of) {
-    return network_input(of.velocity, of.energy);
+    return network_input(of.velocity, of.energy, bounds());
   };
+  const std::int64_t calibrated = samples_within(samples, most_calibrated, most_calibrated_cells);
   kinds::Export model;
-  model.parts = {{"network", network_.module(), input(first_of(samples, most_calibrated))}};
-  model.compose = [shape = recipe_.shape](std::vector<kinds::PartForm> forms) {
-    return compose_segmentation(std::move(forms.at(0)), shape);
+  model.parts = {{"network", network_.module(), input(first_of(samples, calibrated))}};
+  model.compose = [bounds = bounds()](std::vector<kinds::PartForm> forms) {
+    return compose_segmentation(std::move(forms.at(0)), bounds);
   };
-  model.signature = segmentation_signature(recipe_.shape);
-  for (const std::size_t rows : {1, 2}) {
+  model.signature = segmentation_signature(recipe_.shape, bounds());
+  for (const std::int64_t rows : {1, 2}) {
     const LabelledSamples some = first_of(samples, rows);
     model.goldens.push_back(
         {"forward", {some.velocity.contiguous(), some.energy.contiguous()}});

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer_host/trainer/kinds/earth/velocity_bounds.hpp"
 #include "trainer_host/trainer/kinds/kind.hpp"
 #include "trainer_host/trainer/kinds/segmentation/labelled_samples.hpp"
 #include "trainer_host/trainer/kinds/segmentation/network.hpp"
@@ -13,7 +14,9 @@ namespace outcrop::segmentation {
 
 // What a configuration says of a segmentation.
 struct SegmentationRecipe final : kinds::Recipe {
-  SegmentationShape shape;
+  SegmentationShape shape;  // its size becomes the data's when they are opened
+  // What its data must have: weights say, else whatever the data have.
+  std::optional<data::Geometry> geometry{};
   std::vector<std::string> classes;  // their names, in the order of the labels
   kinds::DataPlaces data;
   bool flip = true;  // mirror half of the samples left to right
@@ -28,6 +31,7 @@ struct SegmentationRecipe final : kinds::Recipe {
 
 class SegmentationTask final : public kinds::Task {
  public:
+  // Precondition: the recipe's shape has the size of the data's maps.
   SegmentationTask(const SegmentationRecipe& recipe, LabelledData data, std::uint64_t seed);
 
   [[nodiscard]] std::vector<kinds::Part> parts() const override;
@@ -51,6 +55,7 @@ class SegmentationTask final : public kinds::Task {
  private:
   // Held-out samples, or those of training where none are held out.
   [[nodiscard]] const LabelledSamples& judged() const;
+  [[nodiscard]] earth::VelocityBounds bounds() const { return earth::bounds_of(data_.geometry); }
   [[nodiscard]] torch::Tensor logits(const LabelledSamples& samples);
 
   SegmentationRecipe recipe_;
