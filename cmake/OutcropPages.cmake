@@ -6,6 +6,7 @@ set(pages
   docs/python.md                  python.md
   docs/release-policy.md          release-policy.md
   docs/data.md                    data.md
+  docs/modules.md                 modules.md
   docs/kinds.md                   kinds.md
   agent/control/API.md            agent-api.md
   trainer_host/fleet/api/API.md   host-api.md

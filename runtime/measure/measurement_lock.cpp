@@ -13,8 +13,6 @@
 namespace outcrop::runtime {
 namespace {
 
-constexpr const char* file_name = "outcrop-measure.lock";
-
 // Opens what is there before making it: in a folder where everybody may write, the kernel
 // refuses O_CREAT on a file of another user (fs.protected_regular). Locking needs no write access.
 UniqueFd open_lock_file(const std::filesystem::path& path) {

@@ -16,6 +16,8 @@ namespace outcrop::runtime {
 // on a file that every user may open; the kernel releases it when the holder dies.
 class MeasurementLock {
  public:
+  static constexpr const char* file_name = "outcrop-measure.lock";
+
   // Tries `folders` in order and locks the first that can hold a lock file. Waits at most
   // `patience` for another holder, then fails with timeout and the holder's process id where it
   // is known; with interrupted as soon as `stopped`, where given, says so. Do not call twice in one

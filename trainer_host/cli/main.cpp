@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
     if (const auto code = outcrop::cli::run_trainer_verb(argc, argv)) return *code;
     return outcrop::cli::run_program(
         "outcrop",
-        "Train generators in stages, quantize, sign, measure and ship "
+        "Train models in stages, quantize, sign, measure and ship "
         "them to edge boards.",
         argc, argv,
         {outcrop::cli::add_trainer_verbs, outcrop::cli::add_keys, outcrop::cli::add_release,

@@ -9,6 +9,7 @@
 #include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
 #include "trainer_host/trainer/kinds/sample_picture.hpp"
 #include "trainer_host/trainer/quantize/quantize_verb.hpp"
+#include "trainer_host/trainer/stage/import_verb.hpp"
 #include "trainer_host/trainer/stage/stage_end.hpp"
 #include "trainer_host/trainer/train/train_verb.hpp"
 
@@ -28,6 +29,7 @@ int trainer_main(int argc, char** argv, const kinds::Register& kinds) {
          [&](CLI::App& app, Action& chosen) {
            train::add_train(app, chosen, kinds, stage::make_stage_end);
          },
+         [&](CLI::App& app, Action& chosen) { stage::add_import(app, chosen, kinds); },
          [&](CLI::App& app, Action& chosen) { quantize::add_quantize(app, chosen, kinds); },
          [&](CLI::App& app, Action& chosen) { evaluate::add_evaluate(app, chosen, kinds); }});
   });

@@ -9,6 +9,7 @@
 #include "trainer_host/trainer/evaluate/evaluation_text.hpp"
 #include "trainer_host/trainer/evaluate/gnuplot.hpp"
 #include "trainer_host/trainer/evaluate/stage_files.hpp"
+#include "trainer_host/trainer/kinds/foreign_code.hpp"
 #include "trainer_host/trainer/models/confined_model.hpp"
 
 namespace outcrop::evaluate {
@@ -91,8 +92,18 @@ Result<kinds::Evaluation> evaluate(const StageFiles& files, const Arguments& arg
   return evaluation;
 }
 
+Status enclose(const StageFiles& files, const Arguments& arguments, const kinds::Register& kinds) {
+  std::vector<fs::path> read{arguments.model, arguments.data, files.weights};
+  read.insert(read.end(), arguments.training.begin(), arguments.training.end());
+  if (!arguments.other.empty()) read.emplace_back(arguments.other);
+  std::vector<fs::path> write;
+  if (!arguments.out.empty()) write.emplace_back(arguments.out);
+  return kinds::enclose_for(files.weights, kinds, read, write, arguments.allow_reduced);
+}
+
 Status run(const Arguments& arguments, const kinds::Register& kinds) {
   OUTCROP_TRY(files, find_stage_files(arguments.model, arguments.weights, arguments.variants));
+  OUTCROP_CHECK(enclose(files, arguments, kinds));
   OUTCROP_TRY(opened, kinds::open_trained(files.weights, kinds,
                                           {.train = arguments.training,
                                            .validation = {arguments.data},

@@ -1,5 +1,6 @@
 #include "trainer_host/trainer/kinds/classifier/classifier_kind.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_kind.hpp"
+#include "trainer_host/trainer/kinds/module/module_kind.hpp"
 #include "trainer_host/trainer/kinds/register.hpp"
 #include "trainer_host/trainer/kinds/segmentation/segmentation_kind.hpp"
 
@@ -10,6 +11,7 @@ Register built_in() {
   kinds.add(generator::make_kind());
   kinds.add(segmentation::make_kind());
   kinds.add(classifier::make_kind());
+  kinds.add(user_module::make_kind());
   return kinds;
 }
 

@@ -32,6 +32,8 @@ struct ExportPart {
   // The same network as integer kernels run it fastest, where that is another, with the same names of
   // layers; its output may lie otherwise, as compose() knows.
   std::optional<torch::jit::Module> integer_form{};
+  // Whoever reads the output takes floats alone: no codes.
+  bool answers_floats = false;
 };
 
 // A quantized tensor's codes: a value is (code - zero_point) · scale.
@@ -56,6 +58,8 @@ struct ExampleCall {
 };
 
 struct Export {
+  // Nobody made it for these methods: a variant that cannot be made of it is left out, and why is said.
+  bool made_by_others = false;
   std::vector<ExportPart> parts;
   // The whole model of forms in the order of `parts`; takes them over. Has the methods of
   // `signature`. Throws c10::Error.

@@ -1,5 +1,6 @@
 #include "trainer_host/trainer/kinds/kind.hpp"
 
+#include "trainer_host/trainer/kinds/foreign_code.hpp"
 #include "trainer_host/trainer/kinds/register.hpp"
 
 namespace outcrop::kinds {
@@ -7,6 +8,11 @@ namespace outcrop::kinds {
 Status Task::set_fitted(const models::NamedTensors& tensors) {
   (void)tensors;
   return {};
+}
+
+Result<std::unique_ptr<Recipe>> Kind::take(const Brought&) const {
+  return fail(ErrorCode::unsupported,
+              "the kind '" + std::string(name()) + "' makes its networks itself");
 }
 
 DataPlaces read_places(platform::TomlReader::Table& data) {
@@ -63,6 +69,10 @@ Result<TrainedTask> open_trained(const std::filesystem::path& weights, const Reg
   auto described = models::description_in(file.about);
   if (!described) return in_file(described.error());
   OUTCROP_TRY(kind, kinds.find(described->kind));
+  if (kind->made_by_others() && !is_enclosed()) {
+    return fail(ErrorCode::internal, "reading " + weights.string() +
+                                         ": a model made by others, opened outside of its enclosure");
+  }
   auto recipe = kind->recipe(described->shape);
   if (!recipe) return in_file(recipe.error());
   (*recipe)->set_places(std::move(places));

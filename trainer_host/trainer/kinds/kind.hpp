@@ -133,6 +133,8 @@ class Recipe {
   [[nodiscard]] virtual std::string fingerprint() const = 0;
   [[nodiscard]] virtual const DataPlaces& places() const = 0;
   virtual void set_places(DataPlaces places) = 0;
+  // Files besides data and weights that it is made of, and that belong to the user.
+  [[nodiscard]] virtual std::vector<std::filesystem::path> brought() const { return {}; }
   // Whether samples are mirrored at random.
   [[nodiscard]] virtual bool mirrors() const { return false; }
   // The networks with random weights (the same from the same seed), and the data, all of them
@@ -150,6 +152,13 @@ struct ConfigTables {
 // data.train, and data.validation or data.held_out.
 [[nodiscard]] DataPlaces read_places(platform::TomlReader::Table& data);
 
+// A model that was trained elsewhere (`outcrop import`).
+struct Brought {
+  std::filesystem::path file;
+  std::filesystem::path weights;  // beside it; or empty
+  std::string loss;               // what it is judged by; or empty
+};
+
 // A kind of models. Without state: one object serves all.
 class Kind {
  public:
@@ -157,11 +166,17 @@ class Kind {
   [[nodiscard]] virtual std::string_view name() const = 0;  // "generator"
   // What it is for, and its part of `outcrop train --help`.
   [[nodiscard]] virtual std::string_view help() const = 0;
+  // Whether a model of it runs what others wrote, as it is opened already: a program then opens it
+  // after it has given up all but the folders that it was told (foreign_code.hpp).
+  [[nodiscard]] virtual bool made_by_others() const { return false; }
   // What is wrong is kept by the reader; the recipe then means nothing.
   [[nodiscard]] virtual std::unique_ptr<Recipe> read(ConfigTables tables) const = 0;
   // Of weights, by what their task's shape() said; without places. invalid_data where `shape`
   // says nothing that this kind has.
   [[nodiscard]] virtual Result<std::unique_ptr<Recipe>> recipe(const std::string& shape) const = 0;
+  // Of what somebody brings, to be shipped as it is; without places. unsupported by kinds that make
+  // their networks themselves; invalid_argument where `brought` says something else than they know.
+  [[nodiscard]] virtual Result<std::unique_ptr<Recipe>> take(const Brought& brought) const;
 };
 
 // Parameters and buffers of all parts, named "encoder.down1.weight": the tensors themselves.

@@ -227,6 +227,20 @@ Result<ModelFile> read_model_file(const std::filesystem::path& path) {
   return file;
 }
 
+Result<std::string> kind_named_in(const std::filesystem::path& path) {
+  OUTCROP_TRY(mapped, MappedFile::open(path));
+  std::string_view text = as_text(mapped->bytes());
+  const auto in_file = [&](const Error& error) {
+    return fail(error.context("reading " + path.string()));
+  };
+  if (const auto kind = kind_of(text); !kind) return in_file(kind.error());
+  const auto header = take_line(text, longest_header);
+  if (!header) return in_file(header.error());
+  const auto described = description_in(std::string(*header));
+  if (!described) return in_file(described.error());
+  return described->kind;
+}
+
 std::string to_json(const ModelDescription& description) {
   return json_text(Json{{"model", description.name},
                         {"kind", description.kind},

@@ -56,6 +56,10 @@ struct ModelDescription {
 // Passes over other keys. invalid_data where it describes no model.
 [[nodiscard]] Result<ModelDescription> description_in(const std::string& about);
 
+// The kind that a file says it is of, before its digest is known to be right: good for nothing but to
+// choose how carefully it is opened. Errors are those of reading it.
+[[nodiscard]] Result<std::string> kind_named_in(const std::filesystem::path& path);
+
 // Copies values into `targets`. invalid_data names a tensor that is missing or has another shape;
 // tensors that the targets do not name are left alone.
 [[nodiscard]] Status restore(const NamedTensors& targets, const NamedTensors& values);

@@ -147,10 +147,26 @@ Status measure_layers(const Module& module, const torch::Tensor& sample,
   return {};
 }
 
+// The passes observe what goes from one float tensor to one.
+Status check_one_tensor(const Module& module, const torch::Tensor& sample) {
+  const auto& schema = module.get_method("forward").function().getSchema();
+  const auto tensors = std::count_if(
+      schema.arguments().begin() + 1, schema.arguments().end(),
+      [](const c10::Argument& one) { return one.type()->kind() == c10::TypeKind::TensorType; });
+  const bool one_out = schema.returns().size() == 1 &&
+                       schema.returns()[0].type()->kind() == c10::TypeKind::TensorType;
+  if (tensors == 1 && one_out && sample.is_floating_point()) return {};
+  return fail(ErrorCode::unsupported,
+              "static int8 is of networks from one float tensor to one, and this takes " +
+                  std::to_string(tensors) + (sample.is_floating_point() ? "" : ", of integers,") +
+                  " and gives " + (one_out ? "one" : "several"));
+}
+
 }  // namespace
 
 Result<std::vector<PlannedLayer>> plan_layers(const Module& module, const torch::Tensor& sample) {
   try {
+    OUTCROP_CHECK(check_one_tensor(module, sample));
     const auto graph = inlined_graph(module, "forward");
     std::vector<PlannedLayer> plan;
     Status status;

@@ -72,6 +72,9 @@ struct MeasureOptions {
 // below it, why some were not.
 [[nodiscard]] std::string performance_table(const std::vector<PerformanceRow>& rows);
 
+// A line for each variant that was left out; "" where none was.
+[[nodiscard]] std::string left_out_text(const ExportedStage& exported);
+
 // What is int8 in each variant, what stays float and why, and the errors: for people and
 // machines. The same input gives the same text.
 [[nodiscard]] std::string exported_to_json(const ExportedStage& exported);

@@ -88,6 +88,14 @@ std::string performance_table(const std::vector<PerformanceRow>& rows) {
   return text + why_unmeasured(rows);
 }
 
+std::string left_out_text(const ExportedStage& exported) {
+  std::string text;
+  for (const auto& [variant, why] : exported.left_out) {
+    text += "left out: " + variant + ": " + why + "\n";
+  }
+  return text;
+}
+
 std::string exported_to_json(const ExportedStage& exported) {
   nlohmann::ordered_json variants = nlohmann::ordered_json::array();
   for (const VariantFile& variant : exported.variants) {
@@ -109,7 +117,11 @@ std::string exported_to_json(const ExportedStage& exported) {
     json["stays_float"] = std::move(parts);
     variants.push_back(std::move(json));
   }
-  return json_text(nlohmann::ordered_json{{"variants", std::move(variants)}}, 2) + "\n";
+  nlohmann::ordered_json json{{"variants", std::move(variants)}};
+  for (const auto& [variant, why] : exported.left_out) {
+    json["left_out"].push_back({{"name", variant}, {"reason", why}});
+  }
+  return json_text(json, 2) + "\n";
 }
 
 }  // namespace outcrop::quantize

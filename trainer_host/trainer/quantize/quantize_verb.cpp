@@ -8,7 +8,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "platform/console/step_progress.hpp"
 #include "protocol/base/json_text.hpp"
-#include "trainer_host/trainer/kinds/register.hpp"
+#include "trainer_host/trainer/kinds/foreign_code.hpp"
 #include "trainer_host/trainer/quantize/performance.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
 
@@ -76,6 +76,11 @@ Result<VariantChoice> choice_of(const Arguments& arguments) {
 
 Status run(const Arguments& arguments, const kinds::Register& kinds) {
   OUTCROP_TRY(choice, choice_of(arguments));
+  std::vector<fs::path> read = arguments.data;
+  read.push_back(arguments.weights);
+  if (!arguments.plan.empty()) read.emplace_back(arguments.plan);
+  OUTCROP_CHECK(kinds::enclose_for(arguments.weights, kinds, read, {arguments.out},
+                                   arguments.allow_reduced));
   OUTCROP_TRY(opened, kinds::open_trained(arguments.weights, kinds, {.train = arguments.data}));
   note_other_data(arguments, opened);
   const models::ModelDescription& model = opened.description;
@@ -103,6 +108,7 @@ Status run(const Arguments& arguments, const kinds::Register& kinds) {
     return {};
   }
   std::fputs(performance_table(rows).c_str(), stdout);
+  std::fputs(left_out_text(exported).c_str(), stdout);
   print_stays_float(exported);
   return {};
 }

@@ -138,6 +138,33 @@ std::vector<PlannedLayer> without(const std::vector<PlannedLayer>& layers,
   return rest;
 }
 
+// Calls of a module's methods besides its children's forward, as Python's Conv2d keeps its convolution
+// in one: the passes, with the optimizer off, leave what is called from a method that is called.
+void inline_own_methods(torch::jit::Block* block) {
+  for (auto node = block->nodes().begin(); node != block->nodes().end();) {
+    torch::jit::Node* call = *node++;
+    for (auto* inner : call->blocks()) inline_own_methods(inner);
+    if (call->kind() != torch::jit::prim::CallMethod ||
+        call->s(torch::jit::attr::name) == "forward") {
+      continue;
+    }
+    const auto type = call->input(0)->type()->cast<c10::ClassType>();
+    auto* method = type ? type->findMethod(call->s(torch::jit::attr::name)) : nullptr;
+    auto* callee = method != nullptr ? torch::jit::tryToGraphFunction(*method) : nullptr;
+    if (callee == nullptr) continue;
+    inline_own_methods(callee->graph()->block());
+    torch::jit::inlineCallTo(call, callee, /*use_graph=*/true);
+  }
+}
+
+void inline_own_methods(const Module& module) {
+  for (const Module& one : module.modules()) {
+    if (const auto forward = one.find_method("forward")) {
+      inline_own_methods(forward->graph()->block());
+    }
+  }
+}
+
 // The passes name values in the order of a hash table over addresses, and names end up in the
 // file: without this the same weights give other bytes in the next process.
 void name_values_by_order(Module& module) {
@@ -171,6 +198,7 @@ Result<QuantizedModule> quantize_static(const Module& network, const torch::Tens
     // Not a deepcopy: that shares its type with `network`, and the passes change types.
     Module copy = reload(network);
     copy.eval();
+    inline_own_methods(copy);
     torch::jit::DedupModuleUses(copy);
     Module folded = torch::jit::FoldConvBatchNorm(copy);
     OUTCROP_TRY(layers, plan_layers(folded, calibration.slice(0, 0, 1)));

@@ -196,6 +196,23 @@ Result<VariantFile> export_one(const std::string& name, const kinds::Export& mod
   return variant;
 }
 
+// LibTorch's passes raise where a module of others is not as they expect.
+Result<VariantFile> export_caught(const std::string& name, const kinds::Export& model,
+                                  const std::filesystem::path& folder, const std::string& stem,
+                                  const VariantChoice& choice, Answers& golden) {
+  try {
+    return export_one(name, model, folder, stem, choice, golden);
+  } catch (const std::exception& error) {
+    const std::string why = error.what();
+    return fail(ErrorCode::unsupported, why.substr(0, why.find('\n')));
+  }
+}
+
+// Somebody's own plan is not passed over.
+bool is_wanted(const VariantChoice& choice, const std::string& variant) {
+  return choice.plan && choice.plan->variant == variant;
+}
+
 Result<ExportedStage> export_all(const kinds::Export& model, const std::filesystem::path& folder,
                                  const std::string& stem, const VariantChoice& choice) {
   ExportedStage stage;
@@ -205,7 +222,12 @@ Result<ExportedStage> export_all(const kinds::Export& model, const std::filesyst
   stage.likeness_name = model.likeness_name;
   Answers golden;
   for (const std::string& name : choice.variants) {
-    auto variant = export_one(name, model, folder, stem, choice, golden);
+    auto variant = model.made_by_others ? export_caught(name, model, folder, stem, choice, golden)
+                                        : export_one(name, model, folder, stem, choice, golden);
+    if (!variant && model.made_by_others && name != reference && !is_wanted(choice, name)) {
+      stage.left_out.emplace_back(name, variant.error().message());
+      continue;
+    }
     if (!variant) return fail(variant.error().context(name));
     stage.variants.push_back(std::move(*variant));
   }

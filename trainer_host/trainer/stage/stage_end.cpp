@@ -171,7 +171,8 @@ void measure_and_show(const train::StageContext& context, const quantize::Export
   const auto rows = measure(context, exported, tools);
   const Status kept = quantize::update_performance_csv(performance_file(context.config), rows);
   if (!kept) note(kept.error().message());
-  std::fprintf(stderr, "%s", quantize::performance_table(rows).c_str());
+  std::fprintf(stderr, "%s%s", quantize::performance_table(rows).c_str(),
+               quantize::left_out_text(exported).c_str());
 }
 
 evaluate::CurveText curve_text(const kinds::Task& task) {
@@ -197,7 +198,6 @@ void draw_curve(const train::StageContext& context) {
 // Everything of the stage's folder, under a name that nobody takes for the stage.
 Status fill_folder(const train::StageContext& context, const fs::path& folder,
                    const Tools& tools) {
-  std::fprintf(stderr, "Stage %ld ends: quantizing…\n", static_cast<long>(context.stage));
   quantize::VariantChoice choice;
   choice.variants = variants_of(context.config);
   OUTCROP_TRY(exported, quantize::export_variants(
@@ -303,6 +303,7 @@ Status make_release(const train::TrainConfig& config, const StagePaths& paths,
 }
 
 Status finish_stage(const train::StageContext& context, const Tools& tools) {
+  std::fprintf(stderr, "Stage %ld ends: quantizing…\n", static_cast<long>(context.stage));
   const StagePaths paths(context.config.train.out, context.config.name, context.stage);
   OUTCROP_CHECK(fs::exists(paths.folder) ? check_same_training(context, paths)
                                          : make_folder(context, paths, tools));
@@ -335,6 +336,15 @@ Result<Tools> look_for_tools(const train::TrainConfig& config,
 }
 
 }  // namespace
+
+Status make_stage_folder(const train::StageContext& context, const train::StageEndOptions& options) {
+  OUTCROP_CHECK(quantize::check_variants(variants_of(context.config)));
+  OUTCROP_CHECK(quantize::check_performance_csv(performance_file(context.config)));
+  OUTCROP_TRY(tools, look_for_tools(context.config, options));
+  const StagePaths paths(context.config.train.out, context.config.name, context.stage);
+  return fs::exists(paths.folder) ? check_same_training(context, paths)
+                                  : make_folder(context, paths, tools);
+}
 
 Result<train::StageEnd> make_stage_end(const train::TrainConfig& config,
                                        const train::StageEndOptions& options) {

@@ -31,4 +31,9 @@ namespace outcrop::stage {
 [[nodiscard]] Result<train::StageEnd> make_stage_end(const train::TrainConfig& config,
                                                      const train::StageEndOptions& options = {});
 
+// Of a model that was not trained here: the folder alone, and the rows of the table. What is there
+// already must be of the same weights.
+[[nodiscard]] Status make_stage_folder(const train::StageContext& context,
+                                       const train::StageEndOptions& options = {});
+
 }  // namespace outcrop::stage

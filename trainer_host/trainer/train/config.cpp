@@ -115,6 +115,11 @@ Result<TrainConfig> read_config(const std::filesystem::path& file, const kinds::
   }
   config.recipe = (*kind)->read({model, data, loop});
   config.train = read_loop(loop);
+  if ((*kind)->made_by_others() && root.has("release")) {
+    model.refuse("kind", "'" + config.kind +
+                             "' runs what others wrote, and keys do not belong into its process: leave "
+                             "[release] out, and sign a stage by outcrop release create");
+  }
   for (auto* table : {&model, &data, &loop}) table->finish();
   config.variants = read_variants(root.table("quantize"));
   const bool release = root.has("release");

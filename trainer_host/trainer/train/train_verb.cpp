@@ -7,6 +7,7 @@
 #include "platform/cli/strict_numbers.hpp"
 #include "platform/console/progress_bar.hpp"
 #include "protocol/base/json_text.hpp"
+#include "trainer_host/trainer/kinds/foreign_code.hpp"
 #include "trainer_host/trainer/train/trainer.hpp"
 
 namespace outcrop::train {
@@ -110,6 +111,21 @@ void print(const TrainSummary& summary, bool json) {
   std::printf("%s\n", json_text(result, 2).c_str());
 }
 
+// What a run of a module made by others may read and write.
+Status enclose(const Arguments& arguments, const TrainConfig& config, const kinds::Register& kinds) {
+  OUTCROP_TRY(kind, kinds.find(config.kind));
+  std::vector<std::filesystem::path> read = config.recipe->brought();
+  read.push_back(arguments.config);
+  read.emplace_back(arguments.config.string() + ".d");
+  const kinds::DataPlaces& places = config.recipe->places();
+  read.insert(read.end(), places.train.begin(), places.train.end());
+  read.insert(read.end(), places.validation.begin(), places.validation.end());
+  if (!arguments.init.empty()) read.emplace_back(arguments.init);
+  const TrainOptions options = options_of(arguments);
+  if (!options.checkpoint.empty()) read.push_back(options.checkpoint);
+  return kinds::enclose(*kind, read, {config.train.out}, arguments.allow_reduced);
+}
+
 Status check(const Arguments& arguments, const TrainConfig& config,
              const MakeStageEnd& make_stage_end) {
   OUTCROP_TRY(outlook, look_ahead(config, options_of(arguments)));
@@ -128,6 +144,7 @@ Status run(const Arguments& arguments, const kinds::Register& kinds,
     return fail(ErrorCode::invalid_argument,
                 "--resume PATH goes on with a run, --init begins another: give one of them");
   }
+  OUTCROP_CHECK(enclose(arguments, config, kinds));
   if (arguments.check_config) return check(arguments, config, make_stage_end);
   OUTCROP_TRY(stage_end, make_stage_end(config, {arguments.allow_reduced}));
   OUTCROP_TRY(summary, train(config, options, stage_end));

@@ -97,7 +97,7 @@ class StaticInt8 final : public Method {
       return {};
     }
     // Codes are answered by a network that ends in a quantized tensor only.
-    const bool coded = !options.kept_float.contains(layers.back().name);
+    const bool coded = !part.answers_floats && !options.kept_float.contains(layers.back().name);
     options.answer_codes = coded;
     if (coded) options.output_limit = part.output_limit;
     const auto& network = coded && part.integer_form ? *part.integer_form : part.network;

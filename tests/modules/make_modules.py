@@ -1,0 +1,154 @@
+#!/usr/bin/python3
+"""Writes the TorchScript modules that tests bring: /usr/bin/python3 make_modules.py (Debian's python3-torch).
+
+Their values are those of a seed, so that the files stay what they are."""
+import zipfile
+from pathlib import Path
+from typing import Dict, List, Tuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Digits(nn.Module):
+    """Images [N, 1, 8, 8] to logits [N, 4]: a residual block, as most networks have them."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(1, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.block = nn.Conv2d(8, 8, 3, padding=1)
+        self.block_norm = nn.BatchNorm2d(8)
+        self.classes = nn.Linear(8 * 4 * 4, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = torch.relu(self.norm(self.first(images)))
+        x = torch.relu(x + self.block_norm(self.block(x)))
+        x = torch.max_pool2d(x, 2)
+        return self.classes(torch.flatten(x, 1))
+
+
+class TwoInputs(nn.Module):
+    """Signals [N, 16] and which of three sensors they are of [N], to (level [N, 1], loudest [N])."""
+
+    def __init__(self):
+        super().__init__()
+        self.sensors = nn.Embedding(3, 8)
+        self.first = nn.Linear(16, 8)
+        self.last = nn.Linear(8, 1)
+
+    def forward(self, signal: Tensor, sensor: Tensor, gain: float = 1.0) -> Tuple[Tensor, Tensor]:
+        x = torch.tanh(self.first(signal * gain) + self.sensors(sensor))
+        return self.last(x), torch.argmax(signal, 1)
+
+
+class Loop(nn.Module):
+    """As many steps as its input says."""
+
+    def __init__(self):
+        super().__init__()
+        self.step = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        count = int(x.abs().max()) + 1
+        for _ in range(count):
+            x = torch.tanh(self.step(x))
+        return x
+
+
+class TakesDict(nn.Module):
+    def forward(self, named: Dict[str, Tensor]) -> Tensor:
+        return named["x"]
+
+
+class GivesList(nn.Module):
+    def forward(self, x: Tensor) -> List[Tuple[Tensor, Tensor]]:
+        return [(x, x)]
+
+
+class ChangesInput(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        x.mul_(2)
+        return x
+
+
+class Draws(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.rand_like(x)
+
+
+class ReadsFile(nn.Module):
+    """What TorchScript can do besides arithmetic: answer the first bytes of a file."""
+
+    def __init__(self, path: str):
+        super().__init__()
+        self.path = path
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.from_file(self.path, False, 4, dtype=torch.uint8).float()
+
+
+class Summed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sum(0)
+
+
+class Half(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.step = nn.Linear(4, 4).double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.step(x.double()).float()
+
+
+class Tied(nn.Module):
+    """One weight by two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.there = nn.Linear(4, 4, bias=False)
+        self.back = nn.Linear(4, 4, bias=False)
+        self.back.weight = self.there.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.back(torch.relu(self.there(x)))
+
+
+def settle(module: nn.Module) -> nn.Module:
+    """Batch norms whose statistics are not those of nothing."""
+    for one in module.modules():
+        if isinstance(one, nn.BatchNorm2d):
+            one.running_mean.uniform_(-0.1, 0.1)
+            one.running_var.uniform_(0.5, 1.5)
+    return module.eval()
+
+
+def forget_sources(file: Path) -> None:
+    """Without where on its maker's machine each line was written."""
+    with zipfile.ZipFile(file) as archive:
+        kept = [(one.filename, archive.read(one)) for one in archive.infolist()
+                if not one.filename.endswith(".debug_pkl")]
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in kept:
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+
+
+if __name__ == "__main__":
+    for number, (name, make) in enumerate({
+            "digits": Digits, "two_inputs": TwoInputs, "loop": Loop, "takes_dict": TakesDict,
+            "gives_list": GivesList, "changes_input": ChangesInput, "draws": Draws,
+            "summed": Summed, "half": Half, "tied": Tied}.items()):
+        torch.manual_seed(number)
+        torch.jit.script(settle(make())).save(f"{name}.pt")
+    torch.jit.script(ReadsFile("secret.txt").eval()).save("reads_secret.pt")
+    torch.jit.script(ReadsFile("rows/x.npy").eval()).save("reads_rows.pt")
+    torch.manual_seed(0)
+    torch.jit.script(Digits()).save("in_training_mode.pt")
+    torch.manual_seed(0)
+    digits = settle(Digits())
+    torch.save(digits.state_dict(), "digits_state.pt")
+    torch.jit.save(torch.jit.freeze(torch.jit.script(digits)), "frozen.pt")
+    torch.jit.trace(digits, torch.zeros(1, 1, 8, 8)).save("traced.pt")
+    for module in Path().glob("*.pt"):
+        forget_sources(module)

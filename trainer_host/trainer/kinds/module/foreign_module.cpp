@@ -1,0 +1,261 @@
+#include "trainer_host/trainer/kinds/module/foreign_module.hpp"
+
+#include <torch/csrc/jit/runtime/graph_executor.h>
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <sstream>
+
+#include "protocol/base/join.hpp"
+
+namespace outcrop::user_module {
+namespace {
+
+using torch::Tensor;
+using torch::jit::Module;
+
+// Names in files, in a signature and of golden tensors: a trace calls an argument "input.1".
+std::string plain_name(const std::string& name) {
+  std::string plain;
+  for (const char c : name) {
+    const bool kept = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+    plain += kept ? c : '_';
+  }
+  return plain;
+}
+
+constexpr const char* wrap =
+    "; wrap it in a module whose forward takes and gives tensors, and script that";
+
+Status read_arguments(const c10::FunctionSchema& schema, ForeignModule& foreign) {
+  const auto& arguments = schema.arguments();
+  for (std::size_t i = 1; i < arguments.size(); ++i) {  // behind self
+    const auto& argument = arguments[i];
+    if (argument.type()->kind() == c10::TypeKind::TensorType) {
+      foreign.arguments.push_back(plain_name(argument.name()));
+    } else if (!argument.default_value()) {
+      return fail(ErrorCode::unsupported, "forward's argument '" + argument.name() + "' is a " +
+                                              argument.type()->annotation_str() + wrap);
+    }
+  }
+  if (foreign.arguments.empty()) {
+    return fail(ErrorCode::unsupported, std::string("forward takes no tensor") + wrap);
+  }
+  for (std::size_t i = 0; i < foreign.arguments.size(); ++i) {
+    const auto& name = foreign.arguments[i];
+    const auto same = std::count(foreign.arguments.begin(), foreign.arguments.end(), name);
+    if (name != "target" && same == 1) continue;
+    return fail(ErrorCode::unsupported,
+                "forward's argument '" + name + "' " +
+                    (same > 1 ? "has the name of another one" : "has the name of what is learned") +
+                    "; give it another name");
+  }
+  return {};
+}
+
+Status read_outputs(const c10::FunctionSchema& schema, ForeignModule& foreign) {
+  const auto& returns = schema.returns();
+  const c10::TypePtr type = returns.size() == 1 ? returns[0].type() : nullptr;
+  if (type && type->kind() == c10::TypeKind::TensorType) {
+    foreign.outputs = {"output"};
+    return {};
+  }
+  if (const auto tuple = type ? type->cast<c10::TupleType>() : nullptr) {
+    const auto& elements = tuple->elements();
+    const bool tensors = std::all_of(elements.begin(), elements.end(), [](const c10::TypePtr& one) {
+      return one->kind() == c10::TypeKind::TensorType;
+    });
+    if (tensors && !elements.empty()) {
+      for (std::size_t i = 1; i <= elements.size(); ++i) {
+        foreign.outputs.push_back("output_" + std::to_string(i));
+      }
+      return {};
+    }
+  }
+  return fail(ErrorCode::unsupported,
+              "forward gives " + (type ? type->annotation_str() : std::string("nothing")) +
+                  "; a tensor or a tuple of tensors can be served" + wrap);
+}
+
+Status check_types(const Module& module) {
+  const auto check = [](const std::string& name, const Tensor& tensor) -> Status {
+    const auto type = tensor.scalar_type();
+    if (tensor.is_sparse() || tensor.is_quantized()) {
+      return fail(ErrorCode::unsupported, "'" + name + "' is sparse or quantized; bring a float model");
+    }
+    if (type == torch::kFloat || type == torch::kLong) return {};
+    return fail(ErrorCode::unsupported, "'" + name + "' is " + std::string(c10::toString(type)) +
+                                            "; parameters and buffers are float32 or int64 "
+                                            "(model.float() converts)");
+  };
+  for (const auto& parameter : module.named_parameters()) {
+    OUTCROP_CHECK(check(parameter.name, parameter.value));
+  }
+  for (const auto& buffer : module.named_buffers()) OUTCROP_CHECK(check(buffer.name, buffer.value));
+  return {};
+}
+
+Result<Module> load(BytesView file) {
+  try {
+    std::istringstream stream(std::string(reinterpret_cast<const char*>(file.data()), file.size()));
+    return torch::jit::load(stream, torch::kCPU);
+  } catch (const std::exception& error) {
+    std::string why = error.what();
+    why.resize(std::min(why.find('\n'), why.size()));
+    return fail(ErrorCode::invalid_data,
+                "it is no TorchScript module: " + why +
+                    " (in Python: torch.jit.script(model.eval()).save(\"model.pt\"); a state_dict "
+                    "goes beside it, as weights)");
+  }
+}
+
+// A view of memory: two names for one view are one parameter.
+std::string view_of(const Tensor& tensor) {
+  std::ostringstream text;
+  text << tensor.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl() << ' '
+       << tensor.storage_offset() << ' ' << tensor.sizes() << ' ' << tensor.strides();
+  return text.str();
+}
+
+// Every tensor of a module and of those in it, replaced by what `make` says. Names that share one go
+// on sharing it.
+template <class Make>
+void replace_tensors(const Module& module, const Make& make) {
+  std::map<std::string, Tensor> made;
+  for (Module one : module.modules()) {
+    const auto type = one.type();
+    for (std::size_t slot = 0; slot < type->numAttributes(); ++slot) {
+      if (!type->is_parameter(slot) && !type->is_buffer(slot)) continue;
+      const c10::IValue value = one._ivalue()->getSlot(slot);
+      if (!value.isTensor() || !value.toTensor().defined()) continue;
+      const Tensor& tensor = value.toTensor();
+      const auto [found, fresh] = made.try_emplace(view_of(tensor));
+      if (fresh) found->second = make(tensor).set_requires_grad(tensor.requires_grad());
+      one._ivalue()->setSlot(slot, found->second);
+    }
+  }
+}
+
+Result<ForeignModule> look_at(Module module) {
+  const auto forward = module.find_method("forward");
+  if (!forward) {
+    return fail(ErrorCode::unsupported, "it has no method forward, which boards would serve");
+  }
+  ForeignModule foreign{std::move(module), {}, {}};
+  OUTCROP_CHECK(read_arguments(forward->function().getSchema(), foreign));
+  OUTCROP_CHECK(read_outputs(forward->function().getSchema(), foreign));
+  OUTCROP_CHECK(check_types(foreign.module));
+  return foreign;
+}
+
+bool same(const std::vector<Tensor>& one, const std::vector<Tensor>& other) {
+  return std::equal(one.begin(), one.end(), other.begin(), other.end(),
+                    [](const Tensor& a, const Tensor& b) { return torch::equal(a, b); });
+}
+
+Status check_answer(const Tensor& output, const std::string& name, std::int64_t rows) {
+  const auto type = output.scalar_type();
+  if (type != torch::kFloat && type != torch::kLong) {
+    return fail(ErrorCode::unsupported, "its " + name + " is " + std::string(c10::toString(type)) +
+                                            "; float32 and int64 can be served");
+  }
+  if (output.dim() == 0 || output.size(0) != rows) {
+    return fail(ErrorCode::unsupported,
+                "asked " + std::to_string(rows) + " rows, it answers " +
+                    (output.dim() == 0 ? "one number" : std::to_string(output.size(0)) + " rows") +
+                    " as its " + name +
+                    "; the first dimension of every input and output must be rows (a trace keeps the "
+                    "size that it was made with: script it, or trace with a batch that is not reshaped)");
+  }
+  if (type == torch::kFloat && !torch::isfinite(output).all().item<bool>()) {
+    return fail(ErrorCode::diverged, "its " + name + " is not finite for rows of these data");
+  }
+  return {};
+}
+
+// An interpreter's error shows where, then says what.
+std::string last_line(std::string text) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0) text.pop_back();
+  return text.substr(text.find_last_of('\n') + 1).substr(0, 600);
+}
+
+}  // namespace
+
+Result<ForeignModule> load_foreign(BytesView file, const std::string& name) {
+  try {
+    auto module = load(file);
+    if (!module) return fail(module.error().context(name));
+    auto foreign = look_at(std::move(*module));
+    if (!foreign) return fail(foreign.error().context(name));
+    return foreign;
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::invalid_data, name + ": " + error.what());
+  }
+}
+
+std::optional<std::string> in_training_mode(const Module& module) {
+  for (const auto& one : module.named_modules()) {
+    if (one.value.hasattr("training") && one.value.is_training()) return one.name;
+  }
+  return std::nullopt;
+}
+
+std::string without_values(const Module& module) {
+  const torch::NoGradGuard no_gradient;
+  Module copy = module.deepcopy();
+  // One zero that stands for all: a file holds each storage once, whatever its shape.
+  replace_tensors(copy, [](const Tensor& tensor) {
+    return torch::zeros({1}, tensor.options().requires_grad(false))
+        .as_strided(tensor.sizes(), std::vector<std::int64_t>(static_cast<std::size_t>(tensor.dim()), 0));
+  });
+  std::ostringstream out;
+  copy.save(out);
+  return out.str();
+}
+
+Result<ForeignModule> with_room_for_values(BytesView file) {
+  OUTCROP_TRY(foreign, load_foreign(file, "the module that these weights are of"));
+  const torch::NoGradGuard no_gradient;
+  replace_tensors(foreign.module,
+                  [](const Tensor& tensor) { return torch::zeros(tensor.sizes(), tensor.options().requires_grad(false)); });
+  return foreign;
+}
+
+std::vector<Tensor> answer(Module& module, const std::vector<Tensor>& inputs) {
+  // Fused graphs are compiled for each shape, and differentiated by rules of their own.
+  const torch::jit::GraphOptimizerEnabledGuard plain(false);
+  const auto told = module.forward(std::vector<c10::IValue>(inputs.begin(), inputs.end()));
+  if (told.isTensor()) return {told.toTensor()};
+  std::vector<Tensor> outputs;
+  for (const auto& element : told.toTupleRef().elements()) outputs.push_back(element.toTensor());
+  return outputs;
+}
+
+Result<std::vector<Tensor>> answer_checked(ForeignModule& foreign,
+                                           const std::vector<Tensor>& inputs) {
+  const torch::NoGradGuard no_gradient;
+  try {
+    std::vector<Tensor> given;
+    for (const Tensor& input : inputs) given.push_back(input.clone());
+    const auto outputs = answer(foreign.module, given);
+    if (!same(given, inputs)) {
+      return fail(ErrorCode::unsupported,
+                  "forward changes its input, which its caller still holds; clone it first");
+    }
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      OUTCROP_CHECK(check_answer(outputs[i], foreign.outputs[i], inputs.front().size(0)));
+    }
+    if (!same(outputs, answer(foreign.module, given))) {
+      return fail(ErrorCode::unsupported,
+                  "it does not answer the same twice: what draws at random, or keeps count of calls, "
+                  "cannot be proved on a board; take a seed or the noise as an input");
+    }
+    return outputs;
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::invalid_data,
+                "it raises for rows of these data: " + last_line(error.what()));
+  }
+}
+
+}  // namespace outcrop::user_module

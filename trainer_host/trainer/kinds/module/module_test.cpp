@@ -1,0 +1,304 @@
+#include <gmock/gmock.h>
+
+#include <torch/script.h>
+
+#include <cmath>
+#include <limits>
+
+#include "protocol/base/durable_file.hpp"
+#include "runtime/engine/npy_file.hpp"
+#include "runtime/engine/tensor_file.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/kinds/module/module_kind.hpp"
+#include "trainer_host/trainer/kinds/module/module_task.hpp"
+#include "trainer_host/trainer/kinds/module/values.hpp"
+#include "trainer_host/trainer/models/lite_model.hpp"
+#include "trainer_host/trainer/models/plain_tensor.hpp"
+#include "trainer_host/trainer/quantize/variants.hpp"
+
+namespace outcrop::user_module {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using torch::Tensor;
+namespace fs = std::filesystem;
+
+// Written by tests/modules/make_modules.py.
+fs::path module_file(const std::string& name) {
+  return fs::path(OUTCROP_SOURCE) / "tests" / "modules" / (name + ".pt");
+}
+
+Status write_rows(const fs::path& folder, const std::string& name, const Tensor& values) {
+  fs::create_directories(folder);
+  return write_file_durably(folder / (name + ".npy"),
+                            runtime::encode_npy(models::plain_tensor(name, values)));
+}
+
+// Images whose brightest quarter is their class.
+Status write_digits(const fs::path& folder, std::int64_t count, std::uint64_t seed) {
+  torch::manual_seed(seed);
+  const auto labels = torch::randint(4, {count}, torch::kLong);
+  auto images = 0.3 * torch::randn({count, 1, 8, 8});
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto quarter = labels[i].item<std::int64_t>();
+    const std::int64_t row = 4 * (quarter / 2), column = 4 * (quarter % 2);
+    images[i][0].slice(0, row, row + 4).slice(1, column, column + 4) += 1.0;
+  }
+  OUTCROP_CHECK(write_rows(folder, "images", images));
+  return write_rows(folder, "target", labels);
+}
+
+ModuleRecipe shipped(const std::string& name, const fs::path& rows) {
+  ModuleRecipe recipe;
+  recipe.file = module_file(name);
+  recipe.trained = false;
+  recipe.data.train = {rows};
+  return recipe;
+}
+
+class UserModule : public testing::Test {
+ protected:
+  [[nodiscard]] fs::path rows() const { return folder_.path() / "rows"; }
+  // Rows of four numbers for the modules whose argument is x.
+  [[nodiscard]] Result<std::unique_ptr<kinds::Task>> open_with_x(const std::string& name) const {
+    torch::manual_seed(3);
+    OUTCROP_CHECK(write_rows(rows(), "x", torch::rand({6, 4})));
+    return shipped(name, rows()).open(0);
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(UserModule, is_shipped_in_every_variant_that_can_be_made_of_it) {
+  ASSERT_THAT(write_digits(rows(), 40, 1), IsOk());
+  auto recipe = shipped("digits", rows());
+  recipe.objective = *Objective::named("cross-entropy");
+  auto task = recipe.open(0);
+  ASSERT_THAT(task, IsOk());
+  (*task)->set_training(false);
+  const fs::path stage = folder_.path() / "stage";
+  fs::create_directory(stage);
+  const auto exported = quantize::export_variants((*task)->make_export(), stage, "digits_stage1");
+  ASSERT_THAT(exported, IsOk());
+  EXPECT_TRUE(exported->left_out.empty());
+  ASSERT_EQ(exported->variants.size(), 4U);
+  const auto& int8 = exported->variants.back();
+  EXPECT_EQ(int8.coverage.multiply_adds, 1.0);
+  EXPECT_GT(int8.outputs.at("output").likeness, 0.7);
+  EXPECT_EQ(exported->signature.served, "forward");
+  EXPECT_EQ(messages::describe(exported->signature.serves().inputs.at(0)),
+            "images: float32 [batch, 1, 8, 8]");
+  EXPECT_EQ(exported->golden_calls.size(), 2U);
+
+  auto model = models::LiteModel::load(exported->variants.front().file);
+  ASSERT_THAT(model, IsOk());
+  const auto quality = (*task)->judge(*model);
+  ASSERT_THAT(quality, IsOk());
+  EXPECT_EQ(quality->judged_by, "error");
+  EXPECT_FALSE(quality->held_out);
+  EXPECT_NE(quality->baseline(messages::mean_baseline), nullptr);
+}
+
+TEST_F(UserModule, learns_and_goes_on_from_weights_alone) {
+  ASSERT_THAT(write_digits(rows(), 48, 1), IsOk());
+  ASSERT_THAT(write_digits(folder_.path() / "other", 16, 2), IsOk());
+  ModuleRecipe recipe;
+  recipe.file = module_file("digits");
+  recipe.objective = *Objective::named("cross-entropy");
+  recipe.data.train = {rows()};
+  recipe.data.validation = {folder_.path() / "other"};
+  auto task = recipe.open(0);
+  ASSERT_THAT(task, IsOk());
+  EXPECT_EQ((*task)->data().held_out, 16U);
+  const kinds::Phase phase = (*task)->phase(1);
+  std::vector<Tensor> tensors;
+  for (const auto& trained : phase.trained) tensors.push_back(trained.tensor);
+  ASSERT_EQ(tensors.size(), 10U);
+  torch::optim::Adam adam(tensors, torch::optim::AdamOptions(0.02));
+  std::vector<kinds::Draw> draws;
+  for (std::size_t i = 0; i < 48; ++i) draws.push_back({i, false});
+  (*task)->set_training(true);
+  for (int step = 0; step < 30; ++step) {
+    adam.zero_grad();
+    (*task)->loss(phase, draws).total.backward();
+    adam.step();
+  }
+  (*task)->set_training(false);
+  const auto scores = (*task)->score_held_out();
+  ASSERT_EQ(scores.size() + 1, (*task)->columns().size());
+  EXPECT_GT(*scores[1], 0.9);  // accuracy
+
+  // As `outcrop evaluate` and `quantize` open it: by what weights say, without the user's file.
+  auto again = make_kind()->recipe((*task)->shape());
+  ASSERT_THAT(again, IsOk());
+  (*again)->set_places({.train = {rows()}, .validation = {folder_.path() / "other"}, .only_scored = true});
+  auto second = (*again)->open(0);
+  ASSERT_THAT(second, IsOk());
+  EXPECT_EQ((*second)->shape(), (*task)->shape());
+  EXPECT_LT((*task)->shape().size(), 24'000U);
+  ASSERT_THAT(models::restore(kinds::state_of(**second), kinds::state_of(**task)), IsOk());
+  (*second)->set_training(false);
+  EXPECT_EQ((*second)->score_held_out(), scores);
+}
+
+TEST_F(UserModule, is_the_same_traced_and_begins_with_weights_beside_it) {
+  ASSERT_THAT(write_digits(rows(), 8, 1), IsOk());
+  auto scripted = shipped("digits", rows());
+  auto values = shipped("in_training_mode", rows());
+  EXPECT_THAT(values.open(0), ErrorIs(ErrorCode::unsupported,
+                                      AllOf(HasSubstr("training mode"), HasSubstr("model.eval()"))));
+  const auto answers = [](const ModuleRecipe& recipe) {
+    const auto task = recipe.open(0);
+    EXPECT_THAT(task, IsOk());
+    const kinds::Export exported = (*task)->make_export();
+    return exported.parts[0].network.deepcopy().forward({exported.parts[0].calibration}).toTensor();
+  };
+  const Tensor told = answers(scripted);
+  EXPECT_TRUE(torch::allclose(answers(shipped("traced", rows())), told, 1e-4, 1e-5));
+  EXPECT_TRUE(torch::allclose(answers(shipped("frozen", rows())), told, 1e-4, 1e-5));
+  // Others' values, and its own again.
+  auto loaded = load_foreign(*read_file(module_file("in_training_mode"), ByteCount::mib(1)), "m");
+  ASSERT_THAT(loaded, IsOk());
+  ASSERT_THAT(take_values(module_file("digits_state"), loaded->module), IsOk());
+  loaded->module.eval();
+  const Tensor images = shipped("digits", rows()).open(0).value()->make_export().parts[0].calibration;
+  EXPECT_TRUE(torch::equal(loaded->module.forward({images}).toTensor(), told));
+}
+
+TEST_F(UserModule, of_several_inputs_is_float_and_says_why) {
+  torch::manual_seed(1);
+  ASSERT_THAT(write_rows(rows(), "signal", torch::randn({9, 16})), IsOk());
+  ASSERT_THAT(write_rows(rows(), "sensor", torch::randint(3, {9}, torch::kLong)), IsOk());
+  auto task = shipped("two_inputs", rows()).open(0);
+  ASSERT_THAT(task, IsOk());
+  const fs::path stage = folder_.path() / "stage";
+  fs::create_directory(stage);
+  const auto exported = quantize::export_variants((*task)->make_export(), stage, "two_stage1");
+  ASSERT_THAT(exported, IsOk());
+  EXPECT_EQ(exported->variants.size(), 2U);
+  ASSERT_EQ(exported->left_out.size(), 2U);
+  EXPECT_EQ(exported->left_out[0].first, "int8-quint8");
+  EXPECT_THAT(exported->left_out[0].second, HasSubstr("takes 2"));
+  EXPECT_EQ(messages::describe(exported->signature.serves()),
+            "forward(signal: float32 [batch, 16], sensor: int64 [batch]) -> output_1 float32 [batch, "
+            "1], output_2 int64 [batch]");
+  auto model = models::LiteModel::load(exported->variants.front().file);
+  ASSERT_THAT(model, IsOk());
+  EXPECT_THAT((*task)->judge(*model), ErrorIs(ErrorCode::not_found, HasSubstr("no loss")));
+}
+
+TEST_F(UserModule, with_a_loop_that_its_input_decides_is_float) {
+  auto task = open_with_x("loop");
+  ASSERT_THAT(task, IsOk());
+  const fs::path stage = folder_.path() / "stage";
+  fs::create_directory(stage);
+  const auto exported = quantize::export_variants((*task)->make_export(), stage, "loop_stage1");
+  ASSERT_THAT(exported, IsOk());
+  ASSERT_EQ(exported->left_out.size(), 2U);
+  EXPECT_THAT(exported->left_out[1].second, HasSubstr("prim::Loop"));
+}
+
+TEST_F(UserModule, that_nobody_could_serve_is_refused_with_what_would_be_right) {
+  const auto refusal = [&](const std::string& name) {
+    const auto task = open_with_x(name);
+    return task ? std::string("it was taken") : task.error().message();
+  };
+  EXPECT_THAT(refusal("takes_dict"), AllOf(HasSubstr("'named' is a Dict[str, Tensor]"), HasSubstr("wrap it")));
+  EXPECT_THAT(refusal("gives_list"), AllOf(HasSubstr("List[Tuple[Tensor, Tensor]]"), HasSubstr("wrap it")));
+  EXPECT_THAT(refusal("changes_input"), AllOf(HasSubstr("changes its input"), HasSubstr("clone")));
+  EXPECT_THAT(refusal("draws"), AllOf(HasSubstr("same twice"), HasSubstr("seed")));
+  EXPECT_THAT(refusal("summed"), HasSubstr("first dimension"));
+  EXPECT_THAT(refusal("half"), AllOf(HasSubstr("'step.weight' is Double"), HasSubstr("model.float()")));
+  EXPECT_THAT(refusal("digits_state"), AllOf(HasSubstr("no TorchScript"), HasSubstr("torch.jit.script")));
+  EXPECT_THAT(refusal("../modules/README"), HasSubstr("No such file"));
+}
+
+TEST_F(UserModule, whose_answers_are_not_finite_is_refused_by_their_name) {
+  torch::jit::Module module("__torch__.Logarithm");
+  module.define("def forward(self, x): return (x, torch.log(x - 1.0))\n");
+  module.register_attribute("training", c10::BoolType::get(), false);
+  const fs::path file = folder_.path() / "logarithm.pt";
+  module.save(file.string());
+  ASSERT_THAT(write_rows(rows(), "x", torch::full({3, 4}, 0.5F)), IsOk());
+  auto recipe = shipped("tied", rows());
+  recipe.file = file;
+  EXPECT_THAT(recipe.open(0), ErrorIs(ErrorCode::diverged, HasSubstr("its output_2 is not finite")));
+}
+
+TEST_F(UserModule, one_weight_by_two_names_stays_one) {
+  auto task = open_with_x("tied");
+  ASSERT_THAT(task, IsOk());
+  const auto again = make_kind()->recipe((*task)->shape());
+  ASSERT_THAT(again, IsOk());
+  (*again)->set_places({.train = {rows()}, .only_scored = true});
+  const auto second = (*again)->open(0);
+  ASSERT_THAT(second, IsOk());
+  const auto state = kinds::state_of(**second);
+  ASSERT_EQ(state.size(), 2U);
+  EXPECT_EQ(state[0].second.data_ptr(), state[1].second.data_ptr());
+}
+
+TEST_F(UserModule, its_rows_are_checked_before_anything_is_done) {
+  const auto refusal = [&] {
+    const auto task = shipped("tied", rows()).open(0);
+    return task ? std::string("they were taken") : task.error().message();
+  };
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("no folder"), HasSubstr("x.npy")));
+  fs::create_directories(rows());
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("nothing for 'x'"), HasSubstr("rows.safetensors")));
+  auto x = torch::rand({3, 4});
+  x[1][2] = std::numeric_limits<float>::quiet_NaN();
+  ASSERT_THAT(write_rows(rows(), "x", x), IsOk());
+  EXPECT_THAT(refusal(), HasSubstr("not finite in row 1"));
+  ASSERT_THAT(write_rows(rows(), "x", torch::rand({3, 4})), IsOk());
+  ASSERT_THAT(write_rows(rows(), "target", torch::rand({2, 4})), IsOk());
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("'target' has 2 rows"), HasSubstr("3")));
+  ASSERT_THAT(write_rows(rows(), "x", torch::rand({2, 5})), IsOk());
+  EXPECT_THAT(refusal(), HasSubstr("raises for rows of these data"));
+
+  ASSERT_THAT(write_rows(rows(), "x", torch::rand({2, 4})), IsOk());
+  auto learned = shipped("tied", rows());
+  learned.objective = *Objective::named("cross-entropy");
+  EXPECT_THAT(learned.open(0), ErrorIs(ErrorCode::invalid_data, HasSubstr("int64 [1], a class each")));
+  learned.objective = *Objective::named("mse");
+  learned.data.validation = {rows()};
+  EXPECT_THAT(learned.open(0),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("2 of 2 rows that are held out")));
+  EXPECT_THAT(Objective::named("msee"), ErrorIs(ErrorCode::invalid_argument, HasSubstr("huber")));
+}
+
+TEST_F(UserModule, takes_rows_of_one_safetensors_file) {
+  fs::create_directories(rows());
+  torch::manual_seed(2);
+  const std::vector<runtime::Tensor> tensors{models::plain_tensor("x", torch::rand({5, 4})),
+                                             models::plain_tensor("target", torch::rand({5, 4}))};
+  ASSERT_THAT(runtime::write_tensor_file(rows() / "rows.safetensors", tensors), IsOk());
+  const auto split = open_rows({.train = {rows()}, .held_out = 2}, {"x"});
+  ASSERT_THAT(split, IsOk());
+  EXPECT_EQ(split->training.size(), 3U);
+  EXPECT_EQ(split->held_out.size(), 2U);
+  EXPECT_TRUE(torch::equal(split->held_out.target[0], models::torch_tensor(tensors[1])[3]));
+}
+
+TEST(Objectives, count_and_measure_as_their_names_say) {
+  const auto logits = torch::tensor({{2.0F, 1.0F}, {0.0F, 3.0F}, {1.0F, 0.0F}, {1.0F, 0.0F}});
+  const auto classes = torch::tensor({0, 1, 1, 0});
+  const auto of_classes = *Objective::named("cross-entropy");
+  EXPECT_THAT(of_classes.check(logits, classes), IsOk());
+  EXPECT_DOUBLE_EQ(*of_classes.score(logits, classes).find("accuracy"), 0.75);
+  EXPECT_THAT(of_classes.check(logits, torch::tensor({0, 1, 2, 0})),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("from 0 to 2")));
+  // The most frequent class of what was learned from.
+  const auto most = of_classes.mean_answer(torch::tensor({1, 1, 0}), logits);
+  EXPECT_TRUE(torch::equal(most.argmax(1), torch::ones({4}, torch::kLong)));
+  const auto mae = *Objective::named("mae");
+  const auto score = mae.score(torch::tensor({1.0F, 3.0F}), torch::tensor({1.0F, 1.0F}));
+  EXPECT_DOUBLE_EQ(*score.find("mae"), 1.0);
+  EXPECT_DOUBLE_EQ(*score.find("rmse"), std::sqrt(2.0));
+}
+
+}  // namespace
+}  // namespace outcrop::user_module

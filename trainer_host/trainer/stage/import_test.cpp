@@ -1,0 +1,102 @@
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "protocol/base/durable_file.hpp"
+#include "runtime/engine/npy_file.hpp"
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/shell.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "trainer_host/release/open.hpp"
+
+namespace outcrop::stage {
+namespace fs = std::filesystem;
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+// By the real program, which begins anew in its jail; the modules are of tests/modules/make_modules.py.
+class Import : public testing::Test {
+ protected:
+  // In the folder of the test, so that names are as a user gives them.
+  [[nodiscard]] ShellOutcome outcrop(const std::string& words) const {
+    return run_shell("cd " + folder_.path().string() + " && " + OUTCROP_BIN "/outcrop " + words);
+  }
+  void bring(const std::string& module) const {
+    fs::copy_file(fs::path(OUTCROP_SOURCE) / "tests/modules" / (module + ".pt"),
+                  folder_.path() / (module + ".pt"));
+  }
+  void write_row_values(const std::string& name, std::vector<std::int64_t> shape) const {
+    const auto count = static_cast<std::size_t>(shape[0] * shape[1]) *
+                       (shape.size() > 2 ? static_cast<std::size_t>(shape[2] * shape[3]) : 1);
+    std::vector<float> values(count);
+    for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<float>(i * 37 % 100) / 50.0F - 1.0F;
+    fs::create_directories(folder_.path() / "rows");
+    ASSERT_THAT(write_file_durably(folder_.path() / "rows" / (name + ".npy"),
+                                   runtime::encode_npy(runtime::Tensor::of_floats(name, shape, values))),
+                IsOk());
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Import, takes_a_module_from_python_to_a_signed_release) {
+  bring("digits");
+  write_row_values("images", {12, 1, 8, 8});
+  const ShellOutcome imported = outcrop("import digits.pt --data rows --out out");
+  ASSERT_EQ(imported.code, 0) << imported.output;
+  EXPECT_THAT(imported.output, AllOf(HasSubstr("int8-qint8"), HasSubstr("100.000"),
+                                     Not(HasSubstr("not measured")), Not(HasSubstr("left out"))));
+  // As advised; without a target nothing says how good it is, which a policy must allow.
+  ASSERT_EQ(outcrop("keys init --dir keys --model digits").code, 0);
+  const ShellOutcome refused = outcrop("release create out/stage1 --keys keys --out out/release");
+  EXPECT_NE(refused.code, 0);
+  EXPECT_THAT(refused.output, HasSubstr("minimum_quality = -inf"));
+  std::ofstream(folder_.path() / "policy.toml") << "minimum_quality = -inf\n";
+  const ShellOutcome signed_release =
+      outcrop("release create out/stage1 --keys keys --out out/release --policy policy.toml");
+  ASSERT_EQ(signed_release.code, 0) << signed_release.output;
+  EXPECT_EQ(outcrop("release verify out/release --keys keys").code, 0);
+
+  // Its weights are enough to quantize it again.
+  const ShellOutcome again =
+      outcrop("quantize out/stage1/digits_stage1.weights --data rows --out q --no-measure");
+  ASSERT_EQ(again.code, 0) << again.output;
+  for (const char* variant : {"float", "int8-qint8"}) {
+    const std::string file = std::string("digits_stage1_") + variant + ".ptl";
+    EXPECT_EQ(*read_file(folder_.path() / "q" / file, ByteCount::mib(1)),
+              *read_file(folder_.path() / "out/stage1" / file, ByteCount::mib(1)))
+        << file;
+  }
+}
+
+TEST_F(Import, runs_strangers_code_where_nothing_but_what_was_named_is_to_be_had) {
+  write_row_values("x", {6, 4});
+  std::ofstream(folder_.path() / "secret.txt") << "secret";
+  bring("reads_rows");
+  bring("reads_secret");
+  // It can read a file: that of its rows is named.
+  const ShellOutcome named = outcrop("import reads_rows.pt --data rows --out named");
+  EXPECT_EQ(named.code, 0) << named.output;
+  const ShellOutcome secret = outcrop("import reads_secret.pt --data rows --out out");
+  EXPECT_EQ(secret.code, 1);
+  EXPECT_THAT(secret.output, AllOf(HasSubstr("it raises for rows of these data"),
+                                   HasSubstr("Permission denied")));
+  EXPECT_FALSE(fs::exists(folder_.path() / "out/stage1"));
+}
+
+TEST_F(Import, keeps_keys_out_of_where_such_code_is_trained) {
+  bring("digits");
+  write_row_values("images", {12, 1, 8, 8});
+  std::ofstream(folder_.path() / "train.toml") << "[model]\nname = \"digits\"\nkind = \"module\"\n"
+                                                 "module = \"digits.pt\"\n[data]\ntrain = \"rows\"\n"
+                                                 "[train]\nout = \"run\"\n[release]\nkeys = \"keys\"\n";
+  const ShellOutcome refused = outcrop("train train.toml");
+  EXPECT_NE(refused.code, 0);
+  EXPECT_THAT(refused.output, AllOf(HasSubstr("train.toml:3"), HasSubstr("outcrop release create")));
+}
+
+}  // namespace
+}  // namespace outcrop::stage
