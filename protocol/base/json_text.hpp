@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
+#include <string_view>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -11,5 +13,10 @@ namespace outcrop {
 // name. Every text of ours is made by this; dump() throws.
 [[nodiscard]] std::string json_text(const nlohmann::json& json, int indent = -1);
 [[nodiscard]] std::string json_text(const nlohmann::ordered_json& json, int indent = -1);
+
+// Whether lists and objects stand in each other more than `deepest` times. To be asked before others'
+// text is parsed: a parser that is iterative still builds a tree that is as deep as its input, and what
+// copies or frees the tree goes down it by recursion.
+[[nodiscard]] bool nested_too_deeply(std::string_view text, std::size_t deepest);
 
 }  // namespace outcrop

@@ -13,26 +13,6 @@
 namespace outcrop::messages {
 namespace {
 
-// Before parsing: a parser that is iterative still builds a tree that is as deep as its input.
-bool nested_too_deeply(std::string_view text) {
-  std::size_t depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > deepest_nesting) return true;
-    } else if ((c == '}' || c == ']') && depth > 0) {
-      --depth;
-    }
-  }
-  return false;
-}
-
 // The parser's words without its name for them: "[json.exception.parse_error.101] parse error ...".
 std::string_view without_name(std::string_view text) {
   const std::size_t end = text.find("] ");
@@ -67,7 +47,7 @@ Result<Json> parse_object(std::string_view text, ByteCount limit, std::string_vi
     return fail(ErrorCode::invalid_data, name + ": has " + ByteCount(text.size()).human() +
                                              ", more than the " + limit.human() + " allowed");
   }
-  if (nested_too_deeply(text)) {
+  if (nested_too_deeply(text, deepest_nesting)) {
     return fail(ErrorCode::invalid_data,
                 name + ": nested more than " + std::to_string(deepest_nesting) + " levels deep");
   }

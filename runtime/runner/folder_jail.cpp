@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -136,13 +137,26 @@ std::vector<std::string> own_arguments() {
   return arguments;
 }
 
+// Variables that programs need. What else a user has there, credentials above all, is nobody's business.
+bool is_let_in(std::string_view variable) {
+  constexpr std::array names{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TERM", "COLUMNS",
+                             "LINES", "TZ", "TMPDIR", "XDG_CACHE_HOME", "NO_COLOR", "LD_LIBRARY_PATH", "LD_PRELOAD"};
+  constexpr std::array beginnings{"LC_", "OMP_", "GOMP_", "OPENBLAS_", "MKL_", "OUTCROP_", "ASAN_", "UBSAN_",
+                                  "LSAN_", "TSAN_", "GNUPLOT_", "GDFONTPATH", "FONTCONFIG_"};
+  const std::string_view name = variable.substr(0, variable.find('='));
+  return std::ranges::find(names, name) != names.end() ||
+         std::ranges::any_of(beginnings, [&](const char* with) { return name.starts_with(with); });
+}
+
 Error start_again(std::vector<std::string> arguments) {
   std::vector<char*> list;
   for (std::string& argument : arguments) list.push_back(argument.data());
   list.push_back(nullptr);
   std::string mark = std::string(second_start) + "=1";
   std::vector<char*> variables{mark.data()};
-  for (char** variable = environ; *variable != nullptr; ++variable) variables.push_back(*variable);
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    if (is_let_in(*variable)) variables.push_back(*variable);
+  }
   variables.push_back(nullptr);
   std::cout.flush();
   std::fflush(nullptr);

@@ -26,6 +26,7 @@ struct JailFolders {
 // - no sockets but pairs, no other processes' memory, no namespaces, mounts, keys, ...
 //   (refuse_escaping_calls); no new privileges; of root's capabilities only to open files that
 //   are others' (CAP_DAC_OVERRIDE); no signals to processes outside (Landlock's ABI 6)
+// - of the environment what programs need
 // - no core file, not dumpable
 //
 // A child of it (gnuplot, a runtime::Runner, which confines itself further) is in the jail, too.

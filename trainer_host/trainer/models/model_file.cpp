@@ -1,10 +1,5 @@
 #include "trainer_host/trainer/models/model_file.hpp"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cstring>
 #include <fstream>
 #include <map>
@@ -14,9 +9,10 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/json_integer.hpp"
 #include "protocol/base/json_text.hpp"
-#include "protocol/base/unique_fd.hpp"
+#include "protocol/messages/names.hpp"
 #include "protocol/trust/digest.hpp"
 #include "runtime/engine/tensor_file.hpp"
+#include "trainer_host/trainer/data/mapped_file.hpp"
 
 namespace outcrop::models {
 namespace {
@@ -25,6 +21,7 @@ using Json = nlohmann::json;
 
 // Bytes. A checkpoint keeps its history there, 150 bytes an epoch: room for a million of them.
 constexpr std::size_t longest_header = 256 << 20;
+constexpr std::size_t deepest_header = 32;
 // The payload begins at a multiple of it, so that its tensors can be used where they are mapped.
 constexpr std::size_t alignment = 64;
 // What versions before this one wrote: no kind, for there was one.
@@ -88,41 +85,11 @@ Status write_pieces(const std::filesystem::path& path, const std::vector<BytesVi
   return fail(Error::from_errno("writing " + path.string()));
 }
 
-// A whole file in memory that belongs to the kernel's cache.
-class MappedFile {
- public:
-  static Result<std::shared_ptr<const MappedFile>> open(const std::filesystem::path& path) {
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    struct stat status {};
-    if (!fd || ::fstat(fd.get(), &status) != 0) return fail(Error::from_errno("opening " + path.string()));
-    if (!S_ISREG(status.st_mode)) {
-      return fail(ErrorCode::invalid_data, "reading " + path.string() + ": it is no regular file");
-    }
-    const auto size = static_cast<std::size_t>(status.st_size);
-    void* data = nullptr;
-    if (size > 0) {
-      data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
-      if (data == MAP_FAILED) return fail(Error::from_errno("mapping " + path.string()));
-    }
-    return std::shared_ptr<const MappedFile>(new MappedFile(data, size));
-  }
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
-  ~MappedFile() {
-    if (data_ != nullptr) ::munmap(data_, size_);
-  }
-
-  [[nodiscard]] BytesView bytes() const { return {static_cast<const std::byte*>(data_), size_}; }
-
- private:
-  MappedFile(void* data, std::size_t size) : data_(data), size_(size) {}
-
-  void* data_;
-  std::size_t size_;
-};
+// As long as a tensor lies in it.
+using Mapping = std::shared_ptr<const data::MappedFile>;
 
 torch::Tensor tensor_at(const runtime::TensorView& view,
-                        const std::shared_ptr<const MappedFile>& file) {
+                        const Mapping& file) {
   const auto type = view.dtype == runtime::DType::int64 ? torch::kLong : torch::kFloat;
   // from_blob wants a mutable pointer; nothing writes through it.
   void* data = const_cast<std::byte*>(view.data.data());
@@ -159,13 +126,16 @@ Result<ModelFileKind> kind_of(std::string_view& text) {
               "'outcrop weights 1' or 'outcrop checkpoint 1'");
 }
 
-Result<ModelFile> decode_model_file(const std::shared_ptr<const MappedFile>& mapped) {
+Result<ModelFile> decode_model_file(const Mapping& mapped) {
   std::string_view text = as_text(mapped->bytes());
   ModelFile file;
   OUTCROP_TRY(kind, kind_of(text));
   file.kind = kind;
   OUTCROP_TRY(header, take_line(text, longest_header));
   file.about = header;
+  if (nested_too_deeply(header, deepest_header)) {
+    return fail(ErrorCode::invalid_data, "its header is damaged: it is nested too deeply");
+  }
   const Json about = Json::parse(header, nullptr, /*allow_exceptions=*/false);
   if (!about.is_object() || !about.contains("payload_bytes") ||
       !about["payload_bytes"].is_number_unsigned() || !about.contains("sha256") ||
@@ -221,21 +191,25 @@ Status write_model_file(const std::filesystem::path& path, const ModelFile& file
 }
 
 Result<ModelFile> read_model_file(const std::filesystem::path& path) {
-  OUTCROP_TRY(mapped, MappedFile::open(path));
-  auto file = decode_model_file(mapped);
+  OUTCROP_TRY(mapped, data::MappedFile::open(path));
+  auto file = decode_model_file(std::make_shared<const data::MappedFile>(std::move(mapped)));
   if (!file) return fail(file.error().context("reading " + path.string()));
   return file;
 }
 
 Result<std::string> kind_named_in(const std::filesystem::path& path) {
-  OUTCROP_TRY(mapped, MappedFile::open(path));
-  std::string_view text = as_text(mapped->bytes());
+  OUTCROP_TRY(mapped, data::MappedFile::open(path));
+  std::string_view text = as_text(mapped.bytes());
   const auto in_file = [&](const Error& error) {
     return fail(error.context("reading " + path.string()));
   };
   if (const auto kind = kind_of(text); !kind) return in_file(kind.error());
   const auto header = take_line(text, longest_header);
   if (!header) return in_file(header.error());
+  if (nested_too_deeply(*header, deepest_header)) {
+    return fail(ErrorCode::invalid_data,
+                "reading " + path.string() + ": its header is damaged: it is nested too deeply");
+  }
   const auto described = description_in(std::string(*header));
   if (!described) return in_file(described.error());
   return described->kind;
@@ -256,6 +230,10 @@ Result<ModelDescription> description_in(const std::string& about) {
     const Json json = Json::parse(about);
     ModelDescription description;
     description.name = json.at("model").get<std::string>();
+    if (!messages::is_name(description.name)) {  // it becomes a part of files' names
+      return fail(ErrorCode::invalid_data,
+                  "it does not describe a model: its name is no name (1 to 63 of a-z, 0-9 and -)");
+    }
     description.kind = json.value("kind", first_kind);
     description.shape = json_text(json.at("shape"));
     OUTCROP_TRY(stage, json_integer(json.at("stage"), "it does not describe a model: stage", 0));

@@ -1,6 +1,7 @@
 #include "trainer_host/trainer/models/model_file.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <fstream>
 
@@ -87,6 +88,22 @@ TEST_F(ModelFiles, restoring_names_what_is_missing_or_misshapen) {
               ErrorIs(ErrorCode::invalid_data, HasSubstr("network.bias is missing")));
   EXPECT_THAT(restore({{"network.odd", torch::zeros({4})}}, values),
               ErrorIs(ErrorCode::invalid_data, HasSubstr("network.odd has another shape")));
+}
+
+// Its header is read before anybody knows who wrote it.
+TEST_F(ModelFiles, whose_header_is_a_trap_are_refused) {
+  std::string deep(200'000, '[');
+  std::ofstream(path(), std::ios::binary)
+      << "outcrop weights 1\n{\"shape\":" << deep << std::string(deep.size(), ']') << "}\n";
+  EXPECT_THAT(read_model_file(path()), ErrorIs(ErrorCode::invalid_data, HasSubstr("nested too deeply")));
+  EXPECT_THAT(kind_named_in(path()), ErrorIs(ErrorCode::invalid_data, HasSubstr("nested too deeply")));
+  // A name becomes part of files' names.
+  const ModelDescription outside{.name = "../elsewhere/model", .kind = "classifier", .shape = "{}",
+                                 .data_digest = ""};
+  EXPECT_THAT(description_in(to_json(outside)), ErrorIs(ErrorCode::invalid_data, HasSubstr("no name")));
+  ASSERT_EQ(::mkfifo((path().string() + ".fifo").c_str(), 0600), 0);
+  EXPECT_THAT(read_model_file(path().string() + ".fifo"),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("no regular file")));
 }
 
 TEST(Description, of_a_version_that_knew_one_kind_is_a_generator) {

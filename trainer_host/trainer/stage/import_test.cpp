@@ -85,6 +85,15 @@ TEST_F(Import, runs_strangers_code_where_nothing_but_what_was_named_is_to_be_had
   EXPECT_THAT(secret.output, AllOf(HasSubstr("it raises for rows of these data"),
                                    HasSubstr("Permission denied")));
   EXPECT_FALSE(fs::exists(folder_.path() / "out/stage1"));
+  // Nor is anything to be written that is not its output.
+  const ShellOutcome over_itself = outcrop("import reads_rows.pt --data rows --out .");
+  EXPECT_EQ(over_itself.code, 2) << over_itself.output;
+  EXPECT_THAT(over_itself.output, AllOf(HasSubstr("would let what others made change"),
+                                        HasSubstr("name a new or empty folder")));
+  fs::create_directory(folder_.path() / "mine");
+  std::ofstream(folder_.path() / "mine/notes.txt") << "mine";
+  EXPECT_THAT(outcrop("import reads_rows.pt --data rows --out mine").output,
+              HasSubstr("no output of ours"));
 }
 
 TEST_F(Import, keeps_keys_out_of_where_such_code_is_trained) {

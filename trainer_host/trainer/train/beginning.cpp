@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "protocol/base/cut_short.hpp"
 #include "protocol/trust/digest.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/train/output_folder.hpp"
@@ -76,8 +77,8 @@ Result<Beginning> begin_with(const fs::path& weights, const TrainConfig& config,
   const models::ModelDescription& model = *read;
   if (model.kind != config.kind || model.shape != task.shape()) {
     return fail(ErrorCode::invalid_argument,
-                weights.string() + " holds another network (" + model.kind + " " + model.shape +
-                    ") than the configuration's (" + config.kind + " " + task.shape() +
+                weights.string() + " holds another network (" + model.kind + " " + cut_short(model.shape, 400) +
+                    ") than the configuration's (" + config.kind + " " + cut_short(task.shape(), 400) +
                     "): a run can begin with weights of the same network only");
   }
   if (const Status copied = models::restore(kinds::state_of(task), file.tensors); !copied) {

@@ -94,6 +94,9 @@ std::string history_to_json(const History& history) {
 }
 
 Result<History> history_from_json(const std::string& text) {
+  if (nested_too_deeply(text, 8)) {
+    return fail(ErrorCode::invalid_data, "its history is damaged: it is nested too deeply");
+  }
   try {
     const Json json = Json::parse(text);
     const bool named = json.is_object();

@@ -49,6 +49,9 @@ std::string lineage_to_json(const Lineage& lineage) {
 
 Result<Lineage> lineage_from_json(const std::string& text) {
   Lineage lineage;
+  if (nested_too_deeply(text, 8)) {
+    return fail(ErrorCode::invalid_data, "its lineage is damaged: it is nested too deeply");
+  }
   try {
     const auto json = OrderedJson::parse(text);
     if (!json.at("origin").is_null()) {

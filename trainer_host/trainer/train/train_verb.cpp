@@ -121,8 +121,13 @@ Status enclose(const Arguments& arguments, const TrainConfig& config, const kind
   read.insert(read.end(), places.train.begin(), places.train.end());
   read.insert(read.end(), places.validation.begin(), places.validation.end());
   if (!arguments.init.empty()) read.emplace_back(arguments.init);
-  const TrainOptions options = options_of(arguments);
-  if (!options.checkpoint.empty()) read.push_back(options.checkpoint);
+  // A checkpoint of the run's own folder may be read with it.
+  const auto checkpoint = options_of(arguments).checkpoint;
+  std::error_code error;
+  if (!checkpoint.empty() &&
+      !std::filesystem::equivalent(checkpoint.parent_path(), config.train.out, error)) {
+    read.push_back(checkpoint);
+  }
   return kinds::enclose(*kind, read, {config.train.out}, arguments.allow_reduced);
 }
 

@@ -1,7 +1,7 @@
 #include "trainer_host/trainer/train/trainer.hpp"
 
 #include <fcntl.h>
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/resource.h>
@@ -19,10 +19,13 @@
 #include "protocol/trust/digest.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/data/gzip_file.hpp"
+#include "trainer_host/trainer/kinds/earth/toy_data.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_kind.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_task.hpp"
-#include "trainer_host/trainer/kinds/earth/toy_data.hpp"
+#include "trainer_host/trainer/kinds/register.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
+#include "trainer_host/trainer/train/config.hpp"
 
 extern char** environ;
 
@@ -33,6 +36,7 @@ namespace {
 using testing::AllOf;
 using earth::make_toy_data;
 using testing::HasSubstr;
+using testing::Not;
 
 class Trainer : public testing::Test {
  protected:
@@ -592,6 +596,34 @@ TEST_F(Trainer, goes_on_from_a_checkpoint_of_a_version_that_knew_one_kind) {
   const auto rows = csv_rows(config.train.out);
   ASSERT_EQ(rows.size(), 7U);
   EXPECT_TRUE(rows[2].starts_with("2,1,0.002,0.5,0.25,,,0.75,99.5,")) << rows[2];
+}
+
+// Files that it really wrote; its data, of which other machines have other bits, are changed here.
+TEST_F(Trainer, reads_the_configuration_and_goes_on_from_the_checkpoint_of_an_earlier_version) {
+  const fs::path earlier = fs::path(OUTCROP_SOURCE) / "tests" / "earlier";
+  auto config = read_config(earlier / "train.toml", kinds::built_in());
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->kind, "generator");
+  EXPECT_EQ(config->budgets.at("raspberry-pi-4").memory_mb, 400);
+  const auto packed = data::read_unpacked(earlier / "checkpoint.gz", ByteCount::mib(4));
+  ASSERT_THAT(packed, IsOk());
+  config->train.out = folder() / "run";
+  fs::create_directories(config->train.out);
+  ASSERT_THAT(write_file_durably(config->train.out / "checkpoint", *packed), IsOk());
+  recipe_of(*config).data.train = {data()};
+
+  TrainOptions options;
+  options.stages = 2;
+  const auto refused = train(*config, options, {});
+  EXPECT_THAT(refused, ErrorIs(ErrorCode::invalid_argument, HasSubstr("data.train: digest ")));
+  EXPECT_THAT(refused.error().message(), Not(HasSubstr("model."))) << "a new key refuses an old run";
+  options.allow_change = true;
+  const auto summary = train(*config, options, {});
+  ASSERT_THAT(summary, IsOk());
+  EXPECT_EQ(summary->epoch, 2);
+  const auto rows = csv_rows(config->train.out);
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_TRUE(rows[1].starts_with("1,1,")) << rows[1];
 }
 
 TEST_F(Trainer, refuses_a_checkpoint_of_another_kind) {

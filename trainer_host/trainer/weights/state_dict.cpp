@@ -2,7 +2,7 @@
 
 #include <new>
 
-#include "trainer_host/trainer/weights/mapped_file.hpp"
+#include "trainer_host/trainer/data/mapped_file.hpp"
 #include "trainer_host/trainer/weights/state_globals.hpp"
 #include "trainer_host/trainer/weights/state_pickle.hpp"
 #include "trainer_host/trainer/weights/storage_elements.hpp"
@@ -122,7 +122,7 @@ Result<Weights> decode_state_dict(BytesView file) {
 }
 
 Result<Weights> read_state_dict(const std::filesystem::path& path) {
-  OUTCROP_TRY(file, MappedFile::open(path));
+  OUTCROP_TRY(file, data::MappedFile::open(path));
   auto weights = decode_state_dict(file.bytes());
   if (!weights) return fail(weights.error().context("reading " + path.string()));
   return weights;

@@ -53,7 +53,10 @@ bool is_empty_dict(const Value& value) {
 }
 
 // Whole numbers in `items`; false where there is anything else.
+// Sizes and strides: a pickle says a list once, and as many tensors as it likes repeat it.
 bool take_integers(const Items& items, std::vector<std::int64_t>& numbers) {
+  constexpr std::size_t most_dimensions = 8;
+  if (items.values.size() > most_dimensions) return false;
   for (const Value& value : items.values) {
     const auto* const number = std::get_if<std::int64_t>(&value);
     if (number == nullptr) return false;

@@ -4,7 +4,7 @@
 #include <new>
 
 #include "runtime/engine/tensor_file.hpp"
-#include "trainer_host/trainer/weights/mapped_file.hpp"
+#include "trainer_host/trainer/data/mapped_file.hpp"
 
 namespace outcrop::weights {
 namespace {
@@ -60,7 +60,7 @@ Result<Weights> decode_weights(BytesView file) {
 }  // namespace
 
 Result<Weights> read_weights(const std::filesystem::path& path) {
-  OUTCROP_TRY(file, MappedFile::open(path));
+  OUTCROP_TRY(file, data::MappedFile::open(path));
   auto weights = decode_weights(file.bytes());
   if (!weights) return fail(weights.error().context("reading " + path.string()));
   return weights;

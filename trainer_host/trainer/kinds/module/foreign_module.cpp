@@ -1,6 +1,7 @@
 #include "trainer_host/trainer/kinds/module/foreign_module.hpp"
 
 #include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/csrc/jit/runtime/print_handler.h>
 
 #include <algorithm>
 #include <cctype>
@@ -96,7 +97,23 @@ Status check_types(const Module& module) {
   return {};
 }
 
+// A small file may say that one value is a tensor of any size.
+Status check_no_repeats(const Module& module) {
+  const auto check = [](const std::string& name, const Tensor& tensor) -> Status {
+    if (tensor.nbytes() <= tensor.storage().nbytes()) return {};
+    return fail(ErrorCode::unsupported,
+                "'" + name + "' is a view that repeats its values; tensor.contiguous() makes a tensor of it");
+  };
+  for (const auto& parameter : module.named_parameters()) {
+    OUTCROP_CHECK(check(parameter.name, parameter.value));
+  }
+  for (const auto& buffer : module.named_buffers()) OUTCROP_CHECK(check(buffer.name, buffer.value));
+  return {};
+}
+
 Result<Module> load(BytesView file) {
+  // What it prints, at load too, goes nowhere: a terminal takes orders.
+  torch::jit::setPrintHandler([](const std::string&) {});
   try {
     std::istringstream stream(std::string(reinterpret_cast<const char*>(file.data()), file.size()));
     return torch::jit::load(stream, torch::kCPU);
@@ -149,6 +166,11 @@ Result<ForeignModule> look_at(Module module) {
   return foreign;
 }
 
+Result<ForeignModule> load_and_look(BytesView file) {
+  OUTCROP_TRY(module, load(file));
+  return look_at(std::move(module));
+}
+
 bool same(const std::vector<Tensor>& one, const std::vector<Tensor>& other) {
   return std::equal(one.begin(), one.end(), other.begin(), other.end(),
                     [](const Tensor& a, const Tensor& b) { return torch::equal(a, b); });
@@ -184,10 +206,11 @@ std::string last_line(std::string text) {
 
 Result<ForeignModule> load_foreign(BytesView file, const std::string& name) {
   try {
-    auto module = load(file);
-    if (!module) return fail(module.error().context(name));
-    auto foreign = look_at(std::move(*module));
+    auto foreign = load_and_look(file);
     if (!foreign) return fail(foreign.error().context(name));
+    if (const Status plain = check_no_repeats(foreign->module); !plain) {
+      return fail(plain.error().context(name));
+    }
     return foreign;
   } catch (const std::exception& error) {
     return fail(ErrorCode::invalid_data, name + ": " + error.what());
@@ -215,7 +238,7 @@ std::string without_values(const Module& module) {
 }
 
 Result<ForeignModule> with_room_for_values(BytesView file) {
-  OUTCROP_TRY(foreign, load_foreign(file, "the module that these weights are of"));
+  OUTCROP_TRY(foreign, load_and_look(file));
   const torch::NoGradGuard no_gradient;
   replace_tensors(foreign.module,
                   [](const Tensor& tensor) { return torch::zeros(tensor.sizes(), tensor.options().requires_grad(false)); });

@@ -1,4 +1,4 @@
-#include "trainer_host/trainer/weights/mapped_file.hpp"
+#include "trainer_host/trainer/data/mapped_file.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -9,7 +9,7 @@
 #include "protocol/base/unique_fd.hpp"
 #include "trainer_host/trainer/data/mapping_guard.hpp"
 
-namespace outcrop::weights {
+namespace outcrop::data {
 
 Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   // O_NONBLOCK: a pipe that nobody writes to is refused, not waited for.
@@ -25,7 +25,7 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   if (size == 0) return MappedFile(nullptr, 0);
   void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (data == MAP_FAILED) return fail(Error::from_errno("mapping " + path.string()));
-  data::guard_mapping(data, size, path);
+  guard_mapping(data, size, path);
   return MappedFile(data, size);
 }
 
@@ -34,8 +34,8 @@ MappedFile::MappedFile(MappedFile&& other) noexcept
 
 MappedFile::~MappedFile() {
   if (data_ == nullptr) return;
-  data::release_mapping(data_);
+  release_mapping(data_);
   ::munmap(data_, size_);
 }
 
-}  // namespace outcrop::weights
+}  // namespace outcrop::data

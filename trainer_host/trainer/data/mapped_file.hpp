@@ -6,7 +6,7 @@
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/error.hpp"
 
-namespace outcrop::weights {
+namespace outcrop::data {
 
 // A whole regular file in memory that belongs to the kernel's cache, to be read from any thread. One
 // that is shortened meanwhile ends the process, by name (data/mapping_guard.hpp).
@@ -28,4 +28,4 @@ class MappedFile {
   std::size_t size_;
 };
 
-}  // namespace outcrop::weights
+}  // namespace outcrop::data
