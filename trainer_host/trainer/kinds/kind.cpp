@@ -1,5 +1,7 @@
 #include "trainer_host/trainer/kinds/kind.hpp"
 
+#include <unordered_map>
+
 #include "trainer_host/trainer/kinds/foreign_code.hpp"
 #include "trainer_host/trainer/kinds/register.hpp"
 
@@ -47,8 +49,23 @@ Status save_weights(const std::filesystem::path& path, const Task& task,
   return models::write_model_file(path, file);
 }
 
+models::NamedTensors weights_in(const models::ModelFile& file) {
+  models::NamedTensors weights = file.tensors;
+  if (file.kind != models::ModelFileKind::checkpoint) return weights;
+  std::unordered_map<std::string_view, const torch::Tensor*> averages;
+  for (const auto& [name, tensor] : file.tensors) {
+    if (!name.starts_with(averaged_prefix)) continue;
+    averages.emplace(std::string_view(name).substr(averaged_prefix.size()), &tensor);
+  }
+  for (auto& [name, tensor] : weights) {
+    const auto average = averages.find(name);
+    if (average != averages.end()) tensor = *average->second;
+  }
+  return weights;
+}
+
 Status take_weights(const models::ModelFile& file, Task& task) {
-  OUTCROP_CHECK(models::restore(state_of(task), file.tensors));
+  OUTCROP_CHECK(models::restore(state_of(task), weights_in(file)));
   task.set_training(false);
   if (file.kind == models::ModelFileKind::weights) return task.set_fitted(file.tensors);
   if (task.data().training == 0) {

@@ -185,9 +185,14 @@ class Kind {
 // Writes pure weights, with what is fitted.
 [[nodiscard]] Status save_weights(const std::filesystem::path& path, const Task& task,
                                   const models::ModelDescription& description);
-// Copies weights, or the weights inside a checkpoint, into a task of the same shape, and what is
-// fitted where the file has it; else fits. In evaluation mode. invalid_data where they do not fit;
-// invalid_argument where something is to be fitted and there are no training samples.
+// What a checkpoint calls the moving average of a tensor: this and the tensor's name.
+inline constexpr std::string_view averaged_prefix = "average.";
+// The tensors of a file, by name: where a checkpoint has the average of one, that.
+[[nodiscard]] models::NamedTensors weights_in(const models::ModelFile& file);
+// Copies weights, or the weights inside a checkpoint (averaged ones where it has them), into a task of
+// the same shape, and what is fitted where the file has it; else fits. In evaluation mode. invalid_data
+// where they do not fit; invalid_argument where something is to be fitted and there are no training
+// samples.
 [[nodiscard]] Status take_weights(const models::ModelFile& file, Task& task);
 
 // A trained model of a file, with its data.

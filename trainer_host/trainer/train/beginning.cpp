@@ -38,27 +38,31 @@ Status check_origin(const TrainConfig& config, const Progress& progress,
                   "; nothing was changed. A new run needs a folder of its own (--out DIR)");
 }
 
-// A stage's end describes and calibrates it by the data: they must be those that it saw.
-Status check_end_has_its_data(const Progress& progress) {
+// A stage's end describes and calibrates it by the data, and keeps the averaged weights where there are
+// some: a killed one comes to the same when it is run again.
+Status check_end_is_as_trained(const Progress& progress) {
   for (const Change& change : progress.lineage.changes) {
-    if (change.epoch != progress.epoch || !change.key.starts_with("data.")) continue;
+    const bool average = change.key == "train.average";
+    if (change.epoch != progress.epoch || !(average || change.key.starts_with("data."))) continue;
     const std::string stage = std::to_string(progress.stage());
     return fail(ErrorCode::invalid_argument,
-                "stage " + stage + " is trained and not yet ended: end it with the data as they "
-                "were (--stages " + stage + "), then change them");
+                "stage " + stage + " is trained and not yet ended: end it with the " +
+                    (average ? "average as it was" : "data as they were") + " (--stages " + stage +
+                    "), then change " + (average ? "it" : "them"));
   }
   return {};
 }
 
 Result<Beginning> resume(const fs::path& path, const TrainConfig& config,
                          const TrainOptions& options, const RunIdentity& identity,
-                         const kinds::Task& task, const OptimizerOf& optimizer_of) {
+                         const kinds::Task& task, const OptimizerOf& optimizer_of,
+                         Average& average) {
   OUTCROP_TRY(progress,
-              load_checkpoint(path, identity, options.allow_change, task, optimizer_of));
+              load_checkpoint(path, identity, options.allow_change, task, optimizer_of, average));
   OUTCROP_CHECK(check_origin(config, progress, options));
   const std::int64_t stage = progress.stage();
   const bool trained = progress.epochs_of(stage) >= config.train.stage_epochs;
-  if (trained && stage > progress.ended_stages) OUTCROP_CHECK(check_end_has_its_data(progress));
+  if (trained && stage > progress.ended_stages) OUTCROP_CHECK(check_end_is_as_trained(progress));
   OUTCROP_CHECK(check_room_after(config.train.out, config.name,
                                  trained ? stage : progress.ended_stages));
   if (options.resume == TrainOptions::Resume::from_file) {
@@ -70,7 +74,7 @@ Result<Beginning> resume(const fs::path& path, const TrainConfig& config,
 
 // A new run begins with the same network, and forgets how it was trained.
 Result<Beginning> begin_with(const fs::path& weights, const TrainConfig& config,
-                             const kinds::Task& task) {
+                             const kinds::Task& task, Average& average) {
   OUTCROP_TRY(file, models::read_model_file(weights));
   auto read = models::description_in(file.about);
   if (!read) return fail(read.error().context("reading " + weights.string()));
@@ -81,9 +85,10 @@ Result<Beginning> begin_with(const fs::path& weights, const TrainConfig& config,
                     ") than the configuration's (" + config.kind + " " + cut_short(task.shape(), 400) +
                     "): a run can begin with weights of the same network only");
   }
-  if (const Status copied = models::restore(kinds::state_of(task), file.tensors); !copied) {
+  if (const Status copied = models::restore(kinds::state_of(task), kinds::weights_in(file)); !copied) {
     return fail(copied.error().context("reading " + weights.string()));
   }
+  average.begin();
   OUTCROP_TRY(digest, trust::sha256_file(weights));
   Beginning beginning;
   beginning.progress.history.columns = column_names(task);
@@ -108,11 +113,11 @@ Status check_room(const TrainConfig& config, const TrainOptions& options) {
 
 Result<Beginning> find_beginning(const TrainConfig& config, const TrainOptions& options,
                                  const RunIdentity& identity, const kinds::Task& task,
-                                 const OptimizerOf& optimizer_of) {
+                                 const OptimizerOf& optimizer_of, Average& average) {
   if (const auto checkpoint = checkpoint_to_resume(config, options)) {
-    return resume(*checkpoint, config, options, identity, task, optimizer_of);
+    return resume(*checkpoint, config, options, identity, task, optimizer_of, average);
   }
-  if (!options.init.empty()) return begin_with(options.init, config, task);
+  if (!options.init.empty()) return begin_with(options.init, config, task, average);
   Beginning beginning{{}, "begins a new run"};
   beginning.progress.history.columns = column_names(task);
   return beginning;

@@ -57,7 +57,7 @@ Result<std::vector<Difference>> check_identity(const Json& about, const RunIdent
 
 Result<Progress> restore(const models::ModelFile& file, const RunIdentity& identity,
                          bool allow_change, const kinds::Task& task,
-                         const OptimizerOf& optimizer_of) {
+                         const OptimizerOf& optimizer_of, Average& average) {
   if (file.kind != models::ModelFileKind::checkpoint) {
     return fail(ErrorCode::invalid_data,
                 "it holds pure weights, no checkpoint: training cannot go on from it, but a new run "
@@ -99,6 +99,7 @@ Result<Progress> restore(const models::ModelFile& file, const RunIdentity& ident
   }
   OUTCROP_CHECK(models::restore(kinds::state_of(task), file.tensors));
   OUTCROP_CHECK(optimizer_of(progress.stage()).restore(file.tensors));
+  OUTCROP_CHECK(average.take_up(file.tensors));
   return progress;
 }
 
@@ -126,7 +127,8 @@ std::vector<std::string> column_names(const kinds::Task& task) {
 }
 
 Status save_checkpoint(const std::filesystem::path& path, const RunIdentity& identity,
-                       const kinds::Task& task, const Adam& optimizer, const Progress& progress) {
+                       const kinds::Task& task, const Adam& optimizer, const Average& average,
+                       const Progress& progress) {
   const models::ModelDescription description{
       .name = identity.model,
       .kind = identity.kind,
@@ -142,6 +144,7 @@ Status save_checkpoint(const std::filesystem::path& path, const RunIdentity& ide
   about["lineage"] = lineage_to_json(progress.lineage);
   models::ModelFile file{models::ModelFileKind::checkpoint, json_text(about), kinds::state_of(task)};
   for (auto& tensor : optimizer.state()) file.tensors.push_back(std::move(tensor));
+  for (auto& tensor : average.state()) file.tensors.push_back(std::move(tensor));
   const Status written = models::write_model_file(path, file);
   if (!written) return fail(written.error().context("saving the checkpoint"));
   return {};
@@ -149,9 +152,9 @@ Status save_checkpoint(const std::filesystem::path& path, const RunIdentity& ide
 
 Result<Progress> load_checkpoint(const std::filesystem::path& path, const RunIdentity& identity,
                                  bool allow_change, const kinds::Task& task,
-                         const OptimizerOf& optimizer_of) {
+                                 const OptimizerOf& optimizer_of, Average& average) {
   OUTCROP_TRY(file, models::read_model_file(path));
-  auto progress = restore(file, identity, allow_change, task, optimizer_of);
+  auto progress = restore(file, identity, allow_change, task, optimizer_of, average);
   if (!progress) return fail(progress.error().context("resuming from " + path.string()));
   return progress;
 }

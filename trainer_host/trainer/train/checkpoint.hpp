@@ -9,6 +9,7 @@
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/kinds/kind.hpp"
 #include "trainer_host/trainer/train/adam.hpp"
+#include "trainer_host/trainer/train/average.hpp"
 #include "trainer_host/trainer/train/history.hpp"
 #include "trainer_host/trainer/train/lineage.hpp"
 
@@ -43,13 +44,14 @@ using OptimizerOf = std::function<Adam&(std::int64_t stage)>;
 // Of training.csv, in the order of the task's columns.
 [[nodiscard]] std::vector<std::string> column_names(const kinds::Task& task);
 
-// Writes weights, BatchNorm statistics, optimizer state and progress into one file, crash-safe: on
-// failure (no_space for a full disk) the checkpoint that was there is untouched.
+// Writes weights, BatchNorm statistics, optimizer state, average and progress into one file,
+// crash-safe: on failure (no_space for a full disk) the checkpoint that was there is untouched.
 [[nodiscard]] Status save_checkpoint(const std::filesystem::path& path, const RunIdentity& identity,
                                      const kinds::Task& task, const Adam& optimizer,
-                                     const Progress& progress);
+                                     const Average& average, const Progress& progress);
 
-// Brings task and optimizer to where the checkpoint stood. invalid_data where the file is no
+// Brings task, optimizer and average to where the checkpoint stood; an average that it has not begins
+// there. invalid_data where the file is no
 // checkpoint, cut short or damaged; invalid_argument where it is of another kind, or was made with
 // another configuration or other data, with the lines that differ and the ways on. With `allow_change`, what may change
 // (identity.hpp) does from there on, and the lineage says so. On failure the tensors may be half
@@ -57,6 +59,7 @@ using OptimizerOf = std::function<Adam&(std::int64_t stage)>;
 [[nodiscard]] Result<Progress> load_checkpoint(const std::filesystem::path& path,
                                                const RunIdentity& identity, bool allow_change,
                                                const kinds::Task& task,
-                                               const OptimizerOf& optimizer_of);
+                                               const OptimizerOf& optimizer_of,
+                                               Average& average);
 
 }  // namespace outcrop::train

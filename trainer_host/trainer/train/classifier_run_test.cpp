@@ -2,7 +2,10 @@
 
 #include <cmath>
 #include <fstream>
+#include <map>
 
+#include "platform/text/csv.hpp"
+#include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/kinds/classifier/trained_for_tests.hpp"
@@ -11,6 +14,36 @@
 
 namespace outcrop::train {
 namespace {
+
+using testing::HasSubstr;
+using Tensors = std::map<std::string, torch::Tensor>;
+
+void expect_same(const Tensors& first, const Tensors& second) {
+  ASSERT_EQ(first.size(), second.size());
+  for (const auto& [name, tensor] : first) {
+    ASSERT_TRUE(second.contains(name)) << name;
+    EXPECT_TRUE(torch::equal(tensor, second.at(name))) << name;
+  }
+}
+
+// What a checkpoint's average is of: "average.network.conv1.weight" by "network.conv1.weight".
+Tensors averages_in(const Tensors& checkpoint) {
+  const std::string prefix(kinds::averaged_prefix);
+  Tensors averages;
+  for (const auto& [name, tensor] : checkpoint) {
+    if (name.starts_with(prefix)) averages.emplace(name.substr(prefix.size()), tensor);
+  }
+  averages.erase("steps");
+  return averages;
+}
+
+// A column of training.csv, as text.
+std::vector<std::string> column_of(const std::filesystem::path& csv, const std::string& name) {
+  const auto table = platform::parse_csv(*read_text_file(csv));
+  std::vector<std::string> cells;
+  for (const auto& row : table->rows) cells.push_back(row[*table->column(name)]);
+  return cells;
+}
 
 class ClassifierRun : public testing::Test {
  protected:
@@ -30,10 +63,22 @@ class ClassifierRun : public testing::Test {
     config.train.threads = 1;
     return config;
   }
-  static Result<TrainSummary> run(const TrainConfig& config, std::int64_t stages) {
+  [[nodiscard]] TrainConfig averaging(const char* out) const {
+    TrainConfig config = small(out);
+    config.train.average = 0.9;
+    return config;
+  }
+  static Result<TrainSummary> run(const TrainConfig& config, std::int64_t stages,
+                                  const StageEnd& stage_end = {}, bool allow_change = false) {
     TrainOptions options;
     options.stages = stages;
-    return train(config, options, {});
+    options.allow_change = allow_change;
+    return train(config, options, stage_end);
+  }
+  [[nodiscard]] Tensors read(const std::string& file) const {
+    const auto read = models::read_model_file(folder_.path() / file);
+    EXPECT_THAT(read, IsOk());
+    return read ? Tensors(read->tensors.begin(), read->tensors.end()) : Tensors();
   }
 
   TemporaryFolder folder_;
@@ -59,6 +104,118 @@ TEST_F(ClassifierRun, goes_on_with_the_bits_of_one_that_never_stopped) {
   EXPECT_EQ(columns,
             "epoch,stage,learning_rate,cross_entropy_loss,held_out_cross_entropy_loss,"
             "held_out_accuracy,seconds");
+}
+
+// What was there before there were averages, and no more: not a tensor, not a key.
+TEST_F(ClassifierRun, leaves_a_checkpoint_as_it_was_where_nothing_is_averaged) {
+  ASSERT_THAT(run(small("plain"), 1), IsOk());
+  const auto file = models::read_model_file(folder_.path() / "plain/checkpoint");
+  ASSERT_THAT(file, IsOk());
+  EXPECT_THAT(file->about, testing::Not(HasSubstr("average")));
+  for (const auto& [name, tensor] : file->tensors) {
+    EXPECT_THAT(name, testing::Not(HasSubstr("average")));
+  }
+}
+
+TEST_F(ClassifierRun, keeps_and_scores_averaged_weights_and_trains_the_others_as_without) {
+  ASSERT_THAT(run(small("plain"), 2), IsOk());
+  Tensors seen;
+  const auto look = [&](const StageContext& context) -> Status {
+    for (const auto& [name, tensor] : kinds::state_of(context.task)) seen[name] = tensor.clone();
+    return {};
+  };
+  ASSERT_THAT(run(averaging("averaged"), 2, look), IsOk());
+  const Tensors plain = read("plain/checkpoint");
+  Tensors averaged = read("averaged/checkpoint");
+  const Tensors averages = averages_in(averaged);
+  const Tensors weights = read("averaged/stripes_stage2.weights");
+  expect_same(weights, seen);
+  EXPECT_FALSE(averages.empty());
+  bool with_statistics = false;
+  for (const auto& [name, weight] : weights) {
+    const bool is_averaged = weight.scalar_type() == torch::kFloat;
+    EXPECT_EQ(averages.contains(name), is_averaged) << name;
+    EXPECT_TRUE(torch::equal(weight, is_averaged ? averages.at(name) : plain.at(name))) << name;
+    with_statistics = with_statistics || (name.ends_with("running_var") &&
+                                          !torch::equal(weight, plain.at(name)));
+  }
+  EXPECT_TRUE(with_statistics);
+  EXPECT_EQ(averaged.at("average.steps").item<std::int64_t>(), 12);
+  std::erase_if(averaged, [](const auto& named) { return named.first.starts_with("average."); });
+  expect_same(averaged, plain);
+
+  const auto csv = [&](const char* out) { return folder_.path() / out / "training.csv"; };
+  EXPECT_EQ(column_of(csv("averaged"), "cross_entropy_loss"),
+            column_of(csv("plain"), "cross_entropy_loss"));
+  EXPECT_NE(column_of(csv("averaged"), "held_out_cross_entropy_loss"),
+            column_of(csv("plain"), "held_out_cross_entropy_loss"));
+}
+
+TEST_F(ClassifierRun, goes_on_averaging_with_the_bits_of_one_that_never_stopped) {
+  ASSERT_THAT(run(averaging("whole"), 2), IsOk());
+  EXPECT_THAT(run(averaging("stopped"), 1,
+                  [](const StageContext&) -> Status { return fail(ErrorCode::io, "the disk is full"); }),
+              ErrorIs(ErrorCode::io, HasSubstr("ending stage 1")));
+  const Tensors first = read("stopped/stripes_stage1.weights");
+  ASSERT_THAT(run(averaging("stopped"), 1), IsOk());
+  expect_same(read("stopped/stripes_stage1.weights"), first);
+  ASSERT_THAT(run(averaging("stopped"), 2), IsOk());
+  expect_same(read("stopped/checkpoint"), read("whole/checkpoint"));
+  for (const char* file : {"stripes_stage1.weights", "stripes_stage2.weights"}) {
+    expect_same(read("stopped/" + std::string(file)), read("whole/" + std::string(file)));
+  }
+}
+
+TEST_F(ClassifierRun, begins_and_ends_an_average_on_its_way_where_that_is_allowed) {
+  ASSERT_THAT(run(small("run"), 1), IsOk());
+  EXPECT_THAT(run(averaging("run"), 2),
+              ErrorIs(ErrorCode::invalid_argument,
+                      testing::AllOf(HasSubstr("train.average: 0 there, 0.9"),
+                                     HasSubstr("--allow-change"))));
+  // A stage that is trained ends with the weights that it was trained to.
+  const StageEnd failing = [](const StageContext&) -> Status { return fail(ErrorCode::io, "no"); };
+  EXPECT_THAT(run(averaging("run"), 2, failing, true), ErrorIs(ErrorCode::io, testing::_));
+  EXPECT_EQ(read("run/checkpoint").at("average.steps").item<std::int64_t>(), 6);
+  EXPECT_THAT(run(small("run"), 2, {}, true),
+              ErrorIs(ErrorCode::invalid_argument,
+                      testing::AllOf(HasSubstr("average as it was"), HasSubstr("--stages 2"))));
+  ASSERT_THAT(run(averaging("run"), 2), IsOk());
+  EXPECT_THAT(*read_text_file(folder_.path() / "run/lineage.json"), HasSubstr("train.average"));
+
+  TrainConfig slower = averaging("run");
+  slower.train.average = 0.95;
+  ASSERT_THAT(run(slower, 3, {}, true), IsOk());
+  EXPECT_EQ(read("run/checkpoint").at("average.steps").item<std::int64_t>(), 12);
+  EXPECT_THAT(run(small("run"), 4), ErrorIs(ErrorCode::invalid_argument, HasSubstr(" there, 0 here")));
+  ASSERT_THAT(run(small("run"), 4, {}, true), IsOk());
+  EXPECT_FALSE(read("run/checkpoint").contains("average.steps"));
+}
+
+TEST_F(ClassifierRun, gives_the_averaged_weights_of_a_checkpoint_to_whoever_begins_with_it) {
+  ASSERT_THAT(run(averaging("run"), 1), IsOk());
+  const auto checkpoint = models::read_model_file(folder_.path() / "run/checkpoint");
+  ASSERT_THAT(checkpoint, IsOk());
+  const Tensors averages = averages_in(read("run/checkpoint"));
+  const auto task = small("run").recipe->open(7);
+  ASSERT_THAT(task, IsOk());
+  ASSERT_THAT(kinds::take_weights(*checkpoint, **task), IsOk());
+  for (const auto& [name, tensor] : kinds::state_of(**task)) {
+    if (tensor.scalar_type() != torch::kFloat) continue;
+    EXPECT_TRUE(torch::equal(tensor, averages.at(name))) << name;
+  }
+
+  TrainConfig fine = small("fine");
+  fine.train.learning_rate = 1e-7;
+  TrainOptions options;
+  options.stages = 1;
+  options.init = folder_.path() / "run/checkpoint";
+  ASSERT_THAT(train(fine, options, {}), IsOk());
+  const Tensors raw = read("run/checkpoint");
+  for (const auto& [name, tensor] : read("fine/stripes_stage1.weights")) {
+    if (!raw.contains("adam." + name + ".first")) continue;
+    EXPECT_TRUE(torch::allclose(tensor, averages.at(name), 0.0, 1e-5)) << name;
+    EXPECT_FALSE(torch::allclose(tensor, raw.at(name), 0.0, 1e-5)) << name;
+  }
 }
 
 }  // namespace

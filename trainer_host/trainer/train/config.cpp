@@ -27,6 +27,14 @@ std::string read_name(TomlReader::Table& model) {
   return name;
 }
 
+double read_average(TomlReader::Table& table) {
+  const double average = table.number("average", 0.0, 0.0, 0.99999);
+  if (average > 0.0 && average < 0.5) {
+    table.refuse("average", "it must be 0, which is none, or a number from 0.5 to 0.99999");
+  }
+  return average;
+}
+
 LoopConfig read_loop(TomlReader::Table& table) {
   LoopConfig loop;
   loop.out = table.path("out", std::nullopt);
@@ -35,6 +43,7 @@ LoopConfig read_loop(TomlReader::Table& table) {
   loop.learning_rate = table.number("learning_rate", loop.learning_rate, 1e-7, 1.0);
   loop.weight_decay = table.number("weight_decay", loop.weight_decay, 0.0, 1.0);
   loop.gradient_clip = table.number("gradient_clip", loop.gradient_clip, 1e-6, 1e6);
+  loop.average = read_average(table);
   loop.seed = static_cast<std::uint64_t>(table.integer(
       "seed", static_cast<std::int64_t>(loop.seed), 0, std::numeric_limits<std::int64_t>::max()));
   loop.threads = table.integer("threads", loop.threads, 0, 256);
@@ -96,6 +105,8 @@ std::string TrainConfig::fingerprint() const {
        << "\ntrain.weight_decay = " << train.weight_decay
        << "\ntrain.gradient_clip = " << train.gradient_clip << "\ntrain.seed = " << train.seed
        << "\n";
+  // As it was before there were averages, where there is none.
+  if (train.average > 0.0) text << "train.average = " << train.average << "\n";
   return text.str() + recipe->fingerprint();
 }
 

@@ -21,6 +21,7 @@ struct LoopConfig {
   double learning_rate = 2e-3;     // at the peak of a stage's cycle
   double weight_decay = 1e-4;      // AdamW's, per unit of learning rate
   double gradient_clip = 1.0;      // largest Euclidean norm over all gradients
+  double average = 0.0;            // decay of the weights' moving average (average.hpp); 0: none
   std::uint64_t seed = 1;
   std::int64_t threads = 0;  // 0: as many as available_processors()
 };

@@ -120,6 +120,11 @@ TEST_F(Config, says_which_range_would_be_right) {
                                                  HasSubstr("from 1e-07 to 1"))));
   EXPECT_THAT(read(with("learning_rate = 1e-3", "learning_rate = nan")),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("train.learning_rate")));
+  EXPECT_THAT(read(with("batch = 4", "batch = 4\naverage = 0.3")),
+              ErrorIs(ErrorCode::invalid_argument, AllOf(HasSubstr("demo.toml:12: train.average"),
+                                                         HasSubstr("0.5 to 0.99999"))));
+  EXPECT_THAT(read(with("batch = 4", "batch = 4\naverage = 1")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("train.average: 1 is out of range")));
   EXPECT_THAT(read(with("latent = 64", "latent = 66")),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("multiple of 4")));
   EXPECT_THAT(read(with("memory_mb\"", "fastest\"")),
@@ -188,6 +193,10 @@ TEST_F(Config, fingerprint_holds_what_decides_the_weights) {
   const auto base = read(whole)->fingerprint();
   EXPECT_NE(read(with("batch = 4", "batch = 8"))->fingerprint(), base);
   EXPECT_NE(read(with("flip = false", "flip = true"))->fingerprint(), base);
+  EXPECT_EQ(read(with("batch = 4", "batch = 4\naverage = 0"))->fingerprint(), base);
+  EXPECT_THAT(base, testing::Not(HasSubstr("average")));
+  EXPECT_THAT(read(with("batch = 4", "batch = 4\naverage = 0.999"))->fingerprint(),
+              HasSubstr("\ntrain.average = 0.999"));
   EXPECT_EQ(read(with("/tmp/elsewhere", "/tmp/here"))->fingerprint(), base);
   EXPECT_EQ(read(with("batch = 4", "batch = 4\nthreads = 1"))->fingerprint(), base);
   EXPECT_EQ(read(with("expiry_days = 30", "expiry_days = 31"))->fingerprint(), base);

@@ -20,12 +20,13 @@ struct Difference {
 [[nodiscard]] std::string identity_of(const TrainConfig& config, const kinds::DataSummary& data);
 
 // Keys that both texts have, with other values: what one of them does not know was written by
-// another version, and was not asked for.
+// another version, and was not asked for. An average of weights is named only where there is one:
+// without the key it is 0.
 [[nodiscard]] std::vector<Difference> differences(const std::string& there,
                                                   const std::string& here);
 
-// Whether a run that goes on may have another value: schedule, weights of the losses, batch and
-// data may change from one epoch to the next, the network and its name may not.
+// Whether a run that goes on may have another value: schedule, weights of the losses, batch,
+// average and data may change from one epoch to the next, the network and its name may not.
 [[nodiscard]] bool may_change(const std::string& key);
 
 // "train.learning_rate: 0.002 there, 0.0005 here". Digests are cut short.

@@ -16,7 +16,9 @@ namespace outcrop::train {
 // What a stage has come to.
 struct StageContext {
   const TrainConfig& config;
-  kinds::Task& task;  // in evaluation mode, fitted; its tensors are not to be changed
+  // In evaluation mode, fitted, with averaged weights where training averages them; its tensors are not
+  // to be changed.
+  kinds::Task& task;
   const History& history;
   Lineage lineage;                // until this stage's last epoch
   std::filesystem::path weights;  // <model>_stage<N>.weights, already written

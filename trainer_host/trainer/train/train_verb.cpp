@@ -31,6 +31,7 @@ names and paths, which have none; relative paths start at the file's folder):
   learning_rate = 0.002     # at the peak of each stage's cycle
   weight_decay = 0.0001
   gradient_clip = 1.0       # largest norm of a step's gradients
+  average = 0               # 0, or 0.5 to 0.99999: stages are of averaged weights
   seed = 1
   threads = 0               # 0: one for each processor
 
@@ -53,7 +54,7 @@ Examples:
   outcrop train demo.toml --stages 2     train two stages, or what is missing of them
   outcrop train demo.toml                go on until Ctrl-C, stage after stage
   outcrop train demo.toml --check-config look at all that it needs, and train nothing
-  outcrop train demo.toml --allow-change go on though rate, losses, batch or data have changed
+  outcrop train demo.toml --allow-change go on though rate, losses, batch, average or data changed
   outcrop train fine.toml --init run/curvefault_stage2.weights
                                          a new run, in a folder of its own, from these weights
 
@@ -179,7 +180,7 @@ void add_train(CLI::App& app, cli::Action& chosen, const kinds::Register& kinds,
                    "Begin a new run with these weights, or a checkpoint's, instead of random ones")
       ->type_name("WEIGHTS");
   verb->add_flag("--allow-change", arguments->allow_change,
-                 "Go on although schedule, weights of the losses, batch or data are not the "
+                 "Go on although schedule, weights of the losses, batch, average or data are not the "
                  "checkpoint's any more; the run's lineage records it");
   verb->add_option("--out", arguments->out, "Output folder, instead of train.out")
       ->type_name("DIR");

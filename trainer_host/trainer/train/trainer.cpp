@@ -8,6 +8,7 @@
 #include "trainer_host/trainer/data/stop_signal.hpp"
 #include "trainer_host/trainer/kinds/draws.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
+#include "trainer_host/trainer/train/average.hpp"
 #include "trainer_host/trainer/train/beginning.hpp"
 #include "trainer_host/trainer/train/checkpoint.hpp"
 #include "trainer_host/trainer/train/identity.hpp"
@@ -57,6 +58,7 @@ class Run {
                   task_->data().digest},
         phase_(task_->phase(1)),
         optimizer_(make_optimizer(phase_, config.train)),
+        average_(kinds::state_of(*task_), config.train.average),
         checkpoint_(config.train.out / "checkpoint"),
         batches_((task_->data().training + static_cast<std::size_t>(config.train.batch) - 1) /
                  static_cast<std::size_t>(config.train.batch)) {}
@@ -74,6 +76,7 @@ class Run {
   Status train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done);
   void enter_phase_of(std::int64_t stage);
   Status end_stage(std::int64_t stage);
+  Status make_of_averaged(std::int64_t stage);
   Status save();
   Status write_tables() const;
   void note_little_room() const;
@@ -92,6 +95,7 @@ class Run {
   RunIdentity identity_;
   kinds::Phase phase_;
   Adam optimizer_;
+  Average average_;
   Progress progress_;
   fs::path checkpoint_;
   std::string from_;
@@ -103,7 +107,8 @@ Status Run::begin(const TrainOptions& options) {
     enter_phase_of(stage);
     return optimizer_;
   };
-  OUTCROP_TRY(beginning, find_beginning(config_, options, identity_, *task_, optimizer_of));
+  OUTCROP_TRY(beginning,
+              find_beginning(config_, options, identity_, *task_, optimizer_of, average_));
   progress_ = std::move(beginning.progress);
   from_ = std::move(beginning.from);
   return {};
@@ -122,12 +127,13 @@ Status Run::announce() const {
 }
 
 // A full disk loses nothing of a run, but stops it: better known now than in the morning. A checkpoint
-// has three values for each weight and stands twice while it is saved; a stage with its release
-// takes about eight times the weights, and its goldens and tables some megabytes.
+// has three values for each weight (four with an average) and stands twice while it is saved; a stage
+// with its release takes about eight times the weights, and its goldens and tables some megabytes.
 void Run::note_little_room() const {
   std::uint64_t weights = 0;
   for (const auto& [name, tensor] : kinds::state_of(*task_)) weights += tensor.nbytes();
-  const ByteCount needed(14 * weights + ByteCount::mib(16).value());
+  const std::uint64_t copies = average_.on() ? 16 : 14;
+  const ByteCount needed(copies * weights + ByteCount::mib(16).value());
   std::error_code error;
   const auto space = fs::space(config_.train.out, error);
   if (error || space.available >= needed.value()) return;
@@ -188,6 +194,7 @@ Status Run::train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done)
     const auto loss =
         train_step(*task_, phase_, optimizer_, chosen, config_.train, record.learning_rate);
     if (!loss) return fail(at_batch(loss.error(), epoch, i, chosen));
+    average_.update();
     losses.resize(loss->size());
     std::string shown;
     for (std::size_t part = 0; part < losses.size(); ++part) {
@@ -198,8 +205,9 @@ Status Run::train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done)
   }
   record.values.assign(losses.begin(), losses.end());
   task_->set_training(false);
-  for (const auto& score : task_->score_held_out()) {
-    record.values.push_back(score);
+  {
+    const AveragedWeights averaged(average_);
+    for (const auto& score : task_->score_held_out()) record.values.push_back(score);
   }
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   progress_.epoch = epoch;
@@ -216,7 +224,7 @@ void Run::enter_phase_of(std::int64_t stage) {
 }
 
 Status Run::save() {
-  OUTCROP_CHECK(save_checkpoint(checkpoint_, identity_, *task_, optimizer_, progress_));
+  OUTCROP_CHECK(save_checkpoint(checkpoint_, identity_, *task_, optimizer_, average_, progress_));
   return write_tables();
 }
 
@@ -230,6 +238,14 @@ Status Run::write_tables() const {
 }
 
 Status Run::end_stage(std::int64_t stage) {
+  OUTCROP_CHECK(make_of_averaged(stage));
+  progress_.ended_stages = stage;
+  return save();
+}
+
+// What a stage leaves, all of it of the averaged weights. The checkpoint keeps both.
+Status Run::make_of_averaged(std::int64_t stage) {
+  const AveragedWeights averaged(average_);
   task_->set_training(false);
   task_->fit();
   const std::chrono::duration<double> trained(progress_.trained_seconds());
@@ -252,8 +268,7 @@ Status Run::end_stage(std::int64_t stage) {
       return fail(ended.error().context("ending stage " + std::to_string(stage)));
     }
   }
-  progress_.ended_stages = stage;
-  return save();
+  return {};
 }
 
 std::string Run::shown_scores() const {

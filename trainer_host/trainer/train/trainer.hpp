@@ -22,7 +22,7 @@ struct TrainOptions {
   Resume resume = Resume::automatic;
   std::filesystem::path checkpoint;
   std::optional<std::int64_t> stages;  // stop after this stage; nothing: there is no last one
-  // Go on although schedule, weights of the losses, batch or data are not those of the checkpoint.
+  // Go on although schedule, weights of the losses, batch, average or data are not those of the checkpoint.
   bool allow_change = false;
   // Weights, or a checkpoint, that a new run begins with; empty: random ones. Of the same network.
   std::filesystem::path init;
@@ -53,6 +53,8 @@ struct Outlook {
 //   training.csv           a row for each finished epoch
 //   lineage.json           what the run began with and what was changed on the way, where there is any
 //   <model>_stage<N>.weights
+// With train.average, held-out scores, weights and what a stage's end makes are those of averaged
+// weights (average.hpp); the losses of training stay those of the weights that are trained.
 // Killed at any moment and started again with the same configuration, data, threads, machine and
 // library, it ends with the bits of a run that was never killed. What it does is said on standard
 // error, with a progress bar for each stage.
