@@ -28,6 +28,57 @@ class Digits(nn.Module):
         return self.classes(torch.flatten(x, 1))
 
 
+class Mobile(nn.Module):
+    """As networks for small machines are: blocks of blocks, depthwise, ReLU6 in place, dropout."""
+
+    def __init__(self):
+        super().__init__()
+
+        def unit(into, out, size, groups=1):
+            return nn.Sequential(nn.Conv2d(into, out, size, padding=size // 2, groups=groups, bias=False),
+                                 nn.BatchNorm2d(out), nn.ReLU6(inplace=True))
+        self.first = unit(1, 8, 3)
+        self.block = nn.Sequential(unit(8, 16, 1), unit(16, 16, 3, groups=16), nn.Conv2d(16, 8, 1),
+                                   nn.BatchNorm2d(8))
+        self.end = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(8, 8),
+                                 nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 4))
+        self.soft = True
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.first(images)
+        x = self.end(x + self.block(x))
+        if self.soft:
+            x = torch.softmax(x, 1)
+        return x
+
+
+class UNet(nn.Module):
+    """Images to images, with a skip and a transposed convolution."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(inplace=True))
+        self.deep = nn.Sequential(nn.Conv2d(4, 8, 3, stride=2, padding=1), nn.ReLU(inplace=True))
+        self.up = nn.ConvTranspose2d(8, 4, 2, stride=2)
+        self.last = nn.Conv2d(8, 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.down(images)
+        return self.last(torch.cat([x, self.up(self.deep(x))], 1))
+
+
+class Encoder(nn.Module):
+    """One operation with the weights of a whole layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.last = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.layer(x.reshape(-1, 2, 8)))
+
+
 class TwoInputs(nn.Module):
     """Signals [N, 16] and which of three sensors they are of [N], to (level [N, 1], loudest [N])."""
 
@@ -148,6 +199,13 @@ if __name__ == "__main__":
     torch.manual_seed(0)
     digits = settle(Digits())
     torch.save(digits.state_dict(), "digits_state.pt")
+    torch.manual_seed(20)
+    mobile = settle(Mobile())
+    torch.jit.script(mobile).save("mobile.pt")
+    torch.jit.trace(mobile, torch.zeros(2, 1, 8, 8)).save("mobile_traced.pt")
+    torch.jit.save(torch.jit.freeze(torch.jit.script(mobile)), "mobile_frozen.pt")
+    torch.jit.script(settle(UNet())).save("unet.pt")
+    torch.jit.trace(settle(Encoder()), torch.rand(2, 16), check_trace=False).save("encoder.pt")
     torch.jit.save(torch.jit.freeze(torch.jit.script(digits)), "frozen.pt")
     torch.jit.trace(digits, torch.zeros(1, 1, 8, 8)).save("traced.pt")
     for module in Path().glob("*.pt"):

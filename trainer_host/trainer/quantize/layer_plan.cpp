@@ -1,5 +1,6 @@
 #include "trainer_host/trainer/quantize/layer_plan.hpp"
 
+#include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
@@ -10,6 +11,7 @@
 #include <memory>
 #include <string_view>
 
+#include "trainer_host/trainer/models/torch_error.hpp"
 #include "trainer_host/trainer/quantize/operator_counter.hpp"
 
 namespace outcrop::quantize {
@@ -24,8 +26,19 @@ using torch::jit::Value;
 constexpr std::array<std::string_view, 3> int8_layers{"aten::conv2d", "aten::conv_transpose2d",
                                                       "aten::linear"};
 // Multiply without a parameter; in float they would escape the count of multiply-adds.
-constexpr std::array<std::string_view, 6> matrix_products{
-    "aten::matmul", "aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm", "aten::einsum"};
+constexpr std::array<std::string_view, 18> matrix_products{
+    "aten::matmul", "aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm", "aten::einsum",
+    "aten::conv1d", "aten::conv3d", "aten::conv_transpose1d", "aten::conv_transpose3d",
+    "aten::_convolution", "aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu",
+    "aten::bilinear", "aten::_native_multi_head_attention", "aten::scaled_dot_product_attention"};
+
+// Take a constant of several rows and multiply no matrices: they look up, or go element by element.
+constexpr std::array<std::string_view, 26> no_products{
+    "aten::add", "aten::sub", "aten::rsub", "aten::mul", "aten::div", "aten::pow", "aten::embedding",
+    "aten::index_select", "aten::index", "aten::gather", "aten::cat", "aten::stack", "aten::where",
+    "aten::masked_fill", "aten::maximum", "aten::minimum", "aten::expand", "aten::expand_as",
+    "aten::select", "aten::slice", "aten::to", "aten::reshape", "aten::view", "aten::layer_norm",
+    "aten::permute", "aten::unsqueeze"};
 
 template <std::size_t N>
 bool contains(const std::array<std::string_view, N>& set, std::string_view name) {
@@ -73,6 +86,15 @@ std::string owner_of(const std::string& parameter) {
   return dot == std::string::npos ? parameter : parameter.substr(0, dot);
 }
 
+// Weights of a network of others, whose attributes are constants.
+bool takes_constant_matrix(const Node* node) {
+  return std::any_of(node->inputs().begin(), node->inputs().end(), [](const Value* input) {
+    const auto constant = torch::jit::toIValue(input);
+    return constant && constant->isTensor() && constant->toTensor().dim() > 1 &&
+           constant->toTensor().is_floating_point();
+  });
+}
+
 Status check_node(const Node* node, const std::string& parameter) {
   const std::string kind = node->kind().toQualString();
   if (kind == "prim::CallMethod" || kind == "prim::CallFunction") {
@@ -98,7 +120,7 @@ Status check_node(const Node* node, const std::string& parameter) {
                                             ") has no int8 kernel here; there are ones for conv2d, "
                                             "conv_transpose2d and linear");
   }
-  if (contains(matrix_products, kind)) {
+  if (contains(matrix_products, kind) || (takes_constant_matrix(node) && !contains(no_products, kind))) {
     return fail(ErrorCode::unsupported,
                 kind + " has no int8 kernel here and would multiply in float");
   }
@@ -187,7 +209,7 @@ Result<std::vector<PlannedLayer>> plan_layers(const Module& module, const torch:
     OUTCROP_CHECK(measure_layers(module, sample, plan));
     return plan;
   } catch (const std::exception& error) {
-    return fail(ErrorCode::internal, std::string("planning the quantization: ") + error.what());
+    return fail(ErrorCode::internal, "planning the quantization: " + models::words_of(error));
   }
 }
 

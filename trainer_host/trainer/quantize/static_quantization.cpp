@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "trainer_host/trainer/models/lite_model.hpp"
+#include "trainer_host/trainer/models/torch_error.hpp"
 
 namespace outcrop::quantize {
 namespace {
@@ -165,6 +166,23 @@ void inline_own_methods(const Module& module) {
   }
 }
 
+// QNNPACK's clamp answers in the usual order of memory, whatever its input's is, so that channels come out
+// mixed behind a convolution: it is given what lies in that order.
+void give_clamps_what_lies_in_order(const Module& module) {
+  for (const Module& one : module.modules()) {
+    const auto forward = one.find_method("forward");
+    if (!forward) continue;
+    const auto graph = forward->graph();
+    for (auto node = graph->nodes().begin(); node != graph->nodes().end(); ++node) {
+      const std::string kind = node->kind().toQualString();
+      if (kind != "aten::hardtanh" && kind != "aten::relu6" && kind != "aten::clamp") continue;
+      const torch::jit::WithInsertPoint before(*node);
+      auto* ordered = graph->insert(c10::Symbol::fromQualString("aten::contiguous"), {node->input(0)});
+      node->replaceInput(0, ordered);
+    }
+  }
+}
+
 // The passes name values in the order of a hash table over addresses, and names end up in the
 // file: without this the same weights give other bytes in the next process.
 void name_values_by_order(Module& module) {
@@ -199,6 +217,7 @@ Result<QuantizedModule> quantize_static(const Module& network, const torch::Tens
     Module copy = reload(network);
     copy.eval();
     inline_own_methods(copy);
+    if (options.activations == ActivationType::quint8) give_clamps_what_lies_in_order(copy);
     torch::jit::DedupModuleUses(copy);
     Module folded = torch::jit::FoldConvBatchNorm(copy);
     OUTCROP_TRY(layers, plan_layers(folded, calibration.slice(0, 0, 1)));
@@ -225,7 +244,7 @@ Result<QuantizedModule> quantize_static(const Module& network, const torch::Tens
                                      operations_of(layers, options.kept_float)));
     return QuantizedModule{std::move(finished), plan};
   } catch (const std::exception& error) {
-    return fail(ErrorCode::internal, std::string("quantizing: ") + error.what());
+    return fail(ErrorCode::internal, "quantizing: " + models::words_of(error));
   }
 }
 

@@ -6,9 +6,11 @@
 #include <sstream>
 #include <utility>
 
+#include "protocol/base/cut_short.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/join.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
+#include "trainer_host/trainer/models/torch_error.hpp"
 #include "trainer_host/trainer/quantize/goldens.hpp"
 #include "trainer_host/trainer/quantize/operator_counter.hpp"
 #include "trainer_host/trainer/quantize/static_quantization.hpp"
@@ -203,8 +205,7 @@ Result<VariantFile> export_caught(const std::string& name, const kinds::Export& 
   try {
     return export_one(name, model, folder, stem, choice, golden);
   } catch (const std::exception& error) {
-    const std::string why = error.what();
-    return fail(ErrorCode::unsupported, why.substr(0, why.find('\n')));
+    return fail(ErrorCode::unsupported, models::words_of(error));
   }
 }
 
@@ -220,12 +221,13 @@ Result<ExportedStage> export_all(const kinds::Export& model, const std::filesyst
   stage.bounds = model.bounds;
   stage.about = model.about;
   stage.likeness_name = model.likeness_name;
+  stage.made_by_others = model.made_by_others;
   Answers golden;
   for (const std::string& name : choice.variants) {
     auto variant = model.made_by_others ? export_caught(name, model, folder, stem, choice, golden)
                                         : export_one(name, model, folder, stem, choice, golden);
     if (!variant && model.made_by_others && name != reference && !is_wanted(choice, name)) {
-      stage.left_out.emplace_back(name, variant.error().message());
+      stage.left_out.emplace_back(name, cut_short(variant.error().message(), 300));
       continue;
     }
     if (!variant) return fail(variant.error().context(name));

@@ -56,6 +56,19 @@ Result<train::TrainConfig> config_of(const Arguments& arguments, const kinds::Ki
   return config;
 }
 
+void print_advice(const Arguments& arguments, const std::string& name, const std::string& folder,
+                  bool was_there) {
+  std::printf("%s is %s, of the model '%s'. Sign a release of it:\n"
+              "  outcrop release create %s --keys KEYS --out %s%s\n"
+              "(keys are made by outcrop keys init --dir KEYS --model %s)\n",
+              folder.c_str(), was_there ? "as it was: it holds this model already" : "ready", name.c_str(),
+              folder.c_str(), (arguments.out / "release").c_str(),
+              arguments.loss.empty() ? " --policy POLICY.toml" : "", name.c_str());
+  if (!arguments.loss.empty()) return;
+  std::printf("Nothing was said to judge it by (--loss, target.npy): POLICY.toml needs the line\n"
+              "  minimum_quality = -inf\n");
+}
+
 Status run(const Arguments& arguments, const kinds::Register& kinds) {
   OUTCROP_TRY(kind, kinds.find(kind_of_modules));
   OUTCROP_TRY(config, config_of(arguments, *kind));
@@ -65,6 +78,8 @@ Status run(const Arguments& arguments, const kinds::Register& kinds) {
   read.insert(read.end(), arguments.held_out.begin(), arguments.held_out.end());
   OUTCROP_CHECK(kinds::enclose(*kind, read, {arguments.out}, arguments.allow_reduced));
 
+  const std::string folder = (arguments.out / ("stage" + std::to_string(only_stage))).string();
+  const bool was_there = fs::exists(folder);
   OUTCROP_TRY(task, config.recipe->open(0));
   task->set_training(false);
   const fs::path weights =
@@ -85,10 +100,7 @@ Status run(const Arguments& arguments, const kinds::Register& kinds) {
                                    .stage = only_stage,
                                    .epoch = only_epoch},
                                   {arguments.allow_reduced}));
-  const std::string folder = (arguments.out / ("stage" + std::to_string(only_stage))).string();
-  std::printf("%s is ready. Sign a release of it:\n"
-              "  outcrop release create %s --keys KEYS --out %s\n",
-              folder.c_str(), folder.c_str(), (arguments.out / "release").c_str());
+  print_advice(arguments, config.name, folder, was_there);
   return {};
 }
 

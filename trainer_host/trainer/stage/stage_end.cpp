@@ -166,13 +166,19 @@ std::vector<quantize::PerformanceRow> measure(const train::StageContext& context
 }
 
 // Keeps a row for each variant. Nothing here is worth stopping a training for.
-void measure_and_show(const train::StageContext& context, const quantize::ExportedStage& exported,
-                      const Tools& tools) {
+Status measure_and_show(const train::StageContext& context, const quantize::ExportedStage& exported,
+                        const Tools& tools) {
   const auto rows = measure(context, exported, tools);
+  // What ran here may have done what boards allow nobody: it is no use there.
+  if (exported.made_by_others && tools.no_times.empty() && !rows.front().unmeasured.empty()) {
+    return fail(ErrorCode::refused, "the confined runner, in which boards run models, cannot run it: " +
+                                        rows.front().unmeasured);
+  }
   const Status kept = quantize::update_performance_csv(performance_file(context.config), rows);
   if (!kept) note(kept.error().message());
   std::fprintf(stderr, "%s%s", quantize::performance_table(rows).c_str(),
                quantize::left_out_text(exported).c_str());
+  return {};
 }
 
 evaluate::CurveText curve_text(const kinds::Task& task) {
@@ -205,7 +211,7 @@ Status fill_folder(const train::StageContext& context, const fs::path& folder,
                             context.config.name + "_stage" + std::to_string(context.stage), choice));
   OUTCROP_CHECK(
       write_file_durably(folder / "quantization.json", quantize::exported_to_json(exported)));
-  measure_and_show(context, exported, tools);
+  OUTCROP_CHECK(measure_and_show(context, exported, tools));
   std::error_code error;
   fs::copy_file(context.weights, folder / context.weights.filename(), error);
   if (error) {
@@ -251,8 +257,9 @@ Status check_same_training(const train::StageContext& context, const StagePaths&
   if (*before == now) return {};
   return fail(ErrorCode::already_exists,
               paths.folder.string() +
-                  " holds the model of another training; remove it together with " +
-                  paths.release.string() + ", or train into another folder (--out)");
+                  " holds another model; remove it" +
+                  (fs::exists(paths.release) ? " together with " + paths.release.string() : "") +
+                  ", or choose another folder (--out)");
 }
 
 // The configuration's own days of validity count, whatever the policy's file says.

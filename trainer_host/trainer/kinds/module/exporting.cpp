@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "trainer_host/trainer/models/layered_form.hpp"
+
 namespace outcrop::user_module {
 namespace {
 
@@ -41,6 +43,30 @@ kinds::ExampleCall golden(const Rows& rows) {
   return call;
 }
 
+// As methods of quantization know networks, where it can be had and answers alike; else as it is, of which
+// they then say what they cannot do.
+torch::jit::Module form_for_methods(const torch::jit::Module& module, const Rows& rows, kinds::Export& exported) {
+  try {
+    auto own = module;
+    auto layered = models::layered_form(module);
+    const auto told = answer(own, rows.inputs);
+    const auto again = answer(layered, rows.inputs);
+    for (std::size_t i = 0; i < told.size(); ++i) {
+      const bool alike = told[i].is_floating_point() ? torch::allclose(told[i], again.at(i), 1e-3, 1e-4)
+                                                     : torch::equal(told[i], again.at(i));
+      if (!alike) return module;
+    }
+    exported.beside = [others = models::other_operations(layered)](bool) {
+      std::vector<kinds::FloatPart> parts;
+      for (const std::string& name : others) parts.push_back({name, "has no int8 kernel here"});
+      return parts;
+    };
+    return layered;
+  } catch (const std::exception&) {
+    return module;
+  }
+}
+
 }  // namespace
 
 kinds::Export make_export(const ForeignModule& foreign, const Rows& rows,
@@ -51,7 +77,8 @@ kinds::Export make_export(const ForeignModule& foreign, const Rows& rows,
   const auto answers = answer(module, rows.slice(0, second_golden + 1).inputs);
   kinds::Export exported;
   exported.made_by_others = true;
-  exported.parts = {{"module", module, some.inputs.front(),
+  const torch::jit::Module network = form_for_methods(module, rows.slice(0, second_golden + 1), exported);
+  exported.parts = {{"module", network, some.inputs.front(),
                      std::numeric_limits<double>::max(), std::nullopt, /*answers_floats=*/true}};
   exported.compose = [](std::vector<kinds::PartForm> forms) { return std::move(forms.at(0).module); };
   messages::Method forward{"forward", {}, {}};

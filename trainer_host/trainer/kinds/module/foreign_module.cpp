@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "protocol/base/join.hpp"
+#include "trainer_host/trainer/models/torch_error.hpp"
 
 namespace outcrop::user_module {
 namespace {
@@ -26,6 +27,11 @@ std::string plain_name(const std::string& name) {
   return plain;
 }
 
+bool is_number(const c10::Type& type) {
+  return type.kind() == c10::TypeKind::IntType || type.kind() == c10::TypeKind::FloatType ||
+         type.kind() == c10::TypeKind::BoolType;
+}
+
 constexpr const char* wrap =
     "; wrap it in a module whose forward takes and gives tensors, and script that";
 
@@ -35,7 +41,7 @@ Status read_arguments(const c10::FunctionSchema& schema, ForeignModule& foreign)
     const auto& argument = arguments[i];
     if (argument.type()->kind() == c10::TypeKind::TensorType) {
       foreign.arguments.push_back(plain_name(argument.name()));
-    } else if (!argument.default_value()) {
+    } else if (!argument.default_value() || !is_number(*argument.type())) {
       return fail(ErrorCode::unsupported, "forward's argument '" + argument.name() + "' is a " +
                                               argument.type()->annotation_str() + wrap);
     }
@@ -118,7 +124,7 @@ Result<Module> load(BytesView file) {
     std::istringstream stream(std::string(reinterpret_cast<const char*>(file.data()), file.size()));
     return torch::jit::load(stream, torch::kCPU);
   } catch (const std::exception& error) {
-    std::string why = error.what();
+    std::string why = models::words_of(error);
     why.resize(std::min(why.find('\n'), why.size()));
     return fail(ErrorCode::invalid_data,
                 "it is no TorchScript module: " + why +
@@ -213,7 +219,7 @@ Result<ForeignModule> load_foreign(BytesView file, const std::string& name) {
     }
     return foreign;
   } catch (const std::exception& error) {
-    return fail(ErrorCode::invalid_data, name + ": " + error.what());
+    return fail(ErrorCode::invalid_data, name + ": " + models::words_of(error));
   }
 }
 
@@ -277,7 +283,7 @@ Result<std::vector<Tensor>> answer_checked(ForeignModule& foreign,
     return outputs;
   } catch (const std::exception& error) {
     return fail(ErrorCode::invalid_data,
-                "it raises for rows of these data: " + last_line(error.what()));
+                "it raises for rows of these data: " + last_line(models::words_of(error)));
   }
 }
 

@@ -143,8 +143,10 @@ Result<std::unique_ptr<kinds::Task>> ModuleRecipe::open(std::uint64_t) const {
       const Rows asked = some.slice(0, count);
       if (asked.size() < count) continue;
       OUTCROP_TRY(outputs, answer_checked(foreign, asked.inputs));
-      if (objective && asked.has_target()) {
-        OUTCROP_CHECK(objective->check(outputs.front(), asked.target));
+      for (const Rows* all : {&rows.training, &rows.held_out}) {
+        if (objective && all->has_target() && all->size() > 0) {
+          OUTCROP_CHECK(objective->check(outputs.front(), all->target));
+        }
       }
     }
   }

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cmath>
-#include <sstream>
 
 #include "protocol/base/join.hpp"
 
@@ -20,10 +19,15 @@ constexpr std::array<std::pair<std::string_view, Loss>, 5> losses{{
     {"binary-cross-entropy", Loss::binary_cross_entropy},
 }};
 
+// "[N, 3]": of rows, however many there are.
 std::string sizes_text(c10::IntArrayRef sizes) {
-  std::ostringstream text;
-  text << sizes;
-  return text.str();
+  std::string text = "[N";
+  for (const std::int64_t size : sizes.slice(1)) text += ", " + std::to_string(size);
+  return text + "]";
+}
+
+bool same_rows(const Tensor& target, c10::IntArrayRef wanted) {
+  return target.sizes().slice(1) == wanted.slice(1);
 }
 
 // Without the dimension of the classes, which stands behind that of the rows.
@@ -64,11 +68,11 @@ Status Objective::check(const Tensor& output, const Tensor& target) const {
                 "its first output is int64, which nothing can be learned or judged by here");
   }
   if (!of_classes()) {
-    if (target.is_floating_point() && target.sizes() == output.sizes()) return {};
+    if (target.is_floating_point() && same_rows(target, output.sizes())) return {};
     return refuse("float32 of the same shape");
   }
   const auto wanted = without_classes(output.sizes());
-  if (output.dim() < 2 || target.is_floating_point() || target.sizes() != c10::IntArrayRef(wanted)) {
+  if (output.dim() < 2 || target.is_floating_point() || !same_rows(target, wanted)) {
     return refuse("int64 " + sizes_text(wanted) + ", a class each");
   }
   const auto least = target.min().item<std::int64_t>();

@@ -26,7 +26,7 @@ class Objective {
   [[nodiscard]] std::string name() const;
   [[nodiscard]] bool of_classes() const { return loss_ == Loss::cross_entropy; }
 
-  // invalid_data says what the target should be like for such an output.
+  // Of any number of rows each. invalid_data says what the target should be like for such an output.
   [[nodiscard]] Status check(const torch::Tensor& output, const torch::Tensor& target) const;
   [[nodiscard]] torch::Tensor loss(const torch::Tensor& output, const torch::Tensor& target) const;
   // "accuracy" and "error" of classes (and of yes or no), else "rmse" and "mae".

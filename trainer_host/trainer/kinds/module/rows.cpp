@@ -89,7 +89,7 @@ Status check_rows(const fs::path& folder, const std::string& name, const Tensor&
   }
   if (rows == 0) return refuse("has no rows");
   if (!tensor.is_floating_point()) return {};
-  const auto finite = torch::isfinite(tensor).flatten(1).all(1);
+  const auto finite = torch::isfinite(tensor).reshape({rows, -1}).all(1);
   if (finite.all().item<bool>()) return {};
   const auto row = torch::nonzero(~finite)[0].item<std::int64_t>();
   return refuse("is not finite in row " + std::to_string(row) + ", counted from 0");
