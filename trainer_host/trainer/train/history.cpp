@@ -13,9 +13,29 @@ namespace {
 
 using Json = nlohmann::json;
 
-// The columns of versions that knew one kind, whose rows name none.
+// The columns of versions that knew one kind, whose rows name none. The last of these versions put two
+// more behind the seconds.
 const std::vector<std::string> unnamed_columns{"velocity_loss", "gather_loss", "held_out_ssim",
                                                "held_out_mae_m_per_s"};
+const std::vector<std::string> more_unnamed_columns{"held_out_velocity_loss",
+                                                    "held_out_gather_loss"};
+constexpr std::size_t unnamed_cells = 8;
+
+// With the seconds last, as rows are whose columns are named.
+Json in_order(Json row) {
+  if (row.size() != unnamed_cells + more_unnamed_columns.size()) return row;
+  std::rotate(row.begin() + unnamed_cells - 1, row.begin() + unnamed_cells, row.end());
+  return row;
+}
+
+// Columns of rows without names.
+std::vector<std::string> columns_of_unnamed(const Json& rows) {
+  std::vector<std::string> columns = unnamed_columns;
+  if (!rows.empty() && rows.front().size() == unnamed_cells + more_unnamed_columns.size()) {
+    columns.insert(columns.end(), more_unnamed_columns.begin(), more_unnamed_columns.end());
+  }
+  return columns;
+}
 
 Json value_to_json(const std::optional<double>& value) {
   return value ? Json(*value) : Json(nullptr);
@@ -102,9 +122,9 @@ Result<History> history_from_json(const std::string& text) {
     const bool named = json.is_object();
     History history;
     history.columns =
-        named ? json.at("columns").get<std::vector<std::string>>() : unnamed_columns;
+        named ? json.at("columns").get<std::vector<std::string>>() : columns_of_unnamed(json);
     for (const Json& row : named ? json.at("rows") : json) {
-      OUTCROP_TRY(read, row_from_json(row, history.columns.size()));
+      OUTCROP_TRY(read, row_from_json(named ? row : in_order(row), history.columns.size()));
       history.rows.push_back(std::move(read));
     }
     return history;

@@ -21,7 +21,6 @@ namespace outcrop::user_module {
 namespace {
 
 using testing::AllOf;
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 using torch::Tensor;
