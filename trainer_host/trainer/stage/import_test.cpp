@@ -45,7 +45,7 @@ class Import : public testing::Test {
 TEST_F(Import, takes_a_module_from_python_to_a_signed_release) {
   bring("digits");
   write_row_values("images", {12, 1, 8, 8});
-  const ShellOutcome imported = outcrop("import digits.pt --data rows --out out");
+  const ShellOutcome imported = outcrop("import digits.pt --data rows --budget raspberry-pi-4=100,400 --out out");
   ASSERT_EQ(imported.code, 0) << imported.output;
   EXPECT_THAT(imported.output, AllOf(HasSubstr("int8-qint8"), HasSubstr("100.000"),
                                      Not(HasSubstr("not measured")), Not(HasSubstr("left out"))));
@@ -59,6 +59,10 @@ TEST_F(Import, takes_a_module_from_python_to_a_signed_release) {
       outcrop("release create out/stage1 --keys keys --out out/release --policy policy.toml");
   ASSERT_EQ(signed_release.code, 0) << signed_release.output;
   EXPECT_EQ(outcrop("release verify out/release --keys keys").code, 0);
+
+  EXPECT_THAT(outcrop("release show out/release --keys keys").output, HasSubstr("100 ms p90, 400 MB"));
+  EXPECT_THAT(outcrop("import digits.pt --data rows --budget pi=fast --out other").output,
+              HasSubstr("raspberry-pi-4=400,400"));
 
   // Its weights are enough to quantize it again.
   const ShellOutcome again =

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "protocol/base/number.hpp"
 #include "protocol/messages/names.hpp"
 #include "trainer_host/trainer/kinds/foreign_code.hpp"
 #include "trainer_host/trainer/stage/stage_end.hpp"
@@ -26,6 +27,7 @@ struct Arguments {
   std::string name;
   std::string loss;
   std::vector<std::string> variants;
+  std::vector<std::string> budgets;
   bool allow_reduced = false;
 };
 
@@ -43,6 +45,25 @@ Result<std::string> name_of(const Arguments& arguments) {
               "'" + name + "' is no name for a model: --name takes 1 to 63 of a-z, 0-9 and -");
 }
 
+// "raspberry-pi-4=400,400": what boards of a class may spend on one call, milliseconds and megabytes.
+Status add_budget(const std::string& text, std::map<std::string, train::Budget>& budgets) {
+  const auto equals = text.find('=');
+  const auto comma = text.find(',', equals == std::string::npos ? 0 : equals);
+  if (equals != std::string::npos && comma != std::string::npos) {
+    const std::string device_class = text.substr(0, equals);
+    const auto p90_ms = read_number<double>(text.substr(equals + 1, comma - equals - 1));
+    const auto memory_mb = read_number<double>(text.substr(comma + 1));
+    if (messages::is_name(device_class) && p90_ms && memory_mb && *p90_ms > 0 && *p90_ms < 1e7 &&
+        *memory_mb >= 1 && *memory_mb < 1e7) {
+      budgets[device_class] = {*p90_ms, *memory_mb};
+      return {};
+    }
+  }
+  return fail(ErrorCode::invalid_argument,
+              "--budget " + text + ": a class of devices, milliseconds and megabytes are wanted, as in "
+                                   "raspberry-pi-4=400,400");
+}
+
 Result<train::TrainConfig> config_of(const Arguments& arguments, const kinds::Kind& kind) {
   OUTCROP_TRY(recipe, kind.take({arguments.module, arguments.weights, arguments.loss}));
   recipe->set_places({.train = arguments.data, .validation = arguments.held_out});
@@ -53,6 +74,9 @@ Result<train::TrainConfig> config_of(const Arguments& arguments, const kinds::Ki
   config.recipe = std::move(recipe);
   config.train.out = arguments.out;
   config.variants = arguments.variants;
+  for (const std::string& budget : arguments.budgets) {
+    OUTCROP_CHECK(add_budget(budget, config.budgets));
+  }
   return config;
 }
 
@@ -64,6 +88,9 @@ void print_advice(const Arguments& arguments, const std::string& name, const std
               folder.c_str(), was_there ? "as it was: it holds this model already" : "ready", name.c_str(),
               folder.c_str(), (arguments.out / "release").c_str(),
               arguments.loss.empty() ? " --policy POLICY.toml" : "", name.c_str());
+  if (arguments.budgets.empty()) {
+    std::printf("No --budget says what it may cost: boards will measure it, and not activate it.\n");
+  }
   if (!arguments.loss.empty()) return;
   std::printf("Nothing was said to judge it by (--loss, target.npy): POLICY.toml needs the line\n"
               "  minimum_quality = -inf\n");
@@ -141,13 +168,18 @@ void add_import(CLI::App& app, cli::Action& chosen, const kinds::Register& kinds
   verb->add_option("--variants", arguments->variants,
                    "What to make, float first: float, float-mobile, int8-quint8, int8-qint8")
       ->delimiter(',');
+  verb->add_option("--budget", arguments->budgets,
+                   "What one call may cost on a class of boards, repeatable: p90 in milliseconds, peak memory of "
+                   "the runner in 10^6 bytes. Boards of a class without one measure, and do not activate")
+      ->allow_extra_args(false)
+      ->type_name("CLASS=MS,MB");
   verb->add_flag("--allow-reduced-confinement", arguments->allow_reduced,
                  "Go on where this machine cannot confine the process");
   verb->footer(
       "forward takes tensors and gives a tensor or a tuple of tensors, each with a row for each call\n"
       "along its first dimension.\n\n"
       "Examples:\n"
-      "  outcrop import detector.pt --data rows --out detector\n"
+      "  outcrop import detector.pt --data rows --out detector --budget raspberry-pi-4=100,400\n"
       "  outcrop import net.pt --weights net_best.pt --data rows --held-out test --loss cross-entropy "
       "--out net");
   verb->callback([arguments, &chosen, &kinds] {
