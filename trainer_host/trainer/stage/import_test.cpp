@@ -4,6 +4,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "runtime/engine/npy_file.hpp"
+#include "runtime/runner/landlock.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/shell.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -20,6 +21,11 @@ using testing::Not;
 // By the real program, which begins anew in its jail; the modules are of tests/modules/make_modules.py.
 class Import : public testing::Test {
  protected:
+  void SetUp() override {
+    const std::string lacking = runtime::lacks_landlock();
+    if (!lacking.empty()) GTEST_SKIP() << "no jail on this machine: " << lacking;
+  }
+
   // In the folder of the test, so that names are as a user gives them.
   [[nodiscard]] ShellOutcome outcrop(const std::string& words) const {
     return run_shell("cd " + folder_.path().string() + " && " + OUTCROP_BIN "/outcrop " + words);
