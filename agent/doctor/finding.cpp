@@ -3,18 +3,9 @@
 #include <algorithm>
 #include <iterator>
 
+#include "protocol/base/without_controls.hpp"  // what was found may come from anywhere
+
 namespace outcrop::agent {
-namespace {
-
-// What was found may come from anywhere, and ends on a terminal.
-std::string shown(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-  return text;
-}
-
-}  // namespace
-
 std::string_view to_string(Verdict verdict) {
   switch (verdict) {
     case Verdict::ok:
@@ -50,10 +41,12 @@ std::string to_table(const Findings& findings) {
   std::string text;
   for (const Finding& finding : findings) {
     text += padded(std::string(to_string(finding.verdict)), verdict_width) +
-            padded(shown(finding.check), check_width) + shown(finding.found) + "\n";
+            padded(without_controls(finding.check), check_width) +
+            without_controls(finding.found) + "\n";
     if (finding.advice.empty()) continue;
     text +=
-        padded("", verdict_width) + padded("", check_width) + "→ " + shown(finding.advice) + "\n";
+        padded("", verdict_width) + padded("", check_width) + "→ " +
+        without_controls(finding.advice) + "\n";
   }
   return text;
 }
@@ -63,8 +56,8 @@ nlohmann::json to_json(const Findings& findings) {
   for (const Finding& finding : findings) {
     checks.push_back({{"check", finding.check},
                       {"verdict", to_string(finding.verdict)},
-                      {"found", shown(finding.found)},
-                      {"advice", shown(finding.advice)}});
+                      {"found", without_controls(finding.found)},
+                      {"advice", without_controls(finding.advice)}});
   }
   return {{"failed", count(findings, Verdict::fail)},
           {"warned", count(findings, Verdict::warn)},

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "platform/cli/parse.hpp"
+#include "protocol/base/without_controls.hpp"
 
 namespace outcrop::cli {
 
@@ -17,19 +18,6 @@ int exit_code(const Error& error) {
       return static_cast<int>(ExitCode::failed);
   }
 }
-
-namespace {
-
-// What others' files say ends on a terminal in messages: lines, and no orders to it.
-std::string without_controls(std::string text) {
-  for (char& c : text) {
-    const auto code = static_cast<unsigned char>(c);
-    if ((code < 0x20 && c != '\n' && c != '\t') || code == 0x7f) c = '?';
-  }
-  return text;
-}
-
-}  // namespace
 
 int run_program(std::string_view program, std::string_view description, int argc, char** argv,
                 std::initializer_list<AddVerb> verbs) {
@@ -46,8 +34,9 @@ int run_program(std::string_view program, std::string_view description, int argc
   if (!chosen) return static_cast<int>(ExitCode::wrong_use);
   const Status status = chosen();
   if (status) return static_cast<int>(ExitCode::done);
+  // What others' files say is in it, too.
   std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(),
-               without_controls(status.error().message()).c_str());
+               without_controls(status.error().message(), "\n\t").c_str());
   return exit_code(status.error());
 }
 

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "protocol/base/lies_in.hpp"
+
 namespace outcrop {
 namespace {
 
@@ -23,11 +25,6 @@ std::vector<fs::path> mount_points(const fs::path& table) {
     if (entry.mnt_dir[0] == '/') points.push_back(fs::path(entry.mnt_dir).lexically_normal());
   }
   return points;
-}
-
-bool lies_in(const fs::path& path, const fs::path& folder) {
-  const auto [end, rest] = std::mismatch(folder.begin(), folder.end(), path.begin(), path.end());
-  return end == folder.end();
 }
 
 }  // namespace

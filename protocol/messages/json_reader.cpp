@@ -8,6 +8,7 @@
 #include "protocol/base/cut_short.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
+#include "protocol/base/without_controls.hpp"
 #include "protocol/messages/names.hpp"
 
 namespace outcrop::messages {
@@ -21,11 +22,7 @@ std::string_view without_name(std::string_view text) {
 
 // What comes from others ends on terminals, in our messages too.
 std::string printable(std::string_view text) {
-  std::string shown = cut_short(text, 200);
-  std::replace_if(
-      shown.begin(), shown.end(),
-      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
-  return shown;
+  return without_controls(cut_short(text, 200));
 }
 
 bool has_control_characters(std::string_view text) {

@@ -6,7 +6,6 @@
 
 #include <utility>
 
-#include "protocol/base/unique_fd.hpp"
 #include "trainer_host/trainer/data/mapping_guard.hpp"
 
 namespace outcrop::data {
@@ -21,7 +20,11 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   if (!S_ISREG(info.st_mode)) {
     return fail(ErrorCode::invalid_data, "reading " + path.string() + ": it is no regular file");
   }
-  const auto size = static_cast<std::size_t>(info.st_size);
+  return map(fd, static_cast<std::size_t>(info.st_size), path);
+}
+
+Result<MappedFile> MappedFile::map(const UniqueFd& fd, std::size_t size,
+                                   const std::filesystem::path& path) {
   if (size == 0) return MappedFile(nullptr, 0);
   void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (data == MAP_FAILED) return fail(Error::from_errno("mapping " + path.string()));
@@ -31,6 +34,12 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
 
 MappedFile::~MappedFile() {
   if (data_ == nullptr) return;

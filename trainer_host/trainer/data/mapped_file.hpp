@@ -5,6 +5,7 @@
 
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/error.hpp"
+#include "protocol/base/unique_fd.hpp"
 
 namespace outcrop::data {
 
@@ -12,10 +13,15 @@ namespace outcrop::data {
 // that is shortened meanwhile ends the process, by name (data/mapping_guard.hpp).
 class MappedFile {
  public:
+  // not_found and io where it cannot be opened; invalid_data where it is no regular file.
   [[nodiscard]] static Result<MappedFile> open(const std::filesystem::path& path);
+  // Of a regular file that is open and has that many bytes; `path` is for messages.
+  [[nodiscard]] static Result<MappedFile> map(const UniqueFd& fd, std::size_t size,
+                                              const std::filesystem::path& path);
 
+  MappedFile() = default;  // of nothing
   MappedFile(MappedFile&& other) noexcept;
-  MappedFile& operator=(MappedFile&&) = delete;
+  MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();
 
   // Valid as long as this object, or one that it was moved to.
@@ -24,8 +30,8 @@ class MappedFile {
  private:
   MappedFile(void* data, std::size_t size) : data_(data), size_(size) {}
 
-  void* data_;
-  std::size_t size_;
+  void* data_ = nullptr;
+  std::size_t size_ = 0;
 };
 
 }  // namespace outcrop::data

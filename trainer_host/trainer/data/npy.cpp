@@ -1,7 +1,6 @@
 #include "trainer_host/trainer/data/npy.hpp"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -13,7 +12,6 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/unique_fd.hpp"
 #include "runtime/engine/npy_header.hpp"
-#include "trainer_host/trainer/data/mapping_guard.hpp"
 
 namespace outcrop::data {
 namespace fs = std::filesystem;
@@ -109,13 +107,8 @@ Result<NpyArray> NpyArray::open(const fs::path& path) {
   array.path_ = path;
   array.stamp_ = stamp_of(info);
   const auto size = static_cast<std::size_t>(info.st_size);
-  if (size > 0) {
-    void* mapping = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
-    if (mapping == MAP_FAILED) return fail(Error::from_errno("mapping " + path.string()));
-    array.mapping_ = mapping;
-    array.size_ = size;
-    guard_mapping(mapping, size, path);
-  }
+  OUTCROP_TRY(mapping, MappedFile::map(fd, size, path));
+  array.mapping_ = std::move(mapping);
   auto header = runtime::parse_npy_header(array.file_bytes());
   if (!header) return fail(header.error().context(path.string()));
   if (const auto status = check_type(header->type); !status) {
@@ -129,32 +122,8 @@ Result<NpyArray> NpyArray::open(const fs::path& path) {
   return array;
 }
 
-NpyArray::NpyArray(NpyArray&& other) noexcept
-    : path_(std::move(other.path_)),
-      shape_(std::move(other.shape_)),
-      stamp_(other.stamp_),
-      mapping_(std::exchange(other.mapping_, nullptr)),
-      size_(std::exchange(other.size_, 0)),
-      data_offset_(std::exchange(other.data_offset_, 0)) {}
-
-NpyArray& NpyArray::operator=(NpyArray&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(shape_, other.shape_);
-  std::swap(stamp_, other.stamp_);
-  std::swap(mapping_, other.mapping_);
-  std::swap(size_, other.size_);
-  std::swap(data_offset_, other.data_offset_);
-  return *this;
-}
-
-NpyArray::~NpyArray() {
-  if (mapping_ == nullptr) return;
-  release_mapping(mapping_);
-  ::munmap(mapping_, size_);
-}
-
 BytesView NpyArray::file_bytes() const {
-  return {static_cast<const std::byte*>(mapping_), size_};
+  return mapping_.bytes();
 }
 
 std::span<const float> NpyArray::values() const {

@@ -9,6 +9,7 @@
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/data/known_datasets.hpp"
+#include "trainer_host/trainer/data/mapped_file.hpp"
 
 namespace outcrop::data {
 
@@ -40,12 +41,6 @@ class NpyArray {
   // C-order array, or the file is shorter or longer than the header says.
   [[nodiscard]] static Result<NpyArray> open(const std::filesystem::path& path);
 
-  NpyArray(NpyArray&& other) noexcept;
-  NpyArray& operator=(NpyArray&& other) noexcept;
-  NpyArray(const NpyArray&) = delete;
-  NpyArray& operator=(const NpyArray&) = delete;
-  ~NpyArray();
-
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] const Shape& shape() const { return shape_; }
   [[nodiscard]] std::span<const float> values() const;
@@ -64,8 +59,7 @@ class NpyArray {
   std::filesystem::path path_;
   Shape shape_;
   FileStamp stamp_;
-  void* mapping_ = nullptr;
-  std::size_t size_ = 0;
+  MappedFile mapping_;
   std::size_t data_offset_ = 0;
 };
 

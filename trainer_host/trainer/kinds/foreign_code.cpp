@@ -1,7 +1,6 @@
 #include "trainer_host/trainer/kinds/foreign_code.hpp"
 
-#include <algorithm>
-
+#include "protocol/base/lies_in.hpp"
 #include "runtime/measure/measurement_lock.hpp"
 #include "runtime/runner/folder_jail.hpp"
 
@@ -22,11 +21,6 @@ std::vector<fs::path> lock_files() {
     if (fs::is_regular_file(file, error)) files.push_back(file);
   }
   return files;
-}
-
-bool lies_in(const fs::path& folder, const fs::path& path) {
-  const auto [end, ignored] = std::mismatch(folder.begin(), folder.end(), path.begin(), path.end());
-  return end == folder.end();
 }
 
 // What a run of ours leaves in its folder first.
@@ -56,7 +50,7 @@ Status check_writable_by_others(const fs::path& folder, const std::vector<fs::pa
   if (error) return fail(ErrorCode::io, "output into " + folder.string() + ": " + error.message());
   for (const fs::path& path : read) {
     const fs::path named = fs::weakly_canonical(path, error);
-    if (!error && lies_in(real, named)) return refuse(path.string());
+    if (!error && lies_in(named, real)) return refuse(path.string());
   }
   if (!is_vacant_or_ours(real)) return refuse("files that are no output of ours");
   return {};

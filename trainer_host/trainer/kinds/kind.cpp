@@ -4,6 +4,7 @@
 
 #include "trainer_host/trainer/kinds/foreign_code.hpp"
 #include "trainer_host/trainer/kinds/register.hpp"
+#include "trainer_host/trainer/models/module_tensors.hpp"
 
 namespace outcrop::kinds {
 
@@ -31,11 +32,8 @@ DataPlaces read_places(platform::TomlReader::Table& data) {
 models::NamedTensors state_of(const Task& task) {
   models::NamedTensors state;
   for (const Part& part : task.parts()) {
-    for (const auto& parameter : part.network.named_parameters()) {
-      state.emplace_back(part.name + "." + parameter.name, parameter.value);
-    }
-    for (const auto& buffer : part.network.named_buffers()) {
-      state.emplace_back(part.name + "." + buffer.name, buffer.value);
+    for (const auto& [name, tensor] : models::tensors_of(part.network)) {
+      state.emplace_back(part.name + "." + name, tensor);
     }
   }
   return state;

@@ -8,14 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "trainer_host/trainer/models/torch_error.hpp"
+
 namespace outcrop::models {
 namespace {
-
-// LibTorch's messages go on with a stack trace, which tells a user nothing.
-std::string first_line(const std::exception& error) {
-  const std::string text = error.what();
-  return text.substr(0, text.find('\n'));
-}
 
 Result<LiteModel> load_stream(std::istream& stream, const std::string& name,
                               Result<LiteModel> (*wrap)(torch::jit::mobile::Module, std::string)) {
@@ -25,7 +21,7 @@ Result<LiteModel> load_stream(std::istream& stream, const std::string& name,
   } catch (const std::exception& error) {
     return fail(
         ErrorCode::invalid_data,
-        name + " is not a model for the lite interpreter, or is damaged: " + first_line(error));
+        name + " is not a model for the lite interpreter, or is damaged: " + first_line_of(error));
   }
 }
 
@@ -63,7 +59,7 @@ Result<std::vector<torch::Tensor>> LiteModel::call(const std::string& method,
     }
     return tensors;
   } catch (const std::exception& error) {
-    return fail(ErrorCode::invalid_data, name_ + ", method " + method + ": " + first_line(error));
+    return fail(ErrorCode::invalid_data, name_ + ", method " + method + ": " + first_line_of(error));
   }
 }
 

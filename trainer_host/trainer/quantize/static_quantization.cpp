@@ -139,33 +139,6 @@ std::vector<PlannedLayer> without(const std::vector<PlannedLayer>& layers,
   return rest;
 }
 
-// Calls of a module's methods besides its children's forward, as Python's Conv2d keeps its convolution
-// in one: the passes, with the optimizer off, leave what is called from a method that is called.
-void inline_own_methods(torch::jit::Block* block) {
-  for (auto node = block->nodes().begin(); node != block->nodes().end();) {
-    torch::jit::Node* call = *node++;
-    for (auto* inner : call->blocks()) inline_own_methods(inner);
-    if (call->kind() != torch::jit::prim::CallMethod ||
-        call->s(torch::jit::attr::name) == "forward") {
-      continue;
-    }
-    const auto type = call->input(0)->type()->cast<c10::ClassType>();
-    auto* method = type ? type->findMethod(call->s(torch::jit::attr::name)) : nullptr;
-    auto* callee = method != nullptr ? torch::jit::tryToGraphFunction(*method) : nullptr;
-    if (callee == nullptr) continue;
-    inline_own_methods(callee->graph()->block());
-    torch::jit::inlineCallTo(call, callee, /*use_graph=*/true);
-  }
-}
-
-void inline_own_methods(const Module& module) {
-  for (const Module& one : module.modules()) {
-    if (const auto forward = one.find_method("forward")) {
-      inline_own_methods(forward->graph()->block());
-    }
-  }
-}
-
 // QNNPACK's clamp answers in the usual order of memory, whatever its input's is, so that channels come out
 // mixed behind a convolution: it is given what lies in that order.
 void give_clamps_what_lies_in_order(const Module& module) {
@@ -216,7 +189,6 @@ Result<QuantizedModule> quantize_static(const Module& network, const torch::Tens
     // Not a deepcopy: that shares its type with `network`, and the passes change types.
     Module copy = reload(network);
     copy.eval();
-    inline_own_methods(copy);
     if (options.activations == ActivationType::quint8) give_clamps_what_lies_in_order(copy);
     torch::jit::DedupModuleUses(copy);
     Module folded = torch::jit::FoldConvBatchNorm(copy);

@@ -295,7 +295,7 @@ Result<ExportedStage> export_variants(kinds::Export model, const std::filesystem
     for (const std::string& name : choice.variants) remove_files(folder, stem + "_" + name);
     return fail(exported.error().context("exporting " + stem));
   } catch (const std::exception& error) {
-    return fail(ErrorCode::internal, "exporting " + stem + ": " + error.what());
+    return fail(ErrorCode::internal, "exporting " + stem + ": " + models::words_of(error));
   }
 }
 

@@ -309,11 +309,17 @@ Status make_release(const train::TrainConfig& config, const StagePaths& paths,
   return {};
 }
 
+// Takes up what an earlier call for the same weights left.
+Status make_or_keep_folder(const train::StageContext& context, const StagePaths& paths,
+                           const Tools& tools) {
+  return fs::exists(paths.folder) ? check_same_training(context, paths)
+                                  : make_folder(context, paths, tools);
+}
+
 Status finish_stage(const train::StageContext& context, const Tools& tools) {
   std::fprintf(stderr, "Stage %ld ends: quantizing…\n", static_cast<long>(context.stage));
   const StagePaths paths(context.config.train.out, context.config.name, context.stage);
-  OUTCROP_CHECK(fs::exists(paths.folder) ? check_same_training(context, paths)
-                                         : make_folder(context, paths, tools));
+  OUTCROP_CHECK(make_or_keep_folder(context, paths, tools));
   draw_curve(context);
   if (!context.config.release) return {};
   return make_release(context.config, paths, tools);
@@ -349,8 +355,7 @@ Status make_stage_folder(const train::StageContext& context, const train::StageE
   OUTCROP_CHECK(quantize::check_performance_csv(performance_file(context.config)));
   OUTCROP_TRY(tools, look_for_tools(context.config, options));
   const StagePaths paths(context.config.train.out, context.config.name, context.stage);
-  return fs::exists(paths.folder) ? check_same_training(context, paths)
-                                  : make_folder(context, paths, tools);
+  return make_or_keep_folder(context, paths, tools);
 }
 
 Result<train::StageEnd> make_stage_end(const train::TrainConfig& config,

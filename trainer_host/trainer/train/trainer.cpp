@@ -8,6 +8,7 @@
 #include "trainer_host/trainer/data/stop_signal.hpp"
 #include "trainer_host/trainer/kinds/draws.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
+#include "trainer_host/trainer/models/torch_error.hpp"
 #include "trainer_host/trainer/train/average.hpp"
 #include "trainer_host/trainer/train/beginning.hpp"
 #include "trainer_host/trainer/train/checkpoint.hpp"
@@ -377,9 +378,7 @@ auto without_exceptions(Work work) -> decltype(work()) {
                 "training needs more memory than there is: try a smaller train.batch (a run that "
                 "has begun goes on with it by --allow-change)");
   } catch (const std::exception& error) {
-    const std::string message = error.what();
-    // LibTorch appends a C++ backtrace that helps nobody here.
-    return fail(ErrorCode::internal, "LibTorch: " + message.substr(0, message.find('\n')));
+    return fail(ErrorCode::internal, "LibTorch: " + models::first_line_of(error));
   }
 }
 

@@ -3,6 +3,8 @@
 #include <array>
 #include <utility>
 
+#include "protocol/base/without_controls.hpp"
+
 namespace outcrop::weights {
 namespace {
 
@@ -48,10 +50,7 @@ constexpr std::array<OtherTensors, 14> other_tensors{{
 
 std::string shown(std::string_view text) {
   constexpr std::size_t longest = 120;
-  std::string result(text.substr(0, longest));
-  for (char& c : result) {
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
-  }
+  const std::string result = without_controls(std::string(text.substr(0, longest)));
   return text.size() > longest ? result + "..." : result;
 }
 

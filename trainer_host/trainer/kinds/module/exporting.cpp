@@ -36,7 +36,6 @@ double same_answer(const std::string&, const Tensor& truth, const Tensor& other)
   return (truth.argmax(1) == other.argmax(1)).to(torch::kDouble).mean().item<double>();
 }
 
-
 kinds::ExampleCall golden(const Rows& rows) {
   kinds::ExampleCall call{"forward", {}};
   for (const Tensor& input : rows.inputs) call.arguments.emplace_back(input);
@@ -45,11 +44,11 @@ kinds::ExampleCall golden(const Rows& rows) {
 
 // As methods of quantization know networks, where it can be had and answers alike; else as it is, of which
 // they then say what they cannot do.
-torch::jit::Module form_for_methods(const torch::jit::Module& module, const Rows& rows, kinds::Export& exported) {
+// `told` is what it answers to `rows`.
+torch::jit::Module form_for_methods(const torch::jit::Module& module, const Rows& rows,
+                                    const std::vector<Tensor>& told, kinds::Export& exported) {
   try {
-    auto own = module;
     auto layered = models::layered_form(module);
-    const auto told = answer(own, rows.inputs);
     const auto again = answer(layered, rows.inputs);
     for (std::size_t i = 0; i < told.size(); ++i) {
       const bool alike = told[i].is_floating_point() ? torch::allclose(told[i], again.at(i), 1e-3, 1e-4)
@@ -74,10 +73,11 @@ kinds::Export make_export(const ForeignModule& foreign, const Rows& rows,
   const torch::NoGradGuard no_gradient;
   auto module = foreign.module;
   const Rows some = rows.slice(0, most_calibrated);
-  const auto answers = answer(module, rows.slice(0, second_golden + 1).inputs);
+  const Rows asked = rows.slice(0, second_golden + 1);
+  const auto answers = answer(module, asked.inputs);
   kinds::Export exported;
   exported.made_by_others = true;
-  const torch::jit::Module network = form_for_methods(module, rows.slice(0, second_golden + 1), exported);
+  const torch::jit::Module network = form_for_methods(module, asked, answers, exported);
   exported.parts = {{"module", network, some.inputs.front(),
                      std::numeric_limits<double>::max(), std::nullopt, /*answers_floats=*/true}};
   exported.compose = [](std::vector<kinds::PartForm> forms) { return std::move(forms.at(0).module); };

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "protocol/base/join.hpp"
+#include "trainer_host/trainer/models/module_tensors.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
 
 namespace outcrop::user_module {
@@ -86,34 +87,26 @@ Status read_outputs(const c10::FunctionSchema& schema, ForeignModule& foreign) {
 }
 
 Status check_types(const Module& module) {
-  const auto check = [](const std::string& name, const Tensor& tensor) -> Status {
+  for (const auto& [name, tensor] : models::tensors_of(module)) {
     const auto type = tensor.scalar_type();
     if (tensor.is_sparse() || tensor.is_quantized()) {
       return fail(ErrorCode::unsupported, "'" + name + "' is sparse or quantized; bring a float model");
     }
-    if (type == torch::kFloat || type == torch::kLong) return {};
+    if (type == torch::kFloat || type == torch::kLong) continue;
     return fail(ErrorCode::unsupported, "'" + name + "' is " + std::string(c10::toString(type)) +
                                             "; parameters and buffers are float32 or int64 "
                                             "(model.float() converts)");
-  };
-  for (const auto& parameter : module.named_parameters()) {
-    OUTCROP_CHECK(check(parameter.name, parameter.value));
   }
-  for (const auto& buffer : module.named_buffers()) OUTCROP_CHECK(check(buffer.name, buffer.value));
   return {};
 }
 
 // A small file may say that one value is a tensor of any size.
 Status check_no_repeats(const Module& module) {
-  const auto check = [](const std::string& name, const Tensor& tensor) -> Status {
-    if (tensor.nbytes() <= tensor.storage().nbytes()) return {};
+  for (const auto& [name, tensor] : models::tensors_of(module)) {
+    if (tensor.nbytes() <= tensor.storage().nbytes()) continue;
     return fail(ErrorCode::unsupported,
                 "'" + name + "' is a view that repeats its values; tensor.contiguous() makes a tensor of it");
-  };
-  for (const auto& parameter : module.named_parameters()) {
-    OUTCROP_CHECK(check(parameter.name, parameter.value));
   }
-  for (const auto& buffer : module.named_buffers()) OUTCROP_CHECK(check(buffer.name, buffer.value));
   return {};
 }
 
@@ -124,10 +117,8 @@ Result<Module> load(BytesView file) {
     std::istringstream stream(std::string(reinterpret_cast<const char*>(file.data()), file.size()));
     return torch::jit::load(stream, torch::kCPU);
   } catch (const std::exception& error) {
-    std::string why = models::words_of(error);
-    why.resize(std::min(why.find('\n'), why.size()));
     return fail(ErrorCode::invalid_data,
-                "it is no TorchScript module: " + why +
+                "it is no TorchScript module: " + models::first_line_of(error) +
                     " (in Python: torch.jit.script(model.eval()).save(\"model.pt\"); a state_dict "
                     "goes beside it, as weights)");
   }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "trainer_host/trainer/models/model_file.hpp"
+#include "trainer_host/trainer/models/module_tensors.hpp"
 #include "trainer_host/trainer/models/plain_tensor.hpp"
 #include "trainer_host/trainer/weights/weights_file.hpp"
 
@@ -12,9 +12,7 @@ Status take_values(const std::filesystem::path& file, torch::jit::Module& module
   OUTCROP_TRY(weights, weights::read_weights(file));
   models::NamedTensors values;
   for (const auto& [name, tensor] : weights) values.emplace_back(name, models::torch_tensor(tensor));
-  models::NamedTensors targets;
-  for (const auto& one : module.named_parameters()) targets.emplace_back(one.name, one.value);
-  for (const auto& one : module.named_buffers()) targets.emplace_back(one.name, one.value);
+  const models::NamedTensors targets = models::tensors_of(module);
   for (const auto& [name, value] : values) {
     const bool there = std::any_of(targets.begin(), targets.end(),
                                    [&](const auto& target) { return target.first == name; });
