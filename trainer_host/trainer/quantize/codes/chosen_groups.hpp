@@ -1,0 +1,17 @@
+#pragma once
+
+#include "trainer_host/trainer/quantize/codes/group_codes.hpp"
+
+namespace outcrop::quantize {
+
+// Codes that were chosen by the error of the layer's outputs (output_error), and what they are worth:
+// never more than rounding's, for where a method is not better its result is rounding's.
+struct ChosenGroups {
+  GroupCodes codes;
+  double error = 0;           // of these codes
+  double rounding_error = 0;  // of round_groups with the same options
+  double method_error = 0;    // of the method's own codes
+  bool rounding_kept = false;
+};
+
+}  // namespace outcrop::quantize

@@ -1,0 +1,131 @@
+#include "trainer_host/trainer/quantize/codes/gptq.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "trainer_host/trainer/quantize/codes/layer_inputs.hpp"
+#include "trainer_host/trainer/quantize/codes/round_groups.hpp"
+
+namespace outcrop::quantize {
+namespace {
+
+using torch::Tensor;
+
+// Upper Cholesky factor of the inverse; nothing where it has none.
+std::optional<Tensor> inverse_factor(const Tensor& hessian, double damping) {
+  Tensor damped = hessian.clone();
+  damped.diagonal().add_(damping * hessian.diagonal().mean().item<double>());
+  const auto [lower, failed] = at::linalg_cholesky_ex(damped);
+  if (failed.item<int>() != 0) return std::nullopt;
+  const auto [upper, failed_too] = at::linalg_cholesky_ex(at::cholesky_inverse(lower), /*upper=*/true);
+  if (failed_too.item<int>() != 0 || !torch::isfinite(upper).all().item<bool>()) return std::nullopt;
+  return upper;
+}
+
+// Rounds `weight`, which it uses up, to float codes; `factor` as above, all in the order of rounding.
+struct Rounded {
+  Tensor codes;   // [rows, columns]
+  Tensor scales;  // [rows, groups]
+  Tensor zeros;
+};
+
+Rounded round_in_order(Tensor& weight, const Tensor& factor, const GptqOptions& options,
+                       std::int64_t group, const GroupScales& of_rows) {
+  const auto columns = weight.size(1);
+  const int bits = options.groups.bits;
+  Rounded rounded{torch::empty_like(weight), {}, {}};
+  std::vector<Tensor> scales, zeros;
+  GroupScales current = of_rows;
+  for (std::int64_t start = 0; start < columns; start += options.block) {
+    const auto count = std::min(options.block, columns - start);
+    Tensor block = weight.narrow(1, start, count).clone();
+    Tensor errors = torch::zeros_like(block);
+    const Tensor inner = factor.narrow(0, start, count).narrow(1, start, count).contiguous();
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto column = start + i;
+      if (column % group == 0) {
+        if (group < columns || !of_rows.scales.defined()) {
+          current = group_scales(weight.narrow(1, column, group), bits, options.groups.symmetric);
+        }
+        scales.push_back(current.scales);
+        zeros.push_back(current.zeros);
+      }
+      const Tensor values = block.select(1, i);
+      const Tensor codes = round_to(values, current.scales, current.zeros, bits);
+      rounded.codes.select(1, column).copy_(codes);
+      const Tensor lost = (values - (codes - current.zeros) * current.scales) / inner[i][i];
+      errors.select(1, i).copy_(lost);
+      block.narrow(1, i, count - i)
+          .sub_(lost.unsqueeze(1) * inner[i].narrow(0, i, count - i).unsqueeze(0));
+    }
+    const auto rest = columns - start - count;
+    if (rest == 0) break;
+    weight.narrow(1, start + count, rest)
+        .sub_(torch::matmul(errors, factor.narrow(0, start, count).narrow(1, start + count, rest)));
+  }
+  rounded.scales = torch::stack(scales, 1);
+  rounded.zeros = torch::stack(zeros, 1);
+  return rounded;
+}
+
+Status check_gptq(const Tensor& weight, const Tensor& hessian, const GptqOptions& options) {
+  OUTCROP_CHECK(check_weight(weight));
+  const auto columns = weight.size(1);
+  if (hessian.dim() != 2 || hessian.size(0) != columns || hessian.size(1) != columns ||
+      hessian.scalar_type() != torch::kFloat) {
+    return fail(ErrorCode::invalid_argument,
+                "the Hessian of " + std::to_string(columns) + " columns is float32 with as many rows and columns");
+  }
+  if (!(options.damping > 0 && options.damping <= 1) || options.block < 1) {
+    return fail(ErrorCode::invalid_argument,
+                "gptq's damping is above 0 and at most 1, its block at least 1 column");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<ChosenGroups> gptq(const Tensor& weight, const Tensor& hessian, const GptqOptions& options) {
+  const torch::NoGradGuard no_gradient;
+  OUTCROP_CHECK(check_gptq(weight, hessian, options));
+  OUTCROP_TRY(group, group_of(options.groups, weight.size(1)));
+  OUTCROP_TRY(rounding, round_groups(weight, options.groups));
+
+  // One scale for a row is taken before dead inputs' weights are gone, as the authors do.
+  GroupScales of_rows;
+  if (options.groups.group == -1) of_rows = group_scales(weight, options.groups.bits, options.groups.symmetric);
+  Tensor current = weight.clone();
+  Tensor curvature = hessian.clone();
+  const Tensor dead = curvature.diagonal() == 0;
+  curvature.diagonal().masked_fill_(dead, 1);
+  current.masked_fill_(dead.unsqueeze(0), 0);
+  Tensor order;
+  if (options.activation_order) {
+    order = curvature.diagonal().argsort(/*dim=*/0, /*descending=*/true);
+    current = current.index_select(1, order);
+    curvature = curvature.index_select(0, order).index_select(1, order);
+  }
+  std::optional<Tensor> factor;
+  for (double damping = options.damping; !factor && damping <= 100 * options.damping; damping *= 10) {
+    factor = inverse_factor(curvature, damping);
+  }
+  if (!factor) {
+    return fail(ErrorCode::invalid_argument,
+                "the Hessian of the layer's inputs has no Cholesky factor, even damped by " +
+                    std::to_string(100 * options.damping));
+  }
+  const Rounded rounded = round_in_order(current, *factor, options, group, of_rows);
+
+  ChosenGroups chosen;
+  chosen.codes = kept_groups(rounded.codes, rounded.scales, rounded.zeros, options.groups.bits);
+  chosen.codes.order = order;
+  chosen.method_error = output_error(float_values(chosen.codes) - weight, hessian);
+  chosen.rounding_error = output_error(float_values(rounding) - weight, hessian);
+  chosen.rounding_kept = !(chosen.method_error < chosen.rounding_error);
+  if (chosen.rounding_kept) chosen.codes = rounding;
+  chosen.error = chosen.rounding_kept ? chosen.rounding_error : chosen.method_error;
+  return chosen;
+}
+
+}  // namespace outcrop::quantize
