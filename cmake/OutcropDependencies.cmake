@@ -21,4 +21,7 @@ if(OUTCROP_TESTS)
 endif()
 
 include(OutcropLibTorch)
+if(OUTCROP_TRAINER)
+  pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+endif()
 include(OutcropHeaders)

@@ -23,12 +23,14 @@ struct TrainerVerb {
   std::string_view name;
   std::string_view does;
 };
-constexpr std::array<TrainerVerb, 6> trainer_verbs{{
+constexpr std::array<TrainerVerb, 8> trainer_verbs{{
     {"synth", "Make velocity maps and their shot gathers from the wave equation"},
     {"train", "Train a model in stages; each ends quantized, measured and released"},
     {"import", "Take a TorchScript module of yours as it is: quantized, measured, ready to be released"},
     {"quantize", "Make the float and int8 variants of trained weights"},
     {"evaluate", "Score a stage on data, beside what learned nothing, with a gallery"},
+    {"analyze", "Say what a quantization did to a model, layer by layer, as a report"},
+    {"compare", "Put results of quantization beside each other: error, size, speed"},
     {"draw", "Draw samples that a board generated"},
 }};
 

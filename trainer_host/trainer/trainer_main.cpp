@@ -4,6 +4,8 @@
 
 #include "platform/cli/verb.hpp"
 #include "protocol/base/program.hpp"
+#include "trainer_host/trainer/analyze/analyze_verb.hpp"
+#include "trainer_host/trainer/analyze/compare_verb.hpp"
 #include "trainer_host/trainer/data/synth_verb.hpp"
 #include "trainer_host/trainer/evaluate/draw_verb.hpp"
 #include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
@@ -31,7 +33,9 @@ int trainer_main(int argc, char** argv, const kinds::Register& kinds) {
          },
          [&](CLI::App& app, Action& chosen) { stage::add_import(app, chosen, kinds); },
          [&](CLI::App& app, Action& chosen) { quantize::add_quantize(app, chosen, kinds); },
-         [&](CLI::App& app, Action& chosen) { evaluate::add_evaluate(app, chosen, kinds); }});
+         [&](CLI::App& app, Action& chosen) { evaluate::add_evaluate(app, chosen, kinds); },
+         [&](CLI::App& app, Action& chosen) { analyze::add_analyze(app, chosen, kinds); },
+         analyze::add_compare});
   });
 }
 

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "protocol/base/error.hpp"
+#include "trainer_host/trainer/analyze/analysis.hpp"
+#include "trainer_host/trainer/analyze/contender.hpp"
+
+namespace outcrop::analyze {
+
+// Pictures by gnuplot in `folder`: error.png (of an analysis SQNR by layer), size.png, speed.png,
+// error_against_size.png, radar.png, dashboard.png. One of which nothing is known is not drawn, and removed where
+// it stands from before. Errors of evaluate::draw().
+[[nodiscard]] Status draw_charts(const Analysis& analysis, const std::filesystem::path& folder);
+[[nodiscard]] Status draw_charts(const std::vector<Contender>& contenders, const std::filesystem::path& folder);
+
+}  // namespace outcrop::analyze
