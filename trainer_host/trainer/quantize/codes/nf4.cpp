@@ -49,9 +49,7 @@ Tensor of_blocks(const Tensor& per_block, std::int64_t block, std::int64_t count
   return per_block.repeat_interleave(block).narrow(0, 0, count);
 }
 
-}  // namespace
-
-Tensor dynamic_map() {
+Tensor made_map() {
   // Seven decades; the lower one is, the fewer steps it has: 1, 2, … 64 on each side.
   std::vector<double> entries = {0, 1};
   for (int decade = 0; decade < 7; ++decade) {
@@ -66,6 +64,13 @@ Tensor dynamic_map() {
   }
   std::sort(entries.begin(), entries.end());
   return torch::tensor(entries, torch::kDouble).to(torch::kFloat);
+}
+
+}  // namespace
+
+const Tensor& dynamic_map() {
+  static const Tensor map = made_map();
+  return map;
 }
 
 Result<Nf4Codes> nf4(const Tensor& weight, const Nf4Options& options) {

@@ -33,8 +33,8 @@ inline constexpr std::int64_t nf4_second_block = 256;  // scales that share one,
 
 struct Nf4Options {
   std::int64_t block = 64;  // an even number of weights that share a scale
-  // Scales in 8 bits each, in blocks of 256, around their mean: 4.127 bits a weight instead of 4.5. A map of
-  // 1 kB is kept with them, so it pays from some 25,000 weights on.
+  // Scales in 8 bits each, in blocks of 256, around their mean: 4.127 bits a weight instead of 4.5. The map that they
+  // need is 1 kB, once a file.
   bool double_quantization = true;
 };
 
@@ -59,7 +59,8 @@ struct Nf4Codes {
 // float32 [rows, columns].
 [[nodiscard]] torch::Tensor float_values(const Nf4Codes& weight);
 
-// bitsandbytes' signed 8-bit dynamic map (Dettmers 2015, arXiv 1511.04561): float32 [256], rising.
-[[nodiscard]] torch::Tensor dynamic_map();
+// bitsandbytes' signed 8-bit dynamic map (Dettmers 2015, arXiv 1511.04561): float32 [256], rising. The same tensor
+// for everybody, not to be changed: a file that has it many times keeps it once.
+[[nodiscard]] const torch::Tensor& dynamic_map();
 
 }  // namespace outcrop::quantize
