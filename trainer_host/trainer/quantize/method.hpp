@@ -8,6 +8,8 @@
 
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/kinds/export.hpp"
+#include "trainer_host/trainer/quantize/activation_range.hpp"
+#include "trainer_host/trainer/quantize/corrections/correction_step.hpp"
 #include "trainer_host/trainer/quantize/layer_plan.hpp"
 #include "trainer_host/trainer/quantize/plan.hpp"
 
@@ -18,6 +20,8 @@ struct Applied {
   std::vector<kinds::PartForm> forms;       // in the order of Export::parts
   std::vector<PlannedLayer> int8_layers;    // of all parts, with the part's name before theirs
   std::map<std::string, int> float_layers;  // those that were to stay float, by operation
+  std::vector<DegenerateRange> degenerate_ranges{};  // with the part's name before the layer's
+  std::vector<CorrectionStep> corrections{};         // that were tried, with the part's name before theirs
 };
 
 // A way to make a variant of a float model, in two steps: what becomes of each layer, which may be

@@ -1,75 +1,23 @@
 #include "trainer_host/trainer/quantize/observers.hpp"
 
-#include <limits>
+#include <torch/csrc/jit/ir/constants.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
 
 namespace outcrop::quantize {
 namespace {
 
 using torch::jit::Module;
 
-// Eight bins for each of the 256 codes: fine enough to tell ranges apart.
-constexpr std::int64_t histogram_bins = 2048;
-
-constexpr const char* activation_forward = R"(
+constexpr const char* activation_source = R"(
 def forward(self, x):
-    d = torch.clamp(torch.flatten(torch.detach(x)), self.floor, self.ceiling)
-    if self.counting:
-        low = float(self.min_val)
-        high = float(self.max_val)
-        self.counts = self.counts + torch.histc(d, self.bins, low, high)
-    else:
-        self.min_val = torch.minimum(self.min_val, torch.min(d))
-        self.max_val = torch.maximum(self.max_val, torch.max(d))
+    self.statistics.see(x)
     return x
-)";
-
-// Shrinks the range from what was seen: all of it first, then each end on its own around the
-// best, which is where skewed distributions gain.
-constexpr const char* activation_parameters = R"(
-def qparams_of(self, low: float, high: float) -> Tuple[float, int]:
-    scale = (high - low) / float(self.quant_max - self.quant_min)
-    if scale < self.smallest_scale:
-        scale = self.smallest_scale
-    zero_point = self.quant_min - int(torch.round(torch.tensor(low / scale)))
-    return scale, min(max(zero_point, self.quant_min), self.quant_max)
-
-def error_of(self, low: float, high: float) -> float:
-    scale, zero_point = self.qparams_of(low, high)
-    width = (self.max_val - self.min_val) / float(self.bins)
-    x = self.min_val + (torch.arange(0, self.bins) + 0.5) * width
-    q = torch.clamp(torch.round(x / scale) + zero_point, self.quant_min, self.quant_max)
-    return float(torch.sum(self.counts * torch.square((q - zero_point) * scale - x)))
 
 def calculate_qparams(self):
-    low = min(float(self.min_val), 0.0)
-    high = max(float(self.max_val), 0.0)
-    if self.search and float(torch.sum(self.counts)) > 0.0:
-        best = self.error_of(low, high)
-        widest_low = low
-        widest_high = high
-        for i in range(1, 80):
-            share = 1.0 - 0.01 * i
-            error = self.error_of(widest_low * share, widest_high * share)
-            if error < best:
-                best = error
-                low = widest_low * share
-                high = widest_high * share
-        start_low = low
-        for i in range(41):
-            candidate = max(start_low * (0.8 + 0.01 * i), widest_low)
-            error = self.error_of(candidate, high)
-            if error < best:
-                best = error
-                low = candidate
-        start_high = high
-        for i in range(41):
-            candidate = min(start_high * (0.8 + 0.01 * i), widest_high)
-            error = self.error_of(low, candidate)
-            if error < best:
-                best = error
-                high = candidate
-    scale, zero_point = self.qparams_of(low, high)
-    return torch.tensor([scale]), torch.tensor([zero_point])
+    return self.statistics.parameters()
 )";
 
 // The weight is looked at once; the search works on rows, one for each scale.
@@ -79,6 +27,8 @@ def forward(self, x):
     return x
 
 def calculate_qparams(self):
+    if self.fixed:
+        return self.scales, torch.zeros_like(self.scales).to(4)
     rows = torch.reshape(self.weight, [1, -1])
     if self.per_channel:
         rows = torch.flatten(torch.transpose(self.weight, 0, self.ch_axis), 1)
@@ -100,10 +50,86 @@ void register_integer(Module& module, const char* name, std::int64_t value) {
   module.register_attribute(name, c10::IntType::get(), value);
 }
 
+// TorchScript knows the class from here on.
+void register_statistics() {
+  static const auto registered =
+      torch::class_<ActivationStatistics>("outcrop", "ActivationStatistics")
+          .def("see", [](const c10::intrusive_ptr<ActivationStatistics>& self,
+                         const torch::Tensor& x) { self->see(x); })
+          .def("parameters",
+               [](const c10::intrusive_ptr<ActivationStatistics>& self) { return self->parameters(); })
+          .def_pickle(
+              [](const c10::intrusive_ptr<ActivationStatistics>& self) { return self->kind(); },
+              [](const std::tuple<std::int64_t, std::int64_t>& kind) {
+                return c10::make_intrusive<ActivationStatistics>(
+                    static_cast<ActivationType>(std::get<0>(kind)),
+                    static_cast<RangeSearch>(std::get<1>(kind)));
+              });
+  static_cast<void>(registered);
+}
+
+// The child that a call is of, by its name; "" where it is of a child's child or no call.
+std::string called_child(const torch::jit::Node* node) {
+  if (node->kind() != torch::jit::prim::CallMethod) return {};
+  const auto* owner = node->input(0)->node();
+  if (owner->kind() != torch::jit::prim::GetAttr) return {};
+  return owner->input()->node()->kind() == torch::jit::prim::Param ? owner->s(torch::jit::attr::name)
+                                                                   : std::string();
+}
+
+std::string name_of_tensor(const torch::jit::Value* value, const Module& observed) {
+  const auto* node = value->node();
+  if (node->kind() == torch::jit::prim::Param) return "input";
+  const std::string child = called_child(node);
+  if (!child.empty()) {
+    const Module called = observed.attr(child).toModule();
+    // Observers hand on what they watch.
+    return statistics_of(called) != nullptr ? name_of_tensor(node->input(1), observed) : child;
+  }
+  std::string kind = node->kind().toUnqualString();
+  if (kind == "relu_") kind = "relu";
+  for (const auto* input : node->inputs()) {
+    const auto type = input->type()->kind();
+    if (type != c10::TypeKind::TensorType && type != c10::TypeKind::ListType) continue;
+    if (torch::jit::toIValue(input)) continue;
+    const std::string source = name_of_tensor(input, observed);
+    if (kind == "relu" || kind == "ListConstruct") return source;
+    return kind + " behind " + (source.find(" behind ") == std::string::npos ? source : source.substr(source.find(" behind ") + 8));
+  }
+  return kind;
+}
+
 }  // namespace
+
+void ActivationStatistics::limit(double floor, double ceiling) {
+  floor_ = floor;
+  ceiling_ = ceiling;
+}
+
+void ActivationStatistics::see(const torch::Tensor& x) {
+  if (x.numel() == 0) return;
+  torch::Tensor values = x.detach();
+  if (values.scalar_type() != torch::kFloat) values = values.to(torch::kFloat);
+  if (!values.is_non_overlapping_and_dense()) values = values.contiguous();
+  const auto [least, most] = at::aminmax(values);
+  const double low = least.item<double>();
+  const double high = most.item<double>();
+  if (!std::isfinite(low) || !std::isfinite(high)) {
+    not_finite_ = true;
+    return;
+  }
+  seen_.see({values.data_ptr<float>(), static_cast<std::size_t>(values.numel())}, low, high, floor_,
+            ceiling_, needs_histogram(search_));
+}
+
+std::tuple<torch::Tensor, torch::Tensor> ActivationStatistics::parameters() const {
+  const CodeMap map = code_map_of(choose_range(seen_, search_), type_);
+  return {torch::tensor({map.scale}, torch::kFloat), torch::tensor({map.zero_point}, torch::kLong)};
+}
 
 Module make_activation_observer(const std::shared_ptr<torch::jit::CompilationUnit>& unit,
                                 ActivationType type, RangeSearch search) {
+  register_statistics();
   const bool is_signed = type == ActivationType::qint8;
   Module observer("__torch__.outcrop.ActivationObserver", unit, /*shouldMangle=*/true);
   register_integer(
@@ -111,25 +137,38 @@ Module make_activation_observer(const std::shared_ptr<torch::jit::CompilationUni
       static_cast<std::int64_t>(is_signed ? c10::ScalarType::QInt8 : c10::ScalarType::QUInt8));
   observer.register_attribute("qscheme", c10::QSchemeType::get(),
                               static_cast<std::int64_t>(c10::kPerTensorAffine));
-  register_integer(observer, "quant_min", is_signed ? -128 : 0);
-  register_integer(observer, "quant_max", is_signed ? 127 : 255);
-  register_integer(observer, "bins", histogram_bins);
-  observer.register_attribute("smallest_scale", c10::FloatType::get(), smallest_scale);
-  observer.register_attribute("search", c10::BoolType::get(), search == RangeSearch::squared_error);
-  constexpr double unlimited = std::numeric_limits<float>::max();
-  observer.register_attribute("floor", c10::FloatType::get(), -unlimited);
-  observer.register_attribute("ceiling", c10::FloatType::get(), unlimited);
-  observer.register_buffer("min_val", torch::zeros({}));
-  observer.register_buffer("max_val", torch::zeros({}));
-  observer.register_attribute("counting", c10::BoolType::get(), false);
-  observer.register_buffer("counts", torch::zeros({histogram_bins}));
-  observer.define(activation_forward);
-  observer.define(activation_parameters);
+  observer.register_attribute("statistics",
+                              c10::getCustomClassType<c10::intrusive_ptr<ActivationStatistics>>(),
+                              c10::IValue(c10::make_intrusive<ActivationStatistics>(type, search)));
+  observer.define(activation_source);
   return observer;
 }
 
+ActivationStatistics* statistics_of(const Module& module) {
+  if (!module.hasattr("statistics")) return nullptr;
+  return module.attr("statistics").toCustomClass<ActivationStatistics>().get();  // the module owns it
+}
+
+std::vector<ObservedTensor> observed_tensors(const Module& observed) {
+  std::vector<ObservedTensor> tensors;
+  std::set<std::string> own;
+  for (const auto* node : observed.get_method("forward").graph()->nodes()) {
+    const std::string child = called_child(node);
+    if (child.empty() || own.contains(child)) continue;
+    const Module called = observed.attr(child).toModule();
+    if (statistics_of(called) == nullptr) continue;
+    own.insert(child);
+    tensors.push_back({name_of_tensor(node->input(1), observed), called});
+  }
+  for (const auto& module : observed.named_modules()) {
+    if (own.contains(module.name) || statistics_of(module.value) == nullptr) continue;
+    tensors.push_back({module.name.substr(0, module.name.rfind('.')), module.value});
+  }
+  return tensors;
+}
+
 Module make_weight_observer(const std::shared_ptr<torch::jit::CompilationUnit>& unit,
-                            std::optional<std::int64_t> channel_axis) {
+                            std::optional<std::int64_t> channel_axis, const torch::Tensor& scales) {
   const bool per_channel = channel_axis.has_value();
   Module observer("__torch__.outcrop.WeightObserver", unit, /*shouldMangle=*/true);
   register_integer(observer, "dtype", static_cast<std::int64_t>(c10::ScalarType::QInt8));
@@ -139,9 +178,20 @@ Module make_weight_observer(const std::shared_ptr<torch::jit::CompilationUnit>& 
   register_integer(observer, "ch_axis", channel_axis.value_or(0));
   observer.register_attribute("per_channel", c10::BoolType::get(), per_channel);
   observer.register_attribute("smallest_scale", c10::FloatType::get(), smallest_scale);
+  observer.register_attribute("fixed", c10::BoolType::get(), scales.defined());
+  observer.register_buffer("scales", scales.defined() ? scales : torch::zeros({1}));
   observer.register_buffer("weight", torch::zeros({1}));
   observer.define(weight_source);
   return observer;
+}
+
+torch::Tensor choose_weight_scales(const torch::Tensor& weight,
+                                   std::optional<std::int64_t> channel_axis) {
+  Module observer =
+      make_weight_observer(std::make_shared<torch::jit::CompilationUnit>(), channel_axis);
+  observer.forward({weight});
+  const auto parameters = observer.get_method("calculate_qparams")({});
+  return parameters.toTuple()->elements()[0].toTensor();
 }
 
 }  // namespace outcrop::quantize

@@ -1,48 +1,81 @@
 #pragma once
 
+#include <torch/custom_class.h>
 #include <torch/script.h>
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <vector>
+
+#include "trainer_host/trainer/quantize/activation_range.hpp"
+#include "trainer_host/trainer/quantize/seen_values.hpp"
 
 namespace outcrop::quantize {
 
 // Observers are TorchScript modules that the graph-mode passes put behind the tensors that will
 // be int8: `forward(x)` watches and returns x, `calculate_qparams()` answers scale and zero point.
 
-// How the range of an activation is chosen.
-//   min_max        everything seen fits: no clipping, the coarsest steps
-//   squared_error  the range that minimizes the squared error of quantizing what was seen: a few
-//                  outliers are clipped for finer steps (FACTS: MobileNetV2 69.5 against 68.5)
-enum class RangeSearch { min_max, squared_error };
+// What the observer of an activation keeps, as its attribute `statistics`. A copy of it is one of nothing yet:
+// passes copy one observer for all the tensors that they put it behind.
+class ActivationStatistics final : public torch::CustomClassHolder {
+ public:
+  ActivationStatistics(ActivationType type, RangeSearch search) : type_(type), search_(search) {}
 
-// The int8 form of activations, which decides the kernels that LibTorch's engine "qnnpack" runs.
-enum class ActivationType {
-  quint8,  // QNNPACK's kernels
-  qint8,   // XNNPACK's kernels
+  // What whoever reads the tensor clamps it to anyway (0 and up where a ReLU follows): no codes are
+  // spent beyond. To be set before anything is seen.
+  void limit(double floor, double ceiling);
+  void see(const torch::Tensor& x);
+  // Scale and zero point, each a tensor of one.
+  [[nodiscard]] std::tuple<torch::Tensor, torch::Tensor> parameters() const;
+
+  [[nodiscard]] const SeenValues& seen() const { return seen_; }
+  // A number that is not finite came by; it was not counted.
+  [[nodiscard]] bool not_finite() const { return not_finite_; }
+  // What makes another of its kind.
+  [[nodiscard]] std::tuple<std::int64_t, std::int64_t> kind() const {
+    return {static_cast<std::int64_t>(type_), static_cast<std::int64_t>(search_)};
+  }
+
+ private:
+  ActivationType type_;
+  RangeSearch search_;
+  double floor_ = -std::numeric_limits<float>::max();
+  double ceiling_ = std::numeric_limits<float>::max();
+  SeenValues seen_;
+  bool not_finite_ = false;
 };
 
-// Scales below 2^-12 are outside what XNNPACK's requantization was made for; both kernel sets
-// keep to it, so that one calibration serves both.
-inline constexpr double smallest_scale = 1.0 / 4096;
-
-// For activations, per tensor, asymmetric. Calibration data run through twice: first for the
-// extremes, then, `counting` set, for a histogram between them, which squared_error searches
-// (min_max needs no second run). Attributes beyond what the passes ask for:
-//   counting: bool          see above; false at first
-//   floor, ceiling: float   what whoever reads the tensor clamps it to anyway (0 and up where a
-//                           ReLU follows); no codes are spent beyond
+// For activations, per tensor, asymmetric. Calibration data run through once.
 [[nodiscard]] torch::jit::Module make_activation_observer(
     const std::shared_ptr<torch::jit::CompilationUnit>& unit, ActivationType type,
     RangeSearch search);
 
+// Of an observer of activations; null for any other module.
+[[nodiscard]] ActivationStatistics* statistics_of(const torch::jit::Module& module);
+
+// An observer of a tensor, and that tensor in words: "mix1" for what layer mix1 answers (behind its
+// ReLU, too), "input", "add behind mix1".
+struct ObservedTensor {
+  std::string name;
+  torch::jit::Module observer;
+};
+
+// All of them in `observed`, those of forward's own graph first, in the order of execution.
+[[nodiscard]] std::vector<ObservedTensor> observed_tensors(const torch::jit::Module& observed);
+
 // For weights: qint8, symmetric within [-127, 127], zero point 0. One scale for each slice along
-// `channel_axis`, or one for the whole tensor where there is none. The range is always searched
-// by squared error.
+// `channel_axis`, or one for the whole tensor where there is none. The range is searched by squared
+// error, unless `scales` are given, as choose_weight_scales answers them.
 [[nodiscard]] torch::jit::Module make_weight_observer(
     const std::shared_ptr<torch::jit::CompilationUnit>& unit,
-    std::optional<std::int64_t> channel_axis);
+    std::optional<std::int64_t> channel_axis, const torch::Tensor& scales = {});
+
+// The scales that such an observer chooses: [channels], or [1] without an axis.
+[[nodiscard]] torch::Tensor choose_weight_scales(const torch::Tensor& weight,
+                                                 std::optional<std::int64_t> channel_axis);
 
 }  // namespace outcrop::quantize

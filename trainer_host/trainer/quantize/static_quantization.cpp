@@ -1,7 +1,6 @@
 #include "trainer_host/trainer/quantize/static_quantization.hpp"
 
 #include <torch/csrc/jit/ir/constants.h>
-#include <torch/csrc/jit/passes/fold_conv_bn.h>
 #include <torch/csrc/jit/passes/quantization/dedup_module_uses.h>
 #include <torch/csrc/jit/passes/quantization/finalize.h>
 #include <torch/csrc/jit/passes/quantization/insert_observers.h>
@@ -9,12 +8,14 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <algorithm>
+#include <map>
 #include <sstream>
 #include <string>
 #include <utility>
 
 #include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
+#include "trainer_host/trainer/quantize/corrections/layer_calls.hpp"
 
 namespace outcrop::quantize {
 namespace {
@@ -32,31 +33,30 @@ bool is_type(const Module& module, const std::string& name) {
 // scale serves all, or the scales would outweigh what int8 saves.
 constexpr std::int64_t most_scaled_channels = 4096;
 
-// Which axis of a layer's weight has a scale for each slice; none: one scale for the tensor.
-std::optional<std::int64_t> channel_axis(const Module& layer, ActivationType activations) {
-  const bool transposed = is_type(layer, "ConvTranspose2d");
-  // XNNPACK's kernels for transposed convolutions and linear layers take one scale only.
-  if (transposed || is_type(layer, "Linear")) {
-    if (activations == ActivationType::qint8) return std::nullopt;
-  }
-  const std::int64_t axis = transposed ? 1 : 0;
-  if (!layer.hasattr("weight")) return axis;
-  const bool many = layer.attr("weight").toTensor().size(axis) > most_scaled_channels;
-  return many ? std::nullopt : std::optional(axis);
+std::string operation_of(const Module& layer) {
+  if (is_type(layer, "ConvTranspose2d")) return "conv_transpose2d";
+  return is_type(layer, "Linear") ? "linear" : "conv2d";
+}
+
+Module weight_observer_of(const Module& layer, const std::string& path, const StaticQuantization& options) {
+  const auto unit = layer._ivalue()->compilation_unit();
+  const torch::Tensor weight =
+      layer.hasattr("weight") && layer.attr("weight").isTensor() ? layer.attr("weight").toTensor() : torch::Tensor();
+  const auto scales = options.weight_scales.find(path);
+  return make_weight_observer(unit, weight_scale_axis(operation_of(layer), weight, groups_of(layer), options.activations),
+                              scales == options.weight_scales.end() ? torch::Tensor() : scales->second);
 }
 
 // Paths that `kept_float` names have none: the passes leave them alone.
 void configure(const Module& module, const std::string& path, const Module& activation,
                const StaticQuantization& options, QConfigDict& configuration) {
-  const auto unit = module._ivalue()->compilation_unit();
   for (const auto& child : module.named_children()) {
     const std::string child_path = path.empty() ? child.name : path + "." + child.name;
     if (options.kept_float.contains(child_path)) {
       configuration[child_path] = c10::nullopt;
       continue;
     }
-    configuration[child_path] = QConfig{
-        activation, make_weight_observer(unit, channel_axis(child.value, options.activations))};
+    configuration[child_path] = QConfig{activation, weight_observer_of(child.value, child_path, options)};
     configure(child.value, child_path, activation, options, configuration);
   }
 }
@@ -72,30 +72,54 @@ QConfigDict configure(const Module& network, const StaticQuantization& options) 
   return configuration;
 }
 
-void run_through(Module& observed, const torch::Tensor& calibration, std::int64_t batch) {
+// First of all the one that is first in the order of execution: what is not finite spreads.
+Status check_finite(const std::vector<ObservedTensor>& tensors) {
+  for (const ObservedTensor& tensor : tensors) {
+    if (!statistics_of(tensor.observer)->not_finite()) continue;
+    return fail(ErrorCode::invalid_data,
+                tensor.name == "input"
+                    ? "inputs to calibrate with hold numbers that are not finite"
+                    : "calibrating: what layer '" + tensor.name + "' answers is not finite (NaN or infinite)");
+  }
+  return {};
+}
+
+Status run_through(Module& observed, const std::vector<ObservedTensor>& tensors,
+                   const torch::Tensor& calibration, std::int64_t batch) {
   for (std::int64_t row = 0; row < calibration.size(0); row += batch) {
     observed.forward({calibration.slice(0, row, std::min(row + batch, calibration.size(0)))});
+    OUTCROP_CHECK(check_finite(tensors));
   }
+  return {};
+}
+
+std::vector<DegenerateRange> degenerate_ranges(const std::vector<ObservedTensor>& tensors) {
+  std::vector<DegenerateRange> found;
+  for (const ObservedTensor& tensor : tensors) {
+    std::string why = degeneracy_of(statistics_of(tensor.observer)->seen());
+    if (!why.empty()) found.push_back({tensor.name, std::move(why)});
+  }
+  return found;
 }
 
 // Tells observers what becomes of the tensor that they watch: a ReLU behind a transposed
 // convolution (which has no fused form) would throw away every negative code.
-void limit_observers(Module& observed, double output_limit) {
+void limit_observers(const Module& observed, double output_limit) {
   const auto graph = observed.get_method("forward").graph();
   for (const auto* node : graph->nodes()) {
     if (node->kind() != torch::jit::prim::CallMethod) continue;
     const auto* owner = node->input(0)->node();
     if (owner->kind() != torch::jit::prim::GetAttr) continue;
-    Module child = observed.attr(owner->s(torch::jit::attr::name)).toModule();
-    if (!child.hasattr("floor")) continue;
+    const Module child = observed.attr(owner->s(torch::jit::attr::name)).toModule();
+    ActivationStatistics* statistics = statistics_of(child);
+    if (statistics == nullptr) continue;
     const auto& uses = node->output()->uses();
     if (std::all_of(uses.begin(), uses.end(), [](const torch::jit::Use& use) {
           return use.user->kind() == torch::jit::aten::relu;
         })) {
-      child.setattr("floor", 0.0);
+      statistics->limit(0.0, std::numeric_limits<float>::max());
     } else if (node->output() == graph->outputs().at(0)) {
-      child.setattr("floor", -output_limit);
-      child.setattr("ceiling", output_limit);
+      statistics->limit(-output_limit, output_limit);
     }
   }
 }
@@ -139,6 +163,27 @@ std::vector<PlannedLayer> without(const std::vector<PlannedLayer>& layers,
   return rest;
 }
 
+// A packed object keeps the output's scale of its first call: called with the same input scale and another
+// output's, it is wrong in silence. The passes let equal weights share one; here each call gets its own.
+void separate_packed(Module& module) {
+  const auto graph = module.get_method("forward").graph();
+  std::map<std::string, int> calls;
+  for (auto* node : graph->nodes()) {
+    if (node->kind() != torch::jit::prim::GetAttr) continue;
+    const std::string name = node->s(torch::jit::attr::name);
+    if (name.find("packed") == std::string::npos) continue;
+    const auto uses = node->output()->uses();  // a copy: they change
+    for (const torch::jit::Use& use : uses) {
+      const int call = ++calls[name];
+      if (call == 1) continue;
+      const std::string own = name + "_call_" + std::to_string(call);
+      module.register_attribute(own, node->output()->type(), module.attr(name).deepcopy());
+      const torch::jit::WithInsertPoint before(use.user);
+      use.user->replaceInput(use.offset, graph->insertGetAttr(graph->inputs().at(0), own));
+    }
+  }
+}
+
 // QNNPACK's clamp answers in the usual order of memory, whatever its input's is, so that channels come out
 // mixed behind a convolution: it is given what lies in that order.
 void give_clamps_what_lies_in_order(const Module& module) {
@@ -173,10 +218,16 @@ Module reload(const Module& module) {
   return torch::jit::load(bytes);
 }
 
-Module fold_batch_norm(const Module& network) {
-  Module copy = network.deepcopy();
-  copy.eval();
-  return torch::jit::FoldConvBatchNorm(copy);
+std::optional<std::int64_t> weight_scale_axis(const std::string& operation, const torch::Tensor& weight,
+                                              std::int64_t groups, ActivationType activations) {
+  const bool transposed = operation == "conv_transpose2d";
+  // XNNPACK's kernels for transposed convolutions and linear layers take one scale only.
+  if ((transposed || operation == "linear") && activations == ActivationType::qint8) return std::nullopt;
+  // QNNPACK's look for a scale for each channel that comes out, and the weight's axis has those of one group.
+  if (transposed && groups > 1) return std::nullopt;
+  const std::int64_t axis = transposed ? 1 : 0;
+  if (!weight.defined() || weight.dim() <= axis) return axis;
+  return weight.size(axis) > most_scaled_channels ? std::nullopt : std::optional(axis);
 }
 
 Result<QuantizedModule> quantize_static(const Module& network, const torch::Tensor& calibration,
@@ -191,30 +242,27 @@ Result<QuantizedModule> quantize_static(const Module& network, const torch::Tens
     copy.eval();
     if (options.activations == ActivationType::quint8) give_clamps_what_lies_in_order(copy);
     torch::jit::DedupModuleUses(copy);
-    Module folded = torch::jit::FoldConvBatchNorm(copy);
+    Module folded = fold_batch_norm(copy);
     OUTCROP_TRY(layers, plan_layers(folded, calibration.slice(0, 0, 1)));
     const auto plan = without(layers, options.kept_float);
 
     Module observed = torch::jit::InsertObservers(folded, "forward", configure(folded, options),
                                                   /*inplace=*/false, QuantType::STATIC);
+    const auto tensors = observed_tensors(observed);
     limit_observers(observed, options.output_limit);
-    run_through(observed, calibration, options.batch);
-    if (options.range == RangeSearch::squared_error) {
-      for (Module child : observed.modules()) {
-        if (child.hasattr("counting")) child.setattr("counting", true);
-      }
-      run_through(observed, calibration, options.batch);
-    }
-    Module quantized = torch::jit::InsertQuantDeQuant(observed, "forward", /*inplace=*/false,
+    OUTCROP_CHECK(run_through(observed, tensors, calibration, options.batch));
+    // In place: copies of statistics are empty.
+    Module quantized = torch::jit::InsertQuantDeQuant(observed, "forward", /*inplace=*/true,
                                                       /*debug=*/false, QuantType::STATIC);
     Module finalized = torch::jit::Finalize(quantized, QuantType::STATIC);
+    separate_packed(finalized);
     drop_idle_relus(finalized, options.activations);
     if (options.answer_codes) answer_codes(finalized);
     Module finished = reload(finalized);
     name_values_by_order(finished);
     OUTCROP_CHECK(check_against_plan(count_graph_operators(finished, "forward"), plan,
                                      operations_of(layers, options.kept_float)));
-    return QuantizedModule{std::move(finished), plan};
+    return QuantizedModule{std::move(finished), plan, degenerate_ranges(tensors)};
   } catch (const std::exception& error) {
     return fail(ErrorCode::internal, "quantizing: " + models::words_of(error));
   }

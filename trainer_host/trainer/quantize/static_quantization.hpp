@@ -3,11 +3,14 @@
 #include <torch/script.h>
 
 #include <limits>
+#include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "protocol/base/error.hpp"
+#include "trainer_host/trainer/quantize/batch_norm.hpp"
 #include "trainer_host/trainer/quantize/layer_plan.hpp"
 #include "trainer_host/trainer/quantize/observers.hpp"
 
@@ -25,11 +28,21 @@ struct StaticQuantization {
   bool answer_codes = false;
   // Layers that stay float, by their paths; the way to floats and back is put around them.
   std::set<std::string> kept_float{};
+  // Scales of layers' weights, by their paths, as choose_weight_scales answers them; others' are searched.
+  std::map<std::string, torch::Tensor> weight_scales{};
 };
+
+// The axis of a layer's weight along which its kernels take a scale for each slice; none: they take one,
+// or one serves better (static_quantization.cpp).
+[[nodiscard]] std::optional<std::int64_t> weight_scale_axis(const std::string& operation,
+                                                            const torch::Tensor& weight,
+                                                            std::int64_t groups,
+                                                            ActivationType activations);
 
 struct QuantizedModule {
   torch::jit::Module module;  // reloaded from its own bytes: weights are held once
   std::vector<PlannedLayer> plan;
+  std::vector<DegenerateRange> degenerate_ranges{};  // in the order of execution
 };
 
 // Post-training static int8 of one network by LibTorch's graph-mode passes: fold batch norm,
@@ -38,13 +51,11 @@ struct QuantizedModule {
 // convolutions) and the scales do not outweigh the weights. Each call site owns its packed weights.
 // `network` (one Tensor in, one out, evaluation mode, float) is not changed. All layers
 // but those that are kept float are int8 in the result or the call fails and names what is not; see
-// plan_layers for what is refused. Needs the engine "qnnpack" and sets it for the process.
+// plan_layers for what is refused. invalid_data names the layer whose answers are not finite while
+// calibrating. Needs the engine "qnnpack" and sets it for the process.
 [[nodiscard]] Result<QuantizedModule> quantize_static(const torch::jit::Module& network,
                                                       const torch::Tensor& calibration,
                                                       const StaticQuantization& options);
-
-// Batch norms folded into the convolutions before them, where they fold; `network` is unchanged.
-[[nodiscard]] torch::jit::Module fold_batch_norm(const torch::jit::Module& network);
 
 // Saved and loaded again in memory. After the passes a module still holds its float weights, and
 // saving it for mobile directly would store them beside the packed ones.

@@ -3,14 +3,17 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/native/quantized/PackedParams.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/mobile/import.h>
 
 #include <array>
+#include <map>
 #include <sstream>
 #include <utility>
 #include <vector>
 
 #include "tests/support/result_matchers.hpp"
+#include "trainer_host/trainer/models/layered_form.hpp"
 #include "trainer_host/trainer/quantize/operator_counter.hpp"
 #include "trainer_host/trainer/quantize/small_generator_for_tests.hpp"
 
@@ -115,6 +118,66 @@ TEST_P(StaticQuantizationOf, a_module_used_twice_gives_each_call_its_own_weights
   EXPECT_EQ(quantized->plan.size(), 2U);
   const auto truth = network.forward({small_images()}).toTensor();
   EXPECT_LT(relative_error(quantized->module.forward({small_images()}).toTensor(), truth), 0.05);
+}
+
+// With one packed object for two calls of one input scale, the second would answer in the first one's output scale
+// (FACTS: 0 dB, in silence).
+TEST_P(StaticQuantizationOf, calls_of_one_input_and_other_output_scales_have_packed_weights_of_their_own) {
+  const torch::NoGradGuard no_grad;
+  for (const std::string layer : {"inner", "spread"}) {
+    const std::string call = "self." + layer + ".forward(x)";
+    Module network = network_of("    return torch.cat([torch.relu(" + call + "), " + call + "], 1)\n");
+    auto quantized = quantize_static(network, small_images(), options());
+    ASSERT_THAT(quantized, IsOk());
+    std::map<std::string, std::size_t> uses;
+    for (const auto* node : quantized->module.get_method("forward").graph()->nodes()) {
+      if (node->kind() != torch::jit::prim::GetAttr) continue;
+      const std::string name = node->s(torch::jit::attr::name);
+      if (name.find("packed") != std::string::npos) uses[name] += node->output()->uses().size();
+    }
+    EXPECT_EQ(uses.size(), 2U);
+    for (const auto& [name, count] : uses) EXPECT_EQ(count, 1U) << name;
+    const auto truth = network.forward({small_images()}).toTensor();
+    EXPECT_LT(relative_error(quantized->module.forward({small_images()}).toTensor(), truth), 0.05) << layer;
+  }
+}
+
+TEST_P(StaticQuantizationOf, batch_norms_behind_transposed_convolutions_fold) {
+  const torch::NoGradGuard no_grad;
+  const auto unit = std::make_shared<torch::jit::CompilationUnit>();
+  at::Generator random = at::detail::createCPUGenerator(9);
+  for (const bool with_bias : {true, false}) {
+    Module network("__torch__.Network", unit, /*shouldMangle=*/true);
+    network.register_attribute("training", c10::BoolType::get(), false);
+    Module spread("__torch__.torch.nn.modules.conv.ConvTranspose2d", unit, /*shouldMangle=*/true);
+    spread.register_parameter("weight", torch::empty({4, 3, 3, 3}).normal_(0.0, 0.3, random), false);
+    if (with_bias) spread.register_parameter("bias", torch::empty({6}).normal_(0.0, 0.3, random), false);
+    spread.define(std::string("def forward(self, x):\n    return torch.conv_transpose2d(x, self.weight, ") +
+                  (with_bias ? "self.bias" : "None") + ", [2, 2], [1, 1], [1, 1], 2, [1, 1])\n");
+    network.register_module("spread", spread);
+    Module norm("__torch__.torch.nn.modules.batchnorm.BatchNorm2d", unit, /*shouldMangle=*/true);
+    norm.register_parameter("weight", torch::empty({6}).uniform_(0.5, 2.0, random), false);
+    norm.register_parameter("bias", torch::empty({6}).normal_(0.0, 1.0, random), false);
+    norm.register_buffer("running_mean", torch::empty({6}).normal_(0.0, 1.0, random));
+    norm.register_buffer("running_var", torch::empty({6}).uniform_(0.5, 2.0, random));
+    norm.register_attribute("training", c10::BoolType::get(), false);
+    norm.define(
+        "def forward(self, x):\n"
+        "    return torch.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, "
+        "self.training, 0.1, 1e-5, False)\n");
+    network.register_module("norm", norm);
+    network.define("def forward(self, x):\n    return torch.relu(self.norm.forward(self.spread.forward(x)))\n");
+    const auto truth = network.forward({small_images()}).toTensor();
+    for (const Module& form : {network, models::layered_form(network)}) {
+      Module folded = fold_batch_norm(form);
+      EXPECT_EQ(count_graph_operators(folded, "forward").count("aten::batch_norm"), 0U);
+      EXPECT_TRUE(torch::allclose(folded.forward({small_images()}).toTensor(), truth, 1e-4, 1e-5));
+      EXPECT_TRUE(torch::allclose(Module(form).forward({small_images()}).toTensor(), truth, 1e-4, 1e-5));
+    }
+    auto quantized = quantize_static(network, small_images(), options());
+    ASSERT_THAT(quantized, IsOk());
+    EXPECT_LT(relative_error(quantized->module.forward({small_images()}).toTensor(), truth), 0.05);
+  }
 }
 
 TEST_P(StaticQuantizationOf, a_transposed_convolution_keeps_its_relu_only_for_codes_below_zero) {
@@ -229,61 +292,6 @@ TEST(LayerPlan, names_what_differs_from_it) {
               ErrorIs(ErrorCode::internal, AllOf(HasSubstr("stayed float"), HasSubstr("mix1"))));
   EXPECT_THAT(check_against_plan({{"quantized::conv2d", 1}}, plan),
               ErrorIs(ErrorCode::internal, AllOf(HasSubstr("fewer"), HasSubstr("up1"))));
-}
-
-double squared_error(const torch::Tensor& data, Module observer) {
-  const torch::NoGradGuard no_grad;
-  observer.forward({data});
-  observer.setattr("counting", true);
-  observer.forward({data});
-  const auto parameters = observer.get_method("calculate_qparams")({}).toTuple();
-  const double scale = parameters->elements()[0].toTensor().item<double>();
-  const auto zero_point = parameters->elements()[1].toTensor().item<std::int64_t>();
-  const auto quantized = torch::quantize_per_tensor(data, scale, zero_point, torch::kQInt8);
-  return (quantized.dequantize() - data).square().mean().item<double>();
-}
-
-TEST(Observers, searching_the_range_beats_min_max_on_outliers_and_never_loses) {
-  const auto unit = std::make_shared<torch::jit::CompilationUnit>();
-  at::Generator random = at::detail::createCPUGenerator(17);
-  const auto bell = torch::empty({400000}).normal_(0.0, 1.0, random);
-  auto outlier = bell.clone();
-  outlier[0] = 20.0;
-  auto far_outlier = bell.clone();  // so far that clipping it would cost more than it brings
-  far_outlier[0] = 200.0;
-  for (const auto& [data, gain] :
-       {std::pair{bell, 1.0}, std::pair{outlier, 0.8}, std::pair{far_outlier, 1.0}}) {
-    const double widest = squared_error(
-        data, make_activation_observer(unit, ActivationType::qint8, RangeSearch::min_max));
-    const double searched = squared_error(
-        data, make_activation_observer(unit, ActivationType::qint8, RangeSearch::squared_error));
-    EXPECT_LE(searched, widest * gain);
-  }
-}
-
-TEST(Observers, spend_no_codes_below_a_relu) {
-  const auto unit = std::make_shared<torch::jit::CompilationUnit>();
-  Module observer = make_activation_observer(unit, ActivationType::qint8, RangeSearch::min_max);
-  observer.setattr("floor", 0.0);
-  observer.forward({torch::tensor({-8.0F, 2.55F})});
-  const auto parameters = observer.get_method("calculate_qparams")({}).toTuple();
-  EXPECT_NEAR(parameters->elements()[0].toTensor().item<double>(), 0.01, 1e-6);
-  EXPECT_EQ(parameters->elements()[1].toTensor().item<std::int64_t>(), -128);
-}
-
-TEST(Observers, weights_are_symmetric_and_never_finer_than_the_kernels_allow) {
-  const auto unit = std::make_shared<torch::jit::CompilationUnit>();
-  // Two transposed-convolution channels (axis 1): one ordinary, one next to nothing.
-  auto weight = torch::zeros({1, 2, 1, 2});
-  weight[0][0][0][0] = -1.27F;
-  weight[0][1][0][1] = 1e-6F;
-  Module observer = make_weight_observer(unit, 1);
-  observer.forward({weight});
-  const auto parameters = observer.get_method("calculate_qparams")({}).toTuple();
-  const auto scales = parameters->elements()[0].toTensor();
-  EXPECT_NEAR(scales[0].item<double>(), 0.01, 1e-6);
-  EXPECT_EQ(scales[1].item<double>(), smallest_scale);
-  EXPECT_TRUE(parameters->elements()[1].toTensor().eq(0).all().item<bool>());
 }
 
 }  // namespace

@@ -1,16 +1,15 @@
 #include "trainer_host/trainer/quantize/methods/static_int8.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "trainer_host/trainer/quantize/static_quantization.hpp"
 
 namespace outcrop::quantize {
 namespace {
 
-// Enough for stable ranges; more only takes longer.
-constexpr std::int64_t largest_calibration = 128;
-constexpr const char* squared_error = "squared-error";
-constexpr const char* min_max = "min-max";
+// Enough for stable ranges (published recipes take as many); more only takes longer.
+constexpr std::int64_t largest_calibration = 1000;
 
 torch::Tensor evenly_chosen(const torch::Tensor& inputs) {
   const auto rows = inputs.size(0);
@@ -38,13 +37,14 @@ kinds::Codes codes_of(torch::jit::Module network, const torch::Tensor& input) {
 
 class StaticInt8 final : public Method {
  public:
-  explicit StaticInt8(ActivationType activations) : activations_(activations) {}
+  StaticInt8(ActivationType activations, CorrectionOptions how)
+      : activations_(activations), how_(std::move(how)) {}
 
   [[nodiscard]] std::string_view name() const override { return "static"; }
   [[nodiscard]] std::vector<std::string> formats() const override { return {"int8", "float"}; }
 
   [[nodiscard]] Result<Plan> plan(const kinds::Export& model) const override {
-    Plan plan{.variant = "", .method = "static", .observer = squared_error, .layers = {}};
+    Plan plan{.variant = "", .method = "static", .observer = observer_kinds().front().name, .layers = {}};
     for (const kinds::ExportPart& part : model.parts) {
       auto layers = layers_of(part);
       if (!layers) return fail(layers.error());
@@ -61,14 +61,11 @@ class StaticInt8 final : public Method {
   }
 
   [[nodiscard]] Result<Applied> apply(const Plan& plan, const kinds::Export& model) const override {
-    if (plan.observer != squared_error && plan.observer != min_max) {
-      return fail(ErrorCode::invalid_argument,
-                  "the plan's observer is '" + plan.observer + "'; there are: " + squared_error +
-                      ", " + min_max);
-    }
+    const auto range = find_observer(plan.observer);
+    if (!range) return fail(range.error().context("the plan"));
     Applied applied;
     for (const kinds::ExportPart& part : model.parts) {
-      const Status status = apply(plan, part, applied);
+      const Status status = apply(plan, *range, part, applied);
       if (!status) return fail(status.error().context(spoken(part.name)));
     }
     return applied;
@@ -82,11 +79,12 @@ class StaticInt8 final : public Method {
     return layers;
   }
 
-  Status apply(const Plan& plan, const kinds::ExportPart& part, Applied& applied) const {
+  Status apply(const Plan& plan, RangeSearch range, const kinds::ExportPart& part,
+               Applied& applied) const {
     OUTCROP_TRY(layers, layers_of(part));
     StaticQuantization options;
     options.activations = activations_;
-    options.range = plan.observer == min_max ? RangeSearch::min_max : RangeSearch::squared_error;
+    options.range = range;
     for (const PlannedLayer& layer : layers) {
       const LayerDecision* decision = plan.layer(part.name + "." + layer.name);
       if (decision != nullptr && decision->format == "float") options.kept_float.insert(layer.name);
@@ -102,12 +100,21 @@ class StaticInt8 final : public Method {
     if (coded) options.output_limit = part.output_limit;
     const auto& network = coded && part.integer_form ? *part.integer_form : part.network;
     const auto calibration = evenly_chosen(part.calibration);
-    OUTCROP_TRY(quantized, quantize_static(network, calibration, options));
+    OUTCROP_TRY(corrected, correct(network, calibration, options, how_));
+    for (CorrectionStep& step : corrected.steps) {
+      step.name = part.name + "." + step.name;
+      applied.corrections.push_back(std::move(step));
+    }
+    options.weight_scales = std::move(corrected.weight_scales);
+    OUTCROP_TRY(quantized, quantize_static(corrected.network, calibration, options));
     std::optional<kinds::Codes> codes;
     if (coded) codes = codes_of(quantized.module, calibration.slice(0, 0, 1));
     applied.forms.push_back({std::move(quantized.module), codes});
     for (PlannedLayer& layer : quantized.plan) {
       applied.int8_layers.push_back(in_part(part, std::move(layer)));
+    }
+    for (const DegenerateRange& one : quantized.degenerate_ranges) {
+      applied.degenerate_ranges.push_back({part.name + "." + one.layer, one.why});
     }
     add_float(layers, options.kept_float, applied);
     return {};
@@ -121,12 +128,13 @@ class StaticInt8 final : public Method {
   }
 
   ActivationType activations_;
+  CorrectionOptions how_;
 };
 
 }  // namespace
 
-std::shared_ptr<const Method> make_static_int8(ActivationType activations) {
-  return std::make_shared<StaticInt8>(activations);
+std::shared_ptr<const Method> make_static_int8(ActivationType activations, CorrectionOptions how) {
+  return std::make_shared<StaticInt8>(activations, std::move(how));
 }
 
 }  // namespace outcrop::quantize

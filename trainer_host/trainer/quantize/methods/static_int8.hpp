@@ -2,13 +2,17 @@
 
 #include <memory>
 
+#include "trainer_host/trainer/quantize/corrections/corrected.hpp"
 #include "trainer_host/trainer/quantize/method.hpp"
 #include "trainer_host/trainer/quantize/observers.hpp"
 
 namespace outcrop::quantize {
 
 // Post-training static int8 of each part by itself (static_quantization.hpp). A plan's observer is
-// "squared-error" or "min-max"; a layer's format "int8" or "float".
-[[nodiscard]] std::shared_ptr<const Method> make_static_int8(ActivationType activations);
+// one of observer_kinds(), a layer's format "int8" or "float". Calibrates with 1000 of the inputs that there
+// are, evenly chosen, or with all.
+// `how`: which corrections of the float network are tried before (corrections/corrected.hpp).
+[[nodiscard]] std::shared_ptr<const Method> make_static_int8(ActivationType activations,
+                                                             CorrectionOptions how = {});
 
 }  // namespace outcrop::quantize
