@@ -1,8 +1,12 @@
 #include "trainer_host/trainer/quantize/codes/gptq.hpp"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "trainer_host/trainer/quantize/codes/layer_inputs.hpp"
 #include "trainer_host/trainer/quantize/codes/round_groups.hpp"
@@ -23,50 +27,73 @@ std::optional<Tensor> inverse_factor(const Tensor& hessian, double damping) {
   return upper;
 }
 
-// Rounds `weight`, which it uses up, to float codes; `factor` as above, all in the order of rounding.
+// The scales of all columns of a block: of each, one for each row.
+struct ColumnScales {
+  std::vector<const float*> scales, zeros;
+};
+
+// Rounds the columns of a block one after the other, each row by itself, and leaves codes and what was lost: `block`
+// [rows, count] is used up, `factor` [count, count] upper. Plain loops: LibTorch's calls for each column take ten
+// times as long.
+void round_block(Tensor& block, const Tensor& factor, const ColumnScales& of, int bits, Tensor& codes, Tensor& errors) {
+  const auto count = block.size(1);
+  const float top = static_cast<float>((1 << bits) - 1);
+  const float* upper = factor.data_ptr<float>();
+  at::parallel_for(0, block.size(0), 16, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      float* values = block.data_ptr<float>() + row * count;
+      for (std::int64_t i = 0; i < count; ++i) {
+        const float scale = of.scales[i][row];
+        const float zero = of.zeros[i][row];
+        const float code = std::clamp(std::nearbyint(values[i] / scale) + zero, 0.0f, top);
+        const float* behind = upper + i * count;
+        const float lost = (values[i] - (code - zero) * scale) / behind[i];
+        for (std::int64_t j = i; j < count; ++j) values[j] -= lost * behind[j];
+        codes.data_ptr<float>()[row * count + i] = code;
+        errors.data_ptr<float>()[row * count + i] = lost;
+      }
+    }
+  });
+}
+
 struct Rounded {
-  Tensor codes;   // [rows, columns]
+  Tensor codes;   // float32 [rows, columns]
   Tensor scales;  // [rows, groups]
   Tensor zeros;
 };
 
-Rounded round_in_order(Tensor& weight, const Tensor& factor, const GptqOptions& options,
-                       std::int64_t group, const GroupScales& of_rows) {
+// Rounds `weight`, which it uses up; `factor` as above, all in the order of rounding. `of_rows` where each row is a group.
+Rounded round_in_order(Tensor& weight, const Tensor& factor, const GptqOptions& options, std::int64_t group,
+                       const GroupScales& of_rows) {
   const auto columns = weight.size(1);
-  const int bits = options.groups.bits;
-  Rounded rounded{torch::empty_like(weight), {}, {}};
-  std::vector<Tensor> scales, zeros;
-  GroupScales current = of_rows;
+  std::vector<Tensor> all_codes, scales, zeros;
   for (std::int64_t start = 0; start < columns; start += options.block) {
     const auto count = std::min(options.block, columns - start);
-    Tensor block = weight.narrow(1, start, count).clone();
-    Tensor errors = torch::zeros_like(block);
-    const Tensor inner = factor.narrow(0, start, count).narrow(1, start, count).contiguous();
-    for (std::int64_t i = 0; i < count; ++i) {
-      const auto column = start + i;
+    ColumnScales of;
+    for (std::int64_t column = start; column < start + count; ++column) {
       if (column % group == 0) {
-        if (group < columns || !of_rows.scales.defined()) {
-          current = group_scales(weight.narrow(1, column, group), bits, options.groups.symmetric);
-        }
-        scales.push_back(current.scales);
-        zeros.push_back(current.zeros);
+        // From the weights as they are before this block, as the authors take them.
+        const GroupScales found =
+            of_rows.scales.defined()
+                ? of_rows
+                : group_scales(weight.narrow(1, column, group), options.groups.bits, options.groups.symmetric);
+        scales.push_back(found.scales.contiguous());
+        zeros.push_back(found.zeros.contiguous());
       }
-      const Tensor values = block.select(1, i);
-      const Tensor codes = round_to(values, current.scales, current.zeros, bits);
-      rounded.codes.select(1, column).copy_(codes);
-      const Tensor lost = (values - (codes - current.zeros) * current.scales) / inner[i][i];
-      errors.select(1, i).copy_(lost);
-      block.narrow(1, i, count - i)
-          .sub_(lost.unsqueeze(1) * inner[i].narrow(0, i, count - i).unsqueeze(0));
+      of.scales.push_back(scales.back().data_ptr<float>());
+      of.zeros.push_back(zeros.back().data_ptr<float>());
     }
+    Tensor block = weight.narrow(1, start, count).clone(at::MemoryFormat::Contiguous);
+    Tensor codes = torch::empty_like(block), errors = torch::empty_like(block);
+    round_block(block, factor.narrow(0, start, count).narrow(1, start, count).contiguous(), of, options.groups.bits,
+                codes, errors);
+    all_codes.push_back(codes);
     const auto rest = columns - start - count;
     if (rest == 0) break;
     weight.narrow(1, start + count, rest)
         .sub_(torch::matmul(errors, factor.narrow(0, start, count).narrow(1, start + count, rest)));
   }
-  rounded.scales = torch::stack(scales, 1);
-  rounded.zeros = torch::stack(zeros, 1);
-  return rounded;
+  return {torch::cat(all_codes, 1), torch::stack(scales, 1), torch::stack(zeros, 1)};
 }
 
 Status check_gptq(const Tensor& weight, const Tensor& hessian, const GptqOptions& options) {
