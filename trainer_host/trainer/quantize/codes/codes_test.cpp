@@ -20,6 +20,9 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using torch::Tensor;
 
+// These tensors are small: threads would wait for each other, and for those of tests beside this one.
+[[maybe_unused]] const bool one_thread = (at::set_num_threads(1), true);
+
 Tensor drawn(at::IntArrayRef shape, std::uint64_t seed = 1) {
   return torch::randn(shape, at::detail::createCPUGenerator(seed));
 }

@@ -26,6 +26,9 @@ using torch::Tensor;
 using torch::jit::Module;
 using Shape = std::vector<std::int64_t>;
 
+// These tensors are small: threads would wait for each other, and for those of tests beside this one.
+[[maybe_unused]] const bool one_thread = (at::set_num_threads(1), true);
+
 Tensor random_tensor(at::IntArrayRef shape, std::uint64_t seed = 1) {
   return torch::randn(shape, at::detail::createCPUGenerator(seed));
 }
