@@ -169,8 +169,8 @@ std::string coverage_section(const Analysis& analysis) {
   if (analysis.coverage.product_multiply_adds > 0) {
     words += "; " + std::to_string(analysis.coverage.product_multiply_adds) + " are of products without weights, as attention's";
   }
-  words += ". Values cross from floats to codes " + std::to_string(analysis.quantizations) + " times and back " +
-           std::to_string(analysis.dequantizations) + " times.";
+  words += ". Calls that cross from floats to codes: " + std::to_string(analysis.quantizations) + ", and back: " +
+           std::to_string(analysis.dequantizations) + ".";
   const auto enclosed = std::count_if(analysis.islands.begin(), analysis.islands.end(),
                                       [](const FloatIsland& island) { return island.enclosed; });
   if (enclosed > 0) words += " " + std::to_string(enclosed) + " float " + (enclosed == 1 ? "island lies" : "islands lie") + " between codes.";
@@ -219,7 +219,7 @@ std::string analysis_page(const Analysis& analysis, double float_below_db) {
     body += html_section("Layers",
                          "Signal to quantization noise of each layer's output on " + std::to_string(analysis.rows) +
                              " rows: 6 dB are one bit; what comes in is off already by the layers before.",
-                         layer_bars(analysis, float_below_db) + "<p class=\"about hint\">A heading sorts.</p>\n" +
+                         layer_bars(analysis, float_below_db) + "<p class=\"about hint\">Click a heading to sort.</p>\n" +
                              layer_table(analysis));
   }
   body += html_section("Outputs", "", outputs_table(analysis));

@@ -170,7 +170,7 @@ std::string layers_markdown(const Analysis& analysis) {
 std::string islands_markdown(const Analysis& analysis) {
   std::string text = "\n## Where values are floats\n" + std::to_string(analysis.quantizations) +
                      " quantize and " + std::to_string(analysis.dequantizations) +
-                     " dequantize calls ran for one row.\n";
+                     " dequantize operators ran for one row.\n";
   if (analysis.islands.empty()) return text;
   text += "\n" + md_heading({"where", "what ran", "multiply-adds"});
   for (const FloatIsland& island : analysis.islands) {

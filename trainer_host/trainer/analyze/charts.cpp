@@ -21,7 +21,8 @@ constexpr const char* blue = "0x0072b2";    // as on the page
 constexpr const char* orange = "0xd55e00";
 constexpr std::size_t most_lines = 24;
 constexpr std::size_t longest_name = 30;
-constexpr double bytes_a_megabyte = 1e6;
+constexpr double label_height = 0.055;  // of a panel
+constexpr double label_width = 0.35;
 
 // A text in a block of data.
 std::string word(const std::string& text) {
@@ -53,7 +54,7 @@ std::string bar_panel(const std::string& block, const std::string& title, const 
         << (bar.is_float ? blue : orange) << " " << word(bar.shown) << "\n";
   }
   out << "EOD\nset title " << quoted(title) << "\nset xlabel " << quoted(label) << "\nset yrange ["
-      << static_cast<double>(bars.size()) - 0.4 << ":-0.6]\nset xrange [0:" << (most > 0 ? 1.3 * most : 1)
+      << static_cast<double>(bars.size()) - 0.4 << ":-0.6]\nset xrange [0:" << (most > 0 ? 1.55 * most : 1)
       << "]\nset style fill solid 0.85 noborder\nset border 3 lc rgb '#808080'\nset tics nomirror\nset ytics scale 0\n"
       << "set grid x lc rgb '#d8d8d8'\nunset key\n"
       << "plot $" << block << " using ($3/2):2:($3/2):(0.36):5:ytic(1) with boxxyerror lc rgb variable, \\\n"
@@ -78,22 +79,33 @@ std::vector<PictureBar> bars_from(const std::vector<Contender>& contenders, cons
 }
 
 std::string size_panel(const std::vector<Contender>& contenders) {
-  const auto bars = bars_from(contenders, [](const Contender& one) -> std::optional<PictureBar> {
+  const ByteUnit unit = byte_unit_of(contenders);
+  const auto bars = bars_from(contenders, [&](const Contender& one) -> std::optional<PictureBar> {
     if (one.disk == 0) return std::nullopt;
-    return PictureBar{"", static_cast<double>(one.disk) / bytes_a_megabyte, static_cast<double>(one.transfer) / bytes_a_megabyte,
-                      false, bytes_text(one.disk)};
+    return PictureBar{"", static_cast<double>(one.disk) / unit.bytes, static_cast<double>(one.transfer) / unit.bytes,
+                      false, bytes_text(one.disk) + (one.transfer > 0 ? " (" + bytes_text(one.transfer) + ")" : "")};
   });
   const bool packed = std::any_of(bars.begin(), bars.end(), [](const PictureBar& bar) { return bar.mark > 0; });
-  return bar_panel("size", "Size on disk" + std::string(packed ? " (x: in transfer)" : ""), "MB", bars, packed ? "x" : "");
+  return bar_panel("size", "Size on disk" + std::string(packed ? " (×: in transfer)" : ""), unit.name, bars,
+                   packed ? "x" : "");
+}
+
+std::string memory_panel(const std::vector<Contender>& contenders) {
+  return bar_panel("memory", "Peak memory of the runner, its engine included", "MB",
+                   bars_from(contenders, [](const Contender& one) -> std::optional<PictureBar> {
+                     if (one.memory == 0) return std::nullopt;
+                     return PictureBar{"", static_cast<double>(one.memory) / 1e6, 0, false, bytes_text(one.memory)};
+                   }));
 }
 
 std::string speed_panel(const std::vector<Contender>& contenders) {
-  return bar_panel("speed", "Time of one call, median (x: p90)", "ms",
+  return bar_panel("speed", "Time of one call, median (×: p90)", "ms",
                    bars_from(contenders,
                              [](const Contender& one) -> std::optional<PictureBar> {
                                if (!one.p50_ms) return std::nullopt;
                                return PictureBar{"", *one.p50_ms, one.p90_ms.value_or(0.0), false,
-                                                 milliseconds(one.p50_ms)};
+                                                 milliseconds(one.p50_ms) +
+                                                     (one.p90_ms ? " (" + milliseconds(one.p90_ms) + ")" : "")};
                              }),
                    "x");
 }
@@ -120,26 +132,39 @@ std::string layer_panel(const Analysis& analysis) {
 }
 
 std::string scatter_panel(const std::vector<Contender>& contenders) {
-  std::ostringstream rows;
+  const ByteUnit unit = byte_unit_of(contenders);
+  std::vector<const Contender*> shown;
   double most_x = 0;
   double most_y = 0;
-  int count = 0;
   for (const Contender& one : contenders) {
     if (!one.error || one.disk == 0) continue;
-    const double size = static_cast<double>(one.disk) / bytes_a_megabyte;
-    rows << word(one.name) << " " << size << " " << *one.error << " " << (one.is_float ? blue : orange) << "\n";
-    most_x = std::max(most_x, size);
+    shown.push_back(&one);
+    most_x = std::max(most_x, static_cast<double>(one.disk) / unit.bytes);
     most_y = std::max(most_y, *one.error);
-    ++count;
   }
-  if (count < 2) return {};
+  if (shown.size() < 2) return {};
+  if (most_y == 0) most_y = 1;
+  std::stable_sort(shown.begin(), shown.end(), [](const Contender* a, const Contender* b) { return *a->error < *b->error; });
   std::ostringstream out;
-  out << "reset\n$points << EOD\n" << rows.str() << "EOD\nset title 'Error against size'\n"
-      << "set xlabel 'on disk, MB'\nset ylabel 'mean error'\nset xrange [0:" << 1.35 * most_x << "]\nset yrange ["
-      << (most_y > 0 ? -0.05 * most_y : 0) << ":" << (most_y > 0 ? 1.2 * most_y : 1) << "]\nunset key\n"
+  out << "reset\n$points << EOD\n";
+  std::vector<std::pair<double, double>> labels;  // of neighbours, one above the other
+  for (const Contender* one : shown) {
+    const double x = static_cast<double>(one->disk) / unit.bytes;
+    double y = *one->error;
+    for (const auto& [other_x, other_y] : labels) {
+      if (std::abs(x - other_x) < label_width * most_x && y < other_y + label_height * most_y) {
+        y = other_y + label_height * most_y;
+      }
+    }
+    labels.emplace_back(x, y);
+    out << word(one->name) << " " << x << " " << *one->error << " " << (one->is_float ? blue : orange) << " " << y << "\n";
+  }
+  out << "EOD\nset title 'Error against size: the lower left corner is best'\n"
+      << "set xlabel " << quoted("on disk, " + unit.name) << "\nset ylabel 'mean error'\nset xrange [0:"
+      << 1.4 * most_x << "]\nset yrange [" << -0.05 * most_y << ":" << 1.3 * most_y << "]\nunset key\n"
       << "set border 3 lc rgb '#808080'\nset tics nomirror\nset grid lc rgb '#d8d8d8'\n"
       << "plot $points using 2:3:4 with points pt 7 ps 1.6 lc rgb variable, \\\n"
-      << "  $points using 2:3:1 with labels left offset 1,0.3\n";
+      << "  $points using 2:5:1 with labels left offset 1.2,0\n";
   return out.str();
 }
 
@@ -165,7 +190,7 @@ std::string radar_panel(const std::vector<Contender>& contenders) {
     out << "EOD\n";
   }
   out << "set title 'All at once: the rim is best'\nunset border\nunset tics\nset size ratio -1\n"
-      << "set xrange [-1.75:1.75]\nset yrange [-1.25:1.3]\nset key bottom center horizontal outside\n";
+      << "set xrange [-1.9:4.4]\nset yrange [-1.2:1.25]\nset key right center vertical Left reverse\n";
   for (std::size_t axis = 0; axis < axes; ++axis) {
     const double angle = 2 * std::numbers::pi * static_cast<double>(axis) / static_cast<double>(axes);
     const double x = std::sin(angle);
@@ -199,6 +224,10 @@ Status draw_or_remove(const Panel& panel, const fs::path& folder) {
   return {};
 }
 
+int dashboard_height(std::size_t rows) {
+  return 60 + 340 * static_cast<int>(rows);
+}
+
 // All of it in one picture, two beside each other.
 std::string dashboard(const std::string& title, const std::vector<Panel>& panels) {
   std::vector<std::string> scripts;
@@ -206,8 +235,11 @@ std::string dashboard(const std::string& title, const std::vector<Panel>& panels
     if (!panel.script.empty()) scripts.push_back(panel.script);
   }
   const std::size_t rows = (scripts.size() + 1) / 2;
+  constexpr double top_pixels = 80, bottom_pixels = 56, gap_pixels = 96;
+  const double height = dashboard_height(rows);
   std::string script = "set multiplot layout " + std::to_string(rows) + ",2 title " + quoted(title) +
-                       " font 'DejaVu Sans,14' margins 0.17,0.96,0.08,0.88 spacing 0.2,0.15\n";
+                       " font 'DejaVu Sans,14' margins 0.16,0.97," + fixed(bottom_pixels / height, 3) + "," +
+                       fixed(1.0 - top_pixels / height, 3) + " spacing 0.19," + fixed(gap_pixels / height, 3) + "\n";
   for (const std::string& one : scripts) script += one;
   return script + "unset multiplot\n";
 }
@@ -215,9 +247,9 @@ std::string dashboard(const std::string& title, const std::vector<Panel>& panels
 Status draw_panels(const std::string& title, const std::vector<Panel>& panels, const fs::path& folder) {
   for (const Panel& panel : panels) OUTCROP_CHECK(draw_or_remove(panel, folder));
   const auto shown = std::count_if(panels.begin(), panels.end(), [](const Panel& panel) { return !panel.script.empty(); });
-  const int rows = static_cast<int>(shown + 1) / 2;
-  if (rows == 0) return {};
-  return evaluate::draw(dashboard(title, panels), {.width = 1320, .height = 90 + 400 * rows}, folder / "dashboard.png");
+  if (shown == 0) return {};
+  const int height = dashboard_height(static_cast<std::size_t>(shown + 1) / 2);
+  return evaluate::draw(dashboard(title, panels), {.width = 1320, .height = height}, folder / "dashboard.png");
 }
 
 std::vector<Panel> cost_panels(const std::vector<Contender>& contenders) {
@@ -225,7 +257,8 @@ std::vector<Panel> cost_panels(const std::vector<Contender>& contenders) {
   return {{"size.png", size_panel(contenders), height},
           {"speed.png", speed_panel(contenders), height},
           {"error_against_size.png", scatter_panel(contenders), 440},
-          {"radar.png", radar_panel(contenders), 540}};
+          {"memory.png", memory_panel(contenders), height},
+          {"radar.png", radar_panel(contenders), 420}};
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 
 namespace outcrop::analyze {
 
-// Pictures by gnuplot in `folder`: error.png (of an analysis SQNR by layer), size.png, speed.png,
+// Pictures by gnuplot in `folder`: error.png (of an analysis SQNR by layer), size.png, speed.png, memory.png,
 // error_against_size.png, radar.png, dashboard.png. One of which nothing is known is not drawn, and removed where
 // it stands from before. Errors of evaluate::draw().
 [[nodiscard]] Status draw_charts(const Analysis& analysis, const std::filesystem::path& folder);

@@ -7,6 +7,7 @@ namespace outcrop::analyze {
 namespace {
 
 constexpr double full_sqnr_db = 60;
+constexpr std::size_t most_shapes = 6;
 constexpr double worst_nearness = 0.2;  // where errors alone are known
 
 using Value = std::optional<double>;
@@ -67,6 +68,12 @@ std::vector<Contender> contenders_of(const Analysis& analysis) {
   return contenders;
 }
 
+ByteUnit byte_unit_of(const std::vector<Contender>& contenders) {
+  std::uint64_t most = 0;
+  for (const Contender& one : contenders) most = std::max(most, one.disk);
+  return most < 500'000 ? ByteUnit{"kB", 1e3} : ByteUnit{"MB", 1e6};
+}
+
 Radar radar_of(const std::vector<Contender>& contenders) {
   std::vector<Axis> axes = axes_for(contenders);
   // What is not known of those that are to be judged is no axis.
@@ -77,6 +84,8 @@ Radar radar_of(const std::vector<Contender>& contenders) {
   if (axes.size() < 3) return {};
   std::vector<const Contender*> whole;
   for (const Contender& one : contenders) {
+    const bool has_float = !whole.empty() && whole.front()->is_float;
+    if (whole.size() == most_shapes || (one.is_float && has_float)) continue;
     if (std::all_of(axes.begin(), axes.end(), [&](const Axis& axis) { return axis.value(one).has_value(); })) {
       whole.push_back(&one);
     }

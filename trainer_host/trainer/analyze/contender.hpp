@@ -27,9 +27,16 @@ struct Contender {
   std::optional<Interval> score;
 };
 
+// A unit in which the sizes on disk of all are short numbers.
+struct ByteUnit {
+  std::string name;
+  double bytes = 1;
+};
+[[nodiscard]] ByteUnit byte_unit_of(const std::vector<Contender>& contenders);
+
 // How good each is at what can be said of all of them, from 0 to 1, the best at 1: size, transfer, memory and
 // time as the least of them over its own; nearness to float as its SQNR over 60 dB, or, where nobody knows
-// that, by its share of the largest error.
+// that, by its share of the largest error. Of the first float form and a few others: more are no picture.
 struct Radar {
   std::vector<std::string> axes;  // at least three, or none
   std::vector<std::pair<std::string, std::vector<double>>> shapes;

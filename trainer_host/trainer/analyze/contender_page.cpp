@@ -11,8 +11,6 @@
 namespace outcrop::analyze {
 namespace {
 
-constexpr double megabyte = 1e6;
-
 std::string colour_of(const Contender& one) {
   return one.is_float ? "before" : "after";
 }
@@ -38,13 +36,14 @@ std::optional<Bar> bytes_bar(const std::string& name, std::uint64_t bytes) {
 
 std::string error_scatter(const std::vector<Contender>& contenders) {
   std::vector<Dot> dots;
+  const ByteUnit unit = byte_unit_of(contenders);
   for (const Contender& one : contenders) {
     if (!one.error || one.disk == 0) continue;
-    dots.push_back({one.name, static_cast<double>(one.disk) / megabyte, *one.error, colour_of(one)});
+    dots.push_back({one.name, static_cast<double>(one.disk) / unit.bytes, *one.error, colour_of(one)});
   }
   if (dots.size() < 2) return {};
-  return scatter_chart("Error against size: the lower left corner is best", "on disk, MB", "mean error of the output",
-                       dots);
+  return scatter_chart("Error against size: the lower left corner is best", "on disk, " + unit.name,
+                       "mean error of the output", dots);
 }
 
 // The best of those that are no float, by a figure of which less is better; null where nobody knows it.
@@ -78,11 +77,18 @@ bool knows_metric(const std::vector<Contender>& contenders) {
   return std::any_of(contenders.begin(), contenders.end(), [](const Contender& one) { return one.score.has_value(); });
 }
 
+std::string metric_of(const std::vector<Contender>& contenders) {
+  for (const Contender& one : contenders) {
+    if (one.score) return one.metric;
+  }
+  return {};
+}
+
 std::string table_of(const std::vector<Contender>& contenders) {
   const bool metric = knows_metric(contenders);
   std::vector<std::string> headings{"form", "result", "on disk", "in transfer", "peak memory", "p50",
                                     "p90", "mean error", "SQNR"};
-  if (metric) headings.emplace_back("task");
+  if (metric) headings.push_back(metric_of(contenders));
   HtmlTable table(headings);
   for (const Contender& one : contenders) {
     std::vector<HtmlTable::Cell> cells{one.name,
@@ -95,7 +101,7 @@ std::string table_of(const std::vector<Contender>& contenders) {
                                        {optional_text(one.error), one.error},
                                        {one.sqnr_db ? fixed(*one.sqnr_db, 1) + " dB" : nothing, one.sqnr_db}};
     if (metric) {
-      cells.emplace_back(one.score ? one.metric + " " + interval_text(*one.score, 4) : nothing,
+      cells.emplace_back(one.score ? interval_text(*one.score, 4) : nothing,
                          one.score ? std::optional<double>(one.score->value) : std::nullopt);
     }
     table.add_row(cells);
@@ -140,6 +146,13 @@ std::vector<std::string> comparison_summary(const std::vector<Contender>& conten
   add(fastest, "fastest", fastest != nullptr ? milliseconds(fastest->p50_ms) + " at the median" : "");
   const auto* nearest = least_of(contenders, [](const Contender& one) { return one.error; });
   add(nearest, "nearest to float", nearest != nullptr ? "a mean error of " + significant(*nearest->error) : "");
+  const bool one_result = std::all_of(contenders.begin(), contenders.end(), [&](const Contender& one) {
+    return one.from == contenders.front().from;
+  });
+  if (fastest != nullptr && !one_result) {
+    sentences.emplace_back("Times of different results were not measured together: what else the machine did may be "
+                           "between them.");
+  }
   return sentences;
 }
 
@@ -173,15 +186,15 @@ std::string comparison_page(const std::vector<Contender>& contenders, const std:
   std::string body = "<ul class=\"summary\">\n";
   for (const std::string& sentence : comparison_summary(contenders)) body += "<li>" + escaped(sentence) + "</li>\n";
   body += "</ul>\n<p class=\"key\"><i class=\"before\"></i>float<i class=\"after\"></i>quantized</p>\n";
-  body += html_section("Side by side", "Mean error is that of the first output, against float; a heading sorts.",
+  body += html_section("Side by side", "Mean error is that of the first output, against float. Click a heading to sort.",
                        table_of(contenders));
   const std::string errors = bars_of(contenders, "Mean error of the output", [](const Contender& one) -> std::optional<Bar> {
     if (!one.error) return std::nullopt;
     return Bar{one.name, *one.error, significant(*one.error)};
   });
-  const std::string scores = bars_of(contenders, "Task", [](const Contender& one) -> std::optional<Bar> {
+  const std::string scores = bars_of(contenders, "Task: " + metric_of(contenders), [](const Contender& one) -> std::optional<Bar> {
     if (!one.score) return std::nullopt;
-    return Bar{one.name, one.score->value, one.metric + " " + fixed(one.score->value, 4)};
+    return Bar{one.name, one.score->value, fixed(one.score->value, 4)};
   });
   body += html_section("Error", "", "<div class=\"charts\">\n" + errors + scores + "</div>\n");
   body += html_section("Cost", "", contender_charts(contenders));

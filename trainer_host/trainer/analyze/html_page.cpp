@@ -6,6 +6,8 @@
 namespace outcrop::analyze {
 namespace {
 
+constexpr std::size_t longest_line = 48;  // in a cell
+
 // Blue and orange are told apart by all eyes (Okabe and Ito, "Color Universal Design", 2008).
 constexpr const char* style = R"(
 :root { color-scheme: light dark; --page: #ffffff; --ink: #1d2329; --quiet: #5d6872; --line: #d5dbe1; --panel: #f4f6f8;
@@ -25,11 +27,11 @@ p { margin: .3rem 0; max-width: 60rem; } .about { color: var(--quiet); overflow-
 .tile b { display: block; font-size: 1.5rem; line-height: 1.25; } .tile span { color: var(--quiet); font-size: .85rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; margin: .6rem 0; font-size: .9rem; }
 th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td { overflow-wrap: anywhere; min-width: 4rem; } .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+td { white-space: nowrap; } td.long { white-space: normal; min-width: 16rem; overflow-wrap: anywhere; } .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 th { font-weight: 600; cursor: pointer; white-space: nowrap; } th:hover, th:focus { color: var(--before); }
 th[aria-sort=ascending]::after { content: " \25B2"; } th[aria-sort=descending]::after { content: " \25BC"; }
-.charts { display: flex; flex-wrap: wrap; gap: 1.2rem 2rem; } figure { margin: .6rem 0; flex: 1 1 20rem; max-width: 40rem; }
-.small figure { flex: 0 1 19rem; } figcaption { font-weight: 600; font-size: .9rem; overflow-wrap: anywhere; }
+.charts { display: flex; flex-wrap: wrap; gap: 1.2rem 2rem; } figure { margin: .6rem 0; flex: 1 1 28rem; max-width: 40rem; }
+.small figure { flex: 0 1 20rem; } figcaption { font-weight: 600; font-size: .9rem; overflow-wrap: anywhere; }
 svg { width: 100%; height: auto; display: block; } svg text { font-size: 12px; fill: var(--ink); } svg .quiet { fill: var(--quiet); }
 .fill.before { fill: var(--before); fill-opacity: .75; } .fill.after { fill: var(--after); } .fill.warn { fill: var(--warn); }
 .fill.quiet { fill: var(--quiet); fill-opacity: .6; } .line { fill: none; stroke-width: 1.8; } .line.after { stroke: var(--after); }
@@ -99,6 +101,7 @@ void HtmlTable::add_row(const std::vector<Cell>& cells) {
     if (cell.number) {
       rows_ += " class=\"n\" data-v=\"" + (cell.value ? std::to_string(*cell.value) : std::string()) + "\"";
     }
+    if (!cell.number && cell.text.size() > longest_line) rows_ += " class=\"long\"";
     rows_ += ">" + escaped(cell.text) + "</td>";
   }
   rows_ += "</tr>\n";

@@ -69,32 +69,35 @@ std::optional<std::size_t> consumer(const std::vector<TracedCall>& calls, std::s
   return std::nullopt;
 }
 
-// Where in the float run the values stand that the quantized layer gives: behind what was folded into it.
+// What takes a layer's values, as floats where they become such at once; "" for nothing.
+std::string follower(const std::vector<TracedCall>& calls, std::size_t layer) {
+  auto next = consumer(calls, layer);
+  if (next && calls[*next].name == "aten::dequantize") next = consumer(calls, *next);
+  return next ? calls[*next].name : std::string();
+}
+
+// Where in the float run the values stand that the quantized layer gives: behind what is part of it there. An
+// activation need not stand in its name: a range of codes that begins at 0 is a relu, too.
 void find_compared(LayerPair& pair, const std::vector<TracedCall>& before,
                    const std::vector<TracedCall>& after) {
-  const std::string& ran = after[pair.after].name;
-  const auto next_after = consumer(after, pair.after);
-  const std::string follows = next_after ? after[*next_after].name : "";
-  bool wants_relu = ran.find("_relu") != std::string::npos;
-  const bool clamps = ran.starts_with("prepacked::") && !is_one_of(activations, follows);
+  const std::string follows = follower(after, pair.after);
+  const bool named_relu = after[pair.after].name.find("_relu") != std::string::npos;
   pair.compared = pair.before;
   std::vector<std::string> behind;
+  bool activated = false;
   for (auto next = consumer(before, pair.compared); next; next = consumer(before, pair.compared)) {
     const std::string& name = before[*next].name;
     const bool norm = name == "aten::batch_norm" && follows != name;
-    const bool activation = is_one_of(activations, name) && (wants_relu || clamps);
-    if (!norm && !activation) break;
+    activated = is_one_of(activations, name) && (named_relu || !is_one_of(activations, follows));
+    if (!norm && !activated) break;
     pair.compared = *next;
     std::string word = behind_namespace(name);
     if (word.ends_with('_')) word.pop_back();
     behind.push_back(std::move(word));
-    if (activation) {
-      wants_relu = false;
-      break;
-    }
+    if (activated) break;
   }
-  pair.clamped = wants_relu;
-  if (wants_relu) behind.emplace_back("relu");
+  pair.clamped = named_relu && !activated;
+  if (pair.clamped) behind.emplace_back("relu");
   pair.compared_after = join(behind);
 }
 

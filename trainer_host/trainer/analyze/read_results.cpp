@@ -191,7 +191,7 @@ Result<std::vector<Contender>> read_folder(const fs::path& folder) {
 }
 
 bool same_float(const Contender& a, const Contender& b) {
-  return a.is_float && b.is_float && a.name == b.name && a.disk == b.disk && a.transfer == b.transfer;
+  return a.is_float && b.is_float && a.name == b.name && a.disk == b.disk;
 }
 
 std::string last_of(const std::string& folder) {
@@ -206,9 +206,13 @@ Result<std::vector<Contender>> read_results(const std::vector<fs::path>& folders
   for (const fs::path& folder : folders) {
     OUTCROP_TRY(read, read_folder(folder));
     for (Contender& one : read) {
-      const bool known = std::any_of(contenders.begin(), contenders.end(),
-                                     [&](const Contender& other) { return same_float(one, other); });
-      if (!known) contenders.push_back(std::move(one));
+      const auto known = std::find_if(contenders.begin(), contenders.end(),
+                                      [&](const Contender& other) { return same_float(one, other); });
+      if (known == contenders.end()) {
+        contenders.push_back(std::move(one));
+      } else if (known->transfer == 0) {
+        known->transfer = one.transfer;
+      }
     }
   }
   std::map<std::string, int> names;

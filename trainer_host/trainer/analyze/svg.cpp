@@ -101,7 +101,7 @@ std::string bar_chart(const std::string& title, const std::vector<Bar>& bars, co
 
 std::string scatter_chart(const std::string& title, const std::string& x_label, const std::string& y_label,
                           const std::vector<Dot>& dots) {
-  constexpr double height = 330, left = 64, right = 20, top = 16, bottom = 48;
+  constexpr double height = 330, left = 78, right = 20, top = 16, bottom = 48;
   double x_most = 0;
   double y_most = 0;
   for (const Dot& dot : dots) {
@@ -125,12 +125,14 @@ std::string scatter_chart(const std::string& title, const std::string& x_label, 
   svg += "<text transform=\"translate(14," + at((height - bottom) / 2) +
          ") rotate(-90)\" text-anchor=\"middle\">" + escaped(y_label) + "</text>\n";
   std::vector<std::pair<double, double>> placed;
-  for (const Dot& dot : dots) {
+  std::vector<Dot> upwards = dots;
+  std::stable_sort(upwards.begin(), upwards.end(), [](const Dot& a, const Dot& b) { return a.y < b.y; });
+  for (const Dot& dot : upwards) {
     const double x = x_of(dot.x);
     double y = y_of(dot.y) + 4;
-    // Labels of neighbours go below each other.
+    // Labels of neighbours go above each other.
     for (const auto& [other_x, other_y] : placed) {
-      if (std::abs(x - other_x) < 110 && std::abs(y - other_y) < 14) y = other_y - 14;
+      if (std::abs(x - other_x) < 130) y = std::min(y, other_y - 14);
     }
     placed.emplace_back(x, y);
     svg += "<circle cx=\"" + at(x) + "\" cy=\"" + at(y_of(dot.y)) + "\" r=\"5\" class=\"fill " + dot.colour +
