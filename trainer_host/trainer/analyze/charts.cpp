@@ -190,7 +190,8 @@ std::string radar_panel(const std::vector<Contender>& contenders) {
     out << "EOD\n";
   }
   out << "set title 'All at once: the rim is best'\nunset border\nunset tics\nset size ratio -1\n"
-      << "set xrange [-1.9:4.4]\nset yrange [-1.2:1.25]\nset key right center vertical Left reverse\n";
+      << "set xrange [-3.1:1.9]\nset yrange [-1.25:1.25]\nset key left "
+      << (axes == 3 ? "top" : "bottom") << " vertical Left reverse samplen 2\n";  // where no axis ends
   for (std::size_t axis = 0; axis < axes; ++axis) {
     const double angle = 2 * std::numbers::pi * static_cast<double>(axis) / static_cast<double>(axes);
     const double x = std::sin(angle);
