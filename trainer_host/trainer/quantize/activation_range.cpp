@@ -48,7 +48,7 @@ double squared_error_of(const Histogram& histogram, ValueRange range) {
 // codes only: S. Migacz, "8-bit inference with TensorRT" (GTC 2017), with the codes' own borders instead of
 // a symmetric range's. P has what lies beyond at its ends; Q has it not, and spreads a code's values evenly over
 // its bins that are not empty.
-double divergence_of(const Histogram& histogram, ValueRange range) {
+double divergence_of(const Histogram& histogram, double width, ValueRange range) {
   const CodeMap map = unsigned_map(range);
   std::array<double, levels> mass{};
   std::array<double, levels> filled{};
@@ -60,9 +60,10 @@ double divergence_of(const Histogram& histogram, ValueRange range) {
   const SeenValues::Bin* last = nullptr;
   for (const SeenValues::Bin& bin : histogram) {
     all += bin.count;
-    if (bin.value < range.low) {
+    // A bin of which a part lies within does: at the ends of what was seen there are many values, as behind clamps.
+    if (bin.value + width / 2.0 <= range.low) {
       below += bin.count;
-    } else if (bin.value > range.high) {
+    } else if (bin.value - width / 2.0 >= range.high) {
       above += bin.count;
     } else {
       const auto code = static_cast<std::size_t>(code_of(map, bin.value));
@@ -205,7 +206,7 @@ ValueRange choose_range(const SeenValues& seen, RangeSearch search) {
     }
     case RangeSearch::kl: {
       const Histogram histogram = without_zeros(seen);
-      return shrink(with_zero(widest), [&](ValueRange range) { return divergence_of(histogram, range); });
+      return shrink(with_zero(widest), [&](ValueRange range) { return divergence_of(histogram, seen.bin_width(), range); });
     }
   }
   return widest;

@@ -31,8 +31,8 @@ struct CorrectionKind {
 
 struct CorrectionOptions {
   std::vector<std::string> wanted = usual_corrections();
-  std::int64_t most_fitted = 128;  // samples that steps are fitted to, and ranges within trials
-  std::int64_t most_judged = 64;   // others, by which they are judged
+  std::int64_t most_fitted = 64;   // samples that steps are fitted to, and ranges within trials
+  std::int64_t most_judged = 32;   // others, by which they are judged
   double split_factor = 4.0;       // spans of concatenated inputs differ by more
   AdaptiveRounding rounding{};
   // What goes on, and how much of it is done, where that is known.
