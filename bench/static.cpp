@@ -151,9 +151,10 @@ std::vector<Subject> classifier_parts(const std::string& folder, std::size_t ste
   static_cast<classifier::ClassifierTask&>(task).set_training(false);
   std::vector<Subject> subjects;
   for (const auto& part : task.make_export().parts) {
-    if (part.calibration.size(0) < calibrated + judged) continue;
-    subjects.push_back({"classifier, " + part.name, part.network, part.calibration.slice(0, 0, calibrated),
-                        part.calibration.slice(0, calibrated, calibrated + judged)});
+    const torch::Tensor& inputs = part.calibration.front();
+    if (inputs.size(0) < calibrated + judged) continue;
+    subjects.push_back({"classifier, " + part.name, part.network, inputs.slice(0, 0, calibrated),
+                        inputs.slice(0, calibrated, calibrated + judged)});
   }
   return subjects;
 }

@@ -7,6 +7,7 @@ set(pages
   docs/release-policy.md          release-policy.md
   docs/data.md                    data.md
   docs/modules.md                 modules.md
+  docs/quantization.md            quantization.md
   docs/quantization-report.md     quantization-report.md
   docs/kinds.md                   kinds.md
   agent/control/API.md            agent-api.md

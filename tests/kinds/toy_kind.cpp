@@ -74,7 +74,7 @@ class ToyTask final : public kinds::Task {
 
   [[nodiscard]] kinds::Export make_export() override {
     kinds::Export model;
-    model.parts = {{"network", network_.module(), pixels(inputs_)}};
+    model.parts = {{"network", network_.module(), {pixels(inputs_)}}};
     model.compose = [](std::vector<kinds::PartForm> forms) { return compose(std::move(forms[0])); };
     const messages::TensorType four{"float32", {"batch", 4}, "", messages::Range{-1, 1}};
     model.signature = {"forward",

@@ -79,6 +79,40 @@ class Encoder(nn.Module):
         return self.last(self.layer(x.reshape(-1, 2, 8)))
 
 
+class Recurrent(nn.Module):
+    """Words [N, 6] to logits, both ways, over two layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(40, 16)
+        self.reader = nn.LSTM(16, 16, num_layers=2, bidirectional=True, batch_first=True)
+        self.again = nn.GRU(32, 16, batch_first=True)
+        self.last = nn.Linear(16, 32)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        y, _ = self.reader(self.words(tokens))
+        z, _ = self.again(y)
+        return self.last(z.mean(1))
+
+
+class Signals(nn.Module):
+    """Along one axis, with everything that a convolution may have, and norms behind all of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv1d(4, 16, 5, padding="same")
+        self.norm = nn.BatchNorm1d(16)
+        self.down = nn.Conv1d(16, 32, 3, stride=2, padding=1, groups=2, bias=False)
+        self.up = nn.ConvTranspose1d(32, 16, 4, stride=2, padding=1)
+        self.up_norm = nn.BatchNorm1d(16)
+        self.last = nn.Conv1d(16, 32, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.norm(self.first(x)))
+        x = torch.relu(self.up_norm(self.up(torch.relu(self.down(x)))))
+        return self.last(x)
+
+
 class TwoInputs(nn.Module):
     """Signals [N, 16] and which of three sensors they are of [N], to (level [N, 1], loudest [N])."""
 
@@ -169,7 +203,7 @@ class Tied(nn.Module):
 def settle(module: nn.Module) -> nn.Module:
     """Batch norms whose statistics are not those of nothing."""
     for one in module.modules():
-        if isinstance(one, nn.BatchNorm2d):
+        if isinstance(one, (nn.BatchNorm1d, nn.BatchNorm2d)):
             one.running_mean.uniform_(-0.1, 0.1)
             one.running_var.uniform_(0.5, 1.5)
     return module.eval()
@@ -205,6 +239,9 @@ if __name__ == "__main__":
     torch.jit.trace(mobile, torch.zeros(2, 1, 8, 8)).save("mobile_traced.pt")
     torch.jit.save(torch.jit.freeze(torch.jit.script(mobile)), "mobile_frozen.pt")
     torch.jit.script(settle(UNet())).save("unet.pt")
+    for name, make in {"recurrent": Recurrent, "signals": Signals}.items():
+        torch.manual_seed(30)
+        torch.jit.script(settle(make())).save(f"{name}.pt")
     torch.jit.trace(settle(Encoder()), torch.rand(2, 16), check_trace=False).save("encoder.pt")
     torch.jit.save(torch.jit.freeze(torch.jit.script(digits)), "frozen.pt")
     torch.jit.trace(digits, torch.zeros(1, 1, 8, 8)).save("traced.pt")

@@ -23,11 +23,14 @@ struct TrainerVerb {
   std::string_view name;
   std::string_view does;
 };
-constexpr std::array<TrainerVerb, 8> trainer_verbs{{
+constexpr std::array<TrainerVerb, 11> trainer_verbs{{
     {"synth", "Make velocity maps and their shot gathers from the wave equation"},
     {"train", "Train a model in stages; each ends quantized, measured and released"},
     {"import", "Take a TorchScript module of yours as it is: quantized, measured, ready to be released"},
-    {"quantize", "Make the float and int8 variants of trained weights"},
+    {"quantize", "Quantize a model by one method or several: int8, 4 bits, half precision"},
+    {"list", "Show all ways to quantize, what each needs, and whether this machine can"},
+    {"example", "Make a small trained model to try the ways to quantize on"},
+    {"recommend", "Say which ways to quantize to try first on a model"},
     {"evaluate", "Score a stage on data, beside what learned nothing, with a gallery"},
     {"analyze", "Say what a quantization did to a model, layer by layer, as a report"},
     {"compare", "Put results of quantization beside each other: error, size, speed"},

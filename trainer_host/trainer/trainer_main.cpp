@@ -10,7 +10,10 @@
 #include "trainer_host/trainer/evaluate/draw_verb.hpp"
 #include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
 #include "trainer_host/trainer/kinds/sample_picture.hpp"
+#include "trainer_host/trainer/quantize/example_verb.hpp"
+#include "trainer_host/trainer/quantize/list_verb.hpp"
 #include "trainer_host/trainer/quantize/quantize_verb.hpp"
+#include "trainer_host/trainer/quantize/recommend_verb.hpp"
 #include "trainer_host/trainer/stage/import_verb.hpp"
 #include "trainer_host/trainer/stage/stage_end.hpp"
 #include "trainer_host/trainer/train/train_verb.hpp"
@@ -33,9 +36,11 @@ int trainer_main(int argc, char** argv, const kinds::Register& kinds) {
          },
          [&](CLI::App& app, Action& chosen) { stage::add_import(app, chosen, kinds); },
          [&](CLI::App& app, Action& chosen) { quantize::add_quantize(app, chosen, kinds); },
-         [&](CLI::App& app, Action& chosen) { evaluate::add_evaluate(app, chosen, kinds); },
+         quantize::add_list, quantize::add_example,
+         [&](CLI::App& app, Action& chosen) { quantize::add_recommend(app, chosen, kinds); },
          [&](CLI::App& app, Action& chosen) { analyze::add_analyze(app, chosen, kinds); },
-         analyze::add_compare});
+         analyze::add_compare,
+         [&](CLI::App& app, Action& chosen) { evaluate::add_evaluate(app, chosen, kinds); }});
   });
 }
 

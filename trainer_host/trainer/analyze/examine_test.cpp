@@ -136,7 +136,7 @@ class OfDigits : public ::testing::Test {
     rows.inputs = {drawn({24, 1, 8, 8})};
     quantize::VariantChoice choice;
     choice.variants = {"float", "float-mobile", "int8-qint8"};
-    ASSERT_THAT(quantize::export_variants(user_module::make_export(*foreign, rows, std::nullopt), folder_.path(), "d", choice),
+    ASSERT_THAT(quantize::export_variants(user_module::make_export(*foreign, rows, rows, std::nullopt), folder_.path(), "d", choice),
                 IsOk());
   }
   [[nodiscard]] fs::path variant(const std::string& name) const { return folder_.path() / ("d_" + name + ".ptl"); }

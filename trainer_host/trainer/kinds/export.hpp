@@ -22,16 +22,18 @@ namespace outcrop::kinds {
 // A trained model on its way to boards: networks to be quantized, how they are put together again,
 // and what whoever calls the result must know.
 
-// A network that a method of quantization works on by itself: one float tensor in, one out.
+// A network that a method of quantization works on by itself.
 struct ExportPart {
   std::string name;            // "map_decoder"
   torch::jit::Module network;  // float, in evaluation mode
-  torch::Tensor calibration;   // [N, …]: inputs as boards will see them
+  std::vector<torch::Tensor> calibration;  // [N, …] of each argument: inputs as boards will see them
   // Whoever reads the output clamps it to ± this.
   double output_limit = std::numeric_limits<float>::max();
   // The same network as integer kernels run it fastest, where that is another, with the same names of
   // layers; its output may lie otherwise, as compose() knows.
   std::optional<torch::jit::Module> integer_form{};
+  // Why methods cannot tell its layers apart, where others made it and they cannot; else "".
+  std::string not_layered{};
   // Whoever reads the output takes floats alone: no codes.
   bool answers_floats = false;
 };

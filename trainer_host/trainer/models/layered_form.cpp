@@ -3,17 +3,20 @@
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/constant_propagation.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
-#include <torch/csrc/jit/passes/fold_conv_bn.h>
 #include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/passes/peephole.h>
 #include <torch/csrc/jit/passes/remove_dropout.h>
 #include <torch/csrc/jit/passes/remove_mutation.h>
-#include <torch/csrc/jit/runtime/graph_executor.h>
+
+#include <torch/csrc/jit/api/function_impl.h>
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
+
+#include "trainer_host/trainer/models/layer_calls.hpp"
 
 namespace outcrop::models {
 namespace {
@@ -33,55 +36,70 @@ void visit_all(Block* block, const std::function<void(Node*)>& visit) {
   }
 }
 
-bool is_layer(const Node* node) {
-  const std::string kind = node->kind().toQualString();
-  return kind == "aten::conv2d" || kind == "aten::conv_transpose2d" || kind == "aten::linear" ||
-         kind == "aten::_convolution";
-}
-
-// What an attribute of the network, or of a module in it, holds, and where: "features.0.weight".
-struct Attribute {
-  std::string path;
-  c10::IValue value;
-};
-
-std::optional<Attribute> attribute_of(const Value* value, const Module& network) {
-  std::vector<std::string> names;
-  const Node* node = value->node();
-  while (node->kind() == torch::jit::prim::GetAttr) {
-    names.insert(names.begin(), node->s(torch::jit::attr::name));
-    node = node->input()->node();
-  }
-  if (names.empty() || node->kind() != torch::jit::prim::Param) return std::nullopt;
-  Attribute attribute{"", network._ivalue()};
-  for (const std::string& name : names) {
-    attribute.path += (attribute.path.empty() ? "" : ".") + name;
-    attribute.value = attribute.value.toObject()->getAttr(name);
-  }
-  return attribute;
-}
-
-// Weight or bias of layers, and of nothing else.
-bool belongs_to_layers(const Value* value) {
-  return std::all_of(value->uses().begin(), value->uses().end(), [](const torch::jit::Use& use) {
-    return is_layer(use.user) && (use.offset == 1 || use.offset == 2);
+// Parameters of layers, and of nothing else.
+bool belongs_to_layers(const Value* value, std::int64_t axes) {
+  return std::all_of(value->uses().begin(), value->uses().end(), [&](const torch::jit::Use& use) {
+    const std::string kind = use.user->kind().toQualString();
+    if (kind == "prim::ListConstruct") {
+      const auto& lists = use.user->output()->uses();
+      return std::all_of(lists.begin(), lists.end(), [](const torch::jit::Use& list) {
+        return is_layer(list.user) && list.offset == 2;
+      });
+    }
+    if (!is_layer(use.user)) return false;
+    if (kind == "aten::embedding") return use.offset == 0;
+    const bool weight = use.offset == 1;
+    if (weight && kind != "aten::linear" && (axes < 3 || axes > 4)) return false;
+    return weight || use.offset == 2;
   });
 }
 
+bool has_calls(Block* block) {
+  bool found = false;
+  visit_all(block, [&](Node* node) {
+    found = found || node->kind() == torch::jit::prim::CallMethod || node->kind() == torch::jit::prim::CallFunction;
+  });
+  return found;
+}
+
+// LibTorch takes over the body of a called function as it was last compiled, which may have calls of its own.
+void inline_all(Graph& graph) {
+  constexpr int deepest = 64;
+  for (int depth = 0; depth < deepest && has_calls(graph.block()); ++depth) torch::jit::Inline(graph);
+}
+
 // In evaluation mode nothing of a module changes: its attributes are constants, but for those of layers.
-void fix_attributes(Graph& graph, const Module& network) {
+void fix_numbers(Graph& graph, const Module& network) {
+  visit_all(graph.block(), [&](Node* node) {
+    if (node->kind() != torch::jit::prim::GetAttr) return;
+    const auto held = attribute_of(node->output(), network);
+    if (!held || held->value.isObject() || held->value.isTensor() || held->value.isTensorList()) return;
+    const torch::jit::WithInsertPoint before(node);
+    if (const auto constant = torch::jit::tryInsertConstant(graph, held->value)) {
+      node->output()->replaceAllUsesWith(*constant);
+    }
+  });
+}
+
+void fix_tensors(Graph& graph, const Module& network) {
   visit_all(graph.block(), [&](Node* node) {
     TORCH_CHECK(node->kind() != torch::jit::prim::SetAttr, "it changes '",
                 node->s(torch::jit::attr::name), "' of its own");
     if (node->kind() != torch::jit::prim::GetAttr) return;
-    auto attribute = attribute_of(node->output(), network);
-    if (!attribute || attribute->value.isObject()) return;
-    if (attribute->value.isTensor()) {
-      if (belongs_to_layers(node->output())) return;
-      attribute->value = attribute->value.toTensor().detach();
+    const auto held = attribute_of(node->output(), network);
+    if (held && held->value.isTensorList()) {  // as torch.nn's LSTM holds its weights
+      const auto& uses = node->output()->uses();
+      const bool of_layers = std::all_of(uses.begin(), uses.end(), [](const torch::jit::Use& use) {
+        return is_layer(use.user) && use.offset == 2;
+      });
+      TORCH_CHECK(of_layers, "it takes a list of tensors of its own apart");
+      return;
     }
+    if (!held || !held->value.isTensor()) return;
+    const Tensor tensor = held->value.toTensor().detach();
+    if (belongs_to_layers(node->output(), tensor.dim())) return;
     const torch::jit::WithInsertPoint before(node);
-    node->output()->replaceAllUsesWith(graph.insertConstant(attribute->value));
+    node->output()->replaceAllUsesWith(graph.insertConstant(tensor));
   });
 }
 
@@ -96,58 +114,134 @@ void fix_defaults(Graph& graph, const c10::FunctionSchema& schema) {
   }
 }
 
-std::string integers_of(const Value* value) {
-  const auto constant = torch::jit::toIValue(value);
-  std::vector<std::int64_t> numbers;
-  if (constant && constant->isIntList()) {
-    numbers = constant->toIntVector();
-  } else {
-    TORCH_CHECK(value->node()->kind() == torch::jit::prim::ListConstruct, "a layer's strides or padding are computed");
-    for (const Value* element : value->node()->inputs()) {
-      const auto one = torch::jit::toIValue(element);
-      TORCH_CHECK(one && one->isInt(), "a layer's strides or padding are computed");
-      numbers.push_back(one->toInt());
-    }
+// What integers of the graph, in its outermost block, are for these arguments.
+std::vector<std::int64_t> evaluated(const std::shared_ptr<Graph>& graph, const std::vector<std::size_t>& nodes,
+                                    const Module& network, const std::vector<Tensor>& example) {
+  auto copy = graph->copy();
+  std::vector<Value*> values;
+  std::size_t place = 0;
+  for (Node* node : copy->nodes()) {
+    if (std::binary_search(nodes.begin(), nodes.end(), place++)) values.push_back(node->output());
   }
-  if (numbers.size() == 1) numbers.push_back(numbers.front());
-  TORCH_CHECK(numbers.size() == 2, "a layer's strides or padding are not two numbers");
-  return "[" + std::to_string(numbers[0]) + ", " + std::to_string(numbers[1]) + "]";
+  Node* all = copy->insertNode(copy->createTuple(values));
+  while (!copy->outputs().empty()) copy->eraseOutput(0);
+  copy->registerOutput(all->output());
+  torch::jit::GraphFunction function("ranks", copy, nullptr);
+  std::vector<c10::IValue> arguments{network._ivalue()};
+  arguments.insert(arguments.end(), example.begin(), example.end());
+  std::vector<std::int64_t> integers;
+  const c10::IValue answer = function(std::move(arguments));
+  for (const auto& element : answer.toTupleRef().elements()) integers.push_back(element.toInt());
+  return integers;
 }
 
-std::string integer_of(const Value* value) {
-  const auto constant = torch::jit::toIValue(value);
-  TORCH_CHECK(constant && constant->isInt(), "a layer's groups are computed");
-  return std::to_string(constant->toInt());
+bool asks_for_rank(const Node* node) {
+  const std::string kind = node->kind().toQualString();
+  if (kind == "aten::dim") return true;
+  return kind == "aten::len" && node->input(0)->node()->kind() == torch::jit::aten::size;
 }
 
-struct LayerCall {
-  std::string type;    // Python's name for the module
-  std::string source;  // of "x"
+// How many axes values have is the same for all rows: Python's modules ask for it, and say what is wrong with
+// another. What the answer decides may ask again.
+void decide_ranks(std::shared_ptr<Graph>& graph, const Module& network, const std::vector<Tensor>& example) {
+  if (example.size() + 1 != graph->inputs().size()) return;
+  constexpr int deepest = 16;
+  for (int round = 0; round < deepest; ++round) {
+    std::vector<std::size_t> places;
+    std::vector<Node*> askers;
+    std::size_t place = 0;
+    for (Node* node : graph->nodes()) {
+      if (asks_for_rank(node)) {
+        places.push_back(place);
+        askers.push_back(node);
+      }
+      ++place;
+    }
+    if (askers.empty()) return;
+    const auto ranks = evaluated(graph, places, network, example);
+    for (std::size_t i = 0; i < askers.size(); ++i) {
+      const torch::jit::WithInsertPoint before(askers[i]);
+      askers[i]->output()->replaceAllUsesWith(graph->insertConstant(ranks.at(i)));
+      askers[i]->destroy();
+    }
+    torch::jit::ConstantPropagation(graph);
+    torch::jit::PeepholeOptimize(graph);
+  }
+}
+
+// What a batch norm does to its channels: x · scale + shift.
+struct Normalization {
+  Tensor scale;
+  Tensor shift;
 };
 
-LayerCall call_of(const Node* node, bool has_bias) {
-  const std::string kind = node->kind().toQualString();
-  const std::string tensors = std::string("x, self.weight, ") + (has_bias ? "self.bias" : "None");
-  if (kind == "aten::linear") return {"linear.Linear", "torch.linear(" + tensors + ")"};
-  bool transposed = kind == "aten::conv_transpose2d";
-  std::size_t dilation = 5, groups = 6, output_padding = 5;
-  if (kind == "aten::_convolution") {
-    const auto flag = torch::jit::toIValue(node->input(6));
-    TORCH_CHECK(flag && flag->isBool(), "a layer's kind is computed");
-    transposed = flag->toBool();
-    output_padding = 7;
-    groups = 8;
-  } else if (transposed) {
-    dilation = 7;
+std::optional<Normalization> normalization_of(const Node* node) {
+  const auto tensor = [&](std::size_t i) {
+    const auto constant = torch::jit::toIValue(node->input(i));
+    return constant && constant->isTensor() ? std::optional(constant->toTensor()) : std::nullopt;
+  };
+  const auto mean = tensor(3);
+  const auto variance = tensor(4);
+  const auto training = torch::jit::toIValue(node->input(5));
+  const auto eps = torch::jit::toIValue(node->input(7));
+  if (!mean || !variance || !training || training->toBool() || !eps) return std::nullopt;
+  Tensor scale = torch::rsqrt(*variance + eps->toDouble());
+  if (const auto weight = tensor(1)) scale = scale * *weight;
+  Tensor shift = -*mean * scale;
+  if (const auto bias = tensor(2)) shift = shift + *bias;
+  return Normalization{scale, shift};
+}
+
+std::optional<LayerCall> known_call(Node* node, const Module& network) {
+  try {
+    return layer_call(node, network);
+  } catch (const c10::Error&) {
+    return std::nullopt;  // its weights are computed, or its strides: it stays an operation
   }
-  const std::string place = tensors + ", " + integers_of(node->input(3)) + ", " + integers_of(node->input(4));
-  if (!transposed) {
-    return {"conv.Conv2d", "torch.conv2d(" + place + ", " + integers_of(node->input(dilation)) + ", " +
-                               integer_of(node->input(groups)) + ")"};
+}
+
+// Those of batch norms that can be done by the weights of the layer before them; these are taken out.
+std::map<const Node*, Normalization> take_normalizations(Graph& graph, const Module& network) {
+  std::map<const Node*, Normalization> taken;
+  visit_all(graph.block(), [&](Node* node) {
+    if (node->kind() != torch::jit::aten::batch_norm) return;
+    const Node* layer = node->input(0)->node();
+    const std::string kind = layer->kind().toQualString();
+    if (!is_layer(layer) || layer->outputs().size() != 1 || layer->output()->uses().size() != 1) return;
+    if (kind == "aten::embedding" || taken.contains(layer) || !known_call(node->input(0)->node(), network)) return;
+    if (kind == "aten::linear") return;  // its channels may lie behind others
+    auto normalization = normalization_of(node);
+    if (!normalization) return;
+    taken.emplace(layer, std::move(*normalization));
+    node->output()->replaceAllUsesWith(node->input(0));
+    node->destroy();
+  });
+  return taken;
+}
+
+void fold(LayerCall& call, const Normalization& normalization) {
+  Tensor& weight = call.tensors.front().second;
+  const Tensor& scale = normalization.scale;
+  if (call.channel_axis == 1) {  // [in, out / groups, …]
+    const auto shape = weight.sizes().vec();
+    std::vector<std::int64_t> grouped{call.groups, shape[0] / call.groups};
+    grouped.insert(grouped.end(), shape.begin() + 1, shape.end());
+    std::vector<std::int64_t> channels(grouped.size(), 1);
+    channels[0] = call.groups;
+    channels[2] = shape[1];
+    weight = (weight.reshape(grouped) * scale.reshape(channels)).reshape(shape);
+  } else {
+    std::vector<std::int64_t> channels(static_cast<std::size_t>(weight.dim()), 1);
+    channels[0] = -1;
+    weight = weight * scale.reshape(channels);
   }
-  return {"conv.ConvTranspose2d",
-          "torch.conv_transpose2d(" + place + ", " + integers_of(node->input(output_padding)) + ", " +
-              integer_of(node->input(groups)) + ", " + integers_of(node->input(dilation)) + ")"};
+  if (call.tensors.size() > 1) {
+    call.tensors[1].second = call.tensors[1].second * scale + normalization.shift;
+  } else {
+    call.tensors.emplace_back("bias", normalization.shift);
+    const std::string none = "self.weight, None";
+    call.source.replace(call.source.find(none), none.size(), "self.weight, self.bias");
+  }
 }
 
 std::string name_of_layer(const std::string& weight, const Module& layered) {
@@ -160,31 +254,32 @@ std::string name_of_layer(const std::string& weight, const Module& layered) {
   return free;
 }
 
-// Puts a child in the node's place.
-void make_child(Node* node, Module& layered, const Module& network) {
-  auto weight = attribute_of(node->input(1), network);
-  const auto constant_weight = torch::jit::toIValue(node->input(1));  // of a frozen network
-  if (!weight && constant_weight && constant_weight->isTensor()) weight = {"layer.weight", *constant_weight};
-  TORCH_CHECK(weight && weight->value.isTensor(), "a layer's weights are computed");
-  const Tensor values = weight->value.toTensor().detach();
-  const bool is_linear = node->kind() == torch::jit::aten::linear;
-  if (!is_linear && values.dim() != 4) return;  // along one axis, or three
-  Tensor bias;
-  if (const auto own = attribute_of(node->input(2), network); own && own->value.isTensor()) {
-    bias = own->value.toTensor().detach();
-  } else if (const auto constant = torch::jit::toIValue(node->input(2)); constant && constant->isTensor()) {
-    bias = constant->toTensor().detach();
-  } else {
-    TORCH_CHECK(node->input(2)->mustBeNone() || (own && own->value.isNone()), "a layer's bias is computed");
-  }
-  const LayerCall call = call_of(node, bias.defined());
-  const auto unit = layered._ivalue()->compilation_unit();
+Module child_of(const LayerCall& call, const std::shared_ptr<torch::jit::CompilationUnit>& unit) {
   Module child("__torch__.torch.nn.modules." + call.type, unit, /*shouldMangle=*/true);
-  child.register_parameter("weight", values, /*is_buffer=*/false);
-  if (bias.defined()) child.register_parameter("bias", bias, /*is_buffer=*/false);
+  for (const auto& [name, tensor] : call.tensors) {
+    child.register_parameter(name, tensor.contiguous(), /*is_buffer=*/false);
+  }
   child.register_attribute("training", c10::BoolType::get(), false);
-  child.define("def forward(self, x):\n    return " + call.source + "\n");
-  const std::string name = name_of_layer(weight->path, layered);
+  child.define(call.source);
+  return child;
+}
+
+// Back to one axis; behind a ReLU, which then stays right behind its layer, as passes fuse them.
+void put_down(Graph& graph, Value* lifted) {
+  const auto& uses = lifted->uses();
+  Value* last = lifted;
+  if (uses.size() == 1 && uses[0].user->kind() == torch::jit::aten::relu) last = uses[0].user->output();
+  const std::vector<torch::jit::Use> readers = last->uses();
+  const torch::jit::WithInsertPoint behind(last->node()->next());
+  Value* flat = graph.insert(c10::Symbol::fromQualString("aten::squeeze"), {last, std::int64_t{-2}});
+  for (const torch::jit::Use& use : readers) use.user->replaceInput(use.offset, flat);
+}
+
+// Puts a child in the node's place.
+void make_child(Node* node, LayerCall call, Module& layered, const Normalization* normalization) {
+  if (normalization != nullptr) fold(call, *normalization);
+  const std::string name = name_of_layer(call.path, layered);
+  const Module child = child_of(call, layered._ivalue()->compilation_unit());
   layered.register_module(name, child);
 
   Graph& graph = *node->owningGraph();
@@ -193,61 +288,97 @@ void make_child(Node* node, Module& layered, const Module& network) {
   get->s_(torch::jit::attr::name, name);
   get->output()->setType(child.type());
   graph.insertNode(get);
-  Node* forward = graph.create(torch::jit::prim::CallMethod, {get->output(), node->input(0)});
+  if (call.lifted) {
+    call.arguments[0] = graph.insert(torch::jit::aten::unsqueeze, {call.arguments[0], std::int64_t{-2}});
+  }
+  std::vector<Value*> inputs{get->output()};
+  inputs.insert(inputs.end(), call.arguments.begin(), call.arguments.end());
+  Node* forward = graph.create(torch::jit::prim::CallMethod, inputs);
   forward->s_(torch::jit::attr::name, "forward");
-  forward->output()->setType(c10::TensorType::get());
+  const auto& returns = child.get_method("forward").function().getSchema().returns();
+  forward->output()->setType(returns.at(0).type());
   graph.insertNode(forward);
-  node->output()->replaceAllUsesWith(forward->output());
+  if (node->outputs().size() > 1) {
+    Node* parts = graph.createTupleUnpack(forward->output());
+    graph.insertNode(parts);
+    for (std::size_t i = 0; i < node->outputs().size(); ++i) {
+      node->outputs()[i]->replaceAllUsesWith(parts->outputs()[i]);
+    }
+  } else {
+    Value* output = forward->output();
+    node->output()->replaceAllUsesWith(output);
+    if (call.lifted) put_down(graph, output);
+  }
   node->destroy();
 }
 
-Module folded(const Module& network) {
-  Module copy = network.deepcopy();
-  copy.eval();
-  try {
-    return torch::jit::FoldConvBatchNorm(copy);
-  } catch (const c10::Error&) {
-    return copy;  // what is left of them is said by whoever quantizes
-  }
+// Tensors of layers that are none after all.
+void fix_left(Graph& graph, const Module& network, const Module& layered) {
+  visit_all(graph.block(), [&](Node* node) {
+    if (node->kind() != torch::jit::prim::GetAttr) return;
+    if (layered.hasattr(node->s(torch::jit::attr::name)) && node->output()->type()->cast<c10::ClassType>()) return;
+    const auto held = attribute_of(node->output(), network);
+    if (!held || !held->value.isTensor()) return;
+    const torch::jit::WithInsertPoint before(node);
+    node->output()->replaceAllUsesWith(graph.insertConstant(held->value.toTensor().detach()));
+  });
+}
+
+Module module_of(const std::shared_ptr<Graph>& graph, Module layered) {
+  graph->inputs()[0]->setType(layered.type());
+  auto* forward = layered._ivalue()->compilation_unit()->create_function(
+      c10::QualifiedName(*layered.type()->name(), "forward"), graph);
+  layered.type()->addMethod(forward);
+  return layered;
+}
+
+Module nothing_yet() {
+  Module layered("__torch__.outcrop.Layered", std::make_shared<torch::jit::CompilationUnit>(),
+                 /*shouldMangle=*/true);
+  layered.register_attribute("training", c10::BoolType::get(), false);
+  return layered;
 }
 
 }  // namespace
 
-Module layered_form(const Module& network) {
+Module layered_form(const Module& network, const std::vector<Tensor>& example) {
   const torch::NoGradGuard no_gradient;
-  const torch::jit::GraphOptimizerEnabledGuard optimizer(true);  // else only calls in forward are inlined
-  const Module whole = folded(network);
+  Module whole = network.deepcopy();
+  whole.eval();
   const auto method = whole.get_method("forward");
   auto graph = method.graph()->copy();
-  torch::jit::Inline(*graph);
+  inline_all(*graph);
   fix_defaults(*graph, method.function().getSchema());
-  fix_attributes(*graph, whole);
+  fix_numbers(*graph, whole);
   torch::jit::ConstantPropagation(graph);
+  decide_ranks(graph, whole, example);
+  fix_tensors(*graph, whole);
   torch::jit::RemoveTensorMutation(graph);
   torch::jit::removeDropout(graph);
   torch::jit::PeepholeOptimize(graph);
   torch::jit::ConstantPropagation(graph);
-  torch::jit::EliminateDeadCode(graph);
+  const auto normalizations = take_normalizations(*graph, whole);
 
-  Module layered("__torch__.outcrop.Layered", std::make_shared<torch::jit::CompilationUnit>(),
-                 /*shouldMangle=*/true);
-  layered.register_attribute("training", c10::BoolType::get(), false);
+  Module layered = nothing_yet();
   std::vector<Node*> layers;
   visit_all(graph->block(), [&](Node* node) {
     if (is_layer(node)) layers.push_back(node);
   });
-  for (Node* layer : layers) make_child(layer, layered, whole);
+  for (Node* layer : layers) {
+    auto call = known_call(layer, whole);
+    if (!call) continue;
+    const auto normalization = normalizations.find(layer);
+    make_child(layer, std::move(*call), layered,
+               normalization == normalizations.end() ? nullptr : &normalization->second);
+  }
+  fix_left(*graph, whole, layered);
   torch::jit::EliminateDeadCode(graph);
-  graph->inputs()[0]->setType(layered.type());
   for (const torch::jit::Use& use : graph->inputs()[0]->uses()) {
     TORCH_CHECK(use.user->kind() == torch::jit::prim::GetAttr &&
                     layered.hasattr(use.user->s(torch::jit::attr::name)),
                 "it calls what is not TorchScript");
   }
-  auto* forward = layered._ivalue()->compilation_unit()->create_function(
-      c10::QualifiedName(*layered.type()->name(), "forward"), graph);
-  layered.type()->addMethod(forward);
-  return layered;
+  return module_of(graph, std::move(layered));
 }
 
 std::vector<std::string> other_operations(const Module& layered) {

@@ -8,17 +8,19 @@
 namespace outcrop::models {
 
 // A network that others wrote, in the form in which methods of quantization know networks: one forward
-// without calls of functions, whose conv2d, conv_transpose2d and linear are its children, each named by
+// without calls of functions, whose layers with weights (layer_calls.hpp) are its children, each named by
 // where its weight was ("features.0.conv" is features_0_conv), and everything else a constant. In
-// evaluation mode: batch norms behind convolutions are folded, dropout is gone, changes in place are
-// not. It answers as `network` does, up to rounding; arguments with a default are gone, at it.
+// evaluation mode: batch norms behind convolutions, transposed ones too, are folded, dropout is gone, changes in place are not. A convolution along one axis is one along two. It answers as
+// `network` does, up to rounding; arguments with a default are gone, at it.
 //
 // LibTorch's passes for int8 follow values through one graph, and lose them at every border of a
 // module that is no layer: a network of nn.Sequential would stay float.
 //
+// Of `example`, arguments of forward, ranks alone are used: what asks for the number of axes is decided.
 // Throws c10::Error where it cannot be had: a layer whose numbers are not constants, attributes that are
 // changed, calls that are not of TorchScript.
-[[nodiscard]] torch::jit::Module layered_form(const torch::jit::Module& network);
+[[nodiscard]] torch::jit::Module layered_form(const torch::jit::Module& network,
+                                              const std::vector<torch::Tensor>& example = {});
 
 // Operations of such a form that have tensors of their own and are no layers, each once: "layer_norm".
 [[nodiscard]] std::vector<std::string> other_operations(const torch::jit::Module& layered);

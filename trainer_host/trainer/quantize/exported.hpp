@@ -11,6 +11,7 @@
 #include "protocol/messages/golden_call.hpp"
 #include "protocol/messages/signature.hpp"
 #include "trainer_host/trainer/kinds/float_part.hpp"
+#include "trainer_host/trainer/quantize/corrections/correction_step.hpp"
 
 namespace outcrop::quantize {
 
@@ -40,6 +41,8 @@ struct VariantFile {
   ByteCount size;
   Coverage coverage;
   std::vector<kinds::FloatPart> stays_float;   // all that is not int8, by name
+  std::vector<CorrectionStep> corrections{};   // what was tried before, and what it brought
+  std::vector<kinds::FloatPart> degenerate{};  // tensors whose range says nothing, and why
   std::map<std::string, OutputError> outputs;  // by name
 };
 

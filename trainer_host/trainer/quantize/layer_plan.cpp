@@ -9,6 +9,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "trainer_host/trainer/models/torch_error.hpp"
@@ -25,21 +26,6 @@ using torch::jit::Value;
 
 constexpr std::array<std::string_view, 3> int8_layers{"aten::conv2d", "aten::conv_transpose2d",
                                                       "aten::linear"};
-// Multiply without a parameter; in float they would escape the count of multiply-adds.
-constexpr std::array<std::string_view, 18> matrix_products{
-    "aten::matmul", "aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm", "aten::einsum",
-    "aten::conv1d", "aten::conv3d", "aten::conv_transpose1d", "aten::conv_transpose3d",
-    "aten::_convolution", "aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu",
-    "aten::bilinear", "aten::_native_multi_head_attention", "aten::scaled_dot_product_attention"};
-
-// Take a constant of several rows and multiply no matrices: they look up, or go element by element.
-constexpr std::array<std::string_view, 26> no_products{
-    "aten::add", "aten::sub", "aten::rsub", "aten::mul", "aten::div", "aten::pow", "aten::embedding",
-    "aten::index_select", "aten::index", "aten::gather", "aten::cat", "aten::stack", "aten::where",
-    "aten::masked_fill", "aten::maximum", "aten::minimum", "aten::expand", "aten::expand_as",
-    "aten::select", "aten::slice", "aten::to", "aten::reshape", "aten::view", "aten::layer_norm",
-    "aten::permute", "aten::unsqueeze"};
-
 template <std::size_t N>
 bool contains(const std::array<std::string_view, N>& set, std::string_view name) {
   return std::find(set.begin(), set.end(), name) != set.end();
@@ -72,13 +58,29 @@ std::string attribute_path(const Value* value) {
   return node->kind() == torch::jit::prim::Param ? path : std::string();
 }
 
-// The tensor of the module that `node` consumes, the weight before the bias; "" for none.
-std::string consumed_parameter(const Node* node) {
-  for (const Value* input : node->inputs()) {
-    if (input->type()->kind() != c10::TypeKind::TensorType) continue;
-    if (std::string path = attribute_path(input); !path.empty()) return path;
+torch::Tensor tensor_at(const Module& module, const std::string& path) {
+  c10::IValue held = module._ivalue();
+  std::size_t first = 0;
+  while (first <= path.size()) {
+    const auto dot = std::min(path.find('.', first), path.size());
+    held = held.toObject()->getAttr(path.substr(first, dot - first));
+    first = dot + 1;
   }
-  return {};
+  return held.isTensor() ? held.toTensor() : torch::Tensor();
+}
+
+// The tensors of the module that `node` consumes, in a list of them, too.
+std::vector<std::string> consumed_parameters(const Node* node) {
+  std::vector<std::string> paths;
+  for (const Value* input : node->inputs()) {
+    if (input->node()->kind() == torch::jit::prim::ListConstruct) {
+      const auto listed = consumed_parameters(input->node());
+      paths.insert(paths.end(), listed.begin(), listed.end());
+    } else if (input->type()->kind() == c10::TypeKind::TensorType) {
+      if (std::string path = attribute_path(input); !path.empty()) paths.push_back(path);
+    }
+  }
+  return paths;
 }
 
 std::string owner_of(const std::string& parameter) {
@@ -86,127 +88,135 @@ std::string owner_of(const std::string& parameter) {
   return dot == std::string::npos ? parameter : parameter.substr(0, dot);
 }
 
-// Weights of a network of others, whose attributes are constants.
-bool takes_constant_matrix(const Node* node) {
-  return std::any_of(node->inputs().begin(), node->inputs().end(), [](const Value* input) {
-    const auto constant = torch::jit::toIValue(input);
-    return constant && constant->isTensor() && constant->toTensor().dim() > 1 &&
-           constant->toTensor().is_floating_point();
+// A planned layer and the address by which a run knows it.
+struct FoundLayer {
+  PlannedLayer layer;
+  const void* weight = nullptr;
+};
+
+std::optional<FoundLayer> layer_of(const Node* node, const Module& module) {
+  const std::string kind = node->kind().toQualString();
+  if (!kind.starts_with("aten::") || kind == "aten::contiguous") return std::nullopt;
+  FoundLayer found;
+  for (const std::string& path : consumed_parameters(node)) {
+    const auto tensor = tensor_at(module, path);
+    if (!tensor.defined()) continue;
+    if (found.weight == nullptr) {
+      found.weight = tensor.data_ptr();
+      found.layer.name = owner_of(path);
+    }
+    // As torch.nn names them.
+    const std::string name = path.substr(path.rfind('.') + 1);
+    (name.starts_with("bias") ? found.layer.biases : found.layer.weights) += tensor.numel();
+  }
+  if (found.weight == nullptr) return std::nullopt;
+  found.layer.operation = kind.substr(std::string_view("aten::").size());
+  if (node->owningBlock() != node->owningGraph()->block()) {
+    found.layer.inside = node->owningBlock()->owningNode()->kind().toQualString();
+  }
+  return found;
+}
+
+// Input and recurrent weights meet each step of each row.
+std::int64_t recurrent_products(const OperatorCounter::Call& call) {
+  const auto input = call.inputs[0].toTensor();
+  std::int64_t weights = 0;
+  for (const torch::Tensor& one : call.inputs[2].toTensorVector()) weights += one.dim() > 1 ? one.numel() : 0;
+  return input.numel() / input.size(-1) * weights;
+}
+
+bool consumes(const OperatorCounter::Call& call, const void* weight) {
+  const auto is = [&](const torch::Tensor& tensor) { return tensor.defined() && tensor.data_ptr() == weight; };
+  return std::any_of(call.inputs.begin(), call.inputs.end(), [&](const c10::IValue& input) {
+    if (input.isTensor()) return is(input.toTensor());
+    if (!input.isTensorList()) return false;
+    const auto list = input.toTensorVector();
+    return std::any_of(list.begin(), list.end(), is);
   });
 }
 
-Status check_node(const Node* node, const std::string& parameter) {
-  const std::string kind = node->kind().toQualString();
-  if (kind == "prim::CallMethod" || kind == "prim::CallFunction") {
-    return fail(ErrorCode::internal, "a " + kind + " was not inlined: what it does is unknown");
+// Which of the layers with these weights this call was: they come in their order, and again where one is
+// in a loop.
+PlannedLayer* called(const OperatorCounter::Call& call, std::vector<FoundLayer>& layers) {
+  PlannedLayer* last = nullptr;
+  for (FoundLayer& one : layers) {
+    if (call.name != "aten::" + one.layer.operation || !consumes(call, one.weight)) continue;
+    last = &one.layer;
+    if (last->calls == 0) return last;
   }
-  if (kind.starts_with("prim::")) return {};
-  if (node->owningBlock() != node->owningGraph()->block() &&
-      (contains(int8_layers, kind) || !parameter.empty())) {
-    return fail(ErrorCode::unsupported,
-                "layer '" + owner_of(parameter) + "' (" + kind + ") sits in a " +
-                    node->owningBlock()->owningNode()->kind().toQualString() +
-                    ": the quantization passes leave it in float without a word. Quantize what is "
-                    "inside as a module of its own and put the loop around the result");
-  }
-  if (contains(int8_layers, kind)) return {};
-  if (kind == "aten::batch_norm") {
-    return fail(ErrorCode::unsupported,
-                "batch norm '" + owner_of(parameter) +
-                    "' did not fold: it must follow a plain convolution directly");
-  }
-  if (!parameter.empty()) {
-    return fail(ErrorCode::unsupported, "layer '" + owner_of(parameter) + "' (" + kind +
-                                            ") has no int8 kernel here; there are ones for conv2d, "
-                                            "conv_transpose2d and linear");
-  }
-  if (contains(matrix_products, kind) || (takes_constant_matrix(node) && !contains(no_products, kind))) {
-    return fail(ErrorCode::unsupported,
-                kind + " has no int8 kernel here and would multiply in float");
-  }
-  return {};
+  return last;
 }
 
-std::int64_t positions(const OperatorCounter::Call& call) {
-  const auto input = call.inputs[0].toTensor();
-  const auto weight = call.inputs[1].toTensor();
-  if (call.name == "aten::linear") return input.numel() / weight.size(1);
-  if (call.name == "aten::conv_transpose2d") return input.size(2) * input.size(3);
-  const auto stride = call.inputs[3].toIntVector();
-  const auto padding = call.inputs[4].toIntVector();
-  const auto dilation = call.inputs[5].toIntVector();
-  std::int64_t count = 1;
-  for (std::size_t i = 0; i < 2; ++i) {
-    const auto axis = static_cast<std::int64_t>(i) + 2;
-    const auto reach = dilation[i] * (weight.size(axis) - 1) + 1;
-    count *= (input.size(axis) + 2 * padding[i] - reach) / stride[i] + 1;
+std::vector<PlannedLayer> measured(const Module& module, const std::vector<torch::Tensor>& sample,
+                                   std::vector<FoundLayer> layers) {
+  std::vector<std::string> operations;
+  for (const FoundLayer& one : layers) operations.push_back("aten::" + one.layer.operation);
+  std::map<std::string, PlannedLayer> products;  // without weights
+  {
+    const torch::NoGradGuard no_grad;
+    OperatorCounter counter(operations, OperatorCounter::Products::counted);
+    Module(module).forward({sample.begin(), sample.end()});
+    for (const OperatorCounter::Call& call : counter.finish()) {
+      PlannedLayer* layer = called(call, layers);
+      if (layer == nullptr) {
+        if (call.multiply_adds == 0) continue;
+        layer = &products[call.name];
+        layer->name = layer->operation = call.name.substr(call.name.find("::") + 2);
+      }
+      const bool recurrent = layer->operation == "lstm" || layer->operation == "gru";
+      layer->multiply_adds += recurrent ? recurrent_products(call) : call.multiply_adds;
+      ++layer->calls;
+    }
   }
-  return count;
+  std::vector<PlannedLayer> plan;
+  for (FoundLayer& one : layers) plan.push_back(std::move(one.layer));
+  for (auto& [name, product] : products) plan.push_back(std::move(product));
+  return plan;
 }
 
-Status measure_layers(const Module& module, const torch::Tensor& sample,
-                      std::vector<PlannedLayer>& plan) {
-  const torch::NoGradGuard no_grad;
-  OperatorCounter counter({int8_layers.begin(), int8_layers.end()});
-  Module(module).forward({sample});
-  const auto& calls = counter.calls();
-  bool equal = calls.size() == plan.size();
-  for (std::size_t i = 0; equal && i < calls.size(); ++i) {
-    equal = calls[i].name == "aten::" + plan[i].operation;
-  }
-  if (!equal) {
-    return fail(ErrorCode::internal, "a run executed " + std::to_string(calls.size()) +
-                                         " layers where the graph holds " +
-                                         std::to_string(plan.size()));
-  }
-  for (std::size_t i = 0; i < calls.size(); ++i) {
-    const auto weight = calls[i].inputs[1].toTensor();
-    const auto& bias = calls[i].inputs[2];
-    plan[i].weights = weight.numel();
-    plan[i].biases = bias.isTensor() ? bias.toTensor().numel() : 0;
-    plan[i].multiply_adds = positions(calls[i]) * weight.numel();
-  }
-  return {};
-}
-
-// The passes observe what goes from one float tensor to one.
-Status check_one_tensor(const Module& module, const torch::Tensor& sample) {
+// The passes observe what goes from one tensor to one.
+Status check_one_tensor(const Module& module) {
   const auto& schema = module.get_method("forward").function().getSchema();
   const auto tensors = std::count_if(
       schema.arguments().begin() + 1, schema.arguments().end(),
       [](const c10::Argument& one) { return one.type()->kind() == c10::TypeKind::TensorType; });
   const bool one_out = schema.returns().size() == 1 &&
                        schema.returns()[0].type()->kind() == c10::TypeKind::TensorType;
-  if (tensors == 1 && one_out && sample.is_floating_point()) return {};
-  return fail(ErrorCode::unsupported,
-              "static int8 is of networks from one float tensor to one, and this takes " +
-                  std::to_string(tensors) + (sample.is_floating_point() ? "" : ", of integers,") +
-                  " and gives " + (one_out ? "one" : "several"));
+  if (tensors == 1 && one_out) return {};
+  return fail(ErrorCode::unsupported, "static int8 is of networks from one tensor to one, and this takes " +
+                                          std::to_string(tensors) + " and gives " + (one_out ? "one" : "several"));
 }
 
 }  // namespace
 
+std::vector<PlannedLayer> find_layers(const Module& module, const std::vector<torch::Tensor>& sample) {
+  const auto graph = inlined_graph(module, "forward");
+  std::vector<FoundLayer> layers;
+  for_each_node(graph->block(), [&](Node* node) {
+    if (auto layer = layer_of(node, module)) layers.push_back(std::move(*layer));
+  });
+  return measured(module, sample, std::move(layers));
+}
+
+bool has_static_kernel(const std::string& operation) {
+  return contains(int8_layers, "aten::" + operation);
+}
+
 Result<std::vector<PlannedLayer>> plan_layers(const Module& module, const torch::Tensor& sample) {
   try {
-    OUTCROP_CHECK(check_one_tensor(module, sample));
-    const auto graph = inlined_graph(module, "forward");
+    OUTCROP_CHECK(check_one_tensor(module));
     std::vector<PlannedLayer> plan;
-    Status status;
-    for_each_node(graph->block(), [&](Node* node) {
-      const std::string kind = node->kind().toQualString();
-      if (!status) return;
-      const std::string parameter = consumed_parameter(node);
-      status = check_node(node, parameter);
-      if (status && contains(int8_layers, kind)) {
-        PlannedLayer layer;
-        layer.name = owner_of(parameter);
-        layer.operation = kind.substr(std::string_view("aten::").size());
-        plan.push_back(std::move(layer));
+    for (PlannedLayer& layer : find_layers(module, {sample})) {
+      if (!has_static_kernel(layer.operation) || layer.weights == 0) continue;
+      if (!layer.inside.empty()) {
+        return fail(ErrorCode::unsupported,
+                    "layer '" + layer.name + "' (" + layer.operation + ") sits in a " + layer.inside +
+                        ": the quantization passes leave it in float without a word. Quantize what is "
+                        "inside as a module of its own and put the loop around the result");
       }
-    });
-    if (!status) return fail(status.error());
-    if (plan.empty()) return fail(ErrorCode::unsupported, "there is no layer to quantize");
-    OUTCROP_CHECK(measure_layers(module, sample, plan));
+      plan.push_back(std::move(layer));
+    }
+    if (plan.empty()) return fail(ErrorCode::unsupported, "there is no layer that static int8 has a kernel for");
     return plan;
   } catch (const std::exception& error) {
     return fail(ErrorCode::internal, "planning the quantization: " + models::words_of(error));

@@ -12,21 +12,29 @@
 
 namespace outcrop::quantize {
 
-// One call of a layer that is to run in int8, in the order of execution.
+// A layer with weights, or what multiplies without, in the order of execution.
 struct PlannedLayer {
-  std::string name;       // path of the module that owns its weight: "mix1"
-  std::string operation;  // "conv2d", "conv_transpose2d" or "linear"
+  std::string name;       // path of the module that owns its weights: "mix1"; "matmul" of those without
+  std::string operation;  // the operator, without its space: "conv2d", "linear", "lstm", "matmul"
   std::int64_t weights = 0;
   std::int64_t biases = 0;
   std::int64_t multiply_adds = 0;  // for one sample
+  int calls = 0;                   // for one sample
+  std::string inside = "";         // "prim::Loop", where it sits in one; or ""
 };
 
-// Every layer of `module.forward(sample)`, found in its graph and measured in one run.
-// The rule is complete: whatever consumes a parameter or multiplies matrices is either a layer
-// with an int8 kernel or the reason for a refusal, so that nothing can stay float unnoticed.
-// Refused by name: operators without an int8 kernel, layers inside a loop or branch (the passes
-// do not enter them and say nothing), a batch norm that was not folded.
-// `sample` is a batch of one. `module` must be in evaluation mode.
+// All of `module.forward(sample…)` that has weights or multiplies matrices, found in its graph and measured
+// in one run: a module called twice stands there twice, products without weights once for each operator,
+// at the end. The rule is complete: whatever came to a product is there, so that nothing can stay float
+// unnoticed. `sample` is a row of each argument. `module` must be in evaluation mode. Throws c10::Error.
+[[nodiscard]] std::vector<PlannedLayer> find_layers(const torch::jit::Module& module,
+                                                    const std::vector<torch::Tensor>& sample);
+
+// Whether static int8 has kernels for an operation.
+[[nodiscard]] bool has_static_kernel(const std::string& operation);
+
+// Those of find_layers() that become int8 in static quantization. Refused by name, unsupported: layers inside
+// a loop or branch (the passes do not enter them and say nothing), no layer at all, several arguments.
 [[nodiscard]] Result<std::vector<PlannedLayer>> plan_layers(const torch::jit::Module& module,
                                                             const torch::Tensor& sample);
 

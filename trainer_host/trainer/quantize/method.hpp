@@ -15,11 +15,23 @@
 
 namespace outcrop::quantize {
 
+// A layer as it became.
+struct MadeLayer {
+  PlannedLayer layer;  // with its part's name before its own
+  std::string format;  // "int8", "4-bit", "float"
+  // The operator that is to run it, "quantized::conv2d" (or the same with a ReLU), and how often for each of
+  // the layer's calls; "" where nothing of its name says what it is.
+  std::string runs_as;
+  int times = 1;
+  bool in_integers = false;  // its products
+
+  [[nodiscard]] bool is_float() const { return format == "float"; }
+};
+
 // A model's parts as a method made them.
 struct Applied {
-  std::vector<kinds::PartForm> forms;       // in the order of Export::parts
-  std::vector<PlannedLayer> int8_layers;    // of all parts, with the part's name before theirs
-  std::map<std::string, int> float_layers;  // those that were to stay float, by operation
+  std::vector<kinds::PartForm> forms;  // in the order of Export::parts
+  std::vector<MadeLayer> layers;       // of all parts
   std::vector<DegenerateRange> degenerate_ranges{};  // with the part's name before the layer's
   std::vector<CorrectionStep> corrections{};         // that were tried, with the part's name before theirs
 };
@@ -30,21 +42,20 @@ class Method {
  public:
   virtual ~Method() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;  // "static"
-
-  // What a layer's format may be in its plans.
-  [[nodiscard]] virtual std::vector<std::string> formats() const { return {"float"}; }
   // What it makes of a model by itself. unsupported names what it cannot, and why.
   [[nodiscard]] virtual Result<Plan> plan(const kinds::Export& model) const = 0;
-  // `plan` is one that plan() made of this model, perhaps with other formats and another observer
+  // `plan` is one that plan() made of this model, perhaps with other formats, observer and options
   // (check_decisions). invalid_argument where there is no such observer; internal where the result is
   // not what was planned.
   [[nodiscard]] virtual Result<Applied> apply(const Plan& plan, const kinds::Export& model) const = 0;
 };
 
-// A variant that a stage can make.
+// A variant that can be made.
 struct VariantKind {
   std::string name;     // "int8-qint8"
   std::string about;    // a line for people
+  std::string needs;    // "some hundred rows to calibrate with"; "" for nothing
+  std::string limits;   // what it has no way for
   std::string backend;  // whose kernels run it
   std::shared_ptr<const Method> method;
 };
@@ -57,9 +68,24 @@ struct VariantKind {
 // What a stage makes where nobody says otherwise.
 [[nodiscard]] std::vector<std::string> usual_variants();
 
-// invalid_argument unless each layer that `wanted` decides is in `possible` and all formats are among
-// `formats`.
-[[nodiscard]] Status check_decisions(const Plan& wanted, const Plan& possible,
-                                     const std::vector<std::string>& formats);
+// What people call ways to quantize.
+struct MethodName {
+  std::string name;                   // "static-mse"
+  std::vector<std::string> variants;  // "int8-quint8", "int8-qint8"
+};
+// Every variant by its own name, and others: "static", "bnb-4bit".
+[[nodiscard]] const std::vector<MethodName>& method_names();
+// invalid_argument without such a one, with those that there are.
+[[nodiscard]] Result<const MethodName*> find_method(std::string_view name);
+
+// The variants of several methods, in their order. invalid_argument as find_method().
+[[nodiscard]] Result<std::vector<std::string>> variants_of(const std::vector<std::string>& methods);
+
+// invalid_argument unless each layer that `wanted` decides is in `possible` and may have that format.
+[[nodiscard]] Status check_decisions(const Plan& wanted, const Plan& possible);
+
+// Compares the operators that ran with what was made: each as often as its layers say, and no layer in
+// float that was to be something else. `counts` by name; the error names operators and layers.
+[[nodiscard]] Status check_operators(const std::map<std::string, int>& counts, const std::vector<MadeLayer>& layers);
 
 }  // namespace outcrop::quantize

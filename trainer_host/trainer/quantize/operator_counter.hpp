@@ -11,29 +11,35 @@
 namespace outcrop::quantize {
 
 // Counts the operators that LibTorch really executes on this thread while the object lives, by
-// the names that the dispatcher knows ("quantized::conv2d_relu"). Operators called by other
-// operators are counted too (aten::conv2d calls aten::convolution). Not copyable; one at a time
+// the names that the dispatcher knows ("quantized::conv2d_relu"): those of the model, not those that
+// operators call in turn (aten::conv2d calls aten::convolution). Not copyable; one at a time
 // on a thread, destroyed on the thread that made it.
 class OperatorCounter {
  public:
   struct Call {
     std::string name;
-    std::vector<c10::IValue> inputs;
+    std::vector<c10::IValue> inputs;   // of those that were to be recorded
+    std::int64_t multiply_adds = 0;    // of the float matrix products and convolutions that it came to
   };
 
-  // Calls of the operators in `recorded` are kept with their inputs.
-  explicit OperatorCounter(std::vector<std::string> recorded = {});
+  enum class Products { ignored, counted };
+
+  // Calls of the operators in `recorded` are kept with their inputs; with `counted`, their products too, and every
+  // other call that came to some.
+  explicit OperatorCounter(std::vector<std::string> recorded = {}, Products products = Products::ignored);
   OperatorCounter(const OperatorCounter&) = delete;
   OperatorCounter& operator=(const OperatorCounter&) = delete;
   ~OperatorCounter();
 
   [[nodiscard]] const std::map<std::string, int>& counts() const;
   [[nodiscard]] const std::vector<Call>& calls() const;
+  // Counts no more: what is done with the calls is not among them.
+  [[nodiscard]] std::vector<Call> finish();
 
  private:
   struct State;
   std::unique_ptr<State> state_;
-  std::uint64_t handle_;
+  std::uint64_t handle_ = 0;  // 0: finished
 };
 
 }  // namespace outcrop::quantize

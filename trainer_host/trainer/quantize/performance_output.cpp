@@ -62,7 +62,7 @@ std::string performance_table(const std::vector<PerformanceRow>& rows) {
   std::vector<std::string> headings{"variant", "size", "of float", "ms p50", "ms p90", "peak"};
   const auto of_outputs = output_headings(rows.front());
   headings.insert(headings.end(), of_outputs.begin(), of_outputs.end());
-  headings.insert(headings.end(), {"int8 MAC %", "int8 params %"});
+  headings.insert(headings.end(), {"int8 MAC %", "quantized weights %"});
   Table table(headings);
   for (const PerformanceRow& row : rows) {
     const VariantFile& variant = row.variant;
@@ -115,6 +115,13 @@ std::string exported_to_json(const ExportedStage& exported) {
                                   {"multiply_adds", variant.coverage.multiply_adds}}}};
     for (const auto& [name, error] : variant.outputs) json[name] = error_to_json(error);
     json["stays_float"] = std::move(parts);
+    for (const CorrectionStep& step : variant.corrections) {
+      json["corrections"].push_back(
+          {{"name", step.name}, {"error_before", step.before}, {"error_after", step.after}, {"kept", step.kept}});
+    }
+    for (const kinds::FloatPart& one : variant.degenerate) {
+      json["degenerate_ranges"].push_back({{"tensor", one.name}, {"why", one.reason}});
+    }
     variants.push_back(std::move(json));
   }
   nlohmann::ordered_json json{{"variants", std::move(variants)}};

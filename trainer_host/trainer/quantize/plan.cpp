@@ -10,8 +10,8 @@ namespace outcrop::quantize {
 namespace {
 
 constexpr const char* heading = R"(# What becomes of each layer in this variant. A layer may be made float (format = "float"): give the
-# file back by outcrop quantize WEIGHTS --data DIR --out DIR --plan FILE. weights and multiply_adds
-# are there to read.
+# file back by outcrop quantize MODEL OUT --calibration DIR --plan FILE. weights and multiply_adds are
+# there to read.
 )";
 
 std::string toml_text(const std::string& text) {
@@ -38,9 +38,15 @@ const LayerDecision* Plan::layer(const std::string& name) const {
 
 std::string to_toml(const Plan& plan) {
   std::ostringstream text;
-  text << heading << "variant = " << toml_text(plan.variant)
+  text << std::boolalpha << heading << "variant = " << toml_text(plan.variant)
        << "\nmethod = " << toml_text(plan.method) << "\n";
   if (!plan.observer.empty()) text << "observer = " << toml_text(plan.observer) << "\n";
+  if (plan.weights) {
+    const WeightOptions& options = *plan.weights;
+    text << "\n[weights]\ngroup_size = " << options.group_size << "\nsym = " << options.sym
+         << "\ndamp_percent = " << options.damp_percent << "\ndesc_act = " << options.desc_act
+         << "\ndouble_quant = " << options.double_quant << "\n";
+  }
   for (const LayerDecision& layer : plan.layers) {
     text << "\n" << table_name(layer.layer) << "\noperation = " << toml_text(layer.operation)
          << "\nformat = " << toml_text(layer.format) << "\n";
@@ -50,6 +56,17 @@ std::string to_toml(const Plan& plan) {
   return text.str();
 }
 
+WeightOptions read_weight_options(platform::TomlReader::Table& table, const WeightOptions& fallback) {
+  WeightOptions options;
+  options.group_size = table.integer("group_size", fallback.group_size, -1, 1 << 20);
+  if (options.group_size == 0) table.refuse("group_size", "is 0; a number of weights, or -1 for all of a row, is wanted");
+  options.sym = table.boolean("sym", fallback.sym);
+  options.damp_percent = table.number("damp_percent", fallback.damp_percent, 0.0, 1.0);
+  options.desc_act = table.boolean("desc_act", fallback.desc_act);
+  options.double_quant = table.boolean("double_quant", fallback.double_quant);
+  return options;
+}
+
 Result<Plan> read_plan(const std::filesystem::path& file) {
   OUTCROP_TRY(reader, platform::TomlReader::open(file));
   auto root = reader.root();
@@ -57,6 +74,11 @@ Result<Plan> read_plan(const std::filesystem::path& file) {
   plan.variant = root.text("variant", std::nullopt);
   plan.method = root.text("method", std::nullopt);
   plan.observer = root.text("observer", "");
+  if (root.has("weights")) {
+    auto weights = root.table("weights");
+    plan.weights = read_weight_options(weights, {});
+    weights.finish();
+  }
   constexpr std::int64_t most = std::int64_t{1} << 53;
   auto layers = root.table("layers");
   for (const std::string& name : layers.table_names()) {

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "platform/config/toml_reader.hpp"
 #include "protocol/base/error.hpp"
 
 namespace outcrop::quantize {
@@ -11,11 +14,24 @@ namespace outcrop::quantize {
 // What becomes of one layer of a variant.
 struct LayerDecision {
   std::string layer;      // its part and its path: "map_decoder.mix1"
-  std::string operation;  // "conv2d", "conv_transpose2d" or "linear"
-  std::string format;     // "int8" or "float"
+  std::string operation;  // "conv2d", "linear", "lstm", "matmul"
+  std::string format;     // "int8", "4-bit", "float"
   std::string reason;     // of float: why
   std::int64_t weights = 0;        // what it has, for whoever reads the plan
   std::int64_t multiply_adds = 0;  // for one sample
+  // What its format may be: float, and what the method has for such a layer. Not in the file.
+  std::vector<std::string> formats{};
+};
+
+// How codes of weights are chosen (quantize/codes), by the names that their papers' programs gave them.
+struct WeightOptions {
+  std::int64_t group_size = 128;  // weights of a row that share a scale; -1: all of a row
+  bool sym = false;               // codes around zero
+  double damp_percent = 0.01;     // gptq: share of the Hessian's mean diagonal added to it
+  bool desc_act = false;          // gptq: columns in the order of how much comes through them
+  bool double_quant = true;       // nf4: scales have codes of their own
+
+  friend bool operator==(const WeightOptions&, const WeightOptions&) = default;
 };
 
 // What becomes of a model in one variant: a TOML file beside it, to be read, changed and given back.
@@ -23,12 +39,15 @@ struct Plan {
   std::string variant;   // "int8-qint8"
   std::string method;    // "static"
   std::string observer;  // how ranges of activations are chosen: "squared-error", "min-max"; "" without
-  std::vector<LayerDecision> layers;  // in the order of execution
+  std::optional<WeightOptions> weights{};  // of methods that choose codes of weights alone
+  std::vector<LayerDecision> layers;       // in the order of execution
 
   [[nodiscard]] const LayerDecision* layer(const std::string& name) const;
 };
 
 [[nodiscard]] std::string to_toml(const Plan& plan);
+// Keys of such a table, each with the value that `fallback` has where it is not there.
+[[nodiscard]] WeightOptions read_weight_options(platform::TomlReader::Table& table, const WeightOptions& fallback);
 // invalid_argument names file, line and key; a layer that stands there twice is refused.
 [[nodiscard]] Result<Plan> read_plan(const std::filesystem::path& file);
 

@@ -23,13 +23,15 @@ Plan some_plan() {
                       .format = "int8",
                       .reason = "",
                       .weights = 144,
-                      .multiply_adds = 705600},
+                      .multiply_adds = 705600,
+                      .formats = {"int8", "float"}},
                      {.layer = "decoder.out",
                       .operation = "conv2d",
                       .format = "float",
                       .reason = "its \"codes\" are too coarse",
                       .weights = 16,
-                      .multiply_adds = 78400}}};
+                      .multiply_adds = 78400,
+                      .formats = {"int8", "float"}}}};
 }
 
 class PlanFile : public ::testing::Test {
@@ -70,12 +72,12 @@ TEST_F(PlanFile, that_names_a_layer_twice_or_an_unknown_key_is_refused_with_its_
 TEST(Decisions, on_layers_or_formats_that_there_are_not_are_refused) {
   const Plan possible = some_plan();
   Plan wanted = possible;
-  EXPECT_THAT(check_decisions(wanted, possible, {"int8", "float"}), IsOk());
+  EXPECT_THAT(check_decisions(wanted, possible), IsOk());
   wanted.layers.back().format = "int4";
-  EXPECT_THAT(check_decisions(wanted, possible, {"int8", "float"}),
+  EXPECT_THAT(check_decisions(wanted, possible),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("'int4'")));
   wanted.layers.back().layer = "decoder.mix9";
-  EXPECT_THAT(check_decisions(wanted, possible, {"int8", "float"}),
+  EXPECT_THAT(check_decisions(wanted, possible),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("decoder.mix1")));
 }
 

@@ -5,11 +5,12 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "protocol/base/durable_file.hpp"
 #include "platform/console/step_progress.hpp"
+#include "protocol/base/durable_file.hpp"
 #include "protocol/base/json_text.hpp"
-#include "trainer_host/trainer/kinds/foreign_code.hpp"
 #include "trainer_host/trainer/quantize/performance.hpp"
+#include "trainer_host/trainer/quantize/quantize_config.hpp"
+#include "trainer_host/trainer/quantize/quantized_model.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
 
 namespace outcrop::quantize {
@@ -17,11 +18,10 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Arguments {
-  fs::path weights;
-  std::vector<fs::path> data;
+  NamedModel model;  // its file may be a folder of them
   fs::path out;
-  bool min_max = false;
-  std::vector<std::string> variants = usual_variants();
+  std::vector<std::string> methods;
+  std::string config;
   std::string plan;
   bool skip_measuring = false;
   bool allow_reduced = false;
@@ -30,9 +30,23 @@ struct Arguments {
   bool json = false;
 };
 
-Result<std::vector<PerformanceRow>> measure(const Arguments& arguments,
-                                            const ExportedStage& exported,
-                                            const models::ModelDescription& model) {
+// The models of a folder, by name; or the one.
+Result<std::vector<NamedModel>> models_of(const Arguments& arguments) {
+  std::vector<NamedModel> models;
+  if (!fs::is_directory(arguments.model.file)) return std::vector{arguments.model};
+  for (const auto& entry : fs::directory_iterator(arguments.model.file)) {
+    if (entry.path().extension() != ".pt") continue;
+    models.push_back(arguments.model);
+    models.back().file = entry.path();
+  }
+  std::sort(models.begin(), models.end(),
+            [](const NamedModel& one, const NamedModel& other) { return one.file < other.file; });
+  if (!models.empty()) return models;
+  return fail(ErrorCode::not_found, arguments.model.file.string() + " holds no .pt");
+}
+
+Result<std::vector<PerformanceRow>> measure(const Arguments& arguments, const ExportedStage& exported,
+                                            const OpenedModel& model) {
   MeasureOptions options;
   if (arguments.allow_reduced) options.runner.confinement = runtime::Confinement::reduced;
   options.calls = arguments.calls;
@@ -43,58 +57,71 @@ Result<std::vector<PerformanceRow>> measure(const Arguments& arguments,
 }
 
 void print_stays_float(const ExportedStage& exported) {
-  std::printf("Not int8 in %s:\n", exported.variants.back().name.c_str());
-  for (const kinds::FloatPart& part : exported.variants.back().stays_float) {
+  const VariantFile& last = exported.variants.back();
+  std::printf("As it was in %s:\n", last.name.c_str());
+  for (const kinds::FloatPart& part : last.stays_float) {
     std::printf("  %-22s %s\n", part.name.c_str(), part.reason.c_str());
   }
 }
 
-void note_other_data(const Arguments& arguments, const kinds::TrainedTask& opened) {
-  if (opened.description.data_digest == opened.task->data().digest) return;
+void note_other_data(const OpenedModel& opened, const NamedModel& model) {
+  if (!opened.other_data) return;
   std::string folders;
-  for (const fs::path& folder : arguments.data) folders += folder.string() + " ";
-  std::fprintf(stderr,
-               "note: %sis not the data, or not in the order, that these weights were trained on\n",
+  for (const fs::path& folder : model.calibration) folders += folder.string() + " ";
+  std::fprintf(stderr, "note: %sis not the data, or not in the order, that these weights were trained on\n",
                folders.c_str());
 }
 
 Result<VariantChoice> choice_of(const Arguments& arguments) {
+  QuantizeConfig config;
+  if (!arguments.config.empty()) {
+    OUTCROP_TRY(read, read_quantize_config(arguments.config));
+    config = std::move(read);
+  }
+  if (!arguments.methods.empty()) config.methods = arguments.methods;
   VariantChoice choice;
-  choice.variants = arguments.variants;
+  choice.weights = config.weights;
+  std::optional<Plan> plan;
+  if (!arguments.plan.empty()) {
+    OUTCROP_TRY(read, read_plan(arguments.plan));
+    if (config.methods.empty()) config.methods = {read.variant};
+    plan = std::move(read);
+  }
+  if (!config.methods.empty()) {
+    OUTCROP_TRY(wanted, variants_of(config.methods));
+    choice.variants = {"float", "float-mobile"};
+    for (const std::string& variant : wanted) {
+      if (variant != "float" && variant != "float-mobile") choice.variants.push_back(variant);
+    }
+  }
   OUTCROP_CHECK(check_variants(choice.variants));
-  if (arguments.min_max) choice.observer = "min-max";
-  if (arguments.plan.empty()) return choice;
-  OUTCROP_TRY(plan, read_plan(arguments.plan));
-  if (std::find(choice.variants.begin(), choice.variants.end(), plan.variant) ==
-      choice.variants.end()) {
+  if (plan && std::find(choice.variants.begin(), choice.variants.end(), plan->variant) == choice.variants.end()) {
     return fail(ErrorCode::invalid_argument,
-                arguments.plan + " is for variant '" + plan.variant + "', which is not made");
+                arguments.plan + " is for variant '" + plan->variant + "', which is not made");
   }
   choice.plan = std::move(plan);
   return choice;
 }
 
-Status run(const Arguments& arguments, const kinds::Register& kinds) {
-  OUTCROP_TRY(choice, choice_of(arguments));
-  std::vector<fs::path> read = arguments.data;
-  read.push_back(arguments.weights);
-  if (!arguments.plan.empty()) read.emplace_back(arguments.plan);
-  OUTCROP_CHECK(kinds::enclose_for(arguments.weights, kinds, read, {arguments.out},
-                                   arguments.allow_reduced));
-  OUTCROP_TRY(opened, kinds::open_trained(arguments.weights, kinds, {.train = arguments.data}));
-  note_other_data(arguments, opened);
-  const models::ModelDescription& model = opened.description;
+// What was asked for and could not be made, where nothing else was.
+Status check_any(const Arguments& arguments, const ExportedStage& exported) {
+  const bool asked = !arguments.methods.empty() || !arguments.config.empty();
+  if (!asked || exported.left_out.empty() || exported.variants.size() > 2) return {};
+  return fail(ErrorCode::unsupported, exported.left_out.front().first + ": " + exported.left_out.front().second);
+}
+
+Status quantize_one(const Arguments& arguments, const NamedModel& named, const fs::path& out,
+                    const VariantChoice& choice, const kinds::Register& kinds) {
+  OUTCROP_TRY(model, open_named(named, kinds));
+  note_other_data(model, named);
   std::error_code error;
-  fs::create_directories(arguments.out, error);
-  if (error)
-    return fail(ErrorCode::io, "making " + arguments.out.string() + ": " + error.message());
-  const fs::path table = arguments.out / "quantization_performance.csv";
+  fs::create_directories(out, error);
+  if (error) return fail(ErrorCode::io, "making " + out.string() + ": " + error.message());
+  const fs::path table = out / "quantization_performance.csv";
   if (!arguments.skip_measuring) OUTCROP_CHECK(check_performance_csv(table));
-  OUTCROP_TRY(exported,
-              export_variants(opened.task->make_export(), arguments.out,
-                              model.name + "_stage" + std::to_string(model.stage), choice));
+  OUTCROP_TRY(exported, export_variants(model.task->make_export(), out, model.stem, choice));
   const std::string json = exported_to_json(exported);
-  OUTCROP_CHECK(write_file_durably(arguments.out / "quantization.json", json));
+  OUTCROP_CHECK(write_file_durably(out / "quantization.json", json));
   std::vector<PerformanceRow> rows;
   if (arguments.skip_measuring) {
     rows = unmeasured_rows(exported, model.name, static_cast<int>(model.stage), "");
@@ -105,12 +132,40 @@ Status run(const Arguments& arguments, const kinds::Register& kinds) {
   }
   if (arguments.json) {
     std::printf("%s\n", json_text(nlohmann::ordered_json::parse(json)).c_str());
-    return {};
+    return check_any(arguments, exported);
   }
   std::fputs(performance_table(rows).c_str(), stdout);
   std::fputs(left_out_text(exported).c_str(), stdout);
   print_stays_float(exported);
-  return {};
+  return check_any(arguments, exported);
+}
+
+// A folder's models one after the other: that one cannot be does not keep the others.
+Status run(const Arguments& arguments, const kinds::Register& kinds) {
+  OUTCROP_TRY(choice, choice_of(arguments));
+  OUTCROP_TRY(models, models_of(arguments));
+  std::vector<fs::path> read;
+  for (const std::string& file : {arguments.config, arguments.plan}) {
+    if (!file.empty()) read.emplace_back(file);
+  }
+  OUTCROP_CHECK(enclose_named(models, kinds, read, {arguments.out}, arguments.allow_reduced));
+  if (!fs::is_directory(arguments.model.file)) {
+    return quantize_one(arguments, models.front(), arguments.out, choice, kinds);
+  }
+  std::vector<std::string> failed;
+  for (const NamedModel& model : models) {
+    const std::string name = model.file.stem().string();
+    if (!arguments.json) std::printf("%s\n", name.c_str());
+    const Status status = quantize_one(arguments, model, arguments.out / name, choice, kinds);
+    if (status) continue;
+    std::fprintf(stderr, "%s: %s\n", name.c_str(), status.error().message().c_str());
+    failed.push_back(name);
+  }
+  if (failed.empty()) return {};
+  std::string names;
+  for (const std::string& name : failed) names += (names.empty() ? "" : ", ") + name;
+  return fail(ErrorCode::unsupported, std::to_string(failed.size()) + " of " + std::to_string(models.size()) +
+                                          " models could not be quantized: " + names);
 }
 
 }  // namespace
@@ -119,36 +174,46 @@ void add_quantize(CLI::App& app, cli::Action& chosen, const kinds::Register& kin
   auto arguments = std::make_shared<Arguments>();
   CLI::App* verb = app.add_subcommand(
       "quantize",
-      "Export trained weights in all variants: float, float-mobile, int8-quint8 (QNNPACK kernels) "
-      "and int8-qint8 (XNNPACK kernels), with golden outputs, sizes, errors and times. A stage's "
-      "end does this by itself.");
-  verb->add_option("WEIGHTS", arguments->weights,
-                   "<model>_stage<N>.weights, or a checkpoint (told apart by looking inside)")
+      "Quantize a model by one method or several: float and quantized files with golden outputs, sizes, "
+      "errors and times. A stage's end does this by itself; `outcrop list` shows all methods.");
+  verb->add_option("MODEL", arguments->model.file,
+                   "TorchScript (torch.jit.script(model.eval()).save, or trace), a folder of such .pt files, "
+                   "<model>_stage<N>.weights, or a checkpoint: told apart by looking inside")
       ->required()
-      ->check(CLI::ExistingFile);
-  verb->add_option("--data", arguments->data,
-                   "The training data, repeatable, in the order of training: it calibrates the "
-                   "ranges of activations")
+      ->check(CLI::ExistingPath);
+  verb->add_option("OUT", arguments->out, "Folder for the files; those of the same name are replaced")->required();
+  verb->add_option("-m,--method", arguments->methods,
+                   "static, static-mse, dynamic, … or a variant's name, several with commas (default: what a "
+                   "stage makes: float, float-mobile, int8-quint8, int8-qint8)")
+      ->delimiter(',');
+  verb->add_option("--calibration,--data", arguments->model.calibration,
+                   "Rows such as boards will see, repeatable (docs/modules.md): they calibrate ranges, and are "
+                   "the golden calls. Of a training: its training data, in their order")
       ->allow_extra_args(false)
       ->type_name("DIR")
       ->required();
-  verb->add_option("--out", arguments->out,
-                   "Folder for the files; those of the same name are replaced")
-      ->required();
-  verb->add_option("--variants", arguments->variants,
-                   "What to make, float first: float, float-mobile, int8-quint8, int8-qint8")
-      ->delimiter(',')
-      ->capture_default_str();
+  verb->add_option("--held-out", arguments->model.held_out, "Rows that it was not trained on, repeatable")
+      ->allow_extra_args(false)
+      ->type_name("DIR");
+  verb->add_option("--weights", arguments->model.weights,
+                   "For TorchScript: a state_dict of torch.save, or .safetensors, instead of its own values")
+      ->check(CLI::ExistingFile);
+  verb->add_option("--loss", arguments->model.loss,
+                   "For TorchScript: mse, mae, huber, cross-entropy or binary-cross-entropy against target.npy");
+  verb->add_option("-c,--config", arguments->config,
+                   "TOML: method = \"gptq-4bit\" and its numbers (group_size, damp_percent, desc_act, sym, "
+                   "double_quant)")
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile);
   verb->add_option("--plan", arguments->plan,
-                   "A variant's plan (<model>_stage<N>_<variant>.plan.toml), perhaps changed: layers "
-                   "that it makes float stay float")
-      ->type_name("FILE");
-  verb->add_flag("--min-max", arguments->min_max,
-                 "Take activation ranges as wide as seen, instead of the least squared error");
+                   "A variant's plan (<model>_<variant>.plan.toml), perhaps changed: layers that it makes float "
+                   "stay float")
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile);
   verb->add_flag("--no-measure", arguments->skip_measuring,
                  "Leave out times and memory (they take the confined runner some seconds)");
   verb->add_flag("--allow-reduced-confinement", arguments->allow_reduced,
-                 "Measure on a machine that cannot confine a runner fully");
+                 "Go on where this machine cannot confine the process, or a runner");
   verb->add_option("--calls", arguments->calls, "Steady inferences of each variant")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
@@ -158,10 +223,12 @@ void add_quantize(CLI::App& app, cli::Action& chosen, const kinds::Register& kin
       ->check(CLI::Range(0.1, 3600.0));
   verb->add_flag("--json", arguments->json, "Print what was exported as one line of JSON");
   verb->footer(
-      "Every layer that should be int8 is planned first and counted when it runs: an export where\n"
-      "one stayed float fails and names it. The same weights and data give the same bytes.\n\n"
-      "Example:\n"
-      "  outcrop quantize run/curvefault_stage1.weights --data data/train --out variants");
+      "Every layer is planned first and counted when it runs: a file where one is not what the plan says\n"
+      "is not written. The same model and data give the same bytes.\n\n"
+      "Examples:\n"
+      "  outcrop quantize net.pt quantized --method static,dynamic --calibration rows\n"
+      "  outcrop quantize run/curvefault_stage1.weights variants --calibration data/train\n"
+      "  outcrop quantize net.pt again --plan quantized/net_int8-qint8.plan.toml --calibration rows");
   verb->callback([arguments, &chosen, &kinds] {
     chosen = [arguments, &kinds] { return run(*arguments, kinds); };
   });

@@ -247,16 +247,35 @@ TEST_P(StaticQuantizationOf, layers_in_a_loop_fails_instead_of_staying_float) {
               ErrorIs(ErrorCode::unsupported, AllOf(HasSubstr("'inner'"), HasSubstr("Loop"))));
 }
 
-TEST_P(StaticQuantizationOf, layers_without_an_int8_kernel_is_refused_by_name) {
-  Module network = network_of("    return self.norm.forward(self.inner.forward(x))\n");
-  EXPECT_THAT(quantize_static(network, small_images(), options()),
-              ErrorIs(ErrorCode::unsupported, AllOf(HasSubstr("'norm'"), HasSubstr("group_norm"))));
-  Module product = network_of("    y = self.inner.forward(x)\n    return torch.matmul(y, y)\n");
-  EXPECT_THAT(quantize_static(product, small_images(), options()),
-              ErrorIs(ErrorCode::unsupported, HasSubstr("aten::matmul")));
+TEST_P(StaticQuantizationOf, a_network_without_any_layer_is_refused) {
   Module nothing = network_of("    return torch.relu(x)\n");
   EXPECT_THAT(quantize_static(nothing, small_images(), options()),
               ErrorIs(ErrorCode::unsupported, HasSubstr("no layer")));
+}
+
+TEST(LayerPlan, has_what_static_int8_has_no_kernel_for) {
+  const torch::NoGradGuard no_grad;
+  const auto image = small_images().slice(0, 0, 1);  // [1, 4, 6, 6]
+  Module network = network_of(
+      "    y = self.norm.forward(self.inner.forward(x))\n"
+      "    return torch.matmul(y, y)\n");
+  const auto layers = find_layers(network, {image});
+  ASSERT_EQ(layers.size(), 3U);
+  EXPECT_EQ(layers[0].name, "inner");
+  EXPECT_EQ(layers[0].multiply_adds, 4 * 4 * 3 * 3 * 6 * 6);
+  EXPECT_EQ(layers[1].name, "norm");
+  EXPECT_EQ(layers[1].operation, "group_norm");
+  EXPECT_EQ(layers[1].multiply_adds, 0);
+  EXPECT_EQ(layers[2].name, "matmul");
+  EXPECT_EQ(layers[2].multiply_adds, 4 * 6 * 6 * 6);
+  EXPECT_EQ(layers[2].weights, 0);
+  // A loop runs its layer as often as it says.
+  Module loop = network_of("    for i in range(3):\n        x = self.inner.forward(x)\n    return x\n");
+  const auto repeated = find_layers(loop, {image});
+  ASSERT_EQ(repeated.size(), 1U);
+  EXPECT_EQ(repeated[0].calls, 3);
+  EXPECT_EQ(repeated[0].inside, "prim::Loop");
+  EXPECT_EQ(repeated[0].multiply_adds, 3 * layers[0].multiply_adds);
 }
 
 TEST(LayerPlan, counts_weights_and_multiply_adds_as_the_layers_describe_them) {

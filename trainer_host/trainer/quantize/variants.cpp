@@ -14,6 +14,7 @@
 #include "trainer_host/trainer/quantize/goldens.hpp"
 #include "trainer_host/trainer/quantize/operator_counter.hpp"
 #include "trainer_host/trainer/quantize/static_quantization.hpp"
+#include "trainer_host/trainer/quantize/storage/with_stored.hpp"
 
 namespace outcrop::quantize {
 namespace {
@@ -42,10 +43,18 @@ struct Built {
   Module model;
 };
 
+// What others are compared with.
+struct Reference {
+  Answers answers;
+  std::int64_t values = 0;  // parameters and buffers of the float model
+};
+
 // Written through memory: the name of a file would end up in its bytes.
 std::string mobile_bytes(const Module& model) {
   std::ostringstream out;
-  reload(model)._save_for_mobile(out);
+  Module last = reload(model);
+  drop_codes_at_load(last);  // boards hold values alone
+  last._save_for_mobile(out);
   return out.str();
 }
 
@@ -59,15 +68,16 @@ Result<Plan> plan_of(const VariantKind& kind, const kinds::Export& model,
                      const VariantChoice& choice) {
   OUTCROP_TRY(plan, kind.method->plan(model));
   plan.variant = kind.name;
-  if (!choice.observer.empty() && !plan.observer.empty()) plan.observer = choice.observer;
+  if (choice.weights && plan.weights) plan.weights = choice.weights;
   if (!choice.plan || choice.plan->variant != kind.name) return plan;
   if (choice.plan->method != plan.method) {
     return fail(ErrorCode::invalid_argument, "the plan is for the method '" + choice.plan->method +
                                                  "', and " + kind.name + " is made by '" +
                                                  plan.method + "'");
   }
-  OUTCROP_CHECK(check_decisions(*choice.plan, plan, kind.method->formats()));
+  OUTCROP_CHECK(check_decisions(*choice.plan, plan));
   if (!choice.plan->observer.empty()) plan.observer = choice.plan->observer;
+  if (plan.weights && choice.plan->weights) plan.weights = choice.plan->weights;
   for (LayerDecision& layer : plan.layers) {
     const LayerDecision* wanted = choice.plan->layer(layer.layer);
     if (wanted == nullptr) continue;
@@ -87,11 +97,22 @@ Result<Built> build(const std::string& variant, const kinds::Export& model,
   return Built{kind, std::move(plan), std::move(applied), std::move(composed)};
 }
 
-void describe_coverage(const Built& built, const kinds::Export& model, VariantFile& variant) {
+std::int64_t values_in(const Module& model) {
+  std::int64_t values = 0;
+  for (const auto& tensor : model.parameters()) values += tensor.numel();
+  for (const auto& tensor : model.buffers()) values += tensor.numel();
+  return values;
+}
+
+// Of `float_values` that the float model holds.
+void describe_coverage(const Built& built, const kinds::Export& model, std::int64_t float_values,
+                       VariantFile& variant) {
   for (const auto& [name, module] : model.host_modules) {
     variant.stays_float.push_back({name, "stays on the host as a float file"});
   }
-  const bool coded = !built.applied.int8_layers.empty();
+  const auto& layers = built.applied.layers;
+  const bool coded = std::any_of(layers.begin(), layers.end(),
+                                 [](const MadeLayer& layer) { return !layer.is_float(); });
   const auto beside = model.beside(coded);
   variant.stays_float.insert(variant.stays_float.end(), beside.begin(), beside.end());
   for (const LayerDecision& layer : built.plan.layers) {
@@ -105,33 +126,24 @@ void describe_coverage(const Built& built, const kinds::Export& model, VariantFi
     return;
   }
   variant.stays_float.push_back(
-      {"biases of all layers", "float in the file, 32-bit integers when they run"});
+      {"biases of all layers", "float in the file, 32-bit integers when they run in int8"});
   std::int64_t weights = 0;
-  std::int64_t biases = 0;
-  std::int64_t multiply_adds = 0;
-  for (const PlannedLayer& layer : built.applied.int8_layers) {
-    weights += layer.weights;
-    biases += layer.biases;
-    multiply_adds += layer.multiply_adds;
+  std::int64_t in_integers = 0;
+  std::int64_t multiply_adds = model.beside_multiply_adds;
+  std::size_t changed = 0;
+  for (const MadeLayer& layer : layers) {
+    multiply_adds += layer.layer.multiply_adds;
+    if (layer.is_float()) continue;
+    ++changed;
+    weights += layer.layer.weights;
+    if (layer.in_integers) in_integers += layer.layer.multiply_adds;
   }
-  std::int64_t float_multiply_adds = model.beside_multiply_adds;
-  std::size_t float_layers = 0;
-  for (const LayerDecision& layer : built.plan.layers) {
-    if (layer.format != "float") continue;
-    float_multiply_adds += layer.multiply_adds;
-    ++float_layers;
-  }
-  // What the file stores besides int8 layers: their packed weights are no parameters by now.
-  std::int64_t stored = 0;
-  for (const auto& tensor : built.model.parameters()) stored += tensor.numel();
-  for (const auto& tensor : built.model.buffers()) stored += tensor.numel();
   const auto share = [](auto part, auto whole) {
-    return static_cast<double>(part) / static_cast<double>(whole);
+    return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0.0;
   };
-  const std::size_t layers = built.applied.int8_layers.size();
-  variant.coverage.modules = share(layers, layers + float_layers + beside.size());
-  variant.coverage.parameters = share(weights, weights + biases + stored);
-  variant.coverage.multiply_adds = share(multiply_adds, multiply_adds + float_multiply_adds);
+  variant.coverage.modules = share(changed, layers.size() + beside.size());
+  variant.coverage.parameters = share(weights, float_values);
+  variant.coverage.multiply_adds = share(in_integers, multiply_adds);
 }
 
 // Each output over all calls that give it.
@@ -166,12 +178,10 @@ std::map<std::string, OutputError> compare(const kinds::Export& model, const Ans
 Result<Answers> run_as_board(const std::string& bytes, const Built& built,
                              const kinds::Export& model) {
   OUTCROP_TRY(loaded, models::LiteModel::load(bytes, built.kind->name));
-  if (!built.applied.int8_layers.empty()) {
+  if (!built.applied.layers.empty()) {
     OperatorCounter counter;
     OUTCROP_TRY(ignored, answer(loaded, model.goldens.at(model.counted_golden)));
-    if (auto status = check_against_plan(counter.counts(), built.applied.int8_layers,
-                                         built.applied.float_layers);
-        !status) {
+    if (auto status = check_operators(counter.counts(), built.applied.layers); !status) {
       return fail(status.error().context("operators executed"));
     }
   }
@@ -180,19 +190,21 @@ Result<Answers> run_as_board(const std::string& bytes, const Built& built,
 
 Result<VariantFile> export_one(const std::string& name, const kinds::Export& model,
                                const std::filesystem::path& folder, const std::string& stem,
-                               const VariantChoice& choice, Answers& golden) {
+                               const VariantChoice& choice, Reference& golden) {
   OUTCROP_TRY(built, build(name, model, choice));
   const std::string bytes = mobile_bytes(built.model);
   OUTCROP_TRY(answers, run_as_board(bytes, built, model));
-  if (golden.empty()) golden = answers;
+  if (golden.answers.empty()) golden = {answers, values_in(built.model)};
   VariantFile variant;
   variant.name = name;
   variant.file = folder / (stem + "_" + name + ".ptl");
   variant.plan = folder / (stem + "_" + name + ".plan.toml");
   variant.backend = built.kind->backend;
   variant.size = ByteCount(bytes.size());
-  describe_coverage(built, model, variant);
-  variant.outputs = compare(model, golden, answers);
+  describe_coverage(built, model, golden.values, variant);
+  variant.corrections = built.applied.corrections;
+  for (const DegenerateRange& one : built.applied.degenerate_ranges) variant.degenerate.push_back({one.layer, one.why});
+  variant.outputs = compare(model, golden.answers, answers);
   OUTCROP_CHECK(write_file_durably(variant.file, bytes));
   OUTCROP_CHECK(write_file_durably(variant.plan, to_toml(built.plan)));
   return variant;
@@ -201,7 +213,7 @@ Result<VariantFile> export_one(const std::string& name, const kinds::Export& mod
 // LibTorch's passes raise where a module of others is not as they expect.
 Result<VariantFile> export_caught(const std::string& name, const kinds::Export& model,
                                   const std::filesystem::path& folder, const std::string& stem,
-                                  const VariantChoice& choice, Answers& golden) {
+                                  const VariantChoice& choice, Reference& golden) {
   try {
     return export_one(name, model, folder, stem, choice, golden);
   } catch (const std::exception& error) {
@@ -222,7 +234,7 @@ Result<ExportedStage> export_all(const kinds::Export& model, const std::filesyst
   stage.about = model.about;
   stage.likeness_name = model.likeness_name;
   stage.made_by_others = model.made_by_others;
-  Answers golden;
+  Reference golden;
   for (const std::string& name : choice.variants) {
     auto variant = model.made_by_others ? export_caught(name, model, folder, stem, choice, golden)
                                         : export_one(name, model, folder, stem, choice, golden);
@@ -238,7 +250,7 @@ Result<ExportedStage> export_all(const kinds::Export& model, const std::filesyst
     OUTCROP_CHECK(
         write_file_durably(stage.host_files.back(), script_bytes(fold_batch_norm(module))));
   }
-  OUTCROP_CHECK(write_goldens(model, golden, folder, stage));
+  OUTCROP_CHECK(write_goldens(model, golden.answers, folder, stage));
   return stage;
 }
 
@@ -281,7 +293,7 @@ Result<ExportedStage> export_variants(kinds::Export model, const std::filesystem
   try {
     OUTCROP_CHECK(check_variants(choice.variants));
     for (const kinds::ExportPart& part : model.parts) {
-      if (part.calibration.dim() < 1 || part.calibration.size(0) < 1) {
+      if (part.calibration.empty() || part.calibration[0].dim() < 1 || part.calibration[0].size(0) < 1) {
         return fail(ErrorCode::invalid_argument, "exporting " + stem + ": " + part.name +
                                                      " has no inputs to calibrate with");
       }

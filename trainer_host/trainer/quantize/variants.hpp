@@ -15,7 +15,7 @@ namespace outcrop::quantize {
 // Which variants are made, and how.
 struct VariantChoice {
   std::vector<std::string> variants = usual_variants();  // "float", which others are compared with, and more
-  std::string observer;      // instead of a method's own, where it has any
+  std::optional<WeightOptions> weights{};  // instead of a method's own, where it has any
   std::optional<Plan> plan;  // instead of what the method would plan for the variant that it names
 };
 

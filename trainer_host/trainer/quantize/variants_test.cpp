@@ -195,7 +195,7 @@ TEST_F(Variants, are_made_as_a_changed_plan_wants_them) {
   }
   const TemporaryFolder folder;
   const auto latents = small_latents(48);
-  VariantChoice choice{.variants = {"float", "int8-qint8"}, .observer = {}, .plan = *plan};
+  VariantChoice choice{.variants = {"float", "int8-qint8"}, .weights = {}, .plan = *plan};
   const auto stage = export_variants(small_export(make_small_generator(), latents), folder.path(),
                                      "small_stage3", choice);
   ASSERT_THAT(stage, IsOk());

@@ -51,8 +51,12 @@ fs::path performance_file(const train::TrainConfig& config) {
   return config.train.out / "quantization_performance.csv";
 }
 
-std::vector<std::string> variants_of(const train::TrainConfig& config) {
-  return config.variants.empty() ? quantize::usual_variants() : config.variants;
+// By their names, or by methods': "static-mse".
+Result<std::vector<std::string>> variants_of(const train::TrainConfig& config) {
+  if (config.variants.empty()) return quantize::usual_variants();
+  OUTCROP_TRY(variants, quantize::variants_of(config.variants));
+  OUTCROP_CHECK(quantize::check_variants(variants));
+  return variants;
 }
 
 void note(const std::string& what) {
@@ -205,7 +209,8 @@ void draw_curve(const train::StageContext& context) {
 Status fill_folder(const train::StageContext& context, const fs::path& folder,
                    const Tools& tools) {
   quantize::VariantChoice choice;
-  choice.variants = variants_of(context.config);
+  OUTCROP_TRY(variants, variants_of(context.config));
+  choice.variants = std::move(variants);
   OUTCROP_TRY(exported, quantize::export_variants(
                             context.task.make_export(), folder,
                             context.config.name + "_stage" + std::to_string(context.stage), choice));
@@ -351,7 +356,7 @@ Result<Tools> look_for_tools(const train::TrainConfig& config,
 }  // namespace
 
 Status make_stage_folder(const train::StageContext& context, const train::StageEndOptions& options) {
-  OUTCROP_CHECK(quantize::check_variants(variants_of(context.config)));
+  OUTCROP_TRY(variants, variants_of(context.config));
   OUTCROP_CHECK(quantize::check_performance_csv(performance_file(context.config)));
   OUTCROP_TRY(tools, look_for_tools(context.config, options));
   const StagePaths paths(context.config.train.out, context.config.name, context.stage);
@@ -360,7 +365,7 @@ Status make_stage_folder(const train::StageContext& context, const train::StageE
 
 Result<train::StageEnd> make_stage_end(const train::TrainConfig& config,
                                        const train::StageEndOptions& options) {
-  OUTCROP_CHECK(quantize::check_variants(variants_of(config)));
+  OUTCROP_TRY(variants, variants_of(config));
   if (config.release) {
     OUTCROP_TRY(keys, release::read_key_store(config.release->keys));
     const Timestamp now = SystemClock().now();

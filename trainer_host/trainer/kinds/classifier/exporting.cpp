@@ -77,7 +77,7 @@ kinds::Export make_export(const ClassifierShape& shape, const torch::jit::Module
                           const data::LabelledImages& training, const data::LabelledImages& shown) {
   const auto draws = evenly_chosen(training.size(), most_calibrated_by);
   kinds::Export exported;
-  exported.parts = {{"network", network, load_batch(training, draws, pixel_scale, 0).images}};
+  exported.parts = {{"network", network, {load_batch(training, draws, pixel_scale, 0).images}}};
   exported.compose = [pixel_scale](std::vector<kinds::PartForm> forms) {
     return compose(std::move(forms.at(0)), pixel_scale);
   };

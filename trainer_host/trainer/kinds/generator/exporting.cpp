@@ -45,8 +45,8 @@ kinds::Export make_export(const Generator& generator, const LatentPrior& prior,
   const auto phased = models::with_phase_convolution(generator.seismic_decoder,
                                                      seismic_decoder_layers(generator.shape));
   kinds::Export exported;
-  exported.parts = {{"velocity_decoder", generator.velocity_decoder, inputs, clamped},
-                    {"seismic_decoder", generator.seismic_decoder, inputs, clamped, phased.network}};
+  exported.parts = {{"velocity_decoder", generator.velocity_decoder, {inputs}, clamped},
+                    {"seismic_decoder", generator.seismic_decoder, {inputs}, clamped, phased.network}};
   exported.compose = [prior, phases = phased.phases, bounds = earth::bounds_of(geometry)](std::vector<kinds::PartForm> forms) {
     return compose_generator(std::move(forms.at(0)), std::move(forms.at(1)), prior, phases,
                              bounds);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "trainer_host/trainer/models/layered_form.hpp"
+#include "trainer_host/trainer/models/torch_error.hpp"
 
 namespace outcrop::user_module {
 namespace {
@@ -10,7 +11,7 @@ namespace {
 using torch::Tensor;
 
 constexpr std::size_t second_golden = 4;     // rows
-constexpr std::size_t most_calibrated = 512;  // rows
+constexpr std::size_t most_calibrated = 1000;  // rows
 constexpr double least_spread = 1e-6;
 
 messages::TensorType type_of(const Tensor& tensor) {
@@ -46,14 +47,19 @@ kinds::ExampleCall golden(const Rows& rows) {
 // they then say what they cannot do.
 // `told` is what it answers to `rows`.
 torch::jit::Module form_for_methods(const torch::jit::Module& module, const Rows& rows,
-                                    const std::vector<Tensor>& told, kinds::Export& exported) {
+                                    const std::vector<Tensor>& told, kinds::Export& exported,
+                                     std::string& why_not) {
   try {
-    auto layered = models::layered_form(module);
+    std::vector<Tensor> example;
+    for (const Tensor& input : rows.inputs) example.push_back(input.slice(0, 0, 1));
+    auto layered = models::layered_form(module, example);
     const auto again = answer(layered, rows.inputs);
     for (std::size_t i = 0; i < told.size(); ++i) {
       const bool alike = told[i].is_floating_point() ? torch::allclose(told[i], again.at(i), 1e-3, 1e-4)
                                                      : torch::equal(told[i], again.at(i));
-      if (!alike) return module;
+      if (alike) continue;
+      why_not = "its layers answer otherwise when they stand apart";
+      return module;
     }
     exported.beside = [others = models::other_operations(layered)](bool) {
       std::vector<kinds::FloatPart> parts;
@@ -61,25 +67,27 @@ torch::jit::Module form_for_methods(const torch::jit::Module& module, const Rows
       return parts;
     };
     return layered;
-  } catch (const std::exception&) {
+  } catch (const std::exception& error) {
+    why_not = models::words_of(error);
     return module;
   }
 }
 
 }  // namespace
 
-kinds::Export make_export(const ForeignModule& foreign, const Rows& rows,
+kinds::Export make_export(const ForeignModule& foreign, const Rows& rows, const Rows& calibration,
                           const std::optional<Objective>& objective) {
   const torch::NoGradGuard no_gradient;
   auto module = foreign.module;
-  const Rows some = rows.slice(0, most_calibrated);
+  const Rows some = calibration.slice(0, most_calibrated);
   const Rows asked = rows.slice(0, second_golden + 1);
   const auto answers = answer(module, asked.inputs);
   kinds::Export exported;
   exported.made_by_others = true;
-  const torch::jit::Module network = form_for_methods(module, asked, answers, exported);
-  exported.parts = {{"module", network, some.inputs.front(),
-                     std::numeric_limits<double>::max(), std::nullopt, /*answers_floats=*/true}};
+  std::string why_not;
+  const torch::jit::Module network = form_for_methods(module, asked, answers, exported, why_not);
+  exported.parts = {{"module", network, some.inputs,
+                     std::numeric_limits<double>::max(), std::nullopt, why_not, /*answers_floats=*/true}};
   exported.compose = [](std::vector<kinds::PartForm> forms) { return std::move(forms.at(0).module); };
   messages::Method forward{"forward", {}, {}};
   for (std::size_t i = 0; i < foreign.arguments.size(); ++i) {

@@ -98,7 +98,7 @@ std::vector<std::optional<double>> ModuleTask::score_held_out() {
 }
 
 kinds::Export ModuleTask::make_export() {
-  return user_module::make_export(foreign_, judged(), objective_);
+  return user_module::make_export(foreign_, judged(), rows_.training.size() > 0 ? rows_.training : judged(), objective_);
 }
 
 Result<messages::Quality> ModuleTask::judge(models::CallableModel& model) {

@@ -121,7 +121,7 @@ kinds::Export SegmentationTask::make_export() {
   };
   const std::int64_t calibrated = samples_within(samples, most_calibrated, most_calibrated_cells);
   kinds::Export model;
-  model.parts = {{"network", network_.module(), input(first_of(samples, calibrated))}};
+  model.parts = {{"network", network_.module(), {input(first_of(samples, calibrated))}}};
   model.compose = [bounds = bounds()](std::vector<kinds::PartForm> forms) {
     return compose_segmentation(std::move(forms.at(0)), bounds);
   };

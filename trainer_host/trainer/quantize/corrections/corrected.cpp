@@ -27,7 +27,7 @@ struct Samples {
   Tensor judged;
 };
 
-Tensor rows_of(const Tensor& all, const std::vector<std::int64_t>& rows, std::int64_t most) {
+Tensor chosen_rows(const Tensor& all, const std::vector<std::int64_t>& rows, std::int64_t most) {
   const auto there = static_cast<std::int64_t>(rows.size());
   const std::int64_t count = std::min(there, most);
   std::vector<std::int64_t> chosen;
@@ -40,7 +40,7 @@ Samples divide(const Tensor& calibration, const CorrectionOptions& how) {
   std::vector<std::int64_t> fitted;
   std::vector<std::int64_t> judged;
   for (std::int64_t row = 0; row < calibration.size(0); ++row) (row % 4 == 3 ? judged : fitted).push_back(row);
-  return {rows_of(calibration, fitted, how.most_fitted), rows_of(calibration, judged, how.most_judged)};
+  return {chosen_rows(calibration, fitted, how.most_fitted), chosen_rows(calibration, judged, how.most_judged)};
 }
 
 // One network and its scales on the way.

@@ -14,11 +14,13 @@ void visit_layer_inputs(const torch::jit::Module& network, const torch::Tensor& 
   const std::vector<LayerCall> calls = layer_calls(network);
   for (const LayerCall& call : calls) by_weight[call.weight().data_ptr()] = &call;
   for (std::int64_t row = 0; row < inputs.size(0); row += batch) {
-    const OperatorCounter counter({"aten::conv2d", "aten::conv_transpose2d", "aten::linear"});
+    OperatorCounter counter({"aten::conv2d", "aten::conv_transpose2d", "aten::linear"});
     torch::jit::Module(network).forward({inputs.slice(0, row, std::min(row + batch, inputs.size(0)))});
-    for (const OperatorCounter::Call& executed : counter.calls()) {
+    for (const OperatorCounter::Call& executed : counter.finish()) {
       const auto found = by_weight.find(executed.inputs[1].toTensor().data_ptr());
-      if (found != by_weight.end()) visit(*found->second, executed.inputs[0].toTensor());
+      if (found == by_weight.end()) continue;
+      const torch::Tensor x = executed.inputs[0].toTensor();
+      visit(*found->second, found->second->operation == "linear" ? x.reshape({-1, x.size(-1)}) : x);
     }
   }
 }

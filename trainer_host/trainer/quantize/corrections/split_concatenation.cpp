@@ -35,7 +35,7 @@ Shares shares_of(const Module& network, const Tensor& inputs, std::int64_t batch
   Shares shares;
   if (nodes.empty()) return shares;
   for (std::int64_t row = 0; row < inputs.size(0); row += batch) {
-    const OperatorCounter counter({"aten::cat"});
+    OperatorCounter counter({"aten::cat"});
     Module(network).forward({inputs.slice(0, row, std::min(row + batch, inputs.size(0)))});
     if (counter.calls().size() != nodes.size()) return {};
     for (std::size_t i = 0; i < nodes.size(); ++i) {

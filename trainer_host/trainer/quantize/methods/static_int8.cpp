@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "trainer_host/trainer/quantize/part_layers.hpp"
 #include "trainer_host/trainer/quantize/static_quantization.hpp"
 
 namespace outcrop::quantize {
@@ -10,6 +11,7 @@ namespace {
 
 // Enough for stable ranges (published recipes take as many); more only takes longer.
 constexpr std::int64_t largest_calibration = 1000;
+constexpr std::int64_t fewest_percent = 10;
 
 torch::Tensor evenly_chosen(const torch::Tensor& inputs) {
   const auto rows = inputs.size(0);
@@ -17,11 +19,6 @@ torch::Tensor evenly_chosen(const torch::Tensor& inputs) {
   std::vector<std::int64_t> chosen;
   for (std::int64_t i = 0; i < count; ++i) chosen.push_back(i * rows / count);
   return inputs.index_select(0, torch::tensor(chosen)).contiguous();
-}
-
-std::string spoken(std::string part) {
-  std::replace(part.begin(), part.end(), '_', ' ');
-  return part;
 }
 
 PlannedLayer in_part(const kinds::ExportPart& part, PlannedLayer layer) {
@@ -37,26 +34,32 @@ kinds::Codes codes_of(torch::jit::Module network, const torch::Tensor& input) {
 
 class StaticInt8 final : public Method {
  public:
-  StaticInt8(ActivationType activations, CorrectionOptions how)
-      : activations_(activations), how_(std::move(how)) {}
+  StaticInt8(ActivationType activations, std::string observer, CorrectionOptions how)
+      : activations_(activations), observer_(std::move(observer)), how_(std::move(how)) {}
 
   [[nodiscard]] std::string_view name() const override { return "static"; }
-  [[nodiscard]] std::vector<std::string> formats() const override { return {"int8", "float"}; }
 
   [[nodiscard]] Result<Plan> plan(const kinds::Export& model) const override {
-    Plan plan{.variant = "", .method = "static", .observer = observer_kinds().front().name, .layers = {}};
+    Plan plan{.variant = "", .method = "static", .observer = observer_, .layers = {}};
     for (const kinds::ExportPart& part : model.parts) {
-      auto layers = layers_of(part);
-      if (!layers) return fail(layers.error());
-      for (const PlannedLayer& layer : *layers) {
-        plan.layers.push_back({.layer = part.name + "." + layer.name,
+      OUTCROP_TRY(layers, layers_of(part));
+      for (const PlannedLayer& layer : layers.all) {
+        LayerDecision decision{.layer = part.name + "." + layer.name,
                                .operation = layer.operation,
                                .format = "int8",
                                .reason = "",
                                .weights = layer.weights,
-                               .multiply_adds = layer.multiply_adds});
+                               .multiply_adds = layer.multiply_adds,
+                               .formats = {"int8", "float"}};
+        if (!has_static_kernel(layer.operation) || layer.weights == 0) {
+          decision.format = "float";
+          decision.reason = "has no static int8 kernel here";
+          decision.formats = {"float"};
+        }
+        plan.layers.push_back(std::move(decision));
       }
     }
+    OUTCROP_CHECK(check_worth(plan));
     return plan;
   }
 
@@ -72,11 +75,43 @@ class StaticInt8 final : public Method {
   }
 
  private:
+  // int8 of a layer or two is slower than none: the way there and back is longer than the layer.
+  static Status check_worth(const Plan& plan) {
+    std::int64_t int8 = 0;
+    std::int64_t all = 0;
+    std::string others;
+    for (const LayerDecision& layer : plan.layers) {
+      all += layer.multiply_adds;
+      if (layer.format == "int8") {
+        int8 += layer.multiply_adds;
+      } else if (layer.multiply_adds > 0) {
+        others += (others.empty() ? "" : ", ") + layer.layer;
+      }
+    }
+    if (all == 0 || 100 * int8 >= fewest_percent * all) return {};
+    return fail(ErrorCode::unsupported, std::to_string(100 * int8 / all) +
+                                            " % of its multiply-adds would be int8: there is no static int8 kernel for " +
+                                            others);
+  }
+
   // Planned as it was trained: what cannot be int8 is called by its own name.
-  static Result<std::vector<PlannedLayer>> layers_of(const kinds::ExportPart& part) {
-    auto layers = plan_layers(fold_batch_norm(part.network), part.calibration.slice(0, 0, 1));
-    if (!layers) return fail(layers.error().context(spoken(part.name)));
-    return layers;
+  struct Layers {
+    std::vector<PlannedLayer> int8;
+    std::vector<PlannedLayer> all;
+  };
+  static Result<Layers> layers_of(const kinds::ExportPart& part) { return layers_of(part, part.network); }
+  static Result<Layers> layers_of(const kinds::ExportPart& part, const torch::jit::Module& form) {
+    const auto folded = fold_batch_norm(form);
+    const auto rows = first_rows(part);
+    if (rows.size() != 1) {
+      return fail(ErrorCode::unsupported, spoken(part.name) +
+                                              ": static int8 is of networks from one tensor to one, and this takes " +
+                                              std::to_string(rows.size()));
+    }
+    auto int8 = plan_layers(folded, rows.front());
+    if (!int8 && !part.not_layered.empty()) return fail(ErrorCode::unsupported, part.not_layered);
+    if (!int8) return fail(int8.error().context(spoken(part.name)));
+    return Layers{std::move(*int8), find_layers(folded, rows)};
   }
 
   Status apply(const Plan& plan, RangeSearch range, const kinds::ExportPart& part,
@@ -85,56 +120,64 @@ class StaticInt8 final : public Method {
     StaticQuantization options;
     options.activations = activations_;
     options.range = range;
-    for (const PlannedLayer& layer : layers) {
+    for (const PlannedLayer& layer : layers.int8) {
       const LayerDecision* decision = plan.layer(part.name + "." + layer.name);
       if (decision != nullptr && decision->format == "float") options.kept_float.insert(layer.name);
     }
-    if (options.kept_float.size() == layers.size()) {
+    if (options.kept_float.size() == layers.int8.size()) {
+      add_layers(part, layers, options.kept_float, applied);
       applied.forms.push_back({reload(fold_batch_norm(part.network)), std::nullopt});
-      add_float(layers, options.kept_float, applied);
       return {};
     }
     // Codes are answered by a network that ends in a quantized tensor only.
-    const bool coded = !part.answers_floats && !options.kept_float.contains(layers.back().name);
+    const bool coded = !part.answers_floats && !options.kept_float.contains(layers.int8.back().name);
     options.answer_codes = coded;
     if (coded) options.output_limit = part.output_limit;
     const auto& network = coded && part.integer_form ? *part.integer_form : part.network;
-    const auto calibration = evenly_chosen(part.calibration);
+    const auto calibration = evenly_chosen(part.calibration.front());
     OUTCROP_TRY(corrected, correct(network, calibration, options, how_));
     for (CorrectionStep& step : corrected.steps) {
       step.name = part.name + "." + step.name;
       applied.corrections.push_back(std::move(step));
     }
     options.weight_scales = std::move(corrected.weight_scales);
+    OUTCROP_TRY(made, layers_of(part, corrected.network));
+    add_layers(part, made, options.kept_float, applied);
     OUTCROP_TRY(quantized, quantize_static(corrected.network, calibration, options));
     std::optional<kinds::Codes> codes;
     if (coded) codes = codes_of(quantized.module, calibration.slice(0, 0, 1));
     applied.forms.push_back({std::move(quantized.module), codes});
-    for (PlannedLayer& layer : quantized.plan) {
-      applied.int8_layers.push_back(in_part(part, std::move(layer)));
-    }
     for (const DegenerateRange& one : quantized.degenerate_ranges) {
       applied.degenerate_ranges.push_back({part.name + "." + one.layer, one.why});
     }
-    add_float(layers, options.kept_float, applied);
     return {};
   }
 
-  static void add_float(const std::vector<PlannedLayer>& layers, const std::set<std::string>& names,
-                        Applied& applied) {
-    for (const auto& [operation, count] : operations_of(layers, names)) {
-      applied.float_layers[operation] += count;
+  static void add_layers(const kinds::ExportPart& part, const Layers& layers, const std::set<std::string>& kept_float,
+                         Applied& applied) {
+    for (const PlannedLayer& layer : layers.all) {
+      MadeLayer made{in_part(part, layer), "float", layer.weights > 0 ? "aten::" + layer.operation : ""};
+      if (has_static_kernel(layer.operation) && layer.weights > 0 && !kept_float.contains(layer.name)) {
+        made.format = "int8";
+        made.runs_as = "quantized::" + layer.operation;
+        made.in_integers = true;
+      } else if (!has_static_kernel(layer.operation)) {
+        made.runs_as.clear();  // the passes may have an int8 form of a norm
+      }
+      applied.layers.push_back(std::move(made));
     }
   }
 
   ActivationType activations_;
+  std::string observer_;
   CorrectionOptions how_;
 };
 
 }  // namespace
 
-std::shared_ptr<const Method> make_static_int8(ActivationType activations, CorrectionOptions how) {
-  return std::make_shared<StaticInt8>(activations, std::move(how));
+std::shared_ptr<const Method> make_static_int8(ActivationType activations, std::string observer,
+                                               CorrectionOptions how) {
+  return std::make_shared<StaticInt8>(activations, std::move(observer), std::move(how));
 }
 
 }  // namespace outcrop::quantize

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "trainer_host/trainer/quantize/corrections/corrected.hpp"
 #include "trainer_host/trainer/quantize/method.hpp"
@@ -12,7 +13,7 @@ namespace outcrop::quantize {
 // one of observer_kinds(), a layer's format "int8" or "float". Calibrates with 1000 of the inputs that there
 // are, evenly chosen, or with all.
 // `how`: which corrections of the float network are tried before (corrections/corrected.hpp).
-[[nodiscard]] std::shared_ptr<const Method> make_static_int8(ActivationType activations,
+[[nodiscard]] std::shared_ptr<const Method> make_static_int8(ActivationType activations, std::string observer,
                                                              CorrectionOptions how = {});
 
 }  // namespace outcrop::quantize

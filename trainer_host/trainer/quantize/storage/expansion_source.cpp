@@ -1,12 +1,12 @@
 #include "trainer_host/trainer/quantize/storage/expansion_source.hpp"
 
-#include <torch/csrc/jit/frontend/resolver.h>
-#include <torch/csrc/jit/frontend/sugared_value.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <iomanip>
 #include <map>
 #include <sstream>
+
+#include "trainer_host/trainer/models/operator_scope.hpp"
 
 namespace outcrop::quantize {
 namespace {
@@ -77,25 +77,6 @@ std::string table_literals() {
   return text.str();
 }
 
-struct Operators : torch::jit::SugaredValue {
-  std::string kind() const override { return "operators"; }
-  std::shared_ptr<torch::jit::SugaredValue> attr(const torch::jit::SourceRange&, torch::jit::GraphFunction&,
-                                                 const std::string& name) override {
-    return std::make_shared<torch::jit::BuiltinModule>(name);
-  }
-};
-
-struct OperatorResolver : torch::jit::Resolver {
-  std::shared_ptr<torch::jit::SugaredValue> resolveValue(const std::string& name, torch::jit::GraphFunction& function,
-                                                         const torch::jit::SourceRange& place) override {
-    if (name == "ops") return std::make_shared<Operators>();
-    return torch::jit::nativeResolver()->resolveValue(name, function, place);
-  }
-  c10::TypePtr resolveType(const std::string& name, const torch::jit::SourceRange& place) override {
-    return torch::jit::nativeResolver()->resolveType(name, place);
-  }
-};
-
 }  // namespace
 
 std::string with_word(std::string text, const std::string& word, const std::string& by) {
@@ -123,16 +104,12 @@ std::string expansion_source(const std::string& form) {
   return with_word(with_word(expand_source, "PIECE", piece_source(form)), "FORM", form);
 }
 
-std::shared_ptr<torch::jit::Resolver> operator_resolver() {
-  return std::make_shared<OperatorResolver>();
-}
-
 torch::Tensor expanded(const StoredTensor& tensor) {
   static const torch::jit::Module all = [] {
     torch::jit::Module module("__torch__.outcrop.Expansion", std::make_shared<torch::jit::CompilationUnit>(),
                               /*shouldMangle=*/true);
     for (const char* form : {"fp16", "bf16", "int8", "int4", "int2", "nf4"}) {
-      module.define(expansion_source(form), operator_resolver());
+      module.define(expansion_source(form), models::operator_scope());
     }
     return module;
   }();

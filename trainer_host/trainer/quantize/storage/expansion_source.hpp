@@ -27,9 +27,6 @@ enum class Extra : std::int64_t { none = 0, order = 1, column_scales = 2, double
 // They know `parts`, `numbers`, `columns`, `begin` and `count`.
 [[nodiscard]] std::string piece_source(const std::string& form);
 
-// Knows ops.quantized.NAME, which LibTorch's own resolver does not.
-[[nodiscard]] std::shared_ptr<torch::jit::Resolver> operator_resolver();
-
 // By that very source, in this process. From any thread.
 [[nodiscard]] torch::Tensor expanded(const StoredTensor& tensor);
 

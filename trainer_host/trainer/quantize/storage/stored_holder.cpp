@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "trainer_host/trainer/models/operator_scope.hpp"
 #include "trainer_host/trainer/quantize/storage/expansion_source.hpp"
 
 namespace outcrop::quantize {
@@ -64,14 +65,14 @@ Module new_class(const std::string& form, bool packed) {
     made.register_attribute("packed",
                             torch::getCustomClass("__torch__.torch.classes.quantized.LinearPackedParamsBase"),
                             c10::IValue());
-    made.define(with_word(with_word(pack_source, "PIECE", piece_source(form)), "FORM", form), operator_resolver());
+    made.define(with_word(with_word(pack_source, "PIECE", piece_source(form)), "FORM", form), models::operator_scope());
     restore = "    self.packed = self.pack_" + form + "(state[2], state[3], state[4])\n";
   } else {
     made.register_parameter("values", torch::empty({0}), /*is_buffer=*/false);
-    made.define(expansion_source(form), operator_resolver());
+    made.define(expansion_source(form), models::operator_scope());
     restore = "    self.values = self.expand_" + form + "(state[2], state[3])\n";
   }
-  made.define(state_source + restore, operator_resolver());
+  made.define(state_source + restore, models::operator_scope());
   return made;
 }
 

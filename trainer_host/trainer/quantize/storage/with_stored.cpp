@@ -2,6 +2,7 @@
 
 #include <torch/csrc/jit/ir/ir.h>
 
+#include "trainer_host/trainer/models/operator_scope.hpp"
 #include "trainer_host/trainer/quantize/storage/expansion_source.hpp"
 #include "trainer_host/trainer/quantize/storage/module_copy.hpp"
 #include "trainer_host/trainer/quantize/storage/stored_holder.hpp"
@@ -45,7 +46,7 @@ Module with_stored_as_int8_dynamic(const Module& layer, const StoredTensor& weig
   made.register_attribute("training", c10::BoolType::get(), false);
   made.register_module("weight", packed_holder(weight, bias));
   made.define("def forward(self, x):\n    return ops.quantized.linear_dynamic(x, self.weight.packed, False)\n",
-              operator_resolver());
+              models::operator_scope());
   return made;
 }
 

@@ -1,0 +1,169 @@
+#include "trainer_host/trainer/quantize/methods/stored_weights.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "trainer_host/trainer/models/lite_model.hpp"
+#include "trainer_host/trainer/models/torch_error.hpp"
+#include "trainer_host/trainer/quantize/calibrated_inputs.hpp"
+#include "trainer_host/trainer/quantize/codes/awq.hpp"
+#include "trainer_host/trainer/quantize/codes/gptq.hpp"
+#include "trainer_host/trainer/quantize/codes/round_groups.hpp"
+#include "trainer_host/trainer/quantize/part_layers.hpp"
+#include "trainer_host/trainer/quantize/storage/with_stored.hpp"
+
+namespace outcrop::quantize {
+namespace {
+
+using torch::Tensor;
+using torch::jit::Module;
+using Inputs = std::map<std::string, LayerInputs>;
+
+constexpr std::int64_t fewest_weights = 512;  // below, a record in the file takes more than it saves
+constexpr std::int64_t smallest_group = 8;
+constexpr const char* by_int8 = "-int8";
+
+struct Naming {
+  const char* method;
+  const char* format;
+};
+
+Naming naming_of(WeightCodes codes) {
+  switch (codes) {
+    case WeightCodes::half: return {"fp16", "fp16"};
+    case WeightCodes::brain: return {"bf16", "bf16"};
+    case WeightCodes::rows: return {"int8-weights", "8-bit"};
+    case WeightCodes::rounding: return {"rtn", "4-bit"};
+    case WeightCodes::gptq: return {"gptq", "4-bit"};
+    case WeightCodes::awq: return {"awq", "4-bit"};
+    case WeightCodes::normal: return {"nf4", "nf4"};
+  }
+  return {};
+}
+
+// Columns that share a scale: the most that divide a row and are not more than was asked for.
+std::int64_t group_for(std::int64_t columns, std::int64_t wanted) {
+  if (wanted < 0 || wanted >= columns) return columns;
+  for (std::int64_t group = wanted; group >= smallest_group; --group) {
+    if (columns % group == 0) return group;
+  }
+  return columns;
+}
+
+// Output channels of a transposed convolution lie along the second extent of its weight.
+bool has_rows_second(const PlannedLayer& layer) {
+  return layer.operation == "conv_transpose2d";
+}
+
+class StoredWeights final : public Method {
+ public:
+  explicit StoredWeights(WeightCodes codes) : codes_(codes) {}
+
+  [[nodiscard]] std::string_view name() const override { return naming_of(codes_).method; }
+
+  [[nodiscard]] Result<Plan> plan(const kinds::Export& model) const override {
+    Plan plan{.variant = "", .method = naming_of(codes_).method, .observer = "", .weights = {}, .layers = {}};
+    if (codes_ >= WeightCodes::rounding) plan.weights = WeightOptions();
+    OUTCROP_TRY(layers, decide_each(model, [&](const PlannedLayer& layer, const Module& module) {
+                  return choose(layer, module);
+                }));
+    for (LayerDecision& layer : layers) {
+      if (layer.operation == "linear" && layer.format != "float") layer.formats.push_back(layer.format + by_int8);
+    }
+    plan.layers = std::move(layers);
+    return plan;
+  }
+
+  [[nodiscard]] Result<Applied> apply(const Plan& plan, const kinds::Export& model) const override {
+    models::prepare_engine();
+    Applied applied;
+    const WeightOptions options = plan.weights.value_or(WeightOptions());
+    for (const kinds::ExportPart& part : model.parts) {
+      Inputs inputs;
+      if (codes_ == WeightCodes::gptq || codes_ == WeightCodes::awq) {
+        OUTCROP_TRY(found, layered(part));
+        OUTCROP_TRY(seen, inputs_of(found, part.calibration));
+        inputs = std::move(seen);
+      }
+      OUTCROP_CHECK(replace_each(plan, part, applied,
+                                 [&](const PlannedLayer& layer, const Module& module, const std::string& format) {
+                                   return made(layer, module, format, inputs, options);
+                                 }));
+    }
+    return applied;
+  }
+
+ private:
+  [[nodiscard]] Choice choose(const PlannedLayer& layer, const Module& module) const {
+    if (layer.weights < fewest_weights) return {"float", "is too small to gain: a record takes more than it saves"};
+    Choice choice{naming_of(codes_).format, ""};
+    const bool fitted = codes_ == WeightCodes::gptq || codes_ == WeightCodes::awq;
+    if (fitted && !has_seen_inputs(layer, module)) {
+      choice.reason = "rounded: its weights meet no matrix of inputs that is seen";
+    }
+    return choice;
+  }
+
+  [[nodiscard]] Result<GroupCodes> grouped(const PlannedLayer& layer, const Tensor& matrix, const Inputs& inputs,
+                                           const WeightOptions& options) const {
+    GroupOptions groups;
+    groups.group = group_for(matrix.size(1), options.group_size);
+    groups.symmetric = options.sym;
+    const auto seen = inputs.find(layer.name);
+    if (seen == inputs.end()) return round_groups(matrix, groups);
+    if (codes_ == WeightCodes::gptq) {
+      GptqOptions gptq_options{.groups = groups, .damping = options.damp_percent};
+      gptq_options.activation_order = options.desc_act;
+      OUTCROP_TRY(chosen, gptq(matrix, seen->second.hessian(), gptq_options));
+      return std::move(chosen.codes);
+    }
+    groups.symmetric = false;
+    OUTCROP_TRY(chosen, awq(matrix, seen->second.hessian(), seen->second.mean_abs(), groups));
+    return std::move(chosen.codes);
+  }
+
+  [[nodiscard]] Result<StoredTensor> stored(const PlannedLayer& layer, const Tensor& parameter, const Inputs& inputs,
+                                            const WeightOptions& options) const {
+    if (codes_ == WeightCodes::half) return store_fp16(parameter);
+    if (codes_ == WeightCodes::brain) return store_bf16(parameter);
+    const ParameterShape shape{parameter.sizes().vec(), has_rows_second(layer)};
+    const Tensor matrix = rows_of(parameter, shape.rows_second);
+    if (codes_ == WeightCodes::rows) {
+      OUTCROP_TRY(codes, round_rows_int8(matrix));
+      return store_rows(codes, shape);
+    }
+    if (codes_ == WeightCodes::normal) {
+      OUTCROP_TRY(codes, nf4(matrix, {.double_quantization = options.double_quant}));
+      return store_nf4(codes, shape);
+    }
+    OUTCROP_TRY(codes, grouped(layer, matrix, inputs, options));
+    return store_groups(codes, shape);
+  }
+
+  // Matrices of a layer; its biases stay as they are.
+  [[nodiscard]] Replacement made(const PlannedLayer& layer, const Module& module, const std::string& format,
+                                 const Inputs& inputs, const WeightOptions& options) const {
+    std::map<std::string, StoredTensor> kept;
+    for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
+      if (parameter.value.dim() < 2) continue;
+      auto one = stored(layer, parameter.value.detach(), inputs, options);
+      TORCH_CHECK(one, "layer '", layer.name, "': ", one.error().message());
+      kept.emplace(parameter.name, std::move(*one));
+    }
+    if (format.ends_with(by_int8)) {
+      return {with_stored_as_int8_dynamic(module, kept.at("weight")), "quantized::linear_dynamic", true};
+    }
+    return {with_stored(module, kept), "aten::" + layer.operation, false};
+  }
+
+  WeightCodes codes_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Method> make_stored_weights(WeightCodes codes) {
+  return std::make_shared<StoredWeights>(codes);
+}
+
+}  // namespace outcrop::quantize

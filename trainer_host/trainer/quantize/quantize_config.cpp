@@ -1,0 +1,34 @@
+#include "trainer_host/trainer/quantize/quantize_config.hpp"
+
+#include "platform/config/toml_reader.hpp"
+#include "trainer_host/trainer/quantize/method.hpp"
+
+namespace outcrop::quantize {
+
+Result<QuantizeConfig> read_quantize_config(const std::filesystem::path& file) {
+  OUTCROP_TRY(reader, platform::TomlReader::open(file));
+  auto root = reader.root();
+  QuantizeConfig config;
+  constexpr std::size_t most_methods = 16;
+  if (root.has("methods")) {
+    config.methods = root.texts("methods", std::nullopt, most_methods);
+  } else {
+    config.methods = {root.text("method", std::nullopt)};
+  }
+  for (const std::string& method : config.methods) {
+    if (method.empty()) continue;  // said by the reader
+    if (const auto found = find_method(method); !found) {
+      root.refuse(root.has("methods") ? "methods" : "method", found.error().message());
+    }
+  }
+  if (root.has("bits")) {
+    const std::int64_t bits = root.integer("bits", std::nullopt, 2, 8);
+    if (bits != 4) root.refuse("bits", "is " + std::to_string(bits) + "; codes of weights have 4 bits here, or 8 by int8-weights");
+  }
+  config.weights = read_weight_options(root, {});
+  root.finish();
+  OUTCROP_CHECK(reader.status());
+  return config;
+}
+
+}  // namespace outcrop::quantize
