@@ -146,7 +146,20 @@ void compare_weights(Layer& layer, const TracedCall& before, const TracedCall& a
   count(layer.weight_values, truth, laid);
 }
 
-void compare_values(Layer& layer, const LayerPair& pair, const Calls& before, const Calls& after) {
+// Channels of `other`, each times the number that brings it nearest to `truth`: equalization makes a layer's channels
+// larger and the next one's smaller.
+Tensor up_to_scales(const Tensor& truth, const Tensor& other, std::int64_t axis) {
+  std::vector<std::int64_t> others;
+  for (std::int64_t i = 0; i < truth.dim(); ++i) {
+    if (i != axis) others.push_back(i);
+  }
+  const auto power = other.square().sum(others, /*keepdim=*/true);
+  const auto scale = (truth * other).sum(others, /*keepdim=*/true) / power.clamp_min(1e-30);
+  return torch::where(power > 0, other * scale, other);
+}
+
+// `equalized`: compared up to a scale of each channel.
+void compare_values(Layer& layer, const LayerPair& pair, const Calls& before, const Calls& after, bool equalized) {
   if (!layer.not_compared.empty()) return;
   const auto& truths = before[pair.compared].values;
   const auto& others = after[pair.after].values;
@@ -155,11 +168,14 @@ void compare_values(Layer& layer, const LayerPair& pair, const Calls& before, co
     return;
   }
   const Tensor truth = pair.clamped ? truths[0].clamp_min(0) : truths[0];
-  const Tensor other = as_laid_out(others[0], truth);
+  Tensor other = as_laid_out(others[0], truth);
   if (!other.defined()) {
     layer.not_compared = "its values lie otherwise: " + shape_text(truth) + " before, " + shape_text(others[0]) +
                          " after";
     return;
+  }
+  if (equalized && truth.dim() > 1) {
+    other = up_to_scales(truth, other, layer.operation.starts_with("conv") ? 1 : truth.dim() - 1);
   }
   const Distance distance = distance_of(truth, other);
   if (!layer.output) layer.output.emplace();
@@ -258,6 +274,12 @@ std::vector<Layer> layers_of(const AnalyzedModel& original, const std::vector<La
   return layers;
 }
 
+bool is_equalized(const ExamineOptions& options) {
+  if (!options.plan) return false;
+  const auto& kept = options.plan->corrections;
+  return std::find(kept.begin(), kept.end(), "equalization") != kept.end();
+}
+
 // One row through both: what ran, and what can be refused before the work.
 Result<Analysis> look(AnalyzedModel& original, AnalyzedModel& quantized, const Questions& questions,
                       const ExamineOptions& options) {
@@ -294,6 +316,14 @@ Result<Analysis> look(AnalyzedModel& original, AnalyzedModel& quantized, const Q
     analysis.unmatched = pairs.error().message();
   }
   if (options.plan) take_plan(*options.plan, analysis);
+  if (is_equalized(options)) {
+    analysis.remarks.push_back("weights were equalized: layers' outputs are compared up to a scale of each channel, "
+                               "weights not at all");
+    for (Layer& layer : analysis.layers) {
+      layer.weight.reset();
+      layer.weight_values.reset();
+    }
+  }
   std::map<std::size_t, std::string> names;  // of layers, by their call in the quantized run
   for (std::size_t i = 0; i < analysis.layers.size(); ++i) names[(*pairs)[i].after] = analysis.layers[i].name;
   analysis.coverage = coverage_of(analysis.layers, before->calls, original.tensors());
@@ -326,7 +356,7 @@ Status compare_batch(AnalyzedModel& original, AnalyzedModel& quantized, const Qu
   }
   OUTCROP_CHECK(check_finite(pairs, before.calls, [&](std::size_t at) { return analysis.layers[at].name; }));
   for (std::size_t i = 0; i < pairs.size(); ++i) {
-    compare_values(analysis.layers[i], pairs[i], before.calls, after.calls);
+    compare_values(analysis.layers[i], pairs[i], before.calls, after.calls, is_equalized(options));
   }
   analysis.rows += static_cast<std::size_t>(inputs.front().size(0));
   return {};

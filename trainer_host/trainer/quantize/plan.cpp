@@ -14,6 +14,8 @@ constexpr const char* heading = R"(# What becomes of each layer in this variant.
 # there to read.
 )";
 
+constexpr const char* with_corrections = "static";
+
 std::string toml_text(const std::string& text) {
   std::string quoted = "\"";
   for (const char c : text) {
@@ -41,6 +43,13 @@ std::string to_toml(const Plan& plan) {
   text << std::boolalpha << heading << "variant = " << toml_text(plan.variant)
        << "\nmethod = " << toml_text(plan.method) << "\n";
   if (!plan.observer.empty()) text << "observer = " << toml_text(plan.observer) << "\n";
+  if (plan.method == with_corrections) {
+    text << "corrections = [";
+    for (const std::string& name : plan.corrections) {
+      text << (&name == &plan.corrections.front() ? "" : ", ") << toml_text(name);
+    }
+    text << "]\n";
+  }
   if (plan.weights) {
     const WeightOptions& options = *plan.weights;
     text << "\n[weights]\ngroup_size = " << options.group_size << "\nsym = " << options.sym
@@ -74,6 +83,8 @@ Result<Plan> read_plan(const std::filesystem::path& file) {
   plan.variant = root.text("variant", std::nullopt);
   plan.method = root.text("method", std::nullopt);
   plan.observer = root.text("observer", "");
+  constexpr std::size_t most_corrections = 16;
+  plan.corrections = root.texts("corrections", std::vector<std::string>(), most_corrections);
   if (root.has("weights")) {
     auto weights = root.table("weights");
     plan.weights = read_weight_options(weights, {});

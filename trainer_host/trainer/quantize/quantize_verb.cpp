@@ -119,7 +119,12 @@ Status quantize_one(const Arguments& arguments, const NamedModel& named, const f
   if (error) return fail(ErrorCode::io, "making " + out.string() + ": " + error.message());
   const fs::path table = out / "quantization_performance.csv";
   if (!arguments.skip_measuring) OUTCROP_CHECK(check_performance_csv(table));
-  OUTCROP_TRY(exported, export_variants(model.task->make_export(), out, model.stem, choice));
+  const StepProgress progress("quantize");
+  VariantChoice shown = choice;
+  shown.progress = progress;
+  OUTCROP_TRY(exported, export_variants(model.task->make_export(), out, model.stem, shown));
+  progress(shown.variants.size(), shown.variants.size(), "done");
+  progress.finish();
   const std::string json = exported_to_json(exported);
   OUTCROP_CHECK(write_file_durably(out / "quantization.json", json));
   std::vector<PerformanceRow> rows;
@@ -145,6 +150,7 @@ Status run(const Arguments& arguments, const kinds::Register& kinds) {
   OUTCROP_TRY(choice, choice_of(arguments));
   OUTCROP_TRY(models, models_of(arguments));
   std::vector<fs::path> read;
+  if (fs::is_directory(arguments.model.file)) read.push_back(arguments.model.file);
   for (const std::string& file : {arguments.config, arguments.plan}) {
     if (!file.empty()) read.emplace_back(file);
   }

@@ -76,6 +76,7 @@ Result<Plan> plan_of(const VariantKind& kind, const kinds::Export& model,
                                                  plan.method + "'");
   }
   OUTCROP_CHECK(check_decisions(*choice.plan, plan));
+  plan.corrections = choice.plan->corrections;
   if (!choice.plan->observer.empty()) plan.observer = choice.plan->observer;
   if (plan.weights && choice.plan->weights) plan.weights = choice.plan->weights;
   for (LayerDecision& layer : plan.layers) {
@@ -188,6 +189,16 @@ Result<Answers> run_as_board(const std::string& bytes, const Built& built,
   return answer_goldens(loaded, model);
 }
 
+// Of any part; their names without it.
+std::vector<std::string> stayed(const std::vector<CorrectionStep>& steps) {
+  std::vector<std::string> names;
+  for (const CorrectionStep& step : steps) {
+    const std::string name = step.name.substr(step.name.rfind('.') + 1);
+    if (step.kept && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  return names;
+}
+
 Result<VariantFile> export_one(const std::string& name, const kinds::Export& model,
                                const std::filesystem::path& folder, const std::string& stem,
                                const VariantChoice& choice, Reference& golden) {
@@ -205,6 +216,7 @@ Result<VariantFile> export_one(const std::string& name, const kinds::Export& mod
   variant.corrections = built.applied.corrections;
   for (const DegenerateRange& one : built.applied.degenerate_ranges) variant.degenerate.push_back({one.layer, one.why});
   variant.outputs = compare(model, golden.answers, answers);
+  built.plan.corrections = stayed(built.applied.corrections);
   OUTCROP_CHECK(write_file_durably(variant.file, bytes));
   OUTCROP_CHECK(write_file_durably(variant.plan, to_toml(built.plan)));
   return variant;
@@ -236,6 +248,7 @@ Result<ExportedStage> export_all(const kinds::Export& model, const std::filesyst
   stage.made_by_others = model.made_by_others;
   Reference golden;
   for (const std::string& name : choice.variants) {
+    if (choice.progress) choice.progress(stage.variants.size() + stage.left_out.size(), choice.variants.size(), name);
     auto variant = model.made_by_others ? export_caught(name, model, folder, stem, choice, golden)
                                         : export_one(name, model, folder, stem, choice, golden);
     if (!variant && model.made_by_others && name != reference && !is_wanted(choice, name)) {

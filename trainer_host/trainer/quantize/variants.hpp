@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,8 @@ namespace outcrop::quantize {
 struct VariantChoice {
   std::vector<std::string> variants = usual_variants();  // "float", which others are compared with, and more
   std::optional<WeightOptions> weights{};  // instead of a method's own, where it has any
+  // What is made next, and how many are done.
+  std::function<void(std::size_t done, std::size_t total, const std::string& next)> progress{};
   std::optional<Plan> plan;  // instead of what the method would plan for the variant that it names
 };
 

@@ -72,7 +72,7 @@ TEST_F(Import, takes_a_module_from_python_to_a_signed_release) {
 
   // Its weights are enough to quantize it again.
   const ShellOutcome again =
-      outcrop("quantize out/stage1/digits_stage1.weights --data rows --out q --no-measure");
+      outcrop("quantize out/stage1/digits_stage1.weights q --data rows --no-measure");
   ASSERT_EQ(again.code, 0) << again.output;
   for (const char* variant : {"float", "int8-qint8"}) {
     const std::string file = std::string("digits_stage1_") + variant + ".ptl";
@@ -115,6 +115,36 @@ TEST_F(Import, keeps_keys_out_of_where_such_code_is_trained) {
   const ShellOutcome refused = outcrop("train train.toml");
   EXPECT_NE(refused.code, 0);
   EXPECT_THAT(refused.output, AllOf(HasSubstr("train.toml:3"), HasSubstr("outcrop release create")));
+}
+
+TEST_F(Import, is_not_needed_to_quantize_a_model_by_what_a_file_says) {
+  const ShellOutcome example = outcrop("example waves");
+  ASSERT_EQ(example.code, 0) << example.output;
+  const std::string rest = " --calibration waves/rows --no-measure";
+  // As it advises.
+  const ShellOutcome by_file = outcrop("quantize waves/waves.pt gptq --config waves/gptq.toml" + rest);
+  ASSERT_EQ(by_file.code, 0) << by_file.output;
+  EXPECT_THAT(by_file.output, HasSubstr("gptq-4bit"));
+  EXPECT_TRUE(fs::exists(folder_.path() / "gptq/waves_gptq-4bit.plan.toml"));
+  EXPECT_THAT(outcrop("recommend waves/waves.pt --calibration waves/rows").output, HasSubstr("static"));
+  EXPECT_THAT(outcrop("list").output, HasSubstr("nf4-4bit"));
+
+  std::ofstream(folder_.path() / "three.toml") << "method = \"gptq\"\nbits = 3\n";
+  EXPECT_THAT(outcrop("quantize waves/waves.pt q --config three.toml" + rest).output,
+              AllOf(HasSubstr("three.toml:2"), HasSubstr("4 bits")));
+  EXPECT_THAT(outcrop("quantize waves/waves.pt q --method statik" + rest).output,
+              AllOf(HasSubstr("'statik'"), HasSubstr("static-mse")));
+  EXPECT_THAT(outcrop("quantize waves/waves.pt q --plan gptq/waves_gptq-4bit.plan.toml --method dynamic" + rest).output,
+              HasSubstr("gptq-4bit"));
+
+  // A folder of models: what one cannot keeps no other.
+  fs::create_directory(folder_.path() / "models");
+  fs::copy(folder_.path() / "waves/waves.pt", folder_.path() / "models/a.pt");
+  std::ofstream(folder_.path() / "models/b.pt") << "PK\3\4 nothing";
+  const ShellOutcome batch = outcrop("quantize models all --method fp16" + rest);
+  EXPECT_NE(batch.code, 0);
+  EXPECT_THAT(batch.output, AllOf(HasSubstr("1 of 2 models"), HasSubstr("b: ")));
+  EXPECT_TRUE(fs::exists(folder_.path() / "all/a/a_fp16.ptl"));
 }
 
 }  // namespace

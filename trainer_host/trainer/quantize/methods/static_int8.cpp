@@ -40,7 +40,7 @@ class StaticInt8 final : public Method {
   [[nodiscard]] std::string_view name() const override { return "static"; }
 
   [[nodiscard]] Result<Plan> plan(const kinds::Export& model) const override {
-    Plan plan{.variant = "", .method = "static", .observer = observer_, .layers = {}};
+    Plan plan{.variant = "", .method = "static", .observer = observer_, .corrections = how_.wanted, .layers = {}};
     for (const kinds::ExportPart& part : model.parts) {
       OUTCROP_TRY(layers, layers_of(part));
       for (const PlannedLayer& layer : layers.all) {
@@ -66,6 +66,7 @@ class StaticInt8 final : public Method {
   [[nodiscard]] Result<Applied> apply(const Plan& plan, const kinds::Export& model) const override {
     const auto range = find_observer(plan.observer);
     if (!range) return fail(range.error().context("the plan"));
+    if (auto known = check_corrections(plan.corrections); !known) return fail(known.error().context("the plan"));
     Applied applied;
     for (const kinds::ExportPart& part : model.parts) {
       const Status status = apply(plan, *range, part, applied);
@@ -135,7 +136,9 @@ class StaticInt8 final : public Method {
     if (coded) options.output_limit = part.output_limit;
     const auto& network = coded && part.integer_form ? *part.integer_form : part.network;
     const auto calibration = evenly_chosen(part.calibration.front());
-    OUTCROP_TRY(corrected, correct(network, calibration, options, how_));
+    CorrectionOptions how = how_;
+    how.wanted = plan.corrections;
+    OUTCROP_TRY(corrected, correct(network, calibration, options, how));
     for (CorrectionStep& step : corrected.steps) {
       step.name = part.name + "." + step.name;
       applied.corrections.push_back(std::move(step));
