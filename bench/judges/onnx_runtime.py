@@ -1,11 +1,10 @@
 """ONNX Runtime's own quantization of the same weights: static int8 (QDQ, min-max, per channel), and dynamic."""
 
 import logging
-import time
 
 import torch
 
-from candidate import Candidate
+from candidate import Candidate, Stopwatch
 
 try:
     import onnxruntime
@@ -24,12 +23,12 @@ class Reader:
         return next(self.batches, None)
 
 
-def session(path, method, seconds=None):
+def session(path, method, made_in=None):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     opened = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return Candidate("ONNX Runtime", method, path.stat().st_size, lambda x: {"x": x.contiguous().numpy()},
-                     lambda feed: opened.run(None, feed)[0], seconds)
+                     lambda feed: opened.run(None, feed)[0], made_in or {})
 
 
 def as_float(subject, folder):
@@ -53,18 +52,18 @@ def static(subject, folder):
     logging.getLogger().setLevel(logging.ERROR)
     made = []
     for method, narrower in (("static int8", False), ("static 7 bits", True)):
-        start = time.monotonic()
+        watch = Stopwatch()
         path = folder / f"static-{narrower}.onnx"
         quantization.quantize_static(str(prepared(folder)), str(path), Reader(subject.calibration),
                                      quant_format=quantization.QuantFormat.QDQ, per_channel=True,
                                      reduce_range=narrower)
-        made.append(session(path, method, time.monotonic() - start))
+        made.append(session(path, method, watch.read()))
     return made
 
 
 def dynamic(subject, folder):
     logging.getLogger().setLevel(logging.ERROR)
-    start = time.monotonic()
+    watch = Stopwatch()
     path = folder / "dynamic.onnx"
     quantization.quantize_dynamic(str(prepared(folder)), str(path), per_channel=True)
-    return session(path, "dynamic int8", time.monotonic() - start)
+    return session(path, "dynamic int8", watch.read())

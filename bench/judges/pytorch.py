@@ -1,21 +1,20 @@
 """PyTorch's own quantization: FX graph mode static int8, and `quantize_dynamic`; scripted, engine qnnpack."""
 
 import copy
-import time
 
 import torch
 from torch.ao import quantization
 from torch.ao.quantization import quantize_fx
 
-from candidate import Candidate
+from candidate import Candidate, Stopwatch
 
 
-def scripted(network, path, method, seconds=None):
+def scripted(network, path, method, made_in=None):
     with torch.no_grad():
         module = torch.jit.freeze(torch.jit.script(network))
     module.save(str(path))
     module = torch.jit.load(str(path))
-    return Candidate("PyTorch", method, path.stat().st_size, lambda x: x.contiguous(), module, seconds)
+    return Candidate("PyTorch", method, path.stat().st_size, lambda x: x.contiguous(), module, made_in or {})
 
 
 def as_float(subject, folder):
@@ -34,19 +33,19 @@ def static(subject, folder):
     for kind, qconfig in list(mapping.object_type_qconfigs.items()):
         if qconfig == stock and "ConvTranspose" not in str(kind) and "conv_transpose" not in str(kind):
             mapping.set_object_type(kind, per_channel)
-    start = time.monotonic()
+    watch = Stopwatch()
     network = quantize_fx.prepare_fx(copy.deepcopy(subject.network), mapping, (subject.calibration[:1],))
     with torch.no_grad():
         for begin in range(0, len(subject.calibration), 32):
             network(subject.calibration[begin:begin + 32])
     network = quantize_fx.convert_fx(network)
-    seconds = time.monotonic() - start
-    return scripted(network, folder / "pytorch-static.pt", "static int8", seconds)
+    made_in = watch.read()
+    return scripted(network, folder / "pytorch-static.pt", "static int8", made_in)
 
 
 def dynamic(subject, folder):
-    start = time.monotonic()
+    watch = Stopwatch()
     network = quantization.quantize_dynamic(copy.deepcopy(subject.network), {torch.nn.Linear, torch.nn.LSTM},
                                             dtype=torch.qint8)
-    seconds = time.monotonic() - start
-    return scripted(network, folder / "pytorch-dynamic.pt", "dynamic int8", seconds)
+    made_in = watch.read()
+    return scripted(network, folder / "pytorch-dynamic.pt", "dynamic int8", made_in)

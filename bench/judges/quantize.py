@@ -94,10 +94,11 @@ def main():
         table.show(of_one)
         print()
         lines += of_one
-    if options.json:
-        table.write_json(options.json, about, lines)
-    if options.tsv:
-        table.write_tsv(options.tsv, lines)
+        # After each, so that a run that was ended leaves what it had.
+        if options.json:
+            table.write_json(options.json, about, lines)
+        if options.tsv:
+            table.write_tsv(options.tsv, lines)
     return 0
 
 

@@ -3,7 +3,7 @@
 import json
 
 COLUMNS = ("model", "by", "method", "error", "accuracy", "bytes", "of_float_bytes", "ms", "of_float_ms",
-           "seconds_to_make")
+           "seconds", "processor_seconds")
 
 
 def beside_float(lines):
@@ -17,13 +17,13 @@ def beside_float(lines):
 
 def show(lines):
     print(f"{'model':<12} {'by':<13} {'method':<13} {'error':>8} {'accuracy':>8} {'kB':>8} {'of float':>8} "
-          f"{'ms':>8} {'of float':>8} {'made in s':>9}")
+          f"{'ms':>8} {'of float':>8} {'made, CPU s':>11}")
     for line in lines:
         right = "" if line["accuracy"] is None else f"{line['accuracy']:.4f}"
-        made = "" if line["seconds_to_make"] is None else f"{line['seconds_to_make']:.1f}"
+        made = "" if line["processor_seconds"] is None else f"{line['processor_seconds']:.1f}"
         print(f"{line['model']:<12} {line['by']:<13} {line['method']:<13} {line['error']:8.4f} {right:>8} "
               f"{line['bytes'] / 1000:8.0f} {line['of_float_bytes']:8.3f} {line['ms']:8.3f} "
-              f"{line['of_float_ms']:8.2f} {made:>9}", flush=True)
+              f"{line['of_float_ms']:8.2f} {made:>11}", flush=True)
 
 
 def write_tsv(path, lines):
