@@ -114,10 +114,14 @@ Result<Times> read_times(const fs::path& folder) {
 }
 
 void take_times(const Times& times, const std::string& file, const std::string& variant, Contender& one) {
-  static const std::regex pattern(R"((.+)_stage([0-9]{1,9})_.+\.ptl)");
+  const std::string ending = "_" + variant + ".ptl";
+  if (!file.ends_with(ending)) return;
+  // Of a stage, or of TorchScript, whose rows are of stage 1.
+  const std::string stem = file.substr(0, file.size() - ending.size());
+  static const std::regex of_stage("(.+)_stage([0-9]{1,9})");
   std::smatch parts;
-  if (!std::regex_match(file, parts, pattern)) return;
-  const auto row = times.find(parts[1].str() + "," + parts[2].str() + "," + variant);
+  const bool staged = std::regex_match(stem, parts, of_stage);
+  const auto row = times.find((staged ? parts[1].str() + "," + parts[2].str() : stem + ",1") + "," + variant);
   if (row == times.end()) return;
   const auto cell = [&](const char* heading) -> std::optional<double> {
     const auto found = row->second.find(heading);

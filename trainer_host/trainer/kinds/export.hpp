@@ -34,6 +34,8 @@ struct ExportPart {
   std::optional<torch::jit::Module> integer_form{};
   // Why methods cannot tell its layers apart, where others made it and they cannot; else "".
   std::string not_layered{};
+  // The operation by which it changes tensors in place, past which passes may move others; else "".
+  std::string changed_in_place{};
   // Whoever reads the output takes floats alone: no codes.
   bool answers_floats = false;
 };

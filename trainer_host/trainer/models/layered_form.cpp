@@ -16,7 +16,7 @@
 #include <optional>
 #include <set>
 
-#include "trainer_host/trainer/models/layer_calls.hpp"
+#include "trainer_host/trainer/models/graph_layers.hpp"
 
 namespace outcrop::models {
 namespace {
@@ -92,7 +92,7 @@ void fix_tensors(Graph& graph, const Module& network) {
       const bool of_layers = std::all_of(uses.begin(), uses.end(), [](const torch::jit::Use& use) {
         return is_layer(use.user) && use.offset == 2;
       });
-      TORCH_CHECK(of_layers, "it takes a list of tensors of its own apart");
+      TORCH_CHECK(of_layers, "it holds weights in a list that is no LSTM's or GRU's");
       return;
     }
     if (!held || !held->value.isTensor()) return;
@@ -192,9 +192,9 @@ std::optional<Normalization> normalization_of(const Node* node) {
   return Normalization{scale, shift};
 }
 
-std::optional<LayerCall> known_call(Node* node, const Module& network) {
+std::optional<GraphLayer> known_call(Node* node, const Module& network) {
   try {
-    return layer_call(node, network);
+    return graph_layer(node, network);
   } catch (const c10::Error&) {
     return std::nullopt;  // its weights are computed, or its strides: it stays an operation
   }
@@ -219,7 +219,7 @@ std::map<const Node*, Normalization> take_normalizations(Graph& graph, const Mod
   return taken;
 }
 
-void fold(LayerCall& call, const Normalization& normalization) {
+void fold(GraphLayer& call, const Normalization& normalization) {
   Tensor& weight = call.tensors.front().second;
   const Tensor& scale = normalization.scale;
   if (call.channel_axis == 1) {  // [in, out / groups, …]
@@ -254,7 +254,7 @@ std::string name_of_layer(const std::string& weight, const Module& layered) {
   return free;
 }
 
-Module child_of(const LayerCall& call, const std::shared_ptr<torch::jit::CompilationUnit>& unit) {
+Module child_of(const GraphLayer& call, const std::shared_ptr<torch::jit::CompilationUnit>& unit) {
   Module child("__torch__.torch.nn.modules." + call.type, unit, /*shouldMangle=*/true);
   for (const auto& [name, tensor] : call.tensors) {
     child.register_parameter(name, tensor.contiguous(), /*is_buffer=*/false);
@@ -276,7 +276,7 @@ void put_down(Graph& graph, Value* lifted) {
 }
 
 // Puts a child in the node's place.
-void make_child(Node* node, LayerCall call, Module& layered, const Normalization* normalization) {
+void make_child(Node* node, GraphLayer call, Module& layered, const Normalization* normalization) {
   if (normalization != nullptr) fold(call, *normalization);
   const std::string name = name_of_layer(call.path, layered);
   const Module child = child_of(call, layered._ivalue()->compilation_unit());
@@ -312,15 +312,23 @@ void make_child(Node* node, LayerCall call, Module& layered, const Normalization
   node->destroy();
 }
 
-// Tensors of layers that are none after all.
+// Tensors of layers that are none after all, and lists of them.
 void fix_left(Graph& graph, const Module& network, const Module& layered) {
   visit_all(graph.block(), [&](Node* node) {
     if (node->kind() != torch::jit::prim::GetAttr) return;
     if (layered.hasattr(node->s(torch::jit::attr::name)) && node->output()->type()->cast<c10::ClassType>()) return;
     const auto held = attribute_of(node->output(), network);
-    if (!held || !held->value.isTensor()) return;
+    if (!held || !(held->value.isTensor() || held->value.isTensorList())) return;
+    c10::IValue value;
+    if (held->value.isTensor()) {
+      value = held->value.toTensor().detach();
+    } else {
+      std::vector<Tensor> tensors;
+      for (const Tensor& tensor : held->value.toTensorVector()) tensors.push_back(tensor.detach());
+      value = tensors;
+    }
     const torch::jit::WithInsertPoint before(node);
-    node->output()->replaceAllUsesWith(graph.insertConstant(held->value.toTensor().detach()));
+    if (const auto constant = torch::jit::tryInsertConstant(graph, value)) node->output()->replaceAllUsesWith(*constant);
   });
 }
 
@@ -379,6 +387,23 @@ Module layered_form(const Module& network, const std::vector<Tensor>& example) {
                 "it calls what is not TorchScript");
   }
   return module_of(graph, std::move(layered));
+}
+
+std::string change_in_place(const Module& network) {
+  auto graph = network.get_method("forward").graph()->copy();
+  inline_all(*graph);
+  torch::jit::RemoveTensorMutation(graph);
+  std::string found;
+  visit_all(graph->block(), [&](Node* node) {
+    const auto* schema = node->maybeSchema();
+    if (schema == nullptr) return;
+    for (const auto& argument : schema->arguments()) {
+      const auto* alias = argument.alias_info();
+      if (alias == nullptr || !alias->isWrite() || !argument.type()->isSubtypeOf(*c10::TensorType::get())) continue;
+      if (found.empty()) found = node->kind().toQualString();
+    }
+  });
+  return found;
 }
 
 std::vector<std::string> other_operations(const Module& layered) {

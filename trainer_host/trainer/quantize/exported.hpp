@@ -22,6 +22,11 @@ struct OutputError {
   double max_abs_error = 0.0;      // likewise
   double average_abs_error = 0.0;  // over all calls: "MAE against float"
   double likeness = 1.0;           // mean over all calls; 1 where equal
+  double signal = 0.0;             // Σx² of the float model's values over all calls
+  double noise = 0.0;              // Σ(x - y)²
+
+  // 10·log10(signal / noise), at most 150.
+  [[nodiscard]] double sqnr_db() const;
 };
 
 // What share of a file's model is int8, 0 to 1. Counting modules alone flatters.

@@ -211,8 +211,8 @@ Result<std::vector<PlannedLayer>> plan_layers(const Module& module, const torch:
       if (!layer.inside.empty()) {
         return fail(ErrorCode::unsupported,
                     "layer '" + layer.name + "' (" + layer.operation + ") sits in a " + layer.inside +
-                        ": the quantization passes leave it in float without a word. Quantize what is "
-                        "inside as a module of its own and put the loop around the result");
+                        " (a branch or loop): static int8 does not reach into those. Quantize what is inside as a module "
+                        "of its own and put the rest around the result");
       }
       plan.push_back(std::move(layer));
     }

@@ -41,7 +41,7 @@ const std::vector<VariantKind>& variant_kinds() {
   static const std::vector<VariantKind> kinds = [] {
     std::vector<VariantKind> all{
         {"float", "as it was trained; what others are compared with", "", "", "qnnpack", make_float_plain()},
-        {"float-mobile", "float by XNNPACK's kernels: the fastest float", "", "", "qnnpack", make_float_mobile()}};
+        {"float-mobile", "float by XNNPACK's kernels: on boards the fastest float", "", "", "qnnpack", make_float_mobile()}};
     add_static(all);
     all.push_back({"int8-dynamic", "int8 weights, activations' ranges looked at in each call", "",
                    "linear, conv1d, conv2d, embedding, LSTM, GRU; convolutions are right, not fast", "qnnpack",
@@ -133,6 +133,15 @@ Status check_decisions(const Plan& wanted, const Plan& possible) {
                       possible.variant + " has for it: " + join(there->formats, ", ") +
                       (there->reason.empty() ? "" : " (" + there->reason + ")"));
     }
+  }
+  return {};
+}
+
+Status check_nothing_in_place(const kinds::Export& model, const std::string& what) {
+  for (const kinds::ExportPart& part : model.parts) {
+    if (part.changed_in_place.empty()) continue;
+    return fail(ErrorCode::unsupported, "it changes a tensor in place (" + part.changed_in_place + "), and " + what +
+                                            " could be moved past that: write it without, as in x = x.mul(2)");
   }
   return {};
 }

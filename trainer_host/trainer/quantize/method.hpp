@@ -84,6 +84,10 @@ struct MethodName {
 // invalid_argument unless each layer that `wanted` decides is in `possible` and may have that format.
 [[nodiscard]] Status check_decisions(const Plan& wanted, const Plan& possible);
 
+// unsupported where a part changes tensors in place, past which LibTorch's passes move operations; `what` is done by
+// such passes, or by looking at inputs of layers.
+[[nodiscard]] Status check_nothing_in_place(const kinds::Export& model, const std::string& what);
+
 // Compares the operators that ran with what was made: each as often as its layers say, and no layer in
 // float that was to be something else. `counts` by name; the error names operators and layers.
 [[nodiscard]] Status check_operators(const std::map<std::string, int>& counts, const std::vector<MadeLayer>& layers);

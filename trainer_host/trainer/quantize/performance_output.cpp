@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -35,6 +36,7 @@ std::vector<std::string> output_headings(const PerformanceRow& row) {
   for (const auto& [name, output] : row.variant.outputs) {
     const std::string& unit = row.unit(name);
     headings.push_back(name + (unit.empty() ? " error" : " " + unit));
+    headings.push_back(name + " dB");
     if (!row.likeness_name.empty()) headings.push_back(name + " " + row.likeness_name);
   }
   return headings;
@@ -44,6 +46,7 @@ std::vector<std::string> output_cells(const PerformanceRow& row) {
   std::vector<std::string> cells;
   for (const auto& [name, output] : row.variant.outputs) {
     cells.push_back(shown_number(output.average_abs_error, "%.3g"));
+    cells.push_back(output.noise > 0 ? shown_number(output.sqnr_db(), "%.1f") : "–");
     if (!row.likeness_name.empty()) cells.push_back(shown_number(output.likeness, "%.4f"));
   }
   return cells;
@@ -53,10 +56,17 @@ nlohmann::ordered_json error_to_json(const OutputError& error) {
   return {{"mean_abs_error", error.mean_abs_error},
           {"max_abs_error", error.max_abs_error},
           {"average_abs_error", error.average_abs_error},
+          {"sqnr_db", error.sqnr_db()},
           {"likeness", error.likeness}};
 }
 
 }  // namespace
+
+double OutputError::sqnr_db() const {
+  constexpr double most = 150.0;
+  if (noise <= 0.0) return most;
+  return signal > 0.0 ? std::min(most, 10.0 * std::log10(signal / noise)) : -most;
+}
 
 std::string performance_table(const std::vector<PerformanceRow>& rows) {
   std::vector<std::string> headings{"variant", "size", "of float", "ms p50", "ms p90", "peak"};
@@ -83,7 +93,7 @@ std::string performance_table(const std::vector<PerformanceRow>& rows) {
   const bool disturbed =
       std::any_of(rows.begin(), rows.end(), [](const PerformanceRow& row) { return !row.valid; });
   std::string text = table.to_string();
-  if (!of_outputs.empty()) text += join(of_outputs) + ": against float\n";
+  if (!of_outputs.empty()) text += join(of_outputs) + ": against float (dB: 10·log10 of the answers' power to the difference's)\n";
   if (disturbed) text += "busy machine: other work disturbed these times; the CSV says valid: no\n";
   return text + why_unmeasured(rows);
 }

@@ -19,7 +19,7 @@ bool most_of(std::int64_t part, std::int64_t whole) {
 }
 
 // Matrices of which 4 bits spare more than int8 and cost less than it would in small filters.
-constexpr std::int64_t worth_four_bits = 1'000'000;
+constexpr std::int64_t worth_four_bits = 100'000;
 
 }  // namespace
 
@@ -60,7 +60,7 @@ std::vector<Advice> recommend(const Makeup& makeup, Wish wish) {
   const bool is_dynamic = most_of(makeup.dynamic_multiply_adds, all);
   const Advice by_static{"static", percent(makeup.static_multiply_adds, all) +
                                        " of its multiply-adds are of layers with static int8 kernels: a quarter of the "
-                                       "size, and on boards two to three times as fast"};
+                                       "size, and as a rule faster: a board measures whether"};
   const Advice by_dynamic{"dynamic", percent(makeup.dynamic_multiply_adds, all) +
                                          " of its multiply-adds are of linear and recurrent layers: int8 without "
                                          "calibration"};

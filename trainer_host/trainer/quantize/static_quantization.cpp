@@ -8,6 +8,7 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <sstream>
 #include <string>
@@ -230,6 +231,25 @@ std::optional<std::int64_t> weight_scale_axis(const std::string& operation, cons
   return weight.size(axis) > most_scaled_channels ? std::nullopt : std::optional(axis);
 }
 
+// Kernels end the process where what they multiply sums by is below 2^-32: input scale · weight scale / output scale,
+// weight scales being 2^-12 at least.
+Status check_scales(const std::vector<ObservedTensor>& tensors) {
+  constexpr double farthest_apart = 1 << 20;
+  std::pair<double, std::string> least{std::numeric_limits<double>::infinity(), ""};
+  std::pair<double, std::string> most{0.0, ""};
+  for (const ObservedTensor& one : tensors) {
+    const ActivationStatistics* statistics = statistics_of(one.observer);
+    if (statistics == nullptr) continue;
+    const double scale = std::get<0>(statistics->parameters()).item<double>();
+    if (scale < least.first) least = {scale, one.name};
+    if (scale > most.first) most = {scale, one.name};
+  }
+  if (most.first <= farthest_apart * least.first) return {};
+  return fail(ErrorCode::unsupported, "values of '" + most.second + "' are " + c10::str(most.first / least.first) +
+                                          " times as large as those of '" + least.second +
+                                          "': kernels for int8 do not reach that far");
+}
+
 Result<QuantizedModule> quantize_static(const Module& network, const torch::Tensor& calibration,
                                         const StaticQuantization& options) {
   try {
@@ -251,6 +271,7 @@ Result<QuantizedModule> quantize_static(const Module& network, const torch::Tens
     const auto tensors = observed_tensors(observed);
     limit_observers(observed, options.output_limit);
     OUTCROP_CHECK(run_through(observed, tensors, calibration, options.batch));
+    OUTCROP_CHECK(check_scales(tensors));
     // In place: copies of statistics are empty.
     Module quantized = torch::jit::InsertQuantDeQuant(observed, "forward", /*inplace=*/true,
                                                       /*debug=*/false, QuantType::STATIC);

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cmath>
 #include <sstream>
 #include <utility>
 
@@ -164,6 +165,8 @@ std::map<std::string, OutputError> compare(const kinds::Export& model, const Ans
       error.mean_abs_error = std::max(error.mean_abs_error, mean);
       error.max_abs_error = std::max(error.max_abs_error, most);
       error.average_abs_error += mean;
+      error.signal += truth[call][i].to(torch::kDouble).square().sum().item<double>();
+      error.noise += distance.square().sum().item<double>();
       error.likeness += model.likeness ? model.likeness(name, truth[call][i], answers[call][i]) : 1.0;
       calls[name] += 1.0;
     }
@@ -187,6 +190,30 @@ Result<Answers> run_as_board(const std::string& bytes, const Built& built,
     }
   }
   return answer_goldens(loaded, model);
+}
+
+// How near a variant must come to float at least, in decibels: below, something else than rounding is wrong. Of models
+// that others made; those of a kind have bounds of their own.
+constexpr double least_db = 6.0;
+constexpr double least_4bit_db = 3.0;
+constexpr double least_float_db = 60.0;
+
+Status check_near(const VariantFile& variant, const kinds::Export& model) {
+  if (!model.made_by_others) return {};
+  double least = variant.name == "float-mobile" ? least_float_db : least_db;
+  if (variant.name.ends_with("4bit")) least = least_4bit_db;
+  for (const auto& [name, error] : variant.outputs) {
+    const auto& outputs = model.signature.serves().outputs;
+    const bool is_float = std::any_of(outputs.begin(), outputs.end(), [&](const messages::Output& one) {
+      return one.name == name && one.type.dtype == "float32";
+    });
+    if (!is_float || error.signal <= 0.0 || error.sqnr_db() >= least) continue;
+    return fail(ErrorCode::unsupported,
+                "its " + name + " is " + std::to_string(std::lround(error.sqnr_db())) +
+                    " dB above the difference to float's in the golden calls, and at least " +
+                    std::to_string(std::lround(least)) + " are wanted: such a file would be wrong");
+  }
+  return {};
 }
 
 // Of any part; their names without it.
@@ -216,6 +243,7 @@ Result<VariantFile> export_one(const std::string& name, const kinds::Export& mod
   variant.corrections = built.applied.corrections;
   for (const DegenerateRange& one : built.applied.degenerate_ranges) variant.degenerate.push_back({one.layer, one.why});
   variant.outputs = compare(model, golden.answers, answers);
+  OUTCROP_CHECK(check_near(variant, model));
   built.plan.corrections = stayed(built.applied.corrections);
   OUTCROP_CHECK(write_file_durably(variant.file, bytes));
   OUTCROP_CHECK(write_file_durably(variant.plan, to_toml(built.plan)));

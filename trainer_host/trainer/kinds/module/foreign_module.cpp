@@ -100,6 +100,25 @@ Status check_types(const Module& module) {
   return {};
 }
 
+// By another program, or by this one.
+Status check_float(const Module& module) {
+  for (const Module& one : module.modules()) {
+    bool quantized = one.hasattr("keeps_codes");
+    std::string by = "weights in codes";
+    for (const auto& method : one.get_methods()) {
+      for (const auto* node : method.graph()->nodes()) {
+        const std::string kind = node->kind().toQualString();
+        if (!kind.starts_with("quantized::") && !kind.starts_with("aten::quantize_per_")) continue;
+        quantized = true;
+        by = kind;
+      }
+    }
+    if (!quantized) continue;
+    return fail(ErrorCode::unsupported, "it is quantized already (" + by + "): bring the float model that it was made of");
+  }
+  return {};
+}
+
 // A small file may say that one value is a tensor of any size.
 Status check_no_repeats(const Module& module) {
   for (const auto& [name, tensor] : models::tensors_of(module)) {
@@ -159,6 +178,7 @@ Result<ForeignModule> look_at(Module module) {
   ForeignModule foreign{std::move(module), {}, {}};
   OUTCROP_CHECK(read_arguments(forward->function().getSchema(), foreign));
   OUTCROP_CHECK(read_outputs(forward->function().getSchema(), foreign));
+  OUTCROP_CHECK(check_float(foreign.module));
   OUTCROP_CHECK(check_types(foreign.module));
   return foreign;
 }

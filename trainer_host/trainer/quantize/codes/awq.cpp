@@ -29,9 +29,13 @@ GroupCodes scaled_codes(const Tensor& weight, const Tensor& column_scales, int b
   return kept;
 }
 
-std::optional<Tensor> scales_of(const Tensor& mean_abs, int exponent) {
+std::optional<Tensor> scales_of(const Tensor& mean_abs, int exponent, UnseenInputs unseen) {
   const Tensor raw = mean_abs.pow(static_cast<double>(exponent) / exponents).clamp_min_(1e-4);
-  const Tensor scales = raw / (raw.max() * raw.min()).sqrt();
+  // Inputs that were always 0 say nothing of how fine their columns should be.
+  const Tensor seen = unseen == UnseenInputs::as_published ? torch::ones_like(mean_abs, torch::kBool) : mean_abs > 0;
+  if (!seen.any().item<bool>()) return std::nullopt;
+  const Tensor known = raw.masked_select(seen);
+  const Tensor scales = torch::where(seen, raw / (known.max() * known.min()).sqrt(), torch::ones_like(raw));
   // What float16 cannot keep is no candidate.
   constexpr double least = 6.2e-5;
   if (!(scales.min().item<double>() > least && scales.max().item<double>() < 65504)) return std::nullopt;
@@ -41,7 +45,7 @@ std::optional<Tensor> scales_of(const Tensor& mean_abs, int exponent) {
 }  // namespace
 
 Result<ChosenGroups> awq(const Tensor& weight, const Tensor& hessian, const Tensor& mean_abs,
-                         const GroupOptions& options) {
+                         const GroupOptions& options, UnseenInputs unseen) {
   const torch::NoGradGuard no_gradient;
   OUTCROP_CHECK(check_weight(weight));
   const auto columns = weight.size(1);
@@ -59,7 +63,7 @@ Result<ChosenGroups> awq(const Tensor& weight, const Tensor& hessian, const Tens
   chosen.rounding_error = output_error(float_values(rounding) - weight, hessian);
   chosen.method_error = std::numeric_limits<double>::infinity();
   for (int exponent = 0; exponent < exponents; ++exponent) {
-    const auto scales = scales_of(mean_abs, exponent);
+    const auto scales = scales_of(mean_abs, exponent, unseen);
     if (!scales) continue;
     GroupCodes candidate = scaled_codes(weight, *scales, options.bits, group);
     const double error = output_error(float_values(candidate) - weight, hessian);

@@ -16,6 +16,7 @@ namespace outcrop::quantize {
 // `hessian` and `mean_abs` as LayerInputs has them. Symmetric codes are not its: invalid_argument, and as check_weight
 // and group_of have it, or where shapes do not fit.
 [[nodiscard]] Result<ChosenGroups> awq(const torch::Tensor& weight, const torch::Tensor& hessian,
-                                       const torch::Tensor& mean_abs, const GroupOptions& options);
+                                       const torch::Tensor& mean_abs, const GroupOptions& options,
+                                       UnseenInputs unseen = UnseenInputs::rounded);
 
 }  // namespace outcrop::quantize

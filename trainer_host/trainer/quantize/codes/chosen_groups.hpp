@@ -4,6 +4,10 @@
 
 namespace outcrop::quantize {
 
+// What becomes of weights whose inputs were always 0: the authors' programs make nothing of them (gptq: 0; awq: a scale of
+// next to nothing). Other rows may have such inputs, so that ours are rounded plainly.
+enum class UnseenInputs { rounded, as_published };
+
 // Codes that were chosen by the error of the layer's outputs (output_error), and what they are worth:
 // never more than rounding's, for where a method is not better its result is rounding's.
 struct ChosenGroups {

@@ -126,7 +126,7 @@ Result<ChosenGroups> gptq(const Tensor& weight, const Tensor& hessian, const Gpt
   Tensor curvature = hessian.clone();
   const Tensor dead = curvature.diagonal() == 0;
   curvature.diagonal().masked_fill_(dead, 1);
-  current.masked_fill_(dead.unsqueeze(0), 0);
+  if (options.unseen == UnseenInputs::as_published) current.masked_fill_(dead.unsqueeze(0), 0);
   Tensor order;
   if (options.activation_order) {
     order = curvature.diagonal().argsort(/*dim=*/0, /*descending=*/true);

@@ -60,7 +60,9 @@ TEST_F(PublicCodes, gptq_chooses_its_authors_codes) {
   for (const auto& [name, options] :
        {Case{"gptq", {.groups = {.group = 64}}}, Case{"gptq_rows", {.groups = {.group = -1, .symmetric = true}}},
         Case{"gptq_order", {.groups = {.group = 32}, .activation_order = true}}}) {
-    const auto made = gptq(weight(), inputs().hessian(), options);
+    GptqOptions theirs_too = options;
+    theirs_too.unseen = UnseenInputs::as_published;
+    const auto made = gptq(weight(), inputs().hessian(), theirs_too);
     ASSERT_THAT(made, IsOk());
     EXPECT_FALSE(made->rounding_kept);
     EXPECT_LT(made->error, 0.5 * made->rounding_error);
@@ -77,12 +79,27 @@ TEST_F(PublicCodes, awq_chooses_its_authors_codes) {
   const Tensor flipped = weight().flip({0, 1});
   for (const auto& [name, group] : {std::pair{"awq", 64}, std::pair{"awq_rows", -1}, std::pair{"awq_flipped", 32}}) {
     const Tensor weights = std::string(name) == "awq_flipped" ? flipped : weight();
-    const auto made = awq(weights, seen.hessian(), seen.mean_abs(), {.group = group});
+    const auto made = awq(weights, seen.hessian(), seen.mean_abs(), {.group = group}, UnseenInputs::as_published);
     ASSERT_THAT(made, IsOk());
     EXPECT_FALSE(made->rounding_kept);
     EXPECT_LT(made->error, made->rounding_error);
     expect_alike(made->codes.codes, name, 0.999);
     EXPECT_TRUE(torch::allclose(made->codes.column_scales, of(std::string(name) + "_scales"), 1e-3, 0));
+  }
+}
+
+// Column 5 was always 0; another row has it.
+TEST_F(PublicCodes, of_inputs_that_were_never_seen_are_rounded) {
+  const LayerInputs seen = inputs();
+  ASSERT_EQ(seen.mean_abs()[5].item<float>(), 0.0F);
+  const auto by_gptq = gptq(weight(), seen.hessian(), {.groups = {.group = 64}});
+  const auto by_awq = awq(weight(), seen.hessian(), seen.mean_abs(), {.group = 64});
+  ASSERT_THAT(by_gptq, IsOk());
+  ASSERT_THAT(by_awq, IsOk());
+  const Tensor column = weight().select(1, 5);
+  for (const Tensor& values : {float_values(by_gptq->codes), float_values(by_awq->codes)}) {
+    const double off = ((values.select(1, 5) - column).norm() / column.norm()).item<double>();
+    EXPECT_LT(off, 0.2);
   }
 }
 

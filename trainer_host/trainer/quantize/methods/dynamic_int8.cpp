@@ -15,14 +15,14 @@ using torch::jit::Module;
 
 constexpr const char* as_linear = "quantized::linear_dynamic";
 
-// Symmetric codes of a matrix, a scale for each row, by the least squared error.
+// Symmetric codes of a matrix, a scale for each row: by the least squared error, but where that is below what static
+// kernels take. Answers are floats here, and no requantization limits how small it may be.
 Tensor codes_by_row(const Tensor& matrix) {
-  const auto unit = std::make_shared<torch::jit::CompilationUnit>();
-  Module observer = make_weight_observer(unit, 0);
-  observer.forward({matrix});
-  const auto parameters = observer.get_method("calculate_qparams")({}).toTuple();
-  return torch::quantize_per_channel(matrix, parameters->elements()[0].toTensor().to(torch::kDouble),
-                                     parameters->elements()[1].toTensor().to(torch::kLong), 0, torch::kQInt8);
+  constexpr double most_code = 127;
+  const Tensor widest = (std::get<0>(matrix.abs().max(1)) / most_code).clamp_min(1e-30);
+  const Tensor searched = choose_weight_scales(matrix, 0).to(torch::kFloat);
+  const Tensor scales = torch::where(widest < 2 * smallest_scale, widest, searched).to(torch::kDouble);
+  return torch::quantize_per_channel(matrix, scales, torch::zeros_like(scales).to(torch::kLong), 0, torch::kQInt8);
 }
 
 c10::IValue packed_linear(const Tensor& matrix, const c10::IValue& bias) {

@@ -16,6 +16,7 @@ class FloatMobile final : public Method {
     return Plan{.variant = "", .method = "float-mobile", .observer = "", .layers = {}};
   }
   [[nodiscard]] Result<Applied> apply(const Plan&, const kinds::Export& model) const override {
+    OUTCROP_CHECK(check_nothing_in_place(model, "what is optimized for mobile"));
     Applied applied;
     for (const kinds::ExportPart& part : model.parts) {
       applied.forms.push_back(

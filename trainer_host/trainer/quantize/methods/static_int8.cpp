@@ -41,6 +41,7 @@ class StaticInt8 final : public Method {
 
   [[nodiscard]] Result<Plan> plan(const kinds::Export& model) const override {
     Plan plan{.variant = "", .method = "static", .observer = observer_, .corrections = how_.wanted, .layers = {}};
+    OUTCROP_CHECK(check_nothing_in_place(model, "what static int8 does"));
     for (const kinds::ExportPart& part : model.parts) {
       OUTCROP_TRY(layers, layers_of(part));
       for (const PlannedLayer& layer : layers.all) {
@@ -102,6 +103,7 @@ class StaticInt8 final : public Method {
   };
   static Result<Layers> layers_of(const kinds::ExportPart& part) { return layers_of(part, part.network); }
   static Result<Layers> layers_of(const kinds::ExportPart& part, const torch::jit::Module& form) {
+    if (!part.not_layered.empty()) return fail(ErrorCode::unsupported, part.not_layered);
     const auto folded = fold_batch_norm(form);
     const auto rows = first_rows(part);
     if (rows.size() != 1) {
@@ -110,7 +112,6 @@ class StaticInt8 final : public Method {
                                               std::to_string(rows.size()));
     }
     auto int8 = plan_layers(folded, rows.front());
-    if (!int8 && !part.not_layered.empty()) return fail(ErrorCode::unsupported, part.not_layered);
     if (!int8) return fail(int8.error().context(spoken(part.name)));
     return Layers{std::move(*int8), find_layers(folded, rows)};
   }

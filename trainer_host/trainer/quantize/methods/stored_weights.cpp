@@ -65,6 +65,9 @@ class StoredWeights final : public Method {
   [[nodiscard]] Result<Plan> plan(const kinds::Export& model) const override {
     Plan plan{.variant = "", .method = naming_of(codes_).method, .observer = "", .weights = {}, .layers = {}};
     if (codes_ >= WeightCodes::rounding) plan.weights = WeightOptions();
+    if (codes_ == WeightCodes::gptq || codes_ == WeightCodes::awq) {
+      OUTCROP_CHECK(check_nothing_in_place(model, "inputs of layers that are looked at"));
+    }
     OUTCROP_TRY(layers, decide_each(model, [&](const PlannedLayer& layer, const Module& module) {
                   return choose(layer, module);
                 }));

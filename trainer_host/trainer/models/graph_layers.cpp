@@ -1,4 +1,4 @@
-#include "trainer_host/trainer/models/layer_calls.hpp"
+#include "trainer_host/trainer/models/graph_layers.hpp"
 
 #include <torch/csrc/jit/ir/constants.h>
 
@@ -67,7 +67,17 @@ const char* yes_or_no(bool value) {
   return value ? "True" : "False";
 }
 
-LayerCall convolution_call(Node* node, const Module& network) {
+// What its source calls it.
+std::string take_bias(const Node* node, const Module& network, GraphLayer& call) {
+  if (const auto own = fixed_tensor(node->input(2), network)) {
+    call.tensors.emplace_back("bias", own->value);
+    return "self.bias";
+  }
+  TORCH_CHECK(is_none(node->input(2), network), "a layer's bias is computed");
+  return "None";
+}
+
+GraphLayer convolution_call(Node* node, const Module& network) {
   const std::string kind = node->kind().toQualString();
   bool transposed = kind.starts_with("aten::conv_transpose");
   std::size_t dilation_at = 5, groups_at = 6, output_padding_at = 5;
@@ -84,20 +94,14 @@ LayerCall convolution_call(Node* node, const Module& network) {
   const auto axes = static_cast<std::size_t>(values.dim()) - 2;
   TORCH_CHECK(axes == 1 || axes == 2, "a convolution is along ", axes, " axes");
 
-  LayerCall call;
+  GraphLayer call;
   call.path = weight->path;
   call.lifted = axes == 1;
   call.tensors.emplace_back("weight", call.lifted ? values.unsqueeze(-2) : values);
   call.arguments = {node->input(0)};
   call.groups = constant_of<std::int64_t>(node->input(groups_at), "groups");
   call.channel_axis = transposed ? 1 : 0;
-  std::string bias = "None";
-  if (const auto own = fixed_tensor(node->input(2), network)) {
-    call.tensors.emplace_back("bias", own->value);
-    bias = "self.bias";
-  } else {
-    TORCH_CHECK(is_none(node->input(2), network), "a layer's bias is computed");
-  }
+  const std::string bias = take_bias(node, network, call);
   const auto stride = numbers_of(node->input(3), axes, "stride");
   const auto dilation = numbers_of(node->input(dilation_at), axes, "dilation");
   const auto padding = padding_of(node->input(4), values, dilation);
@@ -115,29 +119,23 @@ LayerCall convolution_call(Node* node, const Module& network) {
   return call;
 }
 
-LayerCall linear_call(Node* node, const Module& network) {
+GraphLayer linear_call(Node* node, const Module& network) {
   const auto weight = fixed_tensor(node->input(1), network);
   TORCH_CHECK(weight, "a layer's weights are computed");
-  LayerCall call;
+  GraphLayer call;
   call.type = "linear.Linear";
   call.path = weight->path;
   call.tensors.emplace_back("weight", weight->value);
   call.arguments = {node->input(0)};
-  std::string bias = "None";
-  if (const auto own = fixed_tensor(node->input(2), network)) {
-    call.tensors.emplace_back("bias", own->value);
-    bias = "self.bias";
-  } else {
-    TORCH_CHECK(is_none(node->input(2), network), "a layer's bias is computed");
-  }
+  const std::string bias = take_bias(node, network, call);
   call.source = "def forward(self, x):\n    return torch.linear(x, self.weight, " + bias + ")\n";
   return call;
 }
 
-LayerCall embedding_call(Node* node, const Module& network) {
+GraphLayer embedding_call(Node* node, const Module& network) {
   const auto weight = fixed_tensor(node->input(0), network);
   TORCH_CHECK(weight, "a layer's weights are computed");
-  LayerCall call;
+  GraphLayer call;
   call.type = "sparse.Embedding";
   call.path = weight->path;
   call.tensors.emplace_back("weight", weight->value);
@@ -148,7 +146,7 @@ LayerCall embedding_call(Node* node, const Module& network) {
 
 // Parameters in the order of torch.nn's: for each layer and direction, input weights, recurrent ones, and
 // biases of both.
-LayerCall recurrent_call(Node* node, const Module& network) {
+GraphLayer recurrent_call(Node* node, const Module& network) {
   const bool is_lstm = node->kind().toQualString() == std::string("aten::lstm");
   const bool biases = constant_of<bool>(node->input(3), "biases");
   const auto deep = constant_of<std::int64_t>(node->input(4), "depth");
@@ -160,7 +158,7 @@ LayerCall recurrent_call(Node* node, const Module& network) {
   const std::size_t ways = both_ways ? 2 : 1;
   TORCH_CHECK(given.size() == static_cast<std::size_t>(deep) * ways * (biases ? 4 : 2),
               "a recurrent layer has projections");
-  LayerCall call;
+  GraphLayer call;
   call.type = is_lstm ? "rnn.LSTM" : "rnn.GRU";
   call.path = fixed->path;
   std::string names;
@@ -245,7 +243,7 @@ bool is_layer(const Node* node) {
   return node->inputs().size() == 9 && node->input(4)->type()->kind() == c10::TypeKind::IntType;
 }
 
-LayerCall layer_call(Node* node, const Module& network) {
+GraphLayer graph_layer(Node* node, const Module& network) {
   const std::string_view kind = node->kind().toQualString();
   if (kind == "aten::linear") return linear_call(node, network);
   if (kind == "aten::embedding") return embedding_call(node, network);

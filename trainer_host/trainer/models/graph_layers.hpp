@@ -11,7 +11,7 @@
 namespace outcrop::models {
 
 // One operation with weights of a graph, as a module of its own would make it.
-struct LayerCall {
+struct GraphLayer {
   std::string type;     // Python's name for the module: "conv.Conv2d"
   std::string path;     // of its weight: "features.0.weight"
   std::vector<std::pair<std::string, torch::Tensor>> tensors;  // its parameters: "weight", "bias"
@@ -51,11 +51,11 @@ struct FixedTensors {
 // Whether it is given, as an attribute or a constant, as None.
 [[nodiscard]] bool is_none(const torch::jit::Value* value, const torch::jit::Module& network);
 
-// Whether a node is an operation that layer_call() knows: convolutions along one axis and two, and
+// Whether a node is an operation that graph_layer() knows: convolutions along one axis and two, and
 // transposed ones, linear, embedding, lstm, gru.
 [[nodiscard]] bool is_layer(const torch::jit::Node* node);
 
 // Throws c10::Error where weights, strides or sizes are computed.
-[[nodiscard]] LayerCall layer_call(torch::jit::Node* node, const torch::jit::Module& network);
+[[nodiscard]] GraphLayer graph_layer(torch::jit::Node* node, const torch::jit::Module& network);
 
 }  // namespace outcrop::models
