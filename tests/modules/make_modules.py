@@ -95,6 +95,23 @@ class Recurrent(nn.Module):
         return self.last(z.mean(1))
 
 
+class Projected(nn.Module):
+    """An LSTM with projections, which no method knows, and a part of a tensor that is changed after it was read."""
+
+    def __init__(self):
+        super().__init__()
+        self.reader = nn.LSTM(8, 16, proj_size=8, batch_first=True)
+        self.first = nn.Linear(8, 32)
+        self.last = nn.Linear(32, 32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, _ = self.reader(x)
+        h = torch.relu(self.first(y[:, -1]))
+        z = self.last(h)
+        h[:, ::2] *= 2.0
+        return z + self.last(h)
+
+
 class Signals(nn.Module):
     """Along one axis, with everything that a convolution may have, and norms behind all of it."""
 
@@ -239,7 +256,7 @@ if __name__ == "__main__":
     torch.jit.trace(mobile, torch.zeros(2, 1, 8, 8)).save("mobile_traced.pt")
     torch.jit.save(torch.jit.freeze(torch.jit.script(mobile)), "mobile_frozen.pt")
     torch.jit.script(settle(UNet())).save("unet.pt")
-    for name, make in {"recurrent": Recurrent, "signals": Signals}.items():
+    for name, make in {"recurrent": Recurrent, "signals": Signals, "projected": Projected}.items():
         torch.manual_seed(30)
         torch.jit.script(settle(make())).save(f"{name}.pt")
     torch.jit.trace(settle(Encoder()), torch.rand(2, 16), check_trace=False).save("encoder.pt")

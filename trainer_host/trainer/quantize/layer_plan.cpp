@@ -163,7 +163,8 @@ std::vector<PlannedLayer> measured(const Module& module, const std::vector<torch
         layer = &products[call.name];
         layer->name = layer->operation = call.name.substr(call.name.find("::") + 2);
       }
-      const bool recurrent = layer->operation == "lstm" || layer->operation == "gru";
+      // Of a layer its inputs are known; of others what they came to in products.
+      const bool recurrent = !call.inputs.empty() && (layer->operation == "lstm" || layer->operation == "gru");
       layer->multiply_adds += recurrent ? recurrent_products(call) : call.multiply_adds;
       ++layer->calls;
     }

@@ -66,7 +66,7 @@ Result<std::vector<LayerDecision>> decide_each(
     for (const PlannedLayer& layer : found.layers) {
       Choice choice{"float", ""};
       if (layer.weights == 0) {
-        choice.reason = "multiplies what is computed: there are no weights in it";
+        choice.reason = "multiplies what is computed, or weights that cannot be told apart";
       } else if (layer.calls == 0) {
         choice.reason = "never ran: the model takes another branch";
       } else {

@@ -245,10 +245,13 @@ TEST_F(UserModule, of_every_make_is_right_by_every_method_or_left_out_with_the_r
   torch::manual_seed(6);
   const std::string not_static = "no static int8 kernel";
   const std::string small = "too small";
+  const std::string in_place = "changes a tensor in place (aten::mul_)";
   const std::vector<Brought> all{
       {"recurrent", "tokens", torch::randint(40, {24, 6}, torch::kLong),
        {{"int8-quint8", not_static}, {"int8-qint8", not_static}}},
       {"signals", "x", torch::randn({24, 4, 32}), {}},
+      {"projected", "x", torch::randn({24, 5, 8}),
+       {{"int8-quint8", in_place}, {"int8-qint8", in_place}, {"gptq-4bit", in_place}, {"awq-4bit", in_place}}},
       {"encoder", "x", torch::rand({24, 16}),
        {{"fp16", small}, {"bf16", small}, {"int8-weights", small}, {"rtn-4bit", small}, {"gptq-4bit", small},
         {"awq-4bit", small}, {"nf4-4bit", small}}}};
