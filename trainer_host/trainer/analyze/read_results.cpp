@@ -147,6 +147,7 @@ Result<std::vector<Contender>> read_export(const fs::path& file) {
     for (const auto& [key, value] : variant.items()) {
       if (one.error || !value.is_object()) continue;
       one.error = number_in(value, "average_abs_error");
+      if (!one.is_float) one.sqnr_db = number_in(value, "sqnr_db");
     }
     if (const auto share = variant.find("int8_share"); share != variant.end() && share->is_object()) {
       one.in_codes = number_in(*share, "multiply_adds");

@@ -19,6 +19,10 @@ std::string shown_number(double value, const char* format) {
   return text.data();
 }
 
+std::string shown_time(runtime::Milliseconds time) {
+  return shown_number(time.count(), time.count() < 1.0 ? "%.3f" : "%.1f");
+}
+
 // "not measured: float, int8-qint8: this machine cannot …", a line for each reason.
 std::string why_unmeasured(const std::vector<PerformanceRow>& rows) {
   std::map<std::string, std::vector<std::string>> variants;
@@ -81,8 +85,8 @@ std::string performance_table(const std::vector<PerformanceRow>& rows) {
     std::vector<std::string> cells{
         variant.name + (row.valid ? "" : " (busy machine)"), variant.size.human(),
         shown_number(static_cast<double>(variant.size.value()) / whole, "%.3f"),
-        measured ? shown_number(row.steady.p50.count(), "%.1f") : "–",
-        measured ? shown_number(row.steady.p90.count(), "%.1f") : "–",
+        measured ? shown_time(row.steady.p50) : "–",
+        measured ? shown_time(row.steady.p90) : "–",
         measured ? row.peak_memory.human() : "–"};
     const auto errors = output_cells(row);
     cells.insert(cells.end(), errors.begin(), errors.end());
