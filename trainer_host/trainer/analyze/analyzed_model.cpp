@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 #include "trainer_host/trainer/models/lite_model.hpp"
@@ -135,13 +136,12 @@ Result<std::vector<Tensor>> AnalyzedModel::call(const std::string& method,
     const auto plain_tensor = [](const Tensor& tensor) {
       return (tensor.is_quantized() ? tensor.dequantize() : tensor).contiguous();
     };
-    if (told.isTensor()) return std::vector{plain_tensor(told.toTensor())};
-    if (!told.isTuple()) {
+    if (!told.isTensor() && !told.isTuple()) {
       return fail(ErrorCode::unsupported, name_ + ": " + method + " gives a " + told.tagKind() +
                                               "; a tensor or a tuple of tensors can be compared");
     }
     std::vector<Tensor> outputs;
-    for (const auto& element : told.toTupleRef().elements()) outputs.push_back(plain_tensor(element.toTensor()));
+    for (const Tensor& tensor : models::tensors_in(told)) outputs.push_back(plain_tensor(tensor));
     return outputs;
   } catch (const std::exception& error) {
     return fail(ErrorCode::invalid_data, name_ + ", " + method + ": " + last_words(error));

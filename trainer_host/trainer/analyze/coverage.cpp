@@ -24,7 +24,7 @@ double share(double part, double whole) {
   return whole > 0 ? part / whole : 0.0;
 }
 
-bool computes_on_floats(const TracedCall& call) {
+bool computes_on_floats(const quantize::TracedCall& call) {
   if (is_border(call.name) || works_on_codes(call)) return false;
   if (std::find(views.begin(), views.end(), call.name) != views.end()) return false;
   return std::any_of(call.outputs.begin(), call.outputs.end(), [](const c10::IValue& value) {
@@ -42,7 +42,7 @@ std::string place_of(const std::string& before, const std::string& behind) {
 
 }  // namespace
 
-Coverage coverage_of(const std::vector<Layer>& layers, const std::vector<TracedCall>& float_calls,
+Coverage coverage_of(const std::vector<Layer>& layers, const std::vector<quantize::TracedCall>& float_calls,
                      const std::map<std::string, torch::Tensor>& tensors) {
   Coverage coverage;
   std::int64_t in_codes = 0;
@@ -57,7 +57,7 @@ Coverage coverage_of(const std::vector<Layer>& layers, const std::vector<TracedC
     of_layers += layer.weights;
     if (layer.computes_in_codes) in_codes += layer.multiply_adds;
   }
-  for (const TracedCall& call : float_calls) {
+  for (const quantize::TracedCall& call : float_calls) {
     coverage.multiply_adds += call.multiply_adds;
     if (layer_operation(call).empty()) coverage.product_multiply_adds += call.multiply_adds;
   }
@@ -96,7 +96,7 @@ Coverage coverage_of(const std::vector<Layer>& layers, const std::vector<TracedC
   return coverage;
 }
 
-std::vector<FloatIsland> islands_of(const std::vector<TracedCall>& calls,
+std::vector<FloatIsland> islands_of(const std::vector<quantize::TracedCall>& calls,
                                     const std::map<std::size_t, std::string>& names,
                                     const std::vector<Layer>& layers) {
   std::vector<FloatIsland> islands;

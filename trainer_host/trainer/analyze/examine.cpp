@@ -11,7 +11,7 @@ namespace outcrop::analyze {
 namespace {
 
 using torch::Tensor;
-using Calls = std::vector<TracedCall>;
+using Calls = std::vector<quantize::TracedCall>;
 
 std::string shape_text(const Tensor& tensor) {
   std::string text = "[";
@@ -25,7 +25,7 @@ struct Run {
 };
 
 Result<Run> traced(AnalyzedModel& model, const std::string& method, const std::vector<Tensor>& inputs) {
-  OperatorTrace trace(is_compared);
+  quantize::OperatorTrace trace(is_compared);
   OUTCROP_TRY(outputs, model.call(method, inputs));
   return Run{trace.take(), std::move(outputs)};
 }
@@ -60,7 +60,7 @@ Status check_outputs(const AnalyzedModel& original, const std::vector<Tensor>& b
 }
 
 Status check_float(const AnalyzedModel& original, const Calls& calls) {
-  for (const TracedCall& call : calls) {
+  for (const quantize::TracedCall& call : calls) {
     if (layer_operation(call).empty()) continue;
     if (call.name.starts_with("prepacked::")) {
       return fail(ErrorCode::invalid_argument,
@@ -127,7 +127,7 @@ bool stands_in_another_order(const Tensor& truth, const Tensor& other) {
   return in_order.exact() || in_order.sqnr_db().value_or(0.0) > like_db;
 }
 
-void compare_weights(Layer& layer, const TracedCall& before, const TracedCall& after) {
+void compare_weights(Layer& layer, const quantize::TracedCall& before, const quantize::TracedCall& after) {
   const Tensor truth = weight_of(before);
   const Tensor other = weight_of(after);
   if (!truth.defined() || !truth.is_floating_point()) return;
@@ -184,7 +184,7 @@ void compare_values(Layer& layer, const LayerPair& pair, const Calls& before, co
 }
 
 // Names by what owns the weights, where that is known.
-std::string layer_name(const AnalyzedModel& model, const TracedCall& call, std::size_t place) {
+std::string layer_name(const AnalyzedModel& model, const quantize::TracedCall& call, std::size_t place) {
   const Tensor weight = weight_of(call);
   for (const auto& [path, tensor] : model.tensors()) {
     if (!weight.defined() || tensor.data_ptr() != weight.data_ptr()) continue;
@@ -201,7 +201,7 @@ Status check_finite(const std::vector<LayerPair>& pairs, const Calls& calls, con
     return !tensor.defined() || !tensor.is_floating_point() || torch::isfinite(tensor).all().item<bool>();
   };
   for (std::size_t i = 0; i < pairs.size(); ++i) {
-    const TracedCall& call = calls[pairs[i].before];
+    const quantize::TracedCall& call = calls[pairs[i].before];
     const bool weights = finite(weight_of(call));
     if (weights && (call.values.empty() || finite(call.values[0]))) continue;
     return fail(ErrorCode::diverged, "layer " + named(i) + " of the float model has " +
@@ -257,8 +257,8 @@ std::vector<Layer> layers_of(const AnalyzedModel& original, const std::vector<La
                              const Calls& before, const Calls& after) {
   std::vector<Layer> layers;
   for (std::size_t i = 0; i < pairs.size(); ++i) {
-    const TracedCall& first = before[pairs[i].before];
-    const TracedCall& second = after[pairs[i].after];
+    const quantize::TracedCall& first = before[pairs[i].before];
+    const quantize::TracedCall& second = after[pairs[i].after];
     Layer layer;
     layer.name = layer_name(original, first, i);
     layer.operation = pairs[i].operation;
@@ -275,8 +275,8 @@ std::vector<Layer> layers_of(const AnalyzedModel& original, const std::vector<La
 }
 
 bool is_equalized(const ExamineOptions& options) {
-  if (!options.plan) return false;
-  const auto& kept = options.plan->corrections;
+  if (!options.plan || !options.plan->corrections) return false;
+  const auto& kept = *options.plan->corrections;
   return std::find(kept.begin(), kept.end(), "equalization") != kept.end();
 }
 
@@ -300,9 +300,9 @@ Result<Analysis> look(AnalyzedModel& original, AnalyzedModel& quantized, const Q
   analysis.quantized = quantized.name();
   analysis.called = questions.method.text;
   analysis.rows_from = questions.from;
-  analysis.float_operators = count_calls(before->calls);
-  analysis.quantized_operators = count_calls(after->calls);
-  for (const TracedCall& call : after->calls) {
+  analysis.float_operators = quantize::count_calls(before->calls);
+  analysis.quantized_operators = quantize::count_calls(after->calls);
+  for (const quantize::TracedCall& call : after->calls) {
     if (!is_border(call.name)) continue;
     ++(call.name == "aten::dequantize" ? analysis.dequantizations : analysis.quantizations);
   }

@@ -58,7 +58,7 @@ std::string named_operation(const std::string& name) {
 }
 
 // The first call behind `from` that takes what that gave.
-std::optional<std::size_t> consumer(const std::vector<TracedCall>& calls, std::size_t from) {
+std::optional<std::size_t> consumer(const std::vector<quantize::TracedCall>& calls, std::size_t from) {
   if (calls[from].outputs.empty() || !calls[from].outputs[0].isTensor()) return std::nullopt;
   const auto* given = calls[from].outputs[0].toTensor().unsafeGetTensorImpl();
   for (std::size_t i = from + 1; i < calls.size(); ++i) {
@@ -70,7 +70,7 @@ std::optional<std::size_t> consumer(const std::vector<TracedCall>& calls, std::s
 }
 
 // What takes a layer's values, as floats where they become such at once; "" for nothing.
-std::string follower(const std::vector<TracedCall>& calls, std::size_t layer) {
+std::string follower(const std::vector<quantize::TracedCall>& calls, std::size_t layer) {
   auto next = consumer(calls, layer);
   if (next && calls[*next].name == "aten::dequantize") next = consumer(calls, *next);
   return next ? calls[*next].name : std::string();
@@ -78,8 +78,8 @@ std::string follower(const std::vector<TracedCall>& calls, std::size_t layer) {
 
 // Where in the float run the values stand that the quantized layer gives: behind what is part of it there. An
 // activation need not stand in its name: a range of codes that begins at 0 is a relu, too.
-void find_compared(LayerPair& pair, const std::vector<TracedCall>& before,
-                   const std::vector<TracedCall>& after) {
+void find_compared(LayerPair& pair, const std::vector<quantize::TracedCall>& before,
+                   const std::vector<quantize::TracedCall>& after) {
   const std::string follows = follower(after, pair.after);
   const bool named_relu = after[pair.after].name.find("_relu") != std::string::npos;
   pair.compared = pair.before;
@@ -101,7 +101,7 @@ void find_compared(LayerPair& pair, const std::vector<TracedCall>& before,
   pair.compared_after = join(behind);
 }
 
-std::vector<std::size_t> layer_places(const std::vector<TracedCall>& calls) {
+std::vector<std::size_t> layer_places(const std::vector<quantize::TracedCall>& calls) {
   std::vector<std::size_t> layers;
   for (std::size_t i = 0; i < calls.size(); ++i) {
     if (!layer_operation(calls[i]).empty()) layers.push_back(i);
@@ -109,7 +109,7 @@ std::vector<std::size_t> layer_places(const std::vector<TracedCall>& calls) {
   return layers;
 }
 
-std::string counted(const std::vector<TracedCall>& calls, const std::vector<std::size_t>& layers) {
+std::string counted(const std::vector<quantize::TracedCall>& calls, const std::vector<std::size_t>& layers) {
   std::map<std::string, int> counts;
   for (const std::size_t at : layers) ++counts[layer_operation(calls[at])];
   std::vector<std::string> words;
@@ -146,7 +146,7 @@ std::optional<Tensor> unpacked(const IValue& packed, bool bias) {
   return std::nullopt;
 }
 
-Tensor tensor_of(const TracedCall& call, bool bias) {
+Tensor tensor_of(const quantize::TracedCall& call, bool bias) {
   if (call.name.starts_with("aten::")) {
     std::size_t at = bias ? 2 : 1;
     if (layer_operation(call).starts_with("embedding")) at = bias ? call.inputs.size() : 0;
@@ -162,7 +162,7 @@ Tensor tensor_of(const TracedCall& call, bool bias) {
 
 }  // namespace
 
-std::string layer_operation(const TracedCall& call) {
+std::string layer_operation(const quantize::TracedCall& call) {
   if (call.name != "aten::_convolution" && call.name != "aten::convolution") return named_operation(call.name);
   const Tensor weight = call.inputs.size() > 6 && call.inputs[1].isTensor() ? call.inputs[1].toTensor() : Tensor();
   if (!weight.defined()) return {};
@@ -174,7 +174,7 @@ bool is_border(const std::string& name) {
   return name.starts_with("aten::quantize_per_") || name == "aten::dequantize";
 }
 
-bool works_on_codes(const TracedCall& call) {
+bool works_on_codes(const quantize::TracedCall& call) {
   if (is_border(call.name)) return false;
   if (call.name.starts_with("quantized::") || call.name.starts_with("aten::quantized_")) return true;
   const auto codes = [](const IValue& value) { return value.isTensor() && value.toTensor().is_quantized(); };
@@ -187,17 +187,17 @@ bool is_compared(const std::string& name) {
          is_one_of(activations, name) || !named_operation(name).empty();
 }
 
-Tensor weight_of(const TracedCall& call) {
+Tensor weight_of(const quantize::TracedCall& call) {
   const Tensor weight = tensor_of(call, false);
   return weight.defined() && weight.is_quantized() ? weight.dequantize() : weight;
 }
 
-Tensor bias_of(const TracedCall& call) {
+Tensor bias_of(const quantize::TracedCall& call) {
   return tensor_of(call, true);
 }
 
-Result<std::vector<LayerPair>> match_layers(const std::vector<TracedCall>& before,
-                                            const std::vector<TracedCall>& after) {
+Result<std::vector<LayerPair>> match_layers(const std::vector<quantize::TracedCall>& before,
+                                            const std::vector<quantize::TracedCall>& after) {
   const auto first = layer_places(before);
   const auto second = layer_places(after);
   std::vector<LayerPair> pairs;

@@ -7,24 +7,24 @@
 #include <vector>
 
 #include "protocol/base/error.hpp"
-#include "trainer_host/trainer/analyze/operator_trace.hpp"
+#include "trainer_host/trainer/quantize/operator_trace.hpp"
 
 namespace outcrop::analyze {
 
 // What has weights and multiplies by them, of any engine: "conv2d" for aten::conv2d, for
 // quantized::conv2d_relu and for prepacked::conv2d_clamp_run; "linear", "conv_transpose2d", "lstm",
 // "embedding", …; "" for all other operators.
-[[nodiscard]] std::string layer_operation(const TracedCall& call);
+[[nodiscard]] std::string layer_operation(const quantize::TracedCall& call);
 // Whether an operator works on codes: those of the namespace quantized, but for borders.
-[[nodiscard]] bool works_on_codes(const TracedCall& call);
+[[nodiscard]] bool works_on_codes(const quantize::TracedCall& call);
 [[nodiscard]] bool is_border(const std::string& operator_name);
 
 // What OperatorTrace must keep values of, so that layers can be compared.
 [[nodiscard]] bool is_compared(const std::string& operator_name);
 
 // A layer's weight, float32, dequantized; undefined where it cannot be had.
-[[nodiscard]] torch::Tensor weight_of(const TracedCall& call);
-[[nodiscard]] torch::Tensor bias_of(const TracedCall& call);
+[[nodiscard]] torch::Tensor weight_of(const quantize::TracedCall& call);
+[[nodiscard]] torch::Tensor bias_of(const quantize::TracedCall& call);
 
 // A layer in the float run and the one in the quantized run.
 struct LayerPair {
@@ -38,7 +38,7 @@ struct LayerPair {
 
 // Pairs layers by their order in the two runs. unsupported where there are not as many, or one is another
 // operation: with how many there are of each, and where they part.
-[[nodiscard]] Result<std::vector<LayerPair>> match_layers(const std::vector<TracedCall>& before,
-                                                          const std::vector<TracedCall>& after);
+[[nodiscard]] Result<std::vector<LayerPair>> match_layers(const std::vector<quantize::TracedCall>& before,
+                                                          const std::vector<quantize::TracedCall>& after);
 
 }  // namespace outcrop::analyze

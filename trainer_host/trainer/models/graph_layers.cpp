@@ -1,6 +1,7 @@
 #include "trainer_host/trainer/models/graph_layers.hpp"
 
 #include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/passes/inliner.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +18,16 @@ using torch::jit::Value;
 constexpr std::array<std::string_view, 9> layers{
     "aten::conv1d", "aten::conv2d", "aten::conv_transpose1d", "aten::conv_transpose2d", "aten::_convolution",
     "aten::linear", "aten::embedding", "aten::lstm", "aten::gru"};
+
+bool has_calls(const torch::jit::Block* block) {
+  for (const Node* node : block->nodes()) {
+    if (node->kind() == torch::jit::prim::CallMethod || node->kind() == torch::jit::prim::CallFunction) return true;
+    for (const torch::jit::Block* inner : node->blocks()) {
+      if (has_calls(inner)) return true;
+    }
+  }
+  return false;
+}
 
 template <typename T>
 T constant_of(const Value* value, const char* what) {
@@ -179,6 +190,14 @@ GraphLayer recurrent_call(Node* node, const Module& network) {
 }
 
 }  // namespace
+
+std::shared_ptr<torch::jit::Graph> inlined_graph(const Module& module, const std::string& method) {
+  auto graph = module.get_method(method).graph()->copy();
+  // LibTorch takes over the body of a called function as it was last compiled, which may have calls of its own.
+  constexpr int deepest = 64;
+  for (int depth = 0; depth < deepest && has_calls(graph->block()); ++depth) torch::jit::Inline(*graph);
+  return graph;
+}
 
 std::optional<Attribute> attribute_of(const Value* value, const Module& network) {
   std::vector<std::string> names;

@@ -3,12 +3,17 @@
 #include <torch/script.h>
 #include <torch/csrc/jit/ir/ir.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace outcrop::models {
+
+// A method's graph with all that it calls, and what these call in turn.
+[[nodiscard]] std::shared_ptr<torch::jit::Graph> inlined_graph(const torch::jit::Module& module,
+                                                               const std::string& method);
 
 // One operation with weights of a graph, as a module of its own would make it.
 struct GraphLayer {

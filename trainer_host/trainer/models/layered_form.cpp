@@ -3,7 +3,6 @@
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/constant_propagation.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
-#include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/passes/peephole.h>
 #include <torch/csrc/jit/passes/remove_dropout.h>
 #include <torch/csrc/jit/passes/remove_mutation.h>
@@ -52,20 +51,6 @@ bool belongs_to_layers(const Value* value, std::int64_t axes) {
     if (weight && kind != "aten::linear" && (axes < 3 || axes > 4)) return false;
     return weight || use.offset == 2;
   });
-}
-
-bool has_calls(Block* block) {
-  bool found = false;
-  visit_all(block, [&](Node* node) {
-    found = found || node->kind() == torch::jit::prim::CallMethod || node->kind() == torch::jit::prim::CallFunction;
-  });
-  return found;
-}
-
-// LibTorch takes over the body of a called function as it was last compiled, which may have calls of its own.
-void inline_all(Graph& graph) {
-  constexpr int deepest = 64;
-  for (int depth = 0; depth < deepest && has_calls(graph.block()); ++depth) torch::jit::Inline(graph);
 }
 
 // In evaluation mode nothing of a module changes: its attributes are constants, but for those of layers.
@@ -353,10 +338,8 @@ Module layered_form(const Module& network, const std::vector<Tensor>& example) {
   const torch::NoGradGuard no_gradient;
   Module whole = network.deepcopy();
   whole.eval();
-  const auto method = whole.get_method("forward");
-  auto graph = method.graph()->copy();
-  inline_all(*graph);
-  fix_defaults(*graph, method.function().getSchema());
+  auto graph = inlined_graph(whole, "forward");
+  fix_defaults(*graph, whole.get_method("forward").function().getSchema());
   fix_numbers(*graph, whole);
   torch::jit::ConstantPropagation(graph);
   decide_ranks(graph, whole, example);
@@ -390,8 +373,7 @@ Module layered_form(const Module& network, const std::vector<Tensor>& example) {
 }
 
 std::string change_in_place(const Module& network) {
-  auto graph = network.get_method("forward").graph()->copy();
-  inline_all(*graph);
+  auto graph = inlined_graph(network, "forward");
   torch::jit::RemoveTensorMutation(graph);
   std::string found;
   visit_all(graph->block(), [&](Node* node) {

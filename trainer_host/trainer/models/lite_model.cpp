@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "trainer_host/trainer/models/module_tensors.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
 
 namespace outcrop::models {
@@ -51,12 +52,8 @@ Result<std::vector<torch::Tensor>> LiteModel::call(const std::string& method,
                                                    std::vector<c10::IValue> arguments) {
   try {
     const torch::NoGradGuard no_grad;
-    const auto answer = module_.get_method(method)(std::move(arguments));
-    if (answer.isTensor()) return std::vector{answer.toTensor().contiguous()};
-    std::vector<torch::Tensor> tensors;
-    for (const auto& element : answer.toTupleRef().elements()) {
-      tensors.push_back(element.toTensor().contiguous());
-    }
+    auto tensors = tensors_in(module_.get_method(method)(std::move(arguments)));
+    for (torch::Tensor& tensor : tensors) tensor = tensor.contiguous();
     return tensors;
   } catch (const std::exception& error) {
     return fail(ErrorCode::invalid_data, name_ + ", method " + method + ": " + first_line_of(error));

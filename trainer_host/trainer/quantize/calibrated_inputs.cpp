@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "trainer_host/trainer/quantize/corrections/layer_calls.hpp"
 #include "trainer_host/trainer/quantize/operator_counter.hpp"
 
 namespace outcrop::quantize {
@@ -14,33 +15,21 @@ constexpr std::int64_t most_rows = 256;
 constexpr std::int64_t rows_at_once = 16;
 constexpr std::int64_t most_patches = 4096;  // of one layer in one batch
 
-Tensor evenly(const Tensor& rows, std::int64_t most) {
-  const auto count = rows.size(0);
-  if (count <= most) return rows;
-  return rows.index_select(0, torch::arange(most, torch::kLong).mul(count).div(most, "floor"));
-}
-
 // [n, columns]: what the weight of this call is multiplied with.
 Tensor matrix_of(const OperatorCounter::Call& call) {
   const Tensor input = call.inputs[0].toTensor();
-  if (call.name == "aten::linear") return evenly(input.reshape({-1, input.size(-1)}), most_patches);
+  if (call.name == "aten::linear") return evenly_chosen(input.reshape({-1, input.size(-1)}), most_patches);
   const Tensor weight = call.inputs[1].toTensor();
   const auto patches = torch::im2col(input, weight.sizes().slice(2), call.inputs[5].toIntVector(),
                                      call.inputs[4].toIntVector(), call.inputs[3].toIntVector());
-  return evenly(patches.transpose(1, 2).reshape({-1, patches.size(1)}), most_patches);
+  return evenly_chosen(patches.transpose(1, 2).reshape({-1, patches.size(1)}), most_patches);
 }
 
 }  // namespace
 
 bool has_seen_inputs(const PlannedLayer& layer, const Module& module) {
   if (layer.operation == "linear") return true;
-  if (layer.operation != "conv2d") return false;
-  for (const auto* node : module.get_method("forward").graph()->nodes()) {
-    if (node->kind() != torch::jit::aten::conv2d) continue;
-    const auto groups = torch::jit::toIValue(node->input(6));
-    return groups && groups->toInt() == 1;
-  }
-  return false;
+  return layer.operation == "conv2d" && groups_of(module) == 1;
 }
 
 Result<std::map<std::string, LayerInputs>> inputs_of(const LayeredPart& part,

@@ -2,24 +2,21 @@
 
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/ir/ir.h>
-#include <torch/csrc/jit/passes/inliner.h>
-#include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <algorithm>
 #include <array>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string_view>
 
+#include "trainer_host/trainer/models/graph_layers.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
-#include "trainer_host/trainer/quantize/operator_counter.hpp"
+#include "trainer_host/trainer/quantize/operator_trace.hpp"
 
 namespace outcrop::quantize {
 namespace {
 
 using torch::jit::Block;
-using torch::jit::Graph;
 using torch::jit::Module;
 using torch::jit::Node;
 using torch::jit::Value;
@@ -31,14 +28,6 @@ bool contains(const std::array<std::string_view, N>& set, std::string_view name)
   return std::find(set.begin(), set.end(), name) != set.end();
 }
 
-std::shared_ptr<Graph> inlined_graph(const Module& module, const std::string& method) {
-  // With the optimizer off, calls inside of called methods are not inlined.
-  const torch::jit::GraphOptimizerEnabledGuard optimizer(true);
-  auto graph = module.get_method(method).graph()->copy();
-  torch::jit::Inline(*graph);
-  return graph;
-}
-
 void for_each_node(Block* block, const std::function<void(Node*)>& visit) {
   for (Node* node : block->nodes()) {
     visit(node);
@@ -46,41 +35,19 @@ void for_each_node(Block* block, const std::function<void(Node*)>& visit) {
   }
 }
 
-// "up1.weight" for a value read from the module itself; "" for anything computed.
-std::string attribute_path(const Value* value) {
-  std::string path;
-  const Node* node = value->node();
-  while (node->kind() == torch::jit::prim::GetAttr) {
-    const std::string name = node->s(torch::jit::attr::name);
-    path = path.empty() ? name : name + "." + path;
-    node = node->input()->node();
-  }
-  return node->kind() == torch::jit::prim::Param ? path : std::string();
-}
-
-torch::Tensor tensor_at(const Module& module, const std::string& path) {
-  c10::IValue held = module._ivalue();
-  std::size_t first = 0;
-  while (first <= path.size()) {
-    const auto dot = std::min(path.find('.', first), path.size());
-    held = held.toObject()->getAttr(path.substr(first, dot - first));
-    first = dot + 1;
-  }
-  return held.isTensor() ? held.toTensor() : torch::Tensor();
-}
-
 // The tensors of the module that `node` consumes, in a list of them, too.
-std::vector<std::string> consumed_parameters(const Node* node) {
-  std::vector<std::string> paths;
+std::vector<models::FixedTensor> consumed_parameters(const Node* node, const Module& module) {
+  std::vector<models::FixedTensor> parameters;
   for (const Value* input : node->inputs()) {
     if (input->node()->kind() == torch::jit::prim::ListConstruct) {
-      const auto listed = consumed_parameters(input->node());
-      paths.insert(paths.end(), listed.begin(), listed.end());
+      const auto listed = consumed_parameters(input->node(), module);
+      parameters.insert(parameters.end(), listed.begin(), listed.end());
     } else if (input->type()->kind() == c10::TypeKind::TensorType) {
-      if (std::string path = attribute_path(input); !path.empty()) paths.push_back(path);
+      auto parameter = models::fixed_tensor(input, module);
+      if (parameter && !parameter->path.empty()) parameters.push_back(std::move(*parameter));
     }
   }
-  return paths;
+  return parameters;
 }
 
 std::string owner_of(const std::string& parameter) {
@@ -98,9 +65,7 @@ std::optional<FoundLayer> layer_of(const Node* node, const Module& module) {
   const std::string kind = node->kind().toQualString();
   if (!kind.starts_with("aten::") || kind == "aten::contiguous") return std::nullopt;
   FoundLayer found;
-  for (const std::string& path : consumed_parameters(node)) {
-    const auto tensor = tensor_at(module, path);
-    if (!tensor.defined()) continue;
+  for (const auto& [path, tensor] : consumed_parameters(node, module)) {
     if (found.weight == nullptr) {
       found.weight = tensor.data_ptr();
       found.layer.name = owner_of(path);
@@ -118,14 +83,14 @@ std::optional<FoundLayer> layer_of(const Node* node, const Module& module) {
 }
 
 // Input and recurrent weights meet each step of each row.
-std::int64_t recurrent_products(const OperatorCounter::Call& call) {
+std::int64_t recurrent_products(const TracedCall& call) {
   const auto input = call.inputs[0].toTensor();
   std::int64_t weights = 0;
   for (const torch::Tensor& one : call.inputs[2].toTensorVector()) weights += one.dim() > 1 ? one.numel() : 0;
   return input.numel() / input.size(-1) * weights;
 }
 
-bool consumes(const OperatorCounter::Call& call, const void* weight) {
+bool consumes(const TracedCall& call, const void* weight) {
   const auto is = [&](const torch::Tensor& tensor) { return tensor.defined() && tensor.data_ptr() == weight; };
   return std::any_of(call.inputs.begin(), call.inputs.end(), [&](const c10::IValue& input) {
     if (input.isTensor()) return is(input.toTensor());
@@ -137,7 +102,7 @@ bool consumes(const OperatorCounter::Call& call, const void* weight) {
 
 // Which of the layers with these weights this call was: they come in their order, and again where one is
 // in a loop.
-PlannedLayer* called(const OperatorCounter::Call& call, std::vector<FoundLayer>& layers) {
+PlannedLayer* called(const TracedCall& call, std::vector<FoundLayer>& layers) {
   PlannedLayer* last = nullptr;
   for (FoundLayer& one : layers) {
     if (call.name != "aten::" + one.layer.operation || !consumes(call, one.weight)) continue;
@@ -149,25 +114,20 @@ PlannedLayer* called(const OperatorCounter::Call& call, std::vector<FoundLayer>&
 
 std::vector<PlannedLayer> measured(const Module& module, const std::vector<torch::Tensor>& sample,
                                    std::vector<FoundLayer> layers) {
-  std::vector<std::string> operations;
-  for (const FoundLayer& one : layers) operations.push_back("aten::" + one.layer.operation);
   std::map<std::string, PlannedLayer> products;  // without weights
-  {
-    const torch::NoGradGuard no_grad;
-    OperatorCounter counter(operations, OperatorCounter::Products::counted);
-    Module(module).forward({sample.begin(), sample.end()});
-    for (const OperatorCounter::Call& call : counter.finish()) {
-      PlannedLayer* layer = called(call, layers);
-      if (layer == nullptr) {
-        if (call.multiply_adds == 0) continue;
-        layer = &products[call.name];
-        layer->name = layer->operation = call.name.substr(call.name.find("::") + 2);
-      }
-      // Of a layer its inputs are known; of others what they came to in products.
-      const bool recurrent = !call.inputs.empty() && (layer->operation == "lstm" || layer->operation == "gru");
-      layer->multiply_adds += recurrent ? recurrent_products(call) : call.multiply_adds;
-      ++layer->calls;
+  const torch::NoGradGuard no_grad;
+  OperatorTrace trace;
+  Module(module).forward({sample.begin(), sample.end()});
+  for (const TracedCall& call : trace.take()) {
+    PlannedLayer* layer = called(call, layers);
+    const bool recurrent = layer != nullptr && (layer->operation == "lstm" || layer->operation == "gru");
+    if (layer == nullptr) {
+      if (call.multiply_adds == 0) continue;
+      layer = &products[call.name];
+      layer->name = layer->operation = call.name.substr(call.name.find("::") + 2);
     }
+    layer->multiply_adds += recurrent ? recurrent_products(call) : call.multiply_adds;
+    ++layer->calls;
   }
   std::vector<PlannedLayer> plan;
   for (FoundLayer& one : layers) plan.push_back(std::move(one.layer));
@@ -191,7 +151,7 @@ Status check_one_tensor(const Module& module) {
 }  // namespace
 
 std::vector<PlannedLayer> find_layers(const Module& module, const std::vector<torch::Tensor>& sample) {
-  const auto graph = inlined_graph(module, "forward");
+  const auto graph = models::inlined_graph(module, "forward");
   std::vector<FoundLayer> layers;
   for_each_node(graph->block(), [&](Node* node) {
     if (auto layer = layer_of(node, module)) layers.push_back(std::move(*layer));
@@ -203,11 +163,11 @@ bool has_static_kernel(const std::string& operation) {
   return contains(int8_layers, "aten::" + operation);
 }
 
-Result<std::vector<PlannedLayer>> plan_layers(const Module& module, const torch::Tensor& sample) {
+Result<StaticLayers> find_static_layers(const Module& module, const torch::Tensor& sample) {
   try {
     OUTCROP_CHECK(check_one_tensor(module));
-    std::vector<PlannedLayer> plan;
-    for (PlannedLayer& layer : find_layers(module, {sample})) {
+    StaticLayers found{{}, find_layers(module, {sample})};
+    for (const PlannedLayer& layer : found.all) {
       if (!has_static_kernel(layer.operation) || layer.weights == 0) continue;
       if (!layer.inside.empty()) {
         return fail(ErrorCode::unsupported,
@@ -215,18 +175,25 @@ Result<std::vector<PlannedLayer>> plan_layers(const Module& module, const torch:
                         " (a branch or loop): static int8 does not reach into those. Quantize what is inside as a module "
                         "of its own and put the rest around the result");
       }
-      plan.push_back(std::move(layer));
+      found.int8.push_back(layer);
     }
-    if (plan.empty()) return fail(ErrorCode::unsupported, "there is no layer that static int8 has a kernel for");
-    return plan;
+    if (found.int8.empty()) {
+      return fail(ErrorCode::unsupported, "there is no layer that static int8 has a kernel for");
+    }
+    return found;
   } catch (const std::exception& error) {
     return fail(ErrorCode::internal, "planning the quantization: " + models::words_of(error));
   }
 }
 
+Result<std::vector<PlannedLayer>> plan_layers(const Module& module, const torch::Tensor& sample) {
+  OUTCROP_TRY(found, find_static_layers(module, sample));
+  return std::move(found.int8);
+}
+
 std::map<std::string, int> count_graph_operators(const Module& module, const std::string& method) {
   std::map<std::string, int> counts;
-  const auto graph = inlined_graph(module, method);
+  const auto graph = models::inlined_graph(module, method);
   for_each_node(graph->block(), [&](Node* node) {
     const std::string kind = node->kind().toQualString();
     if (!kind.starts_with("prim::")) ++counts[kind];

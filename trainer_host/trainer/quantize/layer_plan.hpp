@@ -33,6 +33,14 @@ struct PlannedLayer {
 // Whether static int8 has kernels for an operation.
 [[nodiscard]] bool has_static_kernel(const std::string& operation);
 
+// All of find_layers(), and plan_layers() among them.
+struct StaticLayers {
+  std::vector<PlannedLayer> int8;
+  std::vector<PlannedLayer> all;
+};
+// Refused as by plan_layers().
+[[nodiscard]] Result<StaticLayers> find_static_layers(const torch::jit::Module& module, const torch::Tensor& sample);
+
 // Those of find_layers() that become int8 in static quantization. Refused by name, unsupported: layers inside
 // a loop or branch (the passes do not enter them and say nothing), no layer at all, several arguments.
 [[nodiscard]] Result<std::vector<PlannedLayer>> plan_layers(const torch::jit::Module& module,

@@ -156,7 +156,7 @@ Status check_operators(const std::map<std::string, int>& counts, const std::vect
     if (layer.runs_as.empty()) continue;
     wanted["aten::" + layer.layer.operation];  // where it is to be something else: not once
     Wanted& one = wanted[layer.runs_as];
-    one.count += layer.layer.calls * layer.times;
+    one.count += layer.layer.calls;
     one.names.push_back(layer.layer.name);
   }
   const bool varies = std::any_of(layers.begin(), layers.end(),

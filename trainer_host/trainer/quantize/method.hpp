@@ -19,10 +19,9 @@ namespace outcrop::quantize {
 struct MadeLayer {
   PlannedLayer layer;  // with its part's name before its own
   std::string format;  // "int8", "4-bit", "float"
-  // The operator that is to run it, "quantized::conv2d" (or the same with a ReLU), and how often for each of
-  // the layer's calls; "" where nothing of its name says what it is.
+  // The operator that is to run it, "quantized::conv2d" (or the same with a ReLU); "" where nothing of its name says what
+  // it is.
   std::string runs_as;
-  int times = 1;
   bool in_integers = false;  // its products
 
   [[nodiscard]] bool is_float() const { return format == "float"; }

@@ -4,7 +4,6 @@
 #include <ATen/record_function.h>
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 namespace outcrop::quantize {
@@ -12,49 +11,10 @@ namespace {
 
 struct Depth final : at::ObserverContext {};
 
-// Of one convolution, or transposed one, along any number of axes: each output, or each input, meets the
-// whole of a filter.
-std::int64_t convolution_products(const std::vector<c10::IValue>& inputs) {
-  const auto input = inputs[0].toTensor();
-  const auto weight = inputs[1].toTensor();
-  const auto stride = inputs[3].toIntVector();
-  const auto padding = inputs[4].toIntVector();
-  const auto dilation = inputs[5].toIntVector();
-  std::int64_t positions = input.size(0);
-  for (std::int64_t axis = 2; axis < input.dim(); ++axis) {
-    const auto i = static_cast<std::size_t>(axis) - 2;
-    const auto at = [&](const std::vector<std::int64_t>& list) { return list.size() == 1 ? list[0] : list.at(i); };
-    if (inputs[6].toBool()) {
-      positions *= input.size(axis);
-      continue;
-    }
-    const auto reach = at(dilation) * (weight.size(axis) - 1) + 1;
-    positions *= (input.size(axis) + 2 * at(padding) - reach) / at(stride) + 1;
-  }
-  return positions * weight.numel();
-}
-
-// Of the operators that others end in.
-std::optional<std::size_t> first_factor(const std::string& name) {
-  if (name == "aten::mm" || name == "aten::bmm" || name == "aten::mv" || name == "aten::dot") return 0;
-  if (name == "aten::addmm" || name == "aten::baddbmm" || name == "aten::addmv" || name == "aten::addbmm" ||
-      name == "aten::_addmm_activation") {
-    return 1;
-  }
-  return std::nullopt;
-}
-
-// [.., m, k] times [.., k, n], and vectors.
-std::int64_t matrix_products(const at::Tensor& left, const at::Tensor& right) {
-  if (right.dim() < 2) return left.numel();
-  return left.numel() * right.size(-1);
-}
-
 }  // namespace
 
 struct OperatorCounter::State {
   std::vector<std::string> recorded;
-  Products products = Products::ignored;
   std::map<std::string, int> counts;
   std::vector<Call> calls;
   int depth = 0;
@@ -70,45 +30,31 @@ struct OperatorCounter::State {
     const auto schema = c10::Dispatcher::singleton().findSchema(*function.operator_name());
     const auto inputs = function.inputs();
     const auto arguments = static_cast<std::ptrdiff_t>(schema->schema().arguments().size());
-    return std::vector<c10::IValue>(inputs.end() - arguments, inputs.end());  // not in braces: a list of two
+    return std::vector<c10::IValue>(inputs.end() - arguments, inputs.end());
   }
 
   static std::unique_ptr<at::ObserverContext> on_operator(const at::RecordFunction& function) {
     const std::string name = function.name();
     const bool outermost = current->depth++ == 0;
     if (outermost) ++current->counts[name];
-    const bool counted = current->products == Products::counted;
-    const bool recorded = outermost && current->is_recorded(name);
-    if (recorded || (outermost && counted)) current->calls.push_back({name, {}, 0});
-    if (recorded) current->calls.back().inputs = inputs_of(function);
-    if (!counted) return std::make_unique<Depth>();
-    if (name == "aten::convolution") {
-      current->calls.back().multiply_adds += convolution_products(inputs_of(function));
-    } else if (const auto factor = first_factor(name)) {
-      const auto inputs = inputs_of(function);
-      current->calls.back().multiply_adds +=
-          matrix_products(inputs.at(*factor).toTensor(), inputs.at(*factor + 1).toTensor());
-    }
+    if (outermost && current->is_recorded(name)) current->calls.push_back({name, inputs_of(function)});
     return std::make_unique<Depth>();
   }
 
   static void after_operator(const at::RecordFunction&, at::ObserverContext* context) {
-    if (context == nullptr || --current->depth > 0 || current->products == Products::ignored) return;
-    const Call& call = current->calls.back();
-    if (call.multiply_adds == 0 && !current->is_recorded(call.name)) current->calls.pop_back();
+    if (context != nullptr) --current->depth;
   }
 };
 
 thread_local OperatorCounter::State* OperatorCounter::State::current = nullptr;
 
-OperatorCounter::OperatorCounter(std::vector<std::string> recorded, Products products)
+OperatorCounter::OperatorCounter(std::vector<std::string> recorded)
     : state_(std::make_unique<State>()) {
   state_->recorded = std::move(recorded);
-  state_->products = products;
   State::current = state_.get();
   handle_ = at::addThreadLocalCallback(
       at::RecordFunctionCallback(State::on_operator, State::after_operator)
-          .needsInputs(!state_->recorded.empty() || products == Products::counted)
+          .needsInputs(!state_->recorded.empty())
           .scopes({at::RecordScope::FUNCTION}));
 }
 

@@ -18,15 +18,11 @@ class OperatorCounter {
  public:
   struct Call {
     std::string name;
-    std::vector<c10::IValue> inputs;   // of those that were to be recorded
-    std::int64_t multiply_adds = 0;    // of the float matrix products and convolutions that it came to
+    std::vector<c10::IValue> inputs;
   };
 
-  enum class Products { ignored, counted };
-
-  // Calls of the operators in `recorded` are kept with their inputs; with `counted`, their products too, and every
-  // other call that came to some.
-  explicit OperatorCounter(std::vector<std::string> recorded = {}, Products products = Products::ignored);
+  // Calls of the operators in `recorded` are kept with their inputs.
+  explicit OperatorCounter(std::vector<std::string> recorded = {});
   OperatorCounter(const OperatorCounter&) = delete;
   OperatorCounter& operator=(const OperatorCounter&) = delete;
   ~OperatorCounter();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "trainer_host/trainer/models/layered_form.hpp"
+#include "trainer_host/trainer/models/module_tensors.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
 #include "trainer_host/trainer/quantize/static_quantization.hpp"
 #include "trainer_host/trainer/quantize/storage/module_copy.hpp"
@@ -12,17 +13,10 @@ namespace {
 
 using torch::jit::Module;
 
-std::vector<torch::Tensor> tensors_of_answer(const c10::IValue& answer) {
-  if (answer.isTensor()) return {answer.toTensor()};
-  std::vector<torch::Tensor> tensors;
-  for (const auto& element : answer.toTupleRef().elements()) tensors.push_back(element.toTensor());
-  return tensors;
-}
-
 bool answers_alike(Module one, Module other, const std::vector<torch::Tensor>& rows) {
   const torch::NoGradGuard no_grad;
-  const auto first = tensors_of_answer(one.forward({rows.begin(), rows.end()}));
-  const auto second = tensors_of_answer(other.forward({rows.begin(), rows.end()}));
+  const auto first = models::tensors_in(one.forward({rows.begin(), rows.end()}));
+  const auto second = models::tensors_in(other.forward({rows.begin(), rows.end()}));
   for (std::size_t i = 0; i < first.size(); ++i) {
     if (!torch::allclose(first[i].to(torch::kFloat), second.at(i).to(torch::kFloat), 1e-3, 1e-4)) return false;
   }
@@ -30,6 +24,12 @@ bool answers_alike(Module one, Module other, const std::vector<torch::Tensor>& r
 }
 
 }  // namespace
+
+torch::Tensor evenly_chosen(const torch::Tensor& rows, std::int64_t most) {
+  const auto there = rows.size(0);
+  const auto count = std::min(there, most);
+  return rows.index_select(0, torch::arange(count, torch::kLong).mul(there).div(count, "floor")).contiguous();
+}
 
 std::string spoken(std::string part) {
   std::replace(part.begin(), part.end(), '_', ' ');
@@ -92,13 +92,11 @@ Result<std::vector<LayerDecision>> decide_each(
   return fail(ErrorCode::unsupported, "there is no layer for it" + why);
 }
 
-Status replace_each(
-    const Plan& plan, const kinds::ExportPart& part, Applied& applied,
-    const std::function<Replacement(const PlannedLayer&, const Module&, const std::string&)>& make) {
-  OUTCROP_TRY(found, layered(part));
+void replace_each(const Plan& plan, const std::string& part, const LayeredPart& found, Applied& applied,
+                  const std::function<Replacement(const PlannedLayer&, const Module&, const std::string&)>& make) {
   std::map<std::string, Module> instead;
-  for (PlannedLayer& layer : found.layers) {
-    const LayerDecision* decision = plan.layer(part.name + "." + layer.name);
+  for (const PlannedLayer& layer : found.layers) {
+    const LayerDecision* decision = plan.layer(part + "." + layer.name);
     const std::string format = decision == nullptr ? "float" : decision->format;
     MadeLayer made{layer, format, "aten::" + layer.operation};
     if (format != "float") {
@@ -109,11 +107,10 @@ Status replace_each(
     } else if (layer.weights == 0) {
       made.runs_as.clear();
     }
-    made.layer.name = part.name + "." + layer.name;
+    made.layer.name = part + "." + layer.name;
     applied.layers.push_back(std::move(made));
   }
   applied.forms.push_back({with_modules(found.network, instead), std::nullopt});
-  return {};
 }
 
 }  // namespace outcrop::quantize

@@ -15,6 +15,9 @@ namespace outcrop::quantize {
 // "map decoder" of "map_decoder".
 [[nodiscard]] std::string spoken(std::string part);
 
+// At most so many rows of a tensor, as far apart.
+[[nodiscard]] torch::Tensor evenly_chosen(const torch::Tensor& rows, std::int64_t most);
+
 // A part in the layered form (models/layered_form.hpp), and its layers.
 struct LayeredPart {
   torch::jit::Module network;
@@ -41,9 +44,9 @@ struct Replacement {
   std::string runs_as;
   bool in_integers = false;
 };
-// The part with every layer that the plan makes something else than float replaced.
-[[nodiscard]] Status replace_each(
-    const Plan& plan, const kinds::ExportPart& part, Applied& applied,
+// `found`, of a part of that name, with every layer that the plan makes something else than float replaced.
+void replace_each(
+    const Plan& plan, const std::string& part, const LayeredPart& found, Applied& applied,
     const std::function<Replacement(const PlannedLayer&, const torch::jit::Module& layer, const std::string& format)>&
         make);
 

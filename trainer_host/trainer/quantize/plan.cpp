@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "platform/config/toml_reader.hpp"
+#include "protocol/base/join.hpp"
 
 namespace outcrop::quantize {
 namespace {
@@ -13,8 +14,6 @@ constexpr const char* heading = R"(# What becomes of each layer in this variant.
 # file back by outcrop quantize MODEL OUT --calibration DIR --plan FILE. weights and multiply_adds are
 # there to read.
 )";
-
-constexpr const char* with_corrections = "static";
 
 std::string toml_text(const std::string& text) {
   std::string quoted = "\"";
@@ -43,12 +42,10 @@ std::string to_toml(const Plan& plan) {
   text << std::boolalpha << heading << "variant = " << toml_text(plan.variant)
        << "\nmethod = " << toml_text(plan.method) << "\n";
   if (!plan.observer.empty()) text << "observer = " << toml_text(plan.observer) << "\n";
-  if (plan.method == with_corrections) {
-    text << "corrections = [";
-    for (const std::string& name : plan.corrections) {
-      text << (&name == &plan.corrections.front() ? "" : ", ") << toml_text(name);
-    }
-    text << "]\n";
+  if (plan.corrections) {
+    std::vector<std::string> names;
+    for (const std::string& name : *plan.corrections) names.push_back(toml_text(name));
+    text << "corrections = [" << join(names, ", ") << "]\n";
   }
   if (plan.weights) {
     const WeightOptions& options = *plan.weights;
@@ -84,7 +81,7 @@ Result<Plan> read_plan(const std::filesystem::path& file) {
   plan.method = root.text("method", std::nullopt);
   plan.observer = root.text("observer", "");
   constexpr std::size_t most_corrections = 16;
-  plan.corrections = root.texts("corrections", std::vector<std::string>(), most_corrections);
+  if (root.has("corrections")) plan.corrections = root.texts("corrections", std::nullopt, most_corrections);
   if (root.has("weights")) {
     auto weights = root.table("weights");
     plan.weights = read_weight_options(weights, {});

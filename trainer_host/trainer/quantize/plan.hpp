@@ -40,8 +40,8 @@ struct Plan {
   std::string method;    // "static"
   std::string observer;  // how ranges of activations are chosen: "squared-error", "min-max"; "" without
   // Of the float network, before (quantize/corrections): in a plan to be followed, which are tried; in one beside a
-  // variant, which stayed.
-  std::vector<std::string> corrections{};
+  // variant, which stayed. Nothing of methods that try none.
+  std::optional<std::vector<std::string>> corrections{};
   std::optional<WeightOptions> weights{};  // of methods that choose codes of weights alone
   std::vector<LayerDecision> layers;       // in the order of execution
 

@@ -10,15 +10,16 @@ Result<QuantizeConfig> read_quantize_config(const std::filesystem::path& file) {
   auto root = reader.root();
   QuantizeConfig config;
   constexpr std::size_t most_methods = 16;
+  const char* const key = root.has("methods") ? "methods" : "method";
   if (root.has("methods")) {
-    config.methods = root.texts("methods", std::nullopt, most_methods);
+    config.methods = root.texts(key, std::nullopt, most_methods);
   } else {
-    config.methods = {root.text("method", std::nullopt)};
+    config.methods = {root.text(key, std::nullopt)};
   }
   for (const std::string& method : config.methods) {
     if (method.empty()) continue;  // said by the reader
     if (const auto found = find_method(method); !found) {
-      root.refuse(root.has("methods") ? "methods" : "method", found.error().message());
+      root.refuse(key, found.error().message());
     }
   }
   if (root.has("bits")) {

@@ -77,7 +77,7 @@ Result<Plan> plan_of(const VariantKind& kind, const kinds::Export& model,
                                                  plan.method + "'");
   }
   OUTCROP_CHECK(check_decisions(*choice.plan, plan));
-  plan.corrections = choice.plan->corrections;
+  if (plan.corrections) plan.corrections = choice.plan->corrections.value_or(std::vector<std::string>());
   if (!choice.plan->observer.empty()) plan.observer = choice.plan->observer;
   if (plan.weights && choice.plan->weights) plan.weights = choice.plan->weights;
   for (LayerDecision& layer : plan.layers) {
@@ -244,7 +244,7 @@ Result<VariantFile> export_one(const std::string& name, const kinds::Export& mod
   for (const DegenerateRange& one : built.applied.degenerate_ranges) variant.degenerate.push_back({one.layer, one.why});
   variant.outputs = compare(model, golden.answers, answers);
   OUTCROP_CHECK(check_near(variant, model));
-  built.plan.corrections = stayed(built.applied.corrections);
+  if (built.plan.corrections) built.plan.corrections = stayed(built.applied.corrections);
   OUTCROP_CHECK(write_file_durably(variant.file, bytes));
   OUTCROP_CHECK(write_file_durably(variant.plan, to_toml(built.plan)));
   return variant;

@@ -50,9 +50,7 @@ torch::jit::Module form_for_methods(const torch::jit::Module& module, const Rows
                                     const std::vector<Tensor>& told, kinds::Export& exported,
                                      std::string& why_not) {
   try {
-    std::vector<Tensor> example;
-    for (const Tensor& input : rows.inputs) example.push_back(input.slice(0, 0, 1));
-    auto layered = models::layered_form(module, example);
+    auto layered = models::layered_form(module, rows.slice(0, 1).inputs);
     const auto again = answer(layered, rows.inputs);
     for (std::size_t i = 0; i < told.size(); ++i) {
       const bool alike = told[i].is_floating_point() ? torch::allclose(told[i], again.at(i), 1e-3, 1e-4)

@@ -265,11 +265,7 @@ Result<ForeignModule> with_room_for_values(BytesView file) {
 std::vector<Tensor> answer(Module& module, const std::vector<Tensor>& inputs) {
   // Fused graphs are compiled for each shape, and differentiated by rules of their own.
   const torch::jit::GraphOptimizerEnabledGuard plain(false);
-  const auto told = module.forward(std::vector<c10::IValue>(inputs.begin(), inputs.end()));
-  if (told.isTensor()) return {told.toTensor()};
-  std::vector<Tensor> outputs;
-  for (const auto& element : told.toTupleRef().elements()) outputs.push_back(element.toTensor());
-  return outputs;
+  return models::tensors_in(module.forward(std::vector<c10::IValue>(inputs.begin(), inputs.end())));
 }
 
 Result<std::vector<Tensor>> answer_checked(ForeignModule& foreign,

@@ -3,6 +3,7 @@
 #include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/models/operator_scope.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
+#include "trainer_host/trainer/quantize/corrections/layer_calls.hpp"
 #include "trainer_host/trainer/quantize/observers.hpp"
 #include "trainer_host/trainer/quantize/part_layers.hpp"
 
@@ -152,7 +153,7 @@ Choice choose(const PlannedLayer& layer, const Module& module) {
   const std::string& operation = layer.operation;
   if (operation == "linear" || operation == "embedding" || operation == "lstm" || operation == "gru") return {"int8", ""};
   if (operation != "conv2d") return {"float", "has no dynamic kernel here"};
-  if (numbers_of_call(module, "conv2d").at(3).toInt() == 1) return {"int8", ""};
+  if (groups_of(module) == 1) return {"int8", ""};
   return {"float", "its channels are in groups: unfolded it would be a matrix of zeros"};
 }
 
@@ -176,10 +177,11 @@ class DynamicInt8 final : public Method {
     models::prepare_engine();
     Applied applied;
     for (const kinds::ExportPart& part : model.parts) {
-      OUTCROP_CHECK(replace_each(plan, part, applied,
-                                 [](const PlannedLayer& layer, const Module& module, const std::string&) {
-                                   return made(layer, module);
-                                 }));
+      OUTCROP_TRY(found, layered(part));
+      replace_each(plan, part.name, found, applied,
+                   [](const PlannedLayer& layer, const Module& module, const std::string&) {
+                     return made(layer, module);
+                   });
     }
     return applied;
   }

@@ -13,14 +13,6 @@ namespace {
 constexpr std::int64_t largest_calibration = 1000;
 constexpr std::int64_t fewest_percent = 10;
 
-torch::Tensor evenly_chosen(const torch::Tensor& inputs) {
-  const auto rows = inputs.size(0);
-  const auto count = std::min(rows, largest_calibration);
-  std::vector<std::int64_t> chosen;
-  for (std::int64_t i = 0; i < count; ++i) chosen.push_back(i * rows / count);
-  return inputs.index_select(0, torch::tensor(chosen)).contiguous();
-}
-
 PlannedLayer in_part(const kinds::ExportPart& part, PlannedLayer layer) {
   layer.name = part.name + "." + layer.name;
   return layer;
@@ -30,6 +22,10 @@ kinds::Codes codes_of(torch::jit::Module network, const torch::Tensor& input) {
   const auto output = network.forward({input}).toTensor();
   return {output.q_scale(), output.q_zero_point(),
           output.scalar_type() == torch::kQInt8 ? -128 : 0};
+}
+
+std::vector<std::string> wanted_by(const Plan& plan) {
+  return plan.corrections.value_or(std::vector<std::string>());
 }
 
 class StaticInt8 final : public Method {
@@ -67,7 +63,7 @@ class StaticInt8 final : public Method {
   [[nodiscard]] Result<Applied> apply(const Plan& plan, const kinds::Export& model) const override {
     const auto range = find_observer(plan.observer);
     if (!range) return fail(range.error().context("the plan"));
-    if (auto known = check_corrections(plan.corrections); !known) return fail(known.error().context("the plan"));
+    if (auto known = check_corrections(wanted_by(plan)); !known) return fail(known.error().context("the plan"));
     Applied applied;
     for (const kinds::ExportPart& part : model.parts) {
       const Status status = apply(plan, *range, part, applied);
@@ -97,23 +93,18 @@ class StaticInt8 final : public Method {
   }
 
   // Planned as it was trained: what cannot be int8 is called by its own name.
-  struct Layers {
-    std::vector<PlannedLayer> int8;
-    std::vector<PlannedLayer> all;
-  };
-  static Result<Layers> layers_of(const kinds::ExportPart& part) { return layers_of(part, part.network); }
-  static Result<Layers> layers_of(const kinds::ExportPart& part, const torch::jit::Module& form) {
+  static Result<StaticLayers> layers_of(const kinds::ExportPart& part) { return layers_of(part, part.network); }
+  static Result<StaticLayers> layers_of(const kinds::ExportPart& part, const torch::jit::Module& form) {
     if (!part.not_layered.empty()) return fail(ErrorCode::unsupported, part.not_layered);
-    const auto folded = fold_batch_norm(form);
     const auto rows = first_rows(part);
     if (rows.size() != 1) {
       return fail(ErrorCode::unsupported, spoken(part.name) +
                                               ": static int8 is of networks from one tensor to one, and this takes " +
                                               std::to_string(rows.size()));
     }
-    auto int8 = plan_layers(folded, rows.front());
-    if (!int8) return fail(int8.error().context(spoken(part.name)));
-    return Layers{std::move(*int8), find_layers(folded, rows)};
+    auto layers = find_static_layers(fold_batch_norm(form), rows.front());
+    if (!layers) return fail(layers.error().context(spoken(part.name)));
+    return layers;
   }
 
   Status apply(const Plan& plan, RangeSearch range, const kinds::ExportPart& part,
@@ -136,9 +127,9 @@ class StaticInt8 final : public Method {
     options.answer_codes = coded;
     if (coded) options.output_limit = part.output_limit;
     const auto& network = coded && part.integer_form ? *part.integer_form : part.network;
-    const auto calibration = evenly_chosen(part.calibration.front());
+    const auto calibration = evenly_chosen(part.calibration.front(), largest_calibration);
     CorrectionOptions how = how_;
-    how.wanted = plan.corrections;
+    how.wanted = wanted_by(plan);
     OUTCROP_TRY(corrected, correct(network, calibration, options, how));
     for (CorrectionStep& step : corrected.steps) {
       step.name = part.name + "." + step.name;
@@ -157,7 +148,7 @@ class StaticInt8 final : public Method {
     return {};
   }
 
-  static void add_layers(const kinds::ExportPart& part, const Layers& layers, const std::set<std::string>& kept_float,
+  static void add_layers(const kinds::ExportPart& part, const StaticLayers& layers, const std::set<std::string>& kept_float,
                          Applied& applied) {
     for (const PlannedLayer& layer : layers.all) {
       MadeLayer made{in_part(part, layer), "float", layer.weights > 0 ? "aten::" + layer.operation : ""};

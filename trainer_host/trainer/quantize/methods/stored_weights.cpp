@@ -65,7 +65,7 @@ class StoredWeights final : public Method {
   [[nodiscard]] Result<Plan> plan(const kinds::Export& model) const override {
     Plan plan{.variant = "", .method = naming_of(codes_).method, .observer = "", .weights = {}, .layers = {}};
     if (codes_ >= WeightCodes::rounding) plan.weights = WeightOptions();
-    if (codes_ == WeightCodes::gptq || codes_ == WeightCodes::awq) {
+    if (is_fitted()) {
       OUTCROP_CHECK(check_nothing_in_place(model, "inputs of layers that are looked at"));
     }
     OUTCROP_TRY(layers, decide_each(model, [&](const PlannedLayer& layer, const Module& module) {
@@ -83,26 +83,28 @@ class StoredWeights final : public Method {
     Applied applied;
     const WeightOptions options = plan.weights.value_or(WeightOptions());
     for (const kinds::ExportPart& part : model.parts) {
+      OUTCROP_TRY(found, layered(part));
       Inputs inputs;
-      if (codes_ == WeightCodes::gptq || codes_ == WeightCodes::awq) {
-        OUTCROP_TRY(found, layered(part));
+      if (is_fitted()) {
         OUTCROP_TRY(seen, inputs_of(found, part.calibration));
         inputs = std::move(seen);
       }
-      OUTCROP_CHECK(replace_each(plan, part, applied,
-                                 [&](const PlannedLayer& layer, const Module& module, const std::string& format) {
-                                   return made(layer, module, format, inputs, options);
-                                 }));
+      replace_each(plan, part.name, found, applied,
+                   [&](const PlannedLayer& layer, const Module& module, const std::string& format) {
+                     return made(layer, module, format, inputs, options);
+                   });
     }
     return applied;
   }
 
  private:
+  // To what layers are given.
+  [[nodiscard]] bool is_fitted() const { return codes_ == WeightCodes::gptq || codes_ == WeightCodes::awq; }
+
   [[nodiscard]] Choice choose(const PlannedLayer& layer, const Module& module) const {
     if (layer.weights < fewest_weights) return {"float", "is too small to gain: a record takes more than it saves"};
     Choice choice{naming_of(codes_).format, ""};
-    const bool fitted = codes_ == WeightCodes::gptq || codes_ == WeightCodes::awq;
-    if (fitted && !has_seen_inputs(layer, module)) {
+    if (is_fitted() && !has_seen_inputs(layer, module)) {
       choice.reason = "rounded: its weights meet no matrix of inputs that is seen";
     }
     return choice;

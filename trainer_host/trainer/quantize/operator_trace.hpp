@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace outcrop::analyze {
+namespace outcrop::quantize {
 
 // An operator that the interpreter called, with what it took and gave.
 struct TracedCall {
@@ -26,8 +26,8 @@ struct TracedCall {
 // that these make only as their multiply-adds (from the shapes that ran). One at a time on a thread.
 class OperatorTrace {
  public:
-  // Of operators with these names the values are kept, dequantized, float32.
-  explicit OperatorTrace(bool (*keeps_values)(const std::string& name));
+  // Of operators with these names the values are kept, dequantized, float32; of none without.
+  explicit OperatorTrace(bool (*keeps_values)(const std::string& name) = nullptr);
   OperatorTrace(const OperatorTrace&) = delete;
   OperatorTrace& operator=(const OperatorTrace&) = delete;
   ~OperatorTrace();
@@ -42,4 +42,4 @@ class OperatorTrace {
 
 [[nodiscard]] std::map<std::string, int> count_calls(const std::vector<TracedCall>& calls);
 
-}  // namespace outcrop::analyze
+}  // namespace outcrop::quantize

@@ -1,4 +1,4 @@
-#include "trainer_host/trainer/analyze/operator_trace.hpp"
+#include "trainer_host/trainer/quantize/operator_trace.hpp"
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/record_function.h>
@@ -8,16 +8,17 @@
 #include <string_view>
 #include <utility>
 
-namespace outcrop::analyze {
+namespace outcrop::quantize {
 namespace {
 
 using c10::IValue;
 using torch::Tensor;
 
 // What multiplies and calls nothing else of these; a convolution's transposed form is among its arguments.
-constexpr std::array<std::string_view, 10> products{
+constexpr std::array<std::string_view, 11> products{
     "aten::convolution", "aten::_convolution", "aten::mm",    "aten::bmm",   "aten::addmm",
-    "aten::baddbmm",     "aten::addbmm",       "aten::mv",    "aten::addmv", "aten::dot"};
+    "aten::baddbmm",     "aten::addbmm",       "aten::mv",    "aten::addmv", "aten::dot",
+    "aten::_addmm_activation"};
 
 const Tensor* tensor_at(const std::vector<IValue>& values, std::size_t at) {
   return at < values.size() && values[at].isTensor() ? &values[at].toTensor() : nullptr;
@@ -34,7 +35,7 @@ std::int64_t multiply_adds_of(const std::string& name, const std::vector<IValue>
     const bool transposed = inputs.size() > 6 && inputs[6].isBool() && inputs[6].toBool();
     return (transposed ? *input : *output).numel() * (weight->numel() / weight->size(0));
   }
-  const bool adds = name.find("::add") != std::string::npos || name.find("::badd") != std::string::npos;
+  const bool adds = name.find("add") != std::string::npos;
   const Tensor* left = tensor_at(inputs, adds ? 1 : 0);
   if (left == nullptr || left->dim() == 0) return 0;
   const std::int64_t all = output->numel() * left->size(-1);
@@ -97,7 +98,7 @@ struct OperatorTrace::State {
     }
     if (current->depth > 0) return;
     TracedCall call{open.name, std::move(open.inputs), outputs, {}, current->multiply_adds};
-    if (current->keeps_values(call.name)) {
+    if (current->keeps_values != nullptr && current->keeps_values(call.name)) {
       for (const IValue& output : outputs) {
         if (output.isTensor()) call.values.push_back(value_now(output.toTensor()));
       }
@@ -132,4 +133,4 @@ std::map<std::string, int> count_calls(const std::vector<TracedCall>& calls) {
   return counts;
 }
 
-}  // namespace outcrop::analyze
+}  // namespace outcrop::quantize
