@@ -6,6 +6,8 @@
 #include <iterator>
 #include <map>
 
+#include "protocol/messages/own_operators.hpp"
+
 namespace outcrop::agent {
 namespace {
 
@@ -102,8 +104,10 @@ Decision decide(const messages::Manifest& manifest, const std::string& device_cl
                 device_class + " (" + list(measured) + ")"};
   }
   std::vector<const ReportedVariant*> within;
-  std::copy_if(measured.begin(), measured.end(), std::back_inserter(within),
-               [&](const ReportedVariant* variant) { return keeps(*budget, *variant); });
+  std::copy_if(measured.begin(), measured.end(), std::back_inserter(within), [&](const ReportedVariant* variant) {
+    const messages::Variant* described = manifest.variant(variant->name);
+    return keeps(*budget, *variant) && (described == nullptr || messages::may_be_chosen(*described, manifest, variants));
+  });
   const ReportedVariant* best = nullptr;
   for (const ReportedVariant* variant : within) {
     if (best == nullptr ||
@@ -126,7 +130,7 @@ std::string first_proved(const messages::Manifest& manifest,
                          const std::vector<ReportedVariant>& variants) {
   for (const messages::Variant& described : manifest.variants) {
     for (const ReportedVariant& variant : variants) {
-      if (variant.name == described.name && !variant.proof.empty() &&
+      if (variant.name == described.name && !variant.proof.empty() && !messages::has_own_operators(described) &&
           variant.outcome == VariantOutcome::not_measurable) {
         return variant.name;
       }

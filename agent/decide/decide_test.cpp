@@ -50,6 +50,23 @@ TEST_F(Decide, the_least_of_the_objective_wins) {
   EXPECT_EQ(decided().variant, "float");
 }
 
+// A kernel of our own has to be worth it, whatever the objective.
+TEST_F(Decide, operators_of_our_own_count_where_they_are_much_faster_than_all_others) {
+  manifest_.variants.emplace_back().name = "int4-native";
+  manifest_.variants[2].operators = {"aten::add", "outcrop::linear_int4"};
+  manifest_.objective = messages::Objective::memory_mb;
+  variants_.push_back(measured("int4-native", 30, 42, 60));
+  EXPECT_EQ(decided().variant, "int8");
+  variants_.back() = measured("int4-native", 30, 41.5, 60);
+  EXPECT_EQ(decided().variant, "int4-native");
+  for (auto& variant : variants_) variant.outcome = VariantOutcome::not_measurable;
+  EXPECT_EQ(first_proved(manifest_, variants_), "float");
+  variants_.erase(variants_.begin(), variants_.begin() + 2);
+  EXPECT_EQ(first_proved(manifest_, variants_), "");
+  variants_ = {measured("int4-native", 30, 41.5, 60)};
+  EXPECT_EQ(decided().verdict, Verdict::fail);  // slower than what, nobody knows
+}
+
 TEST_F(Decide, the_first_of_equals_wins) {
   variants_[1] = measured("int8", 10, 90, 150, 1);
   for (const auto objective : {messages::Objective::p50_ms, messages::Objective::p90_ms,

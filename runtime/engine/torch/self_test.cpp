@@ -10,6 +10,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include "runtime/engine/torch/int4/int4_operator.hpp"
 #include "runtime/engine/torch/torch_error.hpp"
 
 namespace outcrop::runtime {
@@ -203,6 +204,24 @@ bool is_right(const Case& test) {
   return at::equal(test.run(scale_for(test.expected)).int_repr(), first.int_repr());
 }
 
+// Weights of code · .01 - .08 in groups of 64: what the operator should answer but for its input in int8.
+bool int4_is_right() {
+  constexpr std::int64_t rows = 5;
+  constexpr std::int64_t columns = 192;
+  constexpr std::int64_t group = 64;
+  const at::Tensor codes = (numbers({rows * columns / group, group}, 8.0, 9) + 8).floor().clamp(0, 15);
+  const at::Tensor pairs = codes.view({-1, group / 2, 2});
+  const at::Tensor bytes = (pairs.select(2, 0) + pairs.select(2, 1) * 16).to(at::kByte);
+  at::Tensor halves = at::empty({bytes.size(0), 2}, at::kHalf);
+  halves.select(1, 0).fill_(0.01);
+  halves.select(1, 1).fill_(-0.08);
+  const at::Tensor groups = at::cat({bytes, halves.view(at::kByte)}, 1);
+  const at::Tensor x = numbers({2, columns}, 3.0, 10);
+  const at::Tensor expected = at::linear(x, (codes * 0.01 - 0.08).view({rows, columns}));
+  const at::Tensor answered = call(int4_operator, "", {x, groups, columns, group, 1.0}).toTensor();
+  return (answered - expected).abs().max().item<double>() <= largest_relative_error * expected.abs().max().item<double>();
+}
+
 void note_once(std::vector<std::string>& list, std::string entry) {
   if (std::find(list.begin(), list.end(), entry) == list.end()) list.push_back(std::move(entry));
 }
@@ -226,6 +245,11 @@ Backend test_quantized_operators(std::string backend_name) {
         }
       }
     }
+  }
+  try {
+    if (!int4_is_right()) note_once(backend.failed, int4_operator);
+  } catch (const std::exception& error) {
+    note_once(backend.unsupported, torch_error(error, int4_operator, ErrorCode::unsupported).message());
   }
   return backend;
 }

@@ -16,6 +16,7 @@
 #endif
 
 #include "runtime/engine/torch/conversion.hpp"
+#include "runtime/engine/torch/int4/int4_operator.hpp"
 #include "runtime/engine/torch/mapped_file.hpp"
 #include "runtime/engine/torch/self_test.hpp"
 #include "runtime/engine/torch/torch_error.hpp"
@@ -285,6 +286,7 @@ Result<std::unique_ptr<Engine>> start_torch_engine() {
     // Threads cannot be confined once they exist: the first is enough until then.
     at::set_num_threads(1);
     at::globalContext().setReleaseWeightsWhenPrepacking(true);
+    register_int4_operator();
     const c10::InferenceMode no_autograd;
     return std::make_unique<TorchEngine>();
   } catch (const std::exception& error) {

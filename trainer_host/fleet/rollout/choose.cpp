@@ -5,6 +5,8 @@
 #include <map>
 #include <set>
 
+#include "protocol/messages/own_operators.hpp"
+
 namespace outcrop::fleet {
 namespace {
 
@@ -45,6 +47,11 @@ double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const std::size_t middle = values.size() / 2;
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+bool measured_by(const Report& report, const std::string& variant) {
+  return std::any_of(report.variants.begin(), report.variants.end(),
+                     [&](const ReportedVariant& one) { return one.name == variant && counts(one); });
 }
 
 template <class Value>
@@ -175,7 +182,12 @@ ClassChoice choose_variant(const messages::Manifest& manifest, const std::string
   }
   std::map<std::string, OfBoards> fitting;
   for (const auto& [name, boards] : words) {
-    if (manifest.variant(name) != nullptr && fits(boards, *budget)) fitting.emplace(name, boards);
+    const messages::Variant* variant = manifest.variant(name);
+    if (variant == nullptr || !fits(boards, *budget)) continue;
+    const bool worth = std::all_of(reports.begin(), reports.end(), [&](const Report& report) {
+      return !measured_by(report, name) || messages::may_be_chosen(*variant, manifest, report.variants);
+    });
+    if (worth) fitting.emplace(name, boards);
   }
   const auto errors = error_scores(manifest, fitting);
   const std::string* best = nullptr;

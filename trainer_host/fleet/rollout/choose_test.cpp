@@ -59,6 +59,18 @@ TEST(Choose, the_least_by_each_objective) {
   EXPECT_EQ(chosen(Objective::error, reports), "float");
 }
 
+TEST(Choose, operators_of_our_own_where_every_canary_found_them_much_faster) {
+  auto release = manifest(Objective::memory_mb);
+  release.variants[2].operators = {"outcrop::linear_int4"};
+  const auto choose = [&](double second) {
+    const std::vector<Report> reports{report("c", {variant("quint8", 60, 120), variant("qint8", 40, 90)}),
+                                      report("d", {variant("quint8", 60, 120), variant("qint8", second, 90)})};
+    return choose_variant(release, "pi", reports).variant.value_or("none");
+  };
+  EXPECT_EQ(choose(50), "qint8");
+  EXPECT_EQ(choose(51), "quint8");
+}
+
 TEST(Choose, only_what_is_within_the_budget_inclusive) {
   EXPECT_EQ(chosen(Objective::p90_ms, {report("c", {variant("float", 100, 200)})}), "float");
   EXPECT_EQ(chosen(Objective::p90_ms, {report("c", {variant("float", 100.1, 200)})}), "none");

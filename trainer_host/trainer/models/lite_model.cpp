@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/engine/torch/int4/int4_operator.hpp"
 #include "trainer_host/trainer/models/module_tensors.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
 
@@ -31,6 +32,7 @@ Result<LiteModel> load_stream(std::istream& stream, const std::string& name,
 void prepare_engine() {
   torch::jit::setTensorExprFuserEnabled(false);
   at::globalContext().setQEngine(at::QEngine::QNNPACK);
+  runtime::register_int4_operator();
 }
 
 Result<LiteModel> LiteModel::load(const std::filesystem::path& file) {

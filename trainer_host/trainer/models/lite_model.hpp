@@ -13,7 +13,7 @@
 namespace outcrop::models {
 
 // LibTorch's settings that exported models rest on: engine "qnnpack" (both int8 kernel sets), no
-// tensor-expression fuser (it miscomputes torch.round in later versions). Throws c10::Error
+// tensor-expression fuser (it miscomputes torch.round in later versions), and the operators of our own. Throws c10::Error
 // where this LibTorch has no such engine.
 void prepare_engine();
 

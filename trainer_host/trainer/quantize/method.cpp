@@ -58,6 +58,9 @@ const std::vector<VariantKind>& variant_kinds() {
                  rows_to_calibrate, WeightCodes::gptq);
     weights_only("awq-4bit", "the same, columns with large inputs kept finer (AWQ)", rows_to_calibrate,
                  WeightCodes::awq);
+    weights_only("int4-native",
+                 "4 bits in memory as well: large linear layers run by a kernel of ours, for one row at a time", rows_to_calibrate,
+                 WeightCodes::native);
     weights_only("nf4-4bit", "weights in NormalFloat4, scales in codes of their own (QLoRA)", "", WeightCodes::normal);
     return all;
   }();

@@ -245,16 +245,18 @@ TEST_F(UserModule, of_every_make_is_right_by_every_method_or_left_out_with_the_r
   torch::manual_seed(6);
   const std::string not_static = "no static int8 kernel";
   const std::string small = "too small";
+  const std::string not_large = "no linear layer of 262144 weights";
   const std::string in_place = "changes a tensor in place (aten::mul_)";
   const std::vector<Brought> all{
       {"recurrent", "tokens", torch::randint(40, {24, 6}, torch::kLong),
-       {{"int8-quint8", not_static}, {"int8-qint8", not_static}}},
-      {"signals", "x", torch::randn({24, 4, 32}), {}},
+       {{"int8-quint8", not_static}, {"int8-qint8", not_static}, {"int4-native", not_large}}},
+      {"signals", "x", torch::randn({24, 4, 32}), {{"int4-native", not_large}}},
       {"projected", "x", torch::randn({24, 5, 8}),
-       {{"int8-quint8", in_place}, {"int8-qint8", in_place}, {"gptq-4bit", in_place}, {"awq-4bit", in_place}}},
+       {{"int8-quint8", in_place}, {"int8-qint8", in_place}, {"gptq-4bit", in_place}, {"awq-4bit", in_place},
+        {"int4-native", in_place}}},
       {"encoder", "x", torch::rand({24, 16}),
        {{"fp16", small}, {"bf16", small}, {"int8-weights", small}, {"rtn-4bit", small}, {"gptq-4bit", small},
-        {"awq-4bit", small}, {"nf4-4bit", small}}}};
+        {"awq-4bit", small}, {"int4-native", small}, {"nf4-4bit", small}}}};
   for (const Brought& one : all) {
     fs::remove_all(rows());
     ASSERT_THAT(write_rows(rows(), one.argument, one.rows), IsOk());
@@ -264,7 +266,7 @@ TEST_F(UserModule, of_every_make_is_right_by_every_method_or_left_out_with_the_r
     fs::create_directory(stage);
     quantize::VariantChoice choice;
     choice.variants = {"float", "int8-quint8", "int8-qint8", "int8-dynamic", "fp16", "bf16", "int8-weights",
-                       "rtn-4bit", "gptq-4bit", "awq-4bit", "nf4-4bit"};
+                       "rtn-4bit", "gptq-4bit", "awq-4bit", "int4-native", "nf4-4bit"};
     const auto exported = quantize::export_variants((*task)->make_export(), stage, "m", choice);
     ASSERT_THAT(exported, IsOk()) << one.name;
     for (const auto& [variant, why] : exported->left_out) {
@@ -285,6 +287,46 @@ TEST_F(UserModule, of_every_make_is_right_by_every_method_or_left_out_with_the_r
       if (variant.name != "float") EXPECT_GT(error, 0.0) << one.name << " " << variant.name;
     }
   }
+}
+
+TEST_F(UserModule, of_one_large_matrix_runs_in_4_bits_by_an_operator_of_ours) {
+  torch::manual_seed(8);
+  const std::int64_t inputs = 512;
+  torch::jit::Module large("__torch__.Large", std::make_shared<torch::jit::CompilationUnit>());
+  large.register_parameter("wide", torch::randn({inputs, inputs}) / 16, /*is_buffer=*/false);
+  large.register_parameter("bias", torch::randn({inputs}), false);
+  large.register_parameter("narrow", torch::randn({4, inputs}) / 16, false);
+  large.define("def forward(self, x):\n    return torch.linear(torch.relu(torch.linear(x, self.wide, self.bias)), self.narrow)\n");
+  const fs::path file = folder_.path() / "large.pt";
+  large.save(file.string());
+  const Tensor x = torch::randn({24, inputs});
+  ASSERT_THAT(write_rows(rows(), "x", x), IsOk());
+  auto recipe = shipped("", rows());
+  recipe.file = file;
+  auto task = recipe.open(0);
+  ASSERT_THAT(task, IsOk());
+  const fs::path stage = folder_.path() / "stage";
+  fs::create_directory(stage);
+  quantize::VariantChoice choice;
+  choice.variants = {"float", "gptq-4bit", "int4-native"};
+  const auto exported = quantize::export_variants((*task)->make_export(), stage, "m", choice);
+  ASSERT_THAT(exported, IsOk());
+  ASSERT_EQ(exported->variants.size(), 3U);
+  const auto plan = quantize::read_plan(exported->variants[2].plan);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_EQ(plan->layers.at(0).format, "4-bit-native");
+  EXPECT_EQ(plan->layers.at(1).format, "4-bit");  // too small to gain
+  std::vector<Tensor> answers;
+  for (const quantize::VariantFile& variant : exported->variants) {
+    auto model = models::LiteModel::load(variant.file);
+    ASSERT_THAT(model, IsOk());
+    answers.push_back(model->call("forward", {x})->front());
+  }
+  // The same codes; what is different is the input in int8.
+  EXPECT_GT((answers[2] - answers[1]).norm().item<double>(), 0.0);
+  EXPECT_LT((answers[2] - answers[1]).norm().item<double>(), 0.02 * answers[0].norm().item<double>());
+  EXPECT_GT(exported->variants[2].coverage.multiply_adds, 0.99);
+  EXPECT_EQ(exported->variants[1].coverage.multiply_adds, 0.0);
 }
 
 TEST_F(UserModule, with_a_loop_that_its_input_decides_is_float) {

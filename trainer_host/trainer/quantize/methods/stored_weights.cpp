@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "runtime/engine/torch/int4/int4_operator.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
 #include "trainer_host/trainer/quantize/calibrated_inputs.hpp"
@@ -23,6 +24,9 @@ using Inputs = std::map<std::string, LayerInputs>;
 constexpr std::int64_t fewest_weights = 512;  // below, a record in the file takes more than it saves
 constexpr std::int64_t smallest_group = 8;
 constexpr const char* by_int8 = "-int8";
+constexpr const char* by_int4 = "-native";
+// Below, a product takes a few microseconds whatever its weights are in.
+constexpr std::int64_t fewest_native = 1 << 18;
 
 struct Naming {
   const char* method;
@@ -38,6 +42,7 @@ Naming naming_of(WeightCodes codes) {
     case WeightCodes::gptq: return {"gptq", "4-bit"};
     case WeightCodes::awq: return {"awq", "4-bit"};
     case WeightCodes::normal: return {"nf4", "nf4"};
+    case WeightCodes::native: return {"int4-native", "4-bit"};
   }
   return {};
 }
@@ -72,8 +77,13 @@ class StoredWeights final : public Method {
                   return choose(layer, module);
                 }));
     for (LayerDecision& layer : layers) {
-      if (layer.operation == "linear" && layer.format != "float") layer.formats.push_back(layer.format + by_int8);
+      if (layer.operation != "linear" || layer.format == "float") continue;
+      layer.formats.push_back(layer.format + by_int8);
+      if (!runs_in_groups()) continue;
+      layer.formats.push_back(layer.format + by_int4);
+      if (codes_ == WeightCodes::native && layer.weights >= fewest_native) layer.format += by_int4;
     }
+    if (codes_ == WeightCodes::native) OUTCROP_CHECK(check_any_native(layers));
     plan.layers = std::move(layers);
     return plan;
   }
@@ -99,7 +109,20 @@ class StoredWeights final : public Method {
 
  private:
   // To what layers are given.
-  [[nodiscard]] bool is_fitted() const { return codes_ == WeightCodes::gptq || codes_ == WeightCodes::awq; }
+  [[nodiscard]] bool is_fitted() const {
+    return codes_ == WeightCodes::gptq || codes_ == WeightCodes::awq || codes_ == WeightCodes::native;
+  }
+  // Codes that outcrop::linear_int4 multiplies by as they are.
+  [[nodiscard]] bool runs_in_groups() const {
+    return codes_ == WeightCodes::rounding || codes_ == WeightCodes::gptq || codes_ == WeightCodes::native;
+  }
+
+  static Status check_any_native(const std::vector<LayerDecision>& layers) {
+    const auto is_native = [](const LayerDecision& layer) { return layer.format.ends_with(by_int4); };
+    if (std::any_of(layers.begin(), layers.end(), is_native)) return {};
+    return fail(ErrorCode::unsupported, "it has no linear layer of " + std::to_string(fewest_native) +
+                                            " weights or more: only there do products with weights in 4 bits spare time");
+  }
 
   [[nodiscard]] Choice choose(const PlannedLayer& layer, const Module& module) const {
     if (layer.weights < fewest_weights) return {"float", "is too small to gain: a record takes more than it saves"};
@@ -117,7 +140,7 @@ class StoredWeights final : public Method {
     groups.symmetric = options.sym;
     const auto seen = inputs.find(layer.name);
     if (seen == inputs.end()) return round_groups(matrix, groups);
-    if (codes_ == WeightCodes::gptq) {
+    if (codes_ != WeightCodes::awq) {
       GptqOptions gptq_options{.groups = groups, .damping = options.damp_percent};
       gptq_options.activation_order = options.desc_act;
       OUTCROP_TRY(chosen, gptq(matrix, seen->second.hessian(), gptq_options));
@@ -158,6 +181,9 @@ class StoredWeights final : public Method {
     }
     if (format.ends_with(by_int8)) {
       return {with_stored_as_int8_dynamic(module, kept.at("weight")), "quantized::linear_dynamic", true};
+    }
+    if (format.ends_with(by_int4)) {
+      return {with_stored_as_int4(module, kept.at("weight")), runtime::int4_operator, true};
     }
     return {with_stored(module, kept), "aten::" + layer.operation, false};
   }

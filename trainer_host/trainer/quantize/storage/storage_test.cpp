@@ -335,6 +335,20 @@ TEST(Storage, runs_linear_layers_in_int8) {
   }
 }
 
+TEST(Storage, runs_linear_layers_in_4_bits) {
+  models::prepare_engine();
+  for (const bool has_bias : {false, true}) {
+    const Module layer = linear_layer({24, 128}, has_bias);
+    const auto codes = round_groups(layer.attr("weight").toTensor(), {.group = 64});
+    const StoredTensor kept = taken(store_groups(*codes, {{24, 128}}));
+    const Module made = with_stored_as_int4(layer, kept);
+    const Tensor input = random_tensor({2, 3, 128}, 3);
+    expect_same_everywhere(made, input);
+    const Tensor exact = answer_of(with_stored(layer, {{"weight", kept}}), input);
+    EXPECT_LT(((answer_of(made, input) - exact).norm() / exact.norm()).item<float>(), 0.02);
+  }
+}
+
 TEST(Storage, refuses_what_it_cannot_keep) {
   const Module layer = linear_layer({8, 64});
   const StoredTensor kept = taken(store_fp16(random_tensor({8, 64})));

@@ -28,6 +28,11 @@ namespace outcrop::quantize {
 [[nodiscard]] torch::jit::Module with_stored_as_int8_dynamic(const torch::jit::Module& layer,
                                                              const StoredTensor& weight);
 
+// The same for such a linear layer, whose forward is then outcrop::linear_int4 (runtime/engine/torch/int4) with the codes as
+// they are: nothing is expanded, neither in a file nor in memory, and only an engine with that operator loads it. Throws
+// for codes that are not groups of 4 bits in the weight's own order, too.
+[[nodiscard]] torch::jit::Module with_stored_as_int4(const torch::jit::Module& layer, const StoredTensor& weight);
+
 // From its next save on, what is loaded of `whole` holds values only, and no codes. For the file that boards get.
 void drop_codes_at_load(torch::jit::Module& whole);
 
