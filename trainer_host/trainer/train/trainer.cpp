@@ -346,7 +346,6 @@ Result<TrainSummary> train_in_folder(const TrainConfig& config, const TrainOptio
   OUTCROP_TRY(lock, lock_folder(config.train.out));
   OUTCROP_CHECK(check_room(config, options));
   remove_leftovers(config.train.out);
-  keep_freed_memory();
   const std::string threads = set_threads(config.train.threads);
   const data::StopSignal stop_signal;
   PromptStop prompt_stop;
