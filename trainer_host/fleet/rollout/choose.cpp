@@ -1,6 +1,7 @@
 #include "trainer_host/fleet/rollout/choose.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <set>
@@ -69,43 +70,57 @@ bool fits(const OfBoards& boards, const messages::Budget& budget) {
   });
 }
 
-double mean_error(const ReportedVariant& variant, const std::string& output) {
+std::optional<double> mean_error(const ReportedVariant& variant, const std::string& output) {
   for (const messages::OutputDistance& distance : variant.proof) {
     if (distance.output == output) return distance.mean_abs;
   }
-  return 0;
+  return std::nullopt;
 }
 
-// Outputs have different units: each is taken in relation to the largest error among variants.
-std::map<std::string, double> error_scores(const messages::Manifest& manifest,
-                                           const std::map<std::string, OfBoards>& fitting) {
-  std::map<std::string, double> scores;
+// By how much the worst output of `one` is worse than that of `other`, each output in proportion to the larger error of
+// the two, for outputs have different units. Nothing where a proof lacks one.
+std::optional<double> gain_in_error(const messages::Manifest& manifest, const ReportedVariant& one, const ReportedVariant& other) {
+  double worst_of_one = 0;
+  double worst_of_other = 0;
   for (const messages::Output& output : manifest.outputs()) {
-    std::map<std::string, double> errors;
-    double largest = 0;
-    for (const auto& [name, boards] : fitting) {
-      errors[name] = median_over(
-          boards, [&](const ReportedVariant& variant) { return mean_error(variant, output.name); });
-      largest = std::max(largest, errors[name]);
-    }
-    for (const auto& [name, error] : errors) {
-      scores[name] = std::max(scores[name], largest > 0 ? error / largest : 0.0);
-    }
+    const auto of_one = mean_error(one, output.name);
+    const auto of_other = mean_error(other, output.name);
+    if (!of_one || !of_other) return std::nullopt;
+    const double larger = std::max(*of_one, *of_other);
+    if (larger <= 0) continue;
+    worst_of_one = std::max(worst_of_one, *of_one / larger);
+    worst_of_other = std::max(worst_of_other, *of_other / larger);
   }
-  return scores;
+  return worst_of_one - worst_of_other;
 }
 
-double score(const OfBoards& boards, messages::Objective objective) {
-  return median_over(boards, [&](const ReportedVariant& variant) {
-    switch (objective) {
-      case messages::Objective::p50_ms:
-        return variant.measurement->p50_ms;
-      case messages::Objective::memory_mb:
-        return megabytes(*variant.measurement);
-      default:
-        return variant.measurement->p90_ms;
-    }
-  });
+// How much better `other` is than `one` on a board that measured both, by the manifest's objective: above 0 where it is.
+// Times and memory by their ratio: boards of a class differ by factors.
+std::optional<double> gain(const messages::Manifest& manifest, const ReportedVariant& one, const ReportedVariant& other) {
+  switch (manifest.objective) {
+    case messages::Objective::p50_ms:
+      return std::log(one.measurement->p50_ms / other.measurement->p50_ms);
+    case messages::Objective::memory_mb:
+      return std::log(megabytes(*one.measurement) / megabytes(*other.measurement));
+    case messages::Objective::error:
+      return gain_in_error(manifest, one, other);
+    case messages::Objective::p90_ms:
+      break;
+  }
+  return std::log(one.measurement->p90_ms / other.measurement->p90_ms);
+}
+
+// The median over boards that measured both; nothing without such a board. Medians of different boards would compare the
+// boards: {20, 80} ms of one variant and {60} ms of another say nothing of the two.
+std::optional<double> gain_on_boards(const messages::Manifest& manifest, const OfBoards& one, const OfBoards& other) {
+  std::vector<double> gains;
+  for (const auto& [board, variant] : one) {
+    const auto found = other.find(board);
+    if (found == other.end()) continue;
+    if (const auto value = gain(manifest, *variant, *found->second)) gains.push_back(*value);
+  }
+  if (gains.empty()) return std::nullopt;
+  return median(std::move(gains));
 }
 
 std::string in_words(const std::string& variant, const OfBoards& boards,
@@ -189,24 +204,29 @@ ClassChoice choose_variant(const messages::Manifest& manifest, const std::string
     });
     if (worth) fitting.emplace(name, boards);
   }
-  const auto errors = error_scores(manifest, fitting);
   const std::string* best = nullptr;
-  double least = 0;
+  std::vector<std::string> apart;
   for (const messages::Variant& variant : manifest.variants) {  // ties: the manifest's order
     const auto found = fitting.find(variant.name);
     if (found == fitting.end()) continue;
-    const double value = manifest.objective == messages::Objective::error
-                             ? errors.at(variant.name)
-                             : score(found->second, manifest.objective);
-    if (best != nullptr && value >= least) continue;
-    best = &variant.name;
-    least = value;
+    if (best == nullptr) {
+      best = &variant.name;
+      continue;
+    }
+    const auto better = gain_on_boards(manifest, fitting.at(*best), found->second);
+    if (!better) apart.push_back(variant.name);
+    if (better && *better > 0) best = &variant.name;
   }
   if (best == nullptr) {
     return {std::nullopt,
             "no variant is within the budget of the class " + device_class + " on every canary"};
   }
-  return {*best, in_words(*best, fitting.at(*best), manifest.objective) +
+  std::string not_on_one_board;
+  for (const std::string& name : apart) {
+    if (gain_on_boards(manifest, fitting.at(*best), fitting.at(name))) continue;
+    not_on_one_board += "; no canary measured both it and " + name;
+  }
+  return {*best, in_words(*best, fitting.at(*best), manifest.objective) + not_on_one_board +
                      not_compared(manifest, reports, words)};
 }
 

@@ -18,8 +18,9 @@ struct ClassChoice {
 // By what canaries of that class measured: `reports` are theirs about this release, newest first.
 // A variant counts where no canary saw it fail and every canary that measured it found it within
 // the class's budget (p90 in ms; memory of the whole runner in 10^6 bytes; both inclusive). Among
-// those the least by the manifest's objective wins, the median over boards: the board is the unit.
-// "error" is the worst output's mean error in relation to the largest among these variants.
+// those the least by the manifest's objective wins. They are compared in pairs, within each board that measured both: the
+// board is the unit, and the median over boards decides. Where no board measured both, the earlier in the manifest stays,
+// and the reason says so. "error" is the worst output's mean error in relation to the larger of the two.
 // Where no canary could measure and the rollout activates without (`unmeasured_too`), it is what
 // the newest of them serves.
 [[nodiscard]] ClassChoice choose_variant(const messages::Manifest& manifest,

@@ -77,6 +77,23 @@ TEST(Choose, only_what_is_within_the_budget_inclusive) {
   EXPECT_EQ(chosen(Objective::p90_ms, {report("c", {variant("float", 100, 200.1)})}), "none");
 }
 
+TEST(Choose, variants_are_compared_on_boards_that_measured_both) {
+  // Medians of different boards would say float 50 and qint8 60.
+  EXPECT_EQ(chosen(Objective::p90_ms, {report("a", {variant("float", 20)}),
+                                       report("b", {variant("float", 80), variant("qint8", 60)})}),
+            "qint8");
+  const auto apart = choose_variant(manifest(Objective::p90_ms), "pi",
+                                    {report("a", {variant("float", 50)}), report("b", {variant("qint8", 10)})});
+  EXPECT_EQ(apart.variant, "float");
+  EXPECT_THAT(apart.reason, HasSubstr("no canary measured both it and qint8"));
+}
+
+TEST(Choose, an_error_that_a_proof_lacks_is_not_none) {
+  ReportedVariant lacking = variant("qint8", 10, 100, 5, 5);
+  lacking.proof.pop_back();
+  EXPECT_EQ(chosen(Objective::error, {report("a", {variant("quint8", 50, 100, 6, 1), lacking})}), "quint8");
+}
+
 TEST(Choose, the_board_is_the_unit) {
   // Median over boards: float 50, qint8 45. One board alone would say float.
   const std::vector<Report> reports{report("a", {variant("float", 20), variant("qint8", 45)}),
@@ -117,7 +134,7 @@ TEST(Choose, says_with_which_variants_the_chosen_one_was_not_compared) {
   const Report one = report("a", {variant("float", 50), left, disturbed});
   EXPECT_THAT(why({one}), HasSubstr("; not compared with qint8 (the machine was busy), which"));
   // Another board, or a later run, could.
-  EXPECT_THAT(why({one, report("b", {variant("qint8", 60)})}),
+  EXPECT_THAT(why({one, report("b", {variant("float", 50), variant("qint8", 60)})}),
               ::testing::Not(HasSubstr("not compared")));
 }
 
