@@ -12,6 +12,7 @@ import pathlib
 import struct
 import subprocess
 import tempfile
+import tomllib
 import zlib
 
 import numpy as np
@@ -144,18 +145,32 @@ variants = ["float"]
     subprocess.run([given.outcrop, "train", work / "train.toml", "--stages", "1"], check=True)
     methods = ["float", "rtn-4bit", "gptq-4bit", "awq-4bit", "nf4-4bit"]
     (work / "q.toml").write_text(f"methods = {json.dumps(methods)}\ngroup_size = {given.group_size}\n")
-    out = work / f"files-{given.group_size}"
+    whole = work / f"files-{given.group_size}"
     weights = next((work / "run").glob("**/austen_stage1.weights"))
-    subprocess.run([given.outcrop, "quantize", weights, out, "--config", work / "q.toml", "--calibration", work / "train",
-                    "--no-measure"], check=True, stdout=subprocess.DEVNULL)
-    sizes = {path.stem.split("_", 1)[1].removeprefix("stage1_"): path for path in out.glob("*.ptl")}
-    logs = {name: log_perplexity(sizes[name], work / "test") for name in methods}
-    rounding = logs["rtn-4bit"] - logs["float"]
-    print(f"{'variant':<12}{'perplexity':>12}{'gap':>10}{'gap left':>10}{'of float':>10}")
-    for name in methods:
+    quantize = [given.outcrop, "quantize", weights]
+    rows = ["--calibration", work / "train", "--no-measure"]
+    subprocess.run([*quantize, whole, "--config", work / "q.toml", *rows], check=True, stdout=subprocess.DEVNULL)
+    files = {name: next(whole.glob(f"*_{name}.ptl")) for name in methods}
+    for name in methods[1:]:
+        # As the papers have it: matrices of blocks in 4 bits, embedding and head as they are.
+        plan = tomllib.loads(next(whole.glob(f"*_{name}.plan.toml")).read_text())
+        lines = [f'variant = "{name}"', f'method = "{plan["method"]}"', "[weights]"]
+        lines += [f"{key} = {json.dumps(value)}" for key, value in plan["weights"].items()]
+        for layer, decision in plan["layers"].items():
+            outside = layer.endswith(("tokens", "head"))
+            lines += [f'[layers."{layer}"]', f'operation = "{decision["operation"]}"',
+                      f'format = "{"float" if outside else decision["format"]}"']
+        changed, out = work / f"{name}.plan.toml", work / f"blocks-{given.group_size}-{name}"
+        changed.write_text("\n".join(lines) + "\n")
+        subprocess.run([*quantize, out, "--plan", changed, *rows], check=True, stdout=subprocess.DEVNULL)
+        files[name + ", blocks"] = next(out.glob(f"*_{name}.ptl"))
+    logs = {name: log_perplexity(path, work / "test") for name, path in files.items()}
+    print(f"{'variant':<20}{'perplexity':>12}{'gap':>10}{'gap left':>10}{'of float':>10}")
+    for name, path in files.items():
+        rounding = logs["rtn-4bit, blocks" if name.endswith("blocks") else "rtn-4bit"] - logs["float"]
         gap = logs[name] - logs["float"]
-        of_float = sizes[name].stat().st_size / sizes["float"].stat().st_size
-        print(f"{name:<12}{math.exp(logs[name]):>12.4f}{gap:>10.5f}{gap / rounding if name != 'float' else 0:>10.2f}{of_float:>10.3f}")
+        of_float = path.stat().st_size / files["float"].stat().st_size
+        print(f"{name:<20}{math.exp(logs[name]):>12.4f}{gap:>10.5f}{gap / rounding:>10.2f}{of_float:>10.3f}")
     if given.json:
         given.json.write_text(json.dumps({"group_size": given.group_size, "log_perplexity": logs}) + "\n")
 
