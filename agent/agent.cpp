@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 #include "agent/control/handlers.hpp"
 #include "agent/enroll/identity.hpp"
+#include "agent/verify/commands.hpp"
 #include "platform/http/server.hpp"
 #include "platform/service/service.hpp"
 #include "platform/spawn/spawn.hpp"
@@ -68,8 +69,9 @@ class Agent::Impl {
         session_(transport::make_paho_session(executor, with_will(std::move(options)))),
         puller_(executor, *session_, identity_.device()),
         serving_(executor, config_, slots_),
+        authority_(config_.state / "commands.json", identity_.enrolment().certificate, metadata_),
         deployer_(executor, {config_, metadata_, slots_, puller_, announcer_, serving_, engine_,
-                             config_.state / "deployment.json", times}) {
+                             authority_, config_.state / "deployment.json", times}) {
     announcer_.speak_through(*session_);
   }
 
@@ -92,6 +94,10 @@ class Agent::Impl {
     spdlog::info("outcrop-agent {} for {} ({}, {}), session {}, broker {}", version(),
                  identity_.device(), config_.model, config_.device_class, outbox_.session(),
                  broker_);
+    if (!metadata_.director()) {
+      spdlog::info("root {} names no director: commands count unsigned, as the broker brings them",
+                   metadata_.root_version());
+    }
   }
 
   asio::awaitable<void> stop() {
@@ -116,7 +122,7 @@ class Agent::Impl {
 
   [[nodiscard]] transport::Message offline_status(const Record& record) const {
     return {topics::status(identity_.device()),
-            messages::to_json(announcer_.status_of(record, false)), true};
+            announcer_.status_text(record, false), true};
   }
 
   [[nodiscard]] std::vector<std::string> troubles() const {
@@ -188,11 +194,8 @@ class Agent::Impl {
   }
 
   void on_command(const std::string& payload) {
-    const auto command = messages::parse_command(payload);
-    if (!command) {
-      spdlog::warn("a command is refused: {}", command.error().message());
-      return;
-    }
+    const auto command = read_command(metadata_, identity_.device(), payload);
+    if (!command) return on_refused(command.error());
     if (const auto* offer = std::get_if<messages::Offer>(&*command)) deployer_.on_offer(*offer);
     if (const auto* cancel = std::get_if<messages::Cancel>(&*command)) deployer_.on_cancel(*cancel);
     if (const auto* seen = std::get_if<messages::Acknowledgement>(&*command)) {
@@ -201,8 +204,19 @@ class Agent::Impl {
     if (const auto* used = std::get_if<messages::Used>(&*command)) on_used(*used);
   }
 
+  // Whoever forges them shall not fill the log: the 1st is told, then the 2nd, 4th, 8th, ...
+  void on_refused(const Error& error) {
+    ++refused_commands_;
+    if ((refused_commands_ & (refused_commands_ - 1)) != 0) return;
+    spdlog::warn("a command is refused: {} ({} so far)", error.message(), refused_commands_);
+  }
+
   void on_used(const messages::Used& used) {
     if (used.session < outbox_.session()) return;  // said before a later one began
+    if (messages::leaps(used.session, outbox_.session())) {
+      return spdlog::warn("session {} leaps beyond {}: nobody was given it", used.session,
+                          outbox_.session());
+    }
     spdlog::warn(
         "the host has messages of session {} from this board already, as after its card was "
         "restored to an older image: a new session begins",
@@ -213,6 +227,7 @@ class Agent::Impl {
 
   void on_metadata(const std::string& role, const std::string& envelope) {
     if (role.starts_with("stage-") && role != trust::stage_role(config_.model)) return;
+    const bool directed = metadata_.director().has_value();
     const auto accepted = metadata_.accept(role, envelope);
     if (!accepted) {
       // Kept aside: what is still to come may vouch for it.
@@ -220,6 +235,10 @@ class Agent::Impl {
       return;
     }
     if (*accepted) deployer_.on_metadata();
+    // A host that takes signed words only takes no other will.
+    if (directed != metadata_.director().has_value()) {
+      session_->change_will(offline_status(deployer_.record()));
+    }
   }
 
   asio::any_io_executor executor_;
@@ -234,7 +253,9 @@ class Agent::Impl {
   std::unique_ptr<transport::Session> session_;
   Puller puller_;
   Serving serving_;
+  CommandAuthority authority_;
   Deployer deployer_;
+  std::uint64_t refused_commands_ = 0;
   std::optional<std::string> lost_because_;  // there is no connection, and why
   std::optional<SteadyClock::time_point> twin_seen_;
   std::optional<http::Server> server_;       // shows all of the above

@@ -192,9 +192,15 @@ messages::DeviceStatus Announcer::status_of(const Record& record, bool online) c
   return status;
 }
 
+std::string Announcer::status_text(const Record& record, bool online) const {
+  const std::string text = messages::to_json(status_of(record, online));
+  if (!impl_->board_.metadata.director()) return text;
+  return trust::sign_envelope(messages::status_kind, as_bytes(text),
+                              std::span(&impl_->board_.key, 1));
+}
+
 void Announcer::status(const Record& record, bool online) {
-  impl_->publish(topics::status(impl_->board_.device), messages::to_json(status_of(record, online)),
-                 true);
+  impl_->publish(topics::status(impl_->board_.device), status_text(record, online), true);
 }
 
 void Announcer::progress(const Deployment& deployment, const std::string& variant,

@@ -50,6 +50,8 @@ class Announcer {
   void speak_through(transport::Session& session);
 
   [[nodiscard]] messages::DeviceStatus status_of(const Record& record, bool online) const;
+  // As it is published: signed where the root names a director, who can read it then.
+  [[nodiscard]] std::string status_text(const Record& record, bool online) const;
   void status(const Record& record, bool online = true);
   struct Transfer {
     ByteCount done;

@@ -30,6 +30,7 @@ class Deployer::Impl {
 
   asio::awaitable<void> run() {
     machine_.open();
+    count_anew();
     steps_.greet_engine();
     recover();
     co_await look_over();
@@ -86,6 +87,7 @@ class Deployer::Impl {
   }
 
   void on_metadata() {
+    count_anew();
     check_what_serves();
     if (machine_.unfinished() && !machine_.deployment().cancel) {
       const auto& manifest = machine_.deployment().offer.manifest;
@@ -199,8 +201,23 @@ class Deployer::Impl {
     changed_.notify();
   }
 
+  // By another enrolment, or under another director, whatever was seen before is past.
+  void count_anew() {
+    if (!parts_.authority.is_new()) return;
+    Record& record = machine_.record();
+    spdlog::info("commands come from another enrolment or director: generations, of which {} was "
+                 "seen, begin anew", record.generation);
+    record.generation = 0;
+    if (machine_.save()) parts_.authority.settle();
+  }
+
   bool is_new(std::uint64_t generation) {
     const std::uint64_t seen = machine_.record().generation;
+    if (messages::leaps(generation, seen)) {
+      spdlog::warn("refusing generation {}, which leaps beyond {}: none would be left", generation,
+                   seen);
+      return false;
+    }
     if (generation < seen) {
       spdlog::info("ignoring generation {}: {} was seen", generation, seen);
     } else if (generation == seen) {

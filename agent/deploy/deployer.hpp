@@ -19,6 +19,7 @@
 #include "agent/prove/serving.hpp"
 #include "agent/pull/puller.hpp"
 #include "agent/slots/slots.hpp"
+#include "agent/verify/commands.hpp"
 #include "agent/verify/metadata_store.hpp"
 #include "protocol/messages/command.hpp"
 
@@ -40,6 +41,7 @@ struct DeployParts {
   Announcer& announcer;
   Serving& serving;
   std::optional<runtime::Hello>& engine;  // filled in when a runner first says hello
+  CommandAuthority& authority;
   std::filesystem::path record_file;
   DeployTimes times;
 };

@@ -88,9 +88,9 @@ Steps::Awaitable Steps::step() {
 
 std::optional<Installed> Steps::committed_before() const {
   const messages::Offer& offer = machine_.deployment().offer;
-  for (const auto& release : {parts_.slots.active(), parts_.slots.previous()}) {
-    if (!release || release->manifest != offer.manifest) continue;
-    if (offer.variants.empty() || contains(offer.variants, release->variant)) return release;
+  for (const Installed& release : parts_.slots.installed()) {
+    if (release.manifest != offer.manifest) continue;
+    if (offer.variants.empty() || contains(offer.variants, release.variant)) return release;
   }
   return std::nullopt;
 }
@@ -202,7 +202,7 @@ asio::awaitable<Result<messages::Manifest>> Steps::fetch(Puller::Budget& budget)
   Status fetched = co_await fetcher_.blobs(plan.manifest, plan.fitting.variants, budget, progress);
   if (!fetched && fetched.error().code() == ErrorCode::no_space) {
     const auto keep = all_digests(offer.manifest, plan.manifest);
-    if (auto cleaned = parts_.slots.collect_garbage(keep); !cleaned) {
+    if (auto cleaned = parts_.slots.make_room(keep); !cleaned) {
       spdlog::warn("making room: {}", cleaned.error().message());
     }
     fetched = co_await fetcher_.blobs(plan.manifest, plan.fitting.variants, budget, progress);

@@ -245,8 +245,8 @@ Outcome Steps::take_back() {
   const std::string reason = cancel.reason.empty() ? "taken back by the host" : cancel.reason;
   std::optional<Installed> target;
   if (cancel.return_to) {
-    for (const auto& release : {parts_.slots.active(), parts_.slots.previous()}) {
-      if (release && release->manifest == *cancel.return_to) target = release;
+    for (const Installed& release : parts_.slots.installed()) {
+      if (release.manifest == *cancel.return_to) target = release;
     }
     const std::string name = cancel.return_to->short_hex();
     if (!target) {
@@ -257,7 +257,13 @@ Outcome Steps::take_back() {
               reason + "; release " + name + " may not serve: " + allowed.error().message()};
     }
   }
-  if (parts_.slots.active() != target) {
+  // It takes back what it names, and nothing else.
+  const auto& active = parts_.slots.active();
+  if (active && active != target && active->manifest != cancel.manifest) {
+    return {Event::refused, reason + "; release " + cancel.manifest.short_hex() +
+                                ", which is taken back, does not serve here, and what serves stays"};
+  }
+  if (active != target) {
     parts_.serving.end();
     if (auto back = parts_.slots.return_to(target); !back) {
       return {Event::failed, reason + "; returning failed: " + back.error().message()};

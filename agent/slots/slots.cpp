@@ -26,6 +26,9 @@ using messages::ObjectReader;
 constexpr std::uint64_t slots_format = 1;
 constexpr ByteCount slots_limit = ByteCount::kib(64);
 constexpr const char* slots_file = "slots.json";
+constexpr const char* kept_file = "kept.json";
+constexpr std::size_t most_kept = 2;
+constexpr std::chrono::days kept_for{7};
 constexpr std::size_t hex_digits = 64;
 
 // What is on the disk is synced before it gets its final name.
@@ -118,7 +121,65 @@ Result<Slots> Slots::open(const fs::path& folder, ByteCount disk_reserve) {
   slots.document_.heal(reading);
   if (reading.trouble) slots.trouble_ = reading.trouble->message();
   slots.forgotten_ = reading.trouble && !reading.copy;
+  slots.read_kept();
   return slots;
+}
+
+// A file that is lost or means nothing costs a transfer at most.
+void Slots::read_kept() {
+  const auto text = read_text_file(folder_ / kept_file, slots_limit);
+  if (!text) return;
+  const auto json = messages::parse_object(*text, slots_limit, kept_file);
+  if (!json) return;
+  const Timestamp latest = SystemClock().now() + kept_for;  // a clock may have been ahead
+  ObjectReader reader(*json, kept_file);
+  reader.objects("releases", 0, most_kept, [&](ObjectReader& entry) {
+    const auto release = read_installed(entry, "release");
+    const Timestamp until = entry.time("until");
+    entry.done();
+    if (release) kept_.push_back({*release, std::min(until, latest)});
+  });
+  reader.done();
+  if (!reader.ok()) kept_.clear();
+}
+
+void Slots::write_kept(std::vector<KeptRelease> kept) {
+  kept_ = std::move(kept);
+  Json releases = Json::array();
+  for (const KeptRelease& one : kept_) {
+    releases.push_back(
+        {{"release", to_json(std::optional(one.release))}, {"until", to_rfc3339(one.until)}});
+  }
+  const Status written = write_file_durably(folder_ / kept_file,
+                                            json_text(Json{{"releases", releases}}, 2) + "\n");
+  if (!written) spdlog::warn("{}", written.error().message());
+}
+
+void Slots::keep_what_leaves(const std::optional<Installed>& active,
+                             const std::optional<Installed>& previous) {
+  const auto stays = [&](const Installed& release) {
+    return active == release || previous == release;
+  };
+  std::vector<KeptRelease> kept;
+  for (const auto& left : {active_, previous_}) {
+    if (left && !stays(*left)) kept.push_back({*left, SystemClock().now() + kept_for});
+  }
+  const bool as_before = kept.empty();
+  for (const KeptRelease& before : kept_) {
+    if (!stays(before.release) && kept.size() < most_kept) kept.push_back(before);
+  }
+  if (!as_before || kept.size() != kept_.size()) write_kept(std::move(kept));
+}
+
+std::vector<Installed> Slots::installed() const {
+  std::vector<Installed> all;
+  for (const auto& release : {active_, previous_}) {
+    if (release) all.push_back(*release);
+  }
+  for (const KeptRelease& one : kept_) {
+    if (one.until > SystemClock().now() && has(one.release.manifest)) all.push_back(one.release);
+  }
+  return all;
 }
 
 std::optional<Installed> Slots::serving() const {
@@ -216,6 +277,7 @@ Status Slots::change(std::optional<Installed> active, std::optional<Installed> p
   if (active == active_ && previous == previous_) return {};
   const Json json{
       {"format", slots_format}, {"active", to_json(active)}, {"previous", to_json(previous)}};
+  keep_what_leaves(active, previous);
   OUTCROP_CHECK(document_.write(json_text(json, 2) + "\n"));
   active_ = std::move(active);
   previous_ = std::move(previous);
@@ -247,6 +309,9 @@ Status Slots::collect_garbage(const std::vector<trust::Sha256Digest>& also) {
       return fail(status.error().context("nothing was removed, since a release is not readable"));
     }
   }
+  for (const KeptRelease& one : kept_) {
+    if (one.until > SystemClock().now()) add_named(blobs, one.release.manifest, kept);
+  }
   for (const trust::Sha256Digest& digest : also) add_named(blobs, digest, kept);
   std::vector<fs::path> garbage;
   std::error_code error;
@@ -261,6 +326,11 @@ Status Slots::collect_garbage(const std::vector<trust::Sha256Digest>& also) {
   }
   if (error) return fail(ErrorCode::io, "tidying " + blobs.string() + ": " + error.message());
   return {};
+}
+
+Status Slots::make_room(const std::vector<trust::Sha256Digest>& also) {
+  if (!kept_.empty()) write_kept({});
+  return collect_garbage(also);
 }
 
 }  // namespace outcrop::agent

@@ -7,6 +7,7 @@
 
 #include "agent/state/kept_twice.hpp"
 #include "protocol/base/bytes.hpp"
+#include "protocol/base/clock.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/messages/manifest.hpp"
 #include "protocol/trust/verified_blob.hpp"
@@ -37,10 +38,18 @@ struct Installed {
   bool operator==(const Installed&) const = default;
 };
 
+// One that neither serves nor is the one before.
+struct KeptRelease {
+  Installed release;
+  Timestamp until;
+};
+
 // The releases on this board: <state>/releases/
 //   blobs/<sha256>        blobs by digest, manifests too; variants share what they share
 //   blobs/<sha256>.part   a transfer that is not complete
 //   slots.json            which release serves (active), which to return to (previous); kept twice
+//   kept.json             which were neither any more lately: they stay for a week, the last two
+//                         of them, so that no command makes a board pull again what it had
 // Blobs are named by no more than a digest; they become VerifiedBlobs each time they are used.
 class Slots {
  public:
@@ -52,6 +61,8 @@ class Slots {
 
   [[nodiscard]] const std::optional<Installed>& active() const { return active_; }
   [[nodiscard]] const std::optional<Installed>& previous() const { return previous_; }
+  // Active, previous, and what is kept besides: all that may be returned to without a transfer.
+  [[nodiscard]] std::vector<Installed> installed() const;
   // The active release, unless it is known to lie here damaged: then nothing serves.
   [[nodiscard]] std::optional<Installed> serving() const;
 
@@ -91,26 +102,32 @@ class Slots {
   [[nodiscard]] Status activate(const Installed& release);
   // Back to the previous release (which then has no previous), or to nothing.
   [[nodiscard]] Status roll_back();
-  // To a release that was committed before and still lies here, or (nullopt) to nothing. What is
-  // left is given up.
+  // To a release that was committed before and still lies here, or (nullopt) to nothing.
   [[nodiscard]] Status return_to(const std::optional<Installed>& release);
 
-  // Removes blobs, whole or partial, that neither active, previous nor `also` (the deployment at
+  // Removes blobs, whole or partial, that neither what is installed() nor `also` (the deployment at
   // work) names: the digests in it, and what those among them name that are manifests. Removes
   // nothing at all where the manifest of active or previous cannot be read, or they are forgotten().
   [[nodiscard]] Status collect_garbage(const std::vector<trust::Sha256Digest>& also);
+  // The same where the disk is too full: what is kept besides active and previous goes first.
+  [[nodiscard]] Status make_room(const std::vector<trust::Sha256Digest>& also);
 
  private:
   Slots(std::filesystem::path folder, ByteCount reserve);
   [[nodiscard]] Status take(const std::filesystem::path& copy);
   // On disk before it counts; what is to serve must be there.
   Status change(std::optional<Installed> active, std::optional<Installed> previous);
+  void read_kept();
+  void keep_what_leaves(const std::optional<Installed>& active,
+                        const std::optional<Installed>& previous);
+  void write_kept(std::vector<KeptRelease> kept);
 
   std::filesystem::path folder_;
   KeptTwice document_;
   ByteCount reserve_;
   std::optional<Installed> active_;
   std::optional<Installed> previous_;
+  std::vector<KeptRelease> kept_;  // what left last comes first
   std::vector<Installed> damaged_;
   std::optional<std::string> trouble_;
   bool forgotten_ = false;

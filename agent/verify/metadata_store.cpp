@@ -296,6 +296,12 @@ std::vector<Expiry> MetadataStore::expiries() const {
   return agent::expiries(impl_->state());
 }
 
+std::optional<trust::Signers> MetadataStore::director() const {
+  const trust::TrustedRoot& root = impl_->state().root;
+  if (!trust::names_director(*root)) return std::nullopt;
+  return root.signers(trust::director_role);
+}
+
 std::optional<std::string> MetadataStore::trouble() const {
   return impl_->trouble();
 }

@@ -65,6 +65,8 @@ class MetadataStore {
   [[nodiscard]] bool clock_synchronised() const;
   // Of the roles that are believed; the first to end comes first.
   [[nodiscard]] std::vector<Expiry> expiries() const;
+  // Who must sign commands; none where the root names no director, as before protocol 5.
+  [[nodiscard]] std::optional<trust::Signers> director() const;
 
   // Whether the release may be installed now: listed, not revoked, nothing expired, and the set is
   // of `snapshot_version` or later (else `not_found`: wait for metadata). Errors: expired, revoked,

@@ -80,6 +80,35 @@ std::string to_json(const Used& used) {
   return json_text(Json{{"type", "used"}, {"protocol", used.protocol}, {"session", used.session}});
 }
 
+std::string to_json(const Command& command) {
+  return std::visit([](const auto& one) { return to_json(one); }, command);
+}
+
+std::string to_json(const SignedCommand& command) {
+  return json_text(Json{{"type", command_kind},
+                        {"protocol", signed_since},
+                        {"device", command.device},
+                        {"expires", to_rfc3339(command.expires)},
+                        {"command", Json::parse(to_json(command.command))}});
+}
+
+Result<SignedCommand> parse_signed_command(BytesView verified) {
+  OUTCROP_TRY(json, parse_object(as_text(verified), command_limit, "command"));
+  OUTCROP_CHECK(check_type(json, command_kind, "protocol"));
+  ObjectReader reader(json, "command");
+  reader.constant("type", command_kind);
+  (void)reader.integer("protocol", signed_since);
+  SignedCommand command;
+  command.device = reader.name("device");
+  command.expires = reader.time("expires");
+  (void)reader.object("command");  // read below, by its own type
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  OUTCROP_TRY(inner, parse_command(json_text(json["command"])));
+  command.command = std::move(inner);
+  return command;
+}
+
 Result<Command> parse_command(std::string_view text) {
   OUTCROP_TRY(json, parse_object(text, offer_limit, "command"));
   const auto type = json.find("type");

@@ -51,6 +51,29 @@ TEST(Used, names_the_session_that_the_host_has) {
               ErrorIs(ErrorCode::unsupported, HasSubstr("too new")));
 }
 
+TEST(SignedCommand, names_its_board_and_its_last_second) {
+  const SignedCommand command{"pi-1", *from_rfc3339("2026-11-21T08:00:00Z"), some_cancel()};
+  const std::string text = to_json(command);
+  const auto back = parse_signed_command(as_bytes(text));
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(*back, command);
+  const auto with = [&](const std::function<void(Json&)>& change) {
+    Json json = Json::parse(text);
+    change(json);
+    const std::string changed_text = json.dump();
+    return parse_signed_command(as_bytes(changed_text));
+  };
+  EXPECT_THAT(with([](Json& j) { j["device"] = ""; }), refused("command.device"));
+  EXPECT_THAT(with([](Json& j) { j.erase("expires"); }), refused("command.expires: is missing"));
+  EXPECT_THAT(with([](Json& j) { j["command"] = "cancel"; }), refused("command.command"));
+  EXPECT_THAT(with([](Json& j) { j["command"]["generation"] = 0; }), refused("cancel.generation"));
+  EXPECT_THAT(with([](Json& j) { j["command"] = Json::object(); }), refused("command.type"));
+  EXPECT_THAT(with([](Json& j) { j["forever"] = true; }),
+              refused("command.forever: is an unknown key"));
+  EXPECT_THAT(with([](Json& j) { j["type"] = "offer"; }), refused("type is 'offer'"));
+  EXPECT_THAT(with([](Json& j) { j["protocol"] = 4; }), refused("command.protocol"));
+}
+
 TEST(Command, of_another_type_is_refused) {
   EXPECT_THAT(parse_command("{\"type\":\"progress\"}"), refused("command.type must be 'offer'"));
   EXPECT_THAT(parse_command("{\"type\":7}"), refused("command.type"));

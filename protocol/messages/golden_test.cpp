@@ -190,6 +190,35 @@ TEST(Golden, envelopes_are_signed_the_same) {
             golden("report.envelope.json"));
 }
 
+// What is signed since protocol 5, and the root that says by whom.
+TEST(Golden, commands_and_status_are_signed_the_same) {
+  const auto first = trust::TrustedRoot::pin(golden("metadata/1.root.json"));
+  const auto second = first->follow(golden("metadata/2.root.json"));
+  EXPECT_FALSE(trust::names_director(**second));
+  const auto root = second->follow(golden("metadata/3.root.json", 5));
+  ASSERT_THAT(root, IsOk());
+  EXPECT_EQ(to_json(**root),
+            as_text(*trust::unverified_payload(golden("metadata/3.root.json", 5), "root")));
+  const std::string envelope = golden("command.envelope.json", 5);
+  const auto payload =
+      trust::verify_envelope(envelope, command_kind, root->signers(trust::director_role));
+  ASSERT_THAT(payload, IsOk());
+  EXPECT_EQ(as_text(payload->bytes()), golden("command.json", 5));
+  const auto command = parse_signed_command(payload->bytes());
+  ASSERT_THAT(command, IsOk());
+  Offer offer = golden_offer();
+  offer.protocol = 5;
+  EXPECT_EQ(std::get<Offer>(command->command), offer);
+  EXPECT_EQ(to_json(*command), golden("command.json", 5));
+  EXPECT_EQ(trust::sign_envelope(command_kind, payload->bytes(), std::vector{key("director")}),
+            envelope);
+  trust::Signers board{"board-1", {{key("board").public_key().id(), key("board").public_key()}}, 1};
+  const auto status =
+      trust::verify_envelope(golden("status.envelope.json", 5), status_kind, board);
+  ASSERT_THAT(status, IsOk());
+  EXPECT_EQ(parse_status(as_text(status->bytes()))->speaks, 5);
+}
+
 TEST(Golden, transfer_reads_and_writes_the_same) {
   const std::string blob(65'636, 'o');
   const std::string request_text = golden("chunk-request.bin");

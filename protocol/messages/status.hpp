@@ -37,6 +37,7 @@ struct DeviceStatus {
 };
 
 inline constexpr ByteCount status_limit = ByteCount::kib(16);
+inline constexpr std::string_view status_kind = "status";  // of the envelope of a board that signs
 
 [[nodiscard]] std::string to_json(const DeviceStatus& status);
 [[nodiscard]] Result<DeviceStatus> parse_status(std::string_view text);

@@ -113,6 +113,11 @@ void read_fields(ObjectReader& reader, RootMetadata& root) {
     root.roles[role] = read_role_keys(element, root.keys);
     element.done();
   }
+  if (roles.has(director_role)) {
+    ObjectReader element = roles.object(director_role);
+    root.roles[std::string(director_role)] = read_role_keys(element, root.keys);
+    element.done();
+  }
   roles.done();
 }
 
@@ -185,6 +190,10 @@ const std::vector<std::string>& top_level_roles() {
   return roles;
 }
 
+bool names_director(const RootMetadata& root) {
+  return root.roles.contains(director_role);
+}
+
 std::string stage_role(std::string_view model) {
   return "stage-" + std::string(model);
 }
@@ -205,6 +214,7 @@ const PermittedRelease* StageMetadata::release(const Sha256Digest& manifest) con
 
 std::string to_json(const RootMetadata& root) {
   Json json = header_to_json(root);
+  if (names_director(root)) json["protocol"] = signed_since;
   json["keys"] = keys_to_json(root.keys);
   json["roles"] = Json::object();
   for (const auto& [role, keys] : root.roles) add_role_keys(json["roles"][role], keys);

@@ -33,7 +33,8 @@ struct RoleKeys {
 struct RootMetadata : RoleHeader {
   static constexpr std::string_view kind = "root";
   Keys keys;
-  std::map<std::string, RoleKeys, std::less<>> roles;  // exactly those of top_level_roles
+  // Exactly those of top_level_roles, and from protocol 5 on the director.
+  std::map<std::string, RoleKeys, std::less<>> roles;
   bool operator==(const RootMetadata&) const = default;
 };
 
@@ -98,8 +99,12 @@ struct TimestampMetadata : RoleHeader {
   bool operator==(const TimestampMetadata&) const = default;
 };
 
-// The roles that root names.
+// The roles that every root names.
 [[nodiscard]] const std::vector<std::string>& top_level_roles();
+// Who signs commands: a role without a document of its own. A root that names it is one of
+// protocol 5, which earlier readers refuse as too new and do not follow.
+inline constexpr std::string_view director_role = "director";
+[[nodiscard]] bool names_director(const RootMetadata& root);
 [[nodiscard]] std::string stage_role(std::string_view model);  // "stage-<model>"
 
 // The bytes to sign.

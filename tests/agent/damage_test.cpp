@@ -217,7 +217,7 @@ TEST_F(DamagedTest, begins_a_session_above_the_one_that_the_host_has) {
   agent_is_online();
   const ForgedRelease first = first_release();
   const std::uint64_t high = host_.status()->session + 1000;
-  host_.send_raw(messages::to_json(messages::Used{high}));
+  host_.send(messages::Used{high});
   ASSERT_TRUE(loop_.until([&] { return host_.status()->session > high; }));
   EXPECT_TRUE(serves(first));
   const std::uint64_t now = host_.status()->session;

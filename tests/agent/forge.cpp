@@ -85,20 +85,19 @@ void add_calls(ForgedRelease& release, messages::Manifest& manifest) {
 
 }  // namespace
 
-Forge::Forge() {
+Forge::Forge(bool directed) {
   const Timestamp now = SystemClock().now();
-  trust::RootMetadata root;
-  root.version = 1;
-  root.expires = now + std::chrono::days(1000);
-  for (const char* role :
-       {"root", "targets", "revoked", "snapshot", "timestamp", "stage", "another"}) {
+  root_.version = 1;
+  root_.expires = now + std::chrono::days(1000);
+  for (const std::string role :
+       {"root", "targets", "revoked", "snapshot", "timestamp", "director", "stage", "another"}) {
     const auto& key = keys_.emplace(role, *trust::PrivateKey::generate()).first->second;
-    if (role == std::string("stage") || role == std::string("another")) continue;
-    root.keys[key.public_key().id()] = key.public_key();
-    root.roles[role] = {{key.public_key().id()}, 1};
+    if (role == "stage" || role == "another" || (role == "director" && !directed)) continue;
+    root_.keys[key.public_key().id()] = key.public_key();
+    root_.roles[role] = {{key.public_key().id()}, 1};
   }
   root_envelope_ =
-      trust::sign_envelope("root", as_bytes(to_json(root)), std::vector{keys_.at("root")});
+      trust::sign_envelope("root", as_bytes(to_json(root_)), std::vector{keys_.at("root")});
   const trust::PublicKey stage = keys_.at("stage").public_key();
   targets_.keys = {{stage.id(), stage}};
   targets_.delegations = {{model, {{stage.id()}, 1}}};
@@ -170,6 +169,24 @@ void Forge::let_stage_expire() {
   ++stage_.version;
 }
 
+void Forge::replace_director() {
+  keys_.erase("director");
+  const auto& key = keys_.emplace("director", *trust::PrivateKey::generate()).first->second;
+  root_.keys[key.public_key().id()] = key.public_key();
+  root_.roles["director"] = {{key.public_key().id()}, 1};
+  ++root_.version;
+  later_roots_["root/" + std::to_string(root_.version)] =
+      trust::sign_envelope("root", as_bytes(to_json(root_)), std::vector{keys_.at("root")});
+}
+
+std::string Forge::command(const std::string& device, const messages::Command& command,
+                           std::chrono::seconds valid, const std::string& signer) const {
+  if (!trust::names_director(root_)) return to_json(command);
+  const messages::SignedCommand said{device, SystemClock().now() + valid, command};
+  return trust::sign_envelope(messages::command_kind, as_bytes(to_json(said)),
+                              std::vector{keys_.at(signer)});
+}
+
 std::map<std::string, std::string> Forge::envelopes() {
   const Timestamp now = SystemClock().now();
   const auto sign = [&](const auto& role, const std::string& key) {
@@ -188,12 +205,14 @@ std::map<std::string, std::string> Forge::envelopes() {
   timestamp_.snapshot_version = snapshot_.version;
   timestamp_.snapshot = trust::sha256(snapshot);
   timestamp_.snapshot_size = ByteCount(snapshot.size());
-  return {{"root/1", root_envelope_},
-          {"targets", sign(targets_, "targets")},
-          {"revoked", sign(revoked_, "revoked")},
-          {trust::stage_role(model), sign(stage_, stage_key_)},
-          {"snapshot", snapshot},
-          {"timestamp", sign(timestamp_, "timestamp")}};
+  std::map<std::string, std::string> all = later_roots_;
+  all.insert({{"root/1", root_envelope_},
+              {"targets", sign(targets_, "targets")},
+              {"revoked", sign(revoked_, "revoked")},
+              {trust::stage_role(model), sign(stage_, stage_key_)},
+              {"snapshot", snapshot},
+              {"timestamp", sign(timestamp_, "timestamp")}});
+  return all;
 }
 
 }  // namespace outcrop

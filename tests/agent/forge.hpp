@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/messages/command.hpp"
 #include "protocol/messages/manifest.hpp"
 #include "protocol/trust/ed25519.hpp"
 #include "protocol/trust/roles.hpp"
@@ -39,7 +40,8 @@ class Forge {
   static constexpr const char* model = "curvefault";
   static constexpr const char* device_class = "raspberry-pi-4";
 
-  Forge();
+  // `directed`: its root names a director; else it is one of before protocol 5.
+  explicit Forge(bool directed = true);
 
   struct ReleaseOptions {
     std::uint64_t stage = 1;
@@ -57,14 +59,24 @@ class Forge {
   void sign_stage_with_another_key();
   void let_stage_expire();
 
-  [[nodiscard]] const std::string& root() const { return root_envelope_; }
+  // The next root, with a new key for the director.
+  void replace_director();
+  // As outcropd sends it to this board; unsigned where no director is named.
+  [[nodiscard]] std::string command(
+      const std::string& device, const messages::Command& command,
+      std::chrono::seconds valid = std::chrono::hours(1),
+      const std::string& signer = "director") const;
+
+  [[nodiscard]] const std::string& root() const { return root_envelope_; }  // the first
   [[nodiscard]] std::uint64_t snapshot_version() const { return snapshot_.version; }
   // role -> envelope
   [[nodiscard]] std::map<std::string, std::string> envelopes();
 
  private:
   std::map<std::string, trust::PrivateKey> keys_;
+  trust::RootMetadata root_;
   std::string root_envelope_;
+  std::map<std::string, std::string> later_roots_;
   trust::TargetsMetadata targets_;
   trust::RevokedMetadata revoked_;
   trust::StageMetadata stage_;

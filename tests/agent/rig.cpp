@@ -25,7 +25,8 @@ std::string measure_quickly() {
 
 }  // namespace
 
-AgentTest::AgentTest() {
+AgentTest::AgentTest(bool directed) : forge_(directed) {
+  host_.speak_by(forge_);
   enroll();
   configure();
 }

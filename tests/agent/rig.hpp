@@ -24,9 +24,10 @@ class AgentTest : public ::testing::Test {
  protected:
   using State = messages::DeploymentState;
 
-  AgentTest();
+  explicit AgentTest(bool directed = true);  // forge.hpp
   ~AgentTest() override;
 
+  void enroll();  // anew, too
   // agent.toml: `extra` comes last.
   void configure(const std::string& extra = "");
   void start_agent();
@@ -62,9 +63,6 @@ class AgentTest : public ::testing::Test {
   std::filesystem::path config_ = folder_.path() / "agent.toml";
   pid_t agent_ = 0;
   std::vector<std::string> launcher_;  // starts the agent; its own command follows these words
-
- private:
-  void enroll();
 };
 
 }  // namespace outcrop

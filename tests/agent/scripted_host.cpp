@@ -53,12 +53,8 @@ void ScriptedHost::store(const ForgedRelease& release) {
   }
 }
 
-void ScriptedHost::send(const messages::Offer& offer) {
-  send_raw(messages::to_json(offer));
-}
-
-void ScriptedHost::send(const messages::Cancel& cancel) {
-  send_raw(messages::to_json(cancel));
+void ScriptedHost::send(const messages::Command& command) {
+  send_raw(forge_ != nullptr ? forge_->command(device_, command) : to_json(command));
 }
 
 void ScriptedHost::send_raw(const std::string& command) {
@@ -101,9 +97,7 @@ void ScriptedHost::on_message(const transport::Message& message) {
   }
   if (depot_->on_message(message)) return;
   if (message.topic == topics::status(device_)) {
-    if (auto status = messages::parse_status(message.payload)) {
-      statuses.push_back(std::move(*status));
-    }
+    on_status(message.payload);
   } else if (message.topic == topics::up(device_, "progress")) {
     if (auto parsed = messages::parse_progress(message.payload)) {
       progress.push_back(std::move(*parsed));
@@ -111,6 +105,17 @@ void ScriptedHost::on_message(const transport::Message& message) {
   } else if (message.topic == topics::up(device_, "report")) {
     on_report(message.payload);
   }
+}
+
+// A board signs where its root names a director.
+void ScriptedHost::on_status(const std::string& payload) {
+  const auto verified = trust::verify_envelope(
+      payload, messages::status_kind,
+      {.role = device_, .keys = {{board_key.id(), board_key}}, .threshold = 1});
+  if (verified) ++signed_statuses;
+  auto status =
+      messages::parse_status(verified ? as_text(verified->bytes()) : std::string_view(payload));
+  if (status) statuses.push_back(std::move(*status));
 }
 
 void ScriptedHost::on_report(const std::string& payload) {
@@ -123,8 +128,7 @@ void ScriptedHost::on_report(const std::string& payload) {
     return;
   }
   if (acknowledges_) {
-    send_raw(messages::to_json(
-        messages::Acknowledgement{{{report->header.session, report->header.sequence}}}));
+    send(messages::Acknowledgement{{{report->header.session, report->header.sequence}}});
   }
   reports.push_back(std::move(*report));
 }

@@ -28,10 +28,10 @@ class ScriptedHost {
   ScriptedHost(transport::Loop& loop, FleetBroker& broker, std::string device);
   ~ScriptedHost();
 
-  void publish(Forge& forge);                // all roles, retained
+  void speak_by(const Forge& forge) { forge_ = &forge; }  // which outlives this
+  void publish(Forge& forge);                             // all roles, retained
   void store(const ForgedRelease& release);  // in the depot
-  void send(const messages::Offer& offer);
-  void send(const messages::Cancel& cancel);
+  void send(const messages::Command& command);  // signed as the forge that speaks signs
   void send_raw(const std::string& command);
   void acknowledge(bool wanted) { acknowledges_ = wanted; }
 
@@ -44,6 +44,7 @@ class ScriptedHost {
   std::vector<messages::Progress> progress;
   std::vector<messages::Report> reports;
   std::size_t bad_reports = 0;
+  std::size_t signed_statuses = 0;
   std::set<trust::Sha256Digest> asked_for;  // whose chunks the board requested
   trust::PublicKey board_key;
 
@@ -59,10 +60,12 @@ class ScriptedHost {
  private:
   void on_connected();
   void on_message(const transport::Message& message);
+  void on_status(const std::string& payload);
   void on_report(const std::string& payload);
 
   transport::Loop& loop_;
   std::string device_;
+  const Forge* forge_ = nullptr;
   TemporaryFolder folder_;
   std::unique_ptr<transport::Session> session_;
   std::optional<fleet::BlobStore> store_;

@@ -6,9 +6,11 @@
 
 #include "platform/http/client.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/version.hpp"
 #include "protocol/messages/enrolment.hpp"
 #include "protocol/trust/certificate.hpp"
 #include "protocol/trust/enrolment_token.hpp"
+#include "protocol/trust/trusted_roles.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/shell.hpp"
 #include "trainer_host/fleet/outcropd_fixture.hpp"
@@ -88,7 +90,10 @@ class FleetVerbsTest : public OutcropdTest {
     status.agent = "0.1.0";
     status.model = bundle->model;
     status.device_class = bundle->device_class;
-    auto made = std::make_unique<ScriptedBoard>(loop_, session, *key, status);
+    status.speaks = protocol_version;
+    const auto root = trust::TrustedRoot::pin(bundle->root_envelope);
+    auto made = std::make_unique<ScriptedBoard>(loop_, session, *key, status,
+                                                root->signers(trust::director_role));
     made->connect();
     EXPECT_TRUE(until([&] {
       const json all = get("/v1/devices");

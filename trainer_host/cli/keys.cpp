@@ -44,7 +44,7 @@ void print_init(const InitOptions& options, const release::KeyStoreTrust& trust)
       "  offline/   root.key and targets.key. Move this folder to a medium that you keep\n"
       "             apart, and make a copy: whoever has these keys decides what your\n"
       "             boards run, and without them no key can be replaced or revoked.\n");
-  std::printf("  online/    timestamp.key and snapshot.key, for the host's daemon\n");
+  std::printf("  online/    timestamp.key, snapshot.key and director.key, for the host's daemon\n");
   for (const std::string& model : options.models) {
     std::printf("  stages/%s/stage.key, for the trainer: signs stages of '%s', nothing else\n",
                 model.c_str(), model.c_str());

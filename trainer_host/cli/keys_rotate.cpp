@@ -42,7 +42,7 @@ Status run_rotate(const RotateOptions& options) {
   std::printf("root version %llu, valid until %s; boards follow it by themselves\n",
               static_cast<unsigned long long>(version), expires.c_str());
   const auto online = [](const std::string& role) {
-    return role == "snapshot" || role == "timestamp";
+    return role == "snapshot" || role == "timestamp" || role == "director";
   };
   if (std::any_of(options.roles.begin(), options.roles.end(), online)) {
     std::printf("Give outcropd the new keys (%s), then hand it the new root:\n",
@@ -61,7 +61,7 @@ void add_rotate(CLI::App& keys, Action& chosen) {
   CLI::App* rotate = keys.add_subcommand(
       "rotate", "Sign the next root, with new keys for the roles named (needs offline/)");
   rotate->add_option("role", options->roles,
-                     "root, targets, snapshot, timestamp; none: the root is only renewed");
+                     "root, targets, snapshot, timestamp, director; none: the root is only renewed");
   rotate->add_option("--dir", options->folder, "Key folder")->required();
   rotate
       ->add_option("--root-expires-days", options->root_expires_days,
@@ -71,7 +71,9 @@ void add_rotate(CLI::App& keys, Action& chosen) {
   rotate->add_flag("--json", options->json, "Print a JSON object instead of text");
   rotate->footer(
       "After a key was stolen or lost: boards that follow the new root believe the old keys no "
-      "more,\nwhatever versions and times they signed.\n"
+      "more,\nwhatever versions and times they signed. A new director lets boards count commands "
+      "anew.\nKeys from before commands were signed get their director here; agents from before then "
+      "stay\nwith the root they have.\n"
       "Example:\n  outcrop keys rotate --dir keys snapshot timestamp");
   rotate->callback([options, &chosen] { chosen = [options] { return run_rotate(*options); }; });
 }

@@ -26,6 +26,7 @@
 #include "trainer_host/fleet/depot/scrub.hpp"
 #include "trainer_host/fleet/ingest/revocations.hpp"
 #include "trainer_host/fleet/log/news.hpp"
+#include "trainer_host/fleet/metadata/director.hpp"
 #include "trainer_host/fleet/metadata/expiry.hpp"
 #include "trainer_host/fleet/metadata/release_states.hpp"
 #include "trainer_host/fleet/state_folder.hpp"
@@ -63,6 +64,7 @@ MetadataOptions metadata_options(const TrustConfig& trust) {
   options.root = trust.root;
   options.timestamp_key = trust.timestamp_key;
   options.snapshot_key = trust.snapshot_key;
+  options.director_key = trust.director_key;
   options.timestamp_validity = trust.timestamp_validity;
   options.believe_clock = trust.believe_clock;
   options.clock_synchronised = clock_is_synchronised;
@@ -87,6 +89,8 @@ class Daemon::Impl {
         registry_(std::move(registry)),
         blobs_(std::move(blobs)),
         keeper_(std::move(keeper)),
+        director_(clock_, config_.trust.director_key,
+                  [this]() -> const RoleSet& { return keeper_.roles(); }),
         ingest_(*registry_, clock_, ingest_handlers()),
         driver_(*registry_, clock_, blobs_, surroundings(), config_.rollout.patience),
         decide_timer_(io),
@@ -113,7 +117,7 @@ class Daemon::Impl {
   void on_lost(const Error& error);
   void on_message(transport::Message message);
   void publish(const RoleEnvelopes& roles);
-  void send(const std::string& device, const std::string& json);
+  void send(const std::string& device, const messages::Command& command);
   void sign_above(const std::string& device);
   void ask_for_status();
   void wake();
@@ -130,6 +134,7 @@ class Daemon::Impl {
   std::unique_ptr<Registry> registry_;
   BlobStore blobs_;
   MetadataKeeper keeper_;
+  Director director_;
   Ingest ingest_;
   RolloutDriver driver_;
   std::unique_ptr<Broker> broker_;  // none where it is another's
@@ -163,10 +168,10 @@ IngestHandlers Daemon::Impl::ingest_handlers() {
   };
   handlers.acknowledge = [this](const std::string& device,
                                 const messages::Acknowledgement& acknowledgement) {
-    send(device, to_json(acknowledgement));
+    send(device, acknowledgement);
   };
   handlers.used = [this](const std::string& device, std::uint64_t session) {
-    send(device, to_json(messages::Used{session}));
+    send(device, messages::Used{session});
   };
   return handlers;
 }
@@ -179,8 +184,8 @@ RolloutSurroundings Daemon::Impl::surroundings() {
     return check_fresh(keeper_.roles(), model, clock_.now());
   };
   surroundings.root_version = [this] { return keeper_.roles().root()->version; };
-  surroundings.send = [this](const std::string& device, const std::string& json) {
-    send(device, json);
+  surroundings.send = [this](const std::string& device, const messages::Command& command) {
+    send(device, command);
   };
   surroundings.wake = [this] { wake(); };
   return surroundings;
@@ -383,9 +388,16 @@ void Daemon::Impl::publish(const RoleEnvelopes& roles) {
   }
 }
 
-void Daemon::Impl::send(const std::string& device, const std::string& json) {
+void Daemon::Impl::send(const std::string& device, const messages::Command& command) {
+  const auto text = [&]() -> Result<std::string> {
+    OUTCROP_TRY(board, registry_->device(device));
+    if (!board) return fail(ErrorCode::not_found, "'" + device + "' is not enrolled");
+    return director_.write(*board, command);
+  }();
+  news_.report("commands to boards", text ? Status() : fail(text.error()));
+  if (!text) return;
   // What is lost here is sent again when the board's status says that it has not seen it.
-  session_->publish({transport::topics::command(device), json, false},
+  session_->publish({transport::topics::command(device), *text, false},
                     transport::Delivery::at_least_once, [device](Status status) {
                       if (!status) {
                         spdlog::debug("command to {}: {}", device, status.error().message());

@@ -9,10 +9,12 @@
 
 #include "platform/http/client.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/version.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/envelope.hpp"
 #include "tests/support/shell.hpp"
 #include "tests/support/test_broker.hpp"
+#include "trainer_host/release/key_store.hpp"
 
 namespace outcrop::fleet {
 namespace fs = std::filesystem;
@@ -43,8 +45,13 @@ messages::ReportedVariant measured(const std::string& name, double p90) {
 }  // namespace
 
 ScriptedBoard::ScriptedBoard(transport::Loop& loop, transport::SessionOptions session,
-                             trust::PrivateKey key, messages::DeviceStatus status)
-    : loop_(loop), options_(std::move(session)), key_(std::move(key)), status_(std::move(status)) {
+                             trust::PrivateKey key, messages::DeviceStatus status,
+                             trust::Signers director)
+    : loop_(loop),
+      options_(std::move(session)),
+      key_(std::move(key)),
+      status_(std::move(status)),
+      director_(std::move(director)) {
   status_.session = 0;
   answer_with(DeploymentState::updated);
 }
@@ -53,7 +60,7 @@ void ScriptedBoard::connect() {
   ++status_.session;
   sequence_ = 0;
   status_.online = false;
-  options_.will = transport::Message{topics::status(status_.device), to_json(status_), true};
+  options_.will = transport::Message{topics::status(status_.device), status_text(), true};
   session_ = make_paho_session(loop_.executor(), options_);
   transport::SessionHandlers handlers;
   handlers.connected = [this] {
@@ -84,14 +91,29 @@ void ScriptedBoard::publish(const std::string& topic, const std::string& payload
 }
 
 void ScriptedBoard::publish_status() {
-  session_->publish({topics::status(status_.device), to_json(status_), true},
+  session_->publish({topics::status(status_.device), status_text(), true},
                     transport::Delivery::at_least_once, [](Status) {});
+}
+
+// Signed, where this board speaks a protocol that signs.
+Result<messages::Command> ScriptedBoard::read_command(const std::string& payload) const {
+  if (status_.speaks < signed_since) return messages::parse_command(payload);
+  OUTCROP_TRY(verified, trust::verify_envelope(payload, messages::command_kind, director_));
+  OUTCROP_TRY(command, messages::parse_signed_command(verified.bytes()));
+  if (command.device != status_.device) return fail(ErrorCode::untrusted, "for another board");
+  return command.command;
+}
+
+std::string ScriptedBoard::status_text() const {
+  const std::string text = to_json(status_);
+  if (status_.speaks < signed_since) return text;
+  return trust::sign_envelope(messages::status_kind, as_bytes(text), std::span(&key_, 1));
 }
 
 void ScriptedBoard::on_message(const transport::Message& message) {
   topics_.push_back(message.topic);
   if (message.topic != topics::command(status_.device)) return;
-  const auto command = messages::parse_command(message.payload);
+  const auto command = read_command(message.payload);
   ASSERT_TRUE(command) << command.error().message();
   if (const auto* offer = std::get_if<messages::Offer>(&*command)) {
     offers_.push_back(*offer);
@@ -316,7 +338,10 @@ std::unique_ptr<ScriptedBoard> OutcropdTest::enroll(const std::string& name,
   status.agent = "0.1.0";
   status.model = "curvefault";
   status.device_class = device_class;
-  return std::make_unique<ScriptedBoard>(loop_, session, *key, status);
+  status.speaks = protocol_version;
+  const auto root = release::pin_root_file(keys_ / "metadata/1.root.json");
+  return std::make_unique<ScriptedBoard>(loop_, session, *key, status,
+                                         root->signers(trust::director_role));
 }
 
 std::string OutcropdTest::revoke_certificate(const std::string& name) {

@@ -26,7 +26,7 @@ class ScriptedBoard {
   using Answer = std::function<messages::DeploymentState(const messages::Offer&)>;
 
   ScriptedBoard(transport::Loop& loop, transport::SessionOptions session, trust::PrivateKey key,
-                messages::DeviceStatus status);
+                messages::DeviceStatus status, trust::Signers director);
 
   void connect();  // a new session of the agent
   void disconnect();
@@ -57,6 +57,8 @@ class ScriptedBoard {
   [[nodiscard]] std::string sign(const messages::Report& report) const;
 
  private:
+  [[nodiscard]] Result<messages::Command> read_command(const std::string& payload) const;
+  [[nodiscard]] std::string status_text() const;
   void on_message(const transport::Message& message);
   void obey(const messages::Offer& offer);
   void obey(const messages::Cancel& cancel);
@@ -65,6 +67,7 @@ class ScriptedBoard {
   transport::SessionOptions options_;
   trust::PrivateKey key_;
   messages::DeviceStatus status_;
+  trust::Signers director_;
   std::uint64_t sequence_ = 0;
   Answer answer_;
   std::vector<messages::Offer> offers_;

@@ -63,10 +63,12 @@ Status fill_key_store(const KeyStorePaths& paths, const KeyStoreOptions& options
   OUTCROP_TRY(targets_key, PrivateKey::generate());
   OUTCROP_TRY(snapshot_key, PrivateKey::generate());
   OUTCROP_TRY(timestamp_key, PrivateKey::generate());
+  OUTCROP_TRY(director_key, PrivateKey::generate());
   OUTCROP_CHECK(root_key.write_pem(paths.offline_key("root")));
   OUTCROP_CHECK(targets_key.write_pem(paths.offline_key("targets")));
   OUTCROP_CHECK(snapshot_key.write_pem(paths.online_key("snapshot")));
   OUTCROP_CHECK(timestamp_key.write_pem(paths.online_key("timestamp")));
+  OUTCROP_CHECK(director_key.write_pem(paths.online_key(trust::director_role)));
 
   trust::RootMetadata root;
   root.expires = now + options.root_expires;
@@ -75,6 +77,7 @@ Status fill_key_store(const KeyStorePaths& paths, const KeyStoreOptions& options
   add_role(root, "revoked", targets_key);
   add_role(root, "snapshot", snapshot_key);
   add_role(root, "timestamp", timestamp_key);
+  add_role(root, std::string(trust::director_role), director_key);
   trust::TargetsMetadata targets;
   targets.expires = now + options.targets_expires;
   OUTCROP_CHECK(add_delegations(paths, options.models, targets));

@@ -17,7 +17,8 @@ namespace outcrop::release {
 //
 //   offline/root.key, targets.key           sign roots, delegations and revocations; to be moved
 //                                           to a medium that is kept apart
-//   online/timestamp.key, snapshot.key      for the host's daemon
+//   online/timestamp.key, snapshot.key,     for the host's daemon
+//          director.key                     (director: commands to boards)
 //   stages/<model>/stage.key                for the trainer: signs the releases of one model
 //   stages/<model>/...                      what the stage key has signed so far (stage_store.hpp)
 //   metadata/1.root.json, targets.json,     public; every release carries them

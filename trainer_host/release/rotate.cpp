@@ -24,7 +24,9 @@ fs::path new_key_file(const KeyStorePaths& paths, const std::string& role) {
 }
 
 bool holds(const trust::RootMetadata& root, const std::string& role, const PrivateKey& key) {
-  const auto& ids = root.roles.at(role).keyids;
+  const auto found = root.roles.find(role);
+  if (found == root.roles.end()) return false;
+  const auto& ids = found->second.keyids;
   return std::find(ids.begin(), ids.end(), key.public_key().id()) != ids.end();
 }
 
@@ -116,8 +118,8 @@ Status check_roles(const std::vector<std::string>& roles) {
     if (std::find(known.begin(), known.end(), *role) == known.end()) {
       return fail(ErrorCode::invalid_argument,
                   "'" + *role +
-                      "' is no role that gets new keys here: root, targets, snapshot or "
-                      "timestamp would be right");
+                      "' is no role that gets new keys here: root, targets, snapshot, "
+                      "timestamp or director would be right");
     }
     if (std::find(roles.begin(), role, *role) != role) {
       return fail(ErrorCode::invalid_argument, "the role " + *role + " is named twice");
@@ -129,7 +131,8 @@ Status check_roles(const std::vector<std::string>& roles) {
 }  // namespace
 
 const std::vector<std::string>& rotatable_roles() {
-  static const std::vector<std::string> roles{"root", "targets", "snapshot", "timestamp"};
+  static const std::vector<std::string> roles{"root", "targets", "snapshot", "timestamp",
+                                              std::string(trust::director_role)};
   return roles;
 }
 

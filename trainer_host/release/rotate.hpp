@@ -11,13 +11,15 @@
 namespace outcrop::release {
 
 // The roles that can be given new keys. The revoked list is signed with the key of targets.
-[[nodiscard]] const std::vector<std::string>& rotatable_roles();  // root targets snapshot timestamp
+// root targets snapshot timestamp director
+[[nodiscard]] const std::vector<std::string>& rotatable_roles();
 
 // Writes the next root, valid for `expires` from `now`, with new keys for `roles`; without roles it
 // is only renewed. Whoever trusts the root before follows to this one, and believes the old keys
 // no more. Where targets is among the roles, targets and the revoked list are signed anew. The new
 // keys take the places of the old ones, which are deleted. Needs offline/, and online/ for its
-// roles.
+// roles. A root of a host from before protocol 5 names no director: rotating that role names one,
+// and agents from before then do not follow that root.
 //
 // The new root is what makes it count: cut off before, nothing has changed; cut off after, the
 // next call puts the new keys into their places first.

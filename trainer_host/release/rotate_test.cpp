@@ -2,6 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <span>
+
+#include "protocol/base/durable_file.hpp"
+#include "protocol/trust/envelope.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/release/key_store.hpp"
@@ -48,7 +52,8 @@ class RotateTest : public ::testing::Test {
                                          {"targets", paths_.offline_key("targets")},
                                          {"revoked", paths_.offline_key("targets")},
                                          {"snapshot", paths_.online_key("snapshot")},
-                                         {"timestamp", paths_.online_key("timestamp")}};
+                                         {"timestamp", paths_.online_key("timestamp")},
+                                         {"director", paths_.online_key("director")}};
 };
 
 TEST_F(RotateTest, gives_online_roles_new_keys_and_leaves_the_others) {
@@ -75,6 +80,24 @@ TEST_F(RotateTest, every_role_can_be_rotated_and_again) {
     expect_whole();
   }
   ASSERT_THAT(renew_targets(keys_, year, rotated_at), IsOk()) << "the keys still do their work";
+}
+
+// A key store from before commands were signed gets its director by rotating it.
+TEST_F(RotateTest, names_a_director_where_there_was_none) {
+  trust::RootMetadata earlier = *store().root;
+  earlier.roles.erase("director");
+  earlier.keys.erase(id(files_["director"]));
+  const auto root_key = *PrivateKey::read_pem(files_["root"]);
+  ASSERT_THAT(write_file_durably(
+                  paths_.metadata() / "1.root.json",
+                  trust::sign_envelope("root", as_bytes(to_json(earlier)), std::span(&root_key, 1))),
+              IsOk());
+  fs::remove(files_["director"]);
+  ASSERT_FALSE(trust::names_director(*store().root));
+  ASSERT_THAT(rotate_keys(keys_, {"timestamp"}, year, rotated_at), IsOk());
+  EXPECT_FALSE(trust::names_director(*store().root)) << "only where it was asked for";
+  ASSERT_THAT(rotate_keys(keys_, {"director"}, year, rotated_at), IsOk());
+  expect_whole();
 }
 
 TEST_F(RotateTest, no_roles_renew_the_root) {

@@ -153,11 +153,15 @@ Result<http::Response> Api::add_device(const std::string& body) {
     device.enrolled = before->enrolled;
     device.highest_session = before->highest_session;
     device.attention = before->attention;
+    device.signs = before->signs;
   } else if (before && !before->revoked) {
     return fail(ErrorCode::already_exists,
                 "'" + device.name +
                     "' is enrolled with another key: revoke that one first, or use another name");
   }
+  // What it is enrolled with names a director: its agent signs from its first word on.
+  const bool directed = parts_.keeper.roles().director_since().has_value();
+  device.signs = device.signs || (directed && (!before || before->key != device.key));
   OUTCROP_CHECK(parts_.registry.transaction([&]() -> Status {
     OUTCROP_CHECK(parts_.registry.save(device));
     if (!before || before->key == device.key) return {};

@@ -60,6 +60,12 @@ Result<std::vector<std::string>> Api::attention() {
   if (!parts_.keeper.problem().empty()) {
     add("snapshot and timestamp cannot be signed: " + parts_.keeper.problem());
   }
+  if (!roles.director_since()) {
+    add("root " + std::to_string(roles.root()->version) +
+        " names no director: nobody signs the commands to boards, and whoever holds the broker can "
+        "forge them (outcrop keys rotate director --dir KEYS, bring online/director.key, outcrop "
+        "keys publish)");
+  }
   OUTCROP_TRY(releases, parts_.registry.releases());
   for (const ReleaseRecord& release : releases) {
     if (release.state != ReleaseState::published) continue;

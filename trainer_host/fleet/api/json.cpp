@@ -26,6 +26,7 @@ Json to_json(const Device& device) {
       {"revoked_reason", device.revoked_reason},
       {"last_seen", time_or_null(device.last_seen)},
       {"attention", device.attention},
+      {"signs", device.signs},
       {"status", device.status ? Json::parse(messages::to_json(*device.status)) : Json(nullptr)}};
 }
 

@@ -44,6 +44,7 @@ struct TrustConfig {
   std::filesystem::path root;
   std::filesystem::path timestamp_key;
   std::filesystem::path snapshot_key;
+  std::filesystem::path director_key;  // beside timestamp_key where nothing is said
   std::chrono::days timestamp_validity{7};
   bool believe_clock = false;  // sign by the clock also where nobody keeps it right
 };

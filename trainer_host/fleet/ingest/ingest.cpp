@@ -92,6 +92,12 @@ void Ingest::draw_attention(Device& device, const std::string& to) {
   spdlog::warn("{}: {}", device.name, to);
 }
 
+// An agent counts from the seconds since 1970, so that a board's first session is no leap either.
+std::uint64_t Ingest::highest_known_session(const Device& device) const {
+  const auto seconds = std::max<std::int64_t>(0, clock_->now().time_since_epoch().count());
+  return std::max(device.highest_session, static_cast<std::uint64_t>(seconds));
+}
+
 // Each of two boards that have one identity ends the other's connection, and comes back.
 bool Ingest::goes_back_and_forth(const std::string& name) {
   std::vector<Timestamp>& times = set_back_[name].times;
@@ -142,13 +148,36 @@ void Ingest::on_older_session(Device& device, const messages::DeviceStatus& stat
   if (handlers_.used) handlers_.used(device.name, device.highest_session);
 }
 
+// In an envelope where the board's root names a director. A board that signed once signs always:
+// what comes unsigned is not its word.
+Result<messages::DeviceStatus> Ingest::read_status(Device& device, std::string_view payload) const {
+  if (!device.signs && payload.find("\"payloadType\"") == std::string_view::npos) {
+    return messages::parse_status(payload);
+  }
+  const trust::Signers board{"board " + device.name, {{device.key.id(), device.key}}, 1};
+  OUTCROP_TRY(verified, trust::verify_envelope(payload, messages::status_kind, board));
+  OUTCROP_TRY(status, messages::parse_status(as_text(verified.bytes())));
+  device.signs = true;
+  return status;
+}
+
 void Ingest::on_status(const std::string& name, const transport::Message& message) {
   auto device = sender(name);
   if (!device) return;
-  auto status = messages::parse_status(message.payload);
-  if (!status) return refuse(statistics_.malformed, name, status.error().message());
+  auto status = read_status(*device, message.payload);
+  if (!status) {
+    const bool forged = status.error().code() == ErrorCode::untrusted || device->signs;
+    return refuse(forged ? statistics_.forged : statistics_.malformed, name,
+                  status.error().message());
+  }
   if (status->device != name) {
     return refuse(statistics_.forged, name, "its status is that of '" + status->device + "'");
+  }
+  if (const std::uint64_t known = highest_known_session(*device);
+      messages::leaps(status->session, known)) {
+    return refuse(statistics_.malformed, name,
+                  "session " + std::to_string(status->session) + " leaps beyond " +
+                      std::to_string(known) + ", and counts for nothing");
   }
   const bool first = !device->status;
   // Written before it was known, or by an outcropd that knew of no highest one.

@@ -75,6 +75,9 @@ class Ingest {
  private:
   // Reads the board's record; none, and counted, where it may not speak.
   [[nodiscard]] std::optional<Device> sender(const std::string& name);
+  [[nodiscard]] Result<messages::DeviceStatus> read_status(Device& device,
+                                                           std::string_view payload) const;
+  [[nodiscard]] std::uint64_t highest_known_session(const Device& device) const;
   void on_status(const std::string& name, const transport::Message& message);
   void on_older_session(Device& device, const messages::DeviceStatus& status);
   [[nodiscard]] bool goes_back_and_forth(const std::string& name);

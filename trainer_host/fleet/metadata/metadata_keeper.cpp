@@ -113,7 +113,9 @@ Status check_key(const trust::TrustedRoot& root, const std::string& role,
 
 Status check_keys(const trust::TrustedRoot& root, const MetadataOptions& options) {
   OUTCROP_CHECK(check_key(root, "timestamp", options.timestamp_key));
-  return check_key(root, "snapshot", options.snapshot_key);
+  OUTCROP_CHECK(check_key(root, "snapshot", options.snapshot_key));
+  if (!trust::names_director(*root)) return {};
+  return check_key(root, std::string(trust::director_role), options.director_key);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ struct MetadataOptions {
   std::filesystem::path root;           // a root's envelope, trusted because the owner named it
   std::filesystem::path timestamp_key;  // PEM, read each time something is signed, so that a new
   std::filesystem::path snapshot_key;   // key needs no restart
+  std::filesystem::path director_key;   // not asked for where the root names no director
   std::chrono::days timestamp_validity{7};
   bool believe_clock = false;  // also one that nobody keeps right
   std::function<bool()> clock_synchronised = [] { return true; };

@@ -44,6 +44,12 @@ std::string root_role(std::uint64_t version) {
 
 RoleSet::RoleSet(trust::TrustedRoot root) : root_(std::move(root)) {
   roots_.emplace(root_->version, root_.envelope());
+  look_for_director();
+}
+
+void RoleSet::look_for_director() {
+  if (!trust::names_director(*root_)) return director_since_.reset();
+  if (!director_since_) director_since_ = root_->version;
 }
 
 Status RoleSet::follow(const std::string& envelope) {
@@ -51,6 +57,7 @@ Status RoleSet::follow(const std::string& envelope) {
   floors_.accept_root(*root_, *next);
   root_ = std::move(next);
   roots_.emplace(root_->version, root_.envelope());
+  look_for_director();
   verify_again();
   return {};
 }

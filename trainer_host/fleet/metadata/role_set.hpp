@@ -55,6 +55,9 @@ class RoleSet {
   [[nodiscard]] trust::VersionFloors& floors() { return floors_; }
   [[nodiscard]] const trust::VersionFloors& floors() const { return floors_; }
 
+  // The first root of those since which each names a director; none where the newest names none.
+  [[nodiscard]] std::optional<std::uint64_t> director_since() const { return director_since_; }
+
   // Versions that belong together: what a snapshot lists.
   [[nodiscard]] std::map<std::string, std::uint64_t> versions() const;
   // Everything, in the order in which it is to be published.
@@ -66,8 +69,10 @@ class RoleSet {
   [[nodiscard]] Result<std::pair<std::string, trust::Verified<trust::StageMetadata>>> verify_stage(
       const std::string& envelope) const;
   void verify_again();
+  void look_for_director();
 
   trust::TrustedRoot root_;
+  std::optional<std::uint64_t> director_since_;
   std::map<std::uint64_t, std::string> roots_;  // by version
   std::optional<trust::Verified<trust::TargetsMetadata>> targets_;
   std::optional<trust::Verified<trust::RevokedMetadata>> revoked_;

@@ -37,6 +37,7 @@ struct Device {
   std::optional<Timestamp> last_seen;
   std::uint64_t highest_session = 0;  // that it ever said; a board that was set back says less
   std::string attention;              // what its owner should know of who it says it is; "" mostly
+  bool signs = false;  // its status came signed: from then on only a signed one counts
 };
 
 enum class ReleaseState { published, withdrawn, revoked };

@@ -70,6 +70,7 @@ Result<Device> read_device(const Database::Row& row) {
   device.last_seen = time_or_none(row, 9);
   device.highest_session = count(row, 10);
   device.attention = row.text(11);
+  device.signs = row.integer(12) != 0;
   return device;
 }
 

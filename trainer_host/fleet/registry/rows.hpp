@@ -13,7 +13,7 @@ namespace outcrop::fleet {
 
 inline constexpr const char* device_columns =
     "name, model, device_class, key, certificate, enrolled, revoked, revoked_reason, status, "
-    "last_seen, highest_session, attention";
+    "last_seen, highest_session, attention, signs";
 inline constexpr const char* release_columns =
     "manifest, manifest_size, model, stage, epoch, state, reason, published, total, quality";
 inline constexpr const char* rollout_columns =

@@ -121,6 +121,9 @@ CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 )",
                                                            R"(
 ALTER TABLE release ADD COLUMN quality TEXT;  -- SCHEMA.md, "Quality"; NULL: nobody has looked
+)",
+                                                           R"(
+ALTER TABLE device ADD COLUMN signs INTEGER NOT NULL DEFAULT 0;  -- its status came signed
 )"};
 
 Result<std::int64_t> pragma(Database& database, const std::string& name) {

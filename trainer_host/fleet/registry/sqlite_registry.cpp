@@ -64,17 +64,19 @@ class SqliteRegistry final : public Registry {
     if (device.status) status = messages::to_json(*device.status);
     return write(
         "INSERT INTO device (name, model, device_class, key, certificate, enrolled, revoked, "
-        "revoked_reason, status, last_seen, highest_session, attention) "
-        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?) "
+        "revoked_reason, status, last_seen, highest_session, attention, signs) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) "
         "ON CONFLICT (name) DO UPDATE SET model = excluded.model, "
         "device_class = excluded.device_class, key = excluded.key, "
         "certificate = excluded.certificate, enrolled = excluded.enrolled, "
         "revoked = excluded.revoked, revoked_reason = excluded.revoked_reason, "
         "status = excluded.status, last_seen = excluded.last_seen, "
-        "highest_session = excluded.highest_session, attention = excluded.attention",
+        "highest_session = excluded.highest_session, attention = excluded.attention, "
+        "signs = excluded.signs",
         {device.name, device.model, device.device_class, device.key.hex(), device.certificate,
          to_column(device.enrolled), to_column(device.revoked), device.revoked_reason, status,
-         to_column(device.last_seen), to_column(device.highest_session), device.attention});
+         to_column(device.last_seen), to_column(device.highest_session), device.attention,
+         std::int64_t{device.signs}});
   }
 
   Result<std::optional<Device>> device(const std::string& name) override {

@@ -7,15 +7,14 @@
 
 #include "protocol/base/clock.hpp"
 #include "protocol/base/error.hpp"
+#include "protocol/messages/command.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
 
 namespace outcrop::fleet {
 
-// How far what a board claims to have seen may lie ahead of what is known here: beyond that it is
-// not believed. Numbers are good for millions of such steps.
-inline constexpr std::uint64_t farthest_ahead = std::uint64_t{1} << 30;
+// What a board claims to have seen beyond what is known here, where it can be believed.
 [[nodiscard]] inline bool is_ahead(std::uint64_t said, std::uint64_t known) {
-  return said > known && said - known <= farthest_ahead;
+  return said > known && !messages::leaps(said, known);
 }
 
 // Newest versions of what this host signed or holds.

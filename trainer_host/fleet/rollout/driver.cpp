@@ -161,19 +161,21 @@ Result<std::map<std::string, ClassChoice>> RolloutDriver::choices_of(const Rollo
 }
 
 // Above everything that we gave out and everything that this board has seen: its word raises its
-// own generations only, so that no board can use them up for the others, and one that has used up
-// its own is left out, so that the others are told what was decided.
+// own generations only, so that no board can use them up for the others, and one that signs that it
+// has seen what nobody gave out is left out, so that the others are told what was decided. Where
+// nobody signs for such a number, it says nothing.
 Result<bool> RolloutDriver::give_generation(Assignment& assignment) {
   OUTCROP_TRY(next, registry_->next_generation());
   OUTCROP_TRY(desired, registry_->desired(assignment.device));
   OUTCROP_TRY(device, registry_->device(assignment.device));
   if (desired) next = std::max(next, desired->generation + 1);
-  if (device && device->status) next = std::max(next, device->status->generation + 1);
-  if (next > highest_generation) {
+  const std::uint64_t seen = device && device->status ? device->status->generation : 0;
+  const bool leapt = messages::leaps(seen, next);
+  if (!leapt) next = std::max(next, seen + 1);
+  if (next > highest_generation || (leapt && device->signs)) {
     assignment.excluded = true;
-    assignment.reason =
-        "cannot be told anything: it says it has seen the highest generation there is; revoke it "
-        "and enrol it anew";
+    assignment.reason = "cannot be told anything: it says it has seen generation " +
+                        std::to_string(seen) + ", which nobody gave out; revoke it and enrol it anew";
     spdlog::warn("{} {}", assignment.device, assignment.reason);
     return false;
   }
@@ -344,7 +346,7 @@ Status RolloutDriver::send(const Device& device, const Assignment& assignment) {
     messages::Cancel cancel{assignment.rollout, assignment.generation, assignment.manifest,
                             assignment.return_to, assignment.reason};
     cancel.protocol = protocol_with(device);
-    surroundings_.send(device.name, to_json(cancel));
+    surroundings_.send(device.name, cancel);
     return {};
   }
   OUTCROP_TRY(rollout, registry_->rollout(assignment.rollout));
@@ -365,7 +367,7 @@ Status RolloutDriver::send(const Device& device, const Assignment& assignment) {
   offer.soak = rollout->soak;
   offer.byte_budget = rollout->byte_budget;
   offer.protocol = protocol_with(device);
-  surroundings_.send(device.name, to_json(offer));
+  surroundings_.send(device.name, offer);
   return {};
 }
 

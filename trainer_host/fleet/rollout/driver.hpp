@@ -40,7 +40,7 @@ struct RolloutSurroundings {
     return Status();
   };
   // Hands a command to the board's topic; may be lost, then it is sent again.
-  std::function<void(const std::string& device, const std::string& json)> send;
+  std::function<void(const std::string& device, const messages::Command& command)> send;
   // Asks for tick() soon: several changes are then decided upon at once.
   std::function<void()> wake = [] {};
 };

@@ -32,12 +32,10 @@ class DriverTest : public ::testing::Test {
     RolloutSurroundings surroundings;
     surroundings.online = [this](const std::string& device) { return online_.contains(device); };
     surroundings.snapshot_version = [] { return std::uint64_t{1}; };
-    surroundings.send = [this](const std::string& device, const std::string& json) {
-      const auto command = messages::parse_command(json);
-      ASSERT_THAT(command, IsOk());
-      sent_.push_back((std::holds_alternative<messages::Offer>(*command) ? "offer " : "cancel ") +
+    surroundings.send = [this](const std::string& device, const messages::Command& command) {
+      sent_.push_back((std::holds_alternative<messages::Offer>(command) ? "offer " : "cancel ") +
                       device);
-      protocols_[device] = std::visit([](const auto& c) { return c.protocol; }, *command);
+      protocols_[device] = std::visit([](const auto& c) { return c.protocol; }, command);
     };
     driver_.emplace(*registry_, clock_, std::move(*blobs), surroundings, std::chrono::hours(24));
     ReleaseRecord release;
@@ -62,6 +60,7 @@ class DriverTest : public ::testing::Test {
     device.status->model = device.model;
     device.status->device_class = device.device_class;
     device.status->generation = generation;
+    device.signs = signs_;
     ASSERT_THAT(registry_->save(device), IsOk());
     online_.insert(name);
   }
@@ -95,6 +94,7 @@ class DriverTest : public ::testing::Test {
   std::set<std::string> online_;
   std::vector<std::string> sent_;
   std::map<std::string, int> protocols_;  // of the last command to each board
+  bool signs_ = true;                     // boards sign their status
 };
 
 TEST_F(DriverTest, a_board_without_generations_left_is_left_out_and_the_others_are_offered_it) {
@@ -107,6 +107,18 @@ TEST_F(DriverTest, a_board_without_generations_left_is_left_out_and_the_others_a
   EXPECT_THAT(sent_, ElementsAre("offer other"));
   EXPECT_TRUE(at("greedy").excluded);
   EXPECT_THAT(at("greedy").reason, HasSubstr("enrol it anew"));
+}
+
+TEST_F(DriverTest, a_number_that_nobody_signed_and_nobody_gave_out_says_nothing) {
+  signs_ = false;
+  board("old", highest_generation);  // as anybody may say who holds the broker
+  rollout(RolloutState::canary);
+  canary("old", 0);
+  driver_->tick();
+  EXPECT_THAT(sent_, ElementsAre("offer old"));
+  EXPECT_EQ(at("old").generation, 1U);
+  driver_->reconcile();
+  EXPECT_EQ(at("old").generation, 1U) << "nor at the next look";
 }
 
 TEST_F(DriverTest, a_board_without_generations_left_does_not_keep_the_others_from_being_returned) {

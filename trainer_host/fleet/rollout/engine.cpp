@@ -421,7 +421,8 @@ Result<Decision> abort(const RolloutView& view, const std::string& reason) {
 }
 
 Need compare(const Assignment& desired, const messages::DeviceStatus& status) {
-  if (status.generation > desired.generation) return Need::new_generation;
+  const bool ahead = status.generation > desired.generation;
+  if (ahead && !messages::leaps(status.generation, desired.generation)) return Need::new_generation;
   if (status.deployment && status.deployment->id.generation == desired.generation) {
     return Need::nothing;
   }

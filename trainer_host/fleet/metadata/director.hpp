@@ -1,0 +1,39 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "protocol/base/clock.hpp"
+#include "protocol/base/error.hpp"
+#include "protocol/messages/command.hpp"
+#include "trainer_host/fleet/metadata/role_set.hpp"
+#include "trainer_host/fleet/registry/registry.hpp"
+
+namespace outcrop::fleet {
+
+// Writes commands as a board takes them (SCHEMA.md, "Command"). As in Uptane (Standard, "The
+// Director repository"; aktualizr's uptane/director.cpp), who directs has a role of its own under
+// root, held online, whose documents name one vehicle, expire and cannot delegate; what it directs
+// a board to must be permitted by keys that are kept elsewhere (there the image repository, here
+// the stage role).
+class Director {
+ public:
+  // The key is read each time. `roles` may change meanwhile.
+  Director(const Clock& clock, std::filesystem::path key, std::function<const RoleSet&()> roles)
+      : clock_(&clock), key_(std::move(key)), roles_(std::move(roles)) {}
+
+  // Whether this board is told by signed commands: the root that it has says who signs them.
+  // Others are served as before, unsigned: an agent before protocol 5, or a root without a director.
+  [[nodiscard]] bool signs_for(const Device& board) const;
+
+  // What to publish. Errors: those of the key's file, untrusted where the newest root names another.
+  [[nodiscard]] Result<std::string> write(const Device& board,
+                                          const messages::Command& command) const;
+
+ private:
+  const Clock* clock_;
+  std::filesystem::path key_;
+  std::function<const RoleSet&()> roles_;
+};
+
+}  // namespace outcrop::fleet
