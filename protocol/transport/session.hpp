@@ -69,6 +69,9 @@ class Session {
   // Says good-bye (the will is not sent), then calls `done`. No handler is called afterwards.
   virtual void stop(std::function<void()> done) = 0;
   [[nodiscard]] virtual bool connected() const = 0;
+  // Messages that came faster than they were taken, and were let go: no more than 1024 of them and
+  // 32 MiB wait, whoever sends them. Whoever must not miss one asks for it again when this rises.
+  [[nodiscard]] virtual std::uint64_t overflowed() const { return 0; }
   // Has this will from now on. Where there is a connection, whose will is the old one, it is ended
   // (the old one is not sent) and made anew at once.
   virtual void change_will(Message will) = 0;

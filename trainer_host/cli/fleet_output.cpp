@@ -114,6 +114,14 @@ std::string enrolment_table(const Json& devices, const View& view) {
   return table.to_string(view.width);
 }
 
+// An earlier outcropd counts nothing.
+std::string said_too_much(const Json& device) {
+  const auto limited = device.find("limited");
+  if (limited == device.end() || *limited == 0) return "";
+  return "says more than a board may: " + std::to_string(limited->get<std::uint64_t>()) +
+         " messages were let go since outcropd started; where that goes on, revoke it";
+}
+
 std::string device_table(const Fleet& fleet, const ReleaseDetails& releases, const View& view) {
   const Json& devices = fleet.devices.at("devices");
   const bool models = several_models(devices);
@@ -137,6 +145,12 @@ std::string device_table(const Fleet& fleet, const ReleaseDetails& releases, con
     if (models) row.insert(row.begin() + 1, text_at(device, "model"));
     table.add_row(std::move(row));
     add_note(notes, name, text_at(device, "attention"));
+    add_note(notes, name, said_too_much(device));
+    if (device.value("unsigned", false)) {
+      add_note(notes, name,
+               "nobody signs what it is told, and whoever holds the broker can make it up: its agent "
+               "is from before protocol 5; install the one of this host's version");
+    }
     if (!device.at("desired").is_null()) {
       add_note(notes, name, text_at(device.at("desired"), "reason"));
     }

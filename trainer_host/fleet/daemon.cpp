@@ -37,6 +37,7 @@ namespace {
 
 constexpr std::chrono::milliseconds gather{50};  // changes that are decided upon together
 constexpr std::chrono::seconds reconcile_every{15};
+constexpr std::chrono::milliseconds listen_every{250};  // to boards that said too much at once
 constexpr std::chrono::seconds sign_every{60};  // looks whether something is due
 constexpr std::chrono::minutes scrub_pause{5};  // between two blobs
 constexpr std::chrono::seconds stop_at_most{5};
@@ -95,6 +96,7 @@ class Daemon::Impl {
         driver_(*registry_, clock_, blobs_, surroundings(), config_.rollout.patience),
         decide_timer_(io),
         reconcile_timer_(io),
+        listen_timer_(io),
         sign_timer_(io),
         stop_timer_(io) {}
 
@@ -148,11 +150,14 @@ class Daemon::Impl {
   std::unique_ptr<http::Server> server_;
   asio::steady_timer decide_timer_;
   asio::steady_timer reconcile_timer_;
+  asio::steady_timer listen_timer_;
   asio::steady_timer sign_timer_;
   asio::steady_timer stop_timer_;
   std::unique_ptr<platform::Watchdog> watchdog_;
   std::string shown_;  // what systemd was told last
   std::string said_of_expiry_;
+  std::uint64_t overflowed_ = 0;  // of the session, when it was looked at last
+  std::chrono::nanoseconds last_tick_{0};  // how long it took
   bool decide_soon_ = false;
   bool stopping_ = false;
 };
@@ -184,6 +189,7 @@ RolloutSurroundings Daemon::Impl::surroundings() {
     return check_fresh(keeper_.roles(), model, clock_.now());
   };
   surroundings.root_version = [this] { return keeper_.roles().root()->version; };
+  surroundings.directed = [this] { return keeper_.roles().director_since().has_value(); };
   surroundings.send = [this](const std::string& device, const messages::Command& command) {
     send(device, command);
   };
@@ -197,11 +203,18 @@ Status Daemon::Impl::start() {
   start_session();
   OUTCROP_CHECK(start_server());
   every(reconcile_timer_, reconcile_every, [this] {
-    if (ingest_.owes_status()) ask_for_status();
+    const std::uint64_t before = std::exchange(overflowed_, session_->overflowed());
+    const bool lost_some = overflowed_ != before;
+    news_.report("the broker sends more than is taken here",
+                 lost_some ? fail(ErrorCode::refused, std::to_string(overflowed_) +
+                                                          " messages were let go so far")
+                           : Status());
+    if (ingest_.owes_status() || lost_some) ask_for_status();
     driver_.reconcile();
     driver_.tick();  // patience runs out without a message
     show_status();
   });
+  every(listen_timer_, listen_every, [this] { ingest_.take_waiting(); });
   every(sign_timer_, sign_every, [this] {
     const auto changed = keeper_.refresh();
     news_.report("metadata", changed ? Status() : fail(changed.error()));
@@ -348,6 +361,7 @@ void Daemon::Impl::ask_for_status() {
 void Daemon::Impl::sign_above(const std::string& device) {
   const auto board = registry_->device(device);
   if (!board || !*board || !(*board)->status) return;
+  if (!(*board)->signs && keeper_.roles().director_since()) return;
   const std::uint64_t seen =
       comparable_snapshot(*(*board)->status, keeper_.roles().root()->version);
   if (!is_ahead(seen, keeper_.snapshot_version())) return;
@@ -408,12 +422,15 @@ void Daemon::Impl::send(const std::string& device, const messages::Command& comm
 void Daemon::Impl::wake() {
   if (decide_soon_ || stopping_) return;
   decide_soon_ = true;
-  decide_timer_.expires_after(gather);
+  // Never more than a fifth of the time, however much there is to decide.
+  decide_timer_.expires_after(std::max<std::chrono::nanoseconds>(gather, 4 * last_tick_));
   decide_timer_.async_wait([this](const boost::system::error_code& error) {
     decide_soon_ = false;
     if (error) return;
+    const auto begun = std::chrono::steady_clock::now();
     driver_.tick();
     show_status();
+    last_tick_ = std::chrono::steady_clock::now() - begun;
   });
 }
 
@@ -456,7 +473,7 @@ void Daemon::Impl::stop() {
   server_.reset();
   scrub_.reset();
   heartbeat_.reset();
-  for (asio::steady_timer* timer : {&decide_timer_, &reconcile_timer_, &sign_timer_}) {
+  for (asio::steady_timer* timer : {&decide_timer_, &reconcile_timer_, &listen_timer_, &sign_timer_}) {
     timer->cancel();
   }
   stop_timer_.expires_after(stop_at_most);

@@ -325,6 +325,28 @@ TEST_F(OutcropdTest, counts_bad_reports_and_goes_on) {
   EXPECT_EQ(get("/v1/reports?manifest=" + manifest)["reports"].size(), 1U);
 }
 
+// 88,000 valid statuses kept the API silent for minutes, and the watchdog unfed.
+TEST_F(OutcropdTest, answers_while_a_board_floods_it) {
+  start();
+  auto board = enroll("board");
+  auto other = enroll("other");
+  board->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+  constexpr std::uint64_t flood = 4000;
+  for (std::uint64_t i = 1; i <= flood; ++i) {
+    board->status().generation = i;
+    board->publish_status();
+  }
+  other->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 2; })) << "others are heard";
+  EXPECT_TRUE(until([&] {
+    return get("/v1/devices")["devices"][0]["status"]["generation"] == flood;
+  })) << "and what it said last is known in the end";
+  EXPECT_GT(get("/v1/devices")["devices"][0]["limited"], 0);
+  EXPECT_EQ(get("/v1/devices")["devices"][1]["limited"], 0);
+  EXPECT_GT(get("/v1/host")["refused_messages"]["limited"], 0);
+}
+
 TEST_F(OutcropdTest, works_with_the_broker_of_somebody_else) {
   FleetBroker broker(loop_.executor());
   const auto host = broker.host();

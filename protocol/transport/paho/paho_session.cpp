@@ -12,6 +12,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "protocol/transport/inbox.hpp"
 #include "protocol/transport/name_lookup.hpp"
 #include "protocol/transport/paho/no_delay.hpp"
 #include "protocol/transport/paho/paho_link.hpp"
@@ -24,6 +25,10 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds farewell{2000};
+constexpr std::size_t most_waiting = 1024;
+constexpr ByteCount most_waiting_bytes = ByteCount::mib(32);
+// Between two lots of so many, whatever else waits for the executor has its turn.
+constexpr std::size_t taken_at_once = 16;
 // So many that were lost soon after they were made are no accident.
 constexpr int telling_connections = 3;
 // Paho looks for a new connection once a second where others are open, twice until it is made.
@@ -68,6 +73,9 @@ class Core : public std::enable_shared_from_this<Core> {
   }
 
   [[nodiscard]] bool connected() const { return phase_ == Phase::connected; }
+  [[nodiscard]] std::uint64_t overflowed() const {
+    return overflowed_ + (inbox_ ? inbox_->overflowed() : 0);
+  }
 
   void change_will(Message will) {
     options_.will = std::move(will);
@@ -113,6 +121,13 @@ class Core : public std::enable_shared_from_this<Core> {
     };
   }
 
+  // Of a link: its messages wait in an inbox of their own.
+  std::function<void(Message)> receiving() {
+    return [inbox = inbox_, call = posting(&Core::take_messages)](Message message) {
+      if (inbox->put(std::move(message))) call();
+    };
+  }
+
   // The name first, then one address of it after the other: whichever lets us in.
   void connect() {
     phase_ = Phase::looking_up;
@@ -142,13 +157,15 @@ class Core : public std::enable_shared_from_this<Core> {
 
   void try_next() {
     phase_ = Phase::connecting;
+    overflowed_ = overflowed();
+    inbox_ = std::make_shared<Inbox>(most_waiting, most_waiting_bytes);
     address_ = untried_.front();
     untried_.erase(untried_.begin());
     ++next_link_;
     auto link = PahoLink::open(options_, address_,
                                {.connected = posting(&Core::on_connected),
                                 .lost = posting(&Core::on_lost),
-                                .message = posting(&Core::on_message),
+                                .message = receiving(),
                                 .done = posting(&Core::on_done),
                                 .disconnected = posting(&Core::finish_stop)});
     if (!link) return on_failed(link.error());
@@ -215,10 +232,24 @@ class Core : public std::enable_shared_from_this<Core> {
     if (handlers->lost) handlers->lost(error);
   }
 
-  void on_message(Message message) {
-    if (phase_ != Phase::connected) return;
-    const auto handlers = handlers_;
-    if (handlers->message) handlers->message(std::move(message));
+  void take_messages() {
+    const auto inbox = inbox_;
+    auto messages = inbox->take(taken_at_once);
+    if (messages.empty()) return;
+    for (Message& message : messages) {
+      if (phase_ != Phase::connected || inbox != inbox_) return;
+      const auto handlers = handlers_;
+      if (handlers->message) handlers->message(std::move(message));
+    }
+    posting_now(&Core::take_messages);
+  }
+
+  // For the link in use.
+  void posting_now(void (Core::*member)()) {
+    asio::post(executor_, [weak = weak_from_this(), link = current_link_, member] {
+      const auto self = weak.lock();
+      if (self && self->link_ && self->current_link_ == link) (self.get()->*member)();
+    });
   }
 
   void on_done(std::uint64_t id, Status status) { finish(id, std::move(status)); }
@@ -282,6 +313,8 @@ class Core : public std::enable_shared_from_this<Core> {
   std::uint64_t next_link_ = 0;
   std::uint64_t current_link_ = 0;
   std::unique_ptr<PahoLink> link_;
+  std::shared_ptr<Inbox> inbox_;       // of that link
+  std::uint64_t overflowed_ = 0;       // in inboxes before
 };
 
 class PahoSession final : public Session {
@@ -294,6 +327,7 @@ class PahoSession final : public Session {
   void stop(std::function<void()> done) override { core_->stop(std::move(done)); }
   [[nodiscard]] bool connected() const override { return core_->connected(); }
   void change_will(Message will) override { core_->change_will(std::move(will)); }
+  [[nodiscard]] std::uint64_t overflowed() const override { return core_->overflowed(); }
 
   void publish(Message message, Delivery delivery, Completion done) override {
     core_->operate([&](PahoLink& link,

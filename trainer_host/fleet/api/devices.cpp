@@ -86,6 +86,10 @@ Result<http::Response> Api::devices() {
   for (const Device& device : all) {
     Json entry = to_json(device);
     entry["online"] = parts_.ingest.online(device.name);
+    // A root names a director, and this board's agent is from before.
+    entry["unsigned"] = device.status && !device.signs &&
+                        parts_.keeper.roles().director_since().has_value();
+    entry["limited"] = parts_.ingest.limited(device.name);
     OUTCROP_TRY(desired, parts_.registry.desired(device.name));
     entry["desired"] = desired ? desired_to_json(*desired) : Json(nullptr);
     const messages::Progress* progress = parts_.ingest.progress(device.name);

@@ -19,7 +19,8 @@ Json refusals(const IngestStatistics& statistics) {
   return {{"stale", statistics.stale},
           {"unknown", statistics.unknown},
           {"malformed", statistics.malformed},
-          {"forged", statistics.forged}};
+          {"forged", statistics.forged},
+          {"limited", statistics.limited}};
 }
 
 // What is not here of a release that boards may be offered: a disk damaged it, or a backup had it

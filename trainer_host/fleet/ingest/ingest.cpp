@@ -15,14 +15,18 @@ constexpr std::string_view device_prefix = "outcrop/v1/d/";
 // Base64 of the longest report, and room for signature and field names.
 constexpr std::size_t longest_report_envelope =
     messages::report_limit.value() / 3 * 4 + ByteCount::kib(4).value();
+constexpr std::size_t most_at_once = 16;
 // So many set-backs of one board within so long are two boards.
 constexpr std::size_t too_many_set_backs = 3;
 constexpr std::chrono::hours set_backs_within{1};
 
 }  // namespace
 
-Ingest::Ingest(Registry& registry, const Clock& clock, IngestHandlers handlers)
-    : registry_(&registry), clock_(&clock), handlers_(std::move(handlers)) {}
+Ingest::Ingest(Registry& registry, const Clock& clock, IngestHandlers handlers, SteadyTime steady)
+    : registry_(&registry),
+      clock_(&clock),
+      handlers_(std::move(handlers)),
+      steady_(std::move(steady)) {}
 
 bool Ingest::on_message(const transport::Message& message) {
   std::string_view rest = message.topic;
@@ -32,17 +36,70 @@ bool Ingest::on_message(const transport::Message& message) {
   if (slash == std::string_view::npos) return false;
   const std::string name(rest.substr(0, slash));
   const std::string_view leaf = rest.substr(slash + 1);
+  const bool known = leaf == "status" || leaf == "up/progress" || leaf == "up/report";
+  if (!known) return false;
+  // An empty retained message is how a broker says that there is none.
+  if (leaf == "status" && message.payload.empty()) return true;
+  Voice* voice = voice_of(name);
+  if (voice == nullptr) return true;
   if (leaf == "status") {
-    // An empty retained message is how a broker says that there is none.
-    if (!message.payload.empty()) on_status(name, message);
+    take_status(name, *voice, message);
   } else if (leaf == "up/progress") {
-    on_progress(name, message.payload);
-  } else if (leaf == "up/report") {
-    on_report(name, message.payload);
+    if (!voice->progress.take(steady_())) {
+      limit(name, *voice, "its progress");
+    } else {
+      on_progress(name, message.payload);
+    }
+  } else if (!voice->reports.take(steady_())) {
+    limit(name, *voice, "its reports");
   } else {
-    return false;
+    on_report(name, message.payload);
   }
   return true;
+}
+
+// Before anything is looked up or parsed: a flood costs little more than its counting.
+Ingest::Voice* Ingest::voice_of(const std::string& name) {
+  if (const auto found = voices_.find(name); found != voices_.end()) return &found->second;
+  if (!strangers_.take(steady_())) {
+    ++statistics_.unknown;
+    owes_status_ = true;  // a board that was enrolled meanwhile, perhaps
+    return nullptr;
+  }
+  if (!sender(name)) return nullptr;
+  return &voices_[name];
+}
+
+void Ingest::take_status(const std::string& name, Voice& voice, const transport::Message& message) {
+  if (voice.statuses.take(steady_())) {
+    voice.waiting.reset();
+    return on_status(name, message);
+  }
+  limit(name, voice, "its status, of which the newest is taken later");
+  voice.waiting = message;
+}
+
+void Ingest::take_waiting() {
+  std::vector<std::pair<std::string, transport::Message>> taken;
+  for (auto& [name, voice] : voices_) {
+    if (taken.size() == most_at_once) break;  // what else there is to do has its turn
+    if (!voice.waiting || !voice.statuses.take(steady_())) continue;
+    taken.emplace_back(name, *std::exchange(voice.waiting, std::nullopt));
+  }
+  for (const auto& [name, message] : taken) on_status(name, message);
+}
+
+void Ingest::limit(const std::string& name, Voice& voice, const std::string& what) {
+  ++voice.limited;
+  ++statistics_.limited;
+  if ((voice.limited & (voice.limited - 1)) != 0) return;
+  spdlog::warn("'{}' says more than a board may: {} ({} messages so far)", name, what,
+               voice.limited);
+}
+
+std::uint64_t Ingest::limited(const std::string& device) const {
+  const auto found = voices_.find(device);
+  return found == voices_.end() ? 0 : found->second.limited;
 }
 
 const messages::Progress* Ingest::progress(const std::string& device) const {
@@ -54,6 +111,7 @@ void Ingest::forget(const std::string& device) {
   online_.erase(device);
   progress_.erase(device);
   set_back_.erase(device);
+  voices_.erase(device);
 }
 
 // Whoever misbehaves shall not fill the log: the first is told, then the 2nd, 4th, 8th, ...
@@ -161,6 +219,19 @@ Result<messages::DeviceStatus> Ingest::read_status(Device& device, std::string_v
   return status;
 }
 
+// A status that says nothing new is not worth a write, but for when it came, once a minute.
+bool Ingest::store_status(const Device& device, const Device& before) {
+  const bool same = device.status == before.status && device.signs == before.signs &&
+                    device.highest_session == before.highest_session &&
+                    device.attention == before.attention && before.last_seen &&
+                    *device.last_seen - *before.last_seen < std::chrono::minutes(1);
+  if (same) return true;
+  const Status saved = registry_->save(device);
+  news_.report("storing the status of '" + device.name + "'", saved);
+  if (!saved) owes_status_ = true;
+  return saved.has_value();
+}
+
 void Ingest::on_status(const std::string& name, const transport::Message& message) {
   auto device = sender(name);
   if (!device) return;
@@ -180,6 +251,7 @@ void Ingest::on_status(const std::string& name, const transport::Message& messag
                       std::to_string(known) + ", and counts for nothing");
   }
   const bool first = !device->status;
+  const Device before = *device;
   // Written before it was known, or by an outcropd that knew of no highest one.
   if (!first) device->highest_session = std::max(device->highest_session, device->status->session);
   const bool older = !first && status->session < device->status->session;
@@ -211,12 +283,7 @@ void Ingest::on_status(const std::string& name, const transport::Message& messag
   if (status->online || !message.retained || !device->last_seen) {
     device->last_seen = clock_->now();
   }
-  const Status saved = registry_->save(*device);
-  news_.report("storing the status of '" + name + "'", saved);
-  if (!saved) {
-    owes_status_ = true;
-    return;
-  }
+  if (!store_status(*device, before)) return;
   ++statistics_.statuses;
   if (status->online) {
     online_.insert(name);

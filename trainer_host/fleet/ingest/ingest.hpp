@@ -14,6 +14,7 @@
 #include "protocol/messages/command.hpp"
 #include "protocol/messages/device_message.hpp"
 #include "protocol/transport/session.hpp"
+#include "trainer_host/fleet/ingest/allowance.hpp"
 #include "trainer_host/fleet/log/news.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
 #include "trainer_host/fleet/rollout/observe.hpp"
@@ -31,7 +32,10 @@ struct IngestStatistics {
   std::uint64_t unknown = 0;    // of a board that is not enrolled, or revoked
   std::uint64_t malformed = 0;  // too long, no such document, too new
   std::uint64_t forged = 0;     // another board's name inside, or a signature that does not hold
-  [[nodiscard]] std::uint64_t refused() const { return stale + unknown + malformed + forged; }
+  std::uint64_t limited = 0;    // more than a board may say, or a status that a newer one replaced
+  [[nodiscard]] std::uint64_t refused() const {
+    return stale + unknown + malformed + forged + limited;
+  }
 };
 
 // What a message led to. All are called after it is in the database.
@@ -49,15 +53,22 @@ struct IngestHandlers {
 // report counts only with the signature of the key that was enrolled, and once: repeats are
 // acknowledged again and change nothing.
 //
+// However much comes, a board is listened to at a rate (Allowance): of its statuses only the newest
+// waits, of its progress what is too much is let go, and its reports it sends again.
+//
 // A board whose card was set back to an older image counts its sessions from there: it is believed,
 // told which numbers are used, and named (Device::attention). What goes back and forth is two
 // boards with one identity, and named as such.
 class Ingest {
  public:
-  Ingest(Registry& registry, const Clock& clock, IngestHandlers handlers);
+  using SteadyTime = std::function<Allowance::Time()>;
+  Ingest(Registry& registry, const Clock& clock, IngestHandlers handlers,
+         SteadyTime steady = [] { return std::chrono::steady_clock::now(); });
 
   // Whether the message is of the kinds above, taken or not.
   bool on_message(const transport::Message& message);
+  // Takes statuses that waited, where their boards may be listened to again. Now and then.
+  void take_waiting();
   // Forgets who is online: the broker says it again after the next connect.
   void on_lost() { online_.clear(); }
   // Whether a status was lost here (a full disk) since this was asked last: to be asked for again.
@@ -71,8 +82,22 @@ class Ingest {
   // Two machines connect by this board's identity: named in Device::attention.
   void on_twins(const std::string& device, const std::string& places);
   [[nodiscard]] const IngestStatistics& statistics() const { return statistics_; }
+  // Of what this board said, how much was more than it may say, since this program started.
+  [[nodiscard]] std::uint64_t limited(const std::string& device) const;
 
  private:
+  // What one board may say, and what waits of it.
+  struct Voice {
+    Allowance statuses{20, 1};
+    Allowance progress{40, 4};
+    Allowance reports{64, 8};
+    std::optional<transport::Message> waiting;  // its newest status
+    std::uint64_t limited = 0;
+  };
+  [[nodiscard]] Voice* voice_of(const std::string& name);
+  void take_status(const std::string& name, Voice& voice, const transport::Message& message);
+  void limit(const std::string& name, Voice& voice, const std::string& what);
+  [[nodiscard]] bool store_status(const Device& device, const Device& before);
   // Reads the board's record; none, and counted, where it may not speak.
   [[nodiscard]] std::optional<Device> sender(const std::string& name);
   [[nodiscard]] Result<messages::DeviceStatus> read_status(Device& device,
@@ -93,6 +118,9 @@ class Ingest {
   IngestHandlers handlers_;
   IngestStatistics statistics_;
   News news_;
+  SteadyTime steady_;
+  std::map<std::string, Voice> voices_;  // of boards that are enrolled
+  Allowance strangers_{20, 2};           // look-ups of names that are not
   std::set<std::string> online_;
   std::map<std::string, messages::Progress> progress_;
   bool owes_status_ = false;

@@ -40,7 +40,7 @@ class IngestTest : public ::testing::Test {
       acknowledged_.insert(acknowledged_.end(), ack.reports.begin(), ack.reports.end());
     };
     handlers.used = [this](const std::string&, std::uint64_t session) { used_.push_back(session); };
-    ingest_.emplace(*registry_, clock_, handlers);
+    ingest_.emplace(*registry_, clock_, handlers, [this] { return steady_; });
   }
   void enroll(const std::string& name, const trust::PrivateKey& key) {
     Device device;
@@ -85,7 +85,14 @@ class IngestTest : public ::testing::Test {
   const IngestStatistics& statistics() { return ingest_->statistics(); }
 
   TemporaryFolder folder_;
+  static std::string signed_status(const messages::DeviceStatus& status,
+                                   const trust::PrivateKey& key) {
+    return trust::sign_envelope("status", as_bytes(to_json(status)), std::span(&key, 1));
+  }
+  std::uint64_t generation() { return (*registry_->device("pi-1"))->status->generation; }
+
   SystemClock clock_;
+  Allowance::Time steady_{std::chrono::hours(1)};
   std::unique_ptr<Registry> registry_;
   trust::PrivateKey key_ = key_of(1);
   std::optional<Ingest> ingest_;
@@ -112,6 +119,68 @@ TEST_F(IngestTest, takes_a_status_and_knows_who_is_online) {
   EXPECT_FALSE(ingest_->online("pi-1"));
   EXPECT_EQ(statuses_.size(), 2U);
   EXPECT_EQ(firsts_.size(), 1U);
+}
+
+TEST_F(IngestTest, a_board_that_signed_its_status_once_signs_it_always) {
+  EXPECT_TRUE(send(topics::status("pi-1"), signed_status(status(1), key_of(2))));
+  EXPECT_EQ(statistics().forged, 1U) << "by another key";
+  messages::DeviceStatus said = status(1);
+  said.generation = 7;
+  send(topics::status("pi-1"), signed_status(said, key_));
+  EXPECT_EQ(generation(), 7U);
+  said.generation = 8;
+  send(topics::status("pi-1"), to_json(said));
+  EXPECT_EQ(statistics().forged, 2U);
+  EXPECT_EQ(generation(), 7U);
+  send(topics::status("pi-1"), to_json(status(1, false)));
+  EXPECT_TRUE(ingest_->online("pi-1"));
+  send(topics::status("pi-1"), signed_status(status(1, false), key_));
+  EXPECT_FALSE(ingest_->online("pi-1"));
+}
+
+TEST_F(IngestTest, a_session_that_leaps_counts_for_nothing) {
+  send(topics::status("pi-1"), to_json(status(1)));
+  send(topics::status("pi-1"), to_json(status((std::uint64_t{1} << 53) - 1)));
+  EXPECT_EQ(statistics().malformed, 1U);
+  send(topics::status("pi-1"), to_json(status(1'900'000'000)));
+  EXPECT_EQ((*registry_->device("pi-1"))->highest_session, 1'900'000'000U)
+      << "agents count from the seconds since 1970";
+}
+
+// 88,000 of them silenced a host for minutes.
+TEST_F(IngestTest, of_a_flood_of_statuses_only_the_newest_waits) {
+  constexpr std::uint64_t flood = 5000;
+  for (std::uint64_t i = 1; i <= flood; ++i) {
+    messages::DeviceStatus said = status(1);
+    said.generation = i;
+    send(topics::status("pi-1"), to_json(said));
+  }
+  EXPECT_EQ(statistics().statuses, 20U);
+  EXPECT_EQ(ingest_->limited("pi-1"), flood - 20);
+  EXPECT_EQ(generation(), 20U);
+  ingest_->take_waiting();
+  EXPECT_EQ(generation(), 20U) << "not yet";
+  steady_ += std::chrono::seconds(1);
+  ingest_->take_waiting();
+  EXPECT_EQ(generation(), flood);
+  // The others are heard all the time.
+  enroll("pi-2", key_of(2));
+  messages::DeviceStatus other = status(1);
+  other.device = "pi-2";
+  send(topics::status("pi-2"), to_json(other));
+  EXPECT_TRUE(ingest_->online("pi-2"));
+  EXPECT_EQ(ingest_->limited("pi-2"), 0U);
+}
+
+TEST_F(IngestTest, progress_and_reports_beyond_measure_are_let_go_and_names_that_nobody_has_too) {
+  for (std::uint64_t i = 1; i <= 200; ++i) send_report(sign(report(1, i), key_));
+  EXPECT_EQ(stored(), 64U);
+  EXPECT_EQ(acknowledged_.size(), 64U) << "the board sends the others again";
+  for (int i = 0; i < 200; ++i) send(topics::up("pi-1", "progress"), "no progress");
+  EXPECT_EQ(statistics().malformed, 40U);
+  for (int i = 0; i < 200; ++i) send(topics::status("stranger-" + std::to_string(i)), "x");
+  EXPECT_EQ(statistics().unknown, 200U);
+  EXPECT_TRUE(ingest_->owes_status()) << "one may be enrolled meanwhile";
 }
 
 TEST_F(IngestTest, a_will_tells_only_that_the_session_ended) {

@@ -290,8 +290,9 @@ void RolloutDriver::on_status(const std::string& device, bool first) {
   if (!record) {
     status = fail(record.error());
   } else if (*record && (*record)->status && (*record)->status->online) {
-    const auto ahead = behind_.look_at(
-        **record, first, {surroundings_.root_version(), surroundings_.snapshot_version()});
+    const KnownVersions known{surroundings_.root_version(), surroundings_.snapshot_version()};
+    const bool counts = (*record)->signs || !surroundings_.directed();
+    const auto ahead = counts ? behind_.look_at(**record, first, known) : Result<bool>(false);
     if (!ahead) status = fail(ahead.error());
     if (ahead && !is_behind()) status = reconcile_board(**record);
   }

@@ -35,6 +35,8 @@ struct RolloutSurroundings {
   std::function<bool(const std::string& device)> online;
   std::function<std::uint64_t()> snapshot_version;
   std::function<std::uint64_t()> root_version = [] { return UINT64_MAX; };
+  // Boards sign their status: what nobody signed says nothing of how old this state is.
+  std::function<bool()> directed = [] { return false; };
   // expired where boards would refuse a release of this model by now.
   std::function<Status(const std::string& model)> check_fresh = [](const std::string&) {
     return Status();

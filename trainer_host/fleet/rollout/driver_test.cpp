@@ -82,6 +82,7 @@ class DriverTest : public ::testing::Test {
     assignment.manifest = trust::sha256("m");
     assignment.generation = generation;
     assignment.state = state;
+    assignment.updated = clock_.now();
     ASSERT_THAT(registry_->save(assignment), IsOk());
   }
   Assignment at(const std::string& device) { return **registry_->assignment("r", device); }

@@ -12,8 +12,8 @@ namespace {
 using messages::DeploymentState;
 
 constexpr std::size_t longest_reason = 1024;  // SCHEMA.md, of a cancel
-// A canary that lost its connection for a moment stops nothing.
-constexpr std::chrono::seconds least_patience_with_canaries{600};
+// A canary that lost its connection for a moment stops nothing, and a board needs time for its work.
+constexpr std::chrono::seconds least_patience{600};
 
 std::string shortened(const std::string& reason) {
   return cut_short(reason, longest_reason);
@@ -43,12 +43,10 @@ class Deciding {
     return rollout_.state == RolloutState::paused ? rollout_.resume_to : rollout_.state;
   }
   [[nodiscard]] bool paused() const { return rollout_.state == RolloutState::paused; }
-  [[nodiscard]] bool stays(const Assignment& assignment) const;
-  [[nodiscard]] bool waits(const Assignment& assignment) const;
+  [[nodiscard]] bool is_overdue(const Assignment& assignment) const;
   [[nodiscard]] bool failed(const Assignment& assignment) const;
   [[nodiscard]] bool measured_only(const Assignment& assignment) const;
   [[nodiscard]] bool passed(const Assignment& assignment) const;
-  [[nodiscard]] Timestamp last_word(const Assignment& assignment) const;
   [[nodiscard]] std::optional<std::string> given_up(const Assignment& canary) const;
   [[nodiscard]] bool can_be_taken_back(const Assignment& assignment) const;
 
@@ -99,41 +97,29 @@ bool Deciding::passed(const Assignment& assignment) const {
          measured_only(assignment);
 }
 
-// Goes on only when its owner, or another load of its machine, lets it.
-bool Deciding::stays(const Assignment& assignment) const {
-  return assignment.state == DeploymentState::held ||
-         assignment.state == DeploymentState::not_measurable;
+// Every state has a deadline: since the board was told, or since it last signed anything, as long as
+// patience lasts, and as long as the offer wants it to soak. A connection that comes and goes, or a
+// board that says for ever that it is at work, does not move it.
+bool Deciding::is_overdue(const Assignment& assignment) const {
+  const bool works = view_.online.contains(assignment.device) &&
+                     (!assignment.state || is_under_way(*assignment.state));
+  const auto patience = assignment.canary || works ? std::max(view_.patience, least_patience)
+                                                   : view_.patience;
+  return view_.now - assignment.updated >= patience + rollout_.soak;
 }
 
-// Nobody knows when it goes on: its link or its owner decides.
-bool Deciding::waits(const Assignment& assignment) const {
-  return stays(assignment) || !view_.online.contains(assignment.device);
-}
-
-Timestamp Deciding::last_word(const Assignment& assignment) const {
-  for (const Device& device : view_.devices) {
-    if (device.name == assignment.device && device.last_seen) {
-      return std::max(assignment.updated, *device.last_seen);
-    }
-  }
-  return assignment.updated;
-}
-
-// Why it is waited for no longer: it went away, or stays where it goes on only by its owner or by a
-// machine that is at rest. None while it is.
+// Why it is waited for no longer. None while it is.
 std::optional<std::string> Deciding::given_up(const Assignment& canary) const {
+  if (canary.generation == 0 || !is_overdue(canary)) return std::nullopt;
   const bool offline = !view_.online.contains(canary.device);
-  if (!offline && !stays(canary)) return std::nullopt;
-  const Timestamp since = offline ? last_word(canary) : canary.updated;
-  if (view_.now - since < std::max(view_.patience, least_patience_with_canaries)) {
-    return std::nullopt;
-  }
-  const std::string where = offline ? "offline" : std::string(to_string(*canary.state));
+  const std::string where = offline         ? "offline"
+                            : canary.state ? std::string(to_string(*canary.state))
+                                           : "without a word";
   const std::string why = offline                  ? "; it may have died of the release"
                           : canary.reason.empty() ? ""
                                                    : ": " + canary.reason;
-  return "canary " + canary.device + " has been " + where + " since " + to_rfc3339(since) +
-         ", longer than [rollout] patience_hours allows" + why;
+  return "canary " + canary.device + " (" + where + ") has come to no end since " +
+         to_rfc3339(canary.updated) + ", longer than [rollout] patience_hours allows" + why;
 }
 
 bool Deciding::can_be_taken_back(const Assignment& assignment) const {
@@ -285,7 +271,7 @@ void Deciding::finish_where_all_are_done() {
       ++failures;
     } else if (measured_only(assignment)) {
       ++only_measured;
-    } else if (waits(assignment) && view_.now - assignment.updated >= view_.patience) {
+    } else if (is_overdue(assignment)) {
       ++late;
     } else {
       waiting += (waiting.empty() ? "" : ", ") + device;
@@ -295,7 +281,7 @@ void Deciding::finish_where_all_are_done() {
   if (failures > 0) words += ", " + std::to_string(failures) + " failed, as allowed";
   if (only_measured > 0) words += ", " + std::to_string(only_measured) + " measured only";
   if (out > 0) words += ", " + plural(out, "board") + " staying out";
-  if (late > 0) words += ", " + plural(late, "board") + " offline or held: offered when back";
+  if (late > 0) words += ", " + plural(late, "board") + " offline, held or without an end: offered when back";
   if (!waiting.empty()) return explain(words + "; waits for " + waiting);
   std::string variants;
   for (const auto& [device_class, choice] : *view_.choices) {
@@ -348,6 +334,11 @@ void Deciding::pause() {
 
 void Deciding::resume() {
   if (paused()) rollout_.state = rollout_.resume_to;
+  for (auto& [device, held] : std::map(assignments_)) {  // nobody was waited for meanwhile
+    const bool waits = held.generation > 0 && !held.excluded && !held.cancelled && !passed(held) &&
+                       !failed(held);
+    if (waits) change(held, false);
+  }
   for (auto& [device, held] : std::map(assignments_)) {
     if (held.state != DeploymentState::not_measurable || held.cancelled || held.excluded) continue;
     Assignment assignment = held;

@@ -18,7 +18,7 @@ namespace outcrop::fleet {
 //   canary    the canary boards are offered every variant that fits them. All UPDATED, each by a
 //             report that it signed (or, where the class has no budget, HELD after measuring):
 //             widening. One FAILED, REJECTED or ROLLED_BACK (or NOT_MEASURABLE, where the rollout
-//             says so), or offline, HELD by its owner or NOT_MEASURABLE for longer than patience:
+//             says so), or without an end for longer than patience, whatever it says meanwhile:
 //             stopped, and every canary is returned to what it served before; no other board is
 //             touched.
 //   widening  every other board of the model is offered the best variant for its class, by what
@@ -43,8 +43,9 @@ struct RolloutView {
   std::set<std::string> superseded;  // boards that a later rollout has taken over
   bool serves_newcomers = false;     // the newest that is done, and no other one widens
   Timestamp now;
-  // A board that is offline or held for so long does not keep a rollout from being done; what it
-  // was offered waits for it. A canary that is offline, held or not measurable for so long stops it.
+  // So long after it was told something, or signed something, a board is to have come to an end. One
+  // that has not does not keep a rollout from being done; what it was offered waits for it. A canary
+  // that has not stops it.
   std::chrono::seconds patience{std::chrono::hours(24)};
 };
 

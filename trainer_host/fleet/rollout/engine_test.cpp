@@ -176,7 +176,7 @@ TEST(Engine, boards_that_are_away_or_held_are_waited_for_as_long_as_patience_las
   view->now = now + view->patience;
   const Decision decision = decide(*view);
   EXPECT_EQ(in_words(decision), "done");
-  EXPECT_THAT(decision.rollout->reason, HasSubstr("2 boards offline or held"));
+  EXPECT_THAT(decision.rollout->reason, HasSubstr("2 boards offline, held or without an end"));
 }
 
 TEST(Engine, a_failure_while_widening_stops_it_and_leaves_what_works) {
@@ -277,17 +277,47 @@ TEST(Engine, a_canary_that_died_stops_it_when_patience_ends) {
   view.assign("a", DeploymentState::updated).canary = true;
   view->online.erase("c");
   view->now = now + view->patience;
-  view->devices[2].last_seen = now + std::chrono::hours(1);
-  EXPECT_EQ(in_words(decide(*view)), "canary") << "it was there for an hour";
-  view->now += std::chrono::hours(1);
+  view->devices[2].last_seen = now + std::chrono::hours(1);  // a connection that comes and goes
   const Decision decision = decide(*view);
   EXPECT_EQ(in_words(decision), "cancel a; cancel c; stopped");
-  EXPECT_THAT(decision.rollout->reason, HasSubstr("canary c has been offline since"));
+  EXPECT_THAT(decision.rollout->reason, HasSubstr("canary c (offline) has come to no end since"));
   view->rollout.state = RolloutState::paused;
   EXPECT_EQ(in_words(decide(*view)), "");
-  view->rollout.state = RolloutState::canary;
-  view->online.insert("c");
-  EXPECT_EQ(in_words(decide(*view)), "canary");
+}
+
+// Anybody who holds the broker can say that it is at work.
+TEST(Engine, a_canary_that_is_at_work_for_ever_stops_it_when_patience_ends) {
+  for (const auto state : {DeploymentState::downloading, DeploymentState::measuring}) {
+    View view;
+    view.canary(state, false);
+    view->rollout.soak = std::chrono::hours(5);
+    view->now = now + view->patience + std::chrono::hours(4);
+    EXPECT_EQ(in_words(decide(*view)), "canary") << "it may soak for so long";
+    view->now += std::chrono::hours(1);
+    EXPECT_EQ(in_words(decide(*view)), "cancel c; stopped");
+  }
+}
+
+TEST(Engine, a_board_that_is_at_work_for_ever_does_not_keep_it_from_being_done) {
+  View view(RolloutState::widening);
+  view.canary(DeploymentState::updated);
+  view.assign("a", DeploymentState::updated);
+  view.assign("b", DeploymentState::downloading).confirmed = false;
+  view->patience = std::chrono::seconds(0);
+  EXPECT_EQ(in_words(decide(*view)), "widening") << "it needs time for its work";
+  view->now = now + std::chrono::minutes(10);
+  EXPECT_EQ(in_words(decide(*view)), "done");
+}
+
+TEST(Engine, nobody_is_waited_for_while_it_is_paused) {
+  View view(RolloutState::paused);
+  view->rollout.resume_to = RolloutState::canary;
+  view.canary(DeploymentState::downloading, false);
+  view->now = now + 2 * view->patience;
+  const auto decision = resume(*view);
+  ASSERT_THAT(decision, IsOk());
+  EXPECT_EQ(in_words(*decision), "note c; canary");
+  EXPECT_EQ(decision->steps[0].assignment.updated, view->now);
 }
 
 TEST(Engine, a_canary_that_stays_held_or_unmeasurable_stops_it_when_patience_ends) {
@@ -301,7 +331,8 @@ TEST(Engine, a_canary_that_stays_held_or_unmeasurable_stops_it_when_patience_end
     const Decision decision = decide(*view);
     EXPECT_EQ(in_words(decision), "cancel c; stopped");
     EXPECT_EQ(decision.rollout->reason,
-              "canary c has been " + std::string(to_string(state)) + " since " + to_rfc3339(now) +
+              "canary c (" + std::string(to_string(state)) + ") has come to no end since " +
+                  to_rfc3339(now) +
                   ", longer than [rollout] patience_hours allows: " + why);
     view->rollout.state = RolloutState::paused;
     EXPECT_EQ(in_words(decide(*view)), "") << "a person has it in hand";

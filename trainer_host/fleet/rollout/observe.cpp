@@ -27,22 +27,41 @@ bool may_follow(const std::optional<DeploymentState>& before, DeploymentState ne
 
 bool is_older(const messages::MessageId& message, const messages::MessageId& newest) {
   if (message.session != newest.session) return message.session < newest.session;
-  return message.sequence != 0 && message.sequence < newest.sequence;
+  return message.sequence < newest.sequence;
 }
 
 // HELD is how a board without a budget ends once it has measured, and how one waits for its owner
 // before it does anything: only the former answers the rollout's question.
 bool confirms_state(const Statement& statement) {
-  return statement.is_signed && (statement.state != DeploymentState::held || statement.measured);
+  return statement.state != DeploymentState::held || statement.measured;
+}
+
+// Status and progress tell where the work is, so that a person sees it. That it has come to an end
+// is the word of a report alone, and neither they nor their numbers change how long it is waited for.
+bool show(Assignment& assignment, const Statement& statement) {
+  const bool waits = assignment.state == DeploymentState::held && !assignment.confirmed;
+  const bool under_way = !assignment.state || is_under_way(*assignment.state) || waits;
+  if (!under_way || !is_under_way(statement.state)) return false;
+  if (assignment.state == statement.state && assignment.reason == statement.reason) return false;
+  assignment.state = statement.state;
+  assignment.reason = statement.reason;
+  assignment.confirmed = false;
+  return true;
 }
 
 }  // namespace
+
+bool is_under_way(DeploymentState state) {
+  return !is_final(state) && state != DeploymentState::held &&
+         state != DeploymentState::not_measurable;
+}
 
 bool observe(Assignment& assignment, const Statement& statement, Timestamp now) {
   if (assignment.generation == 0 || statement.deployment.generation != assignment.generation ||
       statement.deployment.rollout != assignment.rollout) {
     return false;
   }
+  if (!statement.is_signed) return show(assignment, statement);
   if (assignment.state == statement.state) {
     const bool confirms = confirms_state(statement) && !assignment.confirmed;
     const bool explains = !statement.reason.empty() && statement.reason != assignment.reason &&

@@ -13,8 +13,8 @@ struct Statement {
   messages::DeploymentId deployment;
   messages::DeploymentState state = messages::DeploymentState::offered;
   std::string reason;
-  messages::MessageId message{1, 0};  // a status has a session and no sequence: 0
-  bool is_signed = false;             // a report
+  messages::MessageId message{1, 0};
+  bool is_signed = false;  // a report; else a status or progress, which anybody may have written
   bool measured = false;              // ... with figures
 };
 
@@ -23,8 +23,12 @@ struct Statement {
 // FAILED, REJECTED, ROLLED_BACK: the board does not serve what it was offered.
 [[nodiscard]] bool has_failed(messages::DeploymentState state);
 
+// The board is at work on it: neither an end nor a wait for its owner or for rest.
+[[nodiscard]] bool is_under_way(messages::DeploymentState state);
+
 // Takes a statement into the assignment that it is about; false where it changes nothing: it is of
-// another generation, older than what was said before, or would take back what is final.
+// another generation, older than what was said before, or would take back what is final. What is not
+// signed only shows what is under way: ends, and since when a state lasts, are told by reports.
 [[nodiscard]] bool observe(Assignment& assignment, const Statement& statement, Timestamp now);
 
 }  // namespace outcrop::fleet

@@ -21,12 +21,37 @@ Statement says(DeploymentState state, messages::MessageId message, bool is_signe
   return {{"r", generation, {}}, state, "", message, is_signed};
 }
 
-TEST(Observe, takes_the_first_word) {
+TEST(Observe, shows_where_the_work_is) {
   Assignment assignment = offered();
   EXPECT_TRUE(observe(assignment, says(DeploymentState::downloading, {1, 0}), seen_at));
   EXPECT_EQ(assignment.state, DeploymentState::downloading);
   EXPECT_FALSE(assignment.confirmed);
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::downloading, {1, 0}), seen_at));
+}
+
+// Whoever holds the broker may write status and progress.
+TEST(Observe, believes_no_end_that_nobody_signed) {
+  for (const auto state :
+       {DeploymentState::updated, DeploymentState::failed, DeploymentState::rejected,
+        DeploymentState::rolled_back, DeploymentState::held, DeploymentState::not_measurable}) {
+    Assignment assignment = offered();
+    EXPECT_FALSE(observe(assignment, says(state, {1, 0}), seen_at));
+    EXPECT_EQ(assignment.state, std::nullopt);
+    EXPECT_TRUE(observe(assignment, says(state, {1, 1}, true), seen_at));
+    EXPECT_FALSE(observe(assignment, says(DeploymentState::downloading, {9, 9}), seen_at) &&
+                 state != DeploymentState::held)
+        << "nor takes an end back";
+  }
+}
+
+TEST(Observe, what_nobody_signed_moves_no_deadline_and_no_number) {
+  Assignment assignment = offered();
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::measuring, {1, 3}, true), seen_at));
+  const std::uint64_t highest = (std::uint64_t{1} << 53) - 1;
+  EXPECT_TRUE(observe(assignment, says(DeploymentState::updating, {highest, highest}),
+                      seen_at + std::chrono::hours(1)));
   EXPECT_EQ(assignment.updated, seen_at);
+  EXPECT_TRUE(observe(assignment, says(DeploymentState::updated, {1, 4}, true), seen_at));
 }
 
 TEST(Observe, ignores_other_generations_and_rollouts) {
@@ -40,47 +65,38 @@ TEST(Observe, ignores_other_generations_and_rollouts) {
   EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 0}, true, 0), seen_at));
 }
 
-TEST(Observe, a_report_confirms_what_the_status_said) {
-  Assignment assignment = offered();
-  ASSERT_TRUE(observe(assignment, says(DeploymentState::updated, {1, 0}), seen_at));
-  EXPECT_FALSE(assignment.confirmed);
-  EXPECT_TRUE(observe(assignment, says(DeploymentState::updated, {1, 9}, true), seen_at));
-  EXPECT_TRUE(assignment.confirmed);
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 9}, true), seen_at));
-}
-
 TEST(Observe, held_for_the_owner_confirms_nothing_and_held_after_measuring_does) {
   Assignment assignment = offered();
-  ASSERT_TRUE(observe(assignment, says(DeploymentState::held, {1, 0}), seen_at));
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::held, {1, 2}, true), seen_at));
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::held, {1, 2}, true), seen_at));
   EXPECT_FALSE(assignment.confirmed);
   Statement measured = says(DeploymentState::held, {1, 9}, true);
   measured.measured = true;
   EXPECT_TRUE(observe(assignment, measured, seen_at));
   EXPECT_TRUE(assignment.confirmed);
-  assignment = offered();
-  ASSERT_TRUE(observe(assignment, says(DeploymentState::held, {1, 2}, true), seen_at));
-  EXPECT_FALSE(assignment.confirmed);
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::offered, {1, 10}), seen_at));
+  assignment.confirmed = false;
+  EXPECT_TRUE(observe(assignment, says(DeploymentState::offered, {1, 10}), seen_at))
+      << "its owner agreed";
 }
 
 TEST(Observe, an_older_message_that_comes_late_changes_nothing) {
   Assignment assignment = offered();
-  ASSERT_TRUE(observe(assignment, says(DeploymentState::proving, {2, 8}), seen_at));
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::downloading, {2, 7}), seen_at));
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::proving, {2, 8}, true), seen_at));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::failed, {2, 7}, true), seen_at));
   EXPECT_FALSE(observe(assignment, says(DeploymentState::measuring, {1, 99}, true), seen_at));
   EXPECT_EQ(assignment.state, DeploymentState::proving);
 }
 
 TEST(Observe, what_is_final_stays_but_can_be_rolled_back) {
   Assignment assignment = offered();
-  ASSERT_TRUE(observe(assignment, says(DeploymentState::updated, {1, 3}), seen_at));
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::measuring, {1, 4}), seen_at));
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::updated, {1, 3}, true), seen_at));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::measuring, {1, 4}, true), seen_at));
   EXPECT_TRUE(observe(assignment, says(DeploymentState::rolled_back, {1, 5}, true), seen_at));
   EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 6}, true), seen_at));
   assignment = offered();
-  ASSERT_TRUE(observe(assignment, says(DeploymentState::failed, {1, 1}), seen_at));
-  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 2}), seen_at));
-  EXPECT_TRUE(observe(assignment, says(DeploymentState::rolled_back, {1, 3}), seen_at));
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::failed, {1, 1}, true), seen_at));
+  EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 2}, true), seen_at));
+  EXPECT_TRUE(observe(assignment, says(DeploymentState::rolled_back, {1, 3}, true), seen_at));
 }
 
 }  // namespace
