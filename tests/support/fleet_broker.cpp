@@ -40,7 +40,7 @@ transport::SessionOptions FleetBroker::enroll(const std::string& name,
   const auto certificate =
       value_of((authority == nullptr ? devices_ : *authority)
                    .issue({name, {}, pki::Authority::Usage::client}, key.public_key()));
-  transport::SessionOptions board = host();
+  transport::SessionOptions board = broker_->client_session();
   board.client_id = name;
   board.tls->certificate = file.string() + ".pem";
   board.tls->key = file.string() + ".key";

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <fstream>
 #include <map>
+#include <random>
 #include <thread>
 
 #include <spdlog/spdlog.h>
@@ -83,6 +84,14 @@ Status make_identity(const pki::Authority& authority, const BrokerPaths& paths,
   return write_file_durably(paths.certificate(who), certificate);
 }
 
+// Of outcropd's session: a client whose certificate says "outcropd:host" has that id at the listener
+// of boards, and cannot take over one that it cannot guess.
+std::string make_session_name() {
+  std::random_device random;
+  const std::string number = std::to_string(random()) + std::to_string(random());
+  return std::string(host_name) + "-" + number;
+}
+
 // The broker of an outcropd that was killed takes a moment to follow it.
 Result<std::uint16_t> wait_for_port(const std::string& listen, std::uint16_t port) {
   const auto end = std::chrono::steady_clock::now() + patience_for_port;
@@ -99,13 +108,15 @@ Result<std::uint16_t> wait_for_port(const std::string& listen, std::uint16_t por
 class Broker::Impl : public std::enable_shared_from_this<Impl> {
  public:
   Impl(asio::any_io_executor executor, BrokerOptions options, pki::Authority authority,
-       std::uint16_t port)
+       std::uint16_t port, std::uint16_t host_port)
       : executor_(executor),
         options_(std::move(options)),
         paths_(options_.folder),
         authority_(std::move(authority)),
         devices_(paths_.devices()),
         port_(port),
+        host_port_(host_port),
+        session_name_(make_session_name()),
         end_(executor),
         restart_timer_(executor),
         log_timer_(executor) {}
@@ -124,12 +135,19 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
   [[nodiscard]] const std::string& authority() const { return authority_.certificate(); }
 
   [[nodiscard]] transport::SessionOptions host_session() const {
+    transport::SessionOptions session = client_session();
+    session.host = host_address;
+    session.port = host_port_;
+    session.client_id = session_name_;
+    return session;
+  }
+
+  [[nodiscard]] transport::SessionOptions client_session() const {
     transport::SessionOptions session;
     session.host = local_address(options_.listen);
     session.port = port_;
-    session.client_id = std::string(host_name);
-    session.tls = transport::TlsFiles{paths_.authority() / "authority.pem",
-                                      paths_.certificate("host"), paths_.key("host")};
+    session.tls = transport::TlsFiles{paths_.own_authority(), paths_.certificate("host"),
+                                      paths_.key("host")};
     session.first_retry = milliseconds(100);
     session.last_retry = milliseconds(5'000);
     return session;
@@ -166,7 +184,7 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
     }
     takeovers_.erase(device);
     auto begun =
-        Takeover::begin(executor_, authority_, paths_.takeover() / device, host_session(), device,
+        Takeover::begin(executor_, authority_, paths_.takeover() / device, client_session(), device,
                         [weak = weak_from_this(), device](const Status& status) {
                           const auto self = weak.lock();
                           if (!self) return;
@@ -283,6 +301,8 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
   pki::Authority authority_;
   DeviceAuthorities devices_;
   std::uint16_t port_;
+  std::uint16_t host_port_;
+  std::string session_name_;
   std::unique_ptr<Mosquitto> child_;  // none while it is down
   std::chrono::steady_clock::time_point started_;
   milliseconds restart_delay_ = first_restart;
@@ -311,8 +331,10 @@ Result<std::unique_ptr<Broker>> Broker::start(asio::any_io_executor executor,
                               {"outcropd", server_names(options), pki::Authority::Usage::server}));
   OUTCROP_CHECK(make_identity(authority, paths, "host",
                               {std::string(host_name), {}, pki::Authority::Usage::client}));
-  OUTCROP_CHECK(write_configuration(paths, options.listen, port));
-  auto impl = std::make_shared<Impl>(std::move(executor), options, std::move(authority), port);
+  OUTCROP_TRY(host_port, check_port_free(host_address, 0));
+  OUTCROP_CHECK(write_configuration(paths, options.listen, port, host_port));
+  auto impl =
+      std::make_shared<Impl>(std::move(executor), options, std::move(authority), port, host_port);
   OUTCROP_CHECK(impl->begin());
   return std::unique_ptr<Broker>(new Broker(std::move(impl)));
 }
@@ -322,6 +344,9 @@ std::uint16_t Broker::port() const {
 }
 int Broker::process_id() const {
   return impl_->process_id();
+}
+transport::SessionOptions Broker::client_session() const {
+  return impl_->client_session();
 }
 transport::SessionOptions Broker::host_session() const {
   return impl_->host_session();

@@ -37,11 +37,12 @@ struct BrokerOptions {
 //
 //   authority/        our own CA (pki::Authority): vouches for the broker and for outcropd itself
 //   server.pem/key    made anew at each start, as the next two
-//   host.pem/key      outcropd's identity as a client, "outcropd:host": no board can have that name
+//   host.pem/key      outcropd's identity as a client, "outcropd:host", of our CA: good at outcropd's
+//                     own listener, where no device authority lets anybody in
 //   devices/          device authorities and their lists of revoked certificates, as given below
 //   clients.pem       who may vouch for clients: our CA and the device CAs given below
 //   revoked.pem       their CRLs
-//   mosquitto.conf, acl
+//   mosquitto.conf, acl, acl.host
 class Broker {
  public:
   // Starts it and waits until it listens. Errors: not_found (no mosquitto: which package),
@@ -54,6 +55,8 @@ class Broker {
   [[nodiscard]] int process_id() const;  // 0 while it is down
   // How outcropd itself connects.
   [[nodiscard]] transport::SessionOptions host_session() const;
+  // How a client of this machine reaches what listens to boards; its files are its own to name.
+  [[nodiscard]] transport::SessionOptions client_session() const;
   // What boards must trust to believe the broker, PEM.
   [[nodiscard]] const std::string& authority() const;
 

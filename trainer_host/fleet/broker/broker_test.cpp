@@ -85,7 +85,7 @@ TEST_F(BrokerTest, is_reached_by_its_own_host_wherever_it_listens) {
     ASSERT_THAT(broker, IsOk());
     Client host(loop_, (*broker)->host_session(), {"outcrop/v1/#"});
     EXPECT_TRUE(host.ready()) << listen;
-    SessionOptions by_ipv4 = (*broker)->host_session();
+    SessionOptions by_ipv4 = (*broker)->client_session();
     by_ipv4.host = "127.0.0.1";
     if (!listen.ends_with("::") && listen != "0.0.0.0") continue;
     Client board(loop_, by_ipv4);
@@ -149,6 +149,29 @@ TEST_F(BrokerTest, a_board_cannot_speak_for_another) {
   }
   settle(host);
   EXPECT_THAT(host.messages(), SizeIs(1));
+}
+
+// Whoever vouches for boards may call one as it likes.
+TEST_F(BrokerTest, no_device_authority_makes_a_host) {
+  Client host(loop_, fleet_.host(), {"outcrop/v1/#"});
+  Client board(loop_, fleet_.enroll("pi-1"), {"outcrop/v1/d/pi-1/cmd"});
+  ASSERT_TRUE(host.ready() && board.ready());
+  const SessionOptions as_host = fleet_.enroll("outcropd:host");
+  {
+    Client pretender(loop_, as_host, {"outcrop/v1/#"});
+    ASSERT_TRUE(pretender.ready());
+    EXPECT_THAT(pretender.publish({"outcrop/v1/d/pi-1/cmd", "forged"}),
+                ErrorIs(ErrorCode::refused, HasSubstr("not authorized")));
+    EXPECT_THAT(pretender.publish({"outcrop/v1/meta/targets", "forged", true}),
+                ErrorIs(ErrorCode::refused, HasSubstr("not authorized")));
+    settle(host);
+    EXPECT_THAT(pretender.messages(), ::testing::IsEmpty());
+    EXPECT_THAT(host.losses(), ::testing::IsEmpty()) << "nor does it take the host's session";
+  }
+  // The host's own listener knows no device authority.
+  SessionOptions at_host = as_host;
+  at_host.port = fleet_.host().port;
+  expect_shut_out(at_host);
 }
 
 TEST_F(BrokerTest, a_board_cannot_listen_to_another) {
@@ -389,7 +412,7 @@ TEST(BrokerStart, boards_reach_it_by_the_names_it_was_given_and_by_no_other) {
       .folder = folder.path(), .listen = "0.0.0.0", .port = 0, .names = {"127.0.0.2"}};
   auto broker = Broker::start(loop.executor(), options);
   ASSERT_THAT(broker, IsOk());
-  auto session = (*broker)->host_session();
+  auto session = (*broker)->client_session();
   EXPECT_EQ(session.host, "127.0.0.1");
   session.host = "127.0.0.2";
   Client named(loop, session);

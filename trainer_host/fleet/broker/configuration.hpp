@@ -22,6 +22,10 @@ class BrokerPaths {
   [[nodiscard]] std::filesystem::path revoked() const { return at("revoked.pem"); }
   [[nodiscard]] std::filesystem::path configuration() const { return at("mosquitto.conf"); }
   [[nodiscard]] std::filesystem::path access() const { return at("acl"); }
+  [[nodiscard]] std::filesystem::path host_access() const { return at("acl.host"); }
+  [[nodiscard]] std::filesystem::path own_authority() const {
+    return authority() / "authority.pem";
+  }
   [[nodiscard]] std::filesystem::path log() const { return at("mosquitto.log"); }
   [[nodiscard]] std::filesystem::path certificate(std::string_view who) const {
     return at(std::string(who) + ".pem");
@@ -36,9 +40,13 @@ class BrokerPaths {
 
 // The name that outcropd has at its broker: ':' is in no device's name.
 inline constexpr std::string_view host_name = "outcropd:host";
+// Where outcropd's own listener is.
+inline constexpr const char* host_address = "127.0.0.1";
 
-// Writes mosquitto.conf and the access rules of SCHEMA.md, "Topics".
+// Writes mosquitto.conf and the access rules of SCHEMA.md, "Topics", of two listeners: boards are let
+// in by the device authorities and may do what a board may, whatever their certificate calls them;
+// outcropd is let in on `host_port` of loopback by the broker's own authority, which nobody else has.
 [[nodiscard]] Status write_configuration(const BrokerPaths& paths, const std::string& listen,
-                                         std::uint16_t port);
+                                         std::uint16_t port, std::uint16_t host_port);
 
 }  // namespace outcrop::fleet
