@@ -26,10 +26,29 @@ std::optional<std::uint64_t> root_number(std::string_view text) {
   return number;
 }
 
-// What the new root leaves of what was believed under the one before. Of a role with new keys it
-// leaves nothing, even where the new keys vouch for it as well: its versions begin anew.
+// Whether what is believed of this role is signed by enough of the keys that `root` names.
+bool still_counts(const TrustedState& state, const trust::TrustedRoot& root,
+                  std::string_view role) {
+  if (role == trust::RevokedMetadata::kind) {
+    return state.revoked && trust::verify_revoked(root, state.revoked->list.envelope());
+  }
+  if (!state.set) return false;
+  if (role == trust::TargetsMetadata::kind) {
+    return trust::verify_targets(root, state.set->targets.envelope()).has_value();
+  }
+  if (role == trust::SnapshotMetadata::kind) {
+    return trust::verify_snapshot(root, state.set->snapshot.envelope()).has_value();
+  }
+  return role == trust::TimestampMetadata::kind &&
+         trust::verify_timestamp(root, state.set->timestamp.envelope()).has_value();
+}
+
+// What the new root leaves of what was believed under the one before. Of a role whose new keys do not
+// vouch for what is known it leaves nothing: its versions begin anew.
 TrustedState under_root(TrustedState state, trust::TrustedRoot root) {
-  state.floors.accept_root(*state.root, *root);
+  state.floors.accept_root(*state.root, *root, [&](const std::string& role) {
+    return still_counts(state, root, role);
+  });
   const auto has_floor = [&](std::string_view role) {
     return state.floors.versions().contains(std::string(role));
   };

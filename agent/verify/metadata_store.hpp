@@ -48,10 +48,10 @@ class MetadataStore {
   // says why this envelope cannot count (wrong key, lower version, signed in the future, a full
   // disk) and changes nothing; it is kept aside, since a root that is still to come may vouch for
   // it. A revoked list that verifies counts at once, before the rest of its set is there, and even
-  // where the disk takes nothing: then until the agent ends. A root
-  // that gives new keys to a role lets its versions begin anew, and the time floor with the keys
-  // of timestamp; what the old keys signed counts no more, except the revoked list, until
-  // the new keys have signed one.
+  // where the disk takes nothing: then until the agent ends. A root that gives a role keys which do
+  // not vouch for what is known lets its versions begin anew, and the time floor with those of
+  // timestamp; what the old keys signed counts no more, except the revoked list, until the new keys
+  // have signed one.
   [[nodiscard]] Result<bool> accept(std::string_view role, std::string_view envelope);
 
   [[nodiscard]] std::uint64_t root_version() const;

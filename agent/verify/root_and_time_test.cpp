@@ -101,7 +101,8 @@ TEST_F(MetadataTest, what_a_new_root_does_not_touch_need_not_come_again) {
   EXPECT_THAT(store.check_install(manifest("release 1"), 1), IsOk());
 }
 
-TEST_F(MetadataTest, versions_begin_anew_even_where_the_old_key_stays_beside_the_new) {
+// What is known counts under both roots: an older one does not count again.
+TEST_F(MetadataTest, versions_go_on_where_the_old_key_stays_beside_the_new) {
   MetadataStore store = open();
   timestamp_.version = 50;
   accept_all(store, documents());
@@ -110,9 +111,32 @@ TEST_F(MetadataTest, versions_begin_anew_even_where_the_old_key_stays_beside_the
   root_.keys[second.public_key().id()] = second.public_key();
   root_.roles["timestamp"].keyids.push_back(second.public_key().id());
   EXPECT_THAT(store.accept("root/2", sign_root({"root"})), Optional(true));
-  timestamp_.version = 1;
-  EXPECT_TRUE(accept_all(store, documents()));
   EXPECT_THAT(store.check_install(manifest("release 1"), 1), IsOk());
+  timestamp_.version = 1;
+  EXPECT_THAT(store.accept("timestamp", documents().back().second),
+              ErrorIs(ErrorCode::untrusted, HasSubstr("older than version 50")));
+  timestamp_.version = 51;
+  EXPECT_TRUE(accept_all(store, documents()));
+}
+
+// Else whoever holds the broker brings back the list of before the last revocation.
+TEST_F(MetadataTest, a_root_that_adds_a_key_lets_no_older_list_count) {
+  auto store = open();
+  revoked_.version = 5;
+  const std::string older = sign(revoked_, "revoked");
+  revoked_.version = 6;
+  revoked_.manifests = {{manifest("release 1"), "wrong data", start}};
+  accept_all(store, documents());
+  const trust::PublicKey second = key("second revoked").public_key();
+  root_.keys[second.id()] = second;
+  root_.roles["revoked"].keyids.push_back(second.id());
+  EXPECT_THAT(store.accept("root/2", next_root({})), Optional(true));
+  EXPECT_THAT(store.accept("revoked", older), ErrorIs(ErrorCode::untrusted, HasSubstr("older")));
+  EXPECT_THAT(store.check_run(manifest("release 1")), ErrorIs(ErrorCode::revoked, HasSubstr("")));
+  // The same for every role: what was believed still is.
+  EXPECT_EQ(store.snapshot_version(), snapshot_.version);
+  ++revoked_.version;
+  EXPECT_THAT(store.accept("revoked", sign(revoked_, "second revoked")), Optional(true));
 }
 
 TEST_F(MetadataTest, a_revoked_list_outlives_its_keys_until_the_new_ones_have_signed) {

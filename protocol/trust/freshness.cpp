@@ -37,9 +37,11 @@ void VersionFloors::raise(const std::string& role, std::uint64_t version) {
   floor = std::max(floor, version);
 }
 
-void VersionFloors::accept_root(const RootMetadata& before, const RootMetadata& next) {
+void VersionFloors::accept_root(const RootMetadata& before, const RootMetadata& next,
+                                const StillCounts& still_counts) {
   for (const std::string& role : top_level_roles()) {
     if (role == RootMetadata::kind || same_keys(before, next, role)) continue;
+    if (still_counts(role)) continue;
     versions_.erase(role);
     if (role == TargetsMetadata::kind) {
       std::erase_if(versions_, [](const auto& entry) { return entry.first.starts_with("stage-"); });

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -30,9 +31,13 @@ class VersionFloors {
   void raise(const std::string& role, std::uint64_t version);
 
   // Called when `next` replaces `before`: roles whose keys or threshold changed start anew, so
-  // that a stolen key's last version does not outlive the key. Where targets is re-keyed, so
-  // are the stage roles below it.
-  void accept_root(const RootMetadata& before, const RootMetadata& next);
+  // that a stolen key's last version does not outlive the key; but not where what is known of the
+  // role still counts under `next`, as where a key is added: else an older document would count
+  // again, a revoked list without the last revocations say. Where targets starts anew, so do the
+  // stage roles below it.
+  using StillCounts = std::function<bool(const std::string& role)>;
+  void accept_root(const RootMetadata& before, const RootMetadata& next,
+                   const StillCounts& still_counts);
 
   [[nodiscard]] const std::map<std::string, std::uint64_t>& versions() const { return versions_; }
 

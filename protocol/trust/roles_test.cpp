@@ -208,14 +208,17 @@ TEST_F(RolesTest, versions_never_fall_until_a_new_root_changes_the_keys) {
   RootMetadata next = root_;
   next.version = 2;
   name_keys(next, "timestamp", {new_key()});
-  floors.accept_root(root_, next);
+  const auto nothing = [](const std::string&) { return false; };
+  floors.accept_root(root_, next, nothing);
   EXPECT_THAT(floors.check("timestamp", 1), IsOk());
   EXPECT_FALSE(floors.check("targets", 3));
   EXPECT_FALSE(floors.check("stage-a", 8));
   EXPECT_FALSE(floors.check("root", 1));
   RootMetadata rekeyed = next;
   name_keys(rekeyed, "targets", {new_key()});
-  floors.accept_root(next, rekeyed);
+  floors.accept_root(next, rekeyed, [](const std::string& role) { return role == "targets"; });
+  EXPECT_FALSE(floors.check("stage-a", 8)) << "what is known counts under the new root as well";
+  floors.accept_root(next, rekeyed, nothing);
   EXPECT_THAT(floors.check("stage-a", 1), IsOk());
 }
 

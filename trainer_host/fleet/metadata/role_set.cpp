@@ -47,6 +47,14 @@ RoleSet::RoleSet(trust::TrustedRoot root) : root_(std::move(root)) {
   look_for_director();
 }
 
+bool RoleSet::still_counts(const trust::TrustedRoot& next, std::string_view role) const {
+  if (role == "targets") return targets_ && trust::verify_targets(next, targets_->envelope());
+  if (role == "revoked") return revoked_ && trust::verify_revoked(next, revoked_->envelope());
+  if (role == "snapshot") return snapshot_ && trust::verify_snapshot(next, snapshot_->envelope());
+  return role == "timestamp" && timestamp_ &&
+         trust::verify_timestamp(next, timestamp_->envelope());
+}
+
 void RoleSet::look_for_director() {
   if (!trust::names_director(*root_)) return director_since_.reset();
   if (!director_since_) director_since_ = root_->version;
@@ -54,7 +62,9 @@ void RoleSet::look_for_director() {
 
 Status RoleSet::follow(const std::string& envelope) {
   OUTCROP_TRY(next, root_.follow(envelope));
-  floors_.accept_root(*root_, *next);
+  floors_.accept_root(*root_, *next, [&](const std::string& role) {
+    return still_counts(next, role);
+  });
   root_ = std::move(next);
   roots_.emplace(root_->version, root_.envelope());
   look_for_director();

@@ -74,6 +74,7 @@ class RoleSet {
   trust::TrustedRoot root_;
   std::optional<std::uint64_t> director_since_;
   std::map<std::uint64_t, std::string> roots_;  // by version
+  [[nodiscard]] bool still_counts(const trust::TrustedRoot& next, std::string_view role) const;
   std::optional<trust::Verified<trust::TargetsMetadata>> targets_;
   std::optional<trust::Verified<trust::RevokedMetadata>> revoked_;
   std::map<std::string, trust::Verified<trust::StageMetadata>> stages_;  // by model
