@@ -62,6 +62,12 @@ TrustedState under_root(TrustedState state, trust::TrustedRoot root) {
   return state;
 }
 
+trust::VersionFloors without(const trust::VersionFloors& floors, const std::string& role) {
+  auto versions = floors.versions();
+  versions.erase(role);
+  return trust::VersionFloors(std::move(versions));
+}
+
 // The lowest time that is believed: never beyond the expiry of what offline keys signed.
 Timestamp capped(Timestamp time, const TrustedState& state) {
   constexpr std::chrono::seconds before{1};
@@ -152,6 +158,7 @@ class MetadataStore::Impl {
       changed = true;
     }
     if (auto built = builder.newer_set()) {
+      if (built->stage_anew) next.floors = without(next.floors, trust::stage_role(next.model));
       for (const auto& [role, version] : built->versions) next.floors.raise(role, version);
       next.set = std::move(built->set);
       const Timestamp issued = capped(next.set->timestamp->issued, next);

@@ -139,6 +139,38 @@ TEST_F(MetadataTest, a_root_that_adds_a_key_lets_no_older_list_count) {
   EXPECT_THAT(store.accept("revoked", sign(revoked_, "second revoked")), Optional(true));
 }
 
+// A stolen stage key signs the highest version there is; its successor begins anew.
+TEST_F(MetadataTest, another_stage_key_lets_the_list_of_its_model_begin_anew) {
+  auto store = open();
+  accept_all(store, documents());
+  stage_.version = (std::uint64_t{1} << 53) - 1;
+  stage_.releases = {{trust::sha256("of a thief"), ByteCount(9), 1, 20}};
+  ++snapshot_.version;
+  ++timestamp_.version;
+  accept_all(store, documents());
+  EXPECT_THAT(store.check_install(manifest("of a thief"), 1), IsOk());
+  const trust::KeyId stolen = key("stage").public_key().id();
+  keys_.erase("stage");
+  delegate(key("stage"));
+  ++targets_.version;
+  revoked_.keys = {{stolen, "stolen", start}};
+  ++revoked_.version;
+  stage_.version = 2;
+  stage_.releases = {{trust::sha256("release 1"), ByteCount(9), 1, 20}};
+  ++snapshot_.version;
+  ++timestamp_.version;
+  for (const auto& [role, envelope] : documents()) (void)store.accept(role, envelope);
+  EXPECT_THAT(store.check_install(manifest("release 1"), 1), IsOk());
+  EXPECT_THAT(store.check_install(manifest("of a thief"), 1),
+              ErrorIs(ErrorCode::untrusted, HasSubstr("does not permit")));
+  EXPECT_THAT(open().check_install(manifest("release 1"), 1), IsOk());
+  stage_.version = 1;
+  ++snapshot_.version;
+  ++timestamp_.version;
+  for (const auto& [role, envelope] : documents()) (void)store.accept(role, envelope);
+  EXPECT_EQ(store.snapshot_version(), snapshot_.version - 1) << "from then on they only rise";
+}
+
 TEST_F(MetadataTest, a_revoked_list_outlives_its_keys_until_the_new_ones_have_signed) {
   MetadataStore store = open();
   revoked_.version = 9;

@@ -154,14 +154,27 @@ std::optional<SetBuilder::Built> SetBuilder::build(
   return std::nullopt;
 }
 
+// As for the roles that root names: where targets gives our model another key, which does not vouch for
+// the list that is known, a thief's highest version does not outlive the key that signed it.
+bool SetBuilder::stage_begins_anew(const Verified<TargetsMetadata>& targets) const {
+  if (!state_.set || state_.set->stage_envelope.empty()) return false;
+  const trust::Delegation* before = state_.set->targets->delegation(state_.model);
+  const trust::Delegation* now = targets->delegation(state_.model);
+  if (before == nullptr || now == nullptr || before->keys == now->keys) return false;
+  return !trust::verify_stage(targets, state_.revoked->list, state_.model,
+                              state_.set->stage_envelope);
+}
+
 bool SetBuilder::add_stage(Built& built) const {
   const std::string role = trust::stage_role(state_.model);
   const auto version = named(built.set.snapshot, role);
+  built.stage_anew = stage_begins_anew(built.set.targets);
   // No release of our model yet; but a role that was there does not vanish.
   if (!version) return !state_.floors.versions().contains(role);
   for (const std::string& text : envelopes(role)) {
-    const auto stage = accepted(
-        trust::verify_stage(built.set.targets, state_.revoked->list, state_.model, text), role);
+    auto verified =
+        trust::verify_stage(built.set.targets, state_.revoked->list, state_.model, text);
+    const auto stage = built.stage_anew ? verified : accepted(std::move(verified), role);
     if (!stage || (*stage)->version != *version) continue;
     built.set.stage_envelope = text;
     built.versions[role] = *version;

@@ -33,6 +33,7 @@ class SetBuilder {
   struct Built {
     TrustedSet set;
     std::map<std::string, std::uint64_t> versions;  // of the roles in it
+    bool stage_anew = false;  // another key signs for our model: its versions begin anew
   };
   // A whole set of a newer timestamp than that of the present one; the newest there is.
   [[nodiscard]] std::optional<Built> newer_set() const;
@@ -41,6 +42,7 @@ class SetBuilder {
   // Whether `stage` is good with what is named: nothing where the set would lack it.
   std::optional<Built> build(const trust::Verified<trust::TimestampMetadata>& timestamp) const;
   bool add_stage(Built& built) const;
+  bool stage_begins_anew(const trust::Verified<trust::TargetsMetadata>& targets) const;
   // The role's candidates and the one in the present set.
   std::vector<std::string> envelopes(const std::string& role) const;
   std::string present(const std::string& role) const;

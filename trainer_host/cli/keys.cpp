@@ -14,6 +14,7 @@
 #include "trainer_host/cli/host_connection.hpp"
 #include "trainer_host/cli/keys_rotate.hpp"
 #include "trainer_host/cli/publish.hpp"
+#include "trainer_host/release/delegate.hpp"
 #include "trainer_host/release/key_store.hpp"
 
 namespace outcrop::cli {
@@ -160,6 +161,42 @@ void add_add_model(CLI::App& keys, Action& chosen) {
   add->callback([options, &chosen] { chosen = [options] { return run_add_model(*options); }; });
 }
 
+struct DelegateOptions {
+  fs::path folder;
+  std::string model;
+  int expires_days = 365;
+};
+
+Status run_delegate(const DelegateOptions& options) {
+  OUTCROP_CHECK(release::delegate_anew(options.folder, options.model,
+                                       std::chrono::days(options.expires_days),
+                                       SystemClock().now()));
+  OUTCROP_TRY(trust, release::read_key_store(options.folder));
+  const std::string folder = options.folder.string();
+  std::printf("Made %s/stages/%s/stage.key: from targets version %llu on it alone signs stages of '%s'.\n"
+              "Give it to the trainer, and hand the rest to outcropd:\n  outcrop keys publish --dir %s\n",
+              folder.c_str(), options.model.c_str(),
+              static_cast<unsigned long long>(trust.targets->version), options.model.c_str(),
+              folder.c_str());
+  return {};
+}
+
+void add_delegate(CLI::App& keys, Action& chosen) {
+  auto options = std::make_shared<DelegateOptions>();
+  CLI::App* delegate = keys.add_subcommand(
+      "delegate", "Give a model another stage key, after one was stolen or lost (needs offline/)");
+  delegate->add_option("model", options->model, "Model that stages are signed for")->required();
+  delegate->add_option("--dir", options->folder, "Key folder")->required();
+  delegate->add_option("--expires-days", options->expires_days, "Days that the new targets are valid")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 36500));
+  delegate->footer(
+      "Revoke the old key first (outcrop keys revoke --stage-key). What this folder has signed is "
+      "signed\nanew; what a thief signed beside it counts no more.\n"
+      "Example:\n  outcrop keys delegate curvefault --dir keys");
+  delegate->callback([options, &chosen] { chosen = [options] { return run_delegate(*options); }; });
+}
+
 struct KeyRevokeOptions {
   fs::path folder;
   std::string manifest;
@@ -214,6 +251,7 @@ Status run_key_publish(const PassOnOptions& options) {
   OUTCROP_TRY(metadata, key_folder_metadata(options.folder, std::nullopt));
   const HostConnection host(options.host);
   OUTCROP_TRY(answer, host.post("/v1/metadata", metadata));
+  OUTCROP_CHECK(check_taken(answer, options.folder));
   if (options.json) {
     std::printf("%s\n", json_text(answer, 2).c_str());
   } else {
@@ -244,6 +282,7 @@ void add_keys(CLI::App& app, Action& chosen) {
   keys->require_subcommand(1);
   add_init(*keys, chosen);
   add_add_model(*keys, chosen);
+  add_delegate(*keys, chosen);
   add_renew(*keys, chosen);
   add_key_revoke(*keys, chosen);
   add_rotate(*keys, chosen);

@@ -56,6 +56,7 @@ Status ask_progress(const HostConnection& host, std::vector<Upload>& files) {
     OUTCROP_CHECK(reading_answers([&]() -> Status {
       file.done =
           answer.at("have").get<bool>() ? file.size : answer.at("bytes").get<std::uint64_t>();
+      if (file.done > file.size) file.done = 0;  // what is there is no part of this blob
       return {};
     }));
   }
@@ -217,6 +218,21 @@ Status run_publish(const PublishOptions& options) {
               count_boards(host, release.manifest().model, release.manifest_digest().hex()));
   print_published(release, boards);
   return {};
+}
+
+Status check_taken(const Json& answer, const fs::path& keys, std::string_view role) {
+  const auto left_aside = answer.find("left_aside");
+  if (left_aside == answer.end()) return {};  // an earlier outcropd does not say
+  std::string words;
+  for (const Json& entry : *left_aside) {
+    const std::string sentence = entry.is_string() ? entry.get<std::string>() : entry.dump();
+    if (sentence.starts_with(role)) words += (words.empty() ? "" : "; ") + sentence;
+  }
+  if (words.empty()) return {};
+  return fail(ErrorCode::refused,
+              words + ": what " + keys.string() +
+                  " signed counts for nothing. Where another copy of these keys signed since, go on "
+                  "from that one; where none did, a key was stolen: docs/security.md says what to do");
 }
 
 Result<Json> key_folder_metadata(const fs::path& keys,

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "trainer_host/cli/host_connection.hpp"
 #include "trainer_host/cli/trust_options.hpp"
@@ -25,5 +26,10 @@ struct PublishOptions {
 // list, and the lists of permitted releases: of all models, or of the one that is named.
 [[nodiscard]] Result<Json> key_folder_metadata(const std::filesystem::path& keys,
                                                const std::optional<std::string>& only_model);
+
+// Whether outcropd took what it answered POST /v1/metadata about: refused, with what to do, where it
+// has a newer document of a role whose name begins with `role` ("": any).
+[[nodiscard]] Status check_taken(const Json& answer, const std::filesystem::path& keys,
+                                 std::string_view role = "");
 
 }  // namespace outcrop::cli

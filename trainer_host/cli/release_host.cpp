@@ -71,6 +71,12 @@ Status pass_on(const HostConnection& host, const TakeBackOptions& options, const
     return fail(told.error().context(
         "it is signed, but outcropd has not got it; run the same command again"));
   }
+  // The list that says so: older ones beside it do not matter here.
+  const std::string role = done == "revoked" ? "revoked" : trust::stage_role(named.model);
+  if (Status taken = check_taken(*told, options.keys, role); !taken) {
+    return fail(taken.error().context("release " + short_digest(named.manifest.hex()) +
+                                      " is not " + done));
+  }
   if (options.json) {
     const Json said{{"manifest", named.manifest.hex()},
                     {"model", named.model},

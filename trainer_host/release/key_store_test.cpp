@@ -9,7 +9,9 @@
 #include "tests/support/plain_file_system.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/release/delegate.hpp"
 #include "trainer_host/release/policy.hpp"
+#include "trainer_host/release/stage_store.hpp"
 
 namespace outcrop::release {
 namespace {
@@ -38,7 +40,7 @@ TEST(KeyStore, keeps_private_keys_to_their_owner) {
     EXPECT_EQ(info.st_mode & 0777, 0600U) << entry.path();
     ++found;
   }
-  EXPECT_EQ(found, 6);
+  EXPECT_EQ(found, 7);
   const auto trust = read_key_store(keys);
   ASSERT_THAT(trust, IsOk());
   EXPECT_NE(trust->targets->delegation("a"), nullptr);
@@ -97,6 +99,42 @@ TEST(KeyStore, a_further_model_gets_a_key_and_the_others_keep_theirs) {
   EXPECT_THAT(add_models(keys, {"d"}, std::chrono::days(30), later),
               ErrorIs(ErrorCode::not_found, HasSubstr("targets.key")));
   EXPECT_FALSE(fs::exists(paths.stage("d")));
+}
+
+// After a theft: the old key is revoked, and a new one takes over what it had signed.
+TEST(KeyStore, gives_a_model_another_stage_key) {
+  const TemporaryFolder folder;
+  const fs::path keys = folder.path() / "keys";
+  ASSERT_THAT(init_key_store(keys, models({"a", "b"}), now), IsOk());
+  const KeyStorePaths paths(keys);
+  const trust::PermittedRelease release{trust::sha256("m"), ByteCount(1), 1, 1};
+  const auto before = read_key_store(keys);
+  {
+    auto store = StageStore::open(keys, "a", *before);
+    ASSERT_THAT(store, IsOk());
+    ASSERT_THAT(store->permit(release, std::chrono::days(30), now, *before), IsOk());
+  }
+  const trust::KeyId stolen = before->targets->delegation("a")->keys.keyids[0];
+  ASSERT_THAT(revoke_key(keys, {stolen, "stolen", now}, std::chrono::days(30), now), IsOk());
+  EXPECT_THAT(StageStore::open(keys, "a", *read_key_store(keys)),
+              ErrorIs(ErrorCode::revoked, HasSubstr("stolen")));
+  // Cut off before it counted: the key that waits is thrown away.
+  ASSERT_THAT(trust::PrivateKey::generate()->write_pem(paths.stage("a") / "stage.key.new"), IsOk());
+  ASSERT_THAT(delegate_anew(keys, "a", std::chrono::days(30), now), IsOk());
+  const auto after = read_key_store(keys);
+  ASSERT_THAT(after, IsOk());
+  EXPECT_EQ(after->root.digest(), before->root.digest());
+  EXPECT_FALSE(after->targets->keys.contains(stolen));
+  EXPECT_EQ(after->targets->delegation("b")->keys, before->targets->delegation("b")->keys);
+  EXPECT_FALSE(fs::exists(paths.stage("a") / "stage.key.new"));
+  auto store = StageStore::open(keys, "a", *after);
+  ASSERT_THAT(store, IsOk()) << "the new key signs";
+  const auto list = store->signed_list(*after);
+  ASSERT_THAT(list, IsOk());
+  EXPECT_EQ((*list)->metadata->version, 2U);
+  EXPECT_NE((*list)->metadata->release(release.manifest), nullptr) << "what was signed still is";
+  EXPECT_THAT(delegate_anew(keys, "c", std::chrono::days(30), now),
+              ErrorIs(ErrorCode::not_found, HasSubstr("keys add-model")));
 }
 
 // What another user makes of the folder: 0 verified with it, 1 failed, 2 was told how to mend it.

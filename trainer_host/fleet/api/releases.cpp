@@ -204,6 +204,7 @@ Result<http::Response> Api::add_metadata(const std::string& body) {
   versions["root"] = parts_.keeper.roles().root()->version;
   return respond({{"versions", std::move(versions)},
                   {"snapshot_version", parts_.keeper.snapshot_version()},
+                  {"left_aside", parts_.keeper.roles().left_aside(submission)},
                   {"problem", parts_.keeper.problem()}});
 }
 

@@ -5,9 +5,12 @@
 #include <span>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/trust/envelope.hpp"
 #include "tests/support/result_matchers.hpp"
+#include "trainer_host/fleet/metadata/director.hpp"
 #include "trainer_host/fleet/metadata/expiry.hpp"
 #include "trainer_host/fleet/metadata/release_states.hpp"
+#include "trainer_host/release/delegate.hpp"
 #include "trainer_host/release/key_store.hpp"
 #include "trainer_host/release/release_fixture.hpp"
 #include "trainer_host/release/stage_store.hpp"
@@ -25,6 +28,7 @@ class MetadataKeeperTest : public release::ReleaseTest {
     ReleaseTest::SetUp();
     options_.root = keys_ / "metadata/1.root.json";
     options_.timestamp_key = keys_ / "online/timestamp.key";
+    options_.director_key = keys_ / "online/director.key";
     options_.snapshot_key = keys_ / "online/snapshot.key";
     open_registry();
   }
@@ -225,6 +229,81 @@ TEST_F(MetadataKeeperTest, refuses_what_is_signed_by_others_or_over_and_keeps_wh
   EXPECT_THAT(keeper->accept(bad), ErrorIs(ErrorCode::expired, HasSubstr("targets")));
   EXPECT_EQ((*keeper->roles().targets())->version, 1U);
   EXPECT_EQ(keeper->snapshot_version(), 1U);
+}
+
+// A thief of the targets key signed the highest version there is: what its owner revokes afterwards
+// counts for nothing, and is said to.
+TEST_F(MetadataKeeperTest, says_what_it_left_aside) {
+  auto keeper = open();
+  ASSERT_THAT(keeper->accept(submission()), IsOk());
+  EXPECT_THAT(keeper->roles().left_aside(submission()), ::testing::IsEmpty());
+  const auto key = PrivateKey::read_pem(keys_ / "offline/targets.key");
+  trust::RevokedMetadata highest = **keeper->roles().revoked();
+  highest.version = (std::uint64_t{1} << 53) - 1;
+  MetadataSubmission stolen;
+  stolen.revoked = trust::sign_envelope("revoked", as_bytes(to_json(highest)), std::span(&*key, 1));
+  ASSERT_THAT(keeper->accept(stolen), IsOk());
+  ASSERT_THAT(release::revoke_key(keys_, {trust::sha256("k"), "stolen", clock_.now()},
+                                  std::chrono::days(30), clock_.now()),
+              IsOk());
+  MetadataSubmission next;
+  next.revoked = read("revoked.json");
+  ASSERT_THAT(keeper->accept(next), IsOk());
+  EXPECT_THAT(keeper->roles().left_aside(next),
+              ::testing::ElementsAre("revoked version 2 is older than version 9007199254740991, "
+                                     "which outcropd has"));
+}
+
+// A stage key that was stolen: its successor's list begins anew here, too.
+TEST_F(MetadataKeeperTest, another_stage_key_lets_the_list_of_its_model_begin_anew) {
+  auto keeper = open();
+  ASSERT_THAT(keeper->accept(submission()), IsOk());
+  const auto key = PrivateKey::read_pem(keys_ / "stages/curvefault/stage.key");
+  trust::StageMetadata highest = *keeper->roles().stages().at("curvefault");
+  highest.version = (std::uint64_t{1} << 53) - 1;
+  MetadataSubmission stolen;
+  stolen.stages = {
+      trust::sign_envelope("stage", as_bytes(to_json(highest)), std::span(&*key, 1))};
+  ASSERT_THAT(keeper->accept(stolen), IsOk());
+  ASSERT_THAT(release::delegate_anew(keys_, "curvefault", std::chrono::days(300), clock_.now()),
+              IsOk());
+  MetadataSubmission next;
+  next.targets = read("targets.json");
+  next.stages = {*read_text_file(keys_ / "stages/curvefault/stage.json")};
+  ASSERT_THAT(keeper->accept(next), IsOk());
+  EXPECT_LT(keeper->roles().stages().at("curvefault")->version, 10U);
+  EXPECT_THAT(keeper->roles().left_aside(next), ::testing::IsEmpty());
+}
+
+TEST_F(MetadataKeeperTest, signs_commands_for_boards_whose_root_names_a_director) {
+  auto keeper = open();
+  const Director director(clock_, keys_ / "online/director.key",
+                          [&]() -> const RoleSet& { return keeper->roles(); });
+  Device board;
+  board.name = "pi-1";
+  const messages::Command command = messages::Used{7};
+  const auto before = director.write(board, command);
+  ASSERT_THAT(before, IsOk());
+  EXPECT_EQ(*before, to_json(command)) << "nobody knows what it speaks";
+  board.status.emplace();
+  board.status->speaks = 4;
+  EXPECT_FALSE(director.signs_for(board));
+  board.status->speaks = 5;
+  EXPECT_TRUE(director.signs_for(board));
+  const auto text = director.write(board, command);
+  ASSERT_THAT(text, IsOk());
+  const auto verified = trust::verify_envelope(*text, "command",
+                                               keeper->roles().root().signers("director"));
+  ASSERT_THAT(verified, IsOk());
+  const auto said = messages::parse_signed_command(verified->bytes());
+  ASSERT_THAT(said, IsOk());
+  EXPECT_EQ(said->device, "pi-1");
+  EXPECT_EQ(said->command, command);
+  EXPECT_GT(said->expires, clock_.now());
+  const Director stranger(clock_, keys_ / "online/snapshot.key",
+                          [&]() -> const RoleSet& { return keeper->roles(); });
+  EXPECT_THAT(stranger.write(board, command),
+              ErrorIs(ErrorCode::untrusted, HasSubstr("is not the one that root 1 names")));
 }
 
 TEST_F(MetadataKeeperTest, a_new_root_that_rekeys_the_online_roles_is_followed) {

@@ -81,8 +81,13 @@ void RoleSet::verify_again() {
     const auto& [model, held] = stage;
     if (!targets_ || !revoked_) return true;
     const auto again = trust::verify_stage(*targets_, *revoked_, model, held.envelope());
-    if (!again) spdlog::warn("stage-{} does not hold: {}", model, again.error().message());
-    return !again.has_value();
+    if (again) return false;
+    spdlog::warn("stage-{} does not hold: {}", model, again.error().message());
+    // By another key, if there is to be one, its versions begin anew.
+    auto versions = floors_.versions();
+    versions.erase(trust::stage_role(model));
+    floors_ = trust::VersionFloors(std::move(versions));
+    return true;
   });
 }
 
@@ -159,6 +164,33 @@ Result<RoleEnvelopes> RoleSet::take(const MetadataSubmission& submission, Timest
     OUTCROP_CHECK(take_stage(stage, now, changed));
   }
   return changed;
+}
+
+std::vector<std::string> RoleSet::left_aside(const MetadataSubmission& submission) const {
+  std::vector<std::string> words;
+  const auto compare = [&](const std::string& role, std::uint64_t submitted, std::uint64_t here) {
+    if (submitted >= here) return;
+    words.push_back(role + " version " + std::to_string(submitted) + " is older than version " +
+                    std::to_string(here) + ", which outcropd has");
+  };
+  if (submission.targets && targets_) {
+    const auto targets = trust::verify_targets(root_, *submission.targets);
+    if (targets) compare("targets", (*targets)->version, (*targets_)->version);
+  }
+  if (submission.revoked && revoked_) {
+    const auto revoked = trust::verify_revoked(root_, *submission.revoked);
+    if (revoked) compare("revoked", (*revoked)->version, (*revoked_)->version);
+  }
+  for (const std::string& envelope : submission.stages) {
+    const auto verified = verify_stage(envelope);
+    if (!verified) continue;
+    const auto& [model, stage] = *verified;
+    const auto here = stages_.find(model);
+    if (here != stages_.end()) {
+      compare(trust::stage_role(model), stage->version, here->second->version);
+    }
+  }
+  return words;
 }
 
 void RoleSet::restore(const RoleEnvelopes& stored) {

@@ -36,6 +36,10 @@ class RoleSet {
   // be thrown away. Returns the roles that changed.
   [[nodiscard]] Result<RoleEnvelopes> take(const MetadataSubmission& submission, Timestamp now);
 
+  // What of the submission counts for nothing after take(), since a newer one is here: a sentence
+  // each. The same document as the one here is not among them, nor are roots.
+  [[nodiscard]] std::vector<std::string> left_aside(const MetadataSubmission& submission) const;
+
   // The newest root's successor; what no longer verifies is dropped.
   [[nodiscard]] Status follow(const std::string& envelope);
 
@@ -70,11 +74,11 @@ class RoleSet {
       const std::string& envelope) const;
   void verify_again();
   void look_for_director();
+  [[nodiscard]] bool still_counts(const trust::TrustedRoot& next, std::string_view role) const;
 
   trust::TrustedRoot root_;
   std::optional<std::uint64_t> director_since_;
   std::map<std::uint64_t, std::string> roots_;  // by version
-  [[nodiscard]] bool still_counts(const trust::TrustedRoot& next, std::string_view role) const;
   std::optional<trust::Verified<trust::TargetsMetadata>> targets_;
   std::optional<trust::Verified<trust::RevokedMetadata>> revoked_;
   std::map<std::string, trust::Verified<trust::StageMetadata>> stages_;  // by model
