@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/without_controls.hpp"
 #include "protocol/blob/chunk_table.hpp"
 #include "protocol/messages/names.hpp"
 #include "protocol/trust/freshness.hpp"
@@ -55,6 +56,26 @@ Result<trust::PermittedRelease> release_of(const fs::path& folder,
   return here.front();
 }
 
+// Every root in the folder is the next of the one before it: whoever trusts an older one follows them,
+// and so does outcropd.
+Status check_roots(const fs::path& metadata, const trust::TrustedRoot& newest) {
+  std::optional<trust::TrustedRoot> last;
+  for (std::uint64_t n = 1; n <= newest->version; ++n) {
+    const fs::path file = metadata / root_file_name(n);
+    std::error_code error;
+    if (!fs::exists(file, error)) continue;
+    OUTCROP_TRY(envelope, read_text_file(file, trust::envelope_limit));
+    auto root = last ? last->follow(envelope) : trust::TrustedRoot::pin(envelope);
+    if (!root) return fail(root.error().context(file.string()));
+    if ((*root)->version != n) {
+      return fail(ErrorCode::untrusted,
+                  file.string() + ": is root " + std::to_string((*root)->version));
+    }
+    last = std::move(*root);
+  }
+  return {};
+}
+
 Check check_strays(const VerifiedRelease& release) {
   std::set<std::string> expected{"metadata", "blobs", "metadata/targets.json",
                                  "metadata/revoked.json"};
@@ -70,14 +91,20 @@ Check check_strays(const VerifiedRelease& release) {
   std::error_code error;
   for (fs::recursive_directory_iterator entry(release.folder(), error), end;
        !error && entry != end; entry.increment(error)) {
-    const std::string name = fs::relative(entry->path(), release.folder()).string();
+    // Not where a link leads to.
+    const std::string name = entry->path().lexically_relative(release.folder()).string();
     // Of a volume, or left by a file manager: nobody reads these, and publishing leaves them out.
     if (name == "lost+found" || entry->path().filename().string().starts_with('.')) {
       entry.disable_recursion_pending();
       continue;
     }
     if (!expected.contains(name)) {
-      return {"nothing else in the folder", fail(ErrorCode::untrusted, name + " is no part of it")};
+      return {"nothing else in the folder",
+              fail(ErrorCode::untrusted, without_controls(name) + " is no part of it")};
+    }
+    if (entry->is_symlink(error)) {
+      return {"nothing else in the folder",
+              fail(ErrorCode::untrusted, name + " is a link, and what it leads to no part of it")};
     }
   }
   if (error) return {"nothing else in the folder", fail(ErrorCode::io, error.message())};
@@ -255,6 +282,7 @@ Checks check_blobs(const VerifiedRelease& release) {
     checks.push_back({what, blob ? Status() : Status(fail(blob.error()))});
     if (blob) checks.push_back({what + ", chunk table", release.check_chunk_table(reference)});
   }
+  checks.push_back({"roots", check_roots(release.folder() / "metadata", release.root())});
   checks.push_back(check_strays(release));
   return checks;
 }

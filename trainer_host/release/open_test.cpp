@@ -200,6 +200,16 @@ TEST_F(OpenTest, refuses_a_manifest_of_another_model_or_stage_than_was_signed) {
   EXPECT_THAT(open(), ErrorIs(ErrorCode::untrusted, HasSubstr("was signed as")));
 }
 
+// One that nobody reads on the way would fail at publish.
+TEST_F(OpenTest, refuses_a_root_that_the_others_do_not_follow) {
+  const auto release = open();
+  ASSERT_THAT(release, IsOk());
+  ASSERT_TRUE(write_file_durably(folder_.path() / "release/metadata/1.root.json", "garbage"));
+  const Checks checks = check_blobs(*release);
+  EXPECT_THAT(checks[checks.size() - 2].status,
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("1.root.json")));
+}
+
 TEST_F(OpenTest, refuses_strays_and_missing_blobs) {
   const auto release = open();
   ASSERT_THAT(release, IsOk());
@@ -211,7 +221,17 @@ TEST_F(OpenTest, refuses_strays_and_missing_blobs) {
   ASSERT_TRUE(write_file_durably(folder_.path() / "release/blobs/extra", "x"));
   EXPECT_THAT(check_blobs(*release).back().status,
               ErrorIs(ErrorCode::untrusted, HasSubstr("extra")));
-  fs::remove(blob(release->manifest().golden.output.sha256));
+  fs::remove(folder_.path() / "release/blobs/extra");
+  ASSERT_TRUE(write_file_durably(folder_.path() / "release/blobs/\033]0;owned\007", "x"));
+  EXPECT_THAT(check_blobs(*release).back().status,
+              ErrorIs(ErrorCode::untrusted, HasSubstr("?]0;owned?"))) << "a name for a terminal";
+  fs::remove(folder_.path() / "release/blobs/\033]0;owned\007");
+  const fs::path output = blob(release->manifest().golden.output.sha256);
+  fs::rename(output, folder_.path() / "elsewhere");
+  fs::create_symlink(folder_.path() / "elsewhere", output);
+  EXPECT_THAT(check_blobs(*release).back().status,
+              ErrorIs(ErrorCode::untrusted, HasSubstr("is a link")));
+  fs::remove(output);
   EXPECT_THAT(check_blobs(*release)[2].status, ErrorIs(ErrorCode::not_found, HasSubstr("opening")));
 }
 

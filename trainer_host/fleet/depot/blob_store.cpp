@@ -166,7 +166,11 @@ Result<ByteCount> BlobStore::upload(const trust::Sha256Digest& digest, ByteCount
     ::unlink(partial.c_str());
     return size_of(file(digest));
   }
-  const ByteCount there = size_of(partial);
+  ByteCount there = size_of(partial);
+  if (there > size) {  // of an upload that announced more: whatever it is, it is not this blob
+    if (::ftruncate(fd.get(), 0) != 0) return fail(Error::from_errno("emptying " + partial.string()));
+    there = ByteCount(0);
+  }
   if (offset != there) {
     return fail(ErrorCode::invalid_argument, "the upload of blob " + digest.hex() + " goes on at " +
                                                  std::to_string(there.value()) + ", not at " +

@@ -205,5 +205,15 @@ TEST(BlobStore, says_when_its_folder_cannot_be_one) {
   EXPECT_THAT(BlobStore::open(folder.path() / "file"), ErrorIs(ErrorCode::io, HasSubstr("file")));
 }
 
+TEST_F(BlobStoreTest, a_partial_file_longer_than_its_blob_blocks_nobody) {
+  fs::path partial = store_.file(digest_);
+  fs::create_directories(partial.parent_path());
+  partial += ".part";
+  ASSERT_THAT(write_file_durably(partial, std::string(text_.size() + 1000, 'x')), IsOk());
+  EXPECT_EQ(store_.uploaded(digest_), ByteCount(text_.size() + 1000));
+  EXPECT_THAT(upload(0, text_.size()), IsOk());
+  EXPECT_TRUE(store_.has(digest_));
+}
+
 }  // namespace
 }  // namespace outcrop::fleet
