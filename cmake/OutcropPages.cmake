@@ -3,6 +3,7 @@
 set(pages
   docs/fleet.md                   fleet.md
   docs/raspberry-pi.md            raspberry-pi.md
+  docs/security.md                security.md
   docs/python.md                  python.md
   docs/release-policy.md          release-policy.md
   docs/data.md                    data.md
