@@ -169,7 +169,8 @@ void add_evaluate(CLI::App& app, cli::Action& chosen, const kinds::Register& kin
       "log1p. MAE and RMSE are in m/s for maps and in pressure for gathers. 'reflections' is the\n"
       "error of the gathers with the direct wave muted, relative to the true ones, under log1p: 0 is\n"
       "right, silence reaches 1. A 'permuted' score near the model's own means that it ignores its\n"
-      "input.\n\n"
+      "input. The misfit of generated pairs is that of their gathers to those which our solver makes of\n"
+      "their own maps, relative to these: 0 obeys the wave equation, silence reaches 1.\n\n"
       "Example:\n"
       "  outcrop evaluate run/stage1 data/held-out --train data/train --out evaluation/stage1");
   verb->callback([arguments, &chosen, &kinds] {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdio>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 
 #include "platform/console/progress_bar.hpp"
@@ -38,6 +39,28 @@ Json to_json(const std::vector<Evaluation::Line>& lines,
   return json;
 }
 
+std::string table_of(const std::vector<Evaluation::Column>& columns,
+                     std::initializer_list<const std::vector<Evaluation::Line>*> blocks,
+                     bool& all_available) {
+  std::vector<std::string> headings{""};
+  for (const Evaluation::Column& column : columns) {
+    if (!column.heading.empty()) headings.push_back(column.heading);
+  }
+  Table table(headings);
+  for (const auto* lines : blocks) {
+    for (const Evaluation::Line& line : *lines) {
+      std::vector<std::string> row{line.name};
+      for (std::size_t i = 0; i < line.figures.size(); ++i) {
+        if (columns[i].heading.empty()) continue;
+        all_available = all_available && line.figures[i].has_value();
+        row.push_back(cell(line.figures[i], columns[i].decimals));
+      }
+      table.add_row(row);
+    }
+  }
+  return table.to_string();
+}
+
 }  // namespace
 
 std::string title_of(const models::ModelDescription& model) {
@@ -46,26 +69,15 @@ std::string title_of(const models::ModelDescription& model) {
 }
 
 std::string evaluation_text(const Evaluation& evaluation, const std::string& title) {
-  std::vector<std::string> headings{""};
-  for (const Evaluation::Column& column : evaluation.columns) {
-    if (!column.heading.empty()) headings.push_back(column.heading);
-  }
-  Table table(headings);
   bool all_available = true;
-  for (const auto* lines : {&evaluation.variants, &evaluation.baselines}) {
-    for (const Evaluation::Line& line : *lines) {
-      std::vector<std::string> row{line.name};
-      for (std::size_t i = 0; i < line.figures.size(); ++i) {
-        if (evaluation.columns[i].heading.empty()) continue;
-        all_available = all_available && line.figures[i].has_value();
-        row.push_back(cell(line.figures[i], evaluation.columns[i].decimals));
-      }
-      table.add_row(row);
-    }
-  }
-  std::string text = title + "\n" + table.to_string();
+  std::string text = title + "\n" + table_of(evaluation.columns, {&evaluation.variants, &evaluation.baselines},
+                                             all_available);
   if (!all_available) text += "–: not available of one sample, which would stand for itself\n";
   if (!evaluation.drawn_text.empty()) text += evaluation.drawn_text + "\n";
+  const Evaluation::Drawn& drawn = evaluation.drawn_lines;
+  if (!drawn.columns.empty()) {
+    text += drawn.heading + "\n" + table_of(drawn.columns, {&drawn.variants, &drawn.baselines}, all_available);
+  }
   for (const std::string& remark : evaluation.remarks) text += remark + "\n";
   return text;
 }
@@ -82,6 +94,10 @@ std::string evaluation_json(const Evaluation& evaluation, const models::ModelDes
             {"baselines", to_json(evaluation.baselines, evaluation.columns)}};
   for (const Evaluation::Figure& figure : evaluation.drawn) {
     json["drawn"][figure.name] = to_json(figure.value);
+  }
+  if (const Evaluation::Drawn& drawn = evaluation.drawn_lines; !drawn.columns.empty()) {
+    json["drawn"]["variants"] = to_json(drawn.variants, drawn.columns);
+    json["drawn"]["baselines"] = to_json(drawn.baselines, drawn.columns);
   }
   json["remarks"] = evaluation.remarks;
   if (!picture.name.empty()) json["picture"] = picture.name;

@@ -52,6 +52,14 @@ struct Evaluation {
   std::vector<Line> baselines;  // what a model that learned nothing reaches
   std::vector<Figure> drawn;    // of what was drawn from noise
   std::string drawn_text;       // the same in a sentence
+  // How good what each variant drew is by itself, without data beside it; none: without columns.
+  struct Drawn {
+    std::string heading;  // what it is, above the table
+    std::vector<Column> columns;
+    std::vector<Line> variants;
+    std::vector<Line> baselines;
+  };
+  Drawn drawn_lines{};
   std::vector<std::string> remarks;  // what a reader of the figures must know besides
   std::string caption;               // the figures, below the picture's title
   std::string picture = "gallery.png";

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <limits>
 
-#include "trainer_host/trainer/data/acoustic_solver.hpp"
 #include "trainer_host/trainer/kinds/generator/decoding.hpp"
 #include "trainer_host/trainer/kinds/generator/scores/sample_mean.hpp"
 
@@ -163,15 +162,10 @@ GalleryRow reconstructed_row(const std::string& label, const earth::Samples& dat
 }
 
 // A generated pair beside what the wave equation makes of its map, and the nearest training map.
-Result<GalleryRow> generated_row(const std::string& label, const GeneratedPair& pair,
-                                 const earth::Samples* training, const Geometry& geometry) {
+GalleryRow generated_row(const std::string& label, const GeneratedPair& pair,
+                         std::span<const float> solved, const earth::Samples* training,
+                         const Geometry& geometry) {
   const auto map = values(pair.velocity);
-  data::AcousticSolver solver(geometry);
-  OUTCROP_CHECK(solver.set_velocity(map));
-  std::vector<float> solved(geometry.gather_size());
-  for (std::size_t shot = 0; shot < geometry.shots; ++shot) {
-    solver.shoot(shot, std::span(solved).subspan(shot * geometry.shot_size(), geometry.shot_size()));
-  }
   GalleryRow row{.label = label,
                  .reference_map = {},
                  .model_map = copy(map),
@@ -188,6 +182,48 @@ Result<GalleryRow> generated_row(const std::string& label, const GeneratedPair& 
   }
   return row;
 }
+
+// The misfits of pairs to the wave equation of their own maps, for variants and for gathers that say
+// nothing of the map.
+class PhysicsSums {
+ public:
+  PhysicsSums(const std::vector<kinds::EvaluatedVariant>& variants, const Mean& mean, bool of_training,
+              const Geometry& geometry)
+      : mean_(mean),
+        silence_(geometry.gather_size(), 0.0F),
+        another_("another pair's gathers", geometry),
+        of_mean_(of_training ? "mean gathers of the training data" : "mean gathers of the data", geometry),
+        of_silence_("silence", geometry) {
+    for (const kinds::EvaluatedVariant& variant : variants) variants_.emplace_back(variant.name, geometry);
+  }
+
+  void add(std::size_t variant, const GeneratedPair& pair, std::span<const float> solved) {
+    const auto map = values(pair.velocity);
+    variants_[variant].add(map, solved, values(pair.seismic));
+    if (variant > 0) return;
+    if (!last_gathers_.empty()) another_.add(map, solved, last_gathers_);
+    last_gathers_ = copy(values(pair.seismic));
+    of_mean_.add(map, solved, mean_.gathers);
+    of_silence_.add(map, solved, silence_);
+  }
+  [[nodiscard]] PhysicsReport report() const {
+    PhysicsReport report{{}, {another_.line(), of_mean_.line(), of_silence_.line()}};
+    for (const PhysicsSum& variant : variants_) report.variants.push_back(variant.line());
+    return report;
+  }
+
+ private:
+  const Mean& mean_;
+  std::vector<float> silence_;
+  std::vector<float> last_gathers_;  // of the first variant
+  std::vector<PhysicsSum> variants_;
+  PhysicsSum another_;
+  PhysicsSum of_mean_;
+  PhysicsSum of_silence_;
+};
+
+// Enough for a median, and a map takes as long as all else.
+constexpr std::size_t most_solved = 64;
 
 // All work on one data set with one set of files.
 class Comparing {
@@ -208,7 +244,8 @@ class Comparing {
   void score_baselines();
   Status generate();
   Status add_other_row();
-  void add_generated_row(std::size_t seed, const GeneratedPair& pair);
+  void judge_physics(std::size_t seed, std::size_t variant, const GeneratedPair& pair,
+                     PhysicsSums& sums);
   void step() {
     ++done_;
     if (options_.progress) options_.progress(done_, total_);
@@ -220,6 +257,7 @@ class Comparing {
   const Geometry& geometry_;
   const earth::Samples& data_;
   const earth::Samples* training_;  // null: none
+  Mean mean_;                       // of the training data; without, of these
   Comparison result_;
   std::size_t done_ = 0;
   std::size_t total_ = 0;
@@ -265,7 +303,7 @@ Status Comparing::score_variants() {
 }
 
 void Comparing::score_baselines() {
-  const Mean mean = training_ != nullptr ? mean_of(*training_) : mean_of(data_);
+  mean_ = training_ != nullptr ? mean_of(*training_) : mean_of(data_);
   const float middle = (geometry_.slowest + geometry_.fastest) / 2;
   const std::vector<float> constant(geometry_.map_size(), middle);
   const std::vector<float> silence(geometry_.gather_size(), 0.0F);
@@ -274,7 +312,7 @@ void Comparing::score_baselines() {
                         geometry_);
   ComparedSum constant_line(text("%.0f m/s, silence", middle), geometry_);
   for (std::size_t i = 0; i < data_.size(); ++i) {
-    mean_line.add(data_, i, mean.map, mean.gathers);
+    mean_line.add(data_, i, mean_.map, mean_.gathers);
     constant_line.add(data_, i, constant, silence);
     step();
   }
@@ -292,27 +330,37 @@ Status Comparing::add_other_row() {
   return {};
 }
 
-void Comparing::add_generated_row(std::size_t seed, const GeneratedPair& pair) {
+void Comparing::judge_physics(std::size_t seed, std::size_t variant, const GeneratedPair& pair,
+                              PhysicsSums& sums) {
+  const bool shown = variant == 0 && seed <= options_.gallery_generated;
+  if (!shown && !all_finite(pair)) return;
   const std::string label = "seed " + std::to_string(seed);
-  auto row = generated_row(label, pair, training_, geometry_);
-  if (row) {
-    result_.generated_rows.push_back(std::move(*row));
-  } else {
-    result_.remarks.push_back(label +
-                              " is not in the gallery, as the wave equation cannot be solved on " +
-                              "its map: " + row.error().message());
+  const auto solved = solved_gathers(values(pair.velocity), geometry_);
+  if (!solved) {
+    result_.remarks.push_back(variants_[variant].name + ", " + label +
+                              " is not in the gallery or among the misfits, as the wave equation cannot be "
+                              "solved on its map: " + solved.error().message());
+    return;
+  }
+  if (all_finite(pair)) sums.add(variant, pair, *solved);
+  if (shown) {
+    result_.generated_rows.push_back(generated_row(label, pair, *solved, training_, geometry_));
   }
 }
 
 Status Comparing::generate() {
   std::vector<std::vector<float>> maps;  // of pairs without a hole
+  PhysicsSums physics(variants_, mean_, training_ != nullptr, geometry_);
   for (std::size_t i = 0; i < options_.generated; ++i) {
     OUTCROP_TRY(latent, sample_latent(*variants_.front().model, static_cast<std::int64_t>(i + 1)));
-    OUTCROP_TRY(pair, decode_each(*variants_.front().model, latent));
-    if (all_finite(pair)) maps.push_back(copy(values(pair.velocity)));
-    if (i < options_.gallery_generated) add_generated_row(i + 1, pair);
+    for (std::size_t m = 0; m < (i < most_solved ? variants_.size() : 1); ++m) {
+      OUTCROP_TRY(pair, decode_each(*variants_[m].model, latent));
+      if (m == 0 && all_finite(pair)) maps.push_back(copy(values(pair.velocity)));
+      if (i < most_solved) judge_physics(i + 1, m, pair, physics);
+    }
     step();
   }
+  result_.physics = physics.report();
   std::vector<std::vector<float>> data_maps;
   for (std::size_t i = 0; i < std::min(data_.size(), options_.generated); ++i) {
     data_maps.push_back(copy(data_.velocity(i)));

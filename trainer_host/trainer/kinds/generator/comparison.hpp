@@ -9,6 +9,7 @@
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/kinds/evaluation.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_task.hpp"
+#include "trainer_host/trainer/kinds/generator/physics.hpp"
 #include "trainer_host/trainer/kinds/generator/pictures/gallery.hpp"
 #include "trainer_host/trainer/kinds/generator/scores/metrics.hpp"
 #include "trainer_host/trainer/kinds/generator/scores/reflections.hpp"
@@ -40,11 +41,18 @@ struct GeneratedReport {
   std::optional<double> data_nearest;    // the same mean for the evaluated maps
 };
 
+// Of generated pairs, whether they obey the wave equation.
+struct PhysicsReport {
+  std::vector<PhysicsLine> variants;   // at the same latents; each beside F of the maps that it made itself
+  std::vector<PhysicsLine> baselines;  // what says nothing of a map, beside F of the first variant's maps
+};
+
 struct Comparison {
   std::size_t samples = 0;
   std::vector<ComparedLine> variants;   // reconstructions: decode(encode(map))
   std::vector<ComparedLine> baselines;  // what a model that learned nothing reaches
   GeneratedReport generated;
+  PhysicsReport physics;
   std::vector<GalleryRow> reconstructed_rows;
   std::vector<GalleryRow> generated_rows;
   std::vector<std::string> remarks;  // what a reader of the scores must know besides
@@ -66,7 +74,7 @@ struct ComparisonOptions {
 // with silence. Generated maps and gallery come from the first variant; beside a generated gather stands
 // the one that AcousticSolver makes of its map. Of what holds values that are no finite numbers a
 // remark says how many samples do; pictures mark them, and figures of what was generated leave them
-// out.
+// out. Of the first 64 generated pairs of every variant it says how far they are from the wave equation.
 [[nodiscard]] Result<Comparison> compare(GeneratorTask& task,
                                          const std::vector<kinds::EvaluatedVariant>& variants,
                                          const ComparisonOptions& options);

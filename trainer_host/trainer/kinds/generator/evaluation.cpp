@@ -81,6 +81,49 @@ std::vector<kinds::Evaluation::Figure> drawn_of(const GeneratedReport& generated
           {"data_nearest_training_m_per_s", generated.data_nearest}};
 }
 
+struct ShownMisfit {
+  kinds::Evaluation::Column column;
+  std::optional<Interval> PhysicsLine::* of;
+  double Interval::* figure;
+};
+
+const std::vector<ShownMisfit>& shown_misfits() {
+  static const std::vector<ShownMisfit> columns{
+      {{"misfit_log_muted", "median", "muted", 3}, &PhysicsLine::log_muted, &Interval::median},
+      {{"misfit_log_muted", "low", "10 %", 3}, &PhysicsLine::log_muted, &Interval::low},
+      {{"misfit_log_muted", "high", "90 %", 3}, &PhysicsLine::log_muted, &Interval::high},
+      {{"misfit_log_whole", "median", "whole", 3}, &PhysicsLine::log_whole, &Interval::median},
+      {{"misfit_log_whole", "low", "", 3}, &PhysicsLine::log_whole, &Interval::low},
+      {{"misfit_log_whole", "high", "", 3}, &PhysicsLine::log_whole, &Interval::high},
+      {{"misfit_muted", "median", "muted, physical", 3}, &PhysicsLine::muted, &Interval::median},
+      {{"misfit_muted", "low", "", 3}, &PhysicsLine::muted, &Interval::low},
+      {{"misfit_muted", "high", "", 3}, &PhysicsLine::muted, &Interval::high},
+      {{"misfit_whole", "median", "whole, physical", 3}, &PhysicsLine::whole, &Interval::median},
+      {{"misfit_whole", "low", "", 3}, &PhysicsLine::whole, &Interval::low},
+      {{"misfit_whole", "high", "", 3}, &PhysicsLine::whole, &Interval::high}};
+  return columns;
+}
+
+kinds::Evaluation::Line shown_line(const PhysicsLine& line) {
+  kinds::Evaluation::Line shown{line.name, {}};
+  for (const ShownMisfit& column : shown_misfits()) {
+    const std::optional<Interval>& of = line.*column.of;
+    shown.figures.push_back(of ? std::optional((*of).*column.figure) : std::nullopt);
+  }
+  return shown;
+}
+
+kinds::Evaluation::Drawn drawn_lines_of(const PhysicsReport& physics) {
+  kinds::Evaluation::Drawn drawn;
+  const std::size_t pairs = physics.variants.front().pairs;
+  drawn.heading = "Misfit of " + std::to_string(pairs) +
+                  " generated pairs to the wave equation of their own maps (median; muted: without the direct wave)";
+  for (const ShownMisfit& column : shown_misfits()) drawn.columns.push_back(column.column);
+  for (const PhysicsLine& line : physics.variants) drawn.variants.push_back(shown_line(line));
+  for (const PhysicsLine& line : physics.baselines) drawn.baselines.push_back(shown_line(line));
+  return drawn;
+}
+
 kinds::Evaluation shown(Comparison comparison, const data::Geometry& geometry) {
   kinds::Evaluation evaluation;
   evaluation.samples = comparison.samples;
@@ -91,6 +134,7 @@ kinds::Evaluation shown(Comparison comparison, const data::Geometry& geometry) {
   }
   evaluation.drawn = drawn_of(comparison.generated);
   evaluation.drawn_text = drawn_text_of(comparison.generated);
+  evaluation.drawn_lines = drawn_lines_of(comparison.physics);
   evaluation.caption = caption_of(comparison);
   evaluation.remarks = std::move(comparison.remarks);
   Gallery gallery{.title = {},

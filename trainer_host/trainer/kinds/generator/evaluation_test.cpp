@@ -133,6 +133,56 @@ TEST_F(Evaluate, scores_reconstructions_beside_baselines) {
   EXPECT_TRUE(result->remarks.empty());
 }
 
+TEST_F(Evaluate, holds_what_was_generated_against_the_wave_equation) {
+  const auto result = compare_on(stage(), data(), {data()}, {}, {});
+  ASSERT_THAT(result, IsOk());
+  const PhysicsReport& physics = result->physics;
+  ASSERT_EQ(physics.variants.size(), 2U);
+  for (const PhysicsLine& line : physics.variants) {
+    EXPECT_EQ(line.pairs, 8U) << line.name;
+    ASSERT_TRUE(line.log_muted && line.muted && line.log_whole && line.whole) << line.name;
+    EXPECT_GT(line.log_muted->median, 0.5) << line.name;  // it is not trained
+    EXPECT_LE(line.log_muted->low, line.log_muted->median);
+    EXPECT_LE(line.log_muted->median, line.log_muted->high);
+  }
+  ASSERT_EQ(physics.baselines.size(), 3U);
+  EXPECT_EQ(physics.baselines[0].pairs, 7U);  // the first pair has none before it
+  EXPECT_EQ(physics.baselines[2].name, "silence");
+  EXPECT_DOUBLE_EQ(physics.baselines[2].log_muted->high, 1.0);
+  EXPECT_DOUBLE_EQ(physics.baselines[2].whole->median, 1.0);
+}
+
+TEST_F(Evaluate, finds_no_misfit_where_gathers_are_the_wave_equations) {
+  auto dataset = data::Dataset::open(data());
+  ASSERT_THAT(dataset, IsOk());
+  const data::Geometry geometry;
+  PhysicsSum right("right", geometry);
+  PhysicsSum permuted("permuted", geometry);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto solved = solved_gathers(dataset->velocity(i), geometry);
+    ASSERT_THAT(solved, IsOk());
+    right.add(dataset->velocity(i), *solved, dataset->gathers(i));  // which it recorded
+    permuted.add(dataset->velocity(i), *solved, dataset->gathers(i + 1));
+  }
+  EXPECT_EQ(right.line().log_muted->high, 0.0);
+  EXPECT_EQ(right.line().whole->high, 0.0);
+  EXPECT_GT(permuted.line().log_muted->low, 0.5);
+  EXPECT_THAT(solved_gathers(std::vector<float>(geometry.map_size(), 7000.0F), geometry),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("7000")));
+}
+
+TEST(Interval, holds_four_fifths_of_the_values) {
+  EXPECT_FALSE(interval_of({}).has_value());
+  std::vector<double> values;
+  for (int i = 10; i >= 0; --i) values.push_back(i);
+  const auto found = interval_of(values);
+  EXPECT_EQ(found->median, 5.0);
+  EXPECT_EQ(found->low, 1.0);
+  EXPECT_EQ(found->high, 9.0);
+  EXPECT_EQ(interval_of({3.0})->high, 3.0);
+  EXPECT_TRUE(std::isinf(interval_of({1.0, std::nan("")})->high));
+}
+
 TEST_F(Evaluate, shows_generated_maps_in_rows_of_their_own_beside_the_solvers_gathers) {
   auto other = data::Dataset::open(data());
   ASSERT_THAT(other, IsOk());
@@ -188,6 +238,10 @@ TEST_F(Evaluate, writes_gallery_and_figures) {
   EXPECT_EQ(json.at("variants").size(), 2U);
   EXPECT_EQ(json.at("picture"), "gallery.png");
   EXPECT_EQ(json.at("baselines").at(2).at("seismic").at("reflections_relative_error"), 1.0);
+  const auto& drawn = json.at("drawn");
+  EXPECT_EQ(drawn.at("variants").at(1).at("name"), "int8-qint8");
+  EXPECT_GT(drawn.at("variants").at(1).at("misfit_log_muted").at("median"), 0.0);
+  EXPECT_EQ(drawn.at("baselines").at(2).at("misfit_whole").at("median"), 1.0);
 }
 
 TEST_F(Evaluate, keeps_its_scores_where_nothing_can_be_drawn) {

@@ -53,8 +53,25 @@ MuteStart mute_start(std::span<const float> map, const data::Geometry& geometry)
   return start;
 }
 
+std::vector<float> kept_of_muted(std::span<const float> map, const data::Geometry& geometry) {
+  const MuteStart start = mute_start(map, geometry);
+  const auto taper = static_cast<float>(mute_taper / geometry.time_step);
+  std::vector<float> shares;
+  shares.reserve(geometry.gather_size());
+  for (const std::vector<float>& shot : start) {
+    for (std::size_t time = 0; time < geometry.times; ++time) {
+      for (const float receiver : shot) shares.push_back(kept(static_cast<float>(time), receiver, taper));
+    }
+  }
+  return shares;
+}
+
 GatherError gather_error(std::span<const float> map, std::span<const float> truth,
-                         std::span<const float> prediction, const data::Geometry& geometry) {
+                         std::span<const float> prediction, const data::Geometry& geometry,
+                         PressureScale scale) {
+  const auto scaled = [logarithmic = scale == PressureScale::logarithmic](float pressure) {
+    return static_cast<double>(logarithmic ? log_scaled(pressure) : pressure);
+  };
   const MuteStart start = mute_start(map, geometry);
   const auto taper = static_cast<float>(mute_taper / geometry.time_step);
   Energy whole;
@@ -63,8 +80,8 @@ GatherError gather_error(std::span<const float> map, std::span<const float> trut
   for (std::size_t shot = 0; shot < geometry.shots; ++shot) {
     for (std::size_t time = 0; time < geometry.times; ++time) {
       for (std::size_t x = 0; x < geometry.width; ++x, ++i) {
-        const double expected = log_scaled(truth[i]);
-        const double difference = log_scaled(prediction[i]) - expected;
+        const double expected = scaled(truth[i]);
+        const double difference = scaled(prediction[i]) - expected;
         const double weight = kept(static_cast<float>(time), start[shot][x], taper);
         whole.add(difference, expected, 1.0);
         muted.add(difference, expected, weight * weight);

@@ -46,6 +46,16 @@ TEST(Reflections, agree_with_an_independent_reference) {
   EXPECT_NEAR(start[0][69], 486.823F, 1e-2F);
 }
 
+TEST(Reflections, are_relative_in_pressure_as_well) {
+  const auto truth = wave(0, 150);
+  auto half = truth;
+  for (float& pressure : half) pressure *= 0.5F;
+  const GatherError error = gather_error(map_of(2000), truth, half, {}, PressureScale::physical);
+  EXPECT_NEAR(error.whole, 0.5, 1e-6);
+  EXPECT_NEAR(*error.reflections, 0.5, 1e-6);
+  EXPECT_NE(gather_error(map_of(2000), truth, half).whole, error.whole);
+}
+
 TEST(Reflections, are_what_comes_after_the_direct_wave) {
   // 340 m at 2000 m/s take 170 ms, and the wavelet 133 more: sample 302 is the last mute one.
   const auto map = map_of(2000);
