@@ -46,18 +46,32 @@ std::string without(const std::string& text, const std::vector<std::string_view>
   return kept;
 }
 
+// With that behind each line that opens a listener.
+std::string each_listener(const std::string& text, const std::string& more) {
+  std::istringstream lines(text);
+  std::string all;
+  for (std::string line; std::getline(lines, line);) {
+    all += line + "\n";
+    if (line.starts_with("listener ")) all += more + "\n";
+  }
+  return all;
+}
+
+// Host and board come to the boards' listener, so that both have the same way.
 Status configure(const fleet::BrokerPaths& paths, bool tls, std::uint16_t port) {
-  OUTCROP_CHECK(fleet::write_configuration(paths, "127.0.0.1", port));
+  OUTCROP_TRY(host_port, fleet::check_port_free(fleet::host_address, 0));
+  OUTCROP_CHECK(fleet::write_configuration(paths, "127.0.0.1", port, host_port));
   OUTCROP_TRY(rules, read_text_file(paths.access()));
   OUTCROP_CHECK(write_file_durably(paths.access(),
-                                   rules + "\nuser publisher\ntopic readwrite outcrop/v1/#\n"));
+                                   rules + "\nuser publisher\ntopic readwrite outcrop/v1/#\n" + "\nuser " +
+                                       std::string(fleet::host_name) + "\ntopic readwrite outcrop/v1/#\n"));
   OUTCROP_TRY(text, read_text_file(paths.configuration()));
   text = without(text, {"message_size_limit", "max_packet_size", "max_queued_bytes"});
   if (!tls) {
-    text = without(text, {"cafile", "crlfile", "certfile", "keyfile", "tls_version",
-                          "require_certificate", "use_identity_as_username",
-                          "use_username_as_clientid", "allow_anonymous", "acl_file"}) +
-           "allow_anonymous true\n";
+    text = each_listener(without(text, {"cafile", "crlfile", "certfile", "keyfile", "tls_version",
+                                        "require_certificate", "use_identity_as_username",
+                                        "use_username_as_clientid", "allow_anonymous", "acl_file"}),
+                         "allow_anonymous true");
   }
   return write_file_durably(paths.configuration(), text);
 }

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "trainer_host/trainer/kinds/generator/decoding.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/edges.hpp"
 #include "trainer_host/trainer/kinds/generator/scores/sample_mean.hpp"
 
 namespace outcrop::generator {
@@ -55,11 +56,13 @@ class ComparedSum {
     velocity_.add(velocity);
     gathers_.add(pressure);
     errors_.add(gather_error(data.velocity(i), data.gathers(i), gathers, geometry_));
+    in_layer_ += share_in_layer(data.velocity(i), map);
     if (!std::isfinite(velocity.mae) || !std::isfinite(pressure.mae)) ++not_finite_;
   }
   [[nodiscard]] std::size_t not_finite() const { return not_finite_; }  // samples
   [[nodiscard]] ComparedLine scored() const {
-    return {name_, PairScores{velocity_.mean(), gathers_.mean(), errors_.mean()}};
+    const double count = static_cast<double>(velocity_.count());
+    return {name_, PairScores{velocity_.mean(), gathers_.mean(), errors_.mean(), count > 0 ? in_layer_ / count : 0.0}};
   }
   // For what says nothing of this data.
   [[nodiscard]] ComparedLine not_available() const { return {name_, std::nullopt}; }
@@ -70,6 +73,7 @@ class ComparedSum {
   MeanScore velocity_;
   MeanScore gathers_;
   MeanGatherError errors_;
+  double in_layer_ = 0.0;
   std::size_t not_finite_ = 0;
 };
 
@@ -98,6 +102,12 @@ std::optional<double> mean_pairwise(const std::vector<std::vector<float>>& maps)
     }
   }
   return sum / static_cast<double>(pairs);
+}
+
+double mean_fine_share(const std::vector<std::vector<float>>& maps, const Geometry& geometry) {
+  double sum = 0.0;
+  for (const auto& map : maps) sum += fine_share(map, geometry.depth, geometry.width);
+  return sum / static_cast<double>(maps.size());
 }
 
 struct NearestTraining {
@@ -373,6 +383,9 @@ Status Comparing::generate() {
         share(options_.generated - maps.size(), options_.generated, "generated samples") +
         "; the figures of generated maps leave them out");
   }
+  report.distance = distance_of_maps(maps, data_maps, training_, geometry_);
+  if (!maps.empty()) report.fine = mean_fine_share(maps, geometry_);
+  report.data_fine = mean_fine_share(data_maps, geometry_);
   report.diversity = mean_pairwise(maps).value_or(0.0);
   report.data_diversity = mean_pairwise(data_maps);
   if (training_ != nullptr && !maps.empty()) {

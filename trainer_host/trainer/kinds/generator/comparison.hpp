@@ -8,6 +8,7 @@
 
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/kinds/evaluation.hpp"
+#include "trainer_host/trainer/kinds/generator/distances/set_distance.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_task.hpp"
 #include "trainer_host/trainer/kinds/generator/physics.hpp"
 #include "trainer_host/trainer/kinds/generator/pictures/gallery.hpp"
@@ -20,6 +21,7 @@ struct PairScores {
   Score velocity;  // m/s
   Score gathers;   // pressure
   GatherError gather_error;
+  double in_layer = 0.0;  // share_in_layer()
 };
 
 // One line of the result: how well something predicts the samples.
@@ -39,6 +41,9 @@ struct GeneratedReport {
                                          // training map, mean |difference| in m/s
   std::optional<double> closest;         // the smallest of these
   std::optional<double> data_nearest;    // the same mean for the evaluated maps
+  std::optional<SetDistance> distance;   // of generated maps from real ones
+  std::optional<double> fine;            // fine_share(), mean over generated maps
+  double data_fine = 0.0;                // the same of the evaluated maps
 };
 
 // Of generated pairs, whether they obey the wave equation.

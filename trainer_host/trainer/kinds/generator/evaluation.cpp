@@ -16,6 +16,7 @@ const std::vector<Shown>& shown_columns() {
       {{"velocity", "ssim", "SSIM map", 4}, [](const PairScores& s) { return std::optional(s.velocity.ssim); }},
       {{"velocity", "mae", "MAE m/s", 1}, [](const PairScores& s) { return std::optional(s.velocity.mae); }},
       {{"velocity", "rmse", "RMSE m/s", 1}, [](const PairScores& s) { return std::optional(s.velocity.rmse); }},
+      {{"velocity", "within_50_m_per_s", "within 50 m/s", 3}, [](const PairScores& s) { return std::optional(s.in_layer); }},
       {{"seismic", "ssim", "SSIM gather", 4}, [](const PairScores& s) { return std::optional(s.gathers.ssim); }},
       {{"seismic", "mae", "MAE gather", 4}, [](const PairScores& s) { return std::optional(s.gathers.mae); }},
       {{"seismic", "rmse", "RMSE gather", 4}, [](const PairScores& s) { return std::optional(s.gathers.rmse); }},
@@ -69,16 +70,35 @@ std::string drawn_text_of(const GeneratedReport& generated) {
             figure(generated.data_nearest, "%.0f") + "), at least " +
             figure(generated.closest, "%.0f");
   }
+  if (generated.fine) {
+    text += ". Fine detail: " + figure(generated.fine, "%.2f") + " of the energy of their gradients (these data: " +
+            figure(generated.data_fine, "%.2f") + ")";
+  }
+  if (generated.distance) {
+    const SetDistance& distance = *generated.distance;
+    text += std::string(generated.fine ? ", " : ". ") + (distance.measure == "frechet" ? "Fréchet" : "kernel") +
+            " distance to real maps " + figure(distance.generated, "%.3f") +
+            (distance.real ? " (these data: " + figure(distance.real, "%.3f") + ")" : "");
+  }
   return text;
 }
 
 std::vector<kinds::Evaluation::Figure> drawn_of(const GeneratedReport& generated) {
-  return {{"samples", static_cast<double>(generated.samples)},
+  std::vector<kinds::Evaluation::Figure> figures{{"samples", static_cast<double>(generated.samples)},
           {"diversity_m_per_s", generated.diversity},
           {"data_diversity_m_per_s", generated.data_diversity},
           {"nearest_training_m_per_s", generated.nearest},
           {"closest_training_m_per_s", generated.closest},
           {"data_nearest_training_m_per_s", generated.data_nearest}};
+  figures.push_back({"fine_share", generated.fine});
+  figures.push_back({"data_fine_share", generated.data_fine});
+  if (generated.distance) {
+    // Named by the features: by others they are other figures.
+    const std::string name = generated.distance->measure + "_distance_" + generated.distance->features.substr(0, 8);
+    figures.push_back({name, generated.distance->generated});
+    figures.push_back({"data_" + name, generated.distance->real});
+  }
+  return figures;
 }
 
 struct ShownMisfit {
