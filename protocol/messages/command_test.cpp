@@ -101,6 +101,8 @@ TEST(Cancel, names_what_it_refuses) {
   EXPECT_THAT(changed(cancel, [](Json& j) { j["reason"] = std::string(1025, 'x'); }),
               refused("cancel.reason"));
   EXPECT_THAT(changed(cancel, [](Json& j) { j["reason"] = "\033[2J"; }), refused("control"));
+  EXPECT_THAT(changed(cancel, [](Json& j) { j["reason"] = "\u009b2J"; }), refused("control"));
+  EXPECT_THAT(changed(cancel, [](Json& j) { j["reason"] = "ab \u00b5s"; }), IsOk());
   EXPECT_THAT(changed(cancel, [](Json& j) { j.erase("manifest"); }),
               refused("cancel.manifest: is missing"));
   EXPECT_THAT(changed(cancel, [](Json& j) { j["force"] = true; }),

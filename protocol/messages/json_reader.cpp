@@ -26,8 +26,10 @@ std::string printable(std::string_view text) {
 }
 
 bool has_control_characters(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (control_at(text, i) > 0) return true;
+  }
+  return false;
 }
 
 }  // namespace

@@ -225,7 +225,7 @@ Status check_taken(const Json& answer, const fs::path& keys, std::string_view ro
   if (left_aside == answer.end()) return {};  // an earlier outcropd does not say
   std::string words;
   for (const Json& entry : *left_aside) {
-    const std::string sentence = entry.is_string() ? entry.get<std::string>() : entry.dump();
+    const std::string sentence = entry.is_string() ? entry.get<std::string>() : json_text(entry);
     if (sentence.starts_with(role)) words += (words.empty() ? "" : "; ") + sentence;
   }
   if (words.empty()) return {};
