@@ -95,6 +95,18 @@ class Recurrent(nn.Module):
         return self.last(z.mean(1))
 
 
+class Packs(nn.Module):
+    """What boards' interpreter does not load: a packed sequence."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = nn.GRU(2, 2, batch_first=True)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        return self.steps(packed)[1][0]
+
+
 class Projected(nn.Module):
     """An LSTM with projections, which no method knows, and a part of a tensor that is changed after it was read."""
 
@@ -256,7 +268,8 @@ if __name__ == "__main__":
     torch.jit.trace(mobile, torch.zeros(2, 1, 8, 8)).save("mobile_traced.pt")
     torch.jit.save(torch.jit.freeze(torch.jit.script(mobile)), "mobile_frozen.pt")
     torch.jit.script(settle(UNet())).save("unet.pt")
-    for name, make in {"recurrent": Recurrent, "signals": Signals, "projected": Projected}.items():
+    for name, make in {"recurrent": Recurrent, "signals": Signals, "packs": Packs,
+                       "projected": Projected}.items():
         torch.manual_seed(30)
         torch.jit.script(settle(make())).save(f"{name}.pt")
     torch.jit.trace(settle(Encoder()), torch.rand(2, 16), check_trace=False).save("encoder.pt")

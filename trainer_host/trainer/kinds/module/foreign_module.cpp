@@ -119,6 +119,32 @@ Status check_float(const Module& module) {
   return {};
 }
 
+// Whether a value of this type stands anywhere in it.
+bool has_type(const torch::jit::Block* block, const std::string& part_of_name) {
+  for (const auto* node : block->nodes()) {
+    for (const auto* output : node->outputs()) {
+      if (output->type()->annotation_str().find(part_of_name) != std::string::npos) return true;
+    }
+    for (const auto* inner : node->blocks()) {
+      if (has_type(inner, part_of_name)) return true;
+    }
+  }
+  return false;
+}
+
+// Boards' interpreter does not load their type.
+Status check_not_packed(const Module& module) {
+  for (const Module& one : module.modules()) {
+    for (const auto& method : one.get_methods()) {
+      if (!has_type(method.graph()->block(), "PackedSequence")) continue;
+      return fail(ErrorCode::unsupported,
+                  "it packs sequences (pack_padded_sequence), which boards' interpreter cannot load: give its layers rows of one "
+                  "length, padded, and take the step that counts by its index");
+    }
+  }
+  return {};
+}
+
 // A small file may say that one value is a tensor of any size.
 Status check_no_repeats(const Module& module) {
   for (const auto& [name, tensor] : models::tensors_of(module)) {
@@ -179,6 +205,7 @@ Result<ForeignModule> look_at(Module module) {
   OUTCROP_CHECK(read_arguments(forward->function().getSchema(), foreign));
   OUTCROP_CHECK(read_outputs(forward->function().getSchema(), foreign));
   OUTCROP_CHECK(check_float(foreign.module));
+  OUTCROP_CHECK(check_not_packed(foreign.module));
   OUTCROP_CHECK(check_types(foreign.module));
   return foreign;
 }

@@ -7,6 +7,7 @@
 #include "protocol/trust/digest.hpp"
 #include "trainer_host/trainer/kinds/module/module_task.hpp"
 #include "trainer_host/trainer/kinds/module/values.hpp"
+#include "trainer_host/trainer/kinds/module/wanted_shape.hpp"
 
 namespace outcrop::user_module {
 namespace {
@@ -142,7 +143,13 @@ Result<std::unique_ptr<kinds::Task>> ModuleRecipe::open(std::uint64_t) const {
     for (const std::size_t count : {1, 2}) {
       const Rows asked = some.slice(0, count);
       if (asked.size() < count) continue;
-      OUTCROP_TRY(outputs, answer_checked(foreign, asked.inputs));
+      auto answered = answer_checked(foreign, asked.inputs);
+      if (!answered && answered.error().code() == ErrorCode::invalid_data) {
+        const auto& folders = data.train.empty() ? data.validation : data.train;
+        return fail(ErrorCode::invalid_data, shapes_in_words(foreign, some, folders.front()) + ": " +
+                                                 answered.error().message());
+      }
+      OUTCROP_TRY(outputs, std::move(answered));
       for (const Rows* all : {&rows.training, &rows.held_out}) {
         if (objective && all->has_target() && all->size() > 0) {
           OUTCROP_CHECK(objective->check(outputs.front(), all->target));

@@ -346,6 +346,7 @@ TEST_F(UserModule, that_nobody_could_serve_is_refused_with_what_would_be_right) 
     return task ? std::string("it was taken") : task.error().message();
   };
   EXPECT_THAT(refusal("takes_dict"), AllOf(HasSubstr("'named' is a Dict[str, Tensor]"), HasSubstr("wrap it")));
+  EXPECT_THAT(refusal("packs"), HasSubstr("packs sequences"));
   EXPECT_THAT(refusal("gives_list"), AllOf(HasSubstr("List[Tuple[Tensor, Tensor]]"), HasSubstr("wrap it")));
   EXPECT_THAT(refusal("changes_input"), AllOf(HasSubstr("changes its input"), HasSubstr("clone")));
   EXPECT_THAT(refusal("draws"), AllOf(HasSubstr("same twice"), HasSubstr("seed")));
@@ -396,7 +397,8 @@ TEST_F(UserModule, its_rows_are_checked_before_anything_is_done) {
   ASSERT_THAT(write_rows(rows(), "target", torch::rand({2, 4})), IsOk());
   EXPECT_THAT(refusal(), AllOf(HasSubstr("'target' has 2 rows"), HasSubstr("3")));
   ASSERT_THAT(write_rows(rows(), "x", torch::rand({2, 5})), IsOk());
-  EXPECT_THAT(refusal(), HasSubstr("raises for rows of these data"));
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("raises for rows of these data"), HasSubstr("x [2, 5]"), HasSubstr(rows().string()),
+                               HasSubstr("(Linear), takes [rows, ..., 4]")));
 
   ASSERT_THAT(write_rows(rows(), "x", torch::rand({2, 4})), IsOk());
   auto learned = shipped("tied", rows());
