@@ -107,11 +107,12 @@ Status write_example(const fs::path& folder) {
   std::printf("%s tells %lld kinds of waves apart: %.1f %% of %lld test signals are right.\n\n"
               "  outcrop recommend %s/waves.pt --calibration %s/rows\n"
               "  outcrop quantize %s/waves.pt %s/int8 --method static,dynamic --calibration %s/rows\n"
+              "  outcrop quantize %s/waves.pt %s/mixed --method mixed --min-db 35 --calibration %s/rows\n"
               "  outcrop quantize %s/waves.pt %s/gptq --config %s/gptq.toml --calibration %s/rows\n"
               "  outcrop analyze %s/waves.pt %s/int8/waves_int8-qint8.ptl %s/report --data %s/test --loss cross-entropy\n"
               "  outcrop compare %s/int8 %s/gptq %s/comparison\n",
               file.c_str(), static_cast<long long>(classes), 100.0 * right.to(torch::kDouble).mean().item<double>(),
-              static_cast<long long>(test_rows), at.c_str(), at.c_str(), at.c_str(), at.c_str(), at.c_str(), at.c_str(),
+              static_cast<long long>(test_rows), at.c_str(), at.c_str(), at.c_str(), at.c_str(), at.c_str(), at.c_str(), at.c_str(), at.c_str(), at.c_str(),
               at.c_str(), at.c_str(), at.c_str(), at.c_str(), at.c_str(), at.c_str(), at.c_str(), at.c_str(),
               at.c_str(), at.c_str());
   return {};

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "protocol/messages/signature.hpp"
 #include "trainer_host/trainer/kinds/float_part.hpp"
 #include "trainer_host/trainer/quantize/corrections/correction_step.hpp"
+#include "trainer_host/trainer/quantize/mixed/report.hpp"
 
 namespace outcrop::quantize {
 
@@ -48,7 +50,9 @@ struct VariantFile {
   std::vector<kinds::FloatPart> stays_float;   // all that is not int8, by name
   std::vector<CorrectionStep> corrections{};   // what was tried before, and what it brought
   std::vector<kinds::FloatPart> degenerate{};  // tensors whose range says nothing, and why
+  std::vector<kinds::FloatPart> remarks{};     // what whoever asked for it should know: of a layer, or of the file
   std::map<std::string, OutputError> outputs;  // by name
+  std::optional<MixedReport> mixed{};          // how int8 or float was chosen by layer
 };
 
 struct ExportedStage {

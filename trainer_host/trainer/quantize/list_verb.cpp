@@ -1,6 +1,5 @@
 #include "trainer_host/trainer/quantize/list_verb.hpp"
 
-#include <ATen/Context.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,17 +11,10 @@
 #include "platform/console/terminal.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/join.hpp"
-#include "trainer_host/trainer/quantize/method.hpp"
+#include "trainer_host/trainer/quantize/targets.hpp"
 
 namespace outcrop::quantize {
 namespace {
-
-// Why files of this kind cannot be made and run by the LibTorch that is here; "" where they can.
-std::string why_not_here() {
-  const auto& engines = at::globalContext().supportedQEngines();
-  const bool there = std::find(engines.begin(), engines.end(), at::QEngine::QNNPACK) != engines.end();
-  return there ? "" : "this LibTorch has no QNNPACK";
-}
 
 // Other names by which `variant` is made, alone or with others.
 std::vector<std::string> names_for(const std::string& variant) {
@@ -34,8 +26,21 @@ std::vector<std::string> names_for(const std::string& variant) {
   return names;
 }
 
+// Of kernels by name.
+std::string targets_text() {
+  std::string text = "\nKernels (--target):\n";
+  for (const Target& target : targets()) {
+    const std::string why_not = why_not_here(target);
+    text += "  " + target.name + std::string(10 - target.name.size(), ' ') + target.about + "; here: " +
+            (why_not.empty() ? "yes" : "no, " + why_not) + (target.why_not.empty() ? "" : "; not offered: " + target.why_not) +
+            "\n";
+  }
+  return text;
+}
+
 Status run(bool json) {
-  const std::string why_not = why_not_here();
+  // Files are made and run by this engine, whatever kernels of it.
+  const std::string why_not = why_not_here(targets().front());
   if (json) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     for (const VariantKind& kind : variant_kinds()) {
@@ -44,6 +49,7 @@ Status run(bool json) {
                       {"about", kind.about},
                       {"needs", kind.needs},
                       {"limits", kind.limits},
+                      {"target", kind.kernels},
                       {"here", why_not.empty()},
                       {"why_not", why_not}});
     }
@@ -57,6 +63,7 @@ Status run(bool json) {
                    kind.limits, why_not.empty() ? "yes" : "no: " + why_not});
   }
   std::fputs(table.to_string(line_width(STDOUT_FILENO)).c_str(), stdout);
+  std::fputs(targets_text().c_str(), stdout);
   std::printf("\nA variant's own name is a method, too. Any of them may stand in [quantize] variants = [...] of a\n"
               "configuration. outcrop recommend MODEL says which to begin with.\n");
   return {};

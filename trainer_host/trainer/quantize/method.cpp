@@ -6,6 +6,7 @@
 #include "trainer_host/trainer/quantize/methods/dynamic_int8.hpp"
 #include "trainer_host/trainer/quantize/methods/float_mobile.hpp"
 #include "trainer_host/trainer/quantize/methods/float_plain.hpp"
+#include "trainer_host/trainer/quantize/methods/mixed_int8.hpp"
 #include "trainer_host/trainer/quantize/methods/static_int8.hpp"
 #include "trainer_host/trainer/quantize/methods/stored_weights.hpp"
 
@@ -31,7 +32,7 @@ void add_static(std::vector<VariantKind>& kinds) {
                      make_static_int8(ActivationType::quint8, observer)});
     kinds.push_back({"int8-qint8" + ending, "static int8 by XNNPACK's kernels, the fastest where they are there" + about,
                      rows_to_calibrate, "as int8-quint8" + ending, "qnnpack",
-                     make_static_int8(ActivationType::qint8, observer)});
+                     make_static_int8(ActivationType::qint8, observer), "xnnpack"});
   }
 }
 
@@ -43,6 +44,9 @@ const std::vector<VariantKind>& variant_kinds() {
         {"float", "as it was trained; what others are compared with", "", "", "qnnpack", make_float_plain()},
         {"float-mobile", "float by XNNPACK's kernels: on boards the fastest float", "", "", "qnnpack", make_float_mobile()}};
     add_static(all);
+    all.push_back({"int8-mixed", "static int8 or float by layer, as measured errors and times have it", rows_to_calibrate,
+                   "as int8-qint8", "qnnpack",
+                   make_mixed_int8(make_static_int8(ActivationType::qint8, observer_kinds().front().name)), "xnnpack"});
     all.push_back({"int8-dynamic", "int8 weights, activations' ranges looked at in each call", "",
                    "linear, conv1d, conv2d, embedding, LSTM, GRU; convolutions are right, not fast", "qnnpack",
                    make_dynamic_int8()});
@@ -91,7 +95,7 @@ const std::vector<MethodName>& method_names() {
       all.push_back({"static" + (ending.empty() ? "-mse" : ending), both});
     }
     for (const auto& [name, variant] : std::initializer_list<std::pair<const char*, const char*>>{
-             {"dynamic", "int8-dynamic"}, {"bnb-8bit", "int8-weights"}, {"bnb-4bit", "nf4-4bit"},
+             {"mixed", "int8-mixed"}, {"dynamic", "int8-dynamic"}, {"bnb-8bit", "int8-weights"}, {"bnb-4bit", "nf4-4bit"},
              {"nf4", "nf4-4bit"}, {"rtn4", "rtn-4bit"}, {"gptq", "gptq-4bit"}, {"awq", "awq-4bit"}}) {
       all.push_back({name, {variant}});
     }
@@ -129,6 +133,11 @@ Status check_decisions(const Plan& wanted, const Plan& possible) {
       return fail(ErrorCode::invalid_argument, "the plan decides on '" + layer.layer +
                                                    "', and the model has no such layer; it has: " +
                                                    join(names, ", "));
+    }
+    if (layer.operation != there->operation) {
+      return fail(ErrorCode::invalid_argument, "the plan says that layer '" + layer.layer + "' is " + layer.operation +
+                                                   ", and in the model it is " + there->operation +
+                                                   ": it is of another model, or was changed by hand");
     }
     if (std::find(there->formats.begin(), there->formats.end(), layer.format) == there->formats.end()) {
       return fail(ErrorCode::invalid_argument,

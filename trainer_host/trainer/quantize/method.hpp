@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include "trainer_host/trainer/quantize/activation_range.hpp"
 #include "trainer_host/trainer/quantize/corrections/correction_step.hpp"
 #include "trainer_host/trainer/quantize/layer_plan.hpp"
+#include "trainer_host/trainer/quantize/mixed/report.hpp"
 #include "trainer_host/trainer/quantize/plan.hpp"
 
 namespace outcrop::quantize {
@@ -32,7 +34,20 @@ struct Applied {
   std::vector<kinds::PartForm> forms;  // in the order of Export::parts
   std::vector<MadeLayer> layers;       // of all parts
   std::vector<DegenerateRange> degenerate_ranges{};  // with the part's name before the layer's
+  std::vector<kinds::FloatPart> remarks{};           // layers that became otherwise than was asked, and how
   std::vector<CorrectionStep> corrections{};         // that were tried, with the part's name before theirs
+};
+
+// What a method that chooses by measuring goes by, and how it tells what it does.
+struct Settling {
+  kinds::MixedWishes mixed{};   // what int8 or float by layer keeps to
+  std::optional<Plan> costs{};  // times of layers that were measured elsewhere, in such a plan
+  // What is done next, and how much is done.
+  std::function<void(std::size_t done, std::size_t total, const std::string& next)> progress{};
+};
+struct Settled {
+  Plan plan;
+  std::optional<MixedReport> report{};
 };
 
 // A way to make a variant of a float model, in two steps: what becomes of each layer, which may be
@@ -43,6 +58,11 @@ class Method {
   [[nodiscard]] virtual std::string_view name() const = 0;  // "static"
   // What it makes of a model by itself. unsupported names what it cannot, and why.
   [[nodiscard]] virtual Result<Plan> plan(const kinds::Export& model) const = 0;
+  // What of it is chosen by measuring, where nobody gave another plan. Errors of apply(); refused where
+  // nothing keeps to what is wished.
+  [[nodiscard]] virtual Result<Settled> settle(Plan plan, const kinds::Export&, const Settling&) const {
+    return Settled{std::move(plan)};
+  }
   // `plan` is one that plan() made of this model, perhaps with other formats, observer and options
   // (check_decisions). invalid_argument where there is no such observer; internal where the result is
   // not what was planned.
@@ -57,6 +77,7 @@ struct VariantKind {
   std::string limits;   // what it has no way for
   std::string backend;  // whose kernels run it
   std::shared_ptr<const Method> method;
+  std::string kernels = "qnnpack";  // of this backend, which run what is in integers (targets.hpp)
 };
 
 // All that there are; the float reference first.

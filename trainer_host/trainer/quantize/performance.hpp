@@ -72,6 +72,9 @@ struct MeasureOptions {
 // below it, why some were not.
 [[nodiscard]] std::string performance_table(const std::vector<PerformanceRow>& rows);
 
+// Lines of what whoever asked for the variants should know of them; "" where there is nothing.
+[[nodiscard]] std::string remarks_text(const ExportedStage& exported);
+
 // A line for each variant that was left out; "" where none was.
 [[nodiscard]] std::string left_out_text(const ExportedStage& exported);
 

@@ -102,6 +102,16 @@ std::string performance_table(const std::vector<PerformanceRow>& rows) {
   return text + why_unmeasured(rows);
 }
 
+std::string remarks_text(const ExportedStage& exported) {
+  std::string text;
+  for (const VariantFile& variant : exported.variants) {
+    std::map<std::string, std::vector<std::string>> names;  // by what is said of them
+    for (const kinds::FloatPart& one : variant.remarks) names[one.reason].push_back(one.name);
+    for (const auto& [reason, of] : names) text += "note: " + variant.name + ", " + join(of) + ": " + reason + "\n";
+  }
+  return text;
+}
+
 std::string left_out_text(const ExportedStage& exported) {
   std::string text;
   for (const auto& [variant, why] : exported.left_out) {
@@ -136,6 +146,10 @@ std::string exported_to_json(const ExportedStage& exported) {
     for (const kinds::FloatPart& one : variant.degenerate) {
       json["degenerate_ranges"].push_back({{"tensor", one.name}, {"why", one.reason}});
     }
+    for (const kinds::FloatPart& one : variant.remarks) {
+      json["remarks"].push_back({{"of", one.name}, {"remark", one.reason}});
+    }
+    if (variant.mixed) json["mixed"] = mixed_to_json(*variant.mixed);
     variants.push_back(std::move(json));
   }
   nlohmann::ordered_json json{{"variants", std::move(variants)}};

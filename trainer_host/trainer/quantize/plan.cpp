@@ -1,6 +1,7 @@
 #include "trainer_host/trainer/quantize/plan.hpp"
 
 #include <algorithm>
+#include <iomanip>
 #include <set>
 #include <sstream>
 
@@ -29,6 +30,28 @@ std::string table_name(const std::string& layer) {
   return "[layers." + toml_text(layer) + "]";
 }
 
+std::string to_toml(const LayerCost& cost) {
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(6) << "int8_ms = " << cost.int8_ms << "\nfloat_ms = " << cost.float_ms
+       << "\nenter_ms = " << cost.enter_ms << "\nleave_ms = " << cost.leave_ms << "\nend_ms = " << cost.end_ms
+       << std::setprecision(2) << "\nalone_db = " << cost.alone_db << "\n";
+  return text.str();
+}
+
+std::optional<LayerCost> read_cost(platform::TomlReader::Table& table) {
+  if (!table.has("int8_ms") && !table.has("float_ms")) return std::nullopt;
+  constexpr double longest = 1e7;
+  constexpr double most_db = 150.0;
+  LayerCost cost;
+  cost.int8_ms = table.number("int8_ms", std::nullopt, 0.0, longest);
+  cost.float_ms = table.number("float_ms", std::nullopt, 0.0, longest);
+  cost.enter_ms = table.number("enter_ms", 0.0, 0.0, longest);
+  cost.leave_ms = table.number("leave_ms", 0.0, 0.0, longest);
+  cost.end_ms = table.number("end_ms", 0.0, 0.0, longest);
+  cost.alone_db = table.number("alone_db", 0.0, -most_db, most_db);
+  return cost;
+}
+
 }  // namespace
 
 const LayerDecision* Plan::layer(const std::string& name) const {
@@ -53,11 +76,13 @@ std::string to_toml(const Plan& plan) {
          << "\ndamp_percent = " << options.damp_percent << "\ndesc_act = " << options.desc_act
          << "\ndouble_quant = " << options.double_quant << "\n";
   }
+  if (plan.other_ms) text << "\n[costs]\nother_ms = " << *plan.other_ms << "\n";
   for (const LayerDecision& layer : plan.layers) {
     text << "\n" << table_name(layer.layer) << "\noperation = " << toml_text(layer.operation)
          << "\nformat = " << toml_text(layer.format) << "\n";
     if (!layer.reason.empty()) text << "reason = " << toml_text(layer.reason) << "\n";
     text << "weights = " << layer.weights << "\nmultiply_adds = " << layer.multiply_adds << "\n";
+    if (layer.cost) text << to_toml(*layer.cost);
   }
   return text.str();
 }
@@ -87,6 +112,11 @@ Result<Plan> read_plan(const std::filesystem::path& file) {
     plan.weights = read_weight_options(weights, {});
     weights.finish();
   }
+  if (root.has("costs")) {
+    auto costs = root.table("costs");
+    plan.other_ms = costs.number("other_ms", std::nullopt, 0.0, 1e7);
+    costs.finish();
+  }
   constexpr std::int64_t most = std::int64_t{1} << 53;
   auto layers = root.table("layers");
   for (const std::string& name : layers.table_names()) {
@@ -97,6 +127,7 @@ Result<Plan> read_plan(const std::filesystem::path& file) {
                         .reason = table.text("reason", ""),
                         .weights = table.integer("weights", 0, 0, most),
                         .multiply_adds = table.integer("multiply_adds", 0, 0, most)};
+    layer.cost = read_cost(table);
     table.finish();
     plan.layers.push_back(std::move(layer));
   }

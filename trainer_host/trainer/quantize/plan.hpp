@@ -11,6 +11,18 @@
 
 namespace outcrop::quantize {
 
+// What a layer costs in int8 and in float, as it was measured (mixed/choose_formats.hpp): milliseconds of a call.
+struct LayerCost {
+  double int8_ms = 0.0;
+  double float_ms = 0.0;
+  double enter_ms = 0.0;  // what comes in to codes, where floats are before it
+  double leave_ms = 0.0;  // what comes in to floats, where codes are before it
+  double end_ms = 0.0;    // what its network answers to floats
+  double alone_db = 0.0;  // of the answers, with this layer alone in int8; to read
+
+  friend bool operator==(const LayerCost&, const LayerCost&) = default;
+};
+
 // What becomes of one layer of a variant.
 struct LayerDecision {
   std::string layer;      // its part and its path: "map_decoder.mix1"
@@ -21,6 +33,7 @@ struct LayerDecision {
   std::int64_t multiply_adds = 0;  // for one sample
   // What its format may be: float, and what the method has for such a layer. Not in the file.
   std::vector<std::string> formats{};
+  std::optional<LayerCost> cost{};  // where it was measured
 };
 
 // How codes of weights are chosen (quantize/codes), by the names that their papers' programs gave them.
@@ -43,6 +56,7 @@ struct Plan {
   // variant, which stayed. Nothing of methods that try none.
   std::optional<std::vector<std::string>> corrections{};
   std::optional<WeightOptions> weights{};  // of methods that choose codes of weights alone
+  std::optional<double> other_ms{};        // of a call, besides the layers' costs
   std::vector<LayerDecision> layers;       // in the order of execution
 
   [[nodiscard]] const LayerDecision* layer(const std::string& name) const;

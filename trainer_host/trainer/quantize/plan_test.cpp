@@ -7,6 +7,7 @@
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/quantize/method.hpp"
+#include "trainer_host/trainer/quantize/targets.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
 
 namespace outcrop::quantize {
@@ -61,6 +62,18 @@ TEST_F(PlanFile, comes_back_as_it_was_written) {
   EXPECT_EQ(out->multiply_adds, 78400);
 }
 
+TEST_F(PlanFile, holds_what_layers_cost) {
+  Plan plan = some_plan();
+  plan.layers.front().cost = LayerCost{1.5, 2.25, 0.125, 0.25, 0.5, 31.5};
+  plan.other_ms = 0.75;
+  const auto read_back = read(to_toml(plan));
+  ASSERT_THAT(read_back, IsOk());
+  EXPECT_EQ(read_back->layer("decoder.mix1")->cost, plan.layers.front().cost);
+  EXPECT_EQ(read_back->layer("decoder.out")->cost, std::nullopt);
+  EXPECT_EQ(read_back->other_ms, 0.75);
+  EXPECT_THAT(read(to_toml(some_plan()) + "int8_ms = -1\nfloat_ms = 1\n"), ErrorIs(ErrorCode::invalid_argument, HasSubstr("int8_ms")));
+}
+
 TEST_F(PlanFile, that_names_a_layer_twice_or_an_unknown_key_is_refused_with_its_line) {
   const std::string plan = to_toml(some_plan());
   EXPECT_THAT(read(plan + "\n[layers.\"decoder.out\"]\noperation = \"conv2d\"\nformat = \"int8\"\n"),
@@ -79,6 +92,29 @@ TEST(Decisions, on_layers_or_formats_that_there_are_not_are_refused) {
   wanted.layers.back().layer = "decoder.mix9";
   EXPECT_THAT(check_decisions(wanted, possible),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("decoder.mix1")));
+}
+
+TEST(Decisions, on_a_layer_of_another_operation_are_refused) {
+  Plan wanted = some_plan();
+  wanted.layers.front().operation = "linear";
+  EXPECT_THAT(check_decisions(wanted, some_plan()),
+              ErrorIs(ErrorCode::invalid_argument, testing::AllOf(HasSubstr("decoder.mix1"), HasSubstr("is linear"), HasSubstr("conv2d"))));
+}
+
+TEST(Targets, say_by_layer_what_they_cannot_run) {
+  const auto refusal = [](const char* target, const char* variant) {
+    const auto checked = check_target(**find_target(target), **find_variant(variant), some_plan());
+    return checked ? std::string() : checked.error().message();
+  };
+  EXPECT_EQ(refusal("xnnpack", "int8-qint8"), "");
+  EXPECT_EQ(refusal("qnnpack", "int8-quint8"), "");
+  EXPECT_EQ(refusal("qnnpack", "int8-dynamic"), "");
+  EXPECT_THAT(refusal("xnnpack", "int8-quint8"), testing::AllOf(HasSubstr("'decoder.mix1' (conv2d)"), HasSubstr("quint8 activations"),
+                                                                testing::Not(HasSubstr("decoder.out"))));
+  EXPECT_THAT(refusal("xnnpack", "int8-dynamic"), HasSubstr("each call"));
+  EXPECT_THAT(refusal("qnnpack", "int8-mixed"), HasSubstr("qint8 activations"));
+  EXPECT_THAT(refusal("onednn", "int8-quint8"), HasSubstr("no variant is made for it"));
+  EXPECT_THAT(find_target("cuda"), ErrorIs(ErrorCode::invalid_argument, HasSubstr("qnnpack, xnnpack, onednn")));
 }
 
 TEST(VariantList, has_float_first_and_nothing_twice) {

@@ -13,6 +13,7 @@ Result<QuantizeConfig> read_quantize_config(const std::filesystem::path& file) {
   const char* const key = root.has("methods") ? "methods" : "method";
   if (root.has("methods")) {
     config.methods = root.texts(key, std::nullopt, most_methods);
+    if (config.methods.empty()) root.refuse(key, "is empty; methods = [\"static\"], say: outcrop list shows all");
   } else {
     config.methods = {root.text(key, std::nullopt)};
   }
@@ -27,6 +28,9 @@ Result<QuantizeConfig> read_quantize_config(const std::filesystem::path& file) {
     if (bits != 4) root.refuse("bits", "is " + std::to_string(bits) + "; codes of weights have 4 bits here, or 8 by int8-weights");
   }
   config.weights = read_weight_options(root, {});
+  auto mixed = root.table("mixed");
+  config.mixed = kinds::read_mixed_wishes(mixed);
+  mixed.finish();
   root.finish();
   OUTCROP_CHECK(reader.status());
   return config;

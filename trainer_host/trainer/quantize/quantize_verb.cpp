@@ -23,6 +23,9 @@ struct Arguments {
   std::vector<std::string> methods;
   std::string config;
   std::string plan;
+  std::string target;
+  kinds::MixedWishes mixed;
+  std::string costs;
   bool skip_measuring = false;
   bool allow_reduced = false;
   std::size_t calls = 100;
@@ -56,6 +59,13 @@ Result<std::vector<PerformanceRow>> measure(const Arguments& arguments, const Ex
   return measure_performance(exported, model.name, static_cast<int>(model.stage), options);
 }
 
+// How int8 or float was chosen.
+void print_mixed(const ExportedStage& exported) {
+  for (const VariantFile& variant : exported.variants) {
+    if (variant.mixed) std::fputs(mixed_text(*variant.mixed).c_str(), stdout);
+  }
+}
+
 void print_stays_float(const ExportedStage& exported) {
   const VariantFile& last = exported.variants.back();
   std::printf("As it was in %s:\n", last.name.c_str());
@@ -72,6 +82,27 @@ void note_other_data(const OpenedModel& opened, const NamedModel& model) {
                folders.c_str());
 }
 
+// What the command line says goes before what a configuration says.
+kinds::MixedWishes merged(kinds::MixedWishes wishes, const kinds::MixedWishes& said) {
+  if (said.budget_ms) wishes.budget_ms = said.budget_ms;
+  if (said.budget_size) wishes.budget_size = said.budget_size;
+  if (said.min_db) wishes.min_db = said.min_db;
+  if (said.aim) wishes.aim = said.aim;
+  return wishes;
+}
+
+// Nobody's budget or costs are passed over.
+Status check_mixed(const Arguments& arguments, const VariantChoice& choice) {
+  const std::string variant = "int8-mixed";
+  const bool made = std::find(choice.variants.begin(), choice.variants.end(), variant) != choice.variants.end();
+  const bool chosen = made && !(choice.plan && choice.plan->variant == variant);
+  const bool said = !(choice.settling.mixed == kinds::MixedWishes()) || !arguments.costs.empty();
+  if (chosen || !said) return {};
+  return fail(ErrorCode::invalid_argument,
+              "budgets, min_db, aim and costs are for --method mixed, which chooses by them" +
+                  std::string(made ? "; here a plan says all of it already" : ""));
+}
+
 Result<VariantChoice> choice_of(const Arguments& arguments) {
   QuantizeConfig config;
   if (!arguments.config.empty()) {
@@ -81,6 +112,12 @@ Result<VariantChoice> choice_of(const Arguments& arguments) {
   if (!arguments.methods.empty()) config.methods = arguments.methods;
   VariantChoice choice;
   choice.weights = config.weights;
+  choice.target = arguments.target;
+  choice.settling.mixed = merged(config.mixed, arguments.mixed);
+  if (!arguments.costs.empty()) {
+    OUTCROP_TRY(costs, read_plan(arguments.costs));
+    choice.settling.costs = std::move(costs);
+  }
   std::optional<Plan> plan;
   if (!arguments.plan.empty()) {
     OUTCROP_TRY(read, read_plan(arguments.plan));
@@ -100,6 +137,7 @@ Result<VariantChoice> choice_of(const Arguments& arguments) {
                 arguments.plan + " is for variant '" + plan->variant + "', which is not made");
   }
   choice.plan = std::move(plan);
+  OUTCROP_CHECK(check_mixed(arguments, choice));
   return choice;
 }
 
@@ -122,6 +160,12 @@ Status quantize_one(const Arguments& arguments, const NamedModel& named, const f
   const StepProgress progress("quantize");
   VariantChoice shown = choice;
   shown.progress = progress;
+  const StepProgress within("int8-mixed");
+  shown.settling.progress = [&](std::size_t done, std::size_t total, const std::string& next) {
+    if (done == 0) progress.finish();
+    within(done, total, next);
+    if (done == total) within.finish();
+  };
   OUTCROP_TRY(exported, export_variants(model.task->make_export(), out, model.stem, shown));
   progress(shown.variants.size(), shown.variants.size(), "done");
   progress.finish();
@@ -140,18 +184,25 @@ Status quantize_one(const Arguments& arguments, const NamedModel& named, const f
     return check_any(arguments, exported);
   }
   std::fputs(performance_table(rows).c_str(), stdout);
-  std::fputs(left_out_text(exported).c_str(), stdout);
+  print_mixed(exported);
+  std::fputs((remarks_text(exported) + left_out_text(exported)).c_str(), stdout);
   print_stays_float(exported);
   return check_any(arguments, exported);
 }
 
 // A folder's models one after the other: that one cannot be does not keep the others.
 Status run(const Arguments& arguments, const kinds::Register& kinds) {
+  if (arguments.model.calibration.empty()) {
+    return fail(ErrorCode::invalid_argument,
+                "--calibration DIR is missing. Also methods that calibrate nothing (fp16, nf4, dynamic, ...) want a row such as "
+                "boards will see: no file says which shape a model takes, and what is made is proved by golden calls. One row "
+                "is enough for them: DIR with x.npy of shape [1, ...], by the names of forward's arguments");
+  }
   OUTCROP_TRY(choice, choice_of(arguments));
   OUTCROP_TRY(models, models_of(arguments));
   std::vector<fs::path> read;
   if (fs::is_directory(arguments.model.file)) read.push_back(arguments.model.file);
-  for (const std::string& file : {arguments.config, arguments.plan}) {
+  for (const std::string& file : {arguments.config, arguments.plan, arguments.costs}) {
     if (!file.empty()) read.emplace_back(file);
   }
   OUTCROP_CHECK(enclose_named(models, kinds, read, {arguments.out}, arguments.allow_reduced));
@@ -172,6 +223,34 @@ Status run(const Arguments& arguments, const kinds::Register& kinds) {
   for (const std::string& name : failed) names += (names.empty() ? "" : ", ") + name;
   return fail(ErrorCode::unsupported, std::to_string(failed.size()) + " of " + std::to_string(models.size()) +
                                           " models could not be quantized: " + names);
+}
+
+void add_mixed_options(CLI::App& verb, Arguments& arguments) {
+  const std::string group = "int8 or float by layer (--method mixed)";
+  verb.add_option("--budget-ms", arguments.mixed.budget_ms,
+                  "Longest median of a call on one thread of this machine, in milliseconds")
+      ->check(CLI::Range(1e-3, 1e7))
+      ->group(group);
+  verb.add_option_function<std::uint64_t>(
+          "--budget-size", [&arguments](const std::uint64_t& bytes) { arguments.mixed.budget_size = ByteCount(bytes); },
+          "Largest file, in bytes")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 50))
+      ->group(group);
+  verb.add_option("--min-db", arguments.mixed.min_db,
+                  "Signal to noise of answers against float's that is good enough, in decibels: then the fastest is taken")
+      ->check(CLI::Range(0.0, 150.0))
+      ->group(group);
+  verb.add_option_function<std::string>(
+          "--aim", [&arguments](const std::string& name) { arguments.mixed.aim = kinds::aim_from(name); },
+          "What counts most within these: accuracy, speed or size")
+      ->check(CLI::IsMember({"accuracy", "speed", "size"}))
+      ->group(group);
+  verb.add_option("--costs", arguments.costs,
+                  "Times of layers as another machine has them: a plan of int8-mixed with int8_ms, float_ms, enter_ms, "
+                  "leave_ms, end_ms of each layer and [costs] other_ms")
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile)
+      ->group(group);
 }
 
 }  // namespace
@@ -196,8 +275,7 @@ void add_quantize(CLI::App& app, cli::Action& chosen, const kinds::Register& kin
                    "Rows such as boards will see, repeatable (docs/modules.md): they calibrate ranges, and are "
                    "the golden calls. Of a training: its training data, in their order")
       ->allow_extra_args(false)
-      ->type_name("DIR")
-      ->required();
+      ->type_name("DIR");
   verb->add_option("--held-out", arguments->model.held_out, "Rows that it was not trained on, repeatable")
       ->allow_extra_args(false)
       ->type_name("DIR");
@@ -208,14 +286,19 @@ void add_quantize(CLI::App& app, cli::Action& chosen, const kinds::Register& kin
                    "For TorchScript: mse, mae, huber, cross-entropy or binary-cross-entropy against target.npy");
   verb->add_option("-c,--config", arguments->config,
                    "TOML: method = \"gptq-4bit\" and its numbers (group_size, damp_percent, desc_act, sym, "
-                   "double_quant)")
+                   "double_quant); [mixed] with budget_ms, budget_size, min_db and aim")
       ->type_name("FILE")
       ->check(CLI::ExistingFile);
+  verb->add_option("--target", arguments->target,
+                   "Whose kernels must run it: qnnpack or xnnpack (outcrop list). A variant with layers that these cannot "
+                   "run is left out before anything is converted, with the layers and why")
+      ->check(CLI::IsMember({"qnnpack", "xnnpack", "onednn"}));
   verb->add_option("--plan", arguments->plan,
                    "A variant's plan (<model>_<variant>.plan.toml), perhaps changed: layers that it makes float "
                    "stay float")
       ->type_name("FILE")
       ->check(CLI::ExistingFile);
+  add_mixed_options(*verb, *arguments);
   verb->add_flag("--no-measure", arguments->skip_measuring,
                  "Leave out times and memory (they take the confined runner some seconds)");
   verb->add_flag("--allow-reduced-confinement", arguments->allow_reduced,
@@ -233,6 +316,7 @@ void add_quantize(CLI::App& app, cli::Action& chosen, const kinds::Register& kin
       "is not written. The same model and data give the same bytes.\n\n"
       "Examples:\n"
       "  outcrop quantize net.pt quantized --method static,dynamic --calibration rows\n"
+      "  outcrop quantize net.pt mixed --method mixed --min-db 35 --calibration rows\n"
       "  outcrop quantize run/curvefault_stage1.weights variants --calibration data/train\n"
       "  outcrop quantize net.pt again --plan quantized/net_int8-qint8.plan.toml --calibration rows");
   verb->callback([arguments, &chosen, &kinds] {

@@ -64,10 +64,13 @@ std::vector<Advice> recommend(const Makeup& makeup, Wish wish) {
   const Advice by_dynamic{"dynamic", percent(makeup.dynamic_multiply_adds, all) +
                                          " of its multiply-adds are of linear and recurrent layers: int8 without "
                                          "calibration"};
+  const Advice by_mixed{"mixed", "int8 or float by layer, as times and errors measured here have it: where int8 loses too "
+                                 "much, or is no faster for every layer; takes minutes"};
   const bool large = makeup.matrix_weights >= worth_four_bits && most_of(makeup.matrix_weights, makeup.weights);
   switch (wish) {
     case Wish::speed:
       if (has_static) advice.push_back(by_static);
+      if (has_static) advice.push_back(by_mixed);
       if (is_dynamic) advice.push_back(by_dynamic);
       advice.push_back({"float-mobile", "the fastest float, for comparison: int8 is worth it only where a board measures it"});
       break;
@@ -84,7 +87,10 @@ std::vector<Advice> recommend(const Makeup& makeup, Wish wish) {
     case Wish::accuracy:
       advice.push_back({"fp16", "half the size and next to no error; runs in float"});
       advice.push_back({"int8-weights", "a quarter of the size, activations stay float"});
-      if (has_static) advice.push_back({"static-mse", "int8 with the ranges of the least squared error"});
+      if (has_static) {
+        advice.push_back(by_mixed);
+        advice.push_back({"static-mse", "int8 with the ranges of the least squared error"});
+      }
       if (is_dynamic) advice.push_back(by_dynamic);
       break;
   }

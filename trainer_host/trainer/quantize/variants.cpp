@@ -15,7 +15,8 @@
 #include "trainer_host/trainer/quantize/goldens.hpp"
 #include "trainer_host/trainer/quantize/operator_counter.hpp"
 #include "trainer_host/trainer/quantize/static_quantization.hpp"
-#include "trainer_host/trainer/quantize/storage/with_stored.hpp"
+#include "trainer_host/trainer/quantize/targets.hpp"
+#include "trainer_host/trainer/quantize/mobile_bytes.hpp"
 
 namespace outcrop::quantize {
 namespace {
@@ -42,22 +43,15 @@ struct Built {
   Plan plan;
   Applied applied;  // its forms are in `model`
   Module model;
+  std::optional<MixedReport> mixed;
 };
 
 // What others are compared with.
 struct Reference {
   Answers answers;
   std::int64_t values = 0;  // parameters and buffers of the float model
+  ByteCount size;           // of its file
 };
-
-// Written through memory: the name of a file would end up in its bytes.
-std::string mobile_bytes(const Module& model) {
-  std::ostringstream out;
-  Module last = reload(model);
-  drop_codes_at_load(last);  // boards hold values alone
-  last._save_for_mobile(out);
-  return out.str();
-}
 
 std::string script_bytes(const Module& module) {
   std::ostringstream out;
@@ -65,12 +59,24 @@ std::string script_bytes(const Module& module) {
   return out.str();
 }
 
+Status check_choice_target(const VariantChoice& choice, const VariantKind& kind, const Plan& plan) {
+  const bool is_float = kind.name == reference || kind.name == "float-mobile";
+  if (choice.target.empty() || is_float) return {};
+  OUTCROP_TRY(target, find_target(choice.target));
+  return check_target(*target, kind, plan);
+}
+
 Result<Plan> plan_of(const VariantKind& kind, const kinds::Export& model,
-                     const VariantChoice& choice) {
+                     const VariantChoice& choice, std::optional<MixedReport>& report) {
   OUTCROP_TRY(plan, kind.method->plan(model));
   plan.variant = kind.name;
   if (choice.weights && plan.weights) plan.weights = choice.weights;
-  if (!choice.plan || choice.plan->variant != kind.name) return plan;
+  if (!choice.plan || choice.plan->variant != kind.name) {
+    OUTCROP_CHECK(check_choice_target(choice, kind, plan));
+    OUTCROP_TRY(settled, kind.method->settle(std::move(plan), model, choice.settling));
+    report = std::move(settled.report);
+    return std::move(settled.plan);
+  }
   if (choice.plan->method != plan.method) {
     return fail(ErrorCode::invalid_argument, "the plan is for the method '" + choice.plan->method +
                                                  "', and " + kind.name + " is made by '" +
@@ -80,23 +86,27 @@ Result<Plan> plan_of(const VariantKind& kind, const kinds::Export& model,
   if (plan.corrections) plan.corrections = choice.plan->corrections.value_or(std::vector<std::string>());
   if (!choice.plan->observer.empty()) plan.observer = choice.plan->observer;
   if (plan.weights && choice.plan->weights) plan.weights = choice.plan->weights;
+  plan.other_ms = choice.plan->other_ms;
   for (LayerDecision& layer : plan.layers) {
     const LayerDecision* wanted = choice.plan->layer(layer.layer);
     if (wanted == nullptr) continue;
     layer.format = wanted->format;
     layer.reason = wanted->reason.empty() && wanted->format == "float" ? "as the plan wants it"
                                                                        : wanted->reason;
+    layer.cost = wanted->cost;
   }
+  OUTCROP_CHECK(check_choice_target(choice, kind, plan));
   return plan;
 }
 
 Result<Built> build(const std::string& variant, const kinds::Export& model,
                     const VariantChoice& choice) {
   OUTCROP_TRY(kind, find_variant(variant));
-  OUTCROP_TRY(plan, plan_of(*kind, model, choice));
+  std::optional<MixedReport> report;
+  OUTCROP_TRY(plan, plan_of(*kind, model, choice, report));
   OUTCROP_TRY(applied, kind->method->apply(plan, model));
   Module composed = model.compose(std::exchange(applied.forms, {}));
-  return Built{kind, std::move(plan), std::move(applied), std::move(composed)};
+  return Built{kind, std::move(plan), std::move(applied), std::move(composed), std::move(report)};
 }
 
 std::int64_t values_in(const Module& model) {
@@ -216,14 +226,15 @@ Status check_near(const VariantFile& variant, const kinds::Export& model) {
   return {};
 }
 
-// Of any part; their names without it.
-std::vector<std::string> stayed(const std::vector<CorrectionStep>& steps) {
-  std::vector<std::string> names;
-  for (const CorrectionStep& step : steps) {
-    const std::string name = step.name.substr(step.name.rfind('.') + 1);
-    if (step.kept && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+std::vector<kinds::FloatPart> remarks_of(const Built& built, const VariantFile& variant, const Reference& golden) {
+  std::vector<kinds::FloatPart> remarks = built.applied.remarks;
+  const bool coded = std::any_of(built.applied.layers.begin(), built.applied.layers.end(),
+                                 [](const MadeLayer& layer) { return !layer.is_float(); });
+  if (coded && variant.size > golden.size) {
+    remarks.push_back({"the file", "is larger than float's (" + variant.size.human() + " for " + golden.size.human() +
+                                       "): what comes with codes takes more than they save in so small a model"});
   }
-  return names;
+  return remarks;
 }
 
 Result<VariantFile> export_one(const std::string& name, const kinds::Export& model,
@@ -232,7 +243,7 @@ Result<VariantFile> export_one(const std::string& name, const kinds::Export& mod
   OUTCROP_TRY(built, build(name, model, choice));
   const std::string bytes = mobile_bytes(built.model);
   OUTCROP_TRY(answers, run_as_board(bytes, built, model));
-  if (golden.answers.empty()) golden = {answers, values_in(built.model)};
+  if (golden.answers.empty()) golden = {answers, values_in(built.model), ByteCount(bytes.size())};
   VariantFile variant;
   variant.name = name;
   variant.file = folder / (stem + "_" + name + ".ptl");
@@ -242,9 +253,16 @@ Result<VariantFile> export_one(const std::string& name, const kinds::Export& mod
   describe_coverage(built, model, golden.values, variant);
   variant.corrections = built.applied.corrections;
   for (const DegenerateRange& one : built.applied.degenerate_ranges) variant.degenerate.push_back({one.layer, one.why});
+  variant.mixed = built.mixed;
+  variant.remarks = remarks_of(built, variant, golden);
   variant.outputs = compare(model, golden.answers, answers);
   OUTCROP_CHECK(check_near(variant, model));
   if (built.plan.corrections) built.plan.corrections = stayed(built.applied.corrections);
+  for (const kinds::FloatPart& one : built.applied.remarks) {
+    for (LayerDecision& layer : built.plan.layers) {
+      if (layer.layer == one.name && layer.reason.empty()) layer.reason = one.reason;
+    }
+  }
   OUTCROP_CHECK(write_file_durably(variant.file, bytes));
   OUTCROP_CHECK(write_file_durably(variant.plan, to_toml(built.plan)));
   return variant;
@@ -279,7 +297,9 @@ Result<ExportedStage> export_all(const kinds::Export& model, const std::filesyst
     if (choice.progress) choice.progress(stage.variants.size() + stage.left_out.size(), choice.variants.size(), name);
     auto variant = model.made_by_others ? export_caught(name, model, folder, stem, choice, golden)
                                         : export_one(name, model, folder, stem, choice, golden);
-    if (!variant && model.made_by_others && name != reference && !is_wanted(choice, name)) {
+    // Nothing keeps to a budget: no defect of the model, and no reason to lose the others.
+    const bool no_way = !variant && (model.made_by_others || variant.error().code() == ErrorCode::refused);
+    if (no_way && name != reference && !is_wanted(choice, name)) {
       stage.left_out.emplace_back(name, cut_short(variant.error().message(), 300));
       continue;
     }

@@ -19,6 +19,8 @@ struct VariantChoice {
   std::optional<WeightOptions> weights{};  // instead of a method's own, where it has any
   // What is made next, and how many are done.
   std::function<void(std::size_t done, std::size_t total, const std::string& next)> progress{};
+  std::string target{};      // whose kernels are to run all of them (targets.hpp); "" for each its own
+  Settling settling{};       // of what is chosen by measuring
   std::optional<Plan> plan;  // instead of what the method would plan for the variant that it names
 };
 

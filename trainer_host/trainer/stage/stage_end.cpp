@@ -180,7 +180,7 @@ Status measure_and_show(const train::StageContext& context, const quantize::Expo
   }
   const Status kept = quantize::update_performance_csv(performance_file(context.config), rows);
   if (!kept) note(kept.error().message());
-  std::fprintf(stderr, "%s%s", quantize::performance_table(rows).c_str(),
+  std::fprintf(stderr, "%s%s%s", quantize::performance_table(rows).c_str(), quantize::remarks_text(exported).c_str(),
                quantize::left_out_text(exported).c_str());
   return {};
 }
@@ -211,6 +211,7 @@ Status fill_folder(const train::StageContext& context, const fs::path& folder,
   quantize::VariantChoice choice;
   OUTCROP_TRY(variants, variants_of(context.config));
   choice.variants = std::move(variants);
+  choice.settling.mixed = context.config.mixed;
   OUTCROP_TRY(exported, quantize::export_variants(
                             context.task.make_export(), folder,
                             context.config.name + "_stage" + std::to_string(context.stage), choice));

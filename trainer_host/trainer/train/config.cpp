@@ -50,11 +50,13 @@ LoopConfig read_loop(TomlReader::Table& table) {
   return loop;
 }
 
-std::vector<std::string> read_variants(TomlReader::Table table) {
+void read_quantize(TomlReader::Table table, TrainConfig& config) {
   constexpr std::size_t most_variants = 16;  // as many as a manifest has room for
-  auto variants = table.texts("variants", std::vector<std::string>(), most_variants);
+  config.variants = table.texts("variants", std::vector<std::string>(), most_variants);
+  auto mixed = table.table("mixed");
+  config.mixed = kinds::read_mixed_wishes(mixed);
+  mixed.finish();
   table.finish();
-  return variants;
 }
 
 ReleaseConfig read_release(TomlReader::Table table) {
@@ -132,7 +134,7 @@ Result<TrainConfig> read_config(const std::filesystem::path& file, const kinds::
                              "[release] out, and sign a stage by outcrop release create");
   }
   for (auto* table : {&model, &data, &loop}) table->finish();
-  config.variants = read_variants(root.table("quantize"));
+  read_quantize(root.table("quantize"), config);
   const bool release = root.has("release");
   auto release_table = root.table("release");
   if (release) config.release = read_release(std::move(release_table));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "protocol/base/error.hpp"
+#include "trainer_host/trainer/kinds/mixed_wishes.hpp"
 #include "trainer_host/trainer/kinds/register.hpp"
 
 namespace outcrop::train {
@@ -48,6 +49,7 @@ struct TrainConfig {
   LoopConfig train;
   // What each stage makes, float first; empty: the usual ones (quantize/method.hpp).
   std::vector<std::string> variants;
+  kinds::MixedWishes mixed;  // what int8-mixed keeps to
   std::optional<ReleaseConfig> release;
   std::map<std::string, Budget> budgets;  // by device class
 

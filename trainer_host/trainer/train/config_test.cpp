@@ -40,6 +40,7 @@ memory_mb = 120.5
 
 [quantize]
 variants = ["float", "int8-qint8"]
+mixed = { budget_ms = 12.5, aim = "size" }
 )";
 
 class Config : public testing::Test {
@@ -71,6 +72,8 @@ TEST_F(Config, reads_every_section) {
   EXPECT_EQ(config->name, "curvefault");
   EXPECT_EQ(config->kind, "generator");
   EXPECT_THAT(config->variants, testing::ElementsAre("float", "int8-qint8"));
+  EXPECT_EQ(config->mixed.budget_ms, 12.5);
+  EXPECT_EQ(config->mixed.aim, kinds::Aim::size);
   EXPECT_EQ(recipe_of(*config).shape.latent, 64);
   EXPECT_THAT(recipe_of(*config).data.train, testing::ElementsAre(file().parent_path() / "maps"));
   EXPECT_EQ(recipe_of(*config).data.held_out, 8);

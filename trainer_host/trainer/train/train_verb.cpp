@@ -37,6 +37,7 @@ names and paths, which have none; relative paths start at the file's folder):
 
   [quantize]                # what each stage makes; float first, which others are compared with
   variants = ["float", "float-mobile", "int8-quint8", "int8-qint8"]
+  #mixed = { budget_ms = 12 } # what int8-mixed keeps to: budget_ms, budget_size (bytes), min_db; and aim
 
   [release]                 # optional: sign a release at the end of each stage
   keys = "keys"             # made by outcrop keys init

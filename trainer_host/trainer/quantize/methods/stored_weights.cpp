@@ -99,15 +99,25 @@ class StoredWeights final : public Method {
         OUTCROP_TRY(seen, inputs_of(found, part.calibration));
         inputs = std::move(seen);
       }
+      std::map<std::string, std::string> notes;
+      const Making making{inputs, options, notes};
       replace_each(plan, part.name, found, applied,
                    [&](const PlannedLayer& layer, const Module& module, const std::string& format) {
-                     return made(layer, module, format, inputs, options);
+                     return made(layer, module, format, making);
                    });
+      for (auto& [layer, note] : notes) applied.remarks.push_back({part.name + "." + layer, std::move(note)});
     }
     return applied;
   }
 
  private:
+  // What layers of one part are made with.
+  struct Making {
+    const Inputs& inputs;
+    const WeightOptions& options;
+    std::map<std::string, std::string>& notes;  // of layers that became otherwise than was asked
+  };
+
   // To what layers are given.
   [[nodiscard]] bool is_fitted() const {
     return codes_ == WeightCodes::gptq || codes_ == WeightCodes::awq || codes_ == WeightCodes::native;
@@ -133,10 +143,15 @@ class StoredWeights final : public Method {
     return choice;
   }
 
-  [[nodiscard]] Result<GroupCodes> grouped(const PlannedLayer& layer, const Tensor& matrix, const Inputs& inputs,
-                                           const WeightOptions& options) const {
+  [[nodiscard]] Result<GroupCodes> grouped(const PlannedLayer& layer, const Tensor& matrix,
+                                           const Making& making) const {
+    const auto& [inputs, options, notes] = making;
     GroupOptions groups;
     groups.group = group_for(matrix.size(1), options.group_size);
+    if (options.group_size > 0 && matrix.size(1) % options.group_size != 0 && matrix.size(1) > options.group_size) {
+      notes[layer.name] = "groups of " + std::to_string(groups.group) + " weights: its rows of " +
+                          std::to_string(matrix.size(1)) + " do not divide by " + std::to_string(options.group_size);
+    }
     groups.symmetric = options.sym;
     const auto seen = inputs.find(layer.name);
     if (seen == inputs.end()) return round_groups(matrix, groups);
@@ -151,8 +166,8 @@ class StoredWeights final : public Method {
     return std::move(chosen.codes);
   }
 
-  [[nodiscard]] Result<StoredTensor> stored(const PlannedLayer& layer, const Tensor& parameter, const Inputs& inputs,
-                                            const WeightOptions& options) const {
+  [[nodiscard]] Result<StoredTensor> stored(const PlannedLayer& layer, const Tensor& parameter,
+                                            const Making& making) const {
     if (codes_ == WeightCodes::half) return store_fp16(parameter);
     if (codes_ == WeightCodes::brain) return store_bf16(parameter);
     const ParameterShape shape{parameter.sizes().vec(), has_rows_second(layer)};
@@ -162,20 +177,20 @@ class StoredWeights final : public Method {
       return store_rows(codes, shape);
     }
     if (codes_ == WeightCodes::normal) {
-      OUTCROP_TRY(codes, nf4(matrix, {.double_quantization = options.double_quant}));
+      OUTCROP_TRY(codes, nf4(matrix, {.double_quantization = making.options.double_quant}));
       return store_nf4(codes, shape);
     }
-    OUTCROP_TRY(codes, grouped(layer, matrix, inputs, options));
+    OUTCROP_TRY(codes, grouped(layer, matrix, making));
     return store_groups(codes, shape);
   }
 
   // Matrices of a layer; its biases stay as they are.
   [[nodiscard]] Replacement made(const PlannedLayer& layer, const Module& module, const std::string& format,
-                                 const Inputs& inputs, const WeightOptions& options) const {
+                                 const Making& making) const {
     std::map<std::string, StoredTensor> kept;
     for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
       if (parameter.value.dim() < 2) continue;
-      auto one = stored(layer, parameter.value.detach(), inputs, options);
+      auto one = stored(layer, parameter.value.detach(), making);
       TORCH_CHECK(one, "layer '", layer.name, "': ", one.error().message());
       kept.emplace(parameter.name, std::move(*one));
     }

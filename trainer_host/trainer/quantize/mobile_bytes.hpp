@@ -1,0 +1,12 @@
+#pragma once
+
+#include <torch/script.h>
+
+#include <string>
+
+namespace outcrop::quantize {
+
+// A model as boards get it, for the lite interpreter: values alone, weights once. The same model gives the same bytes.
+[[nodiscard]] std::string mobile_bytes(const torch::jit::Module& model);
+
+}  // namespace outcrop::quantize
