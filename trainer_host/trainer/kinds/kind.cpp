@@ -13,6 +13,11 @@ Status Task::set_fitted(const models::NamedTensors& tensors) {
   return {};
 }
 
+bool Task::train_through(const std::string& part, std::optional<models::OtherForm> form) {
+  (void)part;
+  return !form;
+}
+
 Result<std::unique_ptr<Recipe>> Kind::take(const Brought&) const {
   return fail(ErrorCode::unsupported,
               "the kind '" + std::string(name()) + "' makes its networks itself");
@@ -39,11 +44,48 @@ models::NamedTensors state_of(const Task& task) {
   return state;
 }
 
+Export export_of(Task& task) {
+  Export model = task.make_export();
+  for (ExportPart& part : model.parts) {
+    const auto found = task.trained_ranges().find(part.name);
+    if (found != task.trained_ranges().end()) part.trained_ranges = found->second;
+  }
+  return model;
+}
+
+namespace {
+
+constexpr std::string_view range_prefix = "qat.";
+
+}  // namespace
+
+models::NamedTensors ranges_of(const Task& task) {
+  models::NamedTensors tensors;
+  for (const auto& [part, ranges] : task.trained_ranges()) {
+    for (const auto& [name, range] : ranges) {
+      tensors.emplace_back(std::string(range_prefix) + part + "." + name, range);
+    }
+  }
+  return tensors;
+}
+
+void take_ranges(const models::NamedTensors& tensors, Task& task) {
+  std::map<std::string, models::NamedTensors> ranges;
+  for (const Part& part : task.parts()) {
+    const std::string prefix = std::string(range_prefix) + part.name + ".";
+    for (const auto& [name, tensor] : tensors) {
+      if (name.starts_with(prefix)) ranges[part.name].emplace_back(name.substr(prefix.size()), tensor.clone());
+    }
+  }
+  task.set_trained_ranges(std::move(ranges));
+}
+
 Status save_weights(const std::filesystem::path& path, const Task& task,
                     const models::ModelDescription& description) {
   models::ModelFile file{models::ModelFileKind::weights, models::to_json(description),
                          state_of(task)};
   for (auto& tensor : task.fitted()) file.tensors.push_back(std::move(tensor));
+  for (auto& tensor : ranges_of(task)) file.tensors.push_back(std::move(tensor));
   return models::write_model_file(path, file);
 }
 
@@ -64,6 +106,7 @@ models::NamedTensors weights_in(const models::ModelFile& file) {
 
 Status take_weights(const models::ModelFile& file, Task& task) {
   OUTCROP_CHECK(models::restore(state_of(task), weights_in(file)));
+  take_ranges(file.tensors, task);
   task.set_training(false);
   if (file.kind == models::ModelFileKind::weights) return task.set_fitted(file.tensors);
   if (task.data().training == 0) {

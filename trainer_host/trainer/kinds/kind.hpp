@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -17,6 +18,7 @@
 #include "trainer_host/trainer/kinds/evaluation.hpp"
 #include "trainer_host/trainer/kinds/export.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
+#include "trainer_host/trainer/models/training_form.hpp"
 
 namespace outcrop::kinds {
 
@@ -100,6 +102,9 @@ class Task {
   virtual void set_training(bool on) = 0;
   // Of training samples. The caller differentiates `total`.
   [[nodiscard]] virtual Loss loss(const Phase& phase, std::span<const Draw> draws) = 0;
+  // From now on the part of that name is trained and scored through another form of it, or, without one, by itself again;
+  // false where this kind has no way to. A kind that can be trained for int8 has.
+  [[nodiscard]] virtual bool train_through(const std::string& part, std::optional<models::OtherForm> form);
   // Where numbers first stop being finite for these samples: inputs and outputs of layers ("the
   // output of decoder.mix3"). Weights and gradients are looked at by the caller.
   [[nodiscard]] virtual std::optional<std::string> non_finite_place(
@@ -123,6 +128,14 @@ class Task {
   [[nodiscard]] virtual Result<Evaluation> evaluate(const EvaluationRequest& request);
   // Takes over what weights hold besides the parts. invalid_data where it does not fit.
   [[nodiscard]] virtual Status set_fitted(const models::NamedTensors& tensors);
+
+  // ---- quantization-aware training: by part, what it chose for each tensor in int8 (ExportPart). Empty where the weights
+  // were not trained so. Kept in weights and checkpoints beside the tensors of the parts.
+  [[nodiscard]] const std::map<std::string, models::NamedTensors>& trained_ranges() const { return trained_ranges_; }
+  void set_trained_ranges(std::map<std::string, models::NamedTensors> ranges) { trained_ranges_ = std::move(ranges); }
+
+ private:
+  std::map<std::string, models::NamedTensors> trained_ranges_;
 };
 
 // What a configuration says of one model and its training data.
@@ -181,6 +194,13 @@ class Kind {
 
 // Parameters and buffers of all parts, named "encoder.down1.weight": the tensors themselves.
 [[nodiscard]] models::NamedTensors state_of(const Task& task);
+
+// make_export(), with what was trained for int8.
+[[nodiscard]] Export export_of(Task& task);
+
+// The task's trained ranges as files have them, named "qat.<part>.<tensor>"; and those of a file.
+[[nodiscard]] models::NamedTensors ranges_of(const Task& task);
+void take_ranges(const models::NamedTensors& tensors, Task& task);
 
 // Writes pure weights, with what is fitted.
 [[nodiscard]] Status save_weights(const std::filesystem::path& path, const Task& task,

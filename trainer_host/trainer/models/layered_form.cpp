@@ -16,6 +16,7 @@
 #include <set>
 
 #include "trainer_host/trainer/models/graph_layers.hpp"
+#include "trainer_host/trainer/models/module_tensors.hpp"
 
 namespace outcrop::models {
 namespace {
@@ -154,10 +155,22 @@ void decide_ranks(std::shared_ptr<Graph>& graph, const Module& network, const st
   }
 }
 
-// What a batch norm does to its channels: x · scale + shift.
+// A batch norm in evaluation mode: x · scale + shift, for each channel.
 struct Normalization {
-  Tensor scale;
-  Tensor shift;
+  std::optional<Tensor> weight;
+  std::optional<Tensor> bias;
+  Tensor mean;
+  Tensor variance;
+  double epsilon = 0.0;
+
+  [[nodiscard]] Tensor scale() const {
+    const Tensor plain = torch::rsqrt(variance + epsilon);
+    return weight ? plain * *weight : plain;
+  }
+  [[nodiscard]] Tensor shift(const Tensor& scale) const {
+    const Tensor plain = -mean * scale;
+    return bias ? plain + *bias : plain;
+  }
 };
 
 std::optional<Normalization> normalization_of(const Node* node) {
@@ -170,11 +183,7 @@ std::optional<Normalization> normalization_of(const Node* node) {
   const auto training = torch::jit::toIValue(node->input(5));
   const auto eps = torch::jit::toIValue(node->input(7));
   if (!mean || !variance || !training || training->toBool() || !eps) return std::nullopt;
-  Tensor scale = torch::rsqrt(*variance + eps->toDouble());
-  if (const auto weight = tensor(1)) scale = scale * *weight;
-  Tensor shift = -*mean * scale;
-  if (const auto bias = tensor(2)) shift = shift + *bias;
-  return Normalization{scale, shift};
+  return Normalization{tensor(1), tensor(2), *mean, *variance, eps->toDouble()};
 }
 
 std::optional<GraphLayer> known_call(Node* node, const Module& network) {
@@ -206,7 +215,7 @@ std::map<const Node*, Normalization> take_normalizations(Graph& graph, const Mod
 
 void fold(GraphLayer& call, const Normalization& normalization) {
   Tensor& weight = call.tensors.front().second;
-  const Tensor& scale = normalization.scale;
+  const Tensor scale = normalization.scale();
   if (call.channel_axis == 1) {  // [in, out / groups, …]
     const auto shape = weight.sizes().vec();
     std::vector<std::int64_t> grouped{call.groups, shape[0] / call.groups};
@@ -220,13 +229,48 @@ void fold(GraphLayer& call, const Normalization& normalization) {
     channels[0] = -1;
     weight = weight * scale.reshape(channels);
   }
+  const Tensor shift = normalization.shift(scale);
   if (call.tensors.size() > 1) {
-    call.tensors[1].second = call.tensors[1].second * scale + normalization.shift;
+    call.tensors[1].second = call.tensors[1].second * scale + shift;
   } else {
-    call.tensors.emplace_back("bias", normalization.shift);
-    const std::string none = "self.weight, None";
-    call.source.replace(call.source.find(none), none.size(), "self.weight, self.bias");
+    call.tensors.emplace_back("bias", shift);
   }
+}
+
+// A layer that had no bias got one.
+void ask_for_bias(GraphLayer& call) {
+  const std::string none = "self.weight, None";
+  const auto at = call.source.find(none);
+  if (at != std::string::npos) call.source.replace(at, none.size(), "self.weight, self.bias");
+}
+
+// Paths of a network's tensors by where their values lie.
+using Paths = std::map<const void*, std::string>;
+
+Paths paths_of(const Module& network) {
+  Paths paths;
+  for (const auto& [name, tensor] : tensors_of(network)) {
+    if (tensor.numel() > 0) paths.emplace(tensor.data_ptr(), name);
+  }
+  return paths;
+}
+
+// Of a layer before its norm is folded; nothing where a tensor of it is not the network's.
+std::optional<LayerOrigin> origin_of(const GraphLayer& call, const Normalization* normalization, const Paths& paths) {
+  bool known = true;
+  const auto path = [&](const Tensor& tensor) {
+    const auto found = paths.find(tensor.data_ptr());
+    known = known && found != paths.end();
+    return found == paths.end() ? std::string() : found->second;
+  };
+  LayerOrigin origin{{}, std::nullopt, call.lifted, call.channel_axis, call.groups};
+  for (const auto& [name, tensor] : call.tensors) origin.tensors.emplace_back(name, path(tensor));
+  if (normalization != nullptr) {
+    const auto optional = [&](const std::optional<Tensor>& tensor) { return tensor ? path(*tensor) : std::string(); };
+    origin.norm = LayerOrigin::Norm{optional(normalization->weight), optional(normalization->bias),
+                                    path(normalization->mean), path(normalization->variance), normalization->epsilon};
+  }
+  return known ? std::optional(std::move(origin)) : std::nullopt;
 }
 
 std::string name_of_layer(const std::string& weight, const Module& layered) {
@@ -260,9 +304,12 @@ void put_down(Graph& graph, Value* lifted) {
   for (const torch::jit::Use& use : readers) use.user->replaceInput(use.offset, flat);
 }
 
-// Puts a child in the node's place.
-void make_child(Node* node, GraphLayer call, Module& layered, const Normalization* normalization) {
-  if (normalization != nullptr) fold(call, *normalization);
+// Puts a child in the node's place, and answers its name.
+std::string make_child(Node* node, GraphLayer call, Module& layered, const Normalization* normalization) {
+  if (normalization != nullptr) {
+    fold(call, *normalization);
+    ask_for_bias(call);
+  }
   const std::string name = name_of_layer(call.path, layered);
   const Module child = child_of(call, layered._ivalue()->compilation_unit());
   layered.register_module(name, child);
@@ -295,6 +342,7 @@ void make_child(Node* node, GraphLayer call, Module& layered, const Normalizatio
     if (call.lifted) put_down(graph, output);
   }
   node->destroy();
+  return name;
 }
 
 // Tensors of layers that are none after all, and lists of them.
@@ -335,6 +383,27 @@ Module nothing_yet() {
 }  // namespace
 
 Module layered_form(const Module& network, const std::vector<Tensor>& example) {
+  return layered_network(network, example).module;
+}
+
+std::vector<std::pair<std::string, Tensor>> tensors_of_layer(const LayerOrigin& origin,
+                                                             const std::function<Tensor(const std::string&)>& tensor) {
+  GraphLayer call;
+  call.channel_axis = origin.channel_axis;
+  call.groups = origin.groups;
+  for (const auto& [name, path] : origin.tensors) call.tensors.emplace_back(name, tensor(path));
+  if (origin.lifted) call.tensors.front().second = call.tensors.front().second.unsqueeze(-2);
+  if (origin.norm) {
+    const auto optional = [&](const std::string& path) {
+      return path.empty() ? std::nullopt : std::optional(tensor(path));
+    };
+    fold(call, {optional(origin.norm->weight), optional(origin.norm->bias), tensor(origin.norm->mean),
+                tensor(origin.norm->variance), origin.norm->epsilon});
+  }
+  return std::move(call.tensors);
+}
+
+LayeredNetwork layered_network(const Module& network, const std::vector<Tensor>& example) {
   const torch::NoGradGuard no_gradient;
   Module whole = network.deepcopy();
   whole.eval();
@@ -350,6 +419,8 @@ Module layered_form(const Module& network, const std::vector<Tensor>& example) {
   torch::jit::ConstantPropagation(graph);
   const auto normalizations = take_normalizations(*graph, whole);
 
+  const Paths paths = paths_of(whole);
+  std::map<std::string, LayerOrigin> origins;
   Module layered = nothing_yet();
   std::vector<Node*> layers;
   visit_all(graph->block(), [&](Node* node) {
@@ -358,9 +429,11 @@ Module layered_form(const Module& network, const std::vector<Tensor>& example) {
   for (Node* layer : layers) {
     auto call = known_call(layer, whole);
     if (!call) continue;
-    const auto normalization = normalizations.find(layer);
-    make_child(layer, std::move(*call), layered,
-               normalization == normalizations.end() ? nullptr : &normalization->second);
+    const auto found = normalizations.find(layer);
+    const Normalization* normalization = found == normalizations.end() ? nullptr : &found->second;
+    auto origin = origin_of(*call, normalization, paths);
+    const std::string name = make_child(layer, std::move(*call), layered, normalization);
+    if (origin) origins.emplace(name, std::move(*origin));
   }
   fix_left(*graph, whole, layered);
   torch::jit::EliminateDeadCode(graph);
@@ -369,7 +442,7 @@ Module layered_form(const Module& network, const std::vector<Tensor>& example) {
                     layered.hasattr(use.user->s(torch::jit::attr::name)),
                 "it calls what is not TorchScript");
   }
-  return module_of(graph, std::move(layered));
+  return {module_of(graph, std::move(layered)), std::move(origins)};
 }
 
 std::string change_in_place(const Module& network) {

@@ -2,7 +2,11 @@
 
 #include <torch/script.h>
 
+#include <functional>
+#include <map>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace outcrop::models {
@@ -21,6 +25,35 @@ namespace outcrop::models {
 // changed, calls that are not of TorchScript.
 [[nodiscard]] torch::jit::Module layered_form(const torch::jit::Module& network,
                                               const std::vector<torch::Tensor>& example = {});
+
+// How the tensors of a layer of such a form come from those of the network.
+struct LayerOrigin {
+  // Paths of what a batch norm that was folded into it has; "" of weight and bias where it has none.
+  struct Norm {
+    std::string weight;
+    std::string bias;
+    std::string mean;
+    std::string variance;
+    double epsilon = 0.0;
+  };
+  std::vector<std::pair<std::string, std::string>> tensors;  // name in the layer and path in the network
+  std::optional<Norm> norm;
+  bool lifted = false;            // as of GraphLayer
+  std::int64_t channel_axis = 0;
+  std::int64_t groups = 1;
+};
+
+struct LayeredNetwork {
+  torch::jit::Module module;                   // layered_form()
+  std::map<std::string, LayerOrigin> origins;  // of layers whose tensors are all the network's own, by their names
+};
+[[nodiscard]] LayeredNetwork layered_network(const torch::jit::Module& network,
+                                             const std::vector<torch::Tensor>& example = {});
+
+// The tensors of such a layer, by their names in it, of those that the network has now: `tensor` answers that of a path.
+// Differentiable.
+[[nodiscard]] std::vector<std::pair<std::string, torch::Tensor>> tensors_of_layer(
+    const LayerOrigin& origin, const std::function<torch::Tensor(const std::string&)>& tensor);
 
 // The first operation that changes a tensor in place, "aten::mul_", in forward with all it calls; "" where there
 // is none. Passes of LibTorch (optimizeForMobile, those of static int8) move operations past such changes.

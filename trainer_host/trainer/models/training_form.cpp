@@ -140,10 +140,17 @@ TORCH_LIBRARY_FRAGMENT(outcrop, library) {
               [](const Tensor& x, std::string name) { return watched(x, name); });
 }
 
+Tensor OtherForm::forward(const Tensor& x) {
+  const torch::jit::GraphOptimizerEnabledGuard plain(false);
+  refresh(module);
+  return module.forward({x}).toTensor();
+}
+
 TrainingForm::TrainingForm(Module network, const std::set<std::string>& whole)
     : module_(std::move(network)),
       fast_(with_fast_forms(module_, whole)),
-      watched_(with_watches(fast_)) {}
+      watched_(with_watches(fast_)),
+      whole_(whole) {}
 
 void TrainingForm::train(bool on) {
   for (Module* form : {&module_, &fast_, &watched_}) form->train(on);
@@ -152,7 +159,12 @@ void TrainingForm::train(bool on) {
 Tensor TrainingForm::forward(const Tensor& x) {
   // Fused graphs are compiled for each shape, and differentiated by rules of their own.
   const torch::jit::GraphOptimizerEnabledGuard plain(false);
-  return fast_.forward({x}).toTensor();
+  return other_ ? other_->forward(x) : fast_.forward({x}).toTensor();
+}
+
+void TrainingForm::train_through(std::optional<OtherForm> other) {
+  other_ = std::move(other);
+  if (other_) other_->module = with_fast_forms(other_->module, whole_);
 }
 
 std::optional<std::string> TrainingForm::first_non_finite(const Tensor& x, Tensor& output) {

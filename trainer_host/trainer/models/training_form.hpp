@@ -2,11 +2,22 @@
 
 #include <torch/script.h>
 
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
 
 namespace outcrop::models {
+
+// A module through which the parameters of a network are trained instead of by its own forward, from one tensor to one:
+// `refresh` puts what its tensors are now, computed from the network's, into it or into a clone of it.
+struct OtherForm {
+  torch::jit::Module module;
+  std::function<void(const torch::jit::Module&)> refresh;
+
+  // Throws c10::Error as the module does.
+  [[nodiscard]] torch::Tensor forward(const torch::Tensor& x);
+};
 
 // A network as it is trained: `forward` of the exported module itself, its graph rewritten where
 // LibTorch has a faster way to the same numbers. One description of a network serves training and
@@ -25,6 +36,9 @@ class TrainingForm {
   void train(bool on);
   // Throws c10::Error as the module does.
   [[nodiscard]] torch::Tensor forward(const torch::Tensor& x);
+  // From now on forward() goes through another form, whose children have the names of the network's; or, without one,
+  // through the network again.
+  void train_through(std::optional<OtherForm> other);
   // The first child of the module, in the order of computation, whose output for `x` holds a number
   // that is not finite: "mix3". Nothing where all are finite. `output` gets what forward() answers.
   [[nodiscard]] std::optional<std::string> first_non_finite(const torch::Tensor& x,
@@ -34,6 +48,8 @@ class TrainingForm {
   torch::jit::Module module_;
   torch::jit::Module fast_;
   torch::jit::Module watched_;  // fast_, telling what each child answers
+  std::set<std::string> whole_;
+  std::optional<OtherForm> other_;
 };
 
 }  // namespace outcrop::models

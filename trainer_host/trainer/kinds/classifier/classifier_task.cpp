@@ -56,6 +56,12 @@ kinds::Loss ClassifierTask::loss(const kinds::Phase&, std::span<const kinds::Dra
   return {loss, {loss.item<double>()}};
 }
 
+bool ClassifierTask::train_through(const std::string& part, std::optional<models::OtherForm> form) {
+  if (part != "network") return !form;
+  network_.train_through(std::move(form));
+  return true;
+}
+
 std::optional<std::string> ClassifierTask::non_finite_place(std::span<const kinds::Draw> draws) {
   const torch::NoGradGuard no_gradient;
   const Batch batch = load_batch(images_.training, draws, pixel_scale_, recipe_.shift);

@@ -46,6 +46,7 @@ class ClassifierTask final : public kinds::Task {
   void set_training(bool on) override { network_.train(on); }
   [[nodiscard]] kinds::Loss loss(const kinds::Phase& phase,
                                  std::span<const kinds::Draw> draws) override;
+  [[nodiscard]] bool train_through(const std::string& part, std::optional<models::OtherForm> form) override;
   [[nodiscard]] std::optional<std::string> non_finite_place(
       std::span<const kinds::Draw> draws) override;
   [[nodiscard]] std::vector<std::optional<double>> score_held_out() override;

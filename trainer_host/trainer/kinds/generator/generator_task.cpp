@@ -126,6 +126,17 @@ kinds::Loss GeneratorTask::loss(const Batch& batch) {
           {of_velocity.item<double>(), of_gathers.item<double>()}};
 }
 
+bool GeneratorTask::train_through(const std::string& part, std::optional<models::OtherForm> form) {
+  for (const auto& [name, network] : {std::pair{"encoder", &encoder_},
+                                      {"velocity_decoder", &velocity_decoder_},
+                                      {"seismic_decoder", &seismic_decoder_}}) {
+    if (part != name) continue;
+    network->train_through(std::move(form));
+    return true;
+  }
+  return !form;
+}
+
 std::optional<std::string> GeneratorTask::non_finite_place(std::span<const kinds::Draw> draws) {
   return non_finite_place(load_batch(data_.training, draws, data_.geometry));
 }

@@ -67,9 +67,19 @@ std::string ModuleTask::loss_unit() const {
   return objective_ ? "loss (" + objective_->name() + ")" : "loss";
 }
 
+bool ModuleTask::train_through(const std::string& part, std::optional<models::OtherForm> form) {
+  if (part != "module") return !form;
+  other_ = std::move(form);
+  return true;
+}
+
+std::vector<Tensor> ModuleTask::trained_answer(const std::vector<Tensor>& inputs) {
+  return other_ ? std::vector{other_->forward(inputs.front())} : answer(foreign_.module, inputs);
+}
+
 kinds::Loss ModuleTask::loss(const kinds::Phase&, std::span<const kinds::Draw> draws) {
   const Rows batch = rows_.training.chosen(draws);
-  const Tensor loss = objective_->loss(answer(foreign_.module, batch.inputs).front(), batch.target);
+  const Tensor loss = objective_->loss(trained_answer(batch.inputs).front(), batch.target);
   return {loss, {loss.item<double>()}};
 }
 
@@ -90,7 +100,7 @@ std::vector<std::optional<double>> ModuleTask::score_held_out() {
   if (rows_.held_out.size() == 0 || !objective_) return {std::nullopt, std::nullopt};
   const Rows some = rows_.held_out.slice(0, most_scored);
   const auto output = first_output(some, [&](const std::vector<Tensor>& inputs) -> Result<Tensor> {
-    return answer(foreign_.module, inputs).front();
+    return trained_answer(inputs).front();
   });
   const auto loss = objective_->loss(*output, some.target).item<double>();
   if (!std::isfinite(loss)) return {std::nullopt, std::nullopt};

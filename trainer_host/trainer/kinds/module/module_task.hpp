@@ -41,6 +41,7 @@ class ModuleTask final : public kinds::Task {
   void set_training(bool on) override { foreign_.module.train(on); }
   [[nodiscard]] kinds::Loss loss(const kinds::Phase& phase,
                                  std::span<const kinds::Draw> draws) override;
+  [[nodiscard]] bool train_through(const std::string& part, std::optional<models::OtherForm> form) override;
   [[nodiscard]] std::optional<std::string> non_finite_place(
       std::span<const kinds::Draw> draws) override;
   [[nodiscard]] std::vector<std::optional<double>> score_held_out() override;
@@ -50,7 +51,10 @@ class ModuleTask final : public kinds::Task {
  private:
   // Held-out rows, or those to train on where none are held out.
   [[nodiscard]] const Rows& judged() const;
+  // As it is trained.
+  [[nodiscard]] std::vector<torch::Tensor> trained_answer(const std::vector<torch::Tensor>& inputs);
 
+  std::optional<models::OtherForm> other_;
   std::string code_;
   std::optional<Objective> objective_;
   ForeignModule foreign_;

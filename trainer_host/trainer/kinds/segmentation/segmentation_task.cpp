@@ -86,6 +86,12 @@ kinds::Loss SegmentationTask::loss(const kinds::Phase&, std::span<const kinds::D
   return {loss, {loss.item<double>()}};
 }
 
+bool SegmentationTask::train_through(const std::string& part, std::optional<models::OtherForm> form) {
+  if (part != "network") return !form;
+  network_.train_through(std::move(form));
+  return true;
+}
+
 std::optional<std::string> SegmentationTask::non_finite_place(
     std::span<const kinds::Draw> draws) {
   const torch::NoGradGuard no_gradient;
