@@ -213,7 +213,10 @@ ValueRange choose_range(const SeenValues& seen, RangeSearch search) {
 }
 
 CodeMap code_map_of(ValueRange range, ActivationType type) {
-  CodeMap map = unsigned_map(range);
+  return of_type(unsigned_map(range), type);
+}
+
+CodeMap of_type(CodeMap map, ActivationType type) {
   if (type == ActivationType::qint8) map.zero_point -= levels / 2;
   return map;
 }

@@ -57,6 +57,8 @@ struct CodeMap {
 
 // Zero always has a code of its own, since borders are padded with it: a range is widened to hold it.
 [[nodiscard]] CodeMap code_map_of(ValueRange range, ActivationType type);
+// One of codes from 0 up, for codes of this type.
+[[nodiscard]] CodeMap of_type(CodeMap map, ActivationType type);
 
 // Why a range makes poor use of its codes, in words; "" where it does not: nothing was seen, all of it is one
 // value, it lies away from zero (the zero point is at the end of the codes and most of them mean

@@ -47,6 +47,11 @@ const std::vector<VariantKind>& variant_kinds() {
     all.push_back({"int8-mixed", "static int8 or float by layer, as measured errors and times have it", rows_to_calibrate,
                    "as int8-qint8", "qnnpack",
                    make_mixed_int8(make_static_int8(ActivationType::qint8, observer_kinds().front().name)), "xnnpack"});
+    const char* after_training = "weights of a stage that was trained for it (train.qat_from)";
+    all.push_back({"int8-qat", "static int8 that the weights were trained for, by XNNPACK's kernels", after_training,
+                   "as int8-quint8", "qnnpack", make_trained_int8(ActivationType::qint8), "xnnpack"});
+    all.push_back({"int8-qat-quint8", "the same codes by QNNPACK's kernels", after_training, "as int8-quint8", "qnnpack",
+                   make_trained_int8(ActivationType::quint8)});
     all.push_back({"int8-dynamic", "int8 weights, activations' ranges looked at in each call", "",
                    "linear, conv1d, conv2d, embedding, LSTM, GRU; convolutions are right, not fast", "qnnpack",
                    make_dynamic_int8()});
@@ -85,6 +90,10 @@ std::vector<std::string> usual_variants() {
   return {"float", "float-mobile", "int8-quint8", "int8-qint8"};
 }
 
+std::vector<std::string> trained_variants() {
+  return {"int8-qat-quint8", "int8-qat"};
+}
+
 const std::vector<MethodName>& method_names() {
   static const std::vector<MethodName> names = [] {
     std::vector<MethodName> all;
@@ -94,6 +103,7 @@ const std::vector<MethodName>& method_names() {
       if (ending.empty()) all.push_back({"static", both});
       all.push_back({"static" + (ending.empty() ? "-mse" : ending), both});
     }
+    all.push_back({"qat", trained_variants()});
     for (const auto& [name, variant] : std::initializer_list<std::pair<const char*, const char*>>{
              {"mixed", "int8-mixed"}, {"dynamic", "int8-dynamic"}, {"bnb-8bit", "int8-weights"}, {"bnb-4bit", "nf4-4bit"},
              {"nf4", "nf4-4bit"}, {"rtn4", "rtn-4bit"}, {"gptq", "gptq-4bit"}, {"awq", "awq-4bit"}}) {

@@ -88,6 +88,9 @@ struct VariantKind {
 // What a stage makes where nobody says otherwise.
 [[nodiscard]] std::vector<std::string> usual_variants();
 
+// Those that are made of weights that were trained for them, and of no others.
+[[nodiscard]] std::vector<std::string> trained_variants();
+
 // What people call ways to quantize.
 struct MethodName {
   std::string name;                   // "static-mse"

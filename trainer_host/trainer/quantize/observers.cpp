@@ -13,8 +13,10 @@ using torch::jit::Module;
 
 constexpr const char* activation_source = R"(
 def forward(self, x):
-    self.statistics.see(x)
-    return x
+    return self.statistics.passed(x)
+
+def rounded(self, x):
+    return self.statistics.rounded(x)
 
 def calculate_qparams(self):
     return self.statistics.parameters()
@@ -46,6 +48,23 @@ def calculate_qparams(self):
     return scale, torch.zeros_like(scale).to(4)
 )";
 
+constexpr const char* rounding_source = R"(
+def scales_of(self, x):
+    if self.fixed:
+        return self.scales
+    rows = torch.reshape(torch.detach(x), [1, -1])
+    if self.per_channel:
+        rows = torch.flatten(torch.transpose(torch.detach(x), 0, self.ch_axis), 1)
+    return torch.clamp_min(torch.amax(torch.abs(rows), [1]) / 127.0, self.smallest_scale)
+
+def forward(self, x):
+    scale = self.scales_of(x)
+    zero = torch.zeros_like(scale).to(3)
+    if self.per_channel:
+        return torch.fake_quantize_per_channel_affine(x, scale, zero, self.ch_axis, -127, 127)
+    return torch.fake_quantize_per_tensor_affine(x, scale, zero, -127, 127)
+)";
+
 void register_integer(Module& module, const char* name, std::int64_t value) {
   module.register_attribute(name, c10::IntType::get(), value);
 }
@@ -54,8 +73,10 @@ void register_integer(Module& module, const char* name, std::int64_t value) {
 void register_statistics() {
   static const auto registered =
       torch::class_<ActivationStatistics>("outcrop", "ActivationStatistics")
-          .def("see", [](const c10::intrusive_ptr<ActivationStatistics>& self,
-                         const torch::Tensor& x) { self->see(x); })
+          .def("passed", [](const c10::intrusive_ptr<ActivationStatistics>& self,
+                            const torch::Tensor& x) { return self->passed(x); })
+          .def("rounded", [](const c10::intrusive_ptr<ActivationStatistics>& self,
+                             const torch::Tensor& x) { return self->rounded(x); })
           .def("parameters",
                [](const c10::intrusive_ptr<ActivationStatistics>& self) { return self->parameters(); })
           .def_pickle(
@@ -122,8 +143,21 @@ void ActivationStatistics::see(const torch::Tensor& x) {
             ceiling_, needs_histogram(search_));
 }
 
+torch::Tensor ActivationStatistics::passed(const torch::Tensor& x) {
+  if (!fixed_) see(x);
+  return rounded(x);
+}
+
+torch::Tensor ActivationStatistics::rounded(const torch::Tensor& x) const {
+  return fixed_ ? torch::fake_quantize_per_tensor_affine(x, fixed_->scale, fixed_->zero_point, 0, 255) : x;
+}
+
+CodeMap ActivationStatistics::code_map() const {
+  return fixed_ ? *fixed_ : code_map_of(choose_range(seen_, search_), ActivationType::quint8);
+}
+
 std::tuple<torch::Tensor, torch::Tensor> ActivationStatistics::parameters() const {
-  const CodeMap map = code_map_of(choose_range(seen_, search_), type_);
+  const CodeMap map = of_type(code_map(), type_);
   return {torch::tensor({map.scale}, torch::kFloat), torch::tensor({map.zero_point}, torch::kLong)};
 }
 
@@ -167,10 +201,13 @@ std::vector<ObservedTensor> observed_tensors(const Module& observed) {
   return tensors;
 }
 
-Module make_weight_observer(const std::shared_ptr<torch::jit::CompilationUnit>& unit,
-                            std::optional<std::int64_t> channel_axis, const torch::Tensor& scales) {
+namespace {
+
+// What the passes and both sources ask of an observer of weights.
+Module weight_module(const char* name, const std::shared_ptr<torch::jit::CompilationUnit>& unit,
+                     std::optional<std::int64_t> channel_axis, const torch::Tensor& scales) {
   const bool per_channel = channel_axis.has_value();
-  Module observer("__torch__.outcrop.WeightObserver", unit, /*shouldMangle=*/true);
+  Module observer(c10::QualifiedName(std::string("__torch__.outcrop.") + name), unit, /*shouldMangle=*/true);
   register_integer(observer, "dtype", static_cast<std::int64_t>(c10::ScalarType::QInt8));
   observer.register_attribute(
       "qscheme", c10::QSchemeType::get(),
@@ -180,9 +217,29 @@ Module make_weight_observer(const std::shared_ptr<torch::jit::CompilationUnit>& 
   observer.register_attribute("smallest_scale", c10::FloatType::get(), smallest_scale);
   observer.register_attribute("fixed", c10::BoolType::get(), scales.defined());
   observer.register_buffer("scales", scales.defined() ? scales : torch::zeros({1}));
+  return observer;
+}
+
+}  // namespace
+
+Module make_weight_observer(const std::shared_ptr<torch::jit::CompilationUnit>& unit,
+                            std::optional<std::int64_t> channel_axis, const torch::Tensor& scales) {
+  Module observer = weight_module("WeightObserver", unit, channel_axis, scales);
   observer.register_buffer("weight", torch::zeros({1}));
   observer.define(weight_source);
   return observer;
+}
+
+Module make_weight_rounding(const std::shared_ptr<torch::jit::CompilationUnit>& unit,
+                            std::optional<std::int64_t> channel_axis, const torch::Tensor& scales) {
+  Module rounding = weight_module("WeightRounding", unit, channel_axis, scales);
+  rounding.define(rounding_source);
+  return rounding;
+}
+
+torch::Tensor largest_weight_scales(const torch::Tensor& weight, std::optional<std::int64_t> channel_axis) {
+  Module rounding = make_weight_rounding(std::make_shared<torch::jit::CompilationUnit>(), channel_axis);
+  return rounding.get_method("scales_of")({weight}).toTensor();
 }
 
 torch::Tensor choose_weight_scales(const torch::Tensor& weight,

@@ -17,7 +17,8 @@
 namespace outcrop::quantize {
 
 // Observers are TorchScript modules that the graph-mode passes put behind the tensors that will
-// be int8: `forward(x)` watches and returns x, `calculate_qparams()` answers scale and zero point.
+// be int8: `forward(x)` watches and returns x, `calculate_qparams()` answers scale and zero point. Those of
+// quantization-aware training return what x will be in int8 instead.
 
 // What the observer of an activation keeps, as its attribute `statistics`. A copy of it is one of nothing yet:
 // passes copy one observer for all the tensors that they put it behind.
@@ -29,6 +30,14 @@ class ActivationStatistics final : public torch::CustomClassHolder {
   // spent beyond. To be set before anything is seen.
   void limit(double floor, double ceiling);
   void see(const torch::Tensor& x);
+  // The codes are chosen: from here on nothing is looked at, and what comes by goes on as the values of its codes,
+  // gradients straight through within their range (Jacob et al. 2018). `map` has codes from 0 up.
+  void fix(CodeMap map) { fixed_ = map; }
+  [[nodiscard]] torch::Tensor passed(const torch::Tensor& x);
+  // `x` to the values of those codes; as it is, and not looked at, where they are not chosen yet.
+  [[nodiscard]] torch::Tensor rounded(const torch::Tensor& x) const;
+  // With codes from 0 up, as chosen or as what was seen says.
+  [[nodiscard]] CodeMap code_map() const;
   // Scale and zero point, each a tensor of one.
   [[nodiscard]] std::tuple<torch::Tensor, torch::Tensor> parameters() const;
 
@@ -45,6 +54,7 @@ class ActivationStatistics final : public torch::CustomClassHolder {
   RangeSearch search_;
   double floor_ = -std::numeric_limits<float>::max();
   double ceiling_ = std::numeric_limits<float>::max();
+  std::optional<CodeMap> fixed_;
   SeenValues seen_;
   bool not_finite_ = false;
 };
@@ -74,7 +84,17 @@ struct ObservedTensor {
     const std::shared_ptr<torch::jit::CompilationUnit>& unit,
     std::optional<std::int64_t> channel_axis, const torch::Tensor& scales = {});
 
-// The scales that such an observer chooses: [channels], or [1] without an axis.
+// For weights in quantization-aware training: forward answers them as the values of their codes, gradients straight
+// through. Scales are `scales`, or what puts the largest value of each slice at the last code.
+[[nodiscard]] torch::jit::Module make_weight_rounding(
+    const std::shared_ptr<torch::jit::CompilationUnit>& unit,
+    std::optional<std::int64_t> channel_axis, const torch::Tensor& scales = {});
+
+// The scales that it puts there: [channels], or [1] without an axis.
+[[nodiscard]] torch::Tensor largest_weight_scales(const torch::Tensor& weight,
+                                                  std::optional<std::int64_t> channel_axis);
+
+// The scales that make_weight_observer's chooses: [channels], or [1] without an axis.
 [[nodiscard]] torch::Tensor choose_weight_scales(const torch::Tensor& weight,
                                                  std::optional<std::int64_t> channel_axis);
 

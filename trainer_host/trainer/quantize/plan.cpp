@@ -12,8 +12,8 @@ namespace outcrop::quantize {
 namespace {
 
 constexpr const char* heading = R"(# What becomes of each layer in this variant. A layer may be made float (format = "float"): give the
-# file back by outcrop quantize MODEL OUT --calibration DIR --plan FILE. weights and multiply_adds are
-# there to read.
+# file back by outcrop quantize MODEL OUT --calibration DIR --plan FILE. weights, multiply_adds and ranges
+# are there to read.
 )";
 
 std::string toml_text(const std::string& text) {
@@ -77,6 +77,9 @@ std::string to_toml(const Plan& plan) {
          << "\ndouble_quant = " << options.double_quant << "\n";
   }
   if (plan.other_ms) text << "\n[costs]\nother_ms = " << *plan.other_ms << "\n";
+  for (const PlannedRange& range : plan.ranges) {
+    text << "\n[ranges." << toml_text(range.tensor) << "]\nlow = " << range.low << "\nhigh = " << range.high << "\n";
+  }
   for (const LayerDecision& layer : plan.layers) {
     text << "\n" << table_name(layer.layer) << "\noperation = " << toml_text(layer.operation)
          << "\nformat = " << toml_text(layer.format) << "\n";
@@ -117,6 +120,15 @@ Result<Plan> read_plan(const std::filesystem::path& file) {
     plan.other_ms = costs.number("other_ms", std::nullopt, 0.0, 1e7);
     costs.finish();
   }
+  auto ranges = root.table("ranges");
+  for (const std::string& name : ranges.table_names()) {
+    constexpr double farthest = 1e30;
+    auto table = ranges.table(name);
+    plan.ranges.push_back({name, table.number("low", std::nullopt, -farthest, 0.0),
+                           table.number("high", std::nullopt, 0.0, farthest)});
+    table.finish();
+  }
+  ranges.finish();
   constexpr std::int64_t most = std::int64_t{1} << 53;
   auto layers = root.table("layers");
   for (const std::string& name : layers.table_names()) {

@@ -36,6 +36,13 @@ struct LayerDecision {
   std::optional<LayerCost> cost{};  // where it was measured
 };
 
+// The values that a tensor's 256 codes reach, of quantization-aware training.
+struct PlannedRange {
+  std::string tensor;  // the layer that answers it, with its part's name before: "network.conv1"; "network.input"
+  double low = 0.0;
+  double high = 0.0;
+};
+
 // How codes of weights are chosen (quantize/codes), by the names that their papers' programs gave them.
 struct WeightOptions {
   std::int64_t group_size = 128;  // weights of a row that share a scale; -1: all of a row
@@ -57,6 +64,7 @@ struct Plan {
   std::optional<std::vector<std::string>> corrections{};
   std::optional<WeightOptions> weights{};  // of methods that choose codes of weights alone
   std::optional<double> other_ms{};        // of a call, besides the layers' costs
+  std::vector<PlannedRange> ranges{};      // that were trained, for whoever reads the plan
   std::vector<LayerDecision> layers;       // in the order of execution
 
   [[nodiscard]] const LayerDecision* layer(const std::string& name) const;

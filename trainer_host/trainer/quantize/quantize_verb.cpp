@@ -166,7 +166,7 @@ Status quantize_one(const Arguments& arguments, const NamedModel& named, const f
     within(done, total, next);
     if (done == total) within.finish();
   };
-  OUTCROP_TRY(exported, export_variants(model.task->make_export(), out, model.stem, shown));
+  OUTCROP_TRY(exported, export_variants(kinds::export_of(*model.task), out, model.stem, shown));
   progress(shown.variants.size(), shown.variants.size(), "done");
   progress.finish();
   const std::string json = exported_to_json(exported);

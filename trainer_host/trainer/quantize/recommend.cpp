@@ -26,7 +26,9 @@ constexpr std::int64_t worth_four_bits = 100'000;
 Makeup makeup_of(const kinds::Export& model) {
   Makeup makeup;
   makeup.one_float_argument = true;
+  makeup.trained_for_int8 = !model.parts.empty();
   for (const kinds::ExportPart& part : model.parts) {
+    if (part.trained_ranges.empty()) makeup.trained_for_int8 = false;
     if (part.calibration.size() != 1) makeup.one_float_argument = false;
     const auto found = layered(part);
     if (!found) {
@@ -58,7 +60,8 @@ std::vector<Advice> recommend(const Makeup& makeup, Wish wish) {
   std::vector<Advice> advice;
   const bool has_static = makeup.one_float_argument && !makeup.loops && most_of(makeup.static_multiply_adds, all);
   const bool is_dynamic = most_of(makeup.dynamic_multiply_adds, all);
-  const Advice by_static{"static", percent(makeup.static_multiply_adds, all) +
+  const Advice by_static{makeup.trained_for_int8 ? "qat" : "static", (makeup.trained_for_int8 ? "it was trained for int8, and " : "") +
+                                       percent(makeup.static_multiply_adds, all) +
                                        " of its multiply-adds are of layers with static int8 kernels: a quarter of the "
                                        "size, and as a rule faster: a board measures whether"};
   const Advice by_dynamic{"dynamic", percent(makeup.dynamic_multiply_adds, all) +
@@ -87,9 +90,11 @@ std::vector<Advice> recommend(const Makeup& makeup, Wish wish) {
     case Wish::accuracy:
       advice.push_back({"fp16", "half the size and next to no error; runs in float"});
       advice.push_back({"int8-weights", "a quarter of the size, activations stay float"});
-      if (has_static) {
-        advice.push_back(by_mixed);
-        advice.push_back({"static-mse", "int8 with the ranges of the least squared error"});
+      if (has_static) advice.push_back(by_mixed);
+      if (has_static && makeup.trained_for_int8) advice.push_back(by_static);
+      if (has_static && !makeup.trained_for_int8) {
+        advice.push_back({"static-mse", "int8 with the ranges of the least squared error; where that loses too much, train "
+                                         "it on for int8 (train.qat_from) and take qat"});
       }
       if (is_dynamic) advice.push_back(by_dynamic);
       break;

@@ -18,6 +18,7 @@ struct Makeup {
   std::int64_t dynamic_multiply_adds = 0;      // of linear layers, LSTM and GRU
   std::int64_t convolution_multiply_adds = 0;
   std::int64_t matrix_weights = 0;             // of linear layers, embeddings, LSTM and GRU
+  bool trained_for_int8 = false;               // all of its parts
   bool loops = false;
   bool one_float_argument = false;
   std::string not_layered;                     // why nothing of this is known; or ""

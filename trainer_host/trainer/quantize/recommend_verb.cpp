@@ -29,7 +29,7 @@ std::string folders_text(const std::vector<std::filesystem::path>& folders) {
 Status recommend_for(const RecommendArguments& arguments, const kinds::Register& kinds) {
   OUTCROP_CHECK(enclose_named({arguments.model}, kinds, {}, {}, arguments.allow_reduced));
   OUTCROP_TRY(model, open_named(arguments.model, kinds));
-  const Makeup makeup = makeup_of(model.task->make_export());
+  const Makeup makeup = makeup_of(kinds::export_of(*model.task));
   std::printf("%s: %.2f M weights, %.1f M multiply-adds a sample\n\n", model.name.c_str(),
               static_cast<double>(makeup.weights) / 1e6, static_cast<double>(makeup.multiply_adds) / 1e6);
   std::vector<std::string> methods;

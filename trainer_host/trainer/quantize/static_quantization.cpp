@@ -3,7 +3,6 @@
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/quantization/dedup_module_uses.h>
 #include <torch/csrc/jit/passes/quantization/finalize.h>
-#include <torch/csrc/jit/passes/quantization/insert_observers.h>
 #include <torch/csrc/jit/passes/quantization/insert_quant_dequant.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
@@ -16,62 +15,13 @@
 
 #include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
-#include "trainer_host/trainer/quantize/corrections/layer_calls.hpp"
+#include "trainer_host/trainer/quantize/observed_network.hpp"
 
 namespace outcrop::quantize {
 namespace {
 
 using torch::jit::Module;
-using torch::jit::QConfig;
-using torch::jit::QConfigDict;
 using torch::jit::QuantType;
-
-bool is_type(const Module& module, const std::string& name) {
-  return module.type()->name()->name() == name;
-}
-
-// Scale and zero point of a channel take 16 bytes in the file: with more channels than this one
-// scale serves all, or the scales would outweigh what int8 saves.
-constexpr std::int64_t most_scaled_channels = 4096;
-
-std::string operation_of(const Module& layer) {
-  if (is_type(layer, "ConvTranspose2d")) return "conv_transpose2d";
-  return is_type(layer, "Linear") ? "linear" : "conv2d";
-}
-
-Module weight_observer_of(const Module& layer, const std::string& path, const StaticQuantization& options) {
-  const auto unit = layer._ivalue()->compilation_unit();
-  const torch::Tensor weight =
-      layer.hasattr("weight") && layer.attr("weight").isTensor() ? layer.attr("weight").toTensor() : torch::Tensor();
-  const auto scales = options.weight_scales.find(path);
-  return make_weight_observer(unit, weight_scale_axis(operation_of(layer), weight, groups_of(layer), options.activations),
-                              scales == options.weight_scales.end() ? torch::Tensor() : scales->second);
-}
-
-// Paths that `kept_float` names have none: the passes leave them alone.
-void configure(const Module& module, const std::string& path, const Module& activation,
-               const StaticQuantization& options, QConfigDict& configuration) {
-  for (const auto& child : module.named_children()) {
-    const std::string child_path = path.empty() ? child.name : path + "." + child.name;
-    if (options.kept_float.contains(child_path)) {
-      configuration[child_path] = c10::nullopt;
-      continue;
-    }
-    configuration[child_path] = QConfig{activation, weight_observer_of(child.value, child_path, options)};
-    configure(child.value, child_path, activation, options, configuration);
-  }
-}
-
-// One activation observer for all entries: the passes insist on a single one, and clone it for
-// each tensor.
-QConfigDict configure(const Module& network, const StaticQuantization& options) {
-  const auto unit = network._ivalue()->compilation_unit();
-  const Module activation = make_activation_observer(unit, options.activations, options.range);
-  QConfigDict configuration;
-  configuration[""] = QConfig{activation, make_weight_observer(unit, 0)};
-  configure(network, "", activation, options, configuration);
-  return configuration;
-}
 
 // First of all the one that is first in the order of execution: what is not finite spreads.
 Status check_finite(const std::vector<ObservedTensor>& tensors) {
@@ -85,6 +35,8 @@ Status check_finite(const std::vector<ObservedTensor>& tensors) {
   return {};
 }
 
+}  // namespace
+
 Status run_through(Module& observed, const std::vector<ObservedTensor>& tensors,
                    const torch::Tensor& calibration, std::int64_t batch) {
   for (std::int64_t row = 0; row < calibration.size(0); row += batch) {
@@ -94,6 +46,8 @@ Status run_through(Module& observed, const std::vector<ObservedTensor>& tensors,
   return {};
 }
 
+namespace {
+
 std::vector<DegenerateRange> degenerate_ranges(const std::vector<ObservedTensor>& tensors) {
   std::vector<DegenerateRange> found;
   for (const ObservedTensor& tensor : tensors) {
@@ -101,28 +55,6 @@ std::vector<DegenerateRange> degenerate_ranges(const std::vector<ObservedTensor>
     if (!why.empty()) found.push_back({tensor.name, std::move(why)});
   }
   return found;
-}
-
-// Tells observers what becomes of the tensor that they watch: a ReLU behind a transposed
-// convolution (which has no fused form) would throw away every negative code.
-void limit_observers(const Module& observed, double output_limit) {
-  const auto graph = observed.get_method("forward").graph();
-  for (const auto* node : graph->nodes()) {
-    if (node->kind() != torch::jit::prim::CallMethod) continue;
-    const auto* owner = node->input(0)->node();
-    if (owner->kind() != torch::jit::prim::GetAttr) continue;
-    const Module child = observed.attr(owner->s(torch::jit::attr::name)).toModule();
-    ActivationStatistics* statistics = statistics_of(child);
-    if (statistics == nullptr) continue;
-    const auto& uses = node->output()->uses();
-    if (std::all_of(uses.begin(), uses.end(), [](const torch::jit::Use& use) {
-          return use.user->kind() == torch::jit::aten::relu;
-        })) {
-      statistics->limit(0.0, std::numeric_limits<float>::max());
-    } else if (node->output() == graph->outputs().at(0)) {
-      statistics->limit(-output_limit, output_limit);
-    }
-  }
 }
 
 // A ReLU of codes that cannot be below zero, since zero is the lowest there is, as limit_observers
@@ -219,18 +151,6 @@ Module reload(const Module& module) {
   return torch::jit::load(bytes);
 }
 
-std::optional<std::int64_t> weight_scale_axis(const std::string& operation, const torch::Tensor& weight,
-                                              std::int64_t groups, ActivationType activations) {
-  const bool transposed = operation == "conv_transpose2d";
-  // XNNPACK's kernels for transposed convolutions and linear layers take one scale only.
-  if ((transposed || operation == "linear") && activations == ActivationType::qint8) return std::nullopt;
-  // QNNPACK's look for a scale for each channel that comes out, and the weight's axis has those of one group.
-  if (transposed && groups > 1) return std::nullopt;
-  const std::int64_t axis = transposed ? 1 : 0;
-  if (!weight.defined() || weight.dim() <= axis) return axis;
-  return weight.size(axis) > most_scaled_channels ? std::nullopt : std::optional(axis);
-}
-
 // Kernels end the process where what they multiply sums by is below 2^-32: input scale · weight scale / output scale,
 // weight scales being 2^-12 at least.
 Status check_scales(const std::vector<ObservedTensor>& tensors) {
@@ -266,11 +186,12 @@ Result<QuantizedModule> quantize_static(const Module& network, const torch::Tens
     OUTCROP_TRY(layers, plan_layers(folded, calibration.slice(0, 0, 1)));
     const auto plan = without(layers, options.kept_float);
 
-    Module observed = torch::jit::InsertObservers(folded, "forward", configure(folded, options),
-                                                  /*inplace=*/false, QuantType::STATIC);
-    const auto tensors = observed_tensors(observed);
-    limit_observers(observed, options.output_limit);
-    OUTCROP_CHECK(run_through(observed, tensors, calibration, options.batch));
+    auto [observed, tensors] = observe(folded, options, WeightForm::as_they_are);
+    if (options.ranges.empty()) {
+      OUTCROP_CHECK(run_through(observed, tensors, calibration, options.batch));
+    } else {
+      OUTCROP_CHECK(fix_ranges(tensors, options.ranges));
+    }
     OUTCROP_CHECK(check_scales(tensors));
     // In place: copies of statistics are empty.
     Module quantized = torch::jit::InsertQuantDeQuant(observed, "forward", /*inplace=*/true,
@@ -283,6 +204,7 @@ Result<QuantizedModule> quantize_static(const Module& network, const torch::Tens
     name_values_by_order(finished);
     OUTCROP_CHECK(check_against_plan(count_graph_operators(finished, "forward"), plan,
                                      operations_of(layers, options.kept_float)));
+    if (!options.ranges.empty()) return QuantizedModule{std::move(finished), plan};
     return QuantizedModule{std::move(finished), plan, degenerate_ranges(tensors)};
   } catch (const std::exception& error) {
     return fail(ErrorCode::internal, "quantizing: " + models::words_of(error));

@@ -30,10 +30,13 @@ struct StaticQuantization {
   std::set<std::string> kept_float{};
   // Scales of layers' weights, by their paths, as choose_weight_scales answers them; others' are searched.
   std::map<std::string, torch::Tensor> weight_scales{};
+  // Of codes from 0 up, of all tensors by their names (observed_network.hpp), where they were trained: nothing is
+  // calibrated then.
+  std::map<std::string, CodeMap> ranges{};
 };
 
 // The axis of a layer's weight along which its kernels take a scale for each slice; none: they take one,
-// or one serves better (static_quantization.cpp).
+// or one serves better (observed_network.cpp).
 [[nodiscard]] std::optional<std::int64_t> weight_scale_axis(const std::string& operation,
                                                             const torch::Tensor& weight,
                                                             std::int64_t groups,

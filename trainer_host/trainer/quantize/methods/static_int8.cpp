@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "trainer_host/trainer/models/layered_form.hpp"
+#include "trainer_host/trainer/quantize/fake_quantized.hpp"
 #include "trainer_host/trainer/quantize/part_layers.hpp"
 #include "trainer_host/trainer/quantize/static_quantization.hpp"
 
 namespace outcrop::quantize {
 namespace {
+
+using torch::jit::Module;
 
 // Enough for stable ranges (published recipes take as many); more only takes longer.
 constexpr std::int64_t largest_calibration = 1000;
@@ -28,18 +32,46 @@ std::vector<std::string> wanted_by(const Plan& plan) {
   return plan.corrections.value_or(std::vector<std::string>());
 }
 
+Status check_trained(const kinds::Export& model) {
+  for (const kinds::ExportPart& part : model.parts) {
+    if (!part.trained_ranges.empty()) continue;
+    return fail(ErrorCode::unsupported,
+                spoken(part.name) + " was not trained for int8: train it further with train.qat_from (outcrop train "
+                                    "--help) and take a stage's weights, or quantize it by --method static");
+  }
+  return {};
+}
+
+Result<std::vector<PlannedRange>> planned_ranges(const kinds::ExportPart& part) {
+  std::vector<PlannedRange> planned;
+  OUTCROP_TRY(ranges, ranges_in(part.trained_ranges));
+  for (const auto& [name, map] : ranges) {
+    const auto value = [&](std::int64_t code) { return static_cast<double>(code - map.zero_point) * map.scale; };
+    planned.push_back({part.name + "." + name, value(0), value(255)});
+  }
+  return planned;
+}
+
+// How training and its int8 are compared.
+constexpr std::int64_t compared_rows = 64;
+
 class StaticInt8 final : public Method {
  public:
-  StaticInt8(ActivationType activations, std::string observer, CorrectionOptions how)
-      : activations_(activations), observer_(std::move(observer)), how_(std::move(how)) {}
+  // `trained`: by the ranges that parts have of their training.
+  StaticInt8(ActivationType activations, std::string observer, CorrectionOptions how, bool trained)
+      : activations_(activations), observer_(std::move(observer)), how_(std::move(how)), trained_(trained) {}
 
-  [[nodiscard]] std::string_view name() const override { return "static"; }
+  [[nodiscard]] std::string_view name() const override { return trained_ ? "qat" : "static"; }
 
   [[nodiscard]] Result<Plan> plan(const kinds::Export& model) const override {
-    Plan plan{.variant = "", .method = "static", .observer = observer_, .corrections = how_.wanted, .layers = {}};
+    Plan plan{.variant = "", .method = std::string(name()), .observer = observer_, .layers = {}};
     OUTCROP_CHECK(check_nothing_in_place(model, "what static int8 does"));
+    if (trained_) OUTCROP_CHECK(check_trained(model));
+    if (!trained_) plan.corrections = how_.wanted;
     for (const kinds::ExportPart& part : model.parts) {
       OUTCROP_TRY(layers, layers_of(part));
+      OUTCROP_TRY(ranges, planned_ranges(part));
+      if (trained_) plan.ranges.insert(plan.ranges.end(), ranges.begin(), ranges.end());
       for (const PlannedLayer& layer : layers.all) {
         LayerDecision decision{.layer = part.name + "." + layer.name,
                                .operation = layer.operation,
@@ -52,6 +84,8 @@ class StaticInt8 final : public Method {
           decision.format = "float";
           decision.reason = "has no static int8 kernel here";
           decision.formats = {"float"};
+        } else if (trained_) {
+          decision.formats = {"int8"};  // as it was trained
         }
         plan.layers.push_back(std::move(decision));
       }
@@ -61,6 +95,7 @@ class StaticInt8 final : public Method {
   }
 
   [[nodiscard]] Result<Applied> apply(const Plan& plan, const kinds::Export& model) const override {
+    if (trained_) return apply_trained(model);
     const auto range = find_observer(plan.observer);
     if (!range) return fail(range.error().context("the plan"));
     if (auto known = check_corrections(wanted_by(plan)); !known) return fail(known.error().context("the plan"));
@@ -148,6 +183,55 @@ class StaticInt8 final : public Method {
     return {};
   }
 
+  [[nodiscard]] Result<Applied> apply_trained(const kinds::Export& model) const {
+    OUTCROP_CHECK(check_trained(model));
+    Applied applied;
+    for (const kinds::ExportPart& part : model.parts) {
+      const Status status = apply_trained(part, applied);
+      if (!status) return fail(status.error().context(spoken(part.name)));
+    }
+    return applied;
+  }
+
+  Status apply_trained(const kinds::ExportPart& part, Applied& applied) const {
+    OUTCROP_TRY(ranges, ranges_in(part.trained_ranges));
+    const auto rows = first_rows(part);
+    const Module trained = models::layered_form(reload(part.network), rows);
+    const bool coded = !part.answers_floats;
+    const Module network =
+        coded && part.integer_form ? models::layered_form(reload(*part.integer_form), rows) : trained;
+    StaticQuantization options;
+    options.activations = activations_;
+    options.answer_codes = coded;
+    if (coded) options.output_limit = part.output_limit;
+    OUTCROP_TRY(layers, layers_of(part, network));
+    options.weight_scales = trained_weight_scales(trained, network, activations_);
+    OUTCROP_TRY(fake, FakeQuantized::make(network, rows.front(), options));
+    OUTCROP_CHECK(fake.set_ranges(ranges));
+    options.ranges = std::move(ranges);
+    const auto calibration = evenly_chosen(part.calibration.front(), compared_rows);
+    OUTCROP_TRY(quantized, quantize_static(network, calibration, options));
+    OUTCROP_CHECK(check_as_trained(network, fake, quantized.module, calibration, options.output_limit));
+    std::optional<kinds::Codes> codes;
+    if (coded) codes = codes_of(quantized.module, rows.front());
+    add_layers(part, layers, {}, applied);
+    applied.forms.push_back({std::move(quantized.module), codes});
+    return {};
+  }
+
+  static Status check_as_trained(Module network, const FakeQuantized& fake, Module quantized, const torch::Tensor& rows,
+                                 double limit) {
+    const torch::NoGradGuard no_gradient;
+    std::vector<torch::Tensor> truth;
+    std::vector<torch::Tensor> converted;
+    for (const torch::Tensor& row : rows.split(1)) {
+      truth.push_back(network.forward({row}).toTensor().clamp(-limit, limit));
+      const auto answer = quantized.forward({row}).toTensor();
+      converted.push_back((answer.is_quantized() ? answer.dequantize() : answer).clamp(-limit, limit));
+    }
+    return check_agreement(torch::cat(truth), fake.answers(rows).clamp(-limit, limit), torch::cat(converted));
+  }
+
   static void add_layers(const kinds::ExportPart& part, const StaticLayers& layers, const std::set<std::string>& kept_float,
                          Applied& applied) {
     for (const PlannedLayer& layer : layers.all) {
@@ -166,13 +250,19 @@ class StaticInt8 final : public Method {
   ActivationType activations_;
   std::string observer_;
   CorrectionOptions how_;
+  bool trained_;
 };
 
 }  // namespace
 
 std::shared_ptr<const Method> make_static_int8(ActivationType activations, std::string observer,
                                                CorrectionOptions how) {
-  return std::make_shared<StaticInt8>(activations, std::move(observer), std::move(how));
+  return std::make_shared<StaticInt8>(activations, std::move(observer), std::move(how), /*trained=*/false);
+}
+
+std::shared_ptr<const Method> make_trained_int8(ActivationType activations) {
+  return std::make_shared<StaticInt8>(activations, name_of(RangeSearch::squared_error), CorrectionOptions(),
+                                      /*trained=*/true);
 }
 
 }  // namespace outcrop::quantize

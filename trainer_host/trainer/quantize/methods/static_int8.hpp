@@ -16,4 +16,8 @@ namespace outcrop::quantize {
 [[nodiscard]] std::shared_ptr<const Method> make_static_int8(ActivationType activations, std::string observer,
                                                              CorrectionOptions how = {});
 
+// The same of parts that were trained for int8 (fake_quantized.hpp), by the ranges and scales of that training; its name
+// is "qat". unsupported of others, with what to do. internal where the result does not answer as training's rounding did.
+[[nodiscard]] std::shared_ptr<const Method> make_trained_int8(ActivationType activations);
+
 }  // namespace outcrop::quantize
