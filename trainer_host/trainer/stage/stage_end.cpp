@@ -63,6 +63,18 @@ void note(const std::string& what) {
   std::fprintf(stderr, "note: %s\n", what.c_str());
 }
 
+// Those that the weights were trained for are made of such weights alone, and of such also where no list is given.
+Result<std::vector<std::string>> variants_for(const train::TrainConfig& config, const kinds::Task& task) {
+  OUTCROP_TRY(variants, variants_of(config));
+  const bool trained = !task.trained_ranges().empty();
+  for (const std::string& name : quantize::trained_variants()) {
+    if (trained && config.variants.empty()) variants.push_back(name);
+    if (trained || std::erase(variants, name) == 0) continue;
+    note(name + " is not made: this stage was not trained for int8 (train.qat_from)");
+  }
+  return variants;
+}
+
 // The stage whose weights a run began with, where they lie in or beside its folder.
 std::optional<StagePaths> stage_of(const train::Origin& origin) {
   const fs::path beside = origin.file.parent_path();
@@ -209,11 +221,11 @@ void draw_curve(const train::StageContext& context) {
 Status fill_folder(const train::StageContext& context, const fs::path& folder,
                    const Tools& tools) {
   quantize::VariantChoice choice;
-  OUTCROP_TRY(variants, variants_of(context.config));
+  OUTCROP_TRY(variants, variants_for(context.config, context.task));
   choice.variants = std::move(variants);
   choice.settling.mixed = context.config.mixed;
   OUTCROP_TRY(exported, quantize::export_variants(
-                            context.task.make_export(), folder,
+                            kinds::export_of(context.task), folder,
                             context.config.name + "_stage" + std::to_string(context.stage), choice));
   OUTCROP_CHECK(
       write_file_durably(folder / "quantization.json", quantize::exported_to_json(exported)));

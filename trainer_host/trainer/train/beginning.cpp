@@ -55,7 +55,7 @@ Status check_end_is_as_trained(const Progress& progress) {
 
 Result<Beginning> resume(const fs::path& path, const TrainConfig& config,
                          const TrainOptions& options, const RunIdentity& identity,
-                         const kinds::Task& task, const OptimizerOf& optimizer_of,
+                         kinds::Task& task, const OptimizerOf& optimizer_of,
                          Average& average) {
   OUTCROP_TRY(progress,
               load_checkpoint(path, identity, options.allow_change, task, optimizer_of, average));
@@ -112,7 +112,7 @@ Status check_room(const TrainConfig& config, const TrainOptions& options) {
 }
 
 Result<Beginning> find_beginning(const TrainConfig& config, const TrainOptions& options,
-                                 const RunIdentity& identity, const kinds::Task& task,
+                                 const RunIdentity& identity, kinds::Task& task,
                                  const OptimizerOf& optimizer_of, Average& average) {
   if (const auto checkpoint = checkpoint_to_resume(config, options)) {
     return resume(*checkpoint, config, options, identity, task, optimizer_of, average);

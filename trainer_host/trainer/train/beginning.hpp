@@ -28,7 +28,7 @@ struct Beginning {
 [[nodiscard]] Result<Beginning> find_beginning(const TrainConfig& config,
                                                const TrainOptions& options,
                                                const RunIdentity& identity,
-                                               const kinds::Task& task, const OptimizerOf& optimizer_of,
+                                               kinds::Task& task, const OptimizerOf& optimizer_of,
                                                Average& average);
 
 }  // namespace outcrop::train

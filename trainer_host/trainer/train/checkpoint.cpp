@@ -56,7 +56,7 @@ Result<std::vector<Difference>> check_identity(const Json& about, const RunIdent
 }
 
 Result<Progress> restore(const models::ModelFile& file, const RunIdentity& identity,
-                         bool allow_change, const kinds::Task& task,
+                         bool allow_change, kinds::Task& task,
                          const OptimizerOf& optimizer_of, Average& average) {
   if (file.kind != models::ModelFileKind::checkpoint) {
     return fail(ErrorCode::invalid_data,
@@ -98,6 +98,7 @@ Result<Progress> restore(const models::ModelFile& file, const RunIdentity& ident
         {progress.epoch, difference.key, difference.there, difference.here});
   }
   OUTCROP_CHECK(models::restore(kinds::state_of(task), file.tensors));
+  kinds::take_ranges(file.tensors, task);
   OUTCROP_CHECK(optimizer_of(progress.stage()).restore(file.tensors));
   OUTCROP_CHECK(average.take_up(file.tensors));
   return progress;
@@ -144,6 +145,7 @@ Status save_checkpoint(const std::filesystem::path& path, const RunIdentity& ide
   about["lineage"] = lineage_to_json(progress.lineage);
   models::ModelFile file{models::ModelFileKind::checkpoint, json_text(about), kinds::state_of(task)};
   for (auto& tensor : optimizer.state()) file.tensors.push_back(std::move(tensor));
+  for (auto& tensor : kinds::ranges_of(task)) file.tensors.push_back(std::move(tensor));
   for (auto& tensor : average.state()) file.tensors.push_back(std::move(tensor));
   const Status written = models::write_model_file(path, file);
   if (!written) return fail(written.error().context("saving the checkpoint"));
@@ -151,7 +153,7 @@ Status save_checkpoint(const std::filesystem::path& path, const RunIdentity& ide
 }
 
 Result<Progress> load_checkpoint(const std::filesystem::path& path, const RunIdentity& identity,
-                                 bool allow_change, const kinds::Task& task,
+                                 bool allow_change, kinds::Task& task,
                                  const OptimizerOf& optimizer_of, Average& average) {
   OUTCROP_TRY(file, models::read_model_file(path));
   auto progress = restore(file, identity, allow_change, task, optimizer_of, average);

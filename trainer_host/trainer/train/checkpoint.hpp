@@ -44,7 +44,7 @@ using OptimizerOf = std::function<Adam&(std::int64_t stage)>;
 // Of training.csv, in the order of the task's columns.
 [[nodiscard]] std::vector<std::string> column_names(const kinds::Task& task);
 
-// Writes weights, BatchNorm statistics, optimizer state, average and progress into one file,
+// Writes weights, BatchNorm statistics, trained ranges, optimizer state, average and progress into one file,
 // crash-safe: on failure (no_space for a full disk) the checkpoint that was there is untouched.
 [[nodiscard]] Status save_checkpoint(const std::filesystem::path& path, const RunIdentity& identity,
                                      const kinds::Task& task, const Adam& optimizer,
@@ -58,7 +58,7 @@ using OptimizerOf = std::function<Adam&(std::int64_t stage)>;
 // restored.
 [[nodiscard]] Result<Progress> load_checkpoint(const std::filesystem::path& path,
                                                const RunIdentity& identity, bool allow_change,
-                                               const kinds::Task& task,
+                                               kinds::Task& task,
                                                const OptimizerOf& optimizer_of,
                                                Average& average);
 

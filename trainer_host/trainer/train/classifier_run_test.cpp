@@ -218,5 +218,85 @@ TEST_F(ClassifierRun, gives_the_averaged_weights_of_a_checkpoint_to_whoever_begi
   }
 }
 
+// Of a stage of one epoch, whose warm-up ends within it, and of two, whose ranges are frozen between.
+TEST_F(ClassifierRun, trains_for_int8_and_goes_on_with_the_bits_of_one_that_never_stopped) {
+  for (const std::int64_t epochs : {1, 2}) {
+    const auto for_int8 = [&](const std::string& out) {
+      TrainConfig config = small((out + std::to_string(epochs)).c_str());
+      config.train.stage_epochs = epochs;
+      config.train.int8 = {.from = 2, .rate = 0.5, .warm_up = 0.2, .frozen_from = 0.5};
+      return config;
+    };
+    const auto in = [&](const char* out, const char* file) { return out + std::to_string(epochs) + "/" + file; };
+    std::vector<bool> trained;
+    ASSERT_THAT(run(for_int8("whole"), 3,
+                    [&](const StageContext& context) -> Status {
+                      trained.push_back(!context.task.trained_ranges().empty());
+                      return {};
+                    }),
+                IsOk());
+    EXPECT_EQ(trained, (std::vector{false, true, true}));
+
+    int ends = 0;
+    const StageEnd first_fails = [&](const StageContext&) -> Status {
+      return ++ends % 2 == 1 ? Status(fail(ErrorCode::io, "the disk is full")) : Status();
+    };
+    for (int stage = 1; stage <= 3; ++stage) {
+      EXPECT_THAT(run(for_int8("stopped"), 3, first_fails), ErrorIs(ErrorCode::io, testing::_));
+      ASSERT_THAT(run(for_int8("stopped"), stage, first_fails), IsOk());
+    }
+    expect_same(read(in("stopped", "checkpoint")), read(in("whole", "checkpoint")));
+    for (const char* file : {"stripes_stage1.weights", "stripes_stage2.weights", "stripes_stage3.weights"}) {
+      expect_same(read(in("stopped", file)), read(in("whole", file)));
+    }
+    EXPECT_TRUE(read(in("whole", "stripes_stage2.weights")).contains("qat.network.input"));
+    EXPECT_FALSE(read(in("whole", "stripes_stage1.weights")).contains("qat.network.input"));
+
+    // Float by its names: a new run begins with it, and forgets that it was trained for int8.
+    TrainConfig fine = small(("fine" + std::to_string(epochs)).c_str());
+    TrainOptions options;
+    options.stages = 1;
+    options.init = folder_.path() / in("whole", "stripes_stage3.weights");
+    ASSERT_THAT(train(fine, options, {}), IsOk());
+    EXPECT_FALSE(read(in("fine", "stripes_stage1.weights")).contains("qat.network.input"));
+  }
+}
+
+// A table that cannot be written ends a run behind its first checkpoint, as a kill there would.
+TEST_F(ClassifierRun, killed_within_a_stage_for_int8_goes_on_with_frozen_ranges_or_chooses_them_again) {
+  for (const double frozen_from : {0.25, 0.5}) {
+    SCOPED_TRACE(frozen_from);
+    const std::string number = std::to_string(frozen_from);
+    const auto for_int8 = [&](const std::string& out) {
+      TrainConfig config = small(out.c_str());
+      config.train.stage_epochs = 4;
+      config.train.int8 = {.from = 1, .rate = 0.5, .warm_up = 0.1, .frozen_from = frozen_from};
+      return config;
+    };
+    ASSERT_THAT(run(for_int8("whole" + number), 1), IsOk());
+    const TrainConfig killed = for_int8("killed" + number);
+    std::filesystem::create_directories(killed.train.out / "training.csv");
+    TrainOptions anew;
+    anew.stages = 1;
+    anew.resume = TrainOptions::Resume::none;
+    EXPECT_FALSE(train(killed, anew, {}).has_value());
+    EXPECT_TRUE(read("killed" + number + "/checkpoint").contains("qat.network.input"));
+    std::filesystem::remove(killed.train.out / "training.csv");
+    ASSERT_THAT(run(killed, 1), IsOk());
+    expect_same(read("killed" + number + "/checkpoint"), read("whole" + number + "/checkpoint"));
+  }
+}
+
+TEST_F(ClassifierRun, begins_to_train_for_int8_on_its_way_where_that_is_allowed) {
+  ASSERT_THAT(run(small("run"), 1), IsOk());
+  TrainConfig config = small("run");
+  config.train.int8.from = 2;
+  EXPECT_THAT(run(config, 2), ErrorIs(ErrorCode::invalid_argument, HasSubstr("train.qat_from: 0 there, 2 here")));
+  ASSERT_THAT(run(config, 2, {}, true), IsOk());
+  EXPECT_TRUE(read("run/stripes_stage2.weights").contains("qat.network.input"));
+  ASSERT_THAT(run(small("run"), 3, {}, true), IsOk());
+  EXPECT_FALSE(read("run/stripes_stage3.weights").contains("qat.network.input"));
+}
+
 }  // namespace
 }  // namespace outcrop::train

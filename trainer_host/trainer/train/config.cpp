@@ -35,6 +35,24 @@ double read_average(TomlReader::Table& table) {
   return average;
 }
 
+LoopConfig::ForInt8 read_for_int8(TomlReader::Table& table) {
+  LoopConfig::ForInt8 int8;
+  int8.from = table.integer("qat_from", int8.from, 0, 1'000'000);
+  int8.rate = table.number("qat_rate", int8.rate, 1e-4, 1.0);
+  int8.warm_up = table.number("qat_warm_up", int8.warm_up, 0.0, 0.9);
+  int8.frozen_from = table.number("qat_frozen_from", int8.frozen_from, 0.0, 1.0);
+  if (int8.frozen_from < int8.warm_up) {
+    table.refuse("qat_frozen_from", "ranges are first chosen at the end of the warm-up, and that is after it: give a share "
+                                    "of the stage from qat_warm_up to 1");
+  }
+  for (const char* key : {"qat_rate", "qat_warm_up", "qat_frozen_from"}) {
+    if (int8.from == 0 && table.has(key)) {
+      table.refuse(key, "no stage is trained for int8: say by qat_from which is the first");
+    }
+  }
+  return int8;
+}
+
 LoopConfig read_loop(TomlReader::Table& table) {
   LoopConfig loop;
   loop.out = table.path("out", std::nullopt);
@@ -44,6 +62,7 @@ LoopConfig read_loop(TomlReader::Table& table) {
   loop.weight_decay = table.number("weight_decay", loop.weight_decay, 0.0, 1.0);
   loop.gradient_clip = table.number("gradient_clip", loop.gradient_clip, 1e-6, 1e6);
   loop.average = read_average(table);
+  loop.int8 = read_for_int8(table);
   loop.seed = static_cast<std::uint64_t>(table.integer(
       "seed", static_cast<std::int64_t>(loop.seed), 0, std::numeric_limits<std::int64_t>::max()));
   loop.threads = table.integer("threads", loop.threads, 0, 256);
@@ -109,6 +128,11 @@ std::string TrainConfig::fingerprint() const {
        << "\n";
   // As it was before there were averages, where there is none.
   if (train.average > 0.0) text << "train.average = " << train.average << "\n";
+  if (train.int8.from > 0) {
+    text << "train.qat_from = " << train.int8.from << "\ntrain.qat_rate = " << train.int8.rate
+         << "\ntrain.qat_warm_up = " << train.int8.warm_up << "\ntrain.qat_frozen_from = " << train.int8.frozen_from
+         << "\n";
+  }
   return text.str() + recipe->fingerprint();
 }
 

@@ -23,6 +23,14 @@ struct LoopConfig {
   double weight_decay = 1e-4;      // AdamW's, per unit of learning rate
   double gradient_clip = 1.0;      // largest Euclidean norm over all gradients
   double average = 0.0;            // decay of the weights' moving average (average.hpp); 0: none
+  // Quantization-aware training (quantize/aware_training.hpp).
+  struct ForInt8 {
+    std::int64_t from = 0;     // the first stage that is trained for int8, and all that follow; 0: none is
+    double rate = 0.1;         // their learning rate, times the others'
+    double warm_up = 0.1;      // share of such a stage that is trained in float before
+    double frozen_from = 0.5;  // share of it from which on the ranges of activations stay as they are
+    [[nodiscard]] bool is(std::int64_t stage) const { return from > 0 && stage >= from; }
+  } int8;
   std::uint64_t seed = 1;
   std::int64_t threads = 0;  // 0: as many as available_processors()
 };

@@ -128,6 +128,12 @@ TEST_F(Config, says_which_range_would_be_right) {
                                                          HasSubstr("0.5 to 0.99999"))));
   EXPECT_THAT(read(with("batch = 4", "batch = 4\naverage = 1")),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("train.average: 1 is out of range")));
+  EXPECT_THAT(read(with("batch = 4", "batch = 4\nqat_from = 2\nqat_rate = 2")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("train.qat_rate: 2 is out of range")));
+  EXPECT_THAT(read(with("batch = 4", "batch = 4\nqat_rate = 0.2")),
+              ErrorIs(ErrorCode::invalid_argument, AllOf(HasSubstr("train.qat_rate"), HasSubstr("by qat_from"))));
+  EXPECT_THAT(read(with("batch = 4", "batch = 4\nqat_from = 1\nqat_warm_up = 0.4\nqat_frozen_from = 0.3")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("train.qat_frozen_from")));
   EXPECT_THAT(read(with("latent = 64", "latent = 66")),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("multiple of 4")));
   EXPECT_THAT(read(with("memory_mb\"", "fastest\"")),
@@ -200,6 +206,8 @@ TEST_F(Config, fingerprint_holds_what_decides_the_weights) {
   EXPECT_THAT(base, testing::Not(HasSubstr("average")));
   EXPECT_THAT(read(with("batch = 4", "batch = 4\naverage = 0.999"))->fingerprint(),
               HasSubstr("\ntrain.average = 0.999"));
+  EXPECT_EQ(read(with("batch = 4", "batch = 4\nqat_from = 0"))->fingerprint(), base);
+  EXPECT_THAT(read(with("batch = 4", "batch = 4\nqat_from = 3"))->fingerprint(), HasSubstr("\ntrain.qat_from = 3"));
   EXPECT_EQ(read(with("/tmp/elsewhere", "/tmp/here"))->fingerprint(), base);
   EXPECT_EQ(read(with("batch = 4", "batch = 4\nthreads = 1"))->fingerprint(), base);
   EXPECT_EQ(read(with("expiry_days = 30", "expiry_days = 31"))->fingerprint(), base);

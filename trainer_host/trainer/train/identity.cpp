@@ -15,7 +15,7 @@ std::map<std::string, std::string> values_of(const std::string& text) {
     if (at == std::string::npos) continue;
     values.emplace(line.substr(0, at), line.substr(at + between.size()));
   }
-  values.emplace("train.average", "0");  // where the text has none
+  for (const char* key : {"train.average", "train.qat_from"}) values.emplace(key, "0");  // where the text has none
   return values;
 }
 

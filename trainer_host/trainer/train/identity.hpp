@@ -20,8 +20,8 @@ struct Difference {
 [[nodiscard]] std::string identity_of(const TrainConfig& config, const kinds::DataSummary& data);
 
 // Keys that both texts have, with other values: what one of them does not know was written by
-// another version, and was not asked for. An average of weights is named only where there is one:
-// without the key it is 0.
+// another version, and was not asked for. An average of weights, and the first stage for int8, are named
+// only where there are such: without the key they are 0.
 [[nodiscard]] std::vector<Difference> differences(const std::string& there,
                                                   const std::string& here);
 

@@ -32,6 +32,11 @@ names and paths, which have none; relative paths start at the file's folder):
   weight_decay = 0.0001
   gradient_clip = 1.0       # largest norm of a step's gradients
   average = 0               # 0, or 0.5 to 0.99999: stages are of averaged weights
+  qat_from = 0              # the first stage that is trained for int8 (quantization-aware), and all after
+                            # it: its variants are int8-qat and int8-qat-quint8; 0: none
+  #qat_rate = 0.1           # their learning rate, times the others'
+  #qat_warm_up = 0.1        # share of such a stage in float before; batch norms are frozen behind it
+  #qat_frozen_from = 0.5    # share of it from which on the ranges of activations are frozen, too
   seed = 1
   threads = 0               # 0: one for each processor
 
@@ -55,7 +60,8 @@ Examples:
   outcrop train demo.toml --stages 2     train two stages, or what is missing of them
   outcrop train demo.toml                go on until Ctrl-C, stage after stage
   outcrop train demo.toml --check-config look at all that it needs, and train nothing
-  outcrop train demo.toml --allow-change go on though rate, losses, batch, average or data changed
+  outcrop train demo.toml --allow-change go on though rate, losses, batch, average or data changed,
+                                         or to train for int8 from some stage on (qat_from)
   outcrop train fine.toml --init run/curvefault_stage2.weights
                                          a new run, in a folder of its own, from these weights
 

@@ -9,6 +9,7 @@
 #include "trainer_host/trainer/kinds/draws.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
+#include "trainer_host/trainer/quantize/aware_training.hpp"
 #include "trainer_host/trainer/train/average.hpp"
 #include "trainer_host/trainer/train/beginning.hpp"
 #include "trainer_host/trainer/train/checkpoint.hpp"
@@ -66,6 +67,8 @@ class Run {
 
   // Takes up what beginning.hpp finds. Changes nothing on disk.
   Status begin(const TrainOptions& options);
+  // Whether the model can be trained for int8, where a new run is to be.
+  Status check_int8();
   // Says where it begins, and brings the tables beside the checkpoint to there.
   Status announce() const;
   Status run(std::optional<std::int64_t> last_stage, PromptStop& prompt_stop);
@@ -76,6 +79,7 @@ class Run {
   Status train_stage(std::int64_t stage);
   Status train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done);
   void enter_phase_of(std::int64_t stage);
+  Status enter_form(double progress, bool epoch_begins);
   Status end_stage(std::int64_t stage);
   Status make_of_averaged(std::int64_t stage);
   Status save();
@@ -97,6 +101,7 @@ class Run {
   kinds::Phase phase_;
   Adam optimizer_;
   Average average_;
+  quantize::AwareTraining for_int8_;
   Progress progress_;
   fs::path checkpoint_;
   std::string from_;
@@ -187,11 +192,14 @@ Status Run::train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done)
   record.epoch = epoch;
   record.stage = stage_at_work();
   std::vector<double> losses;
+  const LoopConfig& loop = config_.train;
+  const double peak = loop.learning_rate * (loop.int8.is(record.stage) ? loop.int8.rate : 1.0);
   task_->set_training(true);
   for (std::size_t i = 0; i < batches_; ++i) {
     if (data::StopSignal::requested()) return fail(stopped_by_user(epoch, i));
     const auto chosen = kinds::batch_of(draws, i, batches_);
-    record.learning_rate = learning_rate(config_.train.learning_rate, progress_in_stage(i));
+    OUTCROP_CHECK(enter_form(progress_in_stage(i), i == 0));
+    record.learning_rate = learning_rate(peak, progress_in_stage(i));
     const auto loss =
         train_step(*task_, phase_, optimizer_, chosen, config_.train, record.learning_rate);
     if (!loss) return fail(at_batch(loss.error(), epoch, i, chosen));
@@ -205,6 +213,7 @@ Status Run::train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done)
     bar.update(++done, "epoch " + std::to_string(epoch) + "  loss: " + shown);
   }
   record.values.assign(losses.begin(), losses.end());
+  if (for_int8_.on()) task_->set_training(true);  // what ranges were chosen with is kept no longer
   task_->set_training(false);
   {
     const AveragedWeights averaged(average_);
@@ -222,6 +231,30 @@ void Run::enter_phase_of(std::int64_t stage) {
   if (phase.name == phase_.name) return;
   phase_ = std::move(phase);
   optimizer_ = make_optimizer(phase_, config_.train);
+}
+
+// What a stage trains through at this point of it. What it decides is the same after a kill: ranges are chosen of the
+// weights as they are, where a stage's warm-up ends and where an epoch begins, or are those of the checkpoint.
+Status Run::enter_form(double progress, bool epoch_begins) {
+  const LoopConfig::ForInt8& int8 = config_.train.int8;
+  if (!int8.is(stage_at_work()) || progress < int8.warm_up) {
+    if (epoch_begins) for_int8_.leave(*task_);
+    return {};
+  }
+  const bool frozen = progress >= int8.frozen_from && !task_->trained_ranges().empty();
+  if (!for_int8_.on() || (epoch_begins && !frozen)) {
+    OUTCROP_CHECK(frozen ? for_int8_.take_up(*task_) : for_int8_.choose_ranges(*task_));
+  }
+  if (epoch_begins) task_->set_training(false);
+  return {};
+}
+
+// That a model cannot be trained for int8 is known before it is trained at all.
+Status Run::check_int8() {
+  if (config_.train.int8.from == 0 || progress_.epoch > 0) return {};
+  const Status possible = for_int8_.choose_ranges(*task_);
+  for_int8_.leave(*task_);
+  return possible;
 }
 
 Status Run::save() {
@@ -352,6 +385,7 @@ Result<TrainSummary> train_in_folder(const TrainConfig& config, const TrainOptio
   OUTCROP_TRY(task, config.recipe->open(config.train.seed));
   Run run(config, std::move(task), stage_end);
   OUTCROP_CHECK(run.begin(options));
+  OUTCROP_CHECK(run.check_int8());
   OUTCROP_CHECK(run.announce());
   say(threads);
   OUTCROP_CHECK(run.run(options.stages, prompt_stop));
@@ -364,6 +398,7 @@ Result<Outlook> look_from_outside(const TrainConfig& config, const TrainOptions&
   const StageEnd none;
   Run run(config, std::move(task), none);
   OUTCROP_CHECK(run.begin(options));
+  OUTCROP_CHECK(run.check_int8());
   return run.outlook();
 }
 
