@@ -11,6 +11,7 @@ set(pages
   docs/quantization.md            quantization.md
   docs/quantization-report.md     quantization-report.md
   docs/kinds.md                   kinds.md
+  docs/gathers.md                 gathers.md
   agent/control/API.md            agent-api.md
   trainer_host/fleet/api/API.md   host-api.md
   protocol/messages/SCHEMA.md     schema.md)

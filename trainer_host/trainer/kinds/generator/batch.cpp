@@ -12,6 +12,18 @@ torch::Tensor view_of(std::span<const float> values, at::IntArrayRef shape) {
 
 }  // namespace
 
+torch::Tensor load_maps(const earth::Samples& samples, std::span<const kinds::Draw> draws,
+                        const data::Geometry& geometry) {
+  const auto depth = static_cast<std::int64_t>(geometry.depth);
+  const auto width = static_cast<std::int64_t>(geometry.width);
+  auto maps = torch::empty({static_cast<std::int64_t>(draws.size()), 1, depth, width});
+  for (std::size_t i = 0; i < draws.size(); ++i) {
+    const auto map = view_of(samples.velocity(draws[i].sample), {1, depth, width});
+    maps[static_cast<std::int64_t>(i)].copy_(draws[i].mirrored ? map.flip({2}) : map);
+  }
+  return normalize_velocity(maps, earth::bounds_of(geometry));
+}
+
 Batch load_batch(const earth::Samples& samples, std::span<const kinds::Draw> draws,
                  const data::Geometry& geometry) {
   const auto depth = static_cast<std::int64_t>(geometry.depth);

@@ -28,7 +28,7 @@ def decode(self, latent: Tensor) -> Tuple[Tensor, Tensor]:
         decoded = torch.zeros([1, latent.size(1)], dtype=6, layout=None, device=None, pin_memory=False)
     z = torch.reshape(decoded, [decoded.size(0), decoded.size(1), 1, 1])
     velocity = self.velocity_of(self.velocity_decoder.forward(z)).contiguous()
-    pressure = self.pressure_of(self.seismic_decoder.forward(z)).contiguous()
+    pressure = self.gathers_of(z, velocity)
     spoilt = torch.sum(decoded * 0.0, [1])
     if float(torch.sum(spoilt)) != 0.0:
         velocity = velocity + torch.reshape(spoilt, [-1, 1, 1, 1])
@@ -36,6 +36,20 @@ def decode(self, latent: Tensor) -> Tuple[Tensor, Tensor]:
     return velocity[:rows], pressure[:rows]
 def forward(self, batch_size: int, seed: int = 0) -> Tuple[Tensor, Tensor]:
     return self.decode(self.latent(batch_size, seed))
+)";
+
+constexpr const char* decoded_source = R"(
+def gathers_of(self, z: Tensor, velocity: Tensor) -> Tensor:
+    return self.pressure_of(self.seismic_decoder.forward(z)).contiguous()
+)";
+// Of a map that is no number (its latent was none) nothing is computed from: indices come from travel times.
+constexpr const char* from_map_source = R"(
+def gathers_of(self, z: Tensor, velocity: Tensor) -> Tensor:
+    held = torch.nan_to_num(velocity, 3000.0, 3000.0, 3000.0)
+    made: List[Tensor] = []
+    for row in range(held.size(0)):
+        made.append(self.gathers_over(held[row]))
+    return torch.stack(made)
 )";
 
 // The ways back for an `x` of codes. They go through memory in its own order
@@ -72,7 +86,8 @@ constexpr int factor_fraction_bits = 20;
 constexpr double largest_factor = 1024.0;  // 2^30 in fixed point
 
 // Without the way back to physical units.
-torch::jit::Module compose(torch::jit::Module velocity_decoder, torch::jit::Module seismic_decoder,
+torch::jit::Module compose(torch::jit::Module velocity_decoder,
+                           std::vector<std::pair<std::string, torch::jit::Module>> beside,
                            const LatentPrior& prior) {
   const auto latent = prior.mean.size(0);
   TORCH_CHECK(prior.factor.dim() == 2 && prior.factor.size(0) == latent &&
@@ -88,7 +103,7 @@ torch::jit::Module compose(torch::jit::Module velocity_decoder, torch::jit::Modu
                                /*shouldMangle=*/true);
   generator.register_module("noise", models::make_noise(latent));
   generator.register_module("velocity_decoder", std::move(velocity_decoder));
-  generator.register_module("seismic_decoder", std::move(seismic_decoder));
+  for (auto& [name, module] : beside) generator.register_module(name, std::move(module));
   generator.register_buffer(
       "mean", torch::round(prior.mean.to(torch::kDouble) * mean_unit).to(torch::kLong));
   generator.register_buffer(
@@ -111,22 +126,27 @@ void register_table(torch::jit::Module& generator, const std::string& name,
   generator.register_attribute(name + "_steps", c10::FloatType::get(), 1.0 / coded.scale);
 }
 
+void define_velocity(torch::jit::Module& generator, const std::optional<kinds::Codes>& codes,
+                     const earth::VelocityBounds& bounds) {
+  if (!codes) {
+    generator.define(velocity_source(bounds));
+    return;
+  }
+  register_table(generator, "velocity", *codes,
+                 [&](const torch::Tensor& x) { return denormalize_velocity(x, bounds); });
+  generator.define(velocity_codes_source);
+}
+
 }  // namespace
 
 torch::jit::Module compose_generator(kinds::PartForm velocity_decoder,
                                      kinds::PartForm seismic_decoder, const LatentPrior& prior,
                                      const models::Phases& phases,
                                      const earth::VelocityBounds& bounds) {
-  auto generator =
-      compose(std::move(velocity_decoder.module), std::move(seismic_decoder.module), prior);
+  auto generator = compose(std::move(velocity_decoder.module),
+                           {{"seismic_decoder", std::move(seismic_decoder.module)}}, prior);
   if (velocity_decoder.codes || seismic_decoder.codes) generator.define(look_up_source);
-  if (velocity_decoder.codes) {
-    register_table(generator, "velocity", *velocity_decoder.codes,
-                   [&](const torch::Tensor& x) { return denormalize_velocity(x, bounds); });
-    generator.define(velocity_codes_source);
-  } else {
-    generator.define(velocity_source(bounds));
-  }
+  define_velocity(generator, velocity_decoder.codes, bounds);
   if (seismic_decoder.codes) {
     TORCH_CHECK(phases.columns * phases.channels % 2 == 0,
                 "phases are put in place in pairs, and a row of them has ",
@@ -141,7 +161,20 @@ torch::jit::Module compose_generator(kinds::PartForm velocity_decoder,
   } else {
     generator.define(pressure_source());
   }
-  generator.define(generator_source);
+  generator.define(std::string(decoded_source) + generator_source);
+  generator.eval();
+  return generator;
+}
+
+torch::jit::Module compose_map_generator(
+    kinds::PartForm velocity_decoder, std::vector<std::pair<std::string, torch::jit::Module>> beside,
+    const std::string& gather_source, const std::vector<std::int64_t>& columns, const LatentPrior& prior,
+    const earth::VelocityBounds& bounds) {
+  auto generator = compose(std::move(velocity_decoder.module), std::move(beside), prior);
+  generator.register_buffer("columns", torch::tensor(columns, torch::kLong));
+  if (velocity_decoder.codes) generator.define(look_up_source);
+  define_velocity(generator, velocity_decoder.codes, bounds);
+  generator.define(gather_source + from_map_source + generator_source);
   generator.eval();
   return generator;
 }

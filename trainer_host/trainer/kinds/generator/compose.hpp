@@ -1,6 +1,9 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "trainer_host/trainer/kinds/export.hpp"
 #include "trainer_host/trainer/kinds/generator/latent_prior.hpp"
@@ -32,5 +35,14 @@ namespace outcrop::generator {
                                                    const LatentPrior& prior,
                                                    const models::Phases& seismic_phases,
                                                    const earth::VelocityBounds& bounds = {});
+
+// The same for gathers that are made from the generated map: `gather_source` defines
+//   gathers_over(velocity [1, rows, columns] in m/s) -> pressure [shots, times, columns]
+// over the modules of `beside` ("maker", "gather_net"). `columns` are those of the sources. One sample at a
+// time, whatever the batch: as much memory as one takes.
+[[nodiscard]] torch::jit::Module compose_map_generator(
+    kinds::PartForm velocity_decoder, std::vector<std::pair<std::string, torch::jit::Module>> beside,
+    const std::string& gather_source, const std::vector<std::int64_t>& columns, const LatentPrior& prior,
+    const earth::VelocityBounds& bounds = {});
 
 }  // namespace outcrop::generator

@@ -4,6 +4,7 @@
 #include "trainer_host/trainer/kinds/generator/compose.hpp"
 #include "trainer_host/trainer/kinds/generator/decoding.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_signature.hpp"
+#include "trainer_host/trainer/kinds/generator/normalization.hpp"
 
 namespace outcrop::generator {
 namespace {
@@ -33,24 +34,49 @@ std::vector<kinds::FloatPart> parts_besides_layers(bool coded) {
                             : "element by element through expm1, whose range 8 bits cannot hold"}};
 }
 
-}  // namespace
+std::vector<kinds::FloatPart> parts_besides_layers_from_map(GatherMaker maker, bool coded) {
+  auto parts = parts_besides_layers(coded);
+  parts.pop_back();  // pressure_of codes
+  parts.push_back(has_wave(maker)
+                      ? kinds::FloatPart{"wave", "8 bits hold no wave over hundreds of steps, and it has no weights"}
+                      : kinds::FloatPart{"kirchhoff", "travel times, and sums at their places: no weights"});
+  if (is_trained(maker)) {
+    parts.push_back({"phases and pressure_of", "where a shot is laid out, and element by element through expm1"});
+  }
+  return parts;
+}
 
-kinds::Export make_export(const Generator& generator, const LatentPrior& prior,
-                          const torch::Tensor& latents, const data::Geometry& geometry) {
-  TORCH_CHECK(latents.dim() == 2 && latents.size(0) >= 1,
-              "calibration latents must be [N, latent] with N >= 1");
-  const auto rows = latents.detach().contiguous();
-  const auto inputs = rows.reshape({rows.size(0), rows.size(1), 1, 1});
-  constexpr double clamped = 1.0;  // denormalization clamps to [-1, 1]
-  const auto phased = models::with_phase_convolution(generator.seismic_decoder,
-                                                     seismic_decoder_layers(generator.shape));
+constexpr std::int64_t most_calibrating_maps = 64;  // a shot of each
+constexpr std::int64_t maps_at_once = 8;
+
+// What a maker's networks see of maps that the decoder makes of these latents [N, latent, 1, 1]: sources by turns.
+std::vector<torch::Tensor> part_inputs(const torch::jit::Module& velocity_decoder, MapGathers& maker, const torch::Tensor& latents,
+                             const data::Geometry& geometry) {
+  const torch::NoGradGuard no_grad;
+  const auto maps = std::min(latents.size(0), most_calibrating_maps);
+  const auto chosen = latents.index_select(0, torch::arange(maps, torch::kLong).mul(latents.size(0)).div(maps, "floor"));
+  std::vector<std::vector<torch::Tensor>> inputs(maker.parts().size());
+  for (std::int64_t first = 0; first < maps && !inputs.empty(); first += maps_at_once) {
+    const auto some = chosen.slice(0, first, std::min(maps, first + maps_at_once));
+    const auto decoded = torch::jit::Module(velocity_decoder).forward({some}).toTensor();
+    const auto velocity = denormalize_velocity(decoded, earth::bounds_of(geometry)).squeeze(1);
+    std::vector<std::int64_t> columns;
+    for (std::int64_t i = 0; i < some.size(0); ++i) {
+      columns.push_back(static_cast<std::int64_t>(
+          geometry.source_columns[static_cast<std::size_t>(first + i) % geometry.shots]));
+    }
+    const auto seen = maker.part_inputs(velocity, torch::tensor(columns, torch::kLong));
+    for (std::size_t part = 0; part < seen.size(); ++part) inputs[part].push_back(seen[part]);
+  }
+  std::vector<torch::Tensor> joined;
+  for (const auto& part : inputs) joined.push_back(torch::cat(part));
+  return joined;
+}
+
+// All but parts and what puts them together.
+kinds::Export begin_export(const LatentPrior& prior, const torch::Tensor& rows, const torch::jit::Module& encoder,
+                           const data::Geometry& geometry) {
   kinds::Export exported;
-  exported.parts = {{"velocity_decoder", generator.velocity_decoder, {inputs}, clamped},
-                    {"seismic_decoder", generator.seismic_decoder, {inputs}, clamped, phased.network}};
-  exported.compose = [prior, phases = phased.phases, bounds = earth::bounds_of(geometry)](std::vector<kinds::PartForm> forms) {
-    return compose_generator(std::move(forms.at(0)), std::move(forms.at(1)), prior, phases,
-                             bounds);
-  };
   exported.signature = generator_signature(rows.size(1), geometry);
   for (const auto seed : golden_seeds) {
     exported.goldens.push_back({"forward", {std::int64_t{1}, seed}});
@@ -66,7 +92,64 @@ kinds::Export make_export(const Generator& generator, const LatentPrior& prior,
   };
   exported.beside = parts_besides_layers;
   exported.beside_multiply_adds = prior.factor.numel();
-  exported.host_modules = {{"encoder", generator.encoder}};
+  exported.host_modules = {{"encoder", encoder}};
+  return exported;
+}
+
+torch::Tensor checked_rows(const torch::Tensor& latents) {
+  TORCH_CHECK(latents.dim() == 2 && latents.size(0) >= 1,
+              "calibration latents must be [N, latent] with N >= 1");
+  return latents.detach().contiguous();
+}
+
+constexpr double clamped = 1.0;  // denormalization clamps to [-1, 1]
+
+}  // namespace
+
+kinds::Export make_export(const Generator& generator, const LatentPrior& prior,
+                          const torch::Tensor& latents, const data::Geometry& geometry) {
+  const auto rows = checked_rows(latents);
+  const auto inputs = rows.reshape({rows.size(0), rows.size(1), 1, 1});
+  const auto phased = models::with_phase_convolution(generator.seismic_decoder,
+                                                     seismic_decoder_layers(generator.shape));
+  kinds::Export exported = begin_export(prior, rows, generator.encoder, geometry);
+  exported.parts = {{"velocity_decoder", generator.velocity_decoder, {inputs}, clamped},
+                    {"seismic_decoder", generator.seismic_decoder, {inputs}, clamped, phased.network}};
+  exported.compose = [prior, phases = phased.phases, bounds = earth::bounds_of(geometry)](std::vector<kinds::PartForm> forms) {
+    return compose_generator(std::move(forms.at(0)), std::move(forms.at(1)), prior, phases,
+                             bounds);
+  };
+  return exported;
+}
+
+kinds::Export make_export(const torch::jit::Module& velocity_decoder, const torch::jit::Module& encoder,
+                          MapGathers& maker, const LatentPrior& prior, const torch::Tensor& latents,
+                          const data::Geometry& geometry) {
+  const auto rows = checked_rows(latents);
+  const auto inputs = rows.reshape({rows.size(0), rows.size(1), 1, 1});
+  kinds::Export exported = begin_export(prior, rows, encoder, geometry);
+  exported.parts = {{"velocity_decoder", velocity_decoder, {inputs}, clamped}};
+  const auto makers = maker.parts();
+  const auto seen = part_inputs(velocity_decoder, maker, inputs, geometry);
+  for (std::size_t i = 0; i < makers.size(); ++i) {
+    exported.parts.push_back({.name = makers[i].name,
+                              .network = makers[i].network,
+                              .calibration = {seen[i]},
+                              .answers_floats = true});
+  }
+  std::vector<std::int64_t> columns;
+  for (const std::size_t column : geometry.source_columns) columns.push_back(static_cast<std::int64_t>(column));
+  exported.compose = [prior, columns, bounds = earth::bounds_of(geometry), around = maker.around(),
+                      makers, source = maker.source()](std::vector<kinds::PartForm> forms) {
+    std::vector<std::pair<std::string, torch::jit::Module>> beside{{"maker", around.deepcopy()}};
+    for (std::size_t i = 0; i < makers.size(); ++i) {
+      beside.emplace_back(makers[i].name, std::move(forms.at(i + 1).module));
+    }
+    return compose_map_generator(std::move(forms.at(0)), std::move(beside), source, columns, prior, bounds);
+  };
+  exported.beside = [kind = maker.maker()](bool coded) { return parts_besides_layers_from_map(kind, coded); };
+  // The network's layers are counted for one shot, and so is what is around them.
+  exported.beside_multiply_adds += maker.multiply_adds_around() / static_cast<std::int64_t>(geometry.shots);
   return exported;
 }
 

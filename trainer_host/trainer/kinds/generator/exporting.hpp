@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include "trainer_host/trainer/kinds/export.hpp"
+#include "trainer_host/trainer/kinds/generator/gathers/map_gathers.hpp"
 #include "trainer_host/trainer/kinds/generator/generator.hpp"
 #include "trainer_host/trainer/kinds/generator/latent_prior.hpp"
 
@@ -15,5 +16,11 @@ namespace outcrop::generator {
 [[nodiscard]] kinds::Export make_export(const Generator& generator, const LatentPrior& prior,
                                         const torch::Tensor& latents,
                                         const data::Geometry& geometry = {});
+
+// The same where gathers are made from the map: parts are the velocity decoder and what `maker` has that learned.
+[[nodiscard]] kinds::Export make_export(const torch::jit::Module& velocity_decoder,
+                                        const torch::jit::Module& encoder, MapGathers& maker,
+                                        const LatentPrior& prior, const torch::Tensor& latents,
+                                        const data::Geometry& geometry);
 
 }  // namespace outcrop::generator

@@ -165,8 +165,9 @@ Generator make_generator(const GeneratorShape& shape, std::uint64_t seed) {
           .encoder = models::build_network("__torch__.outcrop.Encoder", encoder_layers(shape), random),
           .velocity_decoder = models::build_network("__torch__.outcrop.VelocityDecoder",
                                             velocity_decoder_layers(shape), random),
-          .seismic_decoder = models::build_network("__torch__.outcrop.SeismicDecoder",
-                                           seismic_decoder_layers(shape), random)};
+          .seismic_decoder = models::build_network(
+              "__torch__.outcrop.SeismicDecoder",
+              from_map(shape.gathers) ? std::vector<Layer>() : seismic_decoder_layers(shape), random)};
 }
 
 }  // namespace outcrop::generator

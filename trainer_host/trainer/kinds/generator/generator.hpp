@@ -7,6 +7,7 @@
 
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/data/geometry.hpp"
+#include "trainer_host/trainer/kinds/generator/gathers/gather_maker.hpp"
 #include "trainer_host/trainer/models/layers.hpp"
 
 namespace outcrop::generator {
@@ -20,6 +21,8 @@ struct GeneratorShape {
   std::int64_t encoder_width = 16;   // channels at full size; grows eightfold
   std::int64_t velocity_width = 16;  // channels at the maps' size; sixteenfold at a sixteenth of it
   std::int64_t seismic_width = 8;    // channels at an eighth of the times x half the columns, 16-fold before
+  GatherMaker gathers = GatherMaker::decoder;
+  std::int64_t sponge = 24;  // nodes around the coarse grid of those that compute waves
   // Those of the data.
   std::int64_t rows = data::grid::depth;
   std::int64_t columns = data::grid::width;
@@ -39,7 +42,7 @@ struct Generator {
   GeneratorShape shape;
   torch::jit::Module encoder;
   torch::jit::Module velocity_decoder;
-  torch::jit::Module seismic_decoder;
+  torch::jit::Module seismic_decoder;  // without layers where gathers are made from the map
 
   void train(bool on);  // BatchNorm by batch statistics, or (false) by the running ones
 };

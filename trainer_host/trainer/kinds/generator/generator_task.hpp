@@ -6,6 +6,7 @@
 
 #include "trainer_host/trainer/kinds/earth/samples.hpp"
 #include "trainer_host/trainer/kinds/generator/batch.hpp"
+#include "trainer_host/trainer/kinds/generator/gathers/map_gathers.hpp"
 #include "trainer_host/trainer/kinds/generator/generator.hpp"
 #include "trainer_host/trainer/kinds/generator/latent_prior.hpp"
 #include "trainer_host/trainer/kinds/kind.hpp"
@@ -20,7 +21,7 @@ struct GeneratorRecipe final : kinds::Recipe {
   std::optional<data::Geometry> geometry{};
   kinds::DataPlaces data;
   double edge_weight = 1.0;        // of the error of differences between neighbouring cells
-  double seismic_rate = 5.0;       // learning rate of the seismic decoder, times the others'
+  double seismic_rate = 5.0;       // learning rate of what makes gathers, times the others'
   double latent_penalty = 0.01;    // on the mean square of the latents, against their drift
   double seismic_in_latent = 0.0;  // share of the seismic loss that reaches the encoder
   bool flip = true;                // mirror half of the samples left to right
@@ -45,8 +46,9 @@ struct ScoredSamples {
 
 class GeneratorTask final : public kinds::Task {
  public:
-  // Precondition: the recipe's shape has the sizes of the data's geometry.
-  GeneratorTask(const GeneratorRecipe& recipe, earth::SplitData data, std::uint64_t seed);
+  // Precondition: the recipe's shape has the sizes of the data's geometry; `maker` is what it says.
+  GeneratorTask(const GeneratorRecipe& recipe, earth::SplitData data, std::uint64_t seed,
+                std::optional<MapGathers> maker = std::nullopt);
 
   [[nodiscard]] std::vector<kinds::Part> parts() const override;
   [[nodiscard]] std::string shape() const override;
@@ -57,8 +59,8 @@ class GeneratorTask final : public kinds::Task {
     return "loss (L1 + L2, normalized units)";
   }
   void set_training(bool on) override;
-  // The gather loss trains the seismic decoder; `seismic_in_latent` of its gradient goes on into the
-  // encoder.
+  // The gather loss trains the seismic decoder, and `seismic_in_latent` of its gradient goes on into the
+  // encoder; or it trains what makes gathers from maps, on training_shots(), and nothing else.
   [[nodiscard]] kinds::Loss loss(const kinds::Phase& phase,
                                  std::span<const kinds::Draw> draws) override;
   [[nodiscard]] bool train_through(const std::string& part, std::optional<models::OtherForm> form) override;
@@ -86,14 +88,22 @@ class GeneratorTask final : public kinds::Task {
   [[nodiscard]] const LatentPrior& prior() const { return *prior_; }
 
  private:
-  GeneratorTask(const GeneratorRecipe& recipe, earth::SplitData data, Generator networks);
+  GeneratorTask(const GeneratorRecipe& recipe, earth::SplitData data, Generator networks,
+                std::optional<MapGathers> maker);
+  [[nodiscard]] bool trains_gathers() const { return is_trained(recipe_.shape.gathers); }
+  [[nodiscard]] kinds::Loss loss_from_map(std::span<const kinds::Draw> draws);
+  [[nodiscard]] std::optional<std::string> non_finite_from_map(std::span<const kinds::Draw> draws);
+  // Of held-out samples `first` on, whose latents are given.
+  [[nodiscard]] torch::Tensor held_out_gather_loss(std::size_t first, std::size_t count,
+                                                   const torch::Tensor& latents);
   [[nodiscard]] torch::Tensor encode(const torch::Tensor& maps);
 
   GeneratorRecipe recipe_;
   earth::SplitData data_;
   models::TrainingForm encoder_;
   models::TrainingForm velocity_decoder_;
-  models::TrainingForm seismic_decoder_;
+  std::optional<models::TrainingForm> seismic_decoder_;  // or
+  std::optional<MapGathers> map_gathers_;
   std::optional<LatentPrior> prior_;
   torch::Tensor training_latents_;  // undefined where they are not known
 };
