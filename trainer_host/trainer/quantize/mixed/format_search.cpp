@@ -20,10 +20,10 @@ namespace outcrop::quantize {
 namespace {
 
 constexpr std::size_t most_evaluations = 10;
-// Rows: of whole models, and of one layer after the other.
+// Rows. Ranges of fewer cut off what others have; of one layer after the other fewer are judged by.
 constexpr std::int64_t most_calibrated = 64;
 constexpr std::int64_t most_judged = 32;
-constexpr std::int64_t most_of_a_layer = 16;
+constexpr std::int64_t most_judged_of_a_layer = 16;
 constexpr double usual_room = 1.1;  // of all int8's time and size, where nobody says otherwise
 
 std::string text_of(double value, const char* format) {
@@ -189,7 +189,7 @@ class FormatSearch {
 
   // Each layer alone in int8. Of networks that are equalized where that stayed: codes are spent otherwise there.
   Status measure_noises() {
-    JudgedRows rows(model_, most_of_a_layer, most_of_a_layer);
+    JudgedRows rows(model_, most_calibrated, most_judged_of_a_layer);
     if (std::find(corrections_.begin(), corrections_.end(), "equalization") != corrections_.end()) {
       for (kinds::ExportPart& part : rows.to_calibrate().parts) {
         part.network = fold_batch_norm(reload(part.network));
