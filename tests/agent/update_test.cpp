@@ -159,13 +159,20 @@ TEST_F(AgentTest, goes_back_when_the_host_takes_a_release_back) {
   ASSERT_NE(back, nullptr);
   EXPECT_EQ(back->active_manifest, first.manifest);
   EXPECT_EQ(back->reason, "canary failed");
-  // A release that is not here cannot be returned to: what serves goes on.
+  // What served lately is still here.
+  const std::uint64_t chunks = host_.chunks();
   host_.send(messages::Cancel{"rollout-2", 4, first.manifest, second.manifest, "again"});
-  const auto* failed = ends(4, State::failed);
+  const auto* again = ends(4, State::rolled_back);
+  ASSERT_NE(again, nullptr);
+  EXPECT_EQ(again->active_manifest, second.manifest);
+  EXPECT_EQ(host_.chunks(), chunks);
+  // A release that is not here cannot be returned to: what serves goes on.
+  host_.send(messages::Cancel{"rollout-2", 5, second.manifest, trust::sha256("none"), "again"});
+  const auto* failed = ends(5, State::failed);
   ASSERT_NE(failed, nullptr);
-  EXPECT_EQ(failed->active_manifest, first.manifest);
-  host_.send(messages::Cancel{"rollout-2", 5, first.manifest, std::nullopt, "serve nothing"});
-  const auto* nothing = ends(5, State::rolled_back);
+  EXPECT_EQ(failed->active_manifest, second.manifest);
+  host_.send(messages::Cancel{"rollout-2", 6, second.manifest, std::nullopt, "serve nothing"});
+  const auto* nothing = ends(6, State::rolled_back);
   ASSERT_NE(nothing, nullptr);
   EXPECT_EQ(nothing->active_manifest, std::nullopt);
 }
