@@ -141,6 +141,11 @@ TEST(Agreement, is_within_a_tenth_of_a_decibel) {
   EXPECT_THAT(check_agreement(truth, truth + noise, truth + noise * 1.05),
               ErrorIs(ErrorCode::internal, AllOf(HasSubstr("dB to float"), HasSubstr("more than 0.1 dB apart"))));
   EXPECT_THAT(check_agreement(truth, truth, truth), IsOk());
+  // Over ten rows another noise of the same size is chance; over a thousand a larger one is not.
+  const auto other = torch::empty({1000}).normal_(0.0, 0.01, random);
+  EXPECT_THAT(check_agreement(truth.slice(0, 0, 10), (truth + noise).slice(0, 0, 10), (truth + other).slice(0, 0, 10)),
+              IsOk());
+  EXPECT_THAT(check_agreement(truth, truth + noise, truth + noise + other), ErrorIs(ErrorCode::internal, testing::_));
 }
 
 // The seismic decoder is converted in another form, with another layer at its end.

@@ -61,8 +61,8 @@ inline constexpr ActivationType trained_for = ActivationType::qint8;
                                                                          const torch::jit::Module& converted,
                                                                          ActivationType activations);
 
-// internal, with figures, unless the error of `converted` is that of `fake` within .1 dB; each answers rows as tensors of
-// floats, as `truth`, which is float's, does.
+// internal, with figures, unless the error of `converted` is that of `fake` within .1 dB, and what chance does to so few
+// rows (three standard deviations); each answers rows as tensors of floats, as `truth`, which is float's, does.
 [[nodiscard]] Status check_agreement(const torch::Tensor& truth, const torch::Tensor& fake,
                                      const torch::Tensor& converted);
 

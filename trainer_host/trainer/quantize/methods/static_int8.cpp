@@ -53,7 +53,7 @@ Result<std::vector<PlannedRange>> planned_ranges(const kinds::ExportPart& part) 
 }
 
 // How training and its int8 are compared.
-constexpr std::int64_t compared_rows = 64;
+constexpr std::int64_t compared_rows = 256;
 
 class StaticInt8 final : public Method {
  public:
