@@ -15,6 +15,7 @@
 #include "trainer_host/trainer/kinds/module/values.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/models/plain_tensor.hpp"
+#include "trainer_host/trainer/quantize/aware_training.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
 
 namespace outcrop::user_module {
@@ -142,6 +143,48 @@ TEST_F(UserModule, learns_and_goes_on_from_weights_alone) {
   ASSERT_THAT(models::restore(kinds::state_of(**second), kinds::state_of(**task)), IsOk());
   (*second)->set_training(false);
   EXPECT_EQ((*second)->score_held_out(), scores);
+}
+
+TEST_F(UserModule, is_trained_on_for_int8) {
+  ASSERT_THAT(write_digits(rows(), 64, 1), IsOk());
+  ModuleRecipe recipe;
+  recipe.file = module_file("digits");
+  recipe.objective = *Objective::named("cross-entropy");
+  recipe.data.train = {rows()};
+  auto task = recipe.open(0);
+  ASSERT_THAT(task, IsOk());
+  quantize::AwareTraining for_int8;
+  ASSERT_THAT(for_int8.choose_ranges(**task), IsOk());
+  const kinds::Phase phase = (*task)->phase(1);
+  std::vector<Tensor> tensors;
+  for (const auto& trained : phase.trained) tensors.push_back(trained.tensor);
+  torch::optim::Adam adam(tensors, torch::optim::AdamOptions(0.01));
+  std::vector<kinds::Draw> draws;
+  for (std::size_t i = 0; i < 64; ++i) draws.push_back({i, false});
+  double first = 0.0, last = 0.0;
+  for (int step = 0; step < 12; ++step) {
+    adam.zero_grad();
+    const kinds::Loss loss = (*task)->loss(phase, draws);
+    loss.total.backward();
+    adam.step();
+    last = loss.parts[0];
+    if (step == 0) first = last;
+  }
+  EXPECT_LT(last, first);
+  const fs::path stage = folder_.path() / "stage";
+  fs::create_directory(stage);
+  ASSERT_THAT(for_int8.choose_ranges(**task), IsOk());
+  quantize::VariantChoice choice;
+  choice.variants = {"float", "int8-qat", "int8-qat-quint8"};
+  const auto exported = quantize::export_variants(kinds::export_of(**task), stage, "digits", choice);
+  ASSERT_THAT(exported, IsOk());
+  EXPECT_TRUE(exported->left_out.empty()) << exported->left_out.front().second;
+  // Of weights that were not trained so it is left out.
+  for_int8.leave(**task);
+  const auto without = quantize::export_variants(kinds::export_of(**task), stage, "digits", choice);
+  ASSERT_THAT(without, IsOk());
+  ASSERT_EQ(without->left_out.size(), 2U);
+  EXPECT_THAT(without->left_out.front().second, HasSubstr("train.qat_from"));
 }
 
 TEST_F(UserModule, is_the_same_traced_and_begins_with_weights_beside_it) {

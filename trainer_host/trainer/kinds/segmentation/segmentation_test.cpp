@@ -14,6 +14,7 @@
 #include "trainer_host/trainer/kinds/segmentation/segmentation_kind.hpp"
 #include "trainer_host/trainer/kinds/segmentation/segmentation_task.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
+#include "trainer_host/trainer/quantize/aware_training.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
 
 namespace outcrop::segmentation {
@@ -259,6 +260,20 @@ TEST_F(Segmentation, learns_and_every_variant_answers_alike) {
   const auto drawn = sample_picture().draw(outputs, 6, "on pi-1", folder_->path() / "told.png");
   ASSERT_THAT(drawn, IsOk());
   EXPECT_EQ(*drawn, 4U);
+
+  // And on for int8.
+  quantize::AwareTraining for_int8;
+  ASSERT_THAT(for_int8.choose_ranges(**task), IsOk());
+  for (int step = 0; step < 4; ++step) {
+    adam.zero_grad();
+    const kinds::Loss loss = (*task)->loss(phase, draws);
+    loss.total.backward();
+    adam.step();
+    EXPECT_LT(loss.parts[0], 0.9 * first);
+  }
+  quantize::VariantChoice choice;
+  choice.variants = {"float", "int8-qat-quint8", "int8-qat"};
+  EXPECT_THAT(quantize::export_variants(kinds::export_of(**task), stage, "cells_stage2", choice), IsOk());
 }
 
 TEST_F(Segmentation, is_made_again_of_what_its_shape_says) {
