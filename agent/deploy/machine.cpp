@@ -28,7 +28,7 @@ void Machine::open() {
   spdlog::error("the record of deployments cannot be used, rolling back: {}",
                 read.status.error().message());
   if (parts_.slots.previous()) {
-    if (auto back = parts_.slots.roll_back(); !back) {
+    if (auto back = parts_.slots.roll_back(Slots::Leaving::on_trial); !back) {
       spdlog::error("rolling back: {}", back.error().message());
     }
   }
@@ -149,10 +149,10 @@ void Machine::undo() {
     }
   }
   parts_.serving.end();
-  auto back = parts_.slots.return_to(before);
+  auto back = parts_.slots.return_to(before, Slots::Leaving::on_trial);
   if (!back && before) {
     spdlog::error("returning to {}: {}", before->manifest.short_hex(), back.error().message());
-    back = parts_.slots.return_to(std::nullopt);
+    back = parts_.slots.return_to(std::nullopt, Slots::Leaving::on_trial);
   }
   if (!back) spdlog::error("returning: {}", back.error().message());
 }

@@ -155,13 +155,13 @@ void Slots::write_kept(std::vector<KeptRelease> kept) {
   if (!written) spdlog::warn("{}", written.error().message());
 }
 
-void Slots::keep_what_leaves(const std::optional<Installed>& active,
-                             const std::optional<Installed>& previous) {
+void Slots::keep_what_leaves(const std::optional<Installed>& active, const std::optional<Installed>& previous,
+                             Leaving leaving) {
   const auto stays = [&](const Installed& release) {
     return active == release || previous == release;
   };
   std::vector<KeptRelease> kept;
-  for (const auto& left : {active_, previous_}) {
+  for (const auto& left : {leaving == Leaving::committed ? active_ : std::nullopt, previous_}) {
     if (left && !stays(*left)) kept.push_back({*left, SystemClock().now() + kept_for});
   }
   const bool as_before = kept.empty();
@@ -272,12 +272,12 @@ Result<messages::Manifest> Slots::manifest(const trust::Sha256Digest& digest, By
   return messages::parse_manifest(bytes);
 }
 
-Status Slots::change(std::optional<Installed> active, std::optional<Installed> previous) {
+Status Slots::change(std::optional<Installed> active, std::optional<Installed> previous, Leaving leaving) {
   if (active && !has(active->manifest)) return not_here(*active);
   if (active == active_ && previous == previous_) return {};
   const Json json{
       {"format", slots_format}, {"active", to_json(active)}, {"previous", to_json(previous)}};
-  keep_what_leaves(active, previous);
+  keep_what_leaves(active, previous, leaving);
   OUTCROP_CHECK(document_.write(json_text(json, 2) + "\n"));
   active_ = std::move(active);
   previous_ = std::move(previous);
@@ -290,14 +290,14 @@ Status Slots::activate(const Installed& release) {
   return change(release, active_);
 }
 
-Status Slots::roll_back() {
-  return change(previous_, std::nullopt);
+Status Slots::roll_back(Leaving leaving) {
+  return change(previous_, std::nullopt, leaving);
 }
 
-Status Slots::return_to(const std::optional<Installed>& release) {
+Status Slots::return_to(const std::optional<Installed>& release, Leaving leaving) {
   if (active_ == release) return {};
   const bool keeps_previous = release && previous_ != release;
-  return change(release, keeps_previous ? previous_ : std::nullopt);
+  return change(release, keeps_previous ? previous_ : std::nullopt, leaving);
 }
 
 Status Slots::collect_garbage(const std::vector<trust::Sha256Digest>& also) {

@@ -100,10 +100,13 @@ class Slots {
   // The release serves from now on, be it new or the previous one; what served before is the one to
   // return to.
   [[nodiscard]] Status activate(const Installed& release);
+  // Whether what serves was committed, or on trial alone: then it is not kept when it leaves, for what lies here may be
+  // returned to without another trial.
+  enum class Leaving { committed, on_trial };
   // Back to the previous release (which then has no previous), or to nothing.
-  [[nodiscard]] Status roll_back();
+  [[nodiscard]] Status roll_back(Leaving leaving = Leaving::committed);
   // To a release that was committed before and still lies here, or (nullopt) to nothing.
-  [[nodiscard]] Status return_to(const std::optional<Installed>& release);
+  [[nodiscard]] Status return_to(const std::optional<Installed>& release, Leaving leaving = Leaving::committed);
 
   // Removes blobs, whole or partial, that neither what is installed() nor `also` (the deployment at
   // work) names: the digests in it, and what those among them name that are manifests. Removes
@@ -116,10 +119,9 @@ class Slots {
   Slots(std::filesystem::path folder, ByteCount reserve);
   [[nodiscard]] Status take(const std::filesystem::path& copy);
   // On disk before it counts; what is to serve must be there.
-  Status change(std::optional<Installed> active, std::optional<Installed> previous);
+  Status change(std::optional<Installed> active, std::optional<Installed> previous, Leaving leaving = Leaving::committed);
   void read_kept();
-  void keep_what_leaves(const std::optional<Installed>& active,
-                        const std::optional<Installed>& previous);
+  void keep_what_leaves(const std::optional<Installed>& active, const std::optional<Installed>& previous, Leaving leaving);
   void write_kept(std::vector<KeptRelease> kept);
 
   std::filesystem::path folder_;

@@ -132,6 +132,20 @@ TEST_F(SlotsTest, return_to_a_release_that_still_lies_here) {
   EXPECT_FALSE(open().active());
 }
 
+// What left is a way back without another trial: only of what was committed.
+TEST_F(SlotsTest, keep_what_was_committed_when_it_leaves_and_nothing_that_failed_its_trial) {
+  Slots slots = open();
+  const Installed good = install(slots, "good");
+  const Installed bad = install(slots, "bad");
+  ASSERT_THAT(slots.activate(good), IsOk());
+  ASSERT_THAT(slots.activate(bad), IsOk());
+  ASSERT_THAT(slots.return_to(good, Slots::Leaving::on_trial), IsOk());
+  EXPECT_EQ(open().installed(), std::vector{good});
+  ASSERT_THAT(slots.activate(bad), IsOk());
+  ASSERT_THAT(slots.return_to(good), IsOk());
+  EXPECT_EQ(open().installed(), (std::vector{good, bad}));
+}
+
 TEST_F(SlotsTest, never_serve_what_is_not_here) {
   Slots slots = open();
   const Installed first = install(slots, "one");

@@ -83,7 +83,8 @@ Status write_configuration(const BrokerPaths& paths, const std::string& listen, 
   // A board has eight chunks of 64 KiB on the way. What is more than a queue holds mosquitto drops,
   // and both sides say again what counts; what is more than its memory holds, it refuses.
   line("max_inflight_messages", "64");
-  line("max_queued_messages", "500");
+  // outcropd is sent what all boards have retained at once, so that it is bytes that bound a queue.
+  line("max_queued_messages", std::to_string(most_connections));
   line("max_queued_bytes", std::to_string(ByteCount::mib(16).value()));
   line("memory_limit", std::to_string(memory_limit.value()));
   line("log_dest", "file " + paths.log().string());

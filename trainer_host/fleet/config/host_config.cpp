@@ -34,8 +34,9 @@ TrustConfig read_trust(TomlReader::Table table) {
   trust.root = table.path("root", std::nullopt);
   trust.timestamp_key = table.path("timestamp_key", std::nullopt);
   trust.snapshot_key = table.path("snapshot_key", std::nullopt);
-  trust.director_key =
-      table.path("director_key", trust.timestamp_key.parent_path() / "director.key");
+  // Beside the timestamp's, wherever that lies: a default is not taken to be relative to the configuration once more.
+  trust.director_key = table.has("director_key") ? table.path("director_key", std::nullopt)
+                                                 : trust.timestamp_key.parent_path() / "director.key";
   trust.timestamp_validity =
       std::chrono::days(table.integer("timestamp_days", trust.timestamp_validity.count(), 2, 365));
   trust.believe_clock = table.boolean("believe_clock", trust.believe_clock);

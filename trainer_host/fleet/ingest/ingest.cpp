@@ -58,8 +58,21 @@ bool Ingest::on_message(const transport::Message& message) {
   return true;
 }
 
+// Those that are enrolled when the host starts are no strangers: a fleet's statuses come all at once, and whoever has a
+// certificate and no place here may not take their turns.
+void Ingest::know_enrolled() {
+  if (knows_enrolled_) return;
+  const auto devices = registry_->devices();
+  if (!devices) return news_.report("reading the devices", fail(devices.error()));
+  for (const Device& device : *devices) {
+    if (!device.revoked) voices_[device.name];
+  }
+  knows_enrolled_ = true;
+}
+
 // Before anything is looked up or parsed: a flood costs little more than its counting.
 Ingest::Voice* Ingest::voice_of(const std::string& name) {
+  know_enrolled();
   if (const auto found = voices_.find(name); found != voices_.end()) return &found->second;
   if (!strangers_.take(steady_())) {
     ++statistics_.unknown;

@@ -94,6 +94,7 @@ class Ingest {
     std::optional<transport::Message> waiting;  // its newest status
     std::uint64_t limited = 0;
   };
+  void know_enrolled();
   [[nodiscard]] Voice* voice_of(const std::string& name);
   void take_status(const std::string& name, Voice& voice, const transport::Message& message);
   void limit(const std::string& name, Voice& voice, const std::string& what);
@@ -120,6 +121,7 @@ class Ingest {
   News news_;
   SteadyTime steady_;
   std::map<std::string, Voice> voices_;  // of boards that are enrolled
+  bool knows_enrolled_ = false;          // those of before the start are among them
   Allowance strangers_{20, 2};           // look-ups of names that are not
   std::set<std::string> online_;
   std::map<std::string, messages::Progress> progress_;

@@ -74,7 +74,8 @@ Result<bool> BehindFleet::look_at(const Device& board, bool first, const KnownVe
   OUTCROP_TRY(desired, registry_->desired(board.name));
   const std::uint64_t given = std::max(generation, desired ? desired->generation : 0);
   if (first) {
-    if (is_ahead(status.generation, given)) {
+    // Others take no number that leaps (messages::leaps): what one board says raises theirs a little at most.
+    if (is_ahead(status.generation, given) && status.generation <= given + margin) {
       OUTCROP_CHECK(registry_->raise_generation(status.generation));
     }
     return false;
@@ -130,7 +131,7 @@ Status BehindFleet::adopt() {
   OUTCROP_TRY(generation, registry_->last_generation());
   OUTCROP_TRY(rollouts, registry_->rollouts());
   OUTCROP_CHECK(registry_->transaction([&]() -> Status {
-    OUTCROP_CHECK(registry_->raise_generation(std::max(generation, note->generation) + margin));
+    OUTCROP_CHECK(registry_->raise_generation(std::clamp(note->generation, generation, generation + margin) + margin));
     for (RolloutRecord& rollout : rollouts) {
       rollout.past = true;
       if (!has_ended(rollout.state)) {

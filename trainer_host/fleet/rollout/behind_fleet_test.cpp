@@ -96,6 +96,16 @@ TEST_F(BehindFleetTest, a_board_that_comes_from_elsewhere_shows_nothing_and_is_c
   EXPECT_EQ(behind().look_at(board(12), false, known_), false);
 }
 
+// Others refuse numbers that leap, and would obey nobody any more.
+TEST_F(BehindFleetTest, one_board_does_not_use_up_the_numbers_of_others) {
+  constexpr std::uint64_t far = std::uint64_t{1} << 30;
+  EXPECT_EQ(behind().look_at(board(4 + far), true, known_), false);
+  EXPECT_EQ(*registry_->last_generation(), 4U);
+  ASSERT_EQ(behind().look_at(board(4 + far), false, known_), true);
+  ASSERT_THAT(behind().adopt(), IsOk());
+  EXPECT_FALSE(messages::leaps(*registry_->last_generation(), 4));
+}
+
 TEST_F(BehindFleetTest, what_nobody_can_have_seen_is_not_believed) {
   constexpr std::uint64_t highest = (std::uint64_t{1} << 53) - 1;
   EXPECT_EQ(behind().look_at(board(highest, highest, highest), false, known_), false);

@@ -76,8 +76,11 @@ bool observe(Assignment& assignment, const Statement& statement, Timestamp now) 
     assignment.reason = statement.reason;
     assignment.confirmed = confirms_state(statement);
   }
-  if (assignment.message < statement.message) assignment.message = statement.message;
-  assignment.updated = now;
+  // What was said before, sent again, is no sign of life: a replayed report does not put a deadline off.
+  if (assignment.message < statement.message) {
+    assignment.message = statement.message;
+    assignment.updated = now;
+  }
   return true;
 }
 

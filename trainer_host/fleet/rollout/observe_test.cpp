@@ -54,6 +54,15 @@ TEST(Observe, what_nobody_signed_moves_no_deadline_and_no_number) {
   EXPECT_TRUE(observe(assignment, says(DeploymentState::updated, {1, 4}, true), seen_at));
 }
 
+// A broker may send a signed report again as often as it likes.
+TEST(Observe, what_is_said_again_moves_no_deadline) {
+  Assignment assignment = offered();
+  ASSERT_TRUE(observe(assignment, says(DeploymentState::held, {1, 3}, true), seen_at));
+  (void)observe(assignment, says(DeploymentState::downloading, {1, 9}), seen_at + std::chrono::hours(1));
+  EXPECT_TRUE(observe(assignment, says(DeploymentState::held, {1, 3}, true), seen_at + std::chrono::hours(2)));
+  EXPECT_EQ(assignment.updated, seen_at);
+}
+
 TEST(Observe, ignores_other_generations_and_rollouts) {
   Assignment assignment = offered();
   EXPECT_FALSE(observe(assignment, says(DeploymentState::updated, {1, 0}, true, 4), seen_at));
