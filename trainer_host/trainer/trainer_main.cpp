@@ -1,6 +1,7 @@
 #include "trainer_host/trainer/trainer_main.hpp"
 
 #include <cerrno>  // program_invocation_short_name
+#include <memory>
 
 #include "platform/cli/verb.hpp"
 #include "protocol/base/program.hpp"
@@ -10,6 +11,7 @@
 #include "trainer_host/trainer/evaluate/draw_verb.hpp"
 #include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
 #include "trainer_host/trainer/kinds/sample_picture.hpp"
+#include "trainer_host/trainer/quantize/aware_training.hpp"
 #include "trainer_host/trainer/quantize/example_verb.hpp"
 #include "trainer_host/trainer/quantize/list_verb.hpp"
 #include "trainer_host/trainer/quantize/quantize_verb.hpp"
@@ -34,7 +36,8 @@ int trainer_main(int argc, char** argv, const kinds::Register& kinds) {
            evaluate::add_draw(app, chosen, kinds::built_in_pictures());
          },
          [&](CLI::App& app, Action& chosen) {
-           train::add_train(app, chosen, kinds, stage::make_stage_end);
+           train::add_train(app, chosen, kinds, stage::make_stage_end,
+                            [] { return std::make_shared<quantize::AwareTraining>(); });
          },
          [&](CLI::App& app, Action& chosen) { stage::add_import(app, chosen, kinds); },
          [&](CLI::App& app, Action& chosen) { quantize::add_quantize(app, chosen, kinds); },

@@ -139,13 +139,13 @@ TEST(Agreement, is_within_a_tenth_of_a_decibel) {
   const auto noise = torch::empty({1000}).normal_(0.0, 0.01, random);
   EXPECT_THAT(check_agreement(truth, truth + noise, truth - noise * 1.005), IsOk());
   EXPECT_THAT(check_agreement(truth, truth + noise, truth + noise * 1.05),
-              ErrorIs(ErrorCode::internal, AllOf(HasSubstr("dB to float"), HasSubstr("more than 0.1 dB apart"))));
+              ErrorIs(ErrorCode::refused, AllOf(HasSubstr("dB to float"), HasSubstr("more than 0.1 dB apart"))));
   EXPECT_THAT(check_agreement(truth, truth, truth), IsOk());
   // Over ten rows another noise of the same size is chance; over a thousand a larger one is not.
   const auto other = torch::empty({1000}).normal_(0.0, 0.01, random);
   EXPECT_THAT(check_agreement(truth.slice(0, 0, 10), (truth + noise).slice(0, 0, 10), (truth + other).slice(0, 0, 10)),
               IsOk());
-  EXPECT_THAT(check_agreement(truth, truth + noise, truth + noise + other), ErrorIs(ErrorCode::internal, testing::_));
+  EXPECT_THAT(check_agreement(truth, truth + noise, truth + noise + other), ErrorIs(ErrorCode::refused, testing::_));
 }
 
 // The seismic decoder is converted in another form, with another layer at its end.
@@ -155,9 +155,16 @@ TEST(TrainedInt8, of_a_generator_is_what_was_trained_by_both_kernel_sets) {
       {.latent = 8, .encoder_width = 2, .velocity_width = 2, .seismic_width = 2}, 7);
   generator.train(false);
   kinds::Export model = small_export(generator, small_latents(64).slice(1, 0, 8).contiguous());
-  EXPECT_THAT(export_variants(model, folder.path(), "small", trained_ones()),
-              ErrorIs(ErrorCode::unsupported, AllOf(HasSubstr("velocity decoder was not trained for int8"),
-                                                    HasSubstr("train.qat_from"), HasSubstr("--method static"))));
+  const auto untrained = AllOf(HasSubstr("velocity decoder was not trained for int8"), HasSubstr("train.qat_from"),
+                               HasSubstr("--method static"));
+  const auto float_alone = export_variants(model, folder.path(), "small", trained_ones());
+  ASSERT_THAT(float_alone, IsOk());
+  EXPECT_EQ(float_alone->variants.size(), 1U);
+  ASSERT_EQ(float_alone->left_out.size(), 2U);
+  EXPECT_THAT(float_alone->left_out.back().second, untrained);
+  VariantChoice nothing_else;
+  nothing_else.variants = {"float", "int8-qat"};
+  EXPECT_THAT(export_variants(model, folder.path(), "small", nothing_else), ErrorIs(ErrorCode::unsupported, untrained));
   for (kinds::ExportPart& part : model.parts) {
     StaticQuantization options = as_trained();
     options.output_limit = part.output_limit;
@@ -168,6 +175,7 @@ TEST(TrainedInt8, of_a_generator_is_what_was_trained_by_both_kernel_sets) {
   }
   const auto stage = export_variants(model, folder.path(), "small", trained_ones());
   ASSERT_THAT(stage, IsOk());
+  ASSERT_EQ(stage->variants.size(), 3U);
   for (std::size_t i = 1; i < stage->variants.size(); ++i) {
     const VariantFile& variant = stage->variants[i];
     EXPECT_LT(variant.outputs.at("velocity").mean_abs_error, 60.0) << variant.name;
@@ -177,7 +185,7 @@ TEST(TrainedInt8, of_a_generator_is_what_was_trained_by_both_kernel_sets) {
   const auto plan = read_plan(stage->variants.back().plan);
   ASSERT_THAT(plan, IsOk());
   EXPECT_EQ(plan->method, "qat");
-  EXPECT_EQ(plan->observer, "squared-error");
+  EXPECT_EQ(plan->observer, "");  // ranges are those that were trained
   EXPECT_FALSE(plan->corrections);
   const auto has = [&](const char* tensor) {
     return std::any_of(plan->ranges.begin(), plan->ranges.end(),
@@ -224,6 +232,7 @@ TEST(AwareTraining, of_a_classifier_learns_and_its_int8_answers_as_it_was_scored
   const auto scored = task.score_held_out();
   const auto stage = export_variants(kinds::export_of(task), folder.path(), "stripes", trained_ones());
   ASSERT_THAT(stage, IsOk());
+  ASSERT_TRUE(stage->left_out.empty());
   for (const char* variant : {"int8-qat", "int8-qat-quint8"}) {
     auto model = models::LiteModel::load(folder.path() / ("stripes_" + std::string(variant) + ".ptl"));
     ASSERT_THAT(model, IsOk());
@@ -253,7 +262,8 @@ TEST(AwareTraining, of_a_generator_is_of_both_decoders_and_leaves_the_encoder_fl
   (*task)->loss(phase, draws).total.backward();
   for (const auto& trained : phase.trained) EXPECT_TRUE(trained.tensor.grad().defined()) << trained.name;
   const auto stage = export_variants(kinds::export_of(**task), folder.path(), "tiny", trained_ones());
-  EXPECT_THAT(stage, IsOk());
+  ASSERT_THAT(stage, IsOk());
+  EXPECT_TRUE(stage->left_out.empty());
 
   // Ranges of one network are none of another.
   auto ranges = (*task)->trained_ranges();

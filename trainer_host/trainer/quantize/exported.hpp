@@ -58,7 +58,7 @@ struct VariantFile {
 struct ExportedStage {
   std::vector<VariantFile> variants;              // float first
   bool made_by_others = false;
-  std::vector<std::pair<std::string, std::string>> left_out;  // variants of a model made by others, and why
+  std::vector<std::pair<std::string, std::string>> left_out;  // variants that could not be made, and why
   std::vector<std::filesystem::path> host_files;  // float TorchScript, stays on the host
   std::filesystem::path golden_input;             // safetensors: "latent_3" of call 3
   std::filesystem::path golden_output;            // safetensors: "map_1", … of each call

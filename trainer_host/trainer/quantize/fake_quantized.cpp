@@ -153,7 +153,7 @@ Status check_agreement(const Tensor& truth, const Tensor& fake, const Tensor& co
   std::snprintf(words.data(), words.size(),
                 "what training rounded answers with %.2f dB to float, and its int8 with %.2f: more than %.1f dB apart",
                 decibels(noise), decibels(after), farthest_db);
-  return fail(ErrorCode::internal, words.data());
+  return fail(ErrorCode::refused, words.data());
 }
 
 }  // namespace outcrop::quantize

@@ -80,6 +80,7 @@ Result<std::vector<LayerDecision>> decide_each(
                              .multiply_adds = layer.multiply_adds,
                              .formats = {"float"}};
       if (choice.format != "float") decision.formats.insert(decision.formats.begin(), choice.format);
+      decision.formats.insert(decision.formats.end(), choice.others.begin(), choice.others.end());
       any = any || choice.format != "float";
       decisions.push_back(std::move(decision));
     }

@@ -32,6 +32,7 @@ struct LayeredPart {
 struct Choice {
   std::string format;
   std::string reason;
+  std::vector<std::string> others{};  // formats that a plan may give it instead, besides float
 };
 // A decision for every layer of every part; unsupported where none is anything but float.
 [[nodiscard]] Result<std::vector<LayerDecision>> decide_each(

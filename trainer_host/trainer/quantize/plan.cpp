@@ -11,10 +11,16 @@
 namespace outcrop::quantize {
 namespace {
 
-constexpr const char* heading = R"(# What becomes of each layer in this variant. A layer may be made float (format = "float"): give the
-# file back by outcrop quantize MODEL OUT --calibration DIR --plan FILE. weights, multiply_adds and ranges
-# are there to read.
+constexpr const char* heading = "# What becomes of each layer in this variant.";
+constexpr const char* heading_of_a_choice = R"( A layer may be made float (format = "float"): give the
+# file back by outcrop quantize MODEL OUT --calibration DIR --plan FILE.)";
+constexpr const char* heading_to_read = R"(
+# weights, multiply_adds and ranges are there to read.
 )";
+
+bool may_be_made_float(const LayerDecision& layer) {
+  return layer.formats.size() > 1 && std::find(layer.formats.begin(), layer.formats.end(), "float") != layer.formats.end();
+}
 
 std::string toml_text(const std::string& text) {
   std::string quoted = "\"";
@@ -62,7 +68,8 @@ const LayerDecision* Plan::layer(const std::string& name) const {
 
 std::string to_toml(const Plan& plan) {
   std::ostringstream text;
-  text << std::boolalpha << heading << "variant = " << toml_text(plan.variant)
+  const bool any_choice = std::any_of(plan.layers.begin(), plan.layers.end(), may_be_made_float);
+  text << std::boolalpha << heading << (any_choice ? heading_of_a_choice : "") << heading_to_read << "variant = " << toml_text(plan.variant)
        << "\nmethod = " << toml_text(plan.method) << "\n";
   if (!plan.observer.empty()) text << "observer = " << toml_text(plan.observer) << "\n";
   if (plan.corrections) {

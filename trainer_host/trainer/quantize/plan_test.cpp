@@ -62,6 +62,15 @@ TEST_F(PlanFile, comes_back_as_it_was_written) {
   EXPECT_EQ(out->multiply_adds, 78400);
 }
 
+TEST_F(PlanFile, says_that_layers_may_be_made_float_where_one_may) {
+  Plan plan = some_plan();
+  EXPECT_THAT(to_toml(plan), HasSubstr("A layer may be made float"));
+  plan.layers.front().formats = {"int8"};
+  plan.layers.back().formats = {"float"};
+  EXPECT_THAT(to_toml(plan), testing::Not(HasSubstr("made float")));
+  EXPECT_THAT(read(to_toml(plan)), IsOk());
+}
+
 TEST_F(PlanFile, holds_what_layers_cost) {
   Plan plan = some_plan();
   plan.layers.front().cost = LayerCost{1.5, 2.25, 0.125, 0.25, 0.5, 31.5};
@@ -114,6 +123,17 @@ TEST(Targets, say_by_layer_what_they_cannot_run) {
   EXPECT_THAT(refusal("xnnpack", "int8-dynamic"), HasSubstr("each call"));
   EXPECT_THAT(refusal("qnnpack", "int8-mixed"), HasSubstr("qint8 activations"));
   EXPECT_THAT(refusal("onednn", "int8-quint8"), HasSubstr("no variant is made for it"));
+  EXPECT_THAT(refusal("qnnpack", "int8-qat"), HasSubstr("QNNPACK's are int8-qat-quint8"));
+  EXPECT_THAT(refusal("xnnpack", "int8-qat-quint8"), testing::EndsWith("XNNPACK's are int8-qat"));
+  Plan native = some_plan();
+  for (LayerDecision& layer : native.layers) layer.format = "4-bit-native";
+  for (const char* target : {"qnnpack", "xnnpack"}) {
+    EXPECT_THAT(check_target(**find_target(target), **find_variant("int4-native"), native),
+                ErrorIs(ErrorCode::refused, HasSubstr("'decoder.mix1' (conv2d), 'decoder.out' (conv2d) have weights that stay in 4 bits")));
+  }
+  native.layers.back().format = "4-bit";
+  EXPECT_THAT(check_target(**find_target("qnnpack"), **find_variant("int4-native"), native),
+              ErrorIs(ErrorCode::refused, HasSubstr("'decoder.mix1' (conv2d) has weights")));
   EXPECT_THAT(find_target("cuda"), ErrorIs(ErrorCode::invalid_argument, HasSubstr("qnnpack, xnnpack, onednn")));
 }
 

@@ -19,22 +19,31 @@ bool has_engine(at::QEngine engine) {
   return std::find(engines.begin(), engines.end(), engine) != engines.end();
 }
 
-// Why a layer in codes cannot be run by the target; "" where it can.
+// Why a layer in codes cannot be run by the target, from "has" on; "" where it can.
 std::string why_not(const Target& target, const VariantKind& kind, const LayerDecision& layer) {
   const bool is_static = layer.format == "int8" && kind.kernels == xnnpack;
   const bool by_call = layer.format.ends_with("-int8") || (layer.format == "int8" && kind.method->name() == "dynamic");
   const bool in_integers = layer.format == "int8" || by_call;
+  if (layer.format.ends_with("-native")) {
+    return "has weights that stay in 4 bits, which a kernel of ours runs: neither QNNPACK nor XNNPACK has one";
+  }
   if (!in_integers) return {};  // expanded to float when it is loaded
-  if (target.name == qnnpack) return is_static ? "has qint8 activations, which XNNPACK's kernels run; QNNPACK's are int8-quint8" : "";
+  const bool trained = kind.method->name() == "qat";
+  if (target.name == qnnpack) {
+    if (!is_static) return {};
+    return std::string("has qint8 activations, which XNNPACK's kernels run; QNNPACK's are ") +
+           (trained ? "int8-qat-quint8" : "int8-quint8");
+  }
   if (target.name == xnnpack) {
     if (is_static) return {};
-    return by_call ? "has ranges looked at in each call, which QNNPACK's kernels alone do"
-                   : "has quint8 activations, which QNNPACK's kernels run; XNNPACK's are int8-qint8";
+    if (by_call) return "has ranges looked at in each call, which QNNPACK's kernels alone do";
+    return std::string("has quint8 activations, which QNNPACK's kernels run; XNNPACK's are ") +
+           (trained ? "int8-qat" : "int8-qint8");
   }
   if (is_static) return "has qint8 activations; ONEDNN takes quint8 alone";
   if (layer.operation == "conv_transpose2d") {
-    return "is a transposed convolution: ONEDNN has none with a scale for each channel, and LibTorch from 2 on computes "
-           "them wrongly";
+    return "has no kernel there: of transposed convolutions ONEDNN has none with a scale for each channel, and LibTorch "
+           "from 2 on computes them wrongly";
   }
   return {};
 }
@@ -74,7 +83,10 @@ Status check_target(const Target& target, const VariantKind& kind, const Plan& p
     if (!why.empty()) layers[std::move(why)].push_back("'" + layer.layer + "' (" + layer.operation + ")");
   }
   std::vector<std::string> words;
-  for (const auto& [why, names] : layers) words.push_back(join(names, ", ") + " " + why);
+  for (const auto& [why, names] : layers) {
+    const std::string has = names.size() > 1 ? " have" : " has";
+    words.push_back(join(names, ", ") + has + why.substr(std::string_view("has").size()));
+  }
   if (!target.why_not.empty()) words.push_back("no variant is made for it: " + target.why_not);
   if (words.empty()) return {};
   return fail(ErrorCode::refused, "target " + target.name + " cannot run it: " + join(words, "; "));

@@ -84,7 +84,7 @@ Result<Plan> plan_of(const VariantKind& kind, const kinds::Export& model,
   }
   OUTCROP_CHECK(check_decisions(*choice.plan, plan));
   if (plan.corrections) plan.corrections = choice.plan->corrections.value_or(std::vector<std::string>());
-  if (!choice.plan->observer.empty()) plan.observer = choice.plan->observer;
+  if (!plan.observer.empty() && !choice.plan->observer.empty()) plan.observer = choice.plan->observer;
   if (plan.weights && choice.plan->weights) plan.weights = choice.plan->weights;
   plan.other_ms = choice.plan->other_ms;
   for (LayerDecision& layer : plan.layers) {
@@ -279,9 +279,12 @@ Result<VariantFile> export_caught(const std::string& name, const kinds::Export& 
   }
 }
 
-// Somebody's own plan is not passed over.
-bool is_wanted(const VariantChoice& choice, const std::string& variant) {
-  return choice.plan && choice.plan->variant == variant;
+// What a method cannot make is no reason to lose the others. Somebody's own plan is not passed over.
+bool may_be_left_out(const std::string& name, const Error& why, const kinds::Export& model, const VariantChoice& choice) {
+  if (name == reference || (choice.plan && choice.plan->variant == name)) return false;
+  // Nothing keeps to a budget, or training and its int8 disagree: no defect of the model.
+  if (model.made_by_others || why.code() == ErrorCode::refused) return true;
+  return why.code() == ErrorCode::unsupported && choice.variants.size() > 2;
 }
 
 Result<ExportedStage> export_all(const kinds::Export& model, const std::filesystem::path& folder,
@@ -297,9 +300,7 @@ Result<ExportedStage> export_all(const kinds::Export& model, const std::filesyst
     if (choice.progress) choice.progress(stage.variants.size() + stage.left_out.size(), choice.variants.size(), name);
     auto variant = model.made_by_others ? export_caught(name, model, folder, stem, choice, golden)
                                         : export_one(name, model, folder, stem, choice, golden);
-    // Nothing keeps to a budget: no defect of the model, and no reason to lose the others.
-    const bool no_way = !variant && (model.made_by_others || variant.error().code() == ErrorCode::refused);
-    if (no_way && name != reference && !is_wanted(choice, name)) {
+    if (!variant && may_be_left_out(name, variant.error(), model, choice)) {
       stage.left_out.emplace_back(name, cut_short(variant.error().message(), 300));
       continue;
     }

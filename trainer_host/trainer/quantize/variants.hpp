@@ -30,7 +30,9 @@ struct VariantChoice {
 // Exports a model as `<stem>_<variant>.ptl` for each variant with its plan beside it
 // (`<stem>_<variant>.plan.toml`), `<stem>_<module>.pt` for what stays on the host,
 // `golden_input.safetensors` and `golden_output.safetensors` (of the float model) into `folder`,
-// which must exist.
+// which must exist. A variant that its method cannot make (`unsupported`, `refused`; of a model made by others
+// whatever is the matter) is left out with the reason, unless it is float, the one that `choice.plan` is for, or, where
+// it is `unsupported`, the only one besides float.
 // Runs on one thread, so that the same input gives the same bytes. Every file is loaded again by the
 // lite interpreter, run, and the operators that really ran are compared with the plan: a layer left
 // in float unplanned fails the export by name. `diverged` names the golden call and output that is

@@ -265,7 +265,7 @@ TEST_F(Variants, a_damaged_file_is_a_clear_error) {
               ErrorIs(ErrorCode::not_found, HasSubstr("none.ptl")));
 }
 
-TEST_F(Variants, a_layer_that_cannot_be_int8_fails_the_export_and_names_network_and_layer) {
+TEST_F(Variants, a_layer_that_cannot_be_int8_leaves_those_variants_out_and_names_network_and_layer) {
   const TemporaryFolder folder;
   auto small = make_small_generator();
   auto& decoder = small.seismic_decoder;
@@ -281,11 +281,24 @@ TEST_F(Variants, a_layer_that_cannot_be_int8_fails_the_export_and_names_network_
       "    return y\n");
   small.seismic_decoder = loop;
   const auto latents = small_latents(8);
-  EXPECT_THAT(
-      export_variants(small_export(small, latents), folder.path(), "small_stage1"),
-      ErrorIs(ErrorCode::unsupported,
-              ::testing::AllOf(HasSubstr("seismic decoder"), HasSubstr("step." + first))));
-  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  const auto named_both = ::testing::AllOf(HasSubstr("seismic decoder"), HasSubstr("step." + first));
+  const auto stage = export_variants(small_export(small, latents), folder.path(), "small_stage1");
+  ASSERT_THAT(stage, IsOk());
+  EXPECT_EQ(stage->variants.front().name, "float");
+  for (const char* int8 : {"int8-quint8", "int8-qint8"}) {
+    const auto left_out = std::find_if(stage->left_out.begin(), stage->left_out.end(),
+                                       [&](const auto& one) { return one.first == int8; });
+    ASSERT_NE(left_out, stage->left_out.end()) << int8;
+    EXPECT_THAT(left_out->second, named_both);
+    EXPECT_FALSE(std::filesystem::exists(folder.path() / ("small_stage1_" + std::string(int8) + ".ptl")));
+  }
+  // Where nothing else is asked for, that is an error.
+  const TemporaryFolder alone;
+  VariantChoice choice;
+  choice.variants = {"float", "int8-qint8"};
+  EXPECT_THAT(export_variants(small_export(small, latents), alone.path(), "small_stage1", choice),
+              ErrorIs(ErrorCode::unsupported, named_both));
+  EXPECT_TRUE(std::filesystem::is_empty(alone.path()));
 }
 
 }  // namespace

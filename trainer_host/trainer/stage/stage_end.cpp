@@ -72,6 +72,12 @@ Result<std::vector<std::string>> variants_for(const train::TrainConfig& config, 
     if (trained || std::erase(variants, name) == 0) continue;
     note(name + " is not made: this stage was not trained for int8 (train.qat_from)");
   }
+  const auto is_made = [&](const std::string& name) { return std::find(variants.begin(), variants.end(), name) != variants.end(); };
+  const auto of_training = quantize::trained_variants();
+  if (trained && std::none_of(of_training.begin(), of_training.end(), is_made)) {
+    note("this stage was trained for int8, and nothing of it shows that: quantize.variants has neither int8-qat nor "
+         "int8-qat-quint8");
+  }
   return variants;
 }
 

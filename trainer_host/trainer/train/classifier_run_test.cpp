@@ -10,6 +10,7 @@
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/kinds/classifier/trained_for_tests.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
+#include "trainer_host/trainer/quantize/aware_training.hpp"
 #include "trainer_host/trainer/train/trainer.hpp"
 
 namespace outcrop::train {
@@ -73,6 +74,7 @@ class ClassifierRun : public testing::Test {
     TrainOptions options;
     options.stages = stages;
     options.allow_change = allow_change;
+    options.for_int8 = std::make_shared<quantize::AwareTraining>();
     return train(config, options, stage_end);
   }
   [[nodiscard]] Tensors read(const std::string& file) const {
@@ -279,12 +281,25 @@ TEST_F(ClassifierRun, killed_within_a_stage_for_int8_goes_on_with_frozen_ranges_
     TrainOptions anew;
     anew.stages = 1;
     anew.resume = TrainOptions::Resume::none;
+    anew.for_int8 = std::make_shared<quantize::AwareTraining>();
     EXPECT_FALSE(train(killed, anew, {}).has_value());
     EXPECT_TRUE(read("killed" + number + "/checkpoint").contains("qat.network.input"));
     std::filesystem::remove(killed.train.out / "training.csv");
     ASSERT_THAT(run(killed, 1), IsOk());
     expect_same(read("killed" + number + "/checkpoint"), read("whole" + number + "/checkpoint"));
   }
+}
+
+TEST_F(ClassifierRun, refuses_a_warm_up_that_is_all_of_a_stage_for_int8) {
+  TrainConfig config = small("run");  // 6 batches a stage
+  config.train.int8 = {.from = 2, .rate = 0.5, .warm_up = 0.9, .frozen_from = 0.9};
+  EXPECT_THAT(run(config, 1), ErrorIs(ErrorCode::invalid_argument,
+                                      testing::AllOf(HasSubstr("train.qat_warm_up"), HasSubstr("6 batches begins at 0.833"),
+                                                     HasSubstr("ends at 0.900"))));
+  config.train.int8.warm_up = 0.5;
+  TrainOptions options;
+  options.for_int8 = std::make_shared<quantize::AwareTraining>();
+  EXPECT_THAT(look_ahead(config, options), IsOk());
 }
 
 TEST_F(ClassifierRun, begins_to_train_for_int8_on_its_way_where_that_is_allowed) {

@@ -40,7 +40,7 @@ LoopConfig::ForInt8 read_for_int8(TomlReader::Table& table) {
   int8.from = table.integer("qat_from", int8.from, 0, 1'000'000);
   int8.rate = table.number("qat_rate", int8.rate, 1e-4, 1.0);
   int8.warm_up = table.number("qat_warm_up", int8.warm_up, 0.0, 0.9);
-  int8.frozen_from = table.number("qat_frozen_from", int8.frozen_from, 0.0, 1.0);
+  int8.frozen_from = table.number("qat_frozen_from", std::max(int8.frozen_from, int8.warm_up), 0.0, 1.0);
   if (int8.frozen_from < int8.warm_up) {
     table.refuse("qat_frozen_from", "ranges are first chosen at the end of the warm-up, and that is after it: give a share "
                                     "of the stage from qat_warm_up to 1");
@@ -75,6 +75,10 @@ void read_quantize(TomlReader::Table table, TrainConfig& config) {
   auto mixed = table.table("mixed");
   config.mixed = kinds::read_mixed_wishes(mixed);
   mixed.finish();
+  const auto is_mixed = [](const std::string& name) { return name == "int8-mixed" || name == "mixed"; };
+  if (table.has("mixed") && std::none_of(config.variants.begin(), config.variants.end(), is_mixed)) {
+    table.refuse("mixed", "is what int8-mixed keeps to, and variants has no int8-mixed");
+  }
   table.finish();
 }
 

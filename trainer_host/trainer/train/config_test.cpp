@@ -39,7 +39,7 @@ p90_ms = 200
 memory_mb = 120.5
 
 [quantize]
-variants = ["float", "int8-qint8"]
+variants = ["float", "int8-mixed"]
 mixed = { budget_ms = 12.5, aim = "size" }
 )";
 
@@ -71,7 +71,7 @@ TEST_F(Config, reads_every_section) {
   ASSERT_THAT(config, IsOk());
   EXPECT_EQ(config->name, "curvefault");
   EXPECT_EQ(config->kind, "generator");
-  EXPECT_THAT(config->variants, testing::ElementsAre("float", "int8-qint8"));
+  EXPECT_THAT(config->variants, testing::ElementsAre("float", "int8-mixed"));
   EXPECT_EQ(config->mixed.budget_ms, 12.5);
   EXPECT_EQ(config->mixed.aim, kinds::Aim::size);
   EXPECT_EQ(recipe_of(*config).shape.latent, 64);
@@ -116,6 +116,17 @@ TEST_F(Config, says_which_type_would_be_right) {
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("[budgets.NAME]")));
 }
 
+TEST_F(Config, freezes_ranges_no_earlier_than_the_warm_up_ends) {
+  const auto frozen_from = [&](const std::string& keys) {
+    const auto config = read(with("batch = 4", "batch = 4\nqat_from = 1\n" + keys));
+    EXPECT_THAT(config, IsOk());
+    return config ? config->train.int8.frozen_from : -1.0;
+  };
+  EXPECT_EQ(frozen_from(""), 0.5);
+  EXPECT_EQ(frozen_from("qat_warm_up = 0.4"), 0.5);
+  EXPECT_EQ(frozen_from("qat_warm_up = 0.8"), 0.8);
+}
+
 TEST_F(Config, says_which_range_would_be_right) {
   EXPECT_THAT(
       read(with("learning_rate = 1e-3", "learning_rate = -1.0")),
@@ -134,6 +145,8 @@ TEST_F(Config, says_which_range_would_be_right) {
               ErrorIs(ErrorCode::invalid_argument, AllOf(HasSubstr("train.qat_rate"), HasSubstr("by qat_from"))));
   EXPECT_THAT(read(with("batch = 4", "batch = 4\nqat_from = 1\nqat_warm_up = 0.4\nqat_frozen_from = 0.3")),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("train.qat_frozen_from")));
+  EXPECT_THAT(read(with("\"int8-mixed\"", "\"int8-qint8\"")),
+              ErrorIs(ErrorCode::invalid_argument, AllOf(HasSubstr("quantize.mixed"), HasSubstr("no int8-mixed"))));
   EXPECT_THAT(read(with("latent = 64", "latent = 66")),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("multiple of 4")));
   EXPECT_THAT(read(with("memory_mb\"", "fastest\"")),

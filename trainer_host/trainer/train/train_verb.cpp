@@ -36,13 +36,14 @@ names and paths, which have none; relative paths start at the file's folder):
                             # it: its variants are int8-qat and int8-qat-quint8; 0: none
   #qat_rate = 0.1           # their learning rate, times the others'
   #qat_warm_up = 0.1        # share of such a stage in float before; batch norms are frozen behind it
-  #qat_frozen_from = 0.5    # share of it from which on the ranges of activations are frozen, too
+  #qat_frozen_from = 0.5    # share of it from which on the ranges of activations are frozen, too; at least
+                            # qat_warm_up
   seed = 1
   threads = 0               # 0: one for each processor
 
   [quantize]                # what each stage makes; float first, which others are compared with
   variants = ["float", "float-mobile", "int8-quint8", "int8-qint8"]
-  #mixed = { budget_ms = 12 } # what int8-mixed keeps to: budget_ms, budget_size (bytes), min_db; and aim
+  #mixed = { budget_ms = 12 } # what int8-mixed, among them, keeps to: budget_ms, budget_size (bytes), min_db; and aim
 
   [release]                 # optional: sign a release at the end of each stage
   keys = "keys"             # made by outcrop keys init
@@ -139,9 +140,9 @@ Status enclose(const Arguments& arguments, const TrainConfig& config, const kind
   return kinds::enclose(*kind, read, {config.train.out}, arguments.allow_reduced);
 }
 
-Status check(const Arguments& arguments, const TrainConfig& config,
+Status check(const Arguments& arguments, const TrainConfig& config, const TrainOptions& options,
              const MakeStageEnd& make_stage_end) {
-  OUTCROP_TRY(outlook, look_ahead(config, options_of(arguments)));
+  OUTCROP_TRY(outlook, look_ahead(config, options));
   OUTCROP_TRY(stage_end, make_stage_end(config, {arguments.allow_reduced}));
   std::printf("%s is good: %zu samples to train on, %zu held out; it %s\n",
               arguments.config.c_str(), outlook.training, outlook.held_out, outlook.from.c_str());
@@ -149,16 +150,17 @@ Status check(const Arguments& arguments, const TrainConfig& config,
 }
 
 Status run(const Arguments& arguments, const kinds::Register& kinds,
-           const MakeStageEnd& make_stage_end) {
+           const MakeStageEnd& make_stage_end, const MakeForInt8& make_for_int8) {
   OUTCROP_TRY(config, read_config(arguments.config, kinds));
   if (!arguments.out.empty()) config.train.out = arguments.out;
-  const TrainOptions options = options_of(arguments);
+  TrainOptions options = options_of(arguments);
+  options.for_int8 = make_for_int8();
   if (options.resume == TrainOptions::Resume::from_file && !options.init.empty()) {
     return fail(ErrorCode::invalid_argument,
                 "--resume PATH goes on with a run, --init begins another: give one of them");
   }
   OUTCROP_CHECK(enclose(arguments, config, kinds));
-  if (arguments.check_config) return check(arguments, config, make_stage_end);
+  if (arguments.check_config) return check(arguments, config, options, make_stage_end);
   OUTCROP_TRY(stage_end, make_stage_end(config, {arguments.allow_reduced}));
   OUTCROP_TRY(summary, train(config, options, stage_end));
   print(summary, arguments.json);
@@ -168,7 +170,7 @@ Status run(const Arguments& arguments, const kinds::Register& kinds,
 }  // namespace
 
 void add_train(CLI::App& app, cli::Action& chosen, const kinds::Register& kinds,
-               MakeStageEnd make_stage_end) {
+               MakeStageEnd make_stage_end, MakeForInt8 make_for_int8) {
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* verb = app.add_subcommand(
       "train", "Train a model in stages; quantize, measure and release at each stage's end.");
@@ -197,9 +199,10 @@ void add_train(CLI::App& app, cli::Action& chosen, const kinds::Register& kinds,
                  "Measure and prove variants on a machine that cannot confine them fully");
   verb->add_flag("--json", arguments->json, "Print the result as JSON");
   verb->footer(footer(kinds));
-  verb->callback([&chosen, &kinds, arguments, make_stage_end = std::move(make_stage_end)] {
-    chosen = [&kinds, arguments, make_stage_end] {
-      return run(*arguments, kinds, make_stage_end);
+  verb->callback([&chosen, &kinds, arguments, make_stage_end = std::move(make_stage_end),
+                  make_for_int8 = std::move(make_for_int8)] {
+    chosen = [&kinds, arguments, make_stage_end, make_for_int8] {
+      return run(*arguments, kinds, make_stage_end, make_for_int8);
     };
   });
 }

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 
 #include "platform/cli/verb.hpp"
+#include "trainer_host/trainer/kinds/training_for_int8.hpp"
 #include "trainer_host/trainer/train/stage_end.hpp"
 
 namespace outcrop::train {
@@ -11,9 +13,12 @@ namespace outcrop::train {
 using MakeStageEnd =
     std::function<Result<StageEnd>(const TrainConfig& config, const StageEndOptions& options)>;
 
-// The verb `train`. `make_stage_end` must not be empty; `kinds` must outlive the program's work. main,
+// Makes what trains for int8, of one run.
+using MakeForInt8 = std::function<std::shared_ptr<kinds::TrainingForInt8>()>;
+
+// The verb `train`. Neither `make_stage_end` nor `make_for_int8` may be empty; `kinds` must outlive the program's work. main,
 // which knows both, wraps it in an AddVerb.
 void add_train(CLI::App& app, cli::Action& chosen, const kinds::Register& kinds,
-               MakeStageEnd make_stage_end);
+               MakeStageEnd make_stage_end, MakeForInt8 make_for_int8);
 
 }  // namespace outcrop::train

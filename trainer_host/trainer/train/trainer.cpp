@@ -1,6 +1,8 @@
 #include "trainer_host/trainer/train/trainer.hpp"
 
 #include <cstdio>
+#include <memory>
+#include <utility>
 
 #include "platform/console/progress_bar.hpp"
 #include "protocol/base/durable_file.hpp"
@@ -9,7 +11,6 @@
 #include "trainer_host/trainer/kinds/draws.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
-#include "trainer_host/trainer/quantize/aware_training.hpp"
 #include "trainer_host/trainer/train/average.hpp"
 #include "trainer_host/trainer/train/beginning.hpp"
 #include "trainer_host/trainer/train/checkpoint.hpp"
@@ -52,7 +53,8 @@ void remove_leftovers(const fs::path& folder) {
 
 class Run {
  public:
-  Run(const TrainConfig& config, std::unique_ptr<kinds::Task> task, const StageEnd& stage_end)
+  Run(const TrainConfig& config, std::unique_ptr<kinds::Task> task, const StageEnd& stage_end,
+      std::shared_ptr<kinds::TrainingForInt8> for_int8)
       : config_(config),
         task_(std::move(task)),
         stage_end_(stage_end),
@@ -61,6 +63,7 @@ class Run {
         phase_(task_->phase(1)),
         optimizer_(make_optimizer(phase_, config.train)),
         average_(kinds::state_of(*task_), config.train.average),
+        for_int8_(std::move(for_int8)),
         checkpoint_(config.train.out / "checkpoint"),
         batches_((task_->data().training + static_cast<std::size_t>(config.train.batch) - 1) /
                  static_cast<std::size_t>(config.train.batch)) {}
@@ -80,6 +83,7 @@ class Run {
   Status train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done);
   void enter_phase_of(std::int64_t stage);
   Status enter_form(double progress, bool epoch_begins);
+  [[nodiscard]] Status check_warm_up() const;
   Status end_stage(std::int64_t stage);
   Status make_of_averaged(std::int64_t stage);
   Status save();
@@ -101,7 +105,7 @@ class Run {
   kinds::Phase phase_;
   Adam optimizer_;
   Average average_;
-  quantize::AwareTraining for_int8_;
+  std::shared_ptr<kinds::TrainingForInt8> for_int8_;  // or null
   Progress progress_;
   fs::path checkpoint_;
   std::string from_;
@@ -213,7 +217,7 @@ Status Run::train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done)
     bar.update(++done, "epoch " + std::to_string(epoch) + "  loss: " + shown);
   }
   record.values.assign(losses.begin(), losses.end());
-  if (for_int8_.on()) task_->set_training(true);  // what ranges were chosen with is kept no longer
+  if (for_int8_ && for_int8_->on()) task_->set_training(true);  // what ranges were chosen with is kept no longer
   task_->set_training(false);
   {
     const AveragedWeights averaged(average_);
@@ -238,22 +242,37 @@ void Run::enter_phase_of(std::int64_t stage) {
 Status Run::enter_form(double progress, bool epoch_begins) {
   const LoopConfig::ForInt8& int8 = config_.train.int8;
   if (!int8.is(stage_at_work()) || progress < int8.warm_up) {
-    if (epoch_begins) for_int8_.leave(*task_);
+    if (epoch_begins && for_int8_) for_int8_->leave(*task_);
     return {};
   }
   const bool frozen = progress >= int8.frozen_from && !task_->trained_ranges().empty();
-  if (!for_int8_.on() || (epoch_begins && !frozen)) {
-    OUTCROP_CHECK(frozen ? for_int8_.take_up(*task_) : for_int8_.choose_ranges(*task_));
+  if (!for_int8_->on() || (epoch_begins && !frozen)) {
+    OUTCROP_CHECK(frozen ? for_int8_->take_up(*task_) : for_int8_->choose_ranges(*task_));
   }
   if (epoch_begins) task_->set_training(false);
   return {};
 }
 
+// Nothing of a stage whose last batch is within the warm-up would be trained for int8.
+Status Run::check_warm_up() const {
+  const auto all = static_cast<double>(config_.train.stage_epochs) * static_cast<double>(batches_);
+  const double last = 1.0 - 1.0 / all;
+  const double warm_up = config_.train.int8.warm_up;
+  if (last >= warm_up) return {};
+  return fail(ErrorCode::invalid_argument,
+              "train.qat_warm_up: all of a stage for int8 would be in float: the last of its " + fixed(all, 0) +
+                  " batches begins at " + fixed(last, 3) + " of the stage, and the warm-up ends at " + fixed(warm_up, 3) +
+                  "; give a smaller one, or more train.stage_epochs");
+}
+
 // That a model cannot be trained for int8 is known before it is trained at all.
 Status Run::check_int8() {
-  if (config_.train.int8.from == 0 || progress_.epoch > 0) return {};
-  const Status possible = for_int8_.choose_ranges(*task_);
-  for_int8_.leave(*task_);
+  if (config_.train.int8.from == 0) return {};
+  if (!for_int8_) return fail(ErrorCode::unsupported, "train.qat_from: this program trains in float alone");
+  OUTCROP_CHECK(check_warm_up());
+  if (progress_.epoch > 0) return {};
+  const Status possible = for_int8_->choose_ranges(*task_);
+  for_int8_->leave(*task_);
   return possible;
 }
 
@@ -383,7 +402,7 @@ Result<TrainSummary> train_in_folder(const TrainConfig& config, const TrainOptio
   const data::StopSignal stop_signal;
   PromptStop prompt_stop;
   OUTCROP_TRY(task, config.recipe->open(config.train.seed));
-  Run run(config, std::move(task), stage_end);
+  Run run(config, std::move(task), stage_end, options.for_int8);
   OUTCROP_CHECK(run.begin(options));
   OUTCROP_CHECK(run.check_int8());
   OUTCROP_CHECK(run.announce());
@@ -396,7 +415,7 @@ Result<Outlook> look_from_outside(const TrainConfig& config, const TrainOptions&
   OUTCROP_CHECK(check_room(config, options));
   OUTCROP_TRY(task, config.recipe->open(config.train.seed));
   const StageEnd none;
-  Run run(config, std::move(task), none);
+  Run run(config, std::move(task), none, options.for_int8);
   OUTCROP_CHECK(run.begin(options));
   OUTCROP_CHECK(run.check_int8());
   return run.outlook();

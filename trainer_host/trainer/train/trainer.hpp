@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "protocol/base/error.hpp"
+#include "trainer_host/trainer/kinds/training_for_int8.hpp"
 #include "trainer_host/trainer/train/config.hpp"
 #include "trainer_host/trainer/train/stage_end.hpp"
 
@@ -26,6 +28,8 @@ struct TrainOptions {
   bool allow_change = false;
   // Weights, or a checkpoint, that a new run begins with; empty: random ones. Of the same network.
   std::filesystem::path init;
+  // Trains stages for int8 (train.qat_from), of one run; null: they are refused.
+  std::shared_ptr<kinds::TrainingForInt8> for_int8{};
 };
 
 struct TrainSummary {

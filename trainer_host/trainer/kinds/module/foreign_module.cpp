@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "protocol/base/join.hpp"
+#include "trainer_host/trainer/models/graph_layers.hpp"
 #include "trainer_host/trainer/models/module_tensors.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
 
@@ -132,17 +133,14 @@ bool has_type(const torch::jit::Block* block, const std::string& part_of_name) {
   return false;
 }
 
-// Boards' interpreter does not load their type.
+// Boards' interpreter does not load their type. Every LSTM of Python's has a method for them: what counts is whether
+// `forward` comes to it.
 Status check_not_packed(const Module& module) {
-  for (const Module& one : module.modules()) {
-    for (const auto& method : one.get_methods()) {
-      if (!has_type(method.graph()->block(), "PackedSequence")) continue;
-      return fail(ErrorCode::unsupported,
-                  "it packs sequences (pack_padded_sequence), which boards' interpreter cannot load: give its layers rows of one "
-                  "length, padded, and take the step that counts by its index");
-    }
-  }
-  return {};
+  if (!module.find_method("forward")) return {};
+  if (!has_type(models::inlined_graph(module, "forward")->block(), "PackedSequence")) return {};
+  return fail(ErrorCode::unsupported,
+              "it packs sequences (pack_padded_sequence), which boards' interpreter cannot load: give its layers rows of one "
+              "length, padded, and take the step that counts by its index");
 }
 
 // A small file may say that one value is a tensor of any size.

@@ -370,6 +370,45 @@ TEST_F(UserModule, of_one_large_matrix_runs_in_4_bits_by_an_operator_of_ours) {
   EXPECT_LT((answers[2] - answers[1]).norm().item<double>(), 0.02 * answers[0].norm().item<double>());
   EXPECT_GT(exported->variants[2].coverage.multiply_adds, 0.99);
   EXPECT_EQ(exported->variants[1].coverage.multiply_adds, 0.0);
+
+  // Columns in another order are none that the operator multiplies by.
+  choice.variants = {"float", "int4-native"};
+  choice.weights = quantize::WeightOptions{.desc_act = true};
+  const auto ordered = quantize::export_variants((*task)->make_export(), stage, "m", choice);
+  ASSERT_THAT(ordered, IsOk());
+  ASSERT_EQ(ordered->left_out.size(), 1U);
+  EXPECT_THAT(ordered->left_out.front().second,
+              AllOf(HasSubstr("'" + plan->layers.at(0).layer + "' is 4-bit-native"), HasSubstr("desc_act")));
+}
+
+TEST_F(UserModule, of_one_large_matrix_runs_in_4_bits_in_even_groups_alone) {
+  torch::manual_seed(8);
+  const auto native_plan_of = [&](std::int64_t columns, std::int64_t group_size) -> Result<quantize::Plan> {
+    torch::jit::Module large("__torch__.Large", std::make_shared<torch::jit::CompilationUnit>());
+    large.register_parameter("wide", torch::randn({600, columns}) / 16, /*is_buffer=*/false);
+    large.define("def forward(self, x):\n    return torch.linear(x, self.wide)\n");
+    const std::string name = "large" + std::to_string(columns);
+    const fs::path file = folder_.path() / (name + ".pt");
+    large.save(file.string());
+    const fs::path of_rows = folder_.path() / (name + ".rows");
+    OUTCROP_CHECK(write_rows(of_rows, "x", torch::randn({24, columns})));
+    auto recipe = shipped("", of_rows);
+    recipe.file = file;
+    OUTCROP_TRY(task, recipe.open(0));
+    quantize::VariantChoice choice;
+    choice.variants = {"float", "int4-native"};
+    choice.weights = quantize::WeightOptions{.group_size = group_size};
+    const fs::path stage = folder_.path() / (name + ".stage");
+    fs::create_directory(stage);
+    OUTCROP_TRY(exported, quantize::export_variants(task->make_export(), stage, "m", choice));
+    if (!exported.left_out.empty()) return fail(ErrorCode::unsupported, exported.left_out.front().second);
+    return quantize::read_plan(exported.variants.back().plan);
+  };
+  const auto even = native_plan_of(450, 25);
+  ASSERT_THAT(even, IsOk());
+  EXPECT_EQ(even->layers.at(0).format, "4-bit-native");
+  EXPECT_THAT(even->layers.at(0).reason, HasSubstr("groups of 18 weights"));
+  EXPECT_THAT(native_plan_of(449, 128), ErrorIs(ErrorCode::unsupported, AllOf(HasSubstr("no even group"), HasSubstr("rows of 449"))));
 }
 
 TEST_F(UserModule, with_a_loop_that_its_input_decides_is_float) {

@@ -64,7 +64,7 @@ class StaticInt8 final : public Method {
   [[nodiscard]] std::string_view name() const override { return trained_ ? "qat" : "static"; }
 
   [[nodiscard]] Result<Plan> plan(const kinds::Export& model) const override {
-    Plan plan{.variant = "", .method = std::string(name()), .observer = observer_, .layers = {}};
+    Plan plan{.variant = "", .method = std::string(name()), .observer = trained_ ? "" : observer_, .layers = {}};
     OUTCROP_CHECK(check_nothing_in_place(model, "what static int8 does"));
     if (trained_) OUTCROP_CHECK(check_trained(model));
     if (!trained_) plan.corrections = how_.wanted;

@@ -27,6 +27,7 @@ constexpr const char* by_int8 = "-int8";
 constexpr const char* by_int4 = "-native";
 // Below, a product takes a few microseconds whatever its weights are in.
 constexpr std::int64_t fewest_native = 1 << 18;
+constexpr std::int64_t largest_native_group = 65536;  // as of outcrop::linear_int4
 
 struct Naming {
   const char* method;
@@ -56,6 +57,23 @@ std::int64_t group_for(std::int64_t columns, std::int64_t wanted) {
   return columns;
 }
 
+// The same for outcrop::linear_int4, which wants an even number; more than was asked for where no less divides a row. 0:
+// nothing does.
+std::int64_t native_group_for(std::int64_t columns, std::int64_t wanted) {
+  const std::int64_t most = std::min(columns, largest_native_group);
+  for (const std::int64_t from : {wanted < 0 ? most : std::min(wanted, most), most}) {
+    for (std::int64_t group = from; group >= smallest_group; --group) {
+      if (group % 2 == 0 && columns % group == 0) return group;
+    }
+  }
+  return 0;
+}
+
+std::int64_t columns_of(const Module& layer) {
+  const bool has_weight = layer.hasattr("weight") && layer.attr("weight").isTensor();
+  return has_weight && layer.attr("weight").toTensor().dim() == 2 ? layer.attr("weight").toTensor().size(1) : 0;
+}
+
 // Output channels of a transposed convolution lie along the second extent of its weight.
 bool has_rows_second(const PlannedLayer& layer) {
   return layer.operation == "conv_transpose2d";
@@ -76,13 +94,6 @@ class StoredWeights final : public Method {
     OUTCROP_TRY(layers, decide_each(model, [&](const PlannedLayer& layer, const Module& module) {
                   return choose(layer, module);
                 }));
-    for (LayerDecision& layer : layers) {
-      if (layer.operation != "linear" || layer.format == "float") continue;
-      layer.formats.push_back(layer.format + by_int8);
-      if (!runs_in_groups()) continue;
-      layer.formats.push_back(layer.format + by_int4);
-      if (codes_ == WeightCodes::native && layer.weights >= fewest_native) layer.format += by_int4;
-    }
     if (codes_ == WeightCodes::native) OUTCROP_CHECK(check_any_native(layers));
     plan.layers = std::move(layers);
     return plan;
@@ -92,6 +103,7 @@ class StoredWeights final : public Method {
     models::prepare_engine();
     Applied applied;
     const WeightOptions options = plan.weights.value_or(WeightOptions());
+    OUTCROP_CHECK(check_order(plan, options));
     for (const kinds::ExportPart& part : model.parts) {
       OUTCROP_TRY(found, layered(part));
       Inputs inputs;
@@ -130,8 +142,26 @@ class StoredWeights final : public Method {
   static Status check_any_native(const std::vector<LayerDecision>& layers) {
     const auto is_native = [](const LayerDecision& layer) { return layer.format.ends_with(by_int4); };
     if (std::any_of(layers.begin(), layers.end(), is_native)) return {};
+    std::string others;
+    for (const LayerDecision& layer : layers) {
+      if (layer.operation != "linear" || layer.weights < fewest_native || layer.reason.empty()) continue;
+      others += "; '" + layer.layer + "': " + layer.reason;
+    }
     return fail(ErrorCode::unsupported, "it has no linear layer of " + std::to_string(fewest_native) +
-                                            " weights or more: only there do products with weights in 4 bits spare time");
+                                            " weights or more" + (others.empty() ? "" : " that it can run") +
+                                            ": only there do products with weights in 4 bits spare time" + others);
+  }
+
+  // Codes of columns in another order than the weight's are none that outcrop::linear_int4 multiplies by.
+  [[nodiscard]] Status check_order(const Plan& plan, const WeightOptions& options) const {
+    if (!options.desc_act || !is_fitted()) return {};
+    for (const LayerDecision& layer : plan.layers) {
+      if (!layer.format.ends_with(by_int4)) continue;
+      return fail(ErrorCode::refused, "layer '" + layer.layer + "' is " + layer.format +
+                                          ", whose columns stay in their order, and desc_act = true gives them another: "
+                                          "leave desc_act out, or make the layer 4-bit");
+    }
+    return {};
   }
 
   [[nodiscard]] Choice choose(const PlannedLayer& layer, const Module& module) const {
@@ -140,15 +170,35 @@ class StoredWeights final : public Method {
     if (is_fitted() && !has_seen_inputs(layer, module)) {
       choice.reason = "rounded: its weights meet no matrix of inputs that is seen";
     }
+    if (layer.operation != "linear") return choice;
+    const std::string plain = choice.format;
+    choice.others.push_back(plain + by_int8);
+    if (!runs_in_groups()) return choice;
+    const bool wants_native = codes_ == WeightCodes::native && layer.weights >= fewest_native;
+    if (native_group_for(columns_of(module), -1) == 0) {
+      if (wants_native) {
+        choice.reason = "expanded to float: no even group of " + std::to_string(smallest_group) + " to " +
+                        std::to_string(largest_native_group) + " weights divides its rows of " +
+                        std::to_string(columns_of(module));
+      }
+      return choice;
+    }
+    choice.others.push_back(wants_native ? plain : plain + by_int4);
+    if (wants_native) choice.format += by_int4;
     return choice;
   }
 
-  [[nodiscard]] Result<GroupCodes> grouped(const PlannedLayer& layer, const Tensor& matrix,
+  [[nodiscard]] Result<GroupCodes> grouped(const PlannedLayer& layer, const Tensor& matrix, bool native,
                                            const Making& making) const {
     const auto& [inputs, options, notes] = making;
     GroupOptions groups;
-    groups.group = group_for(matrix.size(1), options.group_size);
-    if (options.group_size > 0 && matrix.size(1) % options.group_size != 0 && matrix.size(1) > options.group_size) {
+    const std::int64_t usual = group_for(matrix.size(1), options.group_size);
+    groups.group = native ? native_group_for(matrix.size(1), options.group_size) : usual;
+    if (groups.group != usual) {
+      notes[layer.name] = "groups of " + std::to_string(groups.group) + " weights: a kernel of ours runs it, which takes even "
+                          "groups of at most " + std::to_string(largest_native_group) + ", and its rows are of " +
+                          std::to_string(matrix.size(1));
+    } else if (options.group_size > 0 && matrix.size(1) % options.group_size != 0 && matrix.size(1) > options.group_size) {
       notes[layer.name] = "groups of " + std::to_string(groups.group) + " weights: its rows of " +
                           std::to_string(matrix.size(1)) + " do not divide by " + std::to_string(options.group_size);
     }
@@ -166,7 +216,7 @@ class StoredWeights final : public Method {
     return std::move(chosen.codes);
   }
 
-  [[nodiscard]] Result<StoredTensor> stored(const PlannedLayer& layer, const Tensor& parameter,
+  [[nodiscard]] Result<StoredTensor> stored(const PlannedLayer& layer, const Tensor& parameter, bool native,
                                             const Making& making) const {
     if (codes_ == WeightCodes::half) return store_fp16(parameter);
     if (codes_ == WeightCodes::brain) return store_bf16(parameter);
@@ -180,18 +230,27 @@ class StoredWeights final : public Method {
       OUTCROP_TRY(codes, nf4(matrix, {.double_quantization = making.options.double_quant}));
       return store_nf4(codes, shape);
     }
-    OUTCROP_TRY(codes, grouped(layer, matrix, making));
+    OUTCROP_TRY(codes, grouped(layer, matrix, native, making));
     return store_groups(codes, shape);
   }
 
-  // Matrices of a layer; its biases stay as they are.
   [[nodiscard]] Replacement made(const PlannedLayer& layer, const Module& module, const std::string& format,
                                  const Making& making) const {
+    try {
+      return replacement(layer, module, format, making);
+    } catch (const std::exception& error) {
+      TORCH_CHECK(false, "layer '", layer.name, "': ", models::words_of(error));
+    }
+  }
+
+  // Matrices of a layer; its biases stay as they are.
+  [[nodiscard]] Replacement replacement(const PlannedLayer& layer, const Module& module, const std::string& format,
+                                        const Making& making) const {
     std::map<std::string, StoredTensor> kept;
     for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
       if (parameter.value.dim() < 2) continue;
-      auto one = stored(layer, parameter.value.detach(), making);
-      TORCH_CHECK(one, "layer '", layer.name, "': ", one.error().message());
+      auto one = stored(layer, parameter.value.detach(), format.ends_with(by_int4), making);
+      TORCH_CHECK(one, one.error().message());
       kept.emplace(parameter.name, std::move(*one));
     }
     if (format.ends_with(by_int8)) {

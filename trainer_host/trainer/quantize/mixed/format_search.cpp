@@ -60,6 +60,9 @@ class FormatSearch {
 
   Result<Settled> run() {
     if (how_.costs) OUTCROP_CHECK(take_costs(*how_.costs));
+    if (!judged_.apart()) {
+      remarks_.push_back("there are fewer than 8 rows: layers were judged by the rows that calibrated them");
+    }
     OUTCROP_CHECK(evaluate(Formats(layers_.size(), false), "all float"));
     OUTCROP_CHECK(evaluate(Formats(layers_.size(), true), "all int8"));
     set_usual_wishes();
@@ -344,6 +347,12 @@ class FormatSearch {
                 " of " + std::to_string(layers_.size()) + " layers in int8): " + in_words(near->evaluation.whole)};
   }
 
+  [[nodiscard]] Error float_keeps() const {
+    return {ErrorCode::refused, "float keeps to this already: " + kinds::in_words(wishes_) + ". Float: " + in_words(all_float()) + "; all int8: " +
+                                        in_words(all_int8()) +
+                                        ". Ask for less time (--budget-ms) or a smaller file (--budget-size), or say --aim size"};
+  }
+
   [[nodiscard]] std::string why(std::size_t i, bool int8) const {
     const LayerFigures& one = figures_[i];
     const double spared = one.float_ms - one.int8_ms;
@@ -361,9 +370,10 @@ class FormatSearch {
   Result<Settled> settled() {
     Tried* chosen = best();
     if (chosen == nullptr) return fail(nothing_keeps());
+    if (chosen->evaluation.int8_layers == 0) return fail(float_keeps());
     chosen->evaluation.chosen = true;
     MixedReport report{.wishes = wishes_, .likeness_name = model_.likeness_name, .layers = {}, .evaluations = {}};
-    Plan plan = with(chosen->formats, plan_.corrections.value_or(std::vector<std::string>()));
+    Plan plan = with(chosen->formats, corrections_);  // as it was judged
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       LayerDecision& layer = plan.layers[layers_[i].layer];
       const LayerFigures& one = figures_[i];

@@ -34,6 +34,7 @@ JudgedRows::JudgedRows(const kinds::Export& model, std::int64_t most_calibrated,
     part.answers_floats = true;
     torch::Tensor& all = part.calibration.front();
     torch::Tensor judged = all;
+    apart_ = apart_ && all.size(0) >= fewest_apart;
     if (all.size(0) >= fewest_apart) {
       const auto index = torch::arange(all.size(0), torch::kLong);
       const auto is_judged = index.remainder(judged_share).eq(judged_share - 1);

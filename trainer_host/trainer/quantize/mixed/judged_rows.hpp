@@ -14,6 +14,8 @@ class JudgedRows {
   // At most so many rows for each; where there are fewer than 8, the same for both.
   JudgedRows(const kinds::Export& model, std::int64_t most_calibrated, std::int64_t most_judged);
 
+  // Whether they are other rows, of every part.
+  [[nodiscard]] bool apart() const { return apart_; }
   // The model with the other rows to calibrate with; its networks answer floats, as they were trained.
   [[nodiscard]] const kinds::Export& to_calibrate() const { return model_; }
   // Changes the networks of to_calibrate(), which must answer as before.
@@ -25,6 +27,7 @@ class JudgedRows {
 
  private:
   kinds::Export model_;
+  bool apart_ = true;
   std::vector<torch::Tensor> rows_;   // of each part
   std::vector<torch::Tensor> truth_;  // what its float network answers
 };

@@ -89,6 +89,15 @@ models::TrainingForm make_net(std::int64_t inputs, const data::Geometry& geometr
   return models::TrainingForm(std::move(net));
 }
 
+// By the running statistics, whatever mode it is in.
+Tensor answer_evaluated(torch::jit::Module network, const Tensor& input) {
+  const bool training = network.is_training();
+  network.eval();
+  Tensor answer = network.forward({input}).toTensor();
+  network.train(training);
+  return answer;
+}
+
 }  // namespace
 
 Result<MapGathers> MapGathers::make(const GeneratorShape& shape, const data::Geometry& geometry,
@@ -146,8 +155,10 @@ Tensor MapGathers::held(const Tensor& maps) const {
 // Without fused graphs: they are compiled for each shape, and differentiated by rules of their own.
 std::pair<Tensor, Tensor> MapGathers::laid(const Tensor& maps, const Tensor& columns) {
   const torch::jit::GraphOptimizerEnabledGuard plain(false);
-  const Tensor features =
-      front_ ? front_->forward(around_.get_method("imaged")({maps}).toTensor()) : maps;
+  return laid_of(front_ ? front_->forward(around_.get_method("imaged")({maps}).toTensor()) : maps, maps, columns);
+}
+
+std::pair<Tensor, Tensor> MapGathers::laid_of(const Tensor& features, const Tensor& maps, const Tensor& columns) const {
   // A coarse grid has nothing to learn, and hundreds of steps to remember.
   const torch::AutoGradMode gradient(front_ && torch::GradMode::is_enabled());
   const c10::IValue laid = around_.get_method("laid")({features, maps, columns});
@@ -159,8 +170,12 @@ std::vector<Tensor> MapGathers::part_inputs(const Tensor& maps, const Tensor& co
   const torch::jit::GraphOptimizerEnabledGuard plain(false);
   std::vector<Tensor> inputs;
   const Tensor in_bounds = held(maps);
-  if (front_) inputs.push_back(around_.get_method("imaged")({in_bounds}).toTensor());
-  if (net_) inputs.push_back(laid(in_bounds, columns).first);
+  Tensor features = in_bounds;
+  if (front_) {
+    inputs.push_back(around_.get_method("imaged")({in_bounds}).toTensor());
+    features = answer_evaluated(front_->module(), inputs.back());
+  }
+  if (net_) inputs.push_back(laid_of(features, in_bounds, columns).first);
   return inputs;
 }
 

@@ -38,7 +38,8 @@ class MapGathers {
 
   // ---- for boards
   [[nodiscard]] GatherMaker maker() const { return maker_; }
-  // What each of parts() sees of them, in their order: [N, channels, rows, columns].
+  // What each of parts() sees of them, in their order: [N, channels, rows, columns]. Of the float networks in evaluation
+  // mode, whatever they are trained through.
   [[nodiscard]] std::vector<torch::Tensor> part_inputs(const torch::Tensor& maps, const torch::Tensor& columns);
   // Everything but the networks; what source() calls, which defines `gathers_over(map [1, depth, width]) ->
   // pressure [shots, times, width]` of a module that has it as `maker`, the networks by their names, and source
@@ -53,6 +54,9 @@ class MapGathers {
   [[nodiscard]] torch::Tensor held(const torch::Tensor& maps) const;
   // What the network sees, and what its answer is added to.
   [[nodiscard]] std::pair<torch::Tensor, torch::Tensor> laid(const torch::Tensor& held, const torch::Tensor& columns);
+  // Of what the front answers, or the maps where there is none.
+  [[nodiscard]] std::pair<torch::Tensor, torch::Tensor> laid_of(const torch::Tensor& features, const torch::Tensor& held,
+                                                                const torch::Tensor& columns) const;
 
   GatherMaker maker_;
   torch::jit::Module around_;
