@@ -4,7 +4,7 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
-#elif defined(__ARM_NEON)
+#elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
 #include <string.h>
@@ -66,7 +66,7 @@ inline Floats add(Floats a, Floats b) { return _mm_add_ps(a, b); }
 inline Floats multiply(Floats a, Floats b) { return _mm_mul_ps(a, b); }
 inline void store(float* to, Floats values) { _mm_storeu_ps(to, values); }
 
-#elif defined(__ARM_NEON)
+#elif defined(__aarch64__)
 constexpr size_t bytes_at_once = 16;
 using Integers = int32x4_t;
 using Floats = float32x4_t;
