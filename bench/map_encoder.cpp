@@ -20,6 +20,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "trainer_host/trainer/data/counter_random.hpp"
 #include "trainer_host/trainer/data/earth_model.hpp"
+#include "trainer_host/trainer/kinds/generator/blur.hpp"
 #include "trainer_host/trainer/kinds/generator/distances/map_encoder.hpp"
 
 namespace outcrop::bench {
@@ -47,17 +48,6 @@ struct Batch {
   Tensor velocities;
 };
 
-Tensor blurred(const Tensor& map, double deviation) {
-  if (deviation <= 0) return map;
-  const auto reach = static_cast<std::int64_t>(std::ceil(3 * deviation));
-  const Tensor at = torch::arange(-reach, reach + 1, torch::kFloat);
-  Tensor weights = torch::exp(-at.pow(2) / (2 * deviation * deviation));
-  weights = weights / weights.sum();
-  namespace F = torch::nn::functional;
-  const Tensor wide = F::pad(map, F::PadFuncOptions({reach, reach, reach, reach}).mode(torch::kReplicate));
-  return torch::conv2d(torch::conv2d(wide, weights.view({1, 1, -1, 1})), weights.view({1, 1, 1, -1}));
-}
-
 Batch make_batch(std::uint64_t seed, std::uint64_t first) {
   Batch made;
   std::vector<Tensor> maps;
@@ -72,7 +62,8 @@ Batch make_batch(std::uint64_t seed, std::uint64_t first) {
     Tensor map = torch::empty({1, 1, rows, columns});
     data::make_velocity_map(family.back() == 0 ? data::Family::flatvel_a : data::Family::curvefault_a, seed, first + i,
                             {map.data_ptr<float>(), static_cast<std::size_t>(map.numel())});
-    map = blurred((map - 3000.0) / 1500.0, blurs[blur.back()]);
+    map = (map - 3000.0) / 1500.0;
+    if (blurs[blur.back()] > 0) map = generator::blurred(map, blurs[blur.back()]);
     if (noise.back() > 0) map = map + torch::randn_like(map) * noises[noise.back()];
     maps.push_back(random.below(2) == 1 ? map.flip(3) : map);
   }

@@ -7,6 +7,7 @@
 
 #include "trainer_host/trainer/data/acoustic_solver.hpp"
 #include "trainer_host/trainer/data/counter_random.hpp"
+#include "trainer_host/trainer/kinds/generator/blur.hpp"
 #include "trainer_host/trainer/kinds/generator/scores/metrics.hpp"
 #include "trainer_host/trainer/kinds/generator/scores/reflections.hpp"
 
@@ -28,16 +29,6 @@ Tensor map_of(const earth::Samples& samples, std::size_t sample, bool mirrored, 
   const auto map = torch::from_blob(const_cast<float*>(values.data()),
                                     {size_of(geometry.depth), size_of(geometry.width)}, torch::kFloat);
   return mirrored ? map.flip({1}) : map.clone();
-}
-
-// By a separable Gaussian, the edge repeated.
-Tensor blurred(const Tensor& map, double sigma) {
-  const auto reach = static_cast<std::int64_t>(std::ceil(3 * sigma));
-  auto weights = (-torch::arange(-reach, reach + 1, torch::kFloat).square() / (2 * sigma * sigma)).exp();
-  weights = weights / weights.sum();
-  auto image = torch::replication_pad2d(map.unsqueeze(0).unsqueeze(0), {reach, reach, reach, reach});
-  image = torch::conv2d(image, weights.reshape({1, 1, -1, 1}));
-  return torch::conv2d(image, weights.reshape({1, 1, 1, -1}))[0][0].contiguous();
 }
 
 // A draw of a batch for the maker: the same from the same batch, another in each epoch.
@@ -131,7 +122,10 @@ TrainingShots training_shots(const earth::Samples& samples, std::span<const kind
               .mirrored = draw.mirrored};
     const std::uint64_t turn = random.below(4);
     if (turn >= 2) shot.recorded = nullptr;
-    if (turn == 2) shot.map = blurred(shot.map, random.uniform(narrowest_blur, widest_blur));
+    if (turn == 2) {
+      const double deviation = random.uniform(narrowest_blur, widest_blur);
+      shot.map = blurred(shot.map.unsqueeze(0).unsqueeze(0), deviation)[0][0].contiguous();
+    }
     if (turn == 3) shot.map = decoded[size_of(i)][0];
     shots.push_back(std::move(shot));
   }
