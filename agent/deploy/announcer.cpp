@@ -84,6 +84,7 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
       report.active_variant = active->variant;
     }
     report.variants = deployment.variants;
+    report.incumbent = deployment.incumbent;
     return report;
   }
 

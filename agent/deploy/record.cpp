@@ -25,6 +25,7 @@ std::string variants_to_text(const Deployment& deployment) {
   report.device_class = "this";
   report.engine = "this";
   report.variants = deployment.variants;
+  report.incumbent = deployment.incumbent;
   return messages::to_json(report);
 }
 
@@ -71,6 +72,7 @@ Result<Deployment> read_whole(ObjectReader& reader) {
   }
   OUTCROP_TRY(report, messages::parse_report(as_bytes(variants)));
   deployment.variants = std::move(report.variants);
+  deployment.incumbent = std::move(report.incumbent);
   return deployment;
 }
 

@@ -30,6 +30,7 @@ struct Deployment {
   // Starts of the agent that found the deployment in this state without a clean stop.
   std::map<std::string, std::uint64_t> crashes;
   std::vector<messages::ReportedVariant> variants;  // what was measured
+  std::optional<messages::ReportedIncumbent> incumbent;  // ... beside them
 
   [[nodiscard]] messages::DeploymentId id() const;
   // The release that this deployment activates, once a variant was chosen.

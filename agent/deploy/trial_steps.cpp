@@ -35,6 +35,9 @@ void Steps::start_trial() {
   TrialRequest request;
   request.manifest = plan_->manifest;
   request.variants = plan_->fitting.variants;
+  if (const auto& active = parts_.slots.active(); active && active->manifest != machine_.deployment().offer.manifest) {
+    request.incumbent = {*active, plan_->fitting.room, plan_->fitting.engine_memory};
+  }
   request.config = &parts_.config;
   request.slots = &parts_.slots;
   request.abandoned = trial_->abandoned;
@@ -93,6 +96,7 @@ Steps::Awaitable Steps::measuring() {
 Outcome Steps::decided() {
   Deployment& deployment = machine_.deployment();
   deployment.variants = trial_->outcome->variants;
+  deployment.incumbent = trial_->outcome->incumbent;
   for (const auto& variant : plan_->fitting.left_out) deployment.variants.push_back(variant);
   Decision decision = decide(plan_->manifest, parts_.config.device_class, deployment.variants);
   switch (decision.verdict) {

@@ -66,6 +66,8 @@ ByteCount available_memory() {
 Fitting fit(const messages::Manifest& manifest, const std::vector<std::string>& asked,
             const runtime::Hello& engine, const BoardLimits& limits) {
   Fitting fitting;
+  fitting.engine_memory = engine.memory;
+  std::uint64_t taken = 0;
   for (const messages::Variant& variant : manifest.variants) {
     std::string reason;
     if (!asked.empty() && !contains(asked, variant.name)) {
@@ -75,12 +77,16 @@ Fitting fit(const messages::Manifest& manifest, const std::vector<std::string>& 
     }
     if (reason.empty()) {
       fitting.variants.push_back(variant.name);
+      taken += variant.memory.value() + engine.memory.value();
     } else {
       messages::ReportedVariant left_out;
       left_out.name = variant.name;
       left_out.reason = reason;
       fitting.left_out.push_back(std::move(left_out));
     }
+  }
+  if (const std::uint64_t available = limits.memory_available.value(); available > 0) {
+    fitting.room = ByteCount(available > taken ? available - taken : 0);
   }
   return fitting;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,9 @@ struct BoardLimits {
 struct Fitting {
   std::vector<std::string> variants;                // to be tried, in the manifest's order
   std::vector<messages::ReportedVariant> left_out;  // the others, each with its reason
+  // What is left beside runners of all of them, for one more and its model; none where memory is unknown.
+  std::optional<ByteCount> room;
+  ByteCount engine_memory;  // of a runner without a model
 };
 
 // Which variants are tried here: those asked for, or all where none is asked for, as far as the

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include <spdlog/spdlog.h>
+
 #include "agent/prove/golden_files.hpp"
 #include "protocol/base/join.hpp"
 #include "runtime/runner/trial.hpp"
@@ -78,29 +80,65 @@ ReportedVariant describe(const runtime::TrialResult& result) {
   return variant;
 }
 
+// No variant has this name: names have no blanks.
+constexpr const char* incumbent_name = "what serves";
+
 // The blobs and goldens of a trial, alive as long as it is.
 struct Prepared {
   std::vector<trust::VerifiedBlob> blobs;
   std::vector<runtime::Candidate> candidates;
+  std::optional<messages::ReportedIncumbent> incumbent;  // among the candidates, by incumbent_name
   runtime::TrialOptions options;
 };
+
+runtime::Candidate candidate_of(const messages::Variant& variant, const trust::VerifiedBlob& blob, int threads) {
+  runtime::Candidate candidate;
+  candidate.name = variant.name;
+  candidate.blob = &blob;
+  candidate.load = load_request(variant, threads);
+  candidate.tolerances = tolerances(variant);
+  return candidate;
+}
+
+// Adds what serves to the candidates. Errors say why it is not measured.
+Status add_incumbent(const TrialRequest& request, Prepared& prepared) {
+  const TrialRequest::Incumbent& incumbent = *request.incumbent;
+  const Installed& release = incumbent.release;
+  OUTCROP_TRY(manifest, request.slots->manifest(release.manifest, release.manifest_size));
+  const messages::Variant* variant = manifest.variant(release.variant);
+  if (variant == nullptr) return fail(ErrorCode::internal, "no variant '" + release.variant + "'");
+  const ByteCount wanted(variant->memory.value() + incumbent.engine_memory.value());
+  if (incumbent.room && wanted > *incumbent.room) {
+    return fail(ErrorCode::no_space, "it needs " + wanted.human() + ", and beside the new release there are " + incumbent.room->human());
+  }
+  OUTCROP_TRY(goldens, read_goldens(*request.slots, manifest));
+  OUTCROP_TRY(blob, request.slots->blob(variant->blob.sha256, variant->blob.size));
+  prepared.blobs.push_back(std::move(blob));
+  runtime::Candidate candidate = candidate_of(*variant, prepared.blobs.back(), request.config->threads);
+  candidate.name = incumbent_name;
+  candidate.goldens = std::move(goldens);
+  prepared.candidates.push_back(std::move(candidate));
+  prepared.incumbent.emplace().manifest = release.manifest;
+  prepared.incumbent->variant.name = release.variant;
+  return {};
+}
 
 Result<Prepared> prepare(const TrialRequest& request) {
   Prepared prepared;
   OUTCROP_TRY(goldens, read_goldens(*request.slots, request.manifest));
   prepared.options.goldens = std::move(goldens);
-  prepared.blobs.reserve(request.variants.size());  // candidates point to them
+  prepared.blobs.reserve(request.variants.size() + 1);  // candidates point to them
   for (const std::string& name : request.variants) {
     const messages::Variant* variant = request.manifest.variant(name);
     if (variant == nullptr) return fail(ErrorCode::internal, "no variant '" + name + "'");
     OUTCROP_TRY(blob, request.slots->blob(variant->blob.sha256, variant->blob.size));
     prepared.blobs.push_back(std::move(blob));
-    runtime::Candidate candidate;
-    candidate.name = name;
-    candidate.blob = &prepared.blobs.back();
-    candidate.load = load_request(*variant, request.config->threads);
-    candidate.tolerances = tolerances(*variant);
-    prepared.candidates.push_back(std::move(candidate));
+    prepared.candidates.push_back(candidate_of(*variant, prepared.blobs.back(), request.config->threads));
+  }
+  if (request.incumbent) {
+    if (const Status added = add_incumbent(request, prepared); !added) {
+      spdlog::info("what serves is not measured beside the new release: {}", added.error().message());
+    }
   }
   runtime::TrialOptions& options = prepared.options;
   options.runner = runner_options(*request.config);
@@ -150,10 +188,26 @@ void attempt(Prepared& prepared, TrialOutcome& outcome) {
       replace(outcome.variants, describe(result));
     }
   }
-  std::erase_if(prepared.candidates, [&](const runtime::Candidate& candidate) {
+  const auto is_undisturbed = [&](const runtime::Candidate& candidate) {
     const ReportedVariant* variant = find(outcome.variants, candidate.name);
     return variant != nullptr && variant->outcome != VariantOutcome::not_measurable;
+  };
+  const bool again = !std::all_of(prepared.candidates.begin(), prepared.candidates.end(), [&](const runtime::Candidate& candidate) {
+    return is_undisturbed(candidate) || candidate.name == incumbent_name;
   });
+  // What serves is measured as long as anything is: its times are worth something beside theirs only.
+  std::erase_if(prepared.candidates, [&](const runtime::Candidate& candidate) {
+    return candidate.name == incumbent_name ? !again : is_undisturbed(candidate);
+  });
+  if (!prepared.incumbent) return;
+  const ReportedVariant* found = find(outcome.variants, incumbent_name);
+  if (found != nullptr) {
+    const std::string name = prepared.incumbent->variant.name;
+    prepared.incumbent->variant = *found;
+    prepared.incumbent->variant.name = name;
+  }
+  outcome.incumbent = prepared.incumbent;
+  std::erase_if(outcome.variants, [](const ReportedVariant& variant) { return variant.name == incumbent_name; });
 }
 
 // "is measured anew (2 of 3): other work kept the processors busy", by the first that is left.

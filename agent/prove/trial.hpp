@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,13 @@ namespace outcrop::agent {
 struct TrialRequest {
   messages::Manifest manifest;
   std::vector<std::string> variants;
+  // What serves, another release, to be measured beside them where it and its engine fit in `room`.
+  struct Incumbent {
+    Installed release;
+    std::optional<ByteCount> room;  // none: unknown
+    ByteCount engine_memory;
+  };
+  std::optional<Incumbent> incumbent;
   const AgentConfig* config = nullptr;
   Slots* slots = nullptr;
   // Called from the thread that runs the trial, with what comes next: "measuring int8-qint8".
@@ -35,11 +43,13 @@ struct TrialOutcome {
   // stands with them.
   Status status;
   std::vector<messages::ReportedVariant> variants;
+  std::optional<messages::ReportedIncumbent> incumbent;
 };
 
 // Proves and measures the variants together, blocking for minutes. Where another load disturbed a
 // measurement, or another process kept the measurement lock, tries again, up to the configured
-// number of attempts; what is still void then is "not-measurable".
+// number of attempts; what is still void then is "not-measurable". The incumbent is measured in
+// turns with them; whatever becomes of it is no matter of theirs.
 [[nodiscard]] TrialOutcome run_trial(const TrialRequest& request);
 
 }  // namespace outcrop::agent

@@ -13,7 +13,7 @@ namespace outcrop {
 [[nodiscard]] std::string code_version();
 
 // What host and board speak. A board refuses a manifest that asks for a higher one.
-inline constexpr int protocol_version = 5;
+inline constexpr int protocol_version = 6;
 // The first whose boards take signed commands, and sign their status (SCHEMA.md, "Command").
 inline constexpr int signed_since = 5;
 // What is written before anything is known of the reader: every version of either side reads it.

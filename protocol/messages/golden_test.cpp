@@ -101,6 +101,31 @@ TEST(Golden, a_report_of_protocol_2_is_one_of_protocol_1_with_backends) {
   EXPECT_EQ(to_json(report), golden("report.json"));
 }
 
+TEST(Golden, a_report_of_protocol_6_tells_how_fast_what_served_was) {
+  const Report report = golden_report(6);
+  ASSERT_TRUE(report.incumbent);
+  EXPECT_EQ(report.incumbent->variant.name, "float-mobile");
+  EXPECT_EQ(slowdown(report), 13.1 / 26.2);
+  EXPECT_EQ(slowdown(golden_report(2)), std::nullopt);
+
+  const auto changed = [&](const std::function<void(Report&)>& change) {
+    Report other = report;
+    change(other);
+    return slowdown(other);
+  };
+  EXPECT_EQ(changed([](Report& r) { r.active_variant = "float-mobile"; }), std::nullopt) << "was not measured";
+  EXPECT_EQ(changed([](Report& r) { r.active_manifest.reset(); }), 0.5) << "the only one that was measured";
+  EXPECT_EQ(changed([](Report& r) { r.incumbent->variant.measurement->void_because = {"throttled"}; }), std::nullopt);
+  EXPECT_EQ(changed([](Report& r) { r.variants[0].outcome = VariantOutcome::failed; }), std::nullopt);
+  EXPECT_EQ(changed([](Report& r) { r.incumbent->manifest = r.deployment.manifest; }), std::nullopt);
+  // Which of two will serve is not known yet.
+  EXPECT_EQ(changed([](Report& r) {
+              r.active_manifest.reset();
+              r.variants[1] = r.variants[0];
+            }),
+            std::nullopt);
+}
+
 TEST(Golden, enrolment_reads_and_writes_the_same) {
   const auto request = same_again("enrolment-request.json", parse_enrolment_request);
   EXPECT_TRUE(trust::equal_macs(request.mac, trust::token_mac("00112233445566778899aabbccddeeff",

@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::array<std::string_view, 5> outcomes{"measured", "not-measured", "not-measurable",
                                                    "refused", "failed"};
-constexpr int backends_since = 2;  // the protocol whose reports tell of backends
+constexpr int backends_since = 2;   // the protocol whose reports tell of backends
+constexpr int incumbent_since = 6;  // ... and of what served before
 constexpr std::size_t most_backends = 16;
 constexpr std::size_t most_backend_operators = 64;
 constexpr double longest_ms = 1e12;
@@ -121,7 +122,36 @@ std::string to_json(const Report& report) {
   for (const ReportedVariant& variant : report.variants) {
     json["variants"].push_back(variant_to_json(variant));
   }
+  if (report.header.protocol >= incumbent_since) {
+    json["incumbent"] = nullptr;
+    if (report.incumbent) {
+      json["incumbent"] = {{"manifest", report.incumbent->manifest.hex()},
+                           {"variant", variant_to_json(report.incumbent->variant)}};
+    }
+  }
   return json_text(json);
+}
+
+std::optional<double> slowdown(const Report& report) {
+  const auto p90 = [](const ReportedVariant& variant) -> std::optional<double> {
+    const auto& measurement = variant.measurement;
+    const bool counts = variant.outcome == VariantOutcome::measured && measurement &&
+                        measurement->void_because.empty() && measurement->p90_ms > 0;
+    return counts ? std::optional(measurement->p90_ms) : std::nullopt;
+  };
+  if (!report.incumbent || report.incumbent->manifest == report.deployment.manifest) return std::nullopt;
+  const auto before = p90(report.incumbent->variant);
+  const bool serves = report.active_manifest == report.deployment.manifest;
+  std::optional<double> now;
+  std::size_t measured = 0;
+  for (const ReportedVariant& variant : report.variants) {
+    const auto of_this = p90(variant);
+    if (!of_this || (serves && variant.name != report.active_variant)) continue;
+    now = of_this;
+    ++measured;
+  }
+  if (!before || measured != 1) return std::nullopt;
+  return *now / *before;
 }
 
 Result<Report> parse_report(BytesView payload) {
@@ -157,6 +187,14 @@ Result<Report> parse_report(BytesView payload) {
   active.done();
   reader.objects("variants", 0, 16,
                  [&](ObjectReader& element) { report.variants.push_back(read_reported_variant(element)); });
+  if (report.header.protocol >= incumbent_since && !reader.null("incumbent")) {
+    ObjectReader incumbent = reader.object("incumbent");
+    ReportedIncumbent before{incumbent.digest("manifest"), {}};
+    ObjectReader variant = incumbent.object("variant");
+    before.variant = read_reported_variant(variant);
+    incumbent.done();
+    report.incumbent = std::move(before);
+  }
   reader.done();
   OUTCROP_CHECK(reader.status());
   return report;

@@ -54,6 +54,13 @@ struct ReportedVariant {
   bool operator==(const ReportedVariant&) const = default;
 };
 
+// What served when the release was measured, measured in turns with it: times of the same minutes, on the same board.
+struct ReportedIncumbent {
+  trust::Sha256Digest manifest;
+  ReportedVariant variant;
+  bool operator==(const ReportedIncumbent&) const = default;
+};
+
 struct Report {
   DeviceHeader header;
   DeploymentId deployment;
@@ -70,8 +77,13 @@ struct Report {
   std::optional<trust::Sha256Digest> active_manifest;
   std::string active_variant;
   std::vector<ReportedVariant> variants;
+  std::optional<ReportedIncumbent> incumbent;  // from protocol 6; none where nothing else served, or had no room
   bool operator==(const Report&) const = default;
 };
+
+// p90 of what serves by this report, or of the only variant measured, by that of the incumbent. None where either was not
+// measured validly, and where the report does not say yet which variant serves.
+[[nodiscard]] std::optional<double> slowdown(const Report& report);
 
 [[nodiscard]] std::string to_json(const Report& report);
 // `payload`: the bytes of a VerifiedPayload (protocol/trust/envelope.hpp) of the kind "report".

@@ -1,6 +1,7 @@
 #include "runtime/runner/trial.hpp"
 
 #include <algorithm>
+#include <random>
 
 namespace outcrop::runtime {
 namespace {
@@ -11,6 +12,10 @@ struct Entry {
   TrialResult result;
   std::optional<Runner> runner;
 };
+
+const std::vector<ProofCall>& goldens_of(const Candidate& candidate, const TrialOptions& options) {
+  return candidate.goldens.empty() ? options.goldens : candidate.goldens;
+}
 
 Status admit(Entry& entry, const TrialOptions& options) {
   auto runner = Runner::start(options.runner);
@@ -24,8 +29,9 @@ Status admit(Entry& entry, const TrialOptions& options) {
   }
   OUTCROP_TRY(load, entry.runner->load(*entry.candidate.blob, request));
   entry.result.load = std::move(load);
-  if (options.goldens.empty()) return {};
-  OUTCROP_TRY(proof, prove(*entry.runner, options.goldens));
+  const std::vector<ProofCall>& goldens = goldens_of(entry.candidate, options);
+  if (goldens.empty()) return {};
+  OUTCROP_TRY(proof, prove(*entry.runner, goldens));
   entry.result.proof = std::move(proof);
   if (entry.candidate.tolerances.empty()) return {};
   return check_tolerances(*entry.result.proof, entry.candidate.tolerances);
@@ -38,14 +44,15 @@ Status measure_round(Entry& entry, const MeasurementLock& lock, const MeasureReq
   return {};
 }
 
-MeasureRequest round_request(const TrialOptions& options, std::size_t rounds) {
+MeasureRequest round_request(const Candidate& candidate, const TrialOptions& options, std::size_t rounds) {
   MeasureRequest request;
   if (options.measured) {
     request.method = options.measured->method;
     request.arguments = options.measured->arguments;
   } else {
-    request.method = options.goldens.front().method;
-    request.arguments = options.goldens.front().arguments;
+    const ProofCall& golden = goldens_of(candidate, options).front();
+    request.method = golden.method;
+    request.arguments = golden.arguments;
   }
   request.maximum_calls = std::max<std::size_t>(1, (options.calls + rounds - 1) / rounds);
   request.maximum_time = options.time / static_cast<std::int64_t>(rounds);
@@ -75,18 +82,26 @@ Status check_proof_is_possible(const std::vector<Candidate>& candidates,
 Status measure_in_turns(std::vector<Entry>& entries, const MeasurementLock& lock,
                         const TrialOptions& options, std::size_t rounds,
                         const std::function<void(const std::string&)>& next) {
-  MeasureRequest request = round_request(options, rounds);
+  std::vector<Entry*> order;
+  for (Entry& entry : entries) order.push_back(&entry);
+  std::minstd_rand chance{std::random_device{}()};
   for (std::size_t round = 0; round < rounds; ++round) {
-    for (Entry& entry : entries) {
+    if (round % 2 == 0) {
+      std::shuffle(order.begin(), order.end(), chance);
+    } else {
+      std::reverse(order.begin(), order.end());
+    }
+    for (Entry* entry : order) {
       OUTCROP_CHECK(check_wanted(options));
-      next("measuring " + entry.candidate.name);
-      if (!entry.runner) continue;
-      if (auto measured = measure_round(entry, lock, request); !measured) {
-        entry.result.outcome = std::move(measured);
-        entry.runner.reset();
+      next("measuring " + entry->candidate.name);
+      if (!entry->runner) continue;
+      MeasureRequest request = round_request(entry->candidate, options, rounds);
+      if (round > 0) request.warm_up_calls = 1;  // it is warm; the turn before evicted its caches
+      if (auto measured = measure_round(*entry, lock, request); !measured) {
+        entry->result.outcome = std::move(measured);
+        entry->runner.reset();
       }
     }
-    request.warm_up_calls = 1;  // it is warm; the turn before evicted its caches
   }
   return {};
 }

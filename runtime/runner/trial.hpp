@@ -22,6 +22,7 @@ struct Candidate {
   // file of one's own that no manifest describes.
   bool allow_all_operators = false;
   std::vector<Tolerance> tolerances;  // empty: errors are shown and not judged
+  std::vector<ProofCall> goldens;     // its own, where it is of another release than the others
 };
 
 // A call that is timed.
@@ -66,8 +67,9 @@ struct Trial {
 };
 
 // Starts, loads and proves every candidate in a runner of its own, then measures those that
-// passed in turns under the machine's lock, so that what disturbs one disturbs all. All runners
-// are alive together. Where the lock cannot be had, what was proved stays and nothing is measured.
+// passed in turns under the machine's lock, so that what disturbs one disturbs all: each first round in an
+// order drawn by chance, the next in the reverse of it (ABBA), so that neither heat nor a drift favours
+// one of them. All runners are alive together. Where the lock cannot be had, what was proved stays and nothing is measured.
 // Fails as a whole with interrupted where it was stopped, and with invalid_argument where there are
 // tolerances without goldens, or neither goldens nor a call to be measured.
 [[nodiscard]] Result<Trial> try_candidates(const std::vector<Candidate>& candidates,

@@ -73,6 +73,36 @@ TEST_F(AgentTest, takes_a_release_of_protocol_1) {
   EXPECT_THAT(made.output, HasSubstr("velocity float32 [2, 1, 3, 3]"));
 }
 
+TEST_F(AgentTest, measures_what_serves_beside_a_new_release) {
+  agent_is_online();
+  const ForgedRelease first = released({.stage = 1, .variants = {{.name = "float", .call_ms = 5}}});
+  host_.send(host_.offer(first, 1, forge_));
+  const messages::Report* updated = ends(1, State::updated);
+  ASSERT_NE(updated, nullptr);
+  EXPECT_FALSE(updated->incumbent) << "nothing served";
+  const ForgedRelease second =
+      released({.stage = 2, .variants = {{.name = "float", .call_ms = 80}, {.name = "int8-qint8", .call_ms = 40}}});
+  host_.send(host_.offer(second, 2, forge_));
+  updated = ends(2, State::updated);
+  ASSERT_NE(updated, nullptr);
+  ASSERT_TRUE(updated->incumbent);
+  EXPECT_EQ(updated->incumbent->manifest, first.manifest);
+  EXPECT_EQ(updated->incumbent->variant.name, "float");
+  EXPECT_EQ(updated->incumbent->variant.outcome, VariantOutcome::measured);
+  EXPECT_EQ(updated->variants.size(), 2U);
+  ASSERT_TRUE(messages::slowdown(*updated));
+  EXPECT_GT(*messages::slowdown(*updated), 1.0);
+  EXPECT_EQ(host_.bad_reports, 0U);
+
+  // A release that breaks is no matter of the one that serves, and the other way round.
+  auto third = host_.offer(released({.stage = 3}), 3, forge_);
+  third.protocol = 5;
+  host_.send(third);
+  updated = ends(3, State::updated);
+  ASSERT_NE(updated, nullptr);
+  EXPECT_FALSE(updated->incumbent) << "a host of protocol 5 knows none";
+}
+
 TEST_F(AgentTest, keeps_the_release_before_and_returns_to_it_without_a_transfer) {
   agent_is_online();
   const ForgedRelease first = first_release();

@@ -389,6 +389,22 @@ TEST(RolloutOutput, says_why_a_state_lasts_while_it_lasts) {
   EXPECT_TRUE(still_at_work(rollout, nullptr, now).empty());
 }
 
+TEST(RolloutOutput, shows_what_a_release_costs_beside_what_served) {
+  Json rollout{{"name", "second"}, {"model", "curvefault"}, {"state", "widening"}, {"reason", ""},
+               {"started", ago(20)}, {"manifest", manifest}, {"devices", Json::array()}};
+  Json few{{"device_class", "raspberry-pi-5"}, {"boards", 2}, {"ratio", 1.04}, {"interval", {nullptr, nullptr}},
+           {"slower", 1.3}, {"ended", 2}, {"failures", 0}, {"failed", 1.0}, {"too_few", true}};
+  Json many{{"device_class", "raspberry-pi-4"}, {"boards", 14}, {"ratio", 1.051}, {"interval", {1.039, 1.062}},
+            {"slower", 212.4}, {"ended", 15}, {"failures", 1}, {"failed", 1.0}, {"too_few", false}};
+  rollout["evidence"] = {{"evidence", 106.9}, {"line", 100.0}, {"words", ""}, {"classes", {many, few}}};
+  const std::string page = rollout_page(rollout, nullptr, {}, anywhere);
+  EXPECT_THAT(page, AllOf(HasSubstr("raspberry-pi-4  14      +5.1 %  +3.9 % to +6.2 %  212 of 100  1 of 15"),
+                          HasSubstr("+4.0 %"), HasSubstr("so few boards are no evidence")));
+  EXPECT_LE(widest_line(rollout_page(rollout, nullptr, {}, {now, 60})), 60u);
+  rollout["evidence"]["classes"] = Json::array();
+  EXPECT_THAT(rollout_page(rollout, nullptr, {}, anywhere), Not(HasSubstr("beside")));
+}
+
 TEST(RolloutOutput, says_what_would_help_where_nothing_goes_on_by_itself) {
   const auto board = [](const char* name, const char* state) {
     return Json{{"name", name},       {"canary", true}, {"generation", 4},

@@ -31,6 +31,9 @@ struct StartOptions {
   std::string on_unmeasurable;
   std::optional<std::uint64_t> soak_seconds;
   std::uint64_t byte_budget_mb = 0;
+  std::optional<double> slower_allowed;  // per cent
+  std::optional<double> failures_allowed;
+  std::optional<std::uint64_t> first_ring;
   fs::path host;
   bool json = false;
 };
@@ -69,6 +72,9 @@ Status run_start(const StartOptions& options) {
     OUTCROP_CHECK(set_canaries(body, options.canary));
     if (options.soak_seconds) body["soak_seconds"] = *options.soak_seconds;
     if (!options.on_unmeasurable.empty()) body["on_unmeasurable"] = options.on_unmeasurable;
+    if (options.slower_allowed) body["slower_allowed"] = *options.slower_allowed / 100;
+    if (options.failures_allowed) body["failed_share"] = *options.failures_allowed / 100;
+    if (options.first_ring) body["first_ring"] = *options.first_ring;
     if (options.byte_budget_mb > 0) body["byte_budget"] = options.byte_budget_mb * 1'000'000;
     OUTCROP_TRY(started, host.post("/v1/rollouts", body));
     if (options.json) {
@@ -109,10 +115,27 @@ void add_start(CLI::App& parent, Action& chosen) {
                            "size"),
           "MB")
       ->check(CLI::Range(1, 1'000'000));
+  in_unit(verb->add_option("--slower-allowed", options->slower_allowed,
+                           "By how much p90 may exceed that of what served before, measured in turns on "
+                           "the same board; default: outcropd's, 2"),
+          "PERCENT")
+      ->check(CLI::Range(0.0, 10'000.0));
+  in_unit(verb->add_option("--failures-allowed", options->failures_allowed,
+                           "How many boards may fail once it widens; default: outcropd's, 0: the first one "
+                           "stops it"),
+          "PERCENT")
+      ->check(CLI::Range(0.0, 100.0));
+  in_unit(verb->add_option("--first-ring", options->first_ring,
+                           "How many boards work on it at once after the canaries; later as many as have "
+                           "taken it; default: outcropd's, 10"),
+          "BOARDS")
+      ->check(CLI::Range(1, 1'000'000));
   add_host_option(*verb, options->host);
   verb->add_flag("--json", options->json, "Print a JSON object instead of text");
   verb->footer(
       "A canary that fails its proof, its budget or its installation stops the rollout.\n"
+      "So does evidence that boards got slower, or fail too often: it is judged after each board, and with few\n"
+      "boards, which are no evidence, budgets and proofs alone decide.\n"
       "Examples:\n  outcrop rollout start --release 4f2a91\n"
       "  outcrop rollout start update-2 --release release-2 --canary pi-1 --soak 600");
   verb->callback([options, &chosen] { chosen = [options] { return run_start(*options); }; });

@@ -86,6 +86,47 @@ std::string why(const Json& rollout, const Json& device) {
          " s before it is committed";
 }
 
+std::string in_percent(const Json& ratio) {
+  if (!ratio.is_number()) return "open";
+  char text[32];
+  std::snprintf(text, sizeof text, "%+.1f %%", 100 * (ratio.get<double>() - 1));
+  return text;
+}
+
+std::string in_short(double evidence) {
+  char text[32];
+  std::snprintf(text, sizeof text, evidence < 10 ? "%.1f" : "%.0f", evidence);
+  return text;
+}
+
+// What the release costs each class beside what served before, and how sure that is.
+std::string evidence_table(const Json& rollout, const View& view) {
+  if (!rollout.contains("evidence")) return "";  // an outcropd of before has none
+  const Json& evidence = rollout.at("evidence");
+  Table table({"class", "boards", "p90", "interval", "slower", "failed"});
+  table.less_needed({"failed", "interval"});
+  bool compared = false;
+  bool too_few = false;
+  const std::string line = " of " + in_short(evidence.at("line").get<double>());
+  for (const Json& seen : evidence.at("classes")) {
+    const auto boards = seen.at("boards").get<std::size_t>();
+    const auto failures = seen.at("failures").get<std::size_t>();
+    compared = compared || boards > 0;
+    too_few = too_few || (boards > 0 && seen.at("too_few").get<bool>());
+    if (boards == 0 && failures == 0) continue;
+    const bool open = !seen.at("interval").is_array() || (seen.at("interval")[0].is_null() && seen.at("interval")[1].is_null());
+    table.add_row({text_at(seen, "device_class"), std::to_string(boards),
+                   boards > 0 ? in_percent(seen.at("ratio")) : "",
+                   open ? "" : in_percent(seen.at("interval")[0]) + " to " + in_percent(seen.at("interval")[1]),
+                   in_short(seen.at("slower").get<double>()) + line,
+                   std::to_string(failures) + " of " + std::to_string(seen.at("ended").get<std::size_t>())});
+  }
+  if (!compared) return "";
+  std::string text = "\nbeside what served before, measured in turns on the same boards:\n" + table.to_string(view.width);
+  if (too_few) text += "so few boards are no evidence: budgets and proofs decide\n";
+  return text;
+}
+
 std::string titled(const Json& device) {
   return text_at(device, "name") + " (" + role_of(device) + ")  ";
 }
@@ -174,6 +215,7 @@ std::string rollout_page(const Json& rollout, const Json& devices, const Release
   notes += caveat(rollout);
   std::string text = wrapped(title, view.width) + "\n" + table.to_string(view.width);
   if (!notes.empty()) text += "\n" + wrapped(notes, view.width);
+  text += evidence_table(rollout, view);
   std::string end = text_at(rollout, "state");
   const std::string reason = text_at(rollout, "reason");
   if (!reason.empty()) end += ": " + reason;

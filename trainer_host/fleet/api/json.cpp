@@ -1,6 +1,8 @@
 #include "trainer_host/fleet/api/json.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <string_view>
 
 #include "protocol/base/json_text.hpp"
@@ -8,6 +10,7 @@
 namespace outcrop::fleet {
 namespace {
 
+constexpr double most_evidence = 1e9;  // more is shown as this
 constexpr std::array<std::string_view, 3> without_measurement{"hold", "fail", "activate"};
 
 }  // namespace
@@ -54,8 +57,34 @@ Json to_json(const RolloutRecord& rollout) {
           {"on_unmeasurable", without_measurement[static_cast<std::size_t>(rollout.on_unmeasurable)]},
           {"byte_budget", rollout.byte_budget.value()},
           {"failed_share", rollout.failed_share},
+          {"slower_allowed", rollout.slower_allowed},
+          {"false_stops", rollout.false_stops},
+          {"first_ring", rollout.first_ring},
           {"started", to_rfc3339(rollout.started)},
           {"ended", time_or_null(rollout.ended)}};
+}
+
+Json to_json(const Judgement& judgement) {
+  // What few boards leave open has no number in JSON.
+  const auto bound = [](double ratio) { return ratio > 0 && std::isfinite(ratio) ? Json(ratio) : Json(nullptr); };
+  Json classes = Json::array();
+  for (const ClassEvidence& seen : judgement.classes) {
+    const bool compared = seen.boards > 0;
+    classes.push_back({{"device_class", seen.device_class},
+                       {"boards", seen.boards},
+                       {"ratio", compared ? Json(seen.ratio) : Json(nullptr)},
+                       {"interval", compared ? Json{bound(seen.interval.low), bound(seen.interval.high)} : Json(nullptr)},
+                       {"slower", std::min(seen.slower, most_evidence)},
+                       {"not_slower", std::min(seen.not_slower, most_evidence)},
+                       {"ended", seen.ended},
+                       {"failures", seen.failures},
+                       {"failed", std::min(seen.failed, most_evidence)},
+                       {"too_few", seen.too_few}});
+  }
+  return {{"evidence", std::min(judgement.evidence, most_evidence)},
+          {"line", judgement.line},
+          {"words", in_words(judgement)},
+          {"classes", std::move(classes)}};
 }
 
 Json state_or_null(const Assignment& assignment) {

@@ -25,9 +25,20 @@ Result<Json> describe(Registry& registry, const Ingest& ingest, const RolloutRec
                                {"generation", assignment.generation},
                                {"cancelled", assignment.cancelled},
                                {"variants", assignment.variants},
+                               {"slowdown", assignment.slowdown ? Json(*assignment.slowdown) : Json(nullptr)},
                                {"updated", to_rfc3339(assignment.updated)}});
   }
   return json;
+}
+
+// With what its boards have shown so far; of one rollout, since all boards of the model are looked at.
+Result<Json> describe_whole(Registry& registry, const Ingest& ingest, const RolloutRecord& rollout) {
+  OUTCROP_TRY(json, describe(registry, ingest, rollout));
+  OUTCROP_TRY(assignments, registry.assignments(rollout.name));
+  OUTCROP_TRY(devices, registry.devices());
+  std::erase_if(devices, [&](const Device& device) { return device.model != rollout.model; });
+  json["evidence"] = to_json(evidence_of(rollout, devices, assignments, true));
+  return std::move(json);
 }
 
 }  // namespace
@@ -45,7 +56,7 @@ Result<http::Response> Api::rollouts() {
 Result<http::Response> Api::rollout(const std::string& name) {
   OUTCROP_TRY(found, parts_.registry.rollout(name));
   if (!found) return fail(ErrorCode::not_found, "there is no rollout '" + name + "'");
-  OUTCROP_TRY(json, describe(parts_.registry, parts_.ingest, *found));
+  OUTCROP_TRY(json, describe_whole(parts_.registry, parts_.ingest, *found));
   return respond(json);
 }
 
@@ -57,6 +68,9 @@ Result<http::Response> Api::start_rollout(const std::string& body) {
   request.soak = parts_.rollout_defaults.soak;
   request.on_unmeasurable = parts_.rollout_defaults.on_unmeasurable;
   request.failed_share = parts_.rollout_defaults.failed_share;
+  request.slower_allowed = parts_.rollout_defaults.slower_allowed;
+  request.false_stops = parts_.rollout_defaults.false_stops;
+  request.first_ring = parts_.rollout_defaults.first_ring;
   if (given("name")) request.name = reader.name_or_empty("name");
   request.manifest = reader.text("manifest", 64);
   if (given("canaries")) request.canaries = reader.texts("canaries", most_canaries, 63);
@@ -71,10 +85,13 @@ Result<http::Response> Api::start_rollout(const std::string& body) {
   }
   if (given("byte_budget")) request.byte_budget = reader.size("byte_budget");
   if (given("failed_share")) request.failed_share = reader.number("failed_share", 0, 1);
+  if (given("slower_allowed")) request.slower_allowed = reader.number("slower_allowed", 0, 100);
+  if (given("false_stops")) request.false_stops = reader.number("false_stops", 1e-6, 0.5);
+  if (given("first_ring")) request.first_ring = reader.integer("first_ring", 1, 1'000'000);
   reader.done();
   OUTCROP_CHECK(reader.status());
   OUTCROP_TRY(started, parts_.driver.start(request));
-  OUTCROP_TRY(described, describe(parts_.registry, parts_.ingest, started));
+  OUTCROP_TRY(described, describe_whole(parts_.registry, parts_.ingest, started));
   return respond(described, 201);
 }
 
@@ -86,7 +103,7 @@ Result<http::Response> Api::steer_rollout(const std::string& name, const std::st
                          : fail(ErrorCode::not_found,
                                 "a rollout can be paused, resumed or aborted, not '" + verb + "'");
   if (!after) return fail(after.error());
-  OUTCROP_TRY(described, describe(parts_.registry, parts_.ingest, *after));
+  OUTCROP_TRY(described, describe_whole(parts_.registry, parts_.ingest, *after));
   return respond(described);
 }
 

@@ -96,6 +96,10 @@ RolloutConfig read_rollout(TomlReader::Table table) {
                  "'" + unmeasurable + "' is not known; it must be hold, fail or activate");
   }
   rollout.failed_share = table.number("failed_share", rollout.failed_share, 0.0, 1.0);
+  rollout.slower_allowed = table.number("slower_allowed", rollout.slower_allowed, 0.0, 100.0);
+  rollout.false_stops = table.number("false_stops", rollout.false_stops, 1e-6, 0.5);
+  rollout.first_ring = static_cast<std::uint64_t>(
+      table.integer("first_ring", static_cast<std::int64_t>(rollout.first_ring), 1, 1'000'000));
   rollout.patience =
       std::chrono::hours(table.integer("patience_hours", rollout.patience.count(), 0, 24 * 365));
   table.finish();

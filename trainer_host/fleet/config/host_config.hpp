@@ -37,6 +37,9 @@ struct RolloutConfig {  // what a rollout has where the command does not say
   std::chrono::seconds soak{60};
   messages::OnUnmeasurable on_unmeasurable = messages::OnUnmeasurable::hold;
   double failed_share = 0;
+  double slower_allowed = 0.02;
+  double false_stops = 0.01;
+  std::uint64_t first_ring = 10;
   std::chrono::hours patience{24};
 };
 

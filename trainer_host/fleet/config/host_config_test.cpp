@@ -69,7 +69,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "broker.port"},
         Refused{"[broker.external]\nhost = \"h\"\n", "broker.external.authority"},
         Refused{"[rollout]\non_unmeasurable = \"maybe\"\n", "on_unmeasurable"},
-        Refused{"[rollout]\nfailed_share = 2.0\n", "failed_share"}));
+        Refused{"[rollout]\nfailed_share = 2.0\n", "failed_share"},
+        Refused{"[rollout]\nslower_allowed = -0.1\n", "slower_allowed"},
+        Refused{"[rollout]\nfalse_stops = 0.0\n", "false_stops"},
+        Refused{"[rollout]\nfirst_ring = 0\n", "first_ring"}));
 
 TEST_F(HostConfigTest, the_example_is_right_and_shows_the_defaults) {
   const std::filesystem::path example = OUTCROP_SOURCE "/configs/host.toml";
@@ -89,6 +92,9 @@ TEST_F(HostConfigTest, the_example_is_right_and_shows_the_defaults) {
   EXPECT_EQ(written_out->socket_mode, as_it_is->socket_mode);
   EXPECT_EQ(written_out->trust.timestamp_validity, as_it_is->trust.timestamp_validity);
   EXPECT_EQ(written_out->broker.port, as_it_is->broker.port);
+  EXPECT_EQ(written_out->rollout.slower_allowed, as_it_is->rollout.slower_allowed);
+  EXPECT_EQ(written_out->rollout.false_stops, as_it_is->rollout.false_stops);
+  EXPECT_EQ(written_out->rollout.first_ring, as_it_is->rollout.first_ring);
 }
 
 TEST_F(HostConfigTest, says_what_is_missing) {

@@ -384,7 +384,8 @@ void Ingest::on_report(const std::string& name, std::string_view payload) {
   if (handlers_.statement) {
     const bool measured = !report->variants.empty();
     handlers_.statement(name,
-                        {report->deployment, report->state, report->reason, id, true, measured});
+                        {report->deployment, report->state, report->reason, id, true, measured,
+                         messages::slowdown(*report)});
   }
   if (handlers_.acknowledge) handlers_.acknowledge(name, {{id}, report->header.protocol});
 }

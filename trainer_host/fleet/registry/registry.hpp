@@ -76,7 +76,10 @@ struct RolloutRecord {
   messages::OnUnmeasurable on_unmeasurable = messages::OnUnmeasurable::hold;
   std::chrono::seconds soak{0};
   ByteCount byte_budget;
-  double failed_share = 0;  // of the boards that were offered it, once it widens, that may fail
+  double failed_share = 0;  // of the boards that get it, once it widens, that may fail
+  double slower_allowed = 0.02;  // by this share p90 may exceed that of what served before
+  double false_stops = 0.01;     // the chance that a release that is no worse is stopped (rollout/evidence.hpp)
+  std::uint64_t first_ring = 10;  // as many boards are at work on it at once, or as many as have taken it
   Timestamp started;
   std::optional<Timestamp> ended;
   // Of a state that was older than the fleet when it was gone on with: offers nothing any more.
@@ -98,6 +101,8 @@ struct Assignment {
       state;  // as reported for this generation; none: no word yet
   std::string reason;
   bool confirmed = false;  // a report signed by the board says this state
+  // p90 of the variant that the board chose, by that of what served, measured in turns; as it signed first.
+  std::optional<double> slowdown;
   // Of the newest message that said something of this generation: later ones may be older.
   messages::MessageId message{0, 0};
   Timestamp updated;

@@ -53,6 +53,9 @@ class RegistryTest : public ::testing::Test {
     rollout.soak = std::chrono::seconds(60);
     rollout.byte_budget = ByteCount(2'000'000);
     rollout.failed_share = 0.25;
+    rollout.slower_allowed = 0.5;
+    rollout.false_stops = 0.001;
+    rollout.first_ring = 7;
     rollout.started = at(3000);
     return rollout;
   }
@@ -120,6 +123,7 @@ TEST_F(RegistryTest, gives_back_what_was_saved_after_it_was_opened_again) {
   ended.reason = "canary pi-1 FAILED";
   ended.ended = at(8000);
   ended.past = true;
+  offered.slowdown = 1.04;
   {
     const auto registry = open();
     fill(*registry);
@@ -153,6 +157,10 @@ TEST_F(RegistryTest, gives_back_what_was_saved_after_it_was_opened_again) {
   EXPECT_EQ(rollouts->front().ended, ended.ended);
   EXPECT_TRUE(rollouts->front().past);
   EXPECT_EQ(rollouts->front().failed_share, 0.25);
+  EXPECT_EQ(rollouts->front().slower_allowed, 0.5);
+  EXPECT_EQ(rollouts->front().false_stops, 0.001);
+  EXPECT_EQ(rollouts->front().first_ring, 7U);
+  EXPECT_EQ(read.slowdown, offered.slowdown);
 }
 
 TEST_F(RegistryTest, knows_nothing_of_what_is_not_there) {

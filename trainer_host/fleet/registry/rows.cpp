@@ -114,6 +114,9 @@ Result<RolloutRecord> read_rollout(const Database::Row& row) {
   rollout.started = to_time(row.integer(10));
   rollout.ended = time_or_none(row, 11);
   rollout.past = row.integer(12) != 0;
+  rollout.slower_allowed = row.number(13);
+  rollout.false_stops = row.number(14);
+  rollout.first_ring = count(row, 15);
   return rollout;
 }
 
@@ -144,6 +147,7 @@ Result<Assignment> read_assignment(const Database::Row& row) {
   assignment.confirmed = row.integer(11) != 0;
   assignment.message = {count(row, 12), count(row, 13)};
   assignment.updated = to_time(row.integer(14));
+  if (!row.is_null(15)) assignment.slowdown = row.number(15);
   return assignment;
 }
 

@@ -18,10 +18,10 @@ inline constexpr const char* release_columns =
     "manifest, manifest_size, model, stage, epoch, state, reason, published, total, quality";
 inline constexpr const char* rollout_columns =
     "name, model, manifest, state, resume_to, reason, on_unmeasurable, soak, byte_budget, "
-    "failed_share, started, ended, past";
+    "failed_share, started, ended, past, slower_allowed, false_stops, first_ring";
 inline constexpr const char* assignment_columns =
     "rollout, device, canary, excluded, generation, cancelled, manifest, return_to, variants, "
-    "state, reason, confirmed, session, sequence, updated";
+    "state, reason, confirmed, session, sequence, updated, slowdown";
 
 [[nodiscard]] Result<Device> read_device(const Database::Row& row);
 [[nodiscard]] Result<ReleaseRecord> read_release(const Database::Row& row);

@@ -124,6 +124,12 @@ ALTER TABLE release ADD COLUMN quality TEXT;  -- SCHEMA.md, "Quality"; NULL: nob
 )",
                                                            R"(
 ALTER TABLE device ADD COLUMN signs INTEGER NOT NULL DEFAULT 0;  -- its status came signed
+)",
+                                                           R"(
+ALTER TABLE rollout ADD COLUMN slower_allowed REAL NOT NULL DEFAULT 0.02;
+ALTER TABLE rollout ADD COLUMN false_stops REAL NOT NULL DEFAULT 0.01;
+ALTER TABLE rollout ADD COLUMN first_ring INTEGER NOT NULL DEFAULT 10;
+ALTER TABLE assignment ADD COLUMN slowdown REAL;  -- of p90; NULL: not measured beside what served
 )"};
 
 Result<std::int64_t> pragma(Database& database, const std::string& name) {

@@ -115,15 +115,16 @@ class SqliteRegistry final : public Registry {
   Status save(const RolloutRecord& rollout) override {
     return write(
         "INSERT INTO rollout (name, model, manifest, state, resume_to, reason, on_unmeasurable, "
-        "soak, byte_budget, failed_share, started, ended, past, place) "
-        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?, (SELECT coalesce(max(place), 0) + 1 FROM rollout)) "
+        "soak, byte_budget, failed_share, started, ended, past, slower_allowed, false_stops, first_ring, place) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, (SELECT coalesce(max(place), 0) + 1 FROM rollout)) "
         "ON CONFLICT (name) DO UPDATE SET state = excluded.state, resume_to = excluded.resume_to, "
         "reason = excluded.reason, ended = excluded.ended, past = excluded.past",
         {rollout.name, rollout.model, rollout.manifest.hex(), std::string(to_string(rollout.state)),
          std::string(to_string(rollout.resume_to)), rollout.reason,
          static_cast<std::int64_t>(rollout.on_unmeasurable), std::int64_t{rollout.soak.count()},
          to_column(rollout.byte_budget), rollout.failed_share, to_column(rollout.started),
-         to_column(rollout.ended), std::int64_t{rollout.past}});
+         to_column(rollout.ended), std::int64_t{rollout.past}, rollout.slower_allowed, rollout.false_stops,
+         to_column(rollout.first_ring)});
   }
 
   Result<std::optional<RolloutRecord>> rollout(const std::string& name) override {
@@ -139,21 +140,23 @@ class SqliteRegistry final : public Registry {
   Status save(const Assignment& a) override {
     Database::Value state = nullptr;
     if (a.state) state = std::string(messages::to_string(*a.state));
+    Database::Value slowdown = nullptr;
+    if (a.slowdown) slowdown = *a.slowdown;
     return write(
         "INSERT INTO assignment (rollout, device, canary, excluded, generation, cancelled, "
-        "manifest, return_to, variants, state, reason, confirmed, session, sequence, updated) "
-        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+        "manifest, return_to, variants, state, reason, confirmed, session, sequence, updated, slowdown) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
         "ON CONFLICT (rollout, device) DO UPDATE SET canary = excluded.canary, "
         "excluded = excluded.excluded, generation = excluded.generation, "
         "cancelled = excluded.cancelled, manifest = excluded.manifest, "
         "return_to = excluded.return_to, variants = excluded.variants, state = excluded.state, "
         "reason = excluded.reason, confirmed = excluded.confirmed, session = excluded.session, "
-        "sequence = excluded.sequence, updated = excluded.updated",
+        "sequence = excluded.sequence, updated = excluded.updated, slowdown = excluded.slowdown",
         {a.rollout, a.device, std::int64_t{a.canary}, std::int64_t{a.excluded},
          to_column(a.generation), std::int64_t{a.cancelled}, a.manifest.hex(),
          to_column(a.return_to), names_to_json(a.variants), state, a.reason,
          std::int64_t{a.confirmed}, to_column(a.message.session), to_column(a.message.sequence),
-         to_column(a.updated)});
+         to_column(a.updated), slowdown});
   }
 
   Status remove(const Assignment& assignment) override {

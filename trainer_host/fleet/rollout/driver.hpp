@@ -28,6 +28,9 @@ struct RolloutRequest {
   messages::OnUnmeasurable on_unmeasurable = messages::OnUnmeasurable::hold;
   ByteCount byte_budget;  // 0: 1.5 times the release and 4 MB
   double failed_share = 0;
+  double slower_allowed = 0.02;
+  double false_stops = 0.01;
+  std::uint64_t first_ring = 10;
 };
 
 // What the driver needs of the rest of outcropd.

@@ -51,6 +51,9 @@ class Deciding {
   [[nodiscard]] bool can_be_taken_back(const Assignment& assignment) const;
 
   void drop_revoked_boards();
+  [[nodiscard]] Judgement evidence(bool with_intervals = false) const;
+  [[nodiscard]] bool stopped_by_evidence();
+  [[nodiscard]] std::size_t room() const;
   void decide_canaries();
   void widen();
   void offer_to(const Device& device);
@@ -183,6 +186,7 @@ void Deciding::decide_canaries() {
     }
   }
   if (canaries == 0) return end(RolloutState::stopped, "no canary is left");
+  if (stopped_by_evidence()) return;
   if (updated < canaries) {
     if (paused()) return;
     explain("waits for " + waiting);
@@ -218,18 +222,60 @@ void Deciding::offer_to(const Device& device) {
   change(std::move(assignment), true);
 }
 
+// How many more boards may be at work: those that took it vouch for as many others, so that what goes
+// wrong late goes wrong on few.
+std::size_t Deciding::room() const {
+  std::size_t at_work = 0;
+  std::size_t updated = 0;
+  for (const auto& [device, assignment] : assignments_) {
+    if (assignment.excluded || assignment.cancelled) continue;
+    updated += assignment.state == DeploymentState::updated ? 1 : 0;
+    const bool works = !assignment.state || is_under_way(*assignment.state);
+    at_work += works && view_.online.contains(device) && !is_overdue(assignment) ? 1 : 0;
+  }
+  const std::size_t most = std::max<std::size_t>(std::max<std::uint64_t>(rollout_.first_ring, 1), updated);
+  return most > at_work ? most - at_work : 0;
+}
+
 // By choices only: without them every board would stay out for good.
 void Deciding::widen() {
   if (!view_.choices) return;
-  for (const Device& device : view_.devices) {
-    if (!device.revoked && !assignments_.contains(device.name)) offer_to(device);
+  std::size_t left = room();
+  // One that is away works on nothing: it gets its turn when all that are there have had theirs.
+  for (const bool online : {true, false}) {
+    for (const Device& device : view_.devices) {
+      if (device.revoked || assignments_.contains(device.name) || view_.online.contains(device.name) != online) continue;
+      if (left == 0) return;
+      offer_to(device);
+      if (online && !assignments_.at(device.name).excluded) --left;
+    }
   }
+}
+
+Judgement Deciding::evidence(bool with_intervals) const {
+  std::vector<Assignment> assignments;
+  assignments.reserve(assignments_.size());
+  for (const auto& [device, assignment] : assignments_) assignments.push_back(assignment);
+  return evidence_of(rollout_, view_.devices, assignments, with_intervals);
+}
+
+bool Deciding::stopped_by_evidence() {
+  const Judgement judgement = evidence();
+  if (!judgement.stop) return false;
+  // Where it is slower it is slower for good; where it failed too often, it works on boards that have it.
+  take_back([&](const Assignment& assignment) { return judgement.stop_is_slowness || assignment.state != DeploymentState::updated; },
+            "rollout " + rollout_.name + " stopped: " + *judgement.stop);
+  end(RolloutState::stopped, *judgement.stop);
+  return true;
 }
 
 void Deciding::decide_widened() {
   std::size_t boards = 0;
   std::size_t failures = 0;
   std::string first;
+  for (const Device& device : view_.devices) {  // those whose turn is still to come
+    boards += device.revoked || assignments_.contains(device.name) ? 0 : 1;
+  }
   for (const auto& [device, assignment] : assignments_) {
     if (assignment.excluded) continue;
     ++boards;
@@ -250,6 +296,7 @@ void Deciding::decide_widened() {
         "rollout " + rollout_.name + " stopped: " + reason);
     return end(RolloutState::stopped, reason);
   }
+  if (stopped_by_evidence()) return;
   if (paused() || !view_.choices) return;
   widen();
   finish_where_all_are_done();
@@ -277,12 +324,21 @@ void Deciding::finish_where_all_are_done() {
       waiting += (waiting.empty() ? "" : ", ") + device;
     }
   }
+  std::size_t to_come = 0;
+  for (const Device& device : view_.devices) {
+    to_come += device.revoked || assignments_.contains(device.name) ? 0 : 1;
+  }
   std::string words = plural(updated, "board") + " updated";
   if (failures > 0) words += ", " + std::to_string(failures) + " failed, as allowed";
   if (only_measured > 0) words += ", " + std::to_string(only_measured) + " measured only";
   if (out > 0) words += ", " + plural(out, "board") + " staying out";
   if (late > 0) words += ", " + plural(late, "board") + " offline, held or without an end: offered when back";
-  if (!waiting.empty()) return explain(words + "; waits for " + waiting);
+  if (to_come > 0) words += ", " + plural(to_come, "board") + " to come";
+  if (!waiting.empty() || to_come > 0) {
+    return explain(words + (waiting.empty() ? "" : "; waits for " + waiting));
+  }
+  const std::string compared = outcrop::fleet::in_words(evidence(true));
+  if (!compared.empty()) words += "; " + compared;
   std::string variants;
   for (const auto& [device_class, choice] : *view_.choices) {
     if (choice.variant) variants += "; " + device_class + ": " + choice.reason;
@@ -370,6 +426,30 @@ tl::unexpected<Error> not_now(const RolloutView& view, const std::string& verb) 
 }
 
 }  // namespace
+
+Judgement evidence_of(const RolloutRecord& rollout, const std::vector<Device>& devices,
+                      const std::vector<Assignment>& assignments, bool with_intervals) {
+  std::map<std::string, const Assignment*> by_device;
+  for (const Assignment& assignment : assignments) by_device.emplace(assignment.device, &assignment);
+  std::map<std::string, Observed> classes;
+  for (const Device& device : devices) {
+    const auto found = by_device.find(device.name);
+    if (found == by_device.end() ? device.revoked.has_value() : found->second->excluded) continue;
+    Observed& seen = classes[device.device_class];
+    ++seen.all;
+    if (found == by_device.end()) continue;
+    const Assignment& assignment = *found->second;
+    if (assignment.slowdown) seen.ratios.push_back(*assignment.slowdown);
+    const bool has_ended = assignment.state && is_final(*assignment.state);
+    seen.ended += has_ended ? 1 : 0;
+    seen.failures += has_ended && has_failed(*assignment.state) ? 1 : 0;
+  }
+  EvidenceRule rule;
+  rule.slower_allowed = rollout.slower_allowed;
+  rule.failed_share = rollout.failed_share;
+  rule.alpha = rollout.false_stops;
+  return judge(classes, rule, with_intervals);
+}
 
 std::string in_words(RolloutState state) {
   if (state == RolloutState::canary) return "in its canary phase";

@@ -9,6 +9,7 @@
 
 #include "trainer_host/fleet/registry/registry.hpp"
 #include "trainer_host/fleet/rollout/choose.hpp"
+#include "trainer_host/fleet/rollout/evidence.hpp"
 
 namespace outcrop::fleet {
 
@@ -22,9 +23,13 @@ namespace outcrop::fleet {
 //             stopped, and every canary is returned to what it served before; no other board is
 //             touched.
 //   widening  every other board of the model is offered the best variant for its class, by what
-//             the canaries measured. A class without a choice stays out, and that is said. Too many
+//             the canaries measured: first_ring of them at once, then as many as have taken it, those
+//             that are online first. A class without a choice stays out, and that is said. Too many
 //             failures: stopped; boards that are still at work are returned, boards that are
 //             UPDATED keep it, since it works there.
+//   In both   boards that measured it beside what served before are evidence (evidence.hpp): slower
+//             than allowed: stopped, and every board is returned. Evidence that too many fail stops
+//             before their share can be exceeded.
 //   done      boards that are enrolled later get this release, too, while it is the newest done.
 //   paused    offers nothing and does not widen; still stops.
 //   stopped   by itself. aborted: by a person, and every board is returned, UPDATED or not.
@@ -61,6 +66,11 @@ struct Decision {
 };
 
 [[nodiscard]] Decision decide(const RolloutView& view);
+
+// What boards have shown so far, of `devices` of the model and their assignments.
+[[nodiscard]] Judgement evidence_of(const RolloutRecord& rollout, const std::vector<Device>& devices,
+                                    const std::vector<Assignment>& assignments,
+                                    bool with_intervals = false);
 
 // What a rollout is, in a sentence: "in its canary phase", "widening".
 [[nodiscard]] std::string in_words(RolloutState state);

@@ -127,6 +127,50 @@ TEST(Engine, a_failed_canary_returns_the_other_canaries_and_nobody_else) {
   EXPECT_EQ(decision.rollout->ended, now);
 }
 
+TEST(Engine, a_release_ten_times_slower_within_its_budget_stops_at_the_canary) {
+  View view;
+  view.canary(DeploymentState::updated);
+  view->assignments.front().slowdown = 10;
+  const Decision decision = decide(*view);
+  EXPECT_EQ(in_words(decision), "cancel c; stopped");
+  EXPECT_THAT(decision.rollout->reason, HasSubstr("more than twice as slow"));
+  view->rollout.slower_allowed = 9;  // --slower-allowed 900
+  EXPECT_EQ(in_words(decide(*view)), widens);
+}
+
+TEST(Engine, evidence_of_slowness_returns_all_boards) {
+  View view(RolloutState::widening);
+  view->devices.clear();
+  view->assignments.clear();
+  for (int i = 0; i < 40; ++i) {
+    const std::string name = "b" + std::to_string(i);
+    view.board(name);
+    view.assign(name, i < 30 ? DeploymentState::updated : DeploymentState::measuring);
+    if (i < 30) view->assignments.back().slowdown = i % 2 == 0 ? 1.07 : 1.04;
+  }
+  const Decision decision = decide(*view);
+  EXPECT_EQ(decision.rollout->state, RolloutState::stopped);
+  EXPECT_THAT(decision.rollout->reason, HasSubstr("after 30 boards: p90 +5.5 %"));
+  EXPECT_EQ(decision.steps.size(), 40U);
+}
+
+TEST(Engine, a_ring_grows_with_the_boards_that_took_it) {
+  View view(RolloutState::widening);
+  view->devices.clear();
+  view->assignments.clear();
+  for (int i = 0; i < 40; ++i) view.board("b" + std::to_string(i));
+  view->online.erase("b0");
+  view->rollout.first_ring = 3;
+  EXPECT_EQ(in_words(decide(*view)), "offer b1 int8; offer b2 int8; offer b3 int8; widening") << "b0 is away";
+  for (const char* name : {"b1", "b2", "b3"}) view.assign(name, DeploymentState::updated);
+  view.assign("b4", DeploymentState::updated);
+  view.assign("b5", DeploymentState::updated);
+  view.assign("b6", DeploymentState::measuring);
+  const Decision decision = decide(*view);
+  EXPECT_EQ(decision.steps.size(), 4U) << "five took it, one is at work";
+  EXPECT_THAT(decision.rollout->reason, HasSubstr("30 boards to come"));
+}
+
 TEST(Engine, a_long_reason_is_cut_between_characters) {
   std::string reason;
   while (reason.size() < 1022) reason += "…";  // three bytes each

@@ -62,16 +62,19 @@ bool observe(Assignment& assignment, const Statement& statement, Timestamp now) 
     return false;
   }
   if (!statement.is_signed) return show(assignment, statement);
+  // The first figure counts: a board that measures again until it likes the result is no evidence.
+  const bool compares = statement.slowdown && !assignment.slowdown && !assignment.cancelled;
+  if (compares) assignment.slowdown = statement.slowdown;
   if (assignment.state == statement.state) {
     const bool confirms = confirms_state(statement) && !assignment.confirmed;
     const bool explains = !statement.reason.empty() && statement.reason != assignment.reason &&
                           !is_older(statement.message, assignment.message);
-    if (!confirms && !explains) return false;
+    if (!confirms && !explains) return compares;
     assignment.confirmed = assignment.confirmed || confirms;
     if (explains) assignment.reason = statement.reason;
   } else {
-    if (is_older(statement.message, assignment.message)) return false;
-    if (!may_follow(assignment.state, statement.state)) return false;
+    if (is_older(statement.message, assignment.message)) return compares;
+    if (!may_follow(assignment.state, statement.state)) return compares;
     assignment.state = statement.state;
     assignment.reason = statement.reason;
     assignment.confirmed = confirms_state(statement);

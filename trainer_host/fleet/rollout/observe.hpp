@@ -16,6 +16,7 @@ struct Statement {
   messages::MessageId message{1, 0};
   bool is_signed = false;  // a report; else a status or progress, which anybody may have written
   bool measured = false;              // ... with figures
+  std::optional<double> slowdown = {};  // ... beside those of what served (messages::slowdown)
 };
 
 // Nothing follows in this generation but its being taken back.

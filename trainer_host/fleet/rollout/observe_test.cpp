@@ -21,6 +21,21 @@ Statement says(DeploymentState state, messages::MessageId message, bool is_signe
   return {{"r", generation, {}}, state, "", message, is_signed};
 }
 
+TEST(Observe, keeps_the_first_figure_that_a_board_signs) {
+  Assignment assignment = offered();
+  Statement measured = says(DeploymentState::measuring, {1, 1});
+  measured.slowdown = 1.5;
+  (void)observe(assignment, measured, seen_at);
+  EXPECT_EQ(assignment.slowdown, std::nullopt) << "nobody signed it";
+  measured.is_signed = true;
+  EXPECT_TRUE(observe(assignment, measured, seen_at));
+  EXPECT_EQ(assignment.slowdown, 1.5);
+  Statement again = says(DeploymentState::updated, {1, 2}, true);
+  again.slowdown = 0.5;
+  EXPECT_TRUE(observe(assignment, again, seen_at));
+  EXPECT_EQ(assignment.slowdown, 1.5) << "a board does not measure until it likes the result";
+}
+
 TEST(Observe, shows_where_the_work_is) {
   Assignment assignment = offered();
   EXPECT_TRUE(observe(assignment, says(DeploymentState::downloading, {1, 0}), seen_at));

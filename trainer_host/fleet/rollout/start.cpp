@@ -143,6 +143,9 @@ Result<RolloutRecord> RolloutDriver::start(const RolloutRequest& request) {
   rollout.byte_budget =
       request.byte_budget.value() == 0 ? default_budget(release) : request.byte_budget;
   rollout.failed_share = request.failed_share;
+  rollout.slower_allowed = request.slower_allowed;
+  rollout.false_stops = request.false_stops;
+  rollout.first_ring = request.first_ring;
   rollout.started = clock_->now();
   OUTCROP_TRY(canaries, choose_canaries(request, rollout.model));
   OUTCROP_CHECK(registry_->transaction([&]() -> Status {

@@ -1,0 +1,219 @@
+#include "trainer_host/fleet/rollout/evidence.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+namespace outcrop::fleet {
+namespace {
+
+// Of a logarithm: more does not count, so that one board that lies or was disturbed has the weight of two.
+constexpr double most_of_a_board = 0.1;
+constexpr int shares = 200;
+constexpr double far_too_slow = 2;
+constexpr std::size_t far_too_slow_boards = 2;
+
+// log(1 + tanh(x)), without an infinity where tanh is -1 to the last digit.
+double log_factor(double x) {
+  return std::log(2.0) - (x > 0 ? std::log1p(std::exp(-2 * x)) : std::log1p(std::exp(2 * x)) - 2 * x);
+}
+
+double median_of(std::vector<double> values) {
+  if (values.empty()) return 1;
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : std::sqrt(values[middle - 1] * values[middle]);
+}
+
+// "+5.1 %"
+std::string percent(double ratio) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%+.1f %%", 100 * (ratio - 1));
+  return text;
+}
+
+std::string bound(double ratio) {
+  if (ratio <= 0) return "-∞";
+  if (!std::isfinite(ratio)) return "∞";
+  char text[32];
+  std::snprintf(text, sizeof text, "%+.1f", 100 * (ratio - 1));
+  return text;
+}
+
+std::string boards_in_words(std::size_t boards) {
+  return std::to_string(boards) + (boards == 1 ? " board" : " boards");
+}
+
+std::string rounded(double evidence) {
+  char text[32];
+  std::snprintf(text, sizeof text, evidence < 10 ? "%.1f" : "%.0f", std::min(evidence, 1e6));
+  return text;
+}
+
+ClassEvidence about(const std::string& device_class, const Observed& seen, const EvidenceRule& rule, double line) {
+  ClassEvidence result;
+  result.device_class = device_class;
+  result.boards = seen.ratios.size();
+  result.ended = seen.ended;
+  result.failures = seen.failures;
+  if (rule.failed_share > 0) {
+    result.failed = failure_evidence(seen.failures, seen.ended, std::min(rule.failed_share, 0.999));
+  }
+  // A board at most doubles the evidence.
+  result.too_few = std::log(2.0) * static_cast<double>(std::max(seen.all, seen.ratios.size())) < std::log(line);
+  if (seen.ratios.empty()) return result;
+  const double allowed = 1 + rule.slower_allowed;
+  result.ratio = median_of(seen.ratios);
+  const auto [least, most] = std::minmax_element(seen.ratios.begin(), seen.ratios.end());
+  result.least = *least;
+  result.most = *most;
+  result.slower = slower_evidence(seen.ratios, allowed);
+  result.not_slower = not_slower_evidence(seen.ratios, allowed);
+  return result;
+}
+
+std::string slower_in_words(const ClassEvidence& seen) {
+  std::string text = "p90 " + percent(seen.ratio);
+  if (seen.interval.low > 0 || std::isfinite(seen.interval.high)) {
+    text += " [" + bound(seen.interval.low) + ", " + bound(seen.interval.high) + "]";
+  }
+  return text;
+}
+
+// The classes whose boards are far too slow, which needs no counting.
+std::optional<std::string> far_too_slow_boards_of(const std::map<std::string, Observed>& classes, const EvidenceRule& rule) {
+  for (const auto& [name, seen] : classes) {
+    const auto slow = static_cast<std::size_t>(
+        std::count_if(seen.ratios.begin(), seen.ratios.end(),
+                      [&](double ratio) { return ratio > far_too_slow * (1 + rule.slower_allowed); }));
+    if (slow == 0 || (slow < far_too_slow_boards && slow < seen.ratios.size())) continue;
+    return "p90 " + percent(median_of(seen.ratios)) + " on " + name + ": " + std::to_string(slow) + " of " +
+           boards_in_words(seen.ratios.size()) + " more than twice as slow as with the release before";
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+RatioEvidence::RatioEvidence(double allowed, bool mirrored) : line_(std::log(allowed)), sign_(mirrored ? -1 : 1) {}
+
+void RatioEvidence::add(double ratio) {
+  const double z = std::clamp(sign_ * (std::log(ratio) - line_), -most_of_a_board, most_of_a_board);
+  for (std::size_t i = 0; i < lambdas.size(); ++i) logs_[i] += log_factor(lambdas[i] * z);
+}
+
+double RatioEvidence::value() const {
+  double sum = 0;
+  for (const double log : logs_) sum += std::exp(std::min(log, 600.0));  // no evidence needs more
+  return sum / static_cast<double>(logs_.size());
+}
+
+double slower_evidence(std::span<const double> ratios, double allowed) {
+  RatioEvidence evidence(allowed);
+  for (const double ratio : ratios) evidence.add(ratio);
+  return evidence.value();
+}
+
+double not_slower_evidence(std::span<const double> ratios, double allowed) {
+  RatioEvidence evidence(allowed, true);
+  for (const double ratio : ratios) evidence.add(ratio);
+  return evidence.value();
+}
+
+double failure_evidence(std::size_t failures, std::size_t boards, double allowed) {
+  if (boards == 0) return 1;
+  const auto failed = static_cast<double>(failures);
+  const auto passed = static_cast<double>(boards - failures);
+  double sum = 0;
+  double weights = 0;
+  for (int i = 0; i < shares; ++i) {
+    const double share = allowed + (1 - allowed) * (i + 0.5) / shares;
+    const double weight = std::pow(1 - share, 4);  // most releases that fail too often do not fail always
+    const double log = failed * std::log(share / allowed) + passed * std::log((1 - share) / (1 - allowed));
+    sum += weight * std::exp(std::min(log, 600.0));
+    weights += weight;
+  }
+  return sum / weights;
+}
+
+Interval ratio_interval(std::span<const double> ratios, double alpha) {
+  Interval interval;
+  if (ratios.empty()) return interval;
+  const double line = 2 / alpha;  // either side has half of it
+  const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
+  // Evidence falls as more is allowed, so a bound is found by halving. At a hundredth of the least ratio, and at a
+  // hundred times the largest, each board says as much as it can.
+  const auto bound_of = [&](double from, double to, double (*evidence)(std::span<const double>, double)) -> std::optional<double> {
+    if (evidence(ratios, from) < line) return std::nullopt;
+    double spoken_against = std::log(from);
+    double open = std::log(to);
+    for (int i = 0; i < 60; ++i) {
+      const double middle = (spoken_against + open) / 2;
+      (evidence(ratios, std::exp(middle)) >= line ? spoken_against : open) = middle;
+    }
+    return std::exp(open);
+  };
+  if (const auto low = bound_of(*least / 100, *most, slower_evidence)) interval.low = *low;
+  if (const auto high = bound_of(*most * 100, *least, not_slower_evidence)) interval.high = *high;
+  return interval;
+}
+
+Judgement judge(const std::map<std::string, Observed>& classes, const EvidenceRule& rule, bool with_intervals) {
+  Judgement judgement;
+  judgement.line = 1 / rule.alpha;
+  const double questions = rule.failed_share > 0 ? 2 : 1;
+  const double cells = questions * static_cast<double>(classes.size());
+  double of_slowness = 0;
+  double of_failures = 0;
+  std::size_t boards = 0;
+  for (const auto& [name, seen] : classes) {
+    judgement.classes.push_back(about(name, seen, rule, judgement.line * cells));
+    of_slowness += judgement.classes.back().slower;
+    if (questions > 1) of_failures += judgement.classes.back().failed;
+    boards += std::max(seen.ended, seen.ratios.size());
+  }
+  if (cells > 0) judgement.evidence = (of_slowness + of_failures) / cells;
+  if (with_intervals || judgement.evidence >= judgement.line) {
+    for (ClassEvidence& seen : judgement.classes) {
+      seen.interval = ratio_interval(classes.at(seen.device_class).ratios, rule.alpha);
+    }
+  }
+  if (auto slow = far_too_slow_boards_of(classes, rule)) {
+    judgement.stop = std::move(slow);
+    judgement.stop_is_slowness = true;
+    return judgement;
+  }
+  if (judgement.evidence < judgement.line) return judgement;
+  // Named are those that would be rejected by e-BH (Wang and Ramdas 2022): at least the one that carries the mean.
+  std::vector<std::pair<double, std::string>> causes;
+  for (const ClassEvidence& seen : judgement.classes) {
+    if (seen.slower > 1) causes.emplace_back(seen.slower, slower_in_words(seen) + " on " + seen.device_class);
+    if (seen.failed > 1) {
+      causes.emplace_back(seen.failed, std::to_string(seen.failures) + " of " + boards_in_words(seen.ended) + " failed on " + seen.device_class);
+    }
+  }
+  std::sort(causes.rbegin(), causes.rend());
+  std::string text;
+  for (std::size_t k = 0; k < causes.size(); ++k) {
+    const bool counts = causes[k].first * static_cast<double>(k + 1) >= cells * judgement.line;
+    if (k > 0 && !counts) break;
+    text += (k == 0 ? "" : "; ") + causes[k].second;
+  }
+  judgement.stop = "after " + boards_in_words(boards) + ": " + text + ", evidence " + rounded(judgement.evidence) + " of " + rounded(judgement.line);
+  judgement.stop_is_slowness = of_slowness >= of_failures;
+  return judgement;
+}
+
+std::string in_words(const Judgement& judgement) {
+  std::string text;
+  for (const ClassEvidence& seen : judgement.classes) {
+    if (seen.boards == 0) continue;
+    text += (text.empty() ? "" : "; ") + seen.device_class + ": " + slower_in_words(seen) + " on " + boards_in_words(seen.boards);
+    if (!seen.too_few) continue;
+    text += seen.boards > 1 ? " (" + percent(seen.least) + " to " + percent(seen.most) + ")" : std::string();
+    text += ", too few for evidence: budgets and proofs only";
+  }
+  return text;
+}
+
+}  // namespace outcrop::fleet
