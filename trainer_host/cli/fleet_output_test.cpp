@@ -398,7 +398,7 @@ TEST(RolloutOutput, shows_what_a_release_costs_beside_what_served) {
             {"slower", 212.4}, {"ended", 15}, {"failures", 1}, {"failed", 1.0}, {"too_few", false}};
   rollout["evidence"] = {{"evidence", 106.9}, {"line", 100.0}, {"words", ""}, {"classes", {many, few}}};
   const std::string page = rollout_page(rollout, nullptr, {}, anywhere);
-  EXPECT_THAT(page, AllOf(HasSubstr("raspberry-pi-4  14      +5.1 %  +3.9 % to +6.2 %  212 of 100  1 of 15"),
+  EXPECT_THAT(page, AllOf(HasSubstr("raspberry-pi-4      14  +5.1 %  +3.9 % to +6.2 %  212 of 100  1 of 15"),
                           HasSubstr("+4.0 %"), HasSubstr("so few boards are no evidence")));
   EXPECT_LE(widest_line(rollout_page(rollout, nullptr, {}, {now, 60})), 60u);
   rollout["evidence"]["classes"] = Json::array();

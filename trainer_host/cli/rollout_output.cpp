@@ -122,8 +122,9 @@ std::string evidence_table(const Json& rollout, const View& view) {
                    std::to_string(failures) + " of " + std::to_string(seen.at("ended").get<std::size_t>())});
   }
   if (!compared) return "";
-  std::string text = "\nbeside what served before, measured in turns on the same boards:\n" + table.to_string(view.width);
-  if (too_few) text += "so few boards are no evidence: budgets and proofs decide\n";
+  std::string text = "\n" + wrapped("beside what served before, measured in turns on the same boards:\n", view.width) +
+                     table.to_string(view.width);
+  if (too_few) text += wrapped("so few boards are no evidence: budgets and proofs decide\n", view.width);
   return text;
 }
 
