@@ -12,6 +12,7 @@
 #include "protocol/base/join.hpp"
 #include "trainer_host/cli/fleet_adopt.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
+#include "trainer_host/cli/fleet_token.hpp"
 #include "trainer_host/cli/host_connection.hpp"
 #include "trainer_host/cli/host_notes.hpp"
 #include "trainer_host/cli/published_release.hpp"
@@ -176,6 +177,7 @@ void add_fleet(CLI::App& app, Action& chosen) {
   add_devices(*parent, chosen);
   add_reports(*parent, chosen);
   add_adopt(*parent, chosen);
+  add_fleet_tokens(*parent, chosen);
 }
 
 }  // namespace outcrop::cli

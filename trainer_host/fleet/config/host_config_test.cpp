@@ -69,7 +69,27 @@ INSTANTIATE_TEST_SUITE_P(
                 "broker.port"},
         Refused{"[broker.external]\nhost = \"h\"\n", "broker.external.authority"},
         Refused{"[rollout]\non_unmeasurable = \"maybe\"\n", "on_unmeasurable"},
-        Refused{"[rollout]\nfailed_share = 2.0\n", "failed_share"}));
+        Refused{"[rollout]\nfailed_share = 2.0\n", "failed_share"},
+        Refused{"[http]\nlisten = \"8443\"\n", "http.listen"},
+        Refused{"[http]\nlisten = \"127.0.0.1:99999\"\n", "http.listen"},
+        Refused{"[http]\nlisten = \"0.0.0.0:8443\"\n", "certificate and key"},
+        Refused{"[http]\nlisten = \"0.0.0.0:8443\"\ncertificate = \"c\"\n", "http.certificate"},
+        Refused{"[http]\nlisten = \"10.0.0.1:8443\"\ncertificate = \"c\"\nkey = \"k\"\n"
+                "open_to_viewers = true\n",
+                "http.open_to_viewers"}));
+
+TEST_F(HostConfigTest, reads_where_pages_are_served) {
+  const auto plain = read(std::string(trust) + "[http]\nlisten = \"[::1]:0\"\nopen_to_viewers = true\n");
+  ASSERT_THAT(plain, IsOk());
+  EXPECT_EQ(plain->http->address, "::1");
+  EXPECT_TRUE(plain->http->open_to_viewers);
+  const auto tls = read(std::string(trust) +
+                        "[http]\nlisten = \"0.0.0.0:8443\"\ncertificate = \"c.pem\"\nkey = \"c.key\"\n");
+  ASSERT_THAT(tls, IsOk());
+  EXPECT_EQ(tls->http->port, 8443);
+  EXPECT_EQ(*tls->http->key, folder_.path() / "c.key");
+  EXPECT_FALSE(read(trust)->http);
+}
 
 TEST_F(HostConfigTest, the_example_is_right_and_shows_the_defaults) {
   const std::filesystem::path example = OUTCROP_SOURCE "/configs/host.toml";
