@@ -29,6 +29,7 @@
 #include "trainer_host/fleet/metadata/director.hpp"
 #include "trainer_host/fleet/metadata/expiry.hpp"
 #include "trainer_host/fleet/metadata/release_states.hpp"
+#include "trainer_host/fleet/prune/prune.hpp"
 #include "trainer_host/fleet/state_folder.hpp"
 
 namespace outcrop::fleet {
@@ -42,6 +43,8 @@ constexpr std::chrono::seconds tell_every{1};           // who looks, what chang
 constexpr std::chrono::seconds sign_every{60};  // looks whether something is due
 constexpr std::chrono::minutes scrub_pause{5};  // between two blobs
 constexpr std::chrono::seconds stop_at_most{5};
+constexpr std::size_t status_page = 500;  // boards that are asked at once, each by itself
+constexpr std::chrono::hours prune_every{6};
 
 // On an empty mount point it would begin as a host that knows no board.
 Status check_mounted(const std::filesystem::path& folder) {
@@ -101,6 +104,7 @@ class Daemon::Impl {
         listen_timer_(io),
         tell_timer_(io),
         sign_timer_(io),
+        prune_timer_(io),
         stop_timer_(io) {}
 
   Status start();
@@ -125,6 +129,8 @@ class Daemon::Impl {
   void send(const std::string& device, const messages::Command& command);
   void sign_above(const std::string& device);
   void ask_for_status();
+  void ask_those_unheard();
+  void prune_state();
   void wake();
   void every(asio::steady_timer& timer, std::chrono::milliseconds period,
              const std::function<void()>& work);
@@ -158,6 +164,7 @@ class Daemon::Impl {
   asio::steady_timer listen_timer_;
   asio::steady_timer tell_timer_;
   asio::steady_timer sign_timer_;
+  asio::steady_timer prune_timer_;
   asio::steady_timer stop_timer_;
   std::unique_ptr<platform::Watchdog> watchdog_;
   std::string shown_;  // what systemd was told last
@@ -218,6 +225,7 @@ Status Daemon::Impl::start() {
                                                           " messages were let go so far")
                            : Status());
     if (ingest_.owes_status() || lost_some) ask_for_status();
+    ask_those_unheard();
     driver_.reconcile();
     driver_.tick();  // patience runs out without a message
     api_->rollouts_changed();
@@ -231,6 +239,7 @@ Status Daemon::Impl::start() {
     if (changed) publish(*changed);
     warn_of_expiry();
   });
+  every(prune_timer_, prune_every, [this] { prune_state(); });
   warn_of_expiry();
   scrub_ = std::make_unique<Scrub>(io_->get_executor(), worker_, blobs_, scrub_pause);
   watchdog_ = std::make_unique<platform::Watchdog>(io_->get_executor());
@@ -367,6 +376,12 @@ void Daemon::Impl::warn_of_expiry() {
   said_of_expiry_ = words.value_or("");
 }
 
+void Daemon::Impl::prune_state() {
+  if (driver_.behind_fleet().words().value_or(std::nullopt)) return;  // boards want more than is known here
+  const auto pruned = prune(*registry_, blobs_, clock_.now());
+  news_.report("removing what nobody wants any more", pruned ? Status() : fail(pruned.error()));
+}
+
 void Daemon::Impl::on_silence(std::chrono::milliseconds silence) {
   spdlog::error("the broker has not answered for {} s{}", silence.count() / 1000,
                 broker_ ? ": it is ended and started again" : "");
@@ -382,6 +397,18 @@ void Daemon::Impl::subscribe(const std::string& filter) {
 // A broker answers each subscription with what it retains.
 void Daemon::Impl::ask_for_status() {
   if (session_->connected()) subscribe(transport::topics::status("+"));
+}
+
+// Of thousands that it retains a broker lets some go at a subscription to all, and says nothing.
+void Daemon::Impl::ask_those_unheard() {
+  if (!session_->connected()) return;
+  for (const std::string& device : ingest_.unheard(status_page)) {
+    const std::string topic = transport::topics::status(device);
+    session_->subscribe(topic, transport::Delivery::at_least_once, [this, topic](const Status& status) {
+      news_.report("asking for statuses", status);
+      if (!stopping_) session_->unsubscribe(topic, [](const Status&) {});
+    });
+  }
 }
 
 // A board that has seen more of what this host signs than it knows of takes nothing below that.
@@ -456,7 +483,7 @@ void Daemon::Impl::wake() {
     decide_soon_ = false;
     if (error) return;
     const auto begun = std::chrono::steady_clock::now();
-    driver_.tick();
+    driver_.tick_changed();
     api_->rollouts_changed();
     show_status();
     last_tick_ = std::chrono::steady_clock::now() - begun;
@@ -474,15 +501,12 @@ void Daemon::Impl::every(asio::steady_timer& timer, std::chrono::milliseconds pe
 }
 
 void Daemon::Impl::show_status() {
-  const auto devices = registry_->devices();
-  const auto rollouts = registry_->rollouts();
-  if (!devices || !rollouts) return;
-  std::size_t enrolled = 0;
-  for (const Device& device : *devices) enrolled += device.revoked ? 0 : 1;
-  std::string line =
-      std::to_string(ingest_.online_count()) + " of " + std::to_string(enrolled) + " boards online";
+  const auto enrolled = registry_->count_enrolled();
+  const auto rollouts = registry_->rollouts_under_way();
+  if (!enrolled || !rollouts) return;
+  std::string line = std::to_string(ingest_.online_count()) + " of " + std::to_string(*enrolled) +
+                     " boards online";
   for (const RolloutRecord& rollout : *rollouts) {
-    if (has_ended(rollout.state)) continue;
     line += "; rollout " + rollout.name + ": " + std::string(to_string(rollout.state));
   }
   if (const auto older = driver_.behind_fleet().words(); older && *older) {
@@ -504,7 +528,7 @@ void Daemon::Impl::stop() {
   scrub_.reset();
   heartbeat_.reset();
   for (asio::steady_timer* timer : {&decide_timer_, &reconcile_timer_, &listen_timer_, &tell_timer_,
-                                    &sign_timer_}) {
+                                    &sign_timer_, &prune_timer_}) {
     timer->cancel();
   }
   stop_timer_.expires_after(stop_at_most);

@@ -219,10 +219,10 @@ Result<http::Response> Api::revoke_device(const std::string& name, const std::st
   reader.done();
   OUTCROP_CHECK(reader.status());
   OUTCROP_TRY(device, parts_.registry.device(name));
-  if (device && (!device->revoked || device->revoked_reason == revoked_by_list)) {
-    if (!device->revoked) device->revoked = parts_.clock.now();
-    device->revoked_reason = reason;
-    OUTCROP_CHECK(parts_.registry.save(*device));
+  OUTCROP_TRY(changed, parts_.registry.revoke(name, parts_.clock.now(), reason, revoked_by_list));
+  if (changed) {
+    OUTCROP_TRY(after, parts_.registry.device(name));
+    device = std::move(after);
   }
   parts_.ingest.forget(name);
   OUTCROP_TRY(authorities, parts_.registry.authorities());

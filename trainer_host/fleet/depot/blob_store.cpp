@@ -124,6 +124,34 @@ Result<bool> BlobStore::check(const trust::Sha256Digest& digest) const {
   return false;
 }
 
+Status BlobStore::remove(const trust::Sha256Digest& digest) const {
+  const fs::path path = file(digest);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return fail(Error::from_errno("removing " + path.string()));
+  }
+  return {};
+}
+
+Result<std::size_t> BlobStore::remove_uploads(std::chrono::seconds idle) const {
+  std::size_t removed = 0;
+  std::error_code error;
+  const auto now = fs::file_time_type::clock::now();
+  for (fs::recursive_directory_iterator entry(folder_, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const fs::path& path = entry->path();
+    if (path.extension() != ".part" || !trust::Sha256Digest::from_hex(path.stem().string())) continue;
+    std::error_code gone;
+    const auto written = fs::last_write_time(path, gone);
+    if (gone || now - written < idle) continue;
+    // Under its lock: whoever goes on with it right now has written to it, or finds it gone.
+    OUTCROP_TRY(locked, lock_partial(path));
+    if (now - fs::last_write_time(path, gone) < idle || gone) continue;
+    if (::unlink(path.c_str()) == 0) ++removed;
+  }
+  if (error) return fail(ErrorCode::io, "listing " + folder_.string() + ": " + error.message());
+  return removed;
+}
+
 Result<std::vector<trust::Sha256Digest>> BlobStore::list() const {
   std::vector<trust::Sha256Digest> found;
   std::error_code error;

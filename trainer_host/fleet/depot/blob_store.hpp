@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <vector>
 
@@ -29,6 +30,10 @@ class BlobStore {
   // The same, and one that is not is removed, with a word in the log: no board would take it, and
   // it can be uploaded again. An error where that cannot be told (io).
   [[nodiscard]] Result<bool> check(const trust::Sha256Digest& digest) const;
+  // A blob that nobody wants any more; no error where it is not here.
+  [[nodiscard]] Status remove(const trust::Sha256Digest& digest) const;
+  // Partial files that got no piece for so long; how many there were.
+  [[nodiscard]] Result<std::size_t> remove_uploads(std::chrono::seconds idle) const;
   // Every blob that is here, whole or not, in the order of their digests.
   [[nodiscard]] Result<std::vector<trust::Sha256Digest>> list() const;
 

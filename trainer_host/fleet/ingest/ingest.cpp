@@ -43,6 +43,7 @@ bool Ingest::on_message(const transport::Message& message) {
   Voice* voice = voice_of(name);
   if (voice == nullptr) return true;
   if (leaf == "status") {
+    heard_.insert(name);
     take_status(name, *voice, message);
   } else if (leaf == "up/progress") {
     if (!voice->progress.take(steady_())) {
@@ -100,6 +101,24 @@ void Ingest::take_waiting() {
     taken.emplace_back(name, *std::exchange(voice.waiting, std::nullopt));
   }
   for (const auto& [name, message] : taken) on_status(name, message);
+}
+
+std::vector<std::string> Ingest::unheard(std::size_t most) {
+  constexpr int often = 3;
+  know_enrolled();
+  std::vector<std::string> page;
+  for (int times = 0; times < often; ++times) {  // those first that were asked least
+    for (const auto& [name, voice] : voices_) {
+      if (page.size() == most) return page;
+      if (heard_.contains(name)) continue;
+      int& asked = asked_[name];
+      if (asked != times) continue;
+      ++asked;
+      page.push_back(name);
+    }
+    if (!page.empty()) return page;  // nobody twice in a page
+  }
+  return page;
 }
 
 void Ingest::limit(const std::string& name, Voice& voice, const std::string& what) {
@@ -183,7 +202,7 @@ void Ingest::on_twins(const std::string& name, const std::string& places) {
   draw_attention(*device, "two boards use its identity (a card was copied, say): connections from " +
                               places + " take turns. Switch one off, revoke '" + name +
                               "', and enrol both anew under names of their own");
-  news_.report("storing what is known of '" + name + "'", registry_->save(*device));
+  (void)store_word(*device);
 }
 
 // What it says from now on is newer than what it said before, whatever the numbers say.
@@ -239,10 +258,17 @@ bool Ingest::store_status(const Device& device, const Device& before) {
                     device.attention == before.attention && before.last_seen &&
                     *device.last_seen - *before.last_seen < std::chrono::minutes(1);
   if (same) return true;
-  const Status saved = registry_->save(device);
-  news_.report("storing the status of '" + device.name + "'", saved);
+  return store_word(device);
+}
+
+// False where it could not be stored, or where the board was revoked or enrolled anew meanwhile.
+bool Ingest::store_word(const Device& device) {
+  const auto saved = registry_->save_word(device);
+  news_.report("storing the status of '" + device.name + "'",
+               saved ? Status() : fail(saved.error()));
   if (!saved) owes_status_ = true;
-  return saved.has_value();
+  if (saved && !*saved) refuse(statistics_.unknown, device.name, "it is revoked");
+  return saved && *saved;
 }
 
 void Ingest::on_status(const std::string& name, const transport::Message& message) {
@@ -342,9 +368,7 @@ void Ingest::on_used_number(Device device, const messages::Report& report) {
                                "knows how takes new numbers by itself; of two boards revoke '" +
                                device.name + "' and enrol both anew");
   }
-  if (const Status saved = registry_->save(device); !saved) {
-    return spdlog::error("{}: {}", device.name, saved.error().message());
-  }
+  if (!store_word(device)) return;
   believe_anew(device.name);
   if (handlers_.used && !goes_back_and_forth(device.name)) {
     handlers_.used(device.name, device.highest_session);

@@ -70,7 +70,15 @@ class Ingest {
   // Takes statuses that waited, where their boards may be listened to again. Now and then.
   void take_waiting();
   // Forgets who is online: the broker says it again after the next connect.
-  void on_lost() { online_.clear(); }
+  void on_lost() {
+    online_.clear();
+    heard_.clear();
+    asked_.clear();
+  }
+  // Boards whose status did not come since the broker was connected to, the next page of them: where
+  // thousands are retained, a broker lets some go at each subscription, in silence. Each is named three
+  // times at most: a board that never was here has none.
+  [[nodiscard]] std::vector<std::string> unheard(std::size_t most);
   // Whether a status was lost here (a full disk) since this was asked last: to be asked for again.
   [[nodiscard]] bool owes_status() { return std::exchange(owes_status_, false); }
 
@@ -99,6 +107,7 @@ class Ingest {
   void take_status(const std::string& name, Voice& voice, const transport::Message& message);
   void limit(const std::string& name, Voice& voice, const std::string& what);
   [[nodiscard]] bool store_status(const Device& device, const Device& before);
+  [[nodiscard]] bool store_word(const Device& device);
   // Reads the board's record; none, and counted, where it may not speak.
   [[nodiscard]] std::optional<Device> sender(const std::string& name);
   [[nodiscard]] Result<messages::DeviceStatus> read_status(Device& device,
@@ -124,6 +133,8 @@ class Ingest {
   bool knows_enrolled_ = false;          // those of before the start are among them
   Allowance strangers_{20, 2};           // look-ups of names that are not
   std::set<std::string> online_;
+  std::set<std::string> heard_;         // a status came, taken or not, since the connect
+  std::map<std::string, int> asked_;    // how often unheard() named it since
   std::map<std::string, messages::Progress> progress_;
   bool owes_status_ = false;
 

@@ -121,6 +121,22 @@ TEST_F(IngestTest, takes_a_status_and_knows_who_is_online) {
   EXPECT_EQ(firsts_.size(), 1U);
 }
 
+// Of thousands of retained statuses a broker lets some go at a subscription, and says nothing.
+TEST_F(IngestTest, names_the_boards_whose_status_did_not_come_in_pages) {
+  for (const std::string name : {"pi-2", "pi-3", "pi-4"}) enroll(name, key_);
+  send(topics::status("pi-3"), "nonsense is a word, too");
+  using ::testing::ElementsAre;
+  using ::testing::IsEmpty;
+  EXPECT_THAT(ingest_->unheard(2), ElementsAre("pi-1", "pi-2"));
+  EXPECT_THAT(ingest_->unheard(2), ElementsAre("pi-4"));
+  send(topics::status("pi-1"), to_json(status(1)));
+  EXPECT_THAT(ingest_->unheard(9), ElementsAre("pi-2", "pi-4"));
+  EXPECT_THAT(ingest_->unheard(9), ElementsAre("pi-2", "pi-4"));
+  EXPECT_THAT(ingest_->unheard(9), IsEmpty()) << "three times is enough: they were never here";
+  ingest_->on_lost();
+  EXPECT_THAT(ingest_->unheard(9), ElementsAre("pi-1", "pi-2", "pi-3", "pi-4"));
+}
+
 TEST_F(IngestTest, a_board_that_signed_its_status_once_signs_it_always) {
   EXPECT_TRUE(send(topics::status("pi-1"), signed_status(status(1), key_of(2))));
   EXPECT_EQ(statistics().forged, 1U) << "by another key";

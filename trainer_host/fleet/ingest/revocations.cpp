@@ -13,17 +13,15 @@ Result<std::vector<std::string>> revoke_listed(Registry& registry, const DeviceA
   OUTCROP_TRY(devices, registry.devices());
   std::vector<std::string> revoked;
   OUTCROP_CHECK(registry.transaction([&]() -> Status {
-    for (Device& device : devices) {
+    for (const Device& device : devices) {
       if (device.revoked) continue;
       const auto certificate = trust::read_certificate(device.certificate);
       if (!certificate || !list.names(certificate->serial) ||
           !trust::check_issued_by(device.certificate, authority.certificate)) {
         continue;
       }
-      device.revoked = now;
-      device.revoked_reason = revoked_by_list;
-      OUTCROP_CHECK(registry.save(device));
-      revoked.push_back(device.name);
+      OUTCROP_TRY(changed, registry.revoke(device.name, now, revoked_by_list, ""));
+      if (changed) revoked.push_back(device.name);
     }
     return {};
   }));

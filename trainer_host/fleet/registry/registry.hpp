@@ -17,6 +17,7 @@
 #include "protocol/messages/report.hpp"
 #include "protocol/messages/status.hpp"
 #include "protocol/trust/ed25519.hpp"
+#include "trainer_host/fleet/monitor/history.hpp"
 
 namespace outcrop::fleet {
 
@@ -138,9 +139,24 @@ class Registry {
   // Nothing where the last one is higher already.
   [[nodiscard]] virtual Status raise_generation(std::uint64_t to) = 0;
 
-  [[nodiscard]] virtual Status save(const Device& device) = 0;  // inserts or replaces
+  // The whole row, as a board is enrolled, or anew: what it says and its revocation are written by
+  // the two below, so that neither undoes the other.
+  [[nodiscard]] virtual Status save(const Device& device) = 0;
+  // What it said of itself: status, last_seen, highest_session, attention, signs. Only while it is
+  // enrolled with this key and not revoked; else nothing changes, and false. Sessions only rise,
+  // and who signs does for good.
+  [[nodiscard]] virtual Result<bool> save_word(const Device& device) = 0;
+  // Where it is not revoked yet, or was for the reason `instead_of`, whose time then stays. False
+  // where nothing changed.
+  [[nodiscard]] virtual Result<bool> revoke(const std::string& device, Timestamp when,
+                                            const std::string& reason,
+                                            const std::string& instead_of) = 0;
   [[nodiscard]] virtual Result<std::optional<Device>> device(const std::string& name) = 0;
   [[nodiscard]] virtual Result<std::vector<Device>> devices() = 0;  // by name
+  [[nodiscard]] virtual Result<std::vector<Device>> devices_of(const std::string& model) = 0;
+  [[nodiscard]] virtual Result<std::size_t> count_enrolled() = 0;  // and not revoked
+  // Whether any board serves that release, or is to serve or return to it.
+  [[nodiscard]] virtual Result<bool> is_wanted(const trust::Sha256Digest& manifest) = 0;
 
   [[nodiscard]] virtual Status save(const ReleaseRecord& release) = 0;
   [[nodiscard]] virtual Result<std::optional<ReleaseRecord>> release(
@@ -150,6 +166,10 @@ class Registry {
   [[nodiscard]] virtual Status save(const RolloutRecord& rollout) = 0;
   [[nodiscard]] virtual Result<std::optional<RolloutRecord>> rollout(const std::string& name) = 0;
   [[nodiscard]] virtual Result<std::vector<RolloutRecord>> rollouts() = 0;  // newest first
+  [[nodiscard]] virtual Result<std::vector<RolloutRecord>> rollouts_under_way() = 0;
+  // With its assignments. False, and nothing changes, where it is under way or one of them says what
+  // a board is to be at.
+  [[nodiscard]] virtual Result<bool> remove(const RolloutRecord& rollout) = 0;
   [[nodiscard]] virtual Status save(const Assignment& assignment) = 0;
   // As if that board had never been in that rollout.
   [[nodiscard]] virtual Status remove(const Assignment& assignment) = 0;
@@ -185,14 +205,24 @@ class Registry {
   [[nodiscard]] virtual Status remove_note(const std::string& name) = 0;
   [[nodiscard]] virtual Result<std::optional<std::string>> note(const std::string& name) = 0;
 
+  // The audit log (monitor/audit.hpp makes its entries). Refused by the database itself: another
+  // number than the next, a change, a removal.
+  [[nodiscard]] virtual Status append(const monitor::AuditEntry& entry) = 0;
+  [[nodiscard]] virtual Result<std::vector<monitor::AuditEntry>> audit_below(
+      std::uint64_t number, std::size_t limit, const std::string& subject,
+      const std::string& action) = 0;  // newest first; empty texts: all
+  [[nodiscard]] virtual Result<std::vector<monitor::AuditEntry>> audit_after(
+      std::uint64_t number, std::size_t limit) = 0;  // oldest first
+
   // A consistent copy of the whole database while it is in use.
   [[nodiscard]] virtual Status back_up(const std::filesystem::path& file) = 0;
 };
 
 // WAL, synchronous=FULL, foreign keys on. One thread. A file of a newer schema is refused as
 // unsupported, an older one is brought forward; a file that is no database is invalid_data.
+// `prepared` is told each statement that is prepared: for tests that ask how it is carried out.
 [[nodiscard]] Result<std::unique_ptr<Registry>> open_sqlite_registry(
-    const std::filesystem::path& file);
+    const std::filesystem::path& file, std::function<void(const std::string& sql)> prepared = {});
 
 // The same file for reading, while an outcropd works in it or not: it stays of the schema it has,
 // so metadata() and back_up() are all that may be asked of it. not_found where there is none.

@@ -261,6 +261,166 @@ TEST_F(RegistryTest, refuses_what_refers_to_nothing) {
               ErrorIs(ErrorCode::refused, HasSubstr("FOREIGN KEY")));
 }
 
+// A board's word is read before, and written after, somebody revoked it.
+TEST_F(RegistryTest, what_a_board_says_does_not_undo_its_revocation) {
+  const auto registry = open();
+  ASSERT_THAT(registry->save(device("pi-1")), IsOk());
+  Device says = **registry->device("pi-1");
+  says.attention = "two boards use its identity";
+  says.highest_session = 7;
+  says.signs = true;
+  EXPECT_EQ(registry->save_word(says), true);
+  EXPECT_EQ(registry->revoke("pi-1", at(5000), "lost", ""), true);
+  says.last_seen = at(6000);
+  EXPECT_EQ(registry->save_word(says), false);
+  const Device after = **registry->device("pi-1");
+  EXPECT_EQ(after.revoked, at(5000));
+  EXPECT_EQ(after.revoked_reason, "lost");
+  EXPECT_EQ(after.last_seen, std::nullopt);
+  EXPECT_EQ(after.highest_session, 7U);
+}
+
+TEST_F(RegistryTest, a_word_of_the_board_before_changes_nothing_of_the_one_that_is_enrolled_now) {
+  const auto registry = open();
+  ASSERT_THAT(registry->save(device("pi-1")), IsOk());
+  Device before = **registry->device("pi-1");
+  Device anew = device("pi-1");
+  anew.key = trust::PrivateKey::from_seed(Bytes(32, std::byte{9}))->public_key();
+  ASSERT_THAT(registry->save(anew), IsOk());
+  before.highest_session = 99;
+  EXPECT_EQ(registry->save_word(before), false);
+  EXPECT_EQ((*registry->device("pi-1"))->highest_session, 0U);
+}
+
+TEST_F(RegistryTest, sessions_only_rise_and_who_signs_signs_for_good) {
+  const auto registry = open();
+  ASSERT_THAT(registry->save(device("pi-1")), IsOk());
+  Device says = **registry->device("pi-1");
+  says.highest_session = 7;
+  says.signs = true;
+  EXPECT_EQ(registry->save_word(says), true);
+  says.highest_session = 3;
+  says.signs = false;
+  EXPECT_EQ(registry->save_word(says), true);
+  EXPECT_EQ((*registry->device("pi-1"))->highest_session, 7U);
+  EXPECT_TRUE((*registry->device("pi-1"))->signs);
+}
+
+TEST_F(RegistryTest, a_revocation_stays_as_it_was_told_first) {
+  const auto registry = open();
+  ASSERT_THAT(registry->save(device("pi-1")), IsOk());
+  EXPECT_EQ(registry->revoke("pi-1", at(5000), "named by a list", ""), true);
+  EXPECT_EQ(registry->revoke("pi-1", at(6000), "again", ""), false);
+  EXPECT_EQ(registry->revoke("pi-1", at(6000), "lost", "named by a list"), true);
+  EXPECT_EQ((*registry->device("pi-1"))->revoked, at(5000));
+  EXPECT_EQ((*registry->device("pi-1"))->revoked_reason, "lost");
+  EXPECT_EQ(registry->revoke("pi-2", at(6000), "lost", ""), false);
+  EXPECT_EQ(registry->count_enrolled(), 0U);
+}
+
+TEST_F(RegistryTest, knows_which_releases_boards_may_still_want) {
+  const auto registry = open();
+  fill(*registry);
+  const auto wanted = [&](const std::string& text) { return registry->is_wanted(trust::sha256(text)); };
+  Assignment offered = assignment("r", "pi-1", 5);
+  offered.return_to = trust::sha256("before");
+  ASSERT_THAT(registry->save(offered), IsOk());
+  EXPECT_EQ(wanted("m"), true);
+  EXPECT_EQ(wanted("before"), true);
+  EXPECT_EQ(wanted("serves"), false);
+  offered.cancelled = true;
+  ASSERT_THAT(registry->save(offered), IsOk());
+  EXPECT_EQ(wanted("m"), false) << "it is to go back from it";
+  EXPECT_EQ(wanted("before"), true);
+  Device says = **registry->device("pi-1");
+  says.status.emplace();
+  says.status->device = "pi-1";
+  says.status->agent = "0.1.0";
+  says.status->model = says.model;
+  says.status->device_class = says.device_class;
+  says.status->active_manifest = trust::sha256("serves");
+  EXPECT_EQ(registry->save_word(says), true);
+  EXPECT_EQ(wanted("serves"), true);
+  EXPECT_EQ(registry->revoke("pi-1", at(5000), "lost", ""), true);
+  EXPECT_EQ(wanted("serves"), false);
+  EXPECT_EQ(wanted("before"), false);
+}
+
+TEST_F(RegistryTest, removes_a_rollout_that_ended_and_that_no_board_is_at) {
+  const auto registry = open();
+  fill(*registry);
+  ASSERT_THAT(registry->save(rollout("s", "m")), IsOk());
+  RolloutRecord first = rollout("r", "m");
+  ASSERT_THAT(registry->save(assignment("r", "pi-1", 5)), IsOk());
+  EXPECT_EQ(registry->remove(first), false) << "it is under way";
+  first.state = RolloutState::done;
+  first.ended = at(4000);
+  ASSERT_THAT(registry->save(first), IsOk());
+  EXPECT_EQ(registry->remove(first), false) << "a board is to be at it";
+  ASSERT_THAT(registry->save(assignment("s", "pi-1", 6)), IsOk());
+  EXPECT_EQ(registry->remove(first), true);
+  EXPECT_FALSE(registry->rollout("r")->has_value());
+  EXPECT_TRUE(registry->assignments("r")->empty());
+  EXPECT_EQ(registry->rollouts_under_way()->size(), 1U);
+}
+
+// Every statement of a report's or status's way, and of the views: none goes over a table that grows with
+// the fleet or its history.
+TEST_F(RegistryTest, finds_what_it_is_asked_for_by_indexes) {
+  std::vector<std::string> statements;
+  {
+    auto opened = open_sqlite_registry(file_, [&](const std::string& sql) { statements.push_back(sql); });
+    ASSERT_THAT(opened, IsOk());
+    Registry& registry = **opened;
+    fill(registry);
+    const trust::KeyId key = device("pi-1").key.id();
+    messages::Report unknown = report(1, 2);
+    unknown.deployment.manifest = trust::sha256("none");
+    ASSERT_THAT(registry.add_report(report(1, 1), key, "envelope", at(1)), IsOk());
+    ASSERT_THAT(registry.add_report(unknown, key, "envelope", at(1)), IsOk());
+    for (const std::string name : {"", "pi-1"}) {
+      ASSERT_THAT(registry.reports(name, std::nullopt, 10), IsOk());
+      ASSERT_THAT(registry.reports(name, trust::sha256("m"), 10), IsOk());
+    }
+    ASSERT_THAT(registry.save_word(device("pi-1")), IsOk());
+    ASSERT_THAT(registry.revoke("pi-2", at(1), "lost", ""), IsOk());
+    ASSERT_THAT(registry.save(assignment("r", "pi-1", 5)), IsOk());
+    ASSERT_THAT(registry.assignments("r"), IsOk());
+    ASSERT_THAT(registry.assignment("r", "pi-1"), IsOk());
+    ASSERT_THAT(registry.desired("pi-1"), IsOk());
+    ASSERT_THAT(registry.devices_of("curvefault"), IsOk());
+    ASSERT_THAT(registry.rollouts_under_way(), IsOk());
+    ASSERT_THAT(registry.remove(rollout("r", "m")), IsOk());
+    for (const std::string subject : {"", "r"}) {
+      for (const std::string action : {"", "api"}) {
+        ASSERT_THAT(registry.audit_below(5, 10, subject, action), IsOk());
+      }
+    }
+    ASSERT_THAT(registry.audit_after(5, 10), IsOk());
+  }
+  auto database = Database::open(file_);
+  ASSERT_THAT(database, IsOk());
+  std::size_t looked_at = 0;
+  for (const std::string& sql : statements) {
+    if (sql.starts_with("BEGIN") || sql.starts_with("COMMIT")) continue;
+    ++looked_at;
+    ASSERT_THAT(database->query("EXPLAIN QUERY PLAN " + sql, {},
+                                [&](const Database::Row& row) {
+                                  const std::string plan = row.text(3);
+                                  EXPECT_FALSE(plan.starts_with("SCAN") &&
+                                               plan.find("CONSTANT") == std::string::npos &&
+                                               plan.find("USING INDEX rollout_under_way") ==
+                                                   std::string::npos)
+                                      << plan << " for " << sql;
+                                  EXPECT_EQ(plan.find("TEMP B-TREE"), std::string::npos)
+                                      << plan << " for " << sql;
+                                  return Status();
+                                }),
+                IsOk());
+  }
+  EXPECT_GT(looked_at, 20U);
+}
+
 TEST_F(RegistryTest, a_transaction_that_fails_leaves_nothing) {
   const auto registry = open();
   const Status status = registry->transaction([&]() -> Status {

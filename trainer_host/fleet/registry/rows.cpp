@@ -147,4 +147,20 @@ Result<Assignment> read_assignment(const Database::Row& row) {
   return assignment;
 }
 
+Result<monitor::AuditEntry> read_audit_entry(const Database::Row& row) {
+  monitor::AuditEntry entry;
+  entry.number = count(row, 0);
+  entry.time = to_time(row.integer(1));
+  entry.who = row.text(2);
+  entry.action = row.text(3);
+  entry.subject = row.text(4);
+  entry.detail = row.text(5);
+  const auto before = trust::Sha256Digest::from_hex(row.text(6));
+  const auto hash = trust::Sha256Digest::from_hex(row.text(7));
+  if (!before || !hash) return damaged("audit", row.text(0), "hash");
+  entry.before = *before;
+  entry.hash = *hash;
+  return entry;
+}
+
 }  // namespace outcrop::fleet

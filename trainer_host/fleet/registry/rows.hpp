@@ -22,11 +22,14 @@ inline constexpr const char* rollout_columns =
 inline constexpr const char* assignment_columns =
     "rollout, device, canary, excluded, generation, cancelled, manifest, return_to, variants, "
     "state, reason, confirmed, session, sequence, updated";
+inline constexpr const char* audit_columns =
+    "number, time, who, action, subject, detail, before, hash";
 
 [[nodiscard]] Result<Device> read_device(const Database::Row& row);
 [[nodiscard]] Result<ReleaseRecord> read_release(const Database::Row& row);
 [[nodiscard]] Result<RolloutRecord> read_rollout(const Database::Row& row);
 [[nodiscard]] Result<Assignment> read_assignment(const Database::Row& row);
+[[nodiscard]] Result<monitor::AuditEntry> read_audit_entry(const Database::Row& row);
 
 [[nodiscard]] inline std::int64_t to_column(Timestamp time) {
   return time.time_since_epoch().count();

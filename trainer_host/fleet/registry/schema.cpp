@@ -124,6 +124,40 @@ ALTER TABLE release ADD COLUMN quality TEXT;  -- SCHEMA.md, "Quality"; NULL: nob
 )",
                                                            R"(
 ALTER TABLE device ADD COLUMN signs INTEGER NOT NULL DEFAULT 0;  -- its status came signed
+)",
+                                                           R"(
+-- Whether it was about a release of this host when it came: those that were not share one lot.
+ALTER TABLE report ADD COLUMN known INTEGER NOT NULL DEFAULT 1;
+UPDATE report SET known = 0 WHERE manifest NOT IN (SELECT manifest FROM release);
+CREATE INDEX report_of_device ON report (device, place);
+CREATE INDEX report_of_device_and_manifest ON report (device, manifest, place);
+CREATE INDEX report_of_no_release ON report (device, place) WHERE known = 0;
+CREATE INDEX device_enrolled ON device (name) WHERE revoked IS NULL;
+CREATE INDEX device_of_model ON device (model, name);
+CREATE INDEX rollout_under_way ON rollout (place) WHERE ended IS NULL;
+CREATE INDEX assignment_of_manifest ON assignment (manifest);
+CREATE INDEX assignment_of_return ON assignment (return_to) WHERE return_to IS NOT NULL;
+
+-- Who did what (monitor/audit.hpp). Each entry's hash covers the one before.
+CREATE TABLE audit (
+  number INTEGER PRIMARY KEY,        -- from 1, without gaps
+  time INTEGER NOT NULL,
+  who TEXT NOT NULL,
+  action TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  detail TEXT NOT NULL,              -- JSON object
+  before TEXT NOT NULL,
+  hash TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_of_subject ON audit (subject, number);
+CREATE INDEX audit_of_action ON audit (action, number);
+CREATE TRIGGER audit_has_no_gap BEFORE INSERT ON audit
+  WHEN NEW.number <> (SELECT coalesce(max(number), 0) + 1 FROM audit)
+  BEGIN SELECT RAISE(ABORT, 'the next entry of the audit log has another number'); END;
+CREATE TRIGGER audit_does_not_change BEFORE UPDATE ON audit
+  BEGIN SELECT RAISE(ABORT, 'entries of the audit log are never changed'); END;
+CREATE TRIGGER audit_does_not_end BEFORE DELETE ON audit
+  BEGIN SELECT RAISE(ABORT, 'entries of the audit log are never removed'); END;
 )"};
 
 Result<std::int64_t> pragma(Database& database, const std::string& name) {

@@ -149,6 +149,7 @@ Result<sqlite3_stmt*> Database::prepare(const std::string& sql) {
     return failure(sql);
   }
   statements_.emplace(sql, statement);
+  if (prepared_) prepared_(sql);
   return statement;
 }
 

@@ -53,6 +53,11 @@ class Database {
   // Several statements without values.
   [[nodiscard]] Status script(const std::string& sql);
 
+  // Called with each statement when it is prepared.
+  void on_prepared(std::function<void(const std::string& sql)> prepared) {
+    prepared_ = std::move(prepared);
+  }
+
   // A copy of the whole database as of one moment, into a file that must not exist.
   [[nodiscard]] Status back_up(const std::filesystem::path& file);
 
@@ -71,6 +76,7 @@ class Database {
   std::filesystem::path file_;
   std::unique_ptr<sqlite3, Close> connection_;
   std::map<std::string, std::unique_ptr<sqlite3_stmt, Finalize>> statements_;
+  std::function<void(const std::string&)> prepared_;
 };
 
 }  // namespace outcrop::fleet

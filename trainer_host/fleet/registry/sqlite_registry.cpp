@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "trainer_host/fleet/registry/registry.hpp"
@@ -79,12 +80,71 @@ class SqliteRegistry final : public Registry {
          std::int64_t{device.signs}});
   }
 
+  Result<bool> save_word(const Device& device) override {
+    Database::Value status = nullptr;
+    if (device.status) status = messages::to_json(*device.status);
+    return changes(
+        "UPDATE device SET status = ?, last_seen = ?, highest_session = max(highest_session, ?), "
+        "attention = ?, signs = max(signs, ?) WHERE name = ? AND key = ? AND revoked IS NULL",
+        {status, to_column(device.last_seen), to_column(device.highest_session), device.attention,
+         std::int64_t{device.signs}, device.name, device.key.hex()});
+  }
+
+  Result<bool> revoke(const std::string& device, Timestamp when, const std::string& reason,
+                      const std::string& instead_of) override {
+    return changes(
+        "UPDATE device SET revoked = coalesce(revoked, ?), revoked_reason = ? WHERE name = ? AND "
+        "(revoked IS NULL OR (?4 <> '' AND revoked_reason = ?4))",
+        {to_column(when), reason, device, instead_of});
+  }
+
   Result<std::optional<Device>> device(const std::string& name) override {
     return one<Device>(select(device_columns, "device WHERE name = ?"), {name}, read_device);
   }
 
   Result<std::vector<Device>> devices() override {
     return all<Device>(select(device_columns, "device ORDER BY name"), {}, read_device);
+  }
+
+  Result<std::vector<Device>> devices_of(const std::string& model) override {
+    return all<Device>(select(device_columns, "device WHERE model = ? ORDER BY name"), {model},
+                       read_device);
+  }
+
+  Result<std::size_t> count_enrolled() override {
+    std::size_t count = 0;
+    OUTCROP_CHECK(database_.query(
+        "SELECT count(*) FROM device INDEXED BY device_enrolled WHERE revoked IS NULL", {},
+        [&](const Database::Row& row) {
+          count = static_cast<std::size_t>(row.integer(0));
+          return Status();
+        }));
+    return count;
+  }
+
+  // What boards serve stands in their statuses, which are texts: they are all read. For the daily
+  // look at what may go.
+  Result<bool> is_wanted(const trust::Sha256Digest& manifest) override {
+    bool wanted = false;
+    const auto found = [&](const Database::Row&) {
+      wanted = true;
+      return Status();
+    };
+    for (const char* column : {"manifest", "return_to"}) {
+      OUTCROP_CHECK(database_.query(
+          "SELECT 1 FROM assignment a WHERE " + std::string(column) +
+              " = ? AND generation > 0 AND NOT (cancelled AND " + column +
+              " = manifest) AND generation = (SELECT max(generation) FROM assignment WHERE device "
+              "= a.device) AND EXISTS (SELECT 1 FROM device WHERE name = a.device AND revoked IS "
+              "NULL) LIMIT 1",
+          {manifest.hex()}, found));
+    }
+    if (wanted) return true;
+    OUTCROP_CHECK(database_.query(
+        "SELECT 1 FROM device WHERE revoked IS NULL AND json_extract(status, '$.active.manifest') "
+        "= ? LIMIT 1",
+        {manifest.hex()}, found));
+    return wanted;
   }
 
   Status save(const ReleaseRecord& release) override {
@@ -134,6 +194,34 @@ class SqliteRegistry final : public Registry {
   Result<std::vector<RolloutRecord>> rollouts() override {
     return all<RolloutRecord>(select(rollout_columns, "rollout ORDER BY place DESC"), {},
                               read_rollout);
+  }
+
+  Result<std::vector<RolloutRecord>> rollouts_under_way() override {
+    return all<RolloutRecord>(
+        select(rollout_columns, "rollout WHERE ended IS NULL ORDER BY place DESC"), {},
+        read_rollout);
+  }
+
+  Result<bool> remove(const RolloutRecord& rollout) override {
+    bool removed = false;
+    OUTCROP_CHECK(transaction([&]() -> Status {
+      bool counts = false;
+      OUTCROP_CHECK(database_.query(
+          "SELECT 1 FROM assignment a WHERE rollout = ? AND generation > 0 AND generation = (SELECT "
+          "max(generation) FROM assignment WHERE device = a.device) LIMIT 1",
+          {rollout.name}, [&](const Database::Row&) {
+            counts = true;
+            return Status();
+          }));
+      if (counts) return {};
+      OUTCROP_TRY(now, this->rollout(rollout.name));
+      if (!now || !has_ended(now->state)) return {};
+      OUTCROP_CHECK(write("DELETE FROM assignment WHERE rollout = ?", {rollout.name}));
+      OUTCROP_CHECK(write("DELETE FROM rollout WHERE name = ?", {rollout.name}));
+      removed = true;
+      return {};
+    }));
+    return removed;
   }
 
   Status save(const Assignment& a) override {
@@ -200,13 +288,14 @@ class SqliteRegistry final : public Registry {
             return Status();
           }));
       if (taken == ReportTaken::repeated) return {};
+      OUTCROP_TRY(known, release(report.deployment.manifest));
       OUTCROP_CHECK(
           write("INSERT INTO report (device, key, session, sequence, copy, manifest, received, "
-                "report, envelope) VALUES (?,?,?,?,?,?,?,?,?)",
+                "report, envelope, known) VALUES (?,?,?,?,?,?,?,?,?,?)",
                 {header.device, key.hex(), to_column(header.session), to_column(header.sequence),
                  copy, report.deployment.manifest.hex(), to_column(received), text,
-                 std::string(envelope)}));
-      return make_room(header.device, report.deployment.manifest);
+                 std::string(envelope), std::int64_t{known.has_value()}}));
+      return make_room(header.device, report.deployment.manifest, known.has_value());
     }));
     return taken;
   }
@@ -214,15 +303,27 @@ class SqliteRegistry final : public Registry {
   Result<std::vector<StoredReport>> reports(const std::string& device,
                                             const std::optional<trust::Sha256Digest>& manifest,
                                             std::size_t limit) override {
-    return all<StoredReport>(
-        "SELECT report, received, copy FROM report WHERE (?1 = '' OR device = ?1) AND "
-        "(?2 IS NULL OR manifest = ?2) ORDER BY place DESC LIMIT ?3",
-        {device, to_column(manifest), static_cast<std::int64_t>(limit)},
-        [](const Database::Row& row) -> Result<StoredReport> {
-          auto report = messages::parse_report(as_bytes(row.text(0)));
-          if (!report) return fail(report.error().context("database: a stored report"));
-          return StoredReport{std::move(*report), to_time(row.integer(1)), row.integer(2) > 0};
-        });
+    const auto read = [](const Database::Row& row) -> Result<StoredReport> {
+      auto report = messages::parse_report(as_bytes(row.text(0)));
+      if (!report) return fail(report.error().context("database: a stored report"));
+      return StoredReport{std::move(*report), to_time(row.integer(1)), row.integer(2) > 0};
+    };
+    // A statement for each: one with (? = '' OR device = ?) reads the whole table.
+    const std::string rest = " ORDER BY place DESC LIMIT ?";
+    const std::string columns = "SELECT report, received, copy FROM report ";
+    const auto most = static_cast<std::int64_t>(limit);
+    if (!device.empty() && manifest) {
+      return all<StoredReport>(columns + "WHERE device = ? AND manifest = ?" + rest,
+                               {device, manifest->hex(), most}, +read);
+    }
+    if (!device.empty()) {
+      return all<StoredReport>(columns + "WHERE device = ?" + rest, {device, most}, +read);
+    }
+    if (manifest) {
+      return all<StoredReport>(columns + "WHERE manifest = ?" + rest, {manifest->hex(), most},
+                               +read);
+    }
+    return all<StoredReport>(columns + "WHERE place > 0" + rest, {most}, +read);
   }
 
   Status save_metadata(const std::string& role, const std::string& envelope) override {
@@ -274,18 +375,64 @@ class SqliteRegistry final : public Registry {
         [](const Database::Row& row) -> Result<std::string> { return row.text(0); });
   }
 
+  Status append(const monitor::AuditEntry& entry) override {
+    return write("INSERT INTO audit (number, time, who, action, subject, detail, before, hash) "
+                 "VALUES (?,?,?,?,?,?,?,?)",
+                 {to_column(entry.number), to_column(entry.time), entry.who, entry.action,
+                  entry.subject, entry.detail, entry.before.hex(), entry.hash.hex()});
+  }
+
+  Result<std::vector<monitor::AuditEntry>> audit_below(std::uint64_t number, std::size_t limit,
+                                                       const std::string& subject,
+                                                       const std::string& action) override {
+    const std::int64_t below = to_column(std::min<std::uint64_t>(number, INT64_MAX));
+    const auto most = static_cast<std::int64_t>(limit);
+    const std::string rest = "number < ? ORDER BY number DESC LIMIT ?";
+    const auto of = [&](const std::string& where) { return select(audit_columns, "audit WHERE " + where + rest); };
+    if (!subject.empty() && !action.empty()) {
+      return all<monitor::AuditEntry>(of("subject = ? AND action = ? AND "),
+                                      {subject, action, below, most}, read_audit_entry);
+    }
+    if (!subject.empty()) {
+      return all<monitor::AuditEntry>(of("subject = ? AND "), {subject, below, most},
+                                      read_audit_entry);
+    }
+    if (!action.empty()) {
+      return all<monitor::AuditEntry>(of("action = ? AND "), {action, below, most},
+                                      read_audit_entry);
+    }
+    return all<monitor::AuditEntry>(of(""), {below, most}, read_audit_entry);
+  }
+
+  Result<std::vector<monitor::AuditEntry>> audit_after(std::uint64_t number,
+                                                       std::size_t limit) override {
+    return all<monitor::AuditEntry>(
+        select(audit_columns, "audit WHERE number > ? ORDER BY number LIMIT ?"),
+        {to_column(std::min<std::uint64_t>(number, INT64_MAX)), static_cast<std::int64_t>(limit)},
+        read_audit_entry);
+  }
+
   Status back_up(const std::filesystem::path& file) override { return database_.back_up(file); }
 
  private:
   // Removes the board's reports about that release, or about none here, beyond those to be kept.
-  Status make_room(const std::string& device, const trust::Sha256Digest& manifest) {
-    OUTCROP_TRY(known, release(manifest));
-    const std::string same =
-        known ? "manifest = ?2" : "manifest NOT IN (SELECT manifest FROM release)";
-    return write("DELETE FROM report WHERE device = ?1 AND " + same +
-                     " AND place <= (SELECT place FROM report WHERE device = ?1 AND " + same +
-                     " ORDER BY place DESC LIMIT 1 OFFSET ?3)",
-                 {device, manifest.hex(), static_cast<std::int64_t>(reports_kept)});
+  Status make_room(const std::string& device, const trust::Sha256Digest& manifest, bool known) {
+    const auto kept = static_cast<std::int64_t>(reports_kept);
+    if (!known) {
+      return write(
+          "DELETE FROM report WHERE device = ?1 AND known = 0 AND place <= (SELECT place FROM "
+          "report WHERE device = ?1 AND known = 0 ORDER BY place DESC LIMIT 1 OFFSET ?2)",
+          {device, kept});
+    }
+    return write(
+        "DELETE FROM report WHERE device = ?1 AND manifest = ?2 AND place <= (SELECT place FROM "
+        "report WHERE device = ?1 AND manifest = ?2 ORDER BY place DESC LIMIT 1 OFFSET ?3)",
+        {device, manifest.hex(), kept});
+  }
+
+  Result<bool> changes(const std::string& sql, std::initializer_list<Database::Value> values) {
+    OUTCROP_TRY(rows, database_.run(sql, values));
+    return rows > 0;
   }
 
   Status write(const std::string& sql, std::initializer_list<Database::Value> values) {
@@ -321,11 +468,13 @@ class SqliteRegistry final : public Registry {
 
 }  // namespace
 
-Result<std::unique_ptr<Registry>> open_sqlite_registry(const std::filesystem::path& file) {
+Result<std::unique_ptr<Registry>> open_sqlite_registry(
+    const std::filesystem::path& file, std::function<void(const std::string& sql)> prepared) {
   OUTCROP_TRY(database, Database::open(file));
   if (const Status status = bring_to_schema(database); !status) {
     return fail(status.error().context(file.string()));
   }
+  database.on_prepared(std::move(prepared));
   return std::make_unique<SqliteRegistry>(std::move(database));
 }
 

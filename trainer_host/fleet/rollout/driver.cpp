@@ -97,9 +97,21 @@ Result<const messages::Manifest*> RolloutDriver::manifest(const trust::Sha256Dig
   return &manifests_.emplace(digest, std::move(parsed)).first->second;
 }
 
-Result<RolloutView> RolloutDriver::view_of(const RolloutRecord& rollout,
-                                           const std::vector<RolloutRecord>& all,
-                                           const std::vector<Device>& devices) {
+// A newer one that is done, or one that widens, has the newcomers: where boards may be offered it.
+Result<bool> RolloutDriver::serves_newcomers(const RolloutRecord& rollout) {
+  if (rollout.state != RolloutState::done || rollout.past) return false;
+  OUTCROP_TRY(all, registry_->rollouts());
+  for (const RolloutRecord& other : all) {
+    if (other.model != rollout.model || other.name == rollout.name || other.past) continue;
+    const bool newer_done = other.state == RolloutState::done && is_newer(other, rollout, all);
+    if (other.state != RolloutState::widening && !newer_done) continue;
+    OUTCROP_TRY(release, registry_->release(other.manifest));
+    if (release && release->state == ReleaseState::published) return false;
+  }
+  return true;
+}
+
+Result<RolloutView> RolloutDriver::view_of(const RolloutRecord& rollout) {
   RolloutView view;
   view.rollout = rollout;
   view.now = clock_->now();
@@ -107,26 +119,20 @@ Result<RolloutView> RolloutDriver::view_of(const RolloutRecord& rollout,
   OUTCROP_TRY(release, registry_->release(rollout.manifest));
   if (!release) return fail(ErrorCode::internal, "rollout " + rollout.name + " has no release");
   view.release = *release;
-  view.serves_newcomers = rollout.state == RolloutState::done && !rollout.past;
-  for (const RolloutRecord& other : all) {  // newest first
-    if (other.model != rollout.model || other.name == rollout.name) continue;
-    if (other.state == RolloutState::widening) view.serves_newcomers = false;
-    if (other.state == RolloutState::done && is_newer(other, rollout, all)) {
-      view.serves_newcomers = false;
-    }
-  }
+  OUTCROP_TRY(newcomers, serves_newcomers(rollout));
+  view.serves_newcomers = newcomers;
   if (is_at_rest(view)) return view;
   OUTCROP_TRY(assignments, registry_->assignments(rollout.name));
   view.assignments = std::move(assignments);
-  for (const Device& device : devices) {
-    if (device.model != rollout.model) continue;
-    view.devices.push_back(device);
+  OUTCROP_TRY(devices, registry_->devices_of(rollout.model));
+  view.devices = std::move(devices);
+  for (const Device& device : view.devices) {
     if (surroundings_.online(device.name)) view.online.insert(device.name);
   }
   for (const Assignment& assignment : view.assignments) {
     OUTCROP_TRY(desired, registry_->desired(assignment.device));
     if (desired && desired->rollout != rollout.name) view.superseded.insert(assignment.device);
-    if (rollout.past && has_seen_more(devices, assignment)) {
+    if (rollout.past && has_seen_more(view.devices, assignment)) {
       view.superseded.insert(assignment.device);
     }
   }
@@ -187,23 +193,24 @@ Result<bool> RolloutDriver::give_generation(Assignment& assignment) {
   return true;
 }
 
-Status RolloutDriver::carry_out(const RolloutView& view, Decision decision) {
-  if (decision.empty()) return {};
-  OUTCROP_CHECK(registry_->transaction([&]() -> Status {
-    if (decision.rollout) OUTCROP_CHECK(registry_->save(*decision.rollout));
-    for (Step& step : decision.steps) {
-      if (step.command) {
-        OUTCROP_TRY(given, give_generation(step.assignment));
-        step.command = given;
-      }
-      OUTCROP_CHECK(registry_->save(step.assignment));
+Status RolloutDriver::write(Decision& decision) {
+  if (decision.rollout) OUTCROP_CHECK(registry_->save(*decision.rollout));
+  for (Step& step : decision.steps) {
+    if (step.command) {
+      OUTCROP_TRY(given, give_generation(step.assignment));
+      step.command = given;
     }
-    return {};
-  }));
+    OUTCROP_CHECK(registry_->save(step.assignment));
+  }
+  return {};
+}
+
+Status RolloutDriver::tell(const RolloutView& view, const Decision& decision) {
   if (decision.rollout && decision.rollout->state != view.rollout.state) {
     spdlog::info("rollout {}: {} ({})", view.rollout.name, to_string(decision.rollout->state),
                  decision.rollout->reason);
-    surroundings_.wake();  // the next phase may have something to decide at once
+    changed_models_.insert(view.rollout.model);  // the next phase may have something to decide at once
+    surroundings_.wake();
   }
   for (const Step& step : decision.steps) {
     if (!step.command || !view.online.contains(step.assignment.device)) continue;
@@ -213,11 +220,20 @@ Status RolloutDriver::carry_out(const RolloutView& view, Decision decision) {
   return {};
 }
 
-Status RolloutDriver::decide_on(const RolloutRecord& rollout, const std::vector<RolloutRecord>& all,
-                                const std::vector<Device>& devices) {
-  OUTCROP_TRY(view, view_of(rollout, all, devices));
-  if (is_at_rest(view)) return {};
-  return carry_out(view, decide(view));
+// What is read is of one moment, and what is decided by it is written before anything else is.
+Status RolloutDriver::decide_within(
+    const std::string& name, const std::function<Result<Decision>(const RolloutView&)>& how) {
+  RolloutView view;
+  Decision decision;
+  OUTCROP_CHECK(registry_->transaction([&]() -> Status {
+    OUTCROP_TRY(rollout, record_of(name));
+    OUTCROP_TRY(read, view_of(rollout));
+    view = std::move(read);
+    OUTCROP_TRY(made, how(view));
+    decision = std::move(made);
+    return write(decision);
+  }));
+  return tell(view, decision);
 }
 
 bool RolloutDriver::is_behind() const {
@@ -233,42 +249,56 @@ Status RolloutDriver::adopt() {
 }
 
 void RolloutDriver::tick() {
+  changed_.clear();
+  changed_models_.clear();
+  decide_where([](const RolloutRecord&) { return true; });
+}
+
+void RolloutDriver::tick_changed() {
+  const auto rollouts = std::exchange(changed_, {});
+  const auto models = std::exchange(changed_models_, {});
+  if (rollouts.empty() && models.empty()) return;
+  decide_where([&](const RolloutRecord& rollout) {
+    if (rollouts.contains(rollout.name)) return true;
+    // Of those that have ended only one may have something for a board that came.
+    return models.contains(rollout.model) &&
+           (!has_ended(rollout.state) || rollout.state == RolloutState::done);
+  });
+}
+
+void RolloutDriver::decide_where(const std::function<bool(const RolloutRecord&)>& chosen) {
   if (is_behind()) return;
   const auto rollouts = registry_->rollouts();
-  const auto devices = registry_->devices();
-  const std::string reading = "reading rollouts and boards";
-  if (!rollouts) return news_.report(reading, fail(rollouts.error()));
-  if (!devices) return news_.report(reading, fail(devices.error()));
-  news_.report(reading, {});
+  news_.report("reading rollouts", rollouts ? Status() : fail(rollouts.error()));
+  if (!rollouts) return;
   for (const RolloutRecord& rollout : *rollouts) {
-    news_.report("rollout " + rollout.name, decide_on(rollout, *rollouts, *devices));
+    if (!chosen(rollout)) continue;
+    news_.report("rollout " + rollout.name,
+                 decide_within(rollout.name, [](const RolloutView& view) -> Result<Decision> {
+                   return is_at_rest(view) ? Decision() : decide(view);
+                 }));
   }
 }
 
 Result<RolloutRecord> RolloutDriver::act(const std::string& name,
-                                         const std::function<Result<Decision>(RolloutView&)>& how) {
+                                         const std::function<Result<Decision>(const RolloutView&)>& how) {
   OUTCROP_CHECK(behind_.check());
-  OUTCROP_TRY(rollout, record_of(name));
-  OUTCROP_TRY(all, registry_->rollouts());
-  OUTCROP_TRY(devices, registry_->devices());
-  OUTCROP_TRY(view, view_of(rollout, all, devices));
-  OUTCROP_TRY(decision, how(view));
-  OUTCROP_CHECK(carry_out(view, std::move(decision)));
+  OUTCROP_CHECK(decide_within(name, how));
   return record_of(name);
 }
 
 Result<RolloutRecord> RolloutDriver::pause(const std::string& name) {
-  return act(name, [](RolloutView& view) { return fleet::pause(view); });
+  return act(name, [](const RolloutView& view) { return fleet::pause(view); });
 }
 
 Result<RolloutRecord> RolloutDriver::resume(const std::string& name) {
-  OUTCROP_TRY(resumed, act(name, [](RolloutView& view) { return fleet::resume(view); }));
+  OUTCROP_TRY(resumed, act(name, [](const RolloutView& view) { return fleet::resume(view); }));
   reconcile();  // boards that came back meanwhile
   return resumed;
 }
 
 Result<RolloutRecord> RolloutDriver::abort(const std::string& name) {
-  return act(name, [](RolloutView& view) {
+  return act(name, [](const RolloutView& view) {
     return fleet::abort(view, "rollout " + view.rollout.name + " aborted");
   });
 }
@@ -278,7 +308,10 @@ void RolloutDriver::on_statement(const std::string& device, const Statement& sta
   if (assignment && *assignment && observe(**assignment, statement, clock_->now())) {
     const Status saved = registry_->save(**assignment);
     news_.report("what " + device + " says", saved);
-    if (saved) surroundings_.wake();
+    if (saved) {
+      changed_.insert(statement.deployment.rollout);
+      surroundings_.wake();
+    }
   } else if (!assignment) {
     news_.report("what " + device + " says", fail(assignment.error()));
   }
@@ -297,7 +330,9 @@ void RolloutDriver::on_status(const std::string& device, bool first) {
     if (ahead && !is_behind()) status = reconcile_board(**record);
   }
   news_.report(device, status);
-  surroundings_.wake();  // a board that came or went may be what a rollout waits for
+  // A board that came or went may be what a rollout waits for.
+  if (record && *record) changed_models_.insert((*record)->model);
+  surroundings_.wake();
 }
 
 void RolloutDriver::reconcile() {

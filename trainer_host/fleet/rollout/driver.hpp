@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,7 @@ struct RolloutSurroundings {
   };
   // Hands a command to the board's topic; may be lost, then it is sent again.
   std::function<void(const std::string& device, const messages::Command& command)> send;
-  // Asks for tick() soon: several changes are then decided upon at once.
+  // Asks for tick_changed() soon: several changes are then decided upon at once.
   std::function<void()> wake = [] {};
 };
 
@@ -70,8 +71,11 @@ class RolloutDriver {
   [[nodiscard]] const BehindFleet& behind_fleet() const { return behind_; }
   [[nodiscard]] Status adopt();
 
-  // Decides on everything that is under way.
+  // Decides on everything that is under way: patience runs out without a word, and so does what a
+  // person does.
   void tick();
+  // Decides on the rollouts that something was said about since the last time.
+  void tick_changed();
   // Sends again what boards that are online have not seen. Now and then.
   void reconcile();
 
@@ -81,18 +85,17 @@ class RolloutDriver {
  private:
   [[nodiscard]] bool is_behind() const;
   [[nodiscard]] Result<RolloutRecord> record_of(const std::string& name);
-  [[nodiscard]] Result<RolloutView> view_of(const RolloutRecord& rollout,
-                                            const std::vector<RolloutRecord>& all,
-                                            const std::vector<Device>& devices);
+  [[nodiscard]] Result<bool> serves_newcomers(const RolloutRecord& rollout);
+  [[nodiscard]] Result<RolloutView> view_of(const RolloutRecord& rollout);
   [[nodiscard]] Result<std::map<std::string, ClassChoice>> choices_of(const RolloutView& view);
-  [[nodiscard]] Result<RolloutRecord> act(const std::string& name,
-                                          const std::function<Result<Decision>(RolloutView&)>& how);
-  [[nodiscard]] Status carry_out(const RolloutView& view, Decision decision);
+  using How = std::function<Result<Decision>(const RolloutView&)>;
+  [[nodiscard]] Result<RolloutRecord> act(const std::string& name, const How& how);
+  [[nodiscard]] Status decide_within(const std::string& name, const How& how);
+  void decide_where(const std::function<bool(const RolloutRecord&)>& chosen);
+  [[nodiscard]] Status write(Decision& decision);
+  [[nodiscard]] Status tell(const RolloutView& view, const Decision& decision);
   // False where the board has none left: then the assignment is excluded, and says why.
   [[nodiscard]] Result<bool> give_generation(Assignment& assignment);
-  [[nodiscard]] Status decide_on(const RolloutRecord& rollout,
-                                 const std::vector<RolloutRecord>& all,
-                                 const std::vector<Device>& devices);
   [[nodiscard]] Status reconcile_board(const Device& device);
   [[nodiscard]] Status send(const Device& device, const Assignment& assignment);
   [[nodiscard]] Result<ReleaseRecord> find_release(const std::string& prefix);
@@ -118,6 +121,8 @@ class RolloutDriver {
   mutable News news_;
   std::map<trust::Sha256Digest, messages::Manifest> manifests_;
   std::map<std::string, Sent> sent_;
+  std::set<std::string> changed_;         // rollouts that something was said about
+  std::set<std::string> changed_models_;  // of boards that came or went
 };
 
 }  // namespace outcrop::fleet

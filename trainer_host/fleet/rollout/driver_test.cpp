@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <fstream>
 #include <map>
 #include <set>
 
@@ -259,6 +260,69 @@ TEST_F(DriverTest, a_board_of_another_model_takes_no_newcomers_place) {
   ASSERT_THAT(registry_->save(moved), IsOk());
   driver_->tick();
   EXPECT_FALSE(registry_->assignment("r", "newcomer")->has_value());
+}
+
+// The newest rollout that is done may be of a release that nobody may install any more.
+TEST_F(DriverTest, a_withdrawn_newer_release_does_not_keep_new_boards_from_the_one_before) {
+  std::ifstream file(std::string(OUTCROP_SOURCE) + "/protocol/messages/golden/v1/manifest.json");
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  auto blobs = BlobStore::open(folder_.path() / "blobs");
+  ASSERT_THAT(blobs->upload(trust::sha256(text), ByteCount(text.size()), ByteCount(0), as_bytes(text)),
+              IsOk());
+  const auto done = [&](const std::string& name, const std::string& release, ReleaseState state) {
+    ReleaseRecord record;
+    record.manifest = trust::sha256(release);
+    record.model = "curvefault";
+    record.state = state;
+    ASSERT_THAT(registry_->save(record), IsOk());
+    RolloutRecord rollout;
+    rollout.name = name;
+    rollout.model = "curvefault";
+    rollout.manifest = record.manifest;
+    rollout.state = RolloutState::done;
+    rollout.ended = clock_.now();
+    ASSERT_THAT(registry_->save(rollout), IsOk());
+  };
+  done("before", text, ReleaseState::published);
+  done("newest", "bad", ReleaseState::withdrawn);
+  board("new", 0);
+  driver_->tick();
+  const auto assigned = registry_->assignment("before", "new");
+  ASSERT_THAT(assigned, IsOk());
+  EXPECT_TRUE(assigned->has_value()) << "it is taken note of, whatever canaries measured";
+  EXPECT_FALSE(registry_->assignment("newest", "new")->has_value());
+}
+
+TEST_F(DriverTest, decides_only_on_the_rollouts_that_something_was_said_about) {
+  board("one", 4);
+  board("two", 5);
+  board("three", 6);
+  rollout(RolloutState::canary);
+  canary("one", 4, DeploymentState::measuring);
+  canary("three", 6, DeploymentState::measuring);  // no variant is chosen yet
+  RolloutRecord other = rollout();
+  other.name = "other";
+  other.model = "layers";
+  ASSERT_THAT(registry_->save(other), IsOk());
+  Assignment failed = at("one");
+  failed.rollout = "other";
+  failed.device = "two";
+  failed.generation = 5;
+  failed.state = DeploymentState::failed;
+  ASSERT_THAT(registry_->save(failed), IsOk());
+  Statement statement;
+  statement.deployment = {"r", 4, trust::sha256("m")};
+  statement.state = DeploymentState::failed;
+  statement.message = {1, 9};
+  statement.is_signed = true;
+  driver_->tick_changed();
+  EXPECT_EQ(rollout().state, RolloutState::canary) << "nothing was said yet";
+  driver_->on_statement("one", statement);
+  driver_->tick_changed();
+  EXPECT_EQ(rollout().state, RolloutState::stopped);
+  EXPECT_EQ((*registry_->rollout("other"))->state, RolloutState::canary);
+  driver_->tick();
+  EXPECT_EQ((*registry_->rollout("other"))->state, RolloutState::stopped);
 }
 
 }  // namespace
