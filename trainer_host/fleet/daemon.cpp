@@ -29,6 +29,7 @@
 #include "trainer_host/fleet/metadata/director.hpp"
 #include "trainer_host/fleet/metadata/expiry.hpp"
 #include "trainer_host/fleet/metadata/release_states.hpp"
+#include "trainer_host/fleet/monitor/audit.hpp"
 #include "trainer_host/fleet/prune/prune.hpp"
 #include "trainer_host/fleet/state_folder.hpp"
 
@@ -146,6 +147,7 @@ class Daemon::Impl {
   BlobStore blobs_;
   MetadataKeeper keeper_;
   Tokens tokens_;
+  monitor::RegistryAuditLog audit_{*registry_, clock_};
   Director director_;
   Ingest ingest_;
   RolloutDriver driver_;
@@ -337,7 +339,10 @@ Status Daemon::Impl::start_server() {
   api_ = std::make_unique<Api>(
       ApiParts{io_->get_executor(), *registry_, clock_, blobs_, keeper_, driver_, ingest_, broker_access(),
                [this](const RoleEnvelopes& roles) { publish(roles); }, config_.rollout, worker_,
-               tokens_, config_.http && config_.http->open_to_viewers});
+               tokens_, config_.http && config_.http->open_to_viewers, nullptr, &audit_,
+               [this](const std::string& who, const std::string& what, const std::string& detail) {
+                 news_.report("the audit log", audit_.record(who, "api", what, detail));
+               }});
   api_->look_at_older_releases();
   std::error_code error;
   std::filesystem::create_directories(config_.socket.parent_path(), error);

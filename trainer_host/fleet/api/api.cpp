@@ -169,7 +169,13 @@ asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller)
     response = co_await route->answer(*this, std::move(request), std::move(names));
     add_etag(asked, route->path, response);
     // Whatever was asked for may have changed anything; the rows tell what.
-    if (!reads && response.status < 300) view_.rollouts_changed();
+    if (!reads && response.status < 300) {
+      view_.rollouts_changed();
+      // Pieces of blobs are many, and worth nothing until they are published.
+      if (method != "PUT") {
+        parts_.record(caller.name, what, "{\"status\": " + std::to_string(response.status) + "}");
+      }
+    }
   }
   times_.add(route == nullptr ? "other" : route->path, method, response.status,
              std::chrono::steady_clock::now() - begun);

@@ -60,6 +60,9 @@ struct ApiParts {
   bool anybody_may_look = false;       // by TCP in plain, without a token
   monitor::History* history = nullptr;  // none: no telemetry is kept
   monitor::AuditLog* audit = nullptr;
+  // Keeps in it that somebody had something done: "token ops", "POST /v1/rollouts", a JSON object.
+  std::function<void(const std::string& who, const std::string& what, const std::string& detail)>
+      record = [](const std::string&, const std::string&, const std::string&) {};
 };
 
 // Who asks: by the Unix socket, whose mode says who may, or by TCP with a token.

@@ -63,7 +63,7 @@ Html facts(const FleetView& view, const BoardRow& row, const BoardHistory& histo
 
 Html figures(const FleetView& view, const BoardRow& row, Timestamp now) {
   Html table;
-  table << "<table><caption>What it measured, the newest of each variant</caption><thead><tr><th "
+  table << "<table><caption class=\"sr\">What it measured</caption><thead><tr><th "
            "scope=\"col\">Release</th><th scope=\"col\">Variant</th><th scope=\"col\" class=\"n\">p50</th>"
            "<th scope=\"col\" class=\"n\">p90</th><th scope=\"col\" class=\"n\">Load</th><th scope=\"col\" "
            "class=\"n\">First call</th><th scope=\"col\" class=\"n\">Memory</th><th scope=\"col\" "
@@ -89,7 +89,7 @@ Html figures(const FleetView& view, const BoardRow& row, Timestamp now) {
     table << "<td>" << age(one.received, now) << "</td></tr>";
   }
   if (row.figures.empty()) table << "<tr><td colspan=\"9\">Nothing yet.</td></tr>";
-  return scrolling("What it measured", table << "</tbody></table>");
+  return headed("What it measured, the newest of each variant", table << "</tbody></table>");
 }
 
 // A table that a script draws: the first column is time, the others are numbers of one unit. Rows with

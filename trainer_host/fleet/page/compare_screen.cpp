@@ -51,7 +51,7 @@ Html matrix(const std::vector<Change>& changes) {
     cells[one.device_class][one.variant] = &one;
   }
   Html table;
-  table << "<table><caption>Change of p90 by class and variant, of boards that measured both</caption><thead>"
+  table << "<table><caption class=\"sr\">Change of p90 by class and variant</caption><thead>"
            "<tr><th scope=\"col\">Class</th>";
   for (const std::string& variant : variants) table << "<th scope=\"col\">" << variant << "</th>";
   table << "</tr></thead><tbody>";
@@ -70,7 +70,7 @@ Html matrix(const std::vector<Change>& changes) {
     }
     table << "</tr>";
   }
-  return scrolling("Change by class and variant", table << "</tbody></table>");
+  return headed("Change of p90, of boards that measured both", table << "</tbody></table>");
 }
 
 using Points = std::map<std::string, std::vector<ParetoPoint>>;  // by class

@@ -11,6 +11,7 @@ namespace {
 constexpr double width = 640;
 constexpr double margin = 16;
 constexpr std::size_t most_dots = 200;
+constexpr std::size_t most_named = 20;
 
 // What both ends of a scale are, so that 0 and all values are within.
 struct Scale {
@@ -47,7 +48,8 @@ Html paired_dots(const Change& of) {
   if (boards.size() > most_dots) {
     boards.erase(boards.begin() + most_dots / 2, boards.end() - most_dots / 2);
   }
-  const double step = boards.size() > 40 ? 3 : 9;
+  const bool named = boards.size() <= most_named;
+  const double step = named ? 16 : boards.size() > 40 ? 3 : 9;
   const double bottom = 16 + step * static_cast<double>(boards.size());
   Html svg;
   svg << "<svg class=\"dots\" role=\"img\" viewBox=\"0 0 640 " << plain(bottom + 22) << "\" aria-label=\""
@@ -72,6 +74,10 @@ Html paired_dots(const Change& of) {
       svg << "<circle class=\"same\" cx=\"" << plain(x) << "\" cy=\"" << plain(y) << "\" r=\"3\"/>";
     }
     svg << "</g>";
+    if (named) {
+      const bool left = x > width / 2;
+      svg << label(x + (left ? -8 : 8), y + 4, left ? "end" : "start", name + " " + change(by));
+    }
     y += step;
   }
   const double foot = bottom + 16;

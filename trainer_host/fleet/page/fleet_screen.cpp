@@ -40,7 +40,7 @@ Html boards_by_class(const FleetView& view) {
     ++counts[row.device.device_class][static_cast<std::size_t>(row.health)];
   }
   Html table;
-  table << "<table><caption>Boards by class and health</caption><thead><tr><th scope=\"col\">Class</th>";
+  table << "<table><caption class=\"sr\">Boards by class and health</caption><thead><tr><th scope=\"col\">Class</th>";
   for (int i = 0; i < health_count; ++i) {
     table << "<th scope=\"col\" class=\"n\">" << chip(static_cast<Health>(i)) << "</th>";
   }
@@ -65,20 +65,22 @@ Html boards_by_class(const FleetView& view) {
     table << "<tr><td colspan=\"7\">No board is enrolled: <code>outcrop device enroll NAME --class CLASS "
              "--model MODEL</code></td></tr>";
   }
-  return scrolling("Boards by class and health", table << "</tbody></table>");
+  return headed("Boards by class and health", table << "</tbody></table>");
 }
 
-double most_evidence(const std::vector<Change>& changes, const trust::Sha256Digest& manifest) {
-  double most = 0;
+// None where that release is not the one that is compared.
+std::optional<double> most_evidence(const std::vector<Change>& changes,
+                                    const trust::Sha256Digest& manifest) {
+  std::optional<double> most;
   for (const Change& one : changes) {
-    if (one.releases.after == manifest) most = std::max(most, one.p90.evidence);
+    if (one.releases.after == manifest) most = std::max(most.value_or(0), one.p90.evidence);
   }
   return most;
 }
 
 Html rollouts(const FleetView& view, const std::vector<Change>& changes, Timestamp now) {
   Html table;
-  table << "<table><caption>Rollouts: those under way, and the last that ended</caption><thead><tr><th "
+  table << "<table><caption class=\"sr\">Rollouts</caption><thead><tr><th "
            "scope=\"col\">Rollout</th><th scope=\"col\">Release</th><th scope=\"col\">State</th><th "
            "scope=\"col\">Boards that have it</th><th scope=\"col\">Evidence of harm</th><th "
            "scope=\"col\">Since</th></tr></thead><tbody>";
@@ -92,14 +94,16 @@ Html rollouts(const FleetView& view, const std::vector<Change>& changes, Timesta
       ++asked;
       if (one.state == messages::DeploymentState::updated && !one.cancelled) ++taken;
     }
-    const double harm = most_evidence(changes, row.record.manifest);
+    const auto harm = most_evidence(changes, row.record.manifest);
     table << "<tr><th scope=\"row\">" << rollout_link(row.record.name) << "</th><td>"
           << view.name_of(row.record.manifest) << "</td><td>" << to_string(row.record.state)
           << "</td><td>"
           << meter(static_cast<double>(taken), 1e9, std::max<double>(1, static_cast<double>(asked)),
                    std::to_string(taken) + " of " + std::to_string(asked))
           << "</td><td>"
-          << meter(harm, stop_line, stop_line * 1.25, evidence(harm) + " of 100") << "</td><td>"
+          << (harm ? meter(*harm, stop_line, stop_line * 1.25, evidence(*harm) + " of 100")
+                   : meter(0, stop_line, stop_line * 1.25, "not compared"))
+          << "</td><td>"
           << age(row.record.ended ? row.record.ended : std::optional(row.record.started), now)
           << "</td></tr>";
   }
@@ -107,7 +111,7 @@ Html rollouts(const FleetView& view, const std::vector<Change>& changes, Timesta
     table << "<tr><td colspan=\"6\">None yet: <code>outcrop rollout start NAME --release FOLDER</code>"
              "</td></tr>";
   }
-  return scrolling("Rollouts", table << "</tbody></table>");
+  return headed("Rollouts under way, and the last that ended", table << "</tbody></table>");
 }
 
 }  // namespace

@@ -10,6 +10,12 @@ namespace {
 constexpr std::array<std::pair<std::string_view, std::string_view>, 4> places{
     {{"/", "Fleet"}, {"/boards", "Boards"}, {"/compare", "Compare"}, {"/regressions", "Regressions and audit"}}};
 
+// "stage 2": beside its model's name.
+std::string stage_of(const FleetView& view, const trust::Sha256Digest& manifest) {
+  const ReleaseRecord* known = view.release(manifest);
+  return known == nullptr ? manifest.short_hex() : "stage " + std::to_string(known->stage);
+}
+
 Html head(const std::string& title, Timestamp now) {
   Html html;
   html << "<!doctype html>\n<html lang=\"en\" data-now=\"" << to_rfc3339(now)
@@ -77,6 +83,11 @@ Html scrolling(const std::string& name, const Html& table) {
               << table << "</div>";
 }
 
+Html headed(const std::string& name, const Html& table) {
+  Html html;
+  return html << "<h2>" << name << "</h2>" << scrolling(name, table);
+}
+
 Html meter(double value, double line, double most, const std::string& words) {
   const auto at = [&](double one) { return plain(100 * std::min(1.0, std::max(0.0, one / most))); };
   Html html;
@@ -93,14 +104,15 @@ Html meter(double value, double line, double most, const std::string& words) {
 Html changes_table(const FleetView& view, const std::vector<Change>& changes, std::size_t most) {
   Html table;
   table << "<table><caption class=\"sr\">p90 of boards that measured both releases</caption><thead><tr>"
-           "<th scope=\"col\">Class</th><th scope=\"col\">Variant</th><th scope=\"col\">From → to</th>"
+           "<th scope=\"col\">Class</th><th scope=\"col\">Variant</th><th scope=\"col\">Release</th>"
            "<th scope=\"col\" class=\"n\">Effect</th><th scope=\"col\" class=\"n\">95 %</th><th "
-           "scope=\"col\" class=\"n\">Boards slower</th><th scope=\"col\" class=\"n\">Evidence of 100"
-           "</th><th scope=\"col\">Verdict</th><th scope=\"col\">Heat or supply</th></tr></thead><tbody>";
+           "scope=\"col\" class=\"n\">Slower</th><th scope=\"col\" class=\"n\">Evidence"
+           "</th><th scope=\"col\">Verdict</th><th scope=\"col\">Heat</th></tr></thead><tbody>";
   for (std::size_t i = 0; i < changes.size() && i < most; ++i) {
     const Change& one = changes[i];
     table << "<tr><th scope=\"row\">" << one.device_class << "</th><td>" << one.variant << "</td><td>"
-          << view.name_of(one.releases.before) << " → " << view.name_of(one.releases.after)
+          << one.model << ": " << stage_of(view, one.releases.before) << " → "
+          << stage_of(view, one.releases.after)
           << "</td><td class=\"n\">" << change(one.p90.median) << "</td><td class=\"n\">"
           << interval(one.p90) << "</td><td class=\"n\">" << one.p90.slower << " of "
           << one.p90.boards << "</td><td class=\"n\">" << evidence(one.p90.evidence) << "</td><td>"

@@ -43,7 +43,7 @@ Html by_class(const FleetView& view, const RolloutRow& row) {
     states.insert(state_of(one));
   }
   Html table;
-  table << "<table><caption>Where boards are, by class</caption><thead><tr><th scope=\"col\">Class</th>";
+  table << "<table><caption class=\"sr\">Where boards are, by class</caption><thead><tr><th scope=\"col\">Class</th>";
   for (const std::string& state : states) table << "<th scope=\"col\" class=\"n\">" << state << "</th>";
   table << "</tr></thead><tbody>";
   for (const auto& [device_class, of] : counts) {
@@ -54,12 +54,12 @@ Html by_class(const FleetView& view, const RolloutRow& row) {
     }
     table << "</tr>";
   }
-  return scrolling("Where boards are", table << "</tbody></table>");
+  return headed("Where boards are, by class", table << "</tbody></table>");
 }
 
 Html boards_of(const FleetView& view, const RolloutRow& row, Timestamp now) {
   Html table;
-  table << "<table class=\"dense\"><caption>Each board</caption><thead><tr><th scope=\"col\">Board</th><th "
+  table << "<table class=\"dense\"><caption class=\"sr\">Each board</caption><thead><tr><th scope=\"col\">Board</th><th "
            "scope=\"col\">Part</th><th scope=\"col\">State</th><th scope=\"col\">Since</th><th "
            "scope=\"col\" class=\"n\">p50</th><th scope=\"col\" class=\"n\">p90</th><th scope=\"col\">Reason"
            "</th></tr></thead><tbody>";
@@ -82,7 +82,7 @@ Html boards_of(const FleetView& view, const RolloutRow& row, Timestamp now) {
           << one.reason << "</td></tr>";
   }
   table << "</tbody></table>";
-  Html html = scrolling("Each board", table);
+  Html html = headed("Each board", table);
   if (row.assignments.size() > most_rows) {
     html << "<p>" << row.assignments.size() - most_rows << " more: <a href=\"/boards?rollout="
          << in_url(row.record.name) << "\">all of them</a></p>";
@@ -106,7 +106,9 @@ Html verdict(const RolloutRow& row, const std::vector<Change>& changes, const Fl
     default:
       html << "unsure";
   }
-  html << "\"><h2>" << to_string(row.record.state);
+  html << "\"><h2>"
+       << std::string(has_ended(row.record.state) ? "Ended: " : "Under way: ")
+       << to_string(row.record.state);
   if (!reason.empty()) html << ": " << reason;
   html << "</h2>";
   if (changes.empty()) {

@@ -42,6 +42,8 @@ struct BoardHistory {
 
 // A table in a region that scrolls by itself where the screen is narrow.
 [[nodiscard]] Html scrolling(const std::string& name, const Html& table);
+// The same below a heading, which names it.
+[[nodiscard]] Html headed(const std::string& name, const Html& table);
 // Changes as rows: effect and evidence apart.
 [[nodiscard]] Html changes_table(const FleetView& view, const std::vector<Change>& changes,
                                  std::size_t most);

@@ -135,7 +135,7 @@ Html sentence(const Change& of, const FleetView& view) {
   if (p90.verdict == Verdict::insufficient) {
     html << ", too few to be sure";
   } else {
-    html << ", evidence " << evidence(p90.evidence) << " of 100";
+    html << ", evidence " << evidence(p90.evidence) << " where 100 is enough";
   }
   return html << "; " << heat(of) << ".";
 }

@@ -10,7 +10,7 @@ namespace {
 
 struct Pairs {
   std::vector<double> log_ratios, before, after;
-  std::size_t throttled_before = 0, throttled_after = 0;
+  std::size_t throttled_before = 0, throttled_after = 0, served = 0;
   std::vector<std::pair<std::string, double>> boards;
 };
 
@@ -64,6 +64,8 @@ std::vector<Change> changes_of(const FleetView& view, const std::string& model,
     std::set<std::string> variants;
     for (const Figure& figure : row.figures) variants.insert(figure.variant);
     for (const std::string& variant : variants) {
+      const bool serves = row.device.status && row.device.status->active_variant == variant;
+      of[{row.device.device_class, variant}].served += serves ? 1 : 0;
       add_pair(of[{row.device.device_class, variant}], name, row.figure(releases.before, variant),
                row.figure(releases.after, variant));
     }
@@ -76,11 +78,13 @@ std::vector<Change> changes_of(const FleetView& view, const std::string& model,
     change.after_ms = across(pairs.after).median;
     change.throttled_before = pairs.throttled_before;
     change.throttled_after = pairs.throttled_after;
+    change.served = pairs.served;
     change.boards = std::move(pairs.boards);
     changes.push_back(std::move(change));
   }
   std::stable_sort(changes.begin(), changes.end(), [](const Change& one, const Change& other) {
     if (one.p90.verdict != other.p90.verdict) return one.p90.verdict < other.p90.verdict;
+    if ((one.served > 0) != (other.served > 0)) return one.served > 0;
     if (one.p90.evidence != other.p90.evidence) return one.p90.evidence > other.p90.evidence;
     return one.p90.median > other.p90.median;
   });

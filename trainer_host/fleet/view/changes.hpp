@@ -27,10 +27,11 @@ struct Change {
   double before_ms = 0, after_ms = 0;      // medians over those boards
   std::size_t throttled_before = 0;        // boards of the class whose figure heat or supply made void
   std::size_t throttled_after = 0;
+  std::size_t served = 0;                  // boards of the class that serve this variant now
   std::vector<std::pair<std::string, double>> boards;  // name and change, 0.05: slower by 5 %
 };
 
-// By evidence, then by size, the worst first.
+// By verdict, the worst first; in it what boards serve before what they only measured, then by evidence.
 [[nodiscard]] std::vector<Change> changes_of(const FleetView& view, const std::string& model,
                                              const ReleasePair& releases);
 // Those of the newest pair of each model.

@@ -53,7 +53,7 @@ class SeededFleet {
     const double own = 1 + .03 * std::sin(seed * 12.9898);
     for (int stage = 1; stage <= 2; ++stage) {
       for (int repeat = 0; repeat < 4; ++repeat) {
-        const double noise = 1 + .004 * std::sin(seed * 78.233 + repeat * 37.7 + stage);
+        const double noise = 1 + .01 * std::sin(seed * 78.233 + repeat * 37.7 + stage);
         measure(name, device_class, stage, repeat, own * noise * (stage == 2 ? 1 + slower : 1));
       }
     }

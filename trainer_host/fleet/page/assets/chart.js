@@ -43,11 +43,19 @@ function draw(figure) {
   details.before(place, words);
   details.open = false;
   const colours = ['--accent', '--second', '--good'];
+  // Days and hours of UTC, as everything else here.
+  const utc = (seconds) => new Date(seconds * 1000).toISOString();
+  const times = (_, ticks, __, ___, apart) => ticks.map((tick, i) => {
+    const day = utc(tick).slice(5, 10);
+    const first = i === 0 || utc(ticks[i - 1]).slice(5, 10) !== day;
+    return apart >= 86400 ? day : utc(tick).slice(11, 16) + (first ? `\n${day}` : '');
+  });
   const axis = { stroke: () => style('--fg'), grid: { stroke: () => style('--line'), width: 1 }, ticks: { stroke: () => style('--line') } };
   const plot = new uPlot({
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
     width: Math.max(200, place.clientWidth), height: 220, legend: { show: false }, cursor: { sync: { key: 'time' } },
     scales: { y: { range: (_, low, high) => [0, (high || 1) * 1.1] } },
-    axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => `${tick} ${unit}`) }],
+    axes: [{ ...axis, values: times }, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => `${tick} ${unit}`) }],
     series: [{}, ...names.map((label, i) => ({ label, stroke: () => style(colours[i % 3]), width: 2,
       dash: i === 1 ? [6, 4] : undefined, points: { show: data[0].length < 60, size: 6 } }))],
     hooks: { drawAxes: [(self) => shade(self, bands)],
@@ -56,9 +64,9 @@ function draw(figure) {
   plots.add({ plot, place });
 
   function say(i) {
-    if (i === null || i === undefined) return names.join(' –, ').concat(names.length > 1 ? ' - - -' : '');
+    if (i === null || i === undefined) return names.length > 1 ? `${names[0]} ——  ${names[1]} - - -` : names[0];
     const figures = names.map((name, n) => `${name} ${data[n + 1][i] ?? '–'} ${unit}`).join(', ');
-    return `${new Date(data[0][i] * 1000).toISOString().slice(0, 16).replace('T', ' ')}: ${figures}${bands[i] ? ', held back' : ''}`;
+    return `${utc(data[0][i]).slice(0, 16).replace('T', ' ')}: ${figures}${bands[i] ? ', held back' : ''}`;
   }
   words.textContent = say(null);
   let at = data[0].length;
