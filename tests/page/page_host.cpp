@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <thread>
@@ -13,6 +14,8 @@
 #include "platform/http/server.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/number.hpp"
+#include "trainer_host/fleet/monitor/audit.hpp"
+#include "trainer_host/fleet/monitor/file_history.hpp"
 #include "trainer_host/fleet/page/page.hpp"
 #include "trainer_host/fleet/view/events.hpp"
 #include "trainer_host/fleet/view/seeded_fleet_for_tests.hpp"
@@ -61,6 +64,41 @@ struct Fleet {
   SeededFleet seeded;
 };
 
+// A day of pi-1: a sample every ten minutes, hot for two hours, and what others were before that.
+std::unique_ptr<monitor::FileHistory> make_history(const std::filesystem::path& folder, const Fleet& fleet) {
+  monitor::HistoryOptions options;
+  options.folder = folder / "history";
+  options.gather = std::chrono::milliseconds(1);
+  options.now = [now = fleet.seeded.now] { return now; };
+  auto history = monitor::FileHistory::open(options, [](const auto&) {});
+  if (!history) throw std::runtime_error(history.error().message());
+  for (int i = 143; i >= 0; --i) {
+    monitor::HistoryEntry entry;
+    entry.device = "pi-1";
+    entry.id = {1, static_cast<std::uint64_t>(200 - i)};
+    entry.at = entry.received = fleet.seeded.now - std::chrono::minutes(10) * i;
+    messages::Telemetry& told = entry.telemetry.emplace();
+    told.header = {"pi-1", 1, entry.id.sequence, entry.at, true};
+    told.interval = std::chrono::minutes(10);
+    told.device_class = "raspberry-pi-4";
+    told.active_manifest = i > 12 ? fleet.seeded.before() : fleet.seeded.after();
+    told.active_variant = "int8-qint8";
+    const bool hot = i > 60 && i <= 72;
+    told.temperature = (hot ? 82 : 58) + 4 * std::sin(i * .3);
+    told.throttled = messages::ThrottlingBits{hot ? 0xCU : 0U, hot ? 0xCU : 0U};
+    for (int call = 0; call < 20; ++call) {
+      told.served.latency_ms.add((hot ? 52 : i > 12 ? 38.5 : 41.5) + .2 * call + std::sin(i * 1.7));
+    }
+    told.served.calls = 20;
+    told.free_memory = ByteCount(1'400'000'000);
+    told.free_disk = ByteCount(21'000'000'000);
+    told.frequency = hot ? .6 : 1.0;
+    if (!(*history)->add(std::move(entry))) throw std::runtime_error("the history takes nothing");
+  }
+  (*history)->tend_now();
+  return std::move(*history);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -70,10 +108,19 @@ int main(int argc, char** argv) {
   boost::asio::thread_pool worker{1};
   const FixedClock clock(fleet.seeded.now);
   FleetView view(fleet.seeded.registry(), fleet.seeded.surroundings());
+  const auto history = make_history(argv[1], fleet);
+  monitor::RegistryAuditLog audit(fleet.seeded.registry(), clock);
+  for (const auto& [who, action, subject] :
+       {std::tuple("uid 1000", "release-published", "curvefault stage 2"),
+        std::tuple("token ops", "rollout-started", "second"),
+        std::tuple("outcropd", "rollout-decided", "second"), std::tuple("owner of pi-2", "hold", "pi-2")}) {
+    if (!audit.record(who, action, subject, R"({"evidence": 212})")) return 1;
+  }
   Events events(io.get_executor(), std::to_string(::getpid()));
   page::Page pages({view, fleet.seeded.registry(), clock, worker, [] {
                       return std::vector<std::string>{"the stage role of curvefault expires in 9 days"};
-                    }});
+                    },
+                    history.get(), &audit});
   do {
     if (const Status read = view.refresh(); !read) {
       std::fprintf(stderr, "%s\n", read.error().message().c_str());

@@ -205,6 +205,7 @@ void FleetView::judge_health(BoardRow& row) const {
   }
   if (!row.device.status) return say(Health::waiting, "enrolled, never seen");
   if (!row.online) return say(Health::silent, "offline");
+  if (auto why = surroundings_.held_back(row.device.name)) return say(Health::throttled, std::move(*why));
   if (const Figure* serving = row.serving(); serving != nullptr && serving->throttled()) {
     return say(Health::throttled, serving->void_because.front());
   }

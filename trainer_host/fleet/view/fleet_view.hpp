@@ -61,6 +61,9 @@ class FleetView {
     std::function<std::optional<double>(const trust::Sha256Digest& manifest,
                                         const std::string& variant, const std::string& output)>
         allowed_error;
+    // What holds it back at this moment by its telemetry, in words; none where nothing does or nobody knows.
+    std::function<std::optional<std::string>(const std::string& device)> held_back =
+        [](const std::string&) { return std::nullopt; };
   };
   FleetView(Registry& registry, Surroundings surroundings)
       : registry_(&registry), surroundings_(std::move(surroundings)) {}
