@@ -29,6 +29,9 @@
 #include "trainer_host/fleet/metadata/director.hpp"
 #include "trainer_host/fleet/metadata/expiry.hpp"
 #include "trainer_host/fleet/metadata/release_states.hpp"
+#include "trainer_host/fleet/monitor/asker.hpp"
+#include "trainer_host/fleet/monitor/audit.hpp"
+#include "trainer_host/fleet/monitor/feed.hpp"
 #include "trainer_host/fleet/prune/prune.hpp"
 #include "trainer_host/fleet/state_folder.hpp"
 
@@ -95,6 +98,11 @@ class Daemon::Impl {
         keeper_(std::move(keeper)),
         director_(clock_, config_.trust.director_key,
                   [this]() -> const RoleSet& { return keeper_.roles(); }),
+        audit_(*registry_, clock_),
+        feed_(io.get_executor(), {StateFolder{config_.state}.history(), config_.monitor.history},
+              [this](const std::string& device, const messages::Acknowledgement& kept) { send(device, kept); }),
+        asker_(*registry_, clock_, {config_.monitor.interval, config_.monitor.measure_every},
+               asker_surroundings()),
         ingest_(*registry_, clock_, ingest_handlers()),
         driver_(*registry_, clock_, blobs_, surroundings(), config_.rollout.patience),
         decide_timer_(io),
@@ -110,6 +118,8 @@ class Daemon::Impl {
  private:
   IngestHandlers ingest_handlers();
   RolloutSurroundings surroundings();
+  monitor::Asker::Surroundings asker_surroundings();
+  void add_monitor_handlers(IngestHandlers& handlers);
   Status start_broker();
   void start_session();
   Status start_server();
@@ -143,6 +153,9 @@ class Daemon::Impl {
   BlobStore blobs_;
   MetadataKeeper keeper_;
   Director director_;
+  monitor::RegistryAuditLog audit_;
+  monitor::Feed feed_;
+  monitor::Asker asker_;
   Ingest ingest_;
   RolloutDriver driver_;
   std::unique_ptr<Broker> broker_;  // none where it is another's
@@ -174,6 +187,7 @@ IngestHandlers Daemon::Impl::ingest_handlers() {
   handlers.status = [this](const std::string& device, bool first) {
     driver_.on_status(device, first);
     sign_above(device);
+    asker_.on_status(device);
   };
   handlers.statement = [this](const std::string& device, const Statement& statement) {
     driver_.on_statement(device, statement);
@@ -185,7 +199,28 @@ IngestHandlers Daemon::Impl::ingest_handlers() {
   handlers.used = [this](const std::string& device, std::uint64_t session) {
     send(device, messages::Used{session});
   };
+  add_monitor_handlers(handlers);
   return handlers;
+}
+
+void Daemon::Impl::add_monitor_handlers(IngestHandlers& handlers) {
+  handlers.telemetry = [this](messages::Telemetry telemetry, Timestamp at) {
+    return feed_.on_telemetry(std::move(telemetry), at, clock_.now());
+  };
+  handlers.refused = [this](const std::string& why) { feed_.on_refused(why); };
+  handlers.measured = [this](const messages::Report& report, Timestamp received) {
+    return feed_.on_report(report, received);
+  };
+}
+
+monitor::Asker::Surroundings Daemon::Impl::asker_surroundings() {
+  monitor::Asker::Surroundings surroundings;
+  surroundings.online = [this](const std::string& device) { return ingest_.online(device); };
+  surroundings.signs_for = [this](const Device& device) { return director_.signs_for(device); };
+  surroundings.send = [this](const std::string& device, const messages::Command& command) {
+    send(device, command);
+  };
+  return surroundings;
 }
 
 RolloutSurroundings Daemon::Impl::surroundings() {
@@ -220,6 +255,7 @@ Status Daemon::Impl::start() {
     ask_those_unheard();
     driver_.reconcile();
     driver_.tick();  // patience runs out without a message
+    asker_.tick();
     show_status();
   });
   every(listen_timer_, listen_every, [this] { ingest_.take_waiting(); });
@@ -400,7 +436,7 @@ void Daemon::Impl::sign_above(const std::string& device) {
 void Daemon::Impl::on_connected() {
   spdlog::info("connected to the broker");
   news_.report("no connection to the broker", {});
-  for (const char* kind : {"progress", "report"}) subscribe(transport::topics::up("+", kind));
+  for (const char* kind : {"progress", "report", "telemetry"}) subscribe(transport::topics::up("+", kind));
   ask_for_status();
   depot_->on_connected();
   // The broker may have lost what it retained.
@@ -438,7 +474,9 @@ void Daemon::Impl::send(const std::string& device, const messages::Command& comm
   news_.report("commands to boards", text ? Status() : fail(text.error()));
   if (!text) return;
   // What is lost here is sent again when the board's status says that it has not seen it.
-  session_->publish({transport::topics::command(device), *text, false},
+  const std::string topic = messages::is_asked(command) ? transport::topics::ask(device)
+                                                        : transport::topics::command(device);
+  session_->publish({topic, *text, false},
                     transport::Delivery::at_least_once, [device](Status status) {
                       if (!status) {
                         spdlog::debug("command to {}: {}", device, status.error().message());

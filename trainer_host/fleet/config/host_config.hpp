@@ -49,6 +49,13 @@ struct TrustConfig {
   bool believe_clock = false;  // sign by the clock also where nobody keeps it right
 };
 
+// What is known of boards while they serve (docs/monitoring.md).
+struct MonitorConfig {
+  std::chrono::seconds interval{300};       // between telemetry of a board; 0: none is asked for
+  std::chrono::hours measure_every{0};      // what boards serve is measured again; 0: when somebody asks
+  ByteCount history = ByteCount::mib(4096);  // on the disk, at most
+};
+
 struct HostConfig {
   std::filesystem::path state = "/var/lib/outcrop";
   std::filesystem::path socket = "/run/outcrop/outcropd.sock";
@@ -57,6 +64,7 @@ struct HostConfig {
   TrustConfig trust;
   BrokerConfig broker;
   RolloutConfig rollout;
+  MonitorConfig monitor;
 };
 
 // invalid_argument with file, line and key of what is wrong; not_found where there is no file.
