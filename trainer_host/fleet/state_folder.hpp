@@ -10,6 +10,7 @@ namespace outcrop::fleet {
 //   blobs/            manifests, variants, golden files, chunk tables
 //   broker/           certificates and configuration of the broker that outcropd starts
 //   history/          how boards fared, by days (monitor/history_file.hpp)
+//   tokens.json       who may come by TCP: names, roles and hashes
 //   lock              held while an outcropd works in this folder
 struct StateFolder {
   std::filesystem::path folder;
@@ -17,6 +18,7 @@ struct StateFolder {
   [[nodiscard]] std::filesystem::path blobs() const { return folder / "blobs"; }
   [[nodiscard]] std::filesystem::path broker() const { return folder / "broker"; }
   [[nodiscard]] std::filesystem::path history() const { return folder / "history"; }
+  [[nodiscard]] std::filesystem::path tokens() const { return folder / "tokens.json"; }
   [[nodiscard]] std::filesystem::path lock() const { return folder / "lock"; }
 };
 

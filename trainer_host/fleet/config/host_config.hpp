@@ -56,6 +56,15 @@ struct MonitorConfig {
   ByteCount history = ByteCount::mib(4096);  // on the disk, at most
 };
 
+// Pages and API by TCP, beside the Unix socket.
+struct HttpConfig {
+  std::string address;  // numeric; one that is not loopback has a certificate
+  std::uint16_t port = 0;
+  std::optional<std::filesystem::path> certificate;  // PEM, with its chain; both or neither
+  std::optional<std::filesystem::path> key;
+  bool open_to_viewers = false;  // on loopback in plain: who has no token may look
+};
+
 struct HostConfig {
   std::filesystem::path state = "/var/lib/outcrop";
   std::filesystem::path socket = "/run/outcrop/outcropd.sock";
@@ -65,6 +74,7 @@ struct HostConfig {
   BrokerConfig broker;
   RolloutConfig rollout;
   MonitorConfig monitor;
+  std::optional<HttpConfig> http;
 };
 
 // invalid_argument with file, line and key of what is wrong; not_found where there is no file.

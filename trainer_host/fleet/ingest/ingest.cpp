@@ -331,6 +331,8 @@ void Ingest::on_status(const std::string& name, const transport::Message& messag
   }
   if (!store_status(*device, before)) return;
   ++statistics_.statuses;
+  const bool was_held = before.status && before.status->held;
+  if (handlers_.held && device->status->held != was_held) handlers_.held(name, device->status->held);
   if (status->online) {
     online_.insert(name);
   } else {

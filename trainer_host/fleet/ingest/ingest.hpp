@@ -47,6 +47,8 @@ struct IngestHandlers {
   std::function<void(const std::string& device, bool first)> status;
   std::function<void(const std::string& device, const Statement& statement)> statement;
   std::function<void(const std::string& device, const messages::Acknowledgement&)> acknowledge;
+  // The board's owner began to hold updates back, or ended it.
+  std::function<void(const std::string& device, bool held)> held;
   // Telemetry to be kept, and the time that it is of; false where it cannot be taken now. Whoever takes it
   // acknowledges it when it is kept.
   std::function<bool(messages::Telemetry telemetry, Timestamp at)> telemetry;
