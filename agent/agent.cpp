@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 #include "agent/control/handlers.hpp"
 #include "agent/enroll/identity.hpp"
+#include "agent/telemetry/telemeter.hpp"
 #include "agent/verify/commands.hpp"
 #include "platform/http/server.hpp"
 #include "platform/service/service.hpp"
@@ -69,10 +70,14 @@ class Agent::Impl {
         session_(transport::make_paho_session(executor, with_will(std::move(options)))),
         puller_(executor, *session_, identity_.device()),
         serving_(executor, config_, slots_),
+        telemeter_(executor,
+                   {Board{identity_.device(), identity_.key(), config_, metadata_, slots_, engine_, outbox_},
+                    [this] { return serving_.take_served(); }, [this] { return serving_.restarts(); }}),
         authority_(config_.state / "commands.json", identity_.enrolment().certificate, metadata_),
         deployer_(executor, {config_, metadata_, slots_, puller_, announcer_, serving_, engine_,
                              authority_, config_.state / "deployment.json", times}) {
     announcer_.speak_through(*session_);
+    telemeter_.speak_through(*session_);
   }
 
   Status listen() {
@@ -102,6 +107,7 @@ class Agent::Impl {
 
   asio::awaitable<void> stop() {
     server_.reset();
+    telemeter_.stop();
     deployer_.stop();
     if (session_->connected()) {
       transport::Message goodbye = offline_status(deployer_.record());
@@ -160,6 +166,7 @@ class Agent::Impl {
   asio::awaitable<void> subscribe() {
     const std::vector<std::string> filters{topics::receive(identity_.device()),
                                            topics::command(identity_.device()),
+                                           topics::ask(identity_.device()),
                                            std::string(topics::metadata_prefix) + "#"};
     for (std::size_t i = 0; i < filters.size(); ++i) {
       const Status done =
@@ -172,6 +179,7 @@ class Agent::Impl {
     puller_.on_connected();
     announcer_.status(deployer_.record());
     announcer_.on_connected();
+    telemeter_.on_connected();
   }
 
   void on_lost(const Error& error) {
@@ -188,6 +196,8 @@ class Agent::Impl {
       puller_.on_frame(message.payload);
     } else if (message.topic == topics::command(identity_.device())) {
       on_command(message.payload);
+    } else if (message.topic == topics::ask(identity_.device())) {
+      on_asked(message.payload);
     } else if (message.topic.starts_with(topics::metadata_prefix)) {
       on_metadata(message.topic.substr(topics::metadata_prefix.size()), message.payload);
     }
@@ -196,12 +206,27 @@ class Agent::Impl {
   void on_command(const std::string& payload) {
     const auto command = read_command(metadata_, identity_.device(), payload);
     if (!command) return on_refused(command.error());
+    if (messages::is_asked(*command)) {
+      return on_refused(Error(ErrorCode::refused, "what is asked comes on a topic of its own"));
+    }
     if (const auto* offer = std::get_if<messages::Offer>(&*command)) deployer_.on_offer(*offer);
     if (const auto* cancel = std::get_if<messages::Cancel>(&*command)) deployer_.on_cancel(*cancel);
     if (const auto* seen = std::get_if<messages::Acknowledgement>(&*command)) {
       announcer_.on_acknowledged(*seen);
+      telemeter_.on_acknowledged(*seen);
     }
     if (const auto* used = std::get_if<messages::Used>(&*command)) on_used(*used);
+  }
+
+  // Only what a director signed counts here.
+  void on_asked(const std::string& payload) {
+    if (!metadata_.director()) {
+      return on_refused(Error(ErrorCode::untrusted, "nobody signs what is asked: root names no director"));
+    }
+    const auto command = read_command(metadata_, identity_.device(), payload);
+    if (!command) return on_refused(command.error());
+    if (const auto* watch = std::get_if<messages::Watch>(&*command)) telemeter_.on_watch(*watch);
+    if (const auto* measure = std::get_if<messages::Measure>(&*command)) deployer_.on_measure(*measure);
   }
 
   // Whoever forges them shall not fill the log: the 1st is told, then the 2nd, 4th, 8th, ...
@@ -253,6 +278,7 @@ class Agent::Impl {
   std::unique_ptr<transport::Session> session_;
   Puller puller_;
   Serving serving_;
+  Telemeter telemeter_;
   CommandAuthority authority_;
   Deployer deployer_;
   std::uint64_t refused_commands_ = 0;

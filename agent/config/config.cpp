@@ -165,6 +165,7 @@ AgentConfig read_tables(TomlReader& reader) {
   disk.finish();
   Table owner = top.table("owner");
   config.approve_updates = second_of(owner, "updates", "automatic", "approve");
+  config.tell_telemetry = !second_of(owner, "telemetry", "allowed", "off");
   owner.finish();
   top.finish();
   return config;

@@ -36,6 +36,7 @@ struct AgentConfig {
   std::chrono::seconds measure_again{600};
   ByteCount disk_reserve = ByteCount::mib(64);
   bool approve_updates = false;
+  bool tell_telemetry = true;
 };
 
 // Errors name file, line and key, unknown keys included, and what would be right. untrusted where a

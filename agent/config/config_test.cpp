@@ -75,6 +75,7 @@ TEST_F(AgentConfigTest, the_example_is_right_and_shows_the_defaults) {
   EXPECT_EQ(every_key->measure_again, defaults->measure_again);
   EXPECT_EQ(every_key->disk_reserve, defaults->disk_reserve);
   EXPECT_EQ(every_key->approve_updates, defaults->approve_updates);
+  EXPECT_EQ(every_key->tell_telemetry, defaults->tell_telemetry);
   EXPECT_EQ(every_key->broker_host, "fleet.example");
 }
 
@@ -105,8 +106,10 @@ patience_seconds = 0
 reserve_mb = 0
 [owner]
 updates = "approve"
+telemetry = "off"
 )");
   ASSERT_THAT(config, IsOk());
+  EXPECT_FALSE(config->tell_telemetry);
   EXPECT_EQ(config->state, folder_.path() / "state");
   EXPECT_EQ(config->socket, "/tmp/x.sock");
   EXPECT_EQ(config->socket_mode, 0600U);

@@ -160,6 +160,11 @@ class Deployer::Impl {
     return left;
   }
 
+  void on_measure(const messages::Measure& measure) {
+    measure_asked_ = Asked{measure, std::chrono::steady_clock::now() + measure.lasts};
+    changed_.notify();
+  }
+
   std::vector<std::string> troubles() const {
     std::vector<std::string> all;
     if (machine_.trouble()) all.push_back(*machine_.trouble());
@@ -184,6 +189,7 @@ class Deployer::Impl {
   static constexpr std::chrono::seconds last_retry{3600};
   // Between attempts to measure what serves.
   static constexpr std::chrono::hours last_measure_after{24};
+  static constexpr std::chrono::seconds look_for_rest{5};
 
   bool waits_for_owner() const {
     const auto& deployment = machine_.record().deployment;
@@ -276,6 +282,8 @@ class Deployer::Impl {
       co_await look_over();
     } else if (const auto damaged = damaged_release()) {
       co_await pull_again(*damaged);
+    } else if (measure_asked_) {
+      co_await measure_as_asked();
     } else if (serves_unmeasured()) {
       co_await measure_at_rest();
     } else {
@@ -384,6 +392,54 @@ class Deployer::Impl {
     }
   }
 
+  // Why what the host asked for cannot be measured; none where it can.
+  [[nodiscard]] std::optional<std::string> not_measured_because(const messages::Measure& asked) const {
+    if (is_emulated(parts_.config)) return "an emulator starts the runner: no figure of it is valid";
+    const auto& active = parts_.slots.active();
+    if (!active || active->manifest != asked.manifest) return "another release serves, or none";
+    const auto& deployment = machine_.record().deployment;
+    if (!deployment || deployment->state != DeploymentState::updated || deployment->cancel ||
+        deployment->target() != *active) {
+      return "what serves was returned to: there is no deployment to report under";
+    }
+    return std::nullopt;
+  }
+
+  // Waits for a moment in which nobody uses what serves. A void measurement is told, too.
+  asio::awaitable<void> measure_as_asked() {
+    using std::chrono::steady_clock;
+    const Asked asked = *measure_asked_;
+    if (const auto why = not_measured_because(asked.measure)) {
+      spdlog::info("not measured, as the host asked: {}", *why);
+      measure_asked_.reset();
+      co_return;
+    }
+    if (steady_clock::now() >= asked.until) {
+      spdlog::info("not measured, as the host asked: there was no rest");
+      measure_asked_.reset();
+      co_return;
+    }
+    const auto earliest = asked_measured_ ? *asked_measured_ + parts_.config.measure_again
+                                          : steady_clock::time_point::min();
+    if (parts_.serving.busy() || steady_clock::now() < earliest) {
+      const auto next = std::max(earliest, steady_clock::now() + look_for_rest);
+      co_await changed_.wait_until(std::min(next, asked.until));
+      co_return;
+    }
+    parts_.serving.end();
+    steps_.begin();
+    auto measured = co_await steps_.measure_serving(machine_.deployment().target());
+    if (steps_.interrupted() || stopping_ || not_measured_because(asked.measure)) co_return;
+    steps_.forget();
+    measure_asked_.reset();
+    asked_measured_ = steady_clock::now();
+    if (!measured) {
+      spdlog::warn("measuring what serves: {}", measured.error().message());
+    } else {
+      tell_measured(std::move(*measured));
+    }
+  }
+
   // Also what breaks the budget serves on: there is nothing better here, and the host knows.
   void tell_measured(Steps::Remeasured measured) {
     Deployment told = machine_.deployment();
@@ -451,6 +507,12 @@ class Deployer::Impl {
   std::optional<Installations> looked_at_;  // and found whole or damaged
   std::optional<std::chrono::steady_clock::time_point> measure_at_;  // what serves unmeasured
   std::chrono::seconds measure_after_{0};
+  struct Asked {
+    messages::Measure measure;
+    std::chrono::steady_clock::time_point until;
+  };
+  std::optional<Asked> measure_asked_;
+  std::optional<std::chrono::steady_clock::time_point> asked_measured_;  // when, the last time
   std::string damage_;                      // of what was found damaged last
   std::chrono::seconds retry_ = first_retry;
 };
@@ -470,6 +532,9 @@ void Deployer::on_offer(const messages::Offer& offer) {
 }
 void Deployer::on_cancel(const messages::Cancel& cancel) {
   impl_->on_cancel(cancel);
+}
+void Deployer::on_measure(const messages::Measure& measure) {
+  impl_->on_measure(measure);
 }
 void Deployer::on_metadata() {
   impl_->on_metadata();

@@ -66,6 +66,8 @@ class Deployer {
 
   void on_offer(const messages::Offer& offer);
   void on_cancel(const messages::Cancel& cancel);
+  // What serves is measured when nobody uses it, if it is this release; a report tells.
+  void on_measure(const messages::Measure& measure);
   // The metadata store has accepted something.
   void on_metadata();
   // What serves could not be loaded: it is looked at, and pulled again where it is damaged.

@@ -2,20 +2,17 @@
 
 #include <array>
 #include <cstdio>
-#include <optional>
 
 #include "agent/doctor/machine.hpp"
+#include "runtime/measure/sensors.hpp"
 #include "runtime/measure/throttling.hpp"
 
 namespace outcrop::agent {
 namespace {
 
-// Thousandths of a degree. A Raspberry Pi slows down from 80 °C, and more from 85 °C.
-constexpr std::int64_t warm = 75'000;
-constexpr std::int64_t hot = 85'000;
-// Beyond these a sensor is not connected.
-constexpr std::int64_t coldest = -50'000;
-constexpr std::int64_t hottest = 150'000;
+// °C. A Raspberry Pi slows down from 80, and more from 85.
+constexpr double warm = 75;
+constexpr double hot = 85;
 
 constexpr const char* cool_it = "cool it: a heat sink, a fan, air around the board";
 
@@ -46,23 +43,16 @@ std::string remedy(std::uint32_t bits) {
 }  // namespace
 
 Finding check_temperature(const MachineFiles& files) {
-  std::optional<std::int64_t> highest;
-  std::string where;
-  for (const auto& zone : files.matching("sys/class/thermal/thermal_zone[0-9]*")) {
-    const auto value = files.number(zone / "temp");
-    if (!value || *value < coldest || *value > hottest || (highest && *value <= *highest)) continue;
-    highest = value;
-    where = files.text(zone / "type").value_or(zone.filename().string());
-  }
-  if (!highest) {
+  const auto read = runtime::read_temperature(files);
+  if (!read) {
     return {"temperature", Verdict::unknown, "no sensor says",
             "nothing, where it is a virtual machine"};
   }
   std::array<char, 32> degrees{};
-  std::snprintf(degrees.data(), degrees.size(), "%.1f °C", static_cast<double>(*highest) / 1000);
-  Finding finding{"temperature", Verdict::ok, degrees.data() + (" (" + where + ")"), {}};
-  if (*highest >= warm) {
-    finding.verdict = *highest >= hot ? Verdict::fail : Verdict::warn;
+  std::snprintf(degrees.data(), degrees.size(), "%.1f °C", read->celsius);
+  Finding finding{"temperature", Verdict::ok, degrees.data() + (" (" + read->where + ")"), {}};
+  if (read->celsius >= warm) {
+    finding.verdict = read->celsius >= hot ? Verdict::fail : Verdict::warn;
     finding.advice = cool_it;
   }
   return finding;

@@ -1,6 +1,7 @@
 #include "agent/prove/serving.hpp"
 
 #include <atomic>
+#include <mutex>
 #include <optional>
 #include <span>
 
@@ -62,23 +63,46 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   Result<std::vector<runtime::Tensor>> infer(const Installed& release, NamedArguments arguments) {
-    OUTCROP_TRY(loaded, load(release));
-    const messages::Method& method = loaded->manifest.signature.serves();
+    auto loaded = load(release);
+    if (!loaded) {
+      count_call(std::nullopt);
+      return fail(std::move(loaded).error());
+    }
+    const messages::Method& method = (*loaded)->manifest.signature.serves();
     OUTCROP_TRY(call, call_of(method, std::move(arguments), largest_answer));
-    auto outputs = loaded->runner.infer(method.name, call.arguments);
+    const auto begun = std::chrono::steady_clock::now();
+    auto outputs = (*loaded)->runner.infer(method.name, call.arguments);
     if (!outputs) {
-      if (is_broken(outputs.error())) forget();
+      count_call(std::nullopt);
+      if (is_broken(outputs.error())) lose();
       return outputs;
     }
+    count_call(std::chrono::steady_clock::now() - begun);
     OUTCROP_CHECK(runtime::name_outputs(method, call.sizes, *outputs));
     return outputs;
+  }
+
+  // None: it failed.
+  void count_call(std::optional<std::chrono::duration<double, std::milli>> took) {
+    const std::scoped_lock lock(served_mutex_);
+    ++served_.calls;
+    if (took) {
+      served_.latency_ms.add(took->count());
+    } else {
+      ++served_.errors;
+    }
+  }
+
+  void lose() {
+    ++restarts_;
+    forget();
   }
 
   Status prove(const Installed& release) {
     OUTCROP_TRY(loaded, load(release));
     const auto proof = runtime::prove(loaded->runner, std::span(&loaded->first, 1));
     if (!proof) {
-      if (is_broken(proof.error())) forget();
+      if (is_broken(proof.error())) lose();
       return fail(proof.error());
     }
     const messages::Variant* variant = loaded->manifest.variant(release.variant);
@@ -99,6 +123,9 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
   std::chrono::milliseconds idle_;
   asio::steady_timer timer_;
   std::atomic<bool> is_loaded_ = false;
+  std::atomic<std::uint64_t> restarts_ = 0;
+  std::mutex served_mutex_;
+  ServedCalls served_;  // guarded by served_mutex_
   std::optional<Loaded> loaded_;  // of the worker's thread
   // Last, so that its thread ends first. It then runs no job, but Loaded's runner was started by
   // that thread and is ended by it or by the kernel.
@@ -141,6 +168,15 @@ asio::awaitable<Status> Serving::prove(Installed release) {
   std::function<void()> job = [&] { status = impl->prove(release); };
   co_await impl->run(std::move(job));
   co_return status;
+}
+
+ServedCalls Serving::take_served() {
+  const std::scoped_lock lock(impl_->served_mutex_);
+  return std::exchange(impl_->served_, {});
+}
+
+std::uint64_t Serving::restarts() const {
+  return impl_->restarts_;
 }
 
 void Serving::end() {

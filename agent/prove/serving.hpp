@@ -13,9 +13,17 @@
 #include "agent/config/config.hpp"
 #include "agent/prove/named_arguments.hpp"
 #include "agent/slots/slots.hpp"
+#include "protocol/base/log_histogram.hpp"
 #include "runtime/engine/tensor.hpp"
 
 namespace outcrop::agent {
+
+// What was served to the owner's programs, since it was asked last.
+struct ServedCalls {
+  std::uint64_t calls = 0;   // errors among them; what made no sense as a question is none
+  std::uint64_t errors = 0;
+  LogHistogram latency_ms;   // of those that did not fail, without the wait for a runner to load
+};
 
 // The release that serves, in a confined runner of its own on a thread of its own: inferences for
 // the owner's programs, and the golden inferences of a soak. The runner is started with the first
@@ -33,6 +41,11 @@ class Serving {
 
   // The first golden call, judged by the variant's tolerances.
   [[nodiscard]] boost::asio::awaitable<Status> prove(Installed release);
+
+  // What was served since the last time; zero from then on.
+  [[nodiscard]] ServedCalls take_served();
+  // Runners that crashed, hung or ran out of memory while they served.
+  [[nodiscard]] std::uint64_t restarts() const;
 
   // Ends the runner, after the call at work.
   void end();

@@ -4,6 +4,7 @@
 #include "protocol/messages/deployment_fields.hpp"
 #include "protocol/messages/fields.hpp"
 #include "protocol/messages/json_reader.hpp"
+#include "protocol/messages/telemetry.hpp"
 
 namespace outcrop::messages {
 namespace {
@@ -55,6 +56,40 @@ Result<Command> parse_used(const Json& json) {
   return used;
 }
 
+constexpr std::uint64_t longest_asked = 7ULL * 24 * 3600;
+
+std::chrono::seconds read_lasts(ObjectReader& reader) {
+  return std::chrono::seconds(reader.integer("lasts_seconds", 1, longest_asked));
+}
+
+Result<Command> parse_watch(const Json& json) {
+  OUTCROP_CHECK(check_type(json, "watch", "protocol"));
+  ObjectReader reader(json, "watch");
+  reader.constant("type", "watch");
+  Watch watch;
+  watch.protocol = read_protocol(reader);
+  watch.interval = std::chrono::seconds(
+      reader.integer("interval_seconds", static_cast<std::uint64_t>(shortest_interval.count()),
+                     static_cast<std::uint64_t>(longest_interval.count())));
+  watch.lasts = read_lasts(reader);
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  return watch;
+}
+
+Result<Command> parse_measure(const Json& json) {
+  OUTCROP_CHECK(check_type(json, "measure", "protocol"));
+  ObjectReader reader(json, "measure");
+  reader.constant("type", "measure");
+  Measure measure;
+  measure.protocol = read_protocol(reader);
+  measure.manifest = reader.digest("manifest");
+  measure.lasts = read_lasts(reader);
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  return measure;
+}
+
 }  // namespace
 
 std::string to_json(const Cancel& cancel) {
@@ -78,6 +113,20 @@ std::string to_json(const Acknowledgement& acknowledgement) {
 
 std::string to_json(const Used& used) {
   return json_text(Json{{"type", "used"}, {"protocol", used.protocol}, {"session", used.session}});
+}
+
+std::string to_json(const Watch& watch) {
+  return json_text(Json{{"type", "watch"},
+                        {"protocol", watch.protocol},
+                        {"interval_seconds", watch.interval.count()},
+                        {"lasts_seconds", watch.lasts.count()}});
+}
+
+std::string to_json(const Measure& measure) {
+  return json_text(Json{{"type", "measure"},
+                        {"protocol", measure.protocol},
+                        {"manifest", measure.manifest.hex()},
+                        {"lasts_seconds", measure.lasts.count()}});
 }
 
 std::string to_json(const Command& command) {
@@ -117,9 +166,12 @@ Result<Command> parse_command(std::string_view text) {
   if (name == "cancel") return parse_cancel(json);
   if (name == "acknowledgement") return parse_acknowledgement(json);
   if (name == "used") return parse_used(json);
+  if (name == "watch") return parse_watch(json);
+  if (name == "measure") return parse_measure(json);
   if (name != "offer") {
     return fail(ErrorCode::invalid_data,
-                "command.type must be 'offer', 'cancel', 'acknowledgement' or 'used'");
+                "command.type must be 'offer', 'cancel', 'acknowledgement', 'used', 'watch' or "
+                "'measure'");
   }
   OUTCROP_TRY(offer, parse_offer(text));
   return Command(std::move(offer));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,7 +12,8 @@
 
 namespace outcrop::messages {
 
-// What a host sends to a board on `cmd` (SCHEMA.md: command, offer, cancel, acknowledgement, used).
+// What a host sends to a board on `cmd` and `ask` (SCHEMA.md: command, offer,
+// cancel, acknowledgement, used, watch, measure).
 
 // Ends a deployment and names what is to serve instead. Obeyed like an offer: by its generation.
 struct Cancel {
@@ -45,7 +47,29 @@ struct Used {
   bool operator==(const Used&) const = default;
 };
 
-using Command = std::variant<Offer, Cancel, Acknowledgement, Used>;
+// The host wants to know how the board fares, for so long from now on.
+struct Watch {
+  std::chrono::seconds interval{60};      // between telemetry: shortest_interval to longest_interval
+  std::chrono::seconds lasts{86'400};     // at most a week; then the board says nothing until asked again
+  int protocol = signed_since;
+  bool operator==(const Watch&) const = default;
+};
+
+// The release that serves is to be measured again, when the board is at rest; a report tells what came of
+// it. Another release than this, or none, is not measured.
+struct Measure {
+  trust::Sha256Digest manifest;
+  std::chrono::seconds lasts{86'400};  // how long the board may wait for rest; at most a week
+  int protocol = signed_since;
+  bool operator==(const Measure&) const = default;
+};
+
+using Command = std::variant<Offer, Cancel, Acknowledgement, Used, Watch, Measure>;
+
+// Those of the topic `ask`, which boards that do not know them do not read; the others come on `cmd`.
+[[nodiscard]] inline bool is_asked(const Command& command) {
+  return std::holds_alternative<Watch>(command) || std::holds_alternative<Measure>(command);
+}
 
 // A command as the director signs it: whom it is for, and until when.
 struct SignedCommand {
@@ -67,6 +91,8 @@ inline constexpr std::uint64_t farthest_ahead = std::uint64_t{1} << 30;
 [[nodiscard]] std::string to_json(const Cancel& cancel);
 [[nodiscard]] std::string to_json(const Acknowledgement& acknowledgement);
 [[nodiscard]] std::string to_json(const Used& used);
+[[nodiscard]] std::string to_json(const Watch& watch);
+[[nodiscard]] std::string to_json(const Measure& measure);
 [[nodiscard]] std::string to_json(const Command& command);
 [[nodiscard]] std::string to_json(const SignedCommand& command);
 // Takes verified bytes (trust::VerifiedPayload).

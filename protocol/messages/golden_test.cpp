@@ -17,6 +17,7 @@
 #include "protocol/messages/manifest.hpp"
 #include "protocol/messages/report.hpp"
 #include "protocol/messages/status.hpp"
+#include "protocol/messages/telemetry.hpp"
 #include "protocol/trust/enrolment_token.hpp"
 #include "protocol/trust/envelope.hpp"
 #include "protocol/trust/trusted_roles.hpp"
@@ -90,6 +91,15 @@ TEST(Golden, what_boards_say_reads_and_writes_the_same) {
   EXPECT_EQ(golden_report().variants.at(0).measurement->p90_ms, 13.1);
   EXPECT_EQ(golden_status().deployment->state, DeploymentState::held);
   EXPECT_FALSE(golden_status("status-first-will.json").online);
+}
+
+TEST(Golden, what_is_asked_and_told_while_a_board_serves_reads_and_writes_the_same) {
+  EXPECT_EQ(command<Watch>("watch.json", 5).interval, std::chrono::seconds(300));
+  EXPECT_EQ(command<Measure>("measure.json", 5).manifest, trust::sha256("manifest of stage 1"));
+  const Telemetry telemetry = same_again(
+      "telemetry.json", [](const std::string& text) { return parse_telemetry(as_bytes(text)); }, 5);
+  EXPECT_EQ(telemetry.served.latency_ms.max(), 31.0);
+  EXPECT_EQ(telemetry.throttled, (ThrottlingBits{0x4, 0x5}));
 }
 
 // Of what either side writes in protocol 2 only reports have another form.

@@ -16,6 +16,10 @@ inline std::string status(std::string_view name) {
 inline std::string command(std::string_view name) {
   return device(name, "cmd");
 }
+// Requests that boards of before do not know, and do not read.
+inline std::string ask(std::string_view name) {
+  return device(name, "ask");
+}
 inline std::string receive(std::string_view name) {
   return device(name, "rx");
 }

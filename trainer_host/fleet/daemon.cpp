@@ -29,7 +29,9 @@
 #include "trainer_host/fleet/metadata/director.hpp"
 #include "trainer_host/fleet/metadata/expiry.hpp"
 #include "trainer_host/fleet/metadata/release_states.hpp"
+#include "trainer_host/fleet/monitor/asker.hpp"
 #include "trainer_host/fleet/monitor/audit.hpp"
+#include "trainer_host/fleet/monitor/feed.hpp"
 #include "trainer_host/fleet/prune/prune.hpp"
 #include "trainer_host/fleet/state_folder.hpp"
 
@@ -98,6 +100,11 @@ class Daemon::Impl {
         tokens_(std::move(tokens)),
         director_(clock_, config_.trust.director_key,
                   [this]() -> const RoleSet& { return keeper_.roles(); }),
+        audit_(*registry_, clock_),
+        feed_(io.get_executor(), {StateFolder{config_.state}.history(), config_.monitor.history},
+              [this](const std::string& device, const messages::Acknowledgement& kept) { send(device, kept); }),
+        asker_(*registry_, clock_, {config_.monitor.interval, config_.monitor.measure_every},
+               asker_surroundings()),
         ingest_(*registry_, clock_, ingest_handlers()),
         driver_(*registry_, clock_, blobs_, surroundings(), config_.rollout.patience),
         decide_timer_(io),
@@ -114,6 +121,8 @@ class Daemon::Impl {
  private:
   IngestHandlers ingest_handlers();
   RolloutSurroundings surroundings();
+  monitor::Asker::Surroundings asker_surroundings();
+  void add_monitor_handlers(IngestHandlers& handlers);
   Status start_broker();
   void start_session();
   Status start_server();
@@ -147,8 +156,10 @@ class Daemon::Impl {
   BlobStore blobs_;
   MetadataKeeper keeper_;
   Tokens tokens_;
-  monitor::RegistryAuditLog audit_{*registry_, clock_};
   Director director_;
+  monitor::RegistryAuditLog audit_;
+  monitor::Feed feed_;
+  monitor::Asker asker_;
   Ingest ingest_;
   RolloutDriver driver_;
   std::unique_ptr<Broker> broker_;  // none where it is another's
@@ -182,6 +193,7 @@ IngestHandlers Daemon::Impl::ingest_handlers() {
   handlers.status = [this](const std::string& device, bool first) {
     driver_.on_status(device, first);
     sign_above(device);
+    asker_.on_status(device);
     if (api_) api_->board_changed(device);
   };
   handlers.statement = [this](const std::string& device, const Statement& statement) {
@@ -195,7 +207,31 @@ IngestHandlers Daemon::Impl::ingest_handlers() {
   handlers.used = [this](const std::string& device, std::uint64_t session) {
     send(device, messages::Used{session});
   };
+  add_monitor_handlers(handlers);
   return handlers;
+}
+
+void Daemon::Impl::add_monitor_handlers(IngestHandlers& handlers) {
+  handlers.telemetry = [this](messages::Telemetry telemetry, Timestamp at) {
+    return feed_.on_telemetry(std::move(telemetry), at, clock_.now());
+  };
+  handlers.held = [this](const std::string& device, bool held) {
+    news_.report("the audit log", audit_.record("owner of " + device, held ? "hold" : "hold-ended", device));
+  };
+  handlers.refused = [this](const std::string& why) { feed_.on_refused(why); };
+  handlers.measured = [this](const messages::Report& report, Timestamp received) {
+    return feed_.on_report(report, received);
+  };
+}
+
+monitor::Asker::Surroundings Daemon::Impl::asker_surroundings() {
+  monitor::Asker::Surroundings surroundings;
+  surroundings.online = [this](const std::string& device) { return ingest_.online(device); };
+  surroundings.signs_for = [this](const Device& device) { return director_.signs_for(device); };
+  surroundings.send = [this](const std::string& device, const messages::Command& command) {
+    send(device, command);
+  };
+  return surroundings;
 }
 
 RolloutSurroundings Daemon::Impl::surroundings() {
@@ -211,6 +247,9 @@ RolloutSurroundings Daemon::Impl::surroundings() {
     send(device, command);
   };
   surroundings.wake = [this] { wake(); };
+  surroundings.record = [this](const std::string& rollout, const std::string& evidence) {
+    return audit_.record("outcropd", "rollout-decided", rollout, evidence);
+  };
   return surroundings;
 }
 
@@ -230,6 +269,7 @@ Status Daemon::Impl::start() {
     ask_those_unheard();
     driver_.reconcile();
     driver_.tick();  // patience runs out without a message
+    asker_.tick();
     api_->rollouts_changed();
     show_status();
   });
@@ -339,10 +379,11 @@ Status Daemon::Impl::start_server() {
   api_ = std::make_unique<Api>(
       ApiParts{io_->get_executor(), *registry_, clock_, blobs_, keeper_, driver_, ingest_, broker_access(),
                [this](const RoleEnvelopes& roles) { publish(roles); }, config_.rollout, worker_,
-               tokens_, config_.http && config_.http->open_to_viewers, nullptr, &audit_,
+               tokens_, config_.http && config_.http->open_to_viewers, feed_.history(), &audit_,
                [this](const std::string& who, const std::string& what, const std::string& detail) {
                  news_.report("the audit log", audit_.record(who, "api", what, detail));
-               }});
+               },
+               [this](const monitor::MeasureRequest& request) { return asker_.measure(request); }});
   api_->look_at_older_releases();
   std::error_code error;
   std::filesystem::create_directories(config_.socket.parent_path(), error);
@@ -432,7 +473,7 @@ void Daemon::Impl::sign_above(const std::string& device) {
 void Daemon::Impl::on_connected() {
   spdlog::info("connected to the broker");
   news_.report("no connection to the broker", {});
-  for (const char* kind : {"progress", "report"}) subscribe(transport::topics::up("+", kind));
+  for (const char* kind : {"progress", "report", "telemetry"}) subscribe(transport::topics::up("+", kind));
   ask_for_status();
   depot_->on_connected();
   // The broker may have lost what it retained.
@@ -471,7 +512,9 @@ void Daemon::Impl::send(const std::string& device, const messages::Command& comm
   news_.report("commands to boards", text ? Status() : fail(text.error()));
   if (!text) return;
   // What is lost here is sent again when the board's status says that it has not seen it.
-  session_->publish({transport::topics::command(device), *text, false},
+  const std::string topic = messages::is_asked(command) ? transport::topics::ask(device)
+                                                        : transport::topics::command(device);
+  session_->publish({topic, *text, false},
                     transport::Delivery::at_least_once, [device](Status status) {
                       if (!status) {
                         spdlog::debug("command to {}: {}", device, status.error().message());

@@ -50,7 +50,7 @@ TEST_F(OutcropdTest, rolls_out_to_the_canary_then_to_the_rest_by_what_the_canary
     EXPECT_NE(device["reason"].get<std::string>().find("no budget"), std::string::npos);
   }
   // Metadata and roots are retained for boards, reports are acknowledged.
-  EXPECT_FALSE(canary->acknowledged().empty());
+  EXPECT_TRUE(until([&] { return !canary->acknowledged().empty(); }));
   const auto& seen = canary->topics();
   for (const char* role :
        {"root/1", "targets", "revoked", "stage-curvefault", "snapshot", "timestamp"}) {
@@ -62,6 +62,47 @@ TEST_F(OutcropdTest, rolls_out_to_the_canary_then_to_the_rest_by_what_the_canary
   late->connect();
   ASSERT_TRUE(until([&] { return late->offers().size() == 1; }));
   EXPECT_EQ(late->offers()[0].variants, std::vector<std::string>{"int8-qint8"});
+  kill(SIGTERM);
+  EXPECT_EQ(exit_code_, 0);
+}
+
+// What was acknowledged is in the history, whenever outcropd is killed; what was not is said again.
+TEST_F(OutcropdTest, keeps_how_boards_fare_over_a_kill_and_has_them_measure_again) {
+  start();
+  const std::string manifest = publish(1);
+  auto board = enroll("pi-1");
+  board->connect();
+  ASSERT_TRUE(until([&] { return board->asked().size() == 1; }));
+  EXPECT_EQ(std::get<messages::Watch>(board->asked()[0]).interval, std::chrono::seconds(300));
+  EXPECT_EQ(post("/v1/measure", {{"device", "pi-1"}})["left_out"]["pi-1"], "it serves nothing");
+  post("/v1/rollouts", {{"name", "first"}, {"manifest", manifest}}, 201);
+  ASSERT_TRUE(rollout_is("first", "done"));
+  EXPECT_EQ(post("/v1/measure", {{"device_class", "raspberry-pi-4"}})["asked"], json({"pi-1"}));
+  ASSERT_TRUE(until([&] { return board->asked().size() == 2; }));
+  EXPECT_EQ(std::get<messages::Measure>(board->asked()[1]).manifest.hex(), manifest);
+  call("POST", "/v1/measure", json::object(), 400);
+  call("POST", "/v1/measure", {{"device", "nobody"}}, 404);
+
+  const auto acknowledged = [&](const messages::MessageId& id) {
+    const auto& all = board->acknowledged();
+    return std::find(all.begin(), all.end(), id) != all.end();
+  };
+  const messages::MessageId told = board->tell(55.5);
+  ASSERT_TRUE(until([&] { return acknowledged(told); }));
+  kill(SIGKILL);
+  start();
+  ASSERT_TRUE(until([&] { return board->connected() && get("/v1/host")["online"] == 1; }));
+  const auto heat = [&] { return get("/v1/history?measure=temperature&device=pi-1&resolution=raw")["points"]; };
+  ASSERT_EQ(heat().size(), 1U);
+  EXPECT_EQ(heat()[0]["max"], 55.5);
+  const auto measured = get("/v1/history?measure=measured_p90_ms&device=pi-1&variant=int8-qint8")["points"];
+  ASSERT_EQ(measured.size(), 1U) << "of the canary's report";
+  EXPECT_EQ(get("/v1/outliers")["outliers"], json::array());
+  const auto audit = get("/v1/audit?subject=first&action=rollout-decided")["entries"];
+  ASSERT_GE(audit.size(), 2U);
+  EXPECT_EQ(audit[0]["detail"]["after"], "done");
+  EXPECT_EQ(audit[0]["detail"]["boards"]["UPDATED"], 1);
+  EXPECT_EQ(audit[0]["detail_text"].get<std::string>()[0], '{');
   kill(SIGTERM);
   EXPECT_EQ(exit_code_, 0);
 }

@@ -23,6 +23,7 @@
 #include "trainer_host/fleet/ingest/ingest.hpp"
 #include "trainer_host/fleet/metadata/metadata_keeper.hpp"
 #include "trainer_host/fleet/metrics/request_times.hpp"
+#include "trainer_host/fleet/monitor/asker.hpp"
 #include "trainer_host/fleet/monitor/history.hpp"
 #include "trainer_host/fleet/page/page.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
@@ -63,6 +64,9 @@ struct ApiParts {
   // Keeps in it that somebody had something done: "token ops", "POST /v1/rollouts", a JSON object.
   std::function<void(const std::string& who, const std::string& what, const std::string& detail)>
       record = [](const std::string&, const std::string&, const std::string&) {};
+  // Asks boards to measure again.
+  std::function<Result<monitor::MeasureAnswer>(const monitor::MeasureRequest&)> measure =
+      [](const monitor::MeasureRequest&) { return monitor::MeasureAnswer(); };
 };
 
 // Who asks: by the Unix socket, whose mode says who may, or by TCP with a token.
@@ -119,6 +123,10 @@ class Api {
   [[nodiscard]] Result<http::Response> changes();
   [[nodiscard]] Result<http::Response> audit(const http::Request& request);
   [[nodiscard]] boost::asio::awaitable<http::Response> history(http::Request request);
+  // monitoring.cpp
+  [[nodiscard]] Result<http::Response> measure(const std::string& body);
+  [[nodiscard]] boost::asio::awaitable<http::Response> outliers(http::Request request);
+  // fleet.cpp
   [[nodiscard]] Result<http::Response> tokens();
   [[nodiscard]] Result<http::Response> add_token(const std::string& body);
   [[nodiscard]] Result<http::Response> remove_token(const std::string& name);

@@ -184,6 +184,7 @@ Result<http::Response> Api::audit(const http::Request& request) {
                        {"action", one.action},
                        {"subject", one.subject},
                        {"detail", Json::parse(one.detail, nullptr, false)},
+                       {"detail_text", one.detail},  // as the hash covers it
                        {"before", one.before.hex()},
                        {"hash", one.hash.hex()}});
   }

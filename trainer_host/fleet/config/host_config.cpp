@@ -103,6 +103,22 @@ RolloutConfig read_rollout(TomlReader::Table table) {
   return rollout;
 }
 
+MonitorConfig read_monitor(TomlReader::Table table) {
+  MonitorConfig monitor;
+  const std::int64_t interval = table.integer("interval_seconds", monitor.interval.count(), 0, 86'400);
+  if (interval > 0 && interval < 10) {
+    table.refuse("interval_seconds", std::to_string(interval) + " is too often; it must be 0 (none) or 10 to 86400");
+  } else {
+    monitor.interval = std::chrono::seconds(interval);
+  }
+  monitor.measure_every =
+      std::chrono::hours(table.integer("measure_every_hours", monitor.measure_every.count(), 0, 24 * 366));
+  monitor.history = ByteCount::mib(static_cast<std::uint64_t>(
+      table.integer("history_mb", static_cast<std::int64_t>(monitor.history.value() >> 20), 16, 1 << 24)));
+  table.finish();
+  return monitor;
+}
+
 // "127.0.0.1:8443", "[::1]:8443".
 bool split_address(const std::string& text, HttpConfig& http) {
   const std::size_t colon = text.rfind(':');
@@ -165,6 +181,7 @@ Result<HostConfig> read_host_config(const std::filesystem::path& file) {
   config.trust = read_trust(root.table("trust"));
   config.broker = read_broker(root.table("broker"));
   config.rollout = read_rollout(root.table("rollout"));
+  config.monitor = read_monitor(root.table("monitor"));
   if (root.has("http")) config.http = read_http(root.table("http"));
   root.finish();
   OUTCROP_CHECK(reader.status());

@@ -49,6 +49,13 @@ struct TrustConfig {
   bool believe_clock = false;  // sign by the clock also where nobody keeps it right
 };
 
+// What is known of boards while they serve (docs/monitoring.md).
+struct MonitorConfig {
+  std::chrono::seconds interval{300};       // between telemetry of a board; 0: none is asked for
+  std::chrono::hours measure_every{0};      // what boards serve is measured again; 0: when somebody asks
+  ByteCount history = ByteCount::mib(4096);  // on the disk, at most
+};
+
 // Pages and API by TCP, beside the Unix socket.
 struct HttpConfig {
   std::string address;  // numeric; one that is not loopback has a certificate
@@ -66,6 +73,7 @@ struct HostConfig {
   TrustConfig trust;
   BrokerConfig broker;
   RolloutConfig rollout;
+  MonitorConfig monitor;
   std::optional<HttpConfig> http;
 };
 

@@ -45,6 +45,23 @@ TEST_F(HostConfigTest, reads_another_broker) {
   EXPECT_EQ(config->broker.external->boards_authority, folder_.path() / "ca.pem");
 }
 
+TEST_F(HostConfigTest, says_how_boards_are_watched) {
+  const auto usual = read(trust);
+  ASSERT_THAT(usual, IsOk());
+  EXPECT_EQ(usual->monitor.interval, std::chrono::seconds(300));
+  EXPECT_EQ(usual->monitor.measure_every, std::chrono::hours(0));
+  const auto config = read(std::string(trust) +
+                           "[monitor]\ninterval_seconds = 0\nmeasure_every_hours = 168\nhistory_mb = 64\n");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->monitor.interval, std::chrono::seconds(0));
+  EXPECT_EQ(config->monitor.measure_every, std::chrono::hours(168));
+  EXPECT_EQ(config->monitor.history, ByteCount::mib(64));
+  EXPECT_THAT(read(std::string(trust) + "[monitor]\ninterval_seconds = 9\n"),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("10 to 86400")));
+  EXPECT_THAT(read(std::string(trust) + "[monitor]\nhistory_mb = 1\n"),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("history_mb")));
+}
+
 struct Refused {
   const char* text;
   const char* says;
