@@ -2,6 +2,8 @@
 # a link to what is not installed becomes plain text.
 set(pages
   docs/fleet.md                   fleet.md
+  docs/fleet-page.md              fleet-page.md
+  docs/monitoring.md              monitoring.md
   docs/raspberry-pi.md            raspberry-pi.md
   docs/security.md                security.md
   docs/python.md                  python.md

@@ -35,12 +35,17 @@ constexpr std::array<std::pair<ErrorCode, std::string_view>, 17> names{{
 
 }  // namespace
 
-std::string error_body(const Error& error) {
+std::string problem_body(const Error& error, int status) {
   const auto* const known = std::find_if(
       names.begin(), names.end(), [&](const auto& entry) { return entry.first == error.code(); });
-  const Json body{{"error",
-                   {{"code", known == names.end() ? "internal" : known->second},
-                    {"message", error.message()}}}};
+  const std::string_view name = known == names.end() ? "internal" : known->second;
+  std::string title(name);
+  std::replace(title.begin(), title.end(), '_', ' ');
+  const Json body{{"type", "about:blank"},
+                  {"title", std::move(title)},
+                  {"status", status},
+                  {"detail", error.message()},
+                  {"error", {{"code", name}, {"message", error.message()}}}};
   return json_text(body);
 }
 

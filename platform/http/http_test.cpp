@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <future>
 #include <optional>
 #include <stdexcept>
 #include <thread>
@@ -27,7 +28,21 @@ using boost::asio::awaitable;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
+// 40 pieces of 64 KiB: more than a socket holds for a reader that does not read.
+Response many_pieces() {
+  Response response{200, "text/plain"};
+  response.pieces = [left = 40]() mutable -> awaitable<std::optional<std::string>> {
+    if (left-- == 0) co_return std::nullopt;
+    co_return std::string(64 * 1024, 'x');
+  };
+  return response;
+}
+
 awaitable<Response> answer(Request request) {
+  if (request.path == "/pieces") co_return many_pieces();
+  if (request.path == "/header") {
+    co_return Response{200, "text/plain", request.header("x-asked"), {{"X-Answered", "yes"}}};
+  }
   if (request.path == "/throw") throw std::runtime_error("the handler broke");
   if (request.path == "/missing") {
     co_return error_response(Error(ErrorCode::not_found, "no such board"));
@@ -56,13 +71,18 @@ class HttpTest : public ::testing::Test {
     ASSERT_THAT(server, IsOk());
     server_.emplace(std::move(*server));
   }
-  // What comes back for these very bytes until the server closes.
-  std::string raw(const std::string& bytes) const {
-    const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  [[nodiscard]] UniqueFd connect() const {
+    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, socket_.c_str(), sizeof address.sun_path - 1);
-    if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return "";
+    if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return {};
+    return fd;
+  }
+  // What comes back for these very bytes until the server closes.
+  std::string raw(const std::string& bytes) const {
+    const UniqueFd fd = connect();
+    if (!fd) return "";
     EXPECT_GT(::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), 0);
     ::shutdown(fd.get(), SHUT_WR);
     std::string answer(64 * 1024, '\0');
@@ -101,7 +121,10 @@ TEST_F(HttpTest, errors_cross_the_socket_and_come_back) {
   auto answer = get("/missing");
   ASSERT_THAT(answer, IsOk());
   EXPECT_EQ(answer->status, 404);
-  EXPECT_EQ(answer->body, R"({"error":{"code":"not_found","message":"no such board"}})");
+  EXPECT_EQ(answer->content_type, "application/problem+json");
+  EXPECT_EQ(answer->body,
+            R"({"detail":"no such board","error":{"code":"not_found","message":"no such board"},)"
+            R"("status":404,"title":"not found","type":"about:blank"})");
   EXPECT_THAT(call_ok(socket_, {"GET", "/missing"}),
               ErrorIs(ErrorCode::not_found, HasSubstr("no such board")));
   EXPECT_EQ(error_response(Error(ErrorCode::no_space, "")).status, 507);
@@ -155,6 +178,54 @@ TEST_F(HttpTest, more_connections_than_places_wait_their_turn) {
   }
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(good, 50);
+}
+
+TEST_F(HttpTest, connections_that_ask_nothing_keep_nobody_out) {
+  std::vector<UniqueFd> silent;
+  for (int i = 0; i < 300; ++i) silent.push_back(connect());
+  const UniqueFd slow = connect();  // half a request
+  ASSERT_GT(::send(slow.get(), "GET /v1/x HT", 12, MSG_NOSIGNAL), 0);
+  const auto answer = get("/v1/x");  // within the 30 s that a caller has; the silent ones have 60
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_EQ(answer->status, 200);
+}
+
+TEST_F(HttpTest, an_answer_in_pieces_arrives_whole_and_a_reader_that_stands_still_holds_nobody_up) {
+  const UniqueFd still = connect();
+  const std::string_view ask = "GET /pieces HTTP/1.1\r\nHost: a\r\n\r\n";
+  ASSERT_GT(::send(still.get(), ask.data(), ask.size(), MSG_NOSIGNAL), 0);
+  const auto answer = get("/pieces");
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_EQ(answer->body, std::string(40 * 64 * 1024, 'x'));
+}
+
+TEST_F(HttpTest, headers_go_both_ways_and_head_has_no_body) {
+  const std::string asked =
+      raw("GET /header HTTP/1.1\r\nHost: a\r\nX-Asked: this\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(asked, HasSubstr("X-Answered: yes\r\n"));
+  EXPECT_THAT(asked, ::testing::EndsWith("\r\n\r\nthis"));
+  const std::string head =
+      raw("HEAD /header HTTP/1.1\r\nHost: a\r\nX-Asked: this\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(head, HasSubstr("Content-Length: 4\r\n"));
+  EXPECT_THAT(head, ::testing::EndsWith("\r\n\r\n"));
+}
+
+TEST_F(HttpTest, tcp_in_plain_is_for_this_machine_alone) {
+  EXPECT_THAT(Server::listen_tcp(io_.get_executor(), {"0.0.0.0", 0}, answer),
+              ErrorIs(ErrorCode::refused, HasSubstr("certificate")));
+  EXPECT_THAT(Server::listen_tcp(io_.get_executor(), {"here", 0}, answer),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("no address")));
+  auto server = Server::listen_tcp(io_.get_executor(), {"127.0.0.1", 0}, answer);
+  ASSERT_THAT(server, IsOk());
+  const std::string url = "http://127.0.0.1:" + std::to_string(server->port()) + "/v1/x";
+  if (std::system("command -v curl >/dev/null") != 0) GTEST_SKIP() << "no curl here";
+  EXPECT_EQ(std::system(("curl -sf " + url + " | grep -q wrong.uid").c_str()), 0);
+  std::promise<void> gone;  // on the loop's thread, where it lives
+  boost::asio::post(io_, [&] {
+    { const Server ended = std::move(*server); }
+    gone.set_value();
+  });
+  gone.get_future().wait();
 }
 
 TEST_F(HttpTest, curl_works_as_documented) {

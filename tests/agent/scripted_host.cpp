@@ -54,7 +54,13 @@ void ScriptedHost::store(const ForgedRelease& release) {
 }
 
 void ScriptedHost::send(const messages::Command& command) {
-  send_raw(forge_ != nullptr ? forge_->command(device_, command) : to_json(command));
+  const std::string text = forge_ != nullptr ? forge_->command(device_, command) : to_json(command);
+  messages::is_asked(command) ? ask_raw(text) : send_raw(text);
+}
+
+void ScriptedHost::ask_raw(const std::string& command) {
+  session_->publish({topics::ask(device_), command, false}, transport::Delivery::at_least_once,
+                    [](const Status&) {});
 }
 
 void ScriptedHost::send_raw(const std::string& command) {
@@ -104,7 +110,22 @@ void ScriptedHost::on_message(const transport::Message& message) {
     }
   } else if (message.topic == topics::up(device_, "report")) {
     on_report(message.payload);
+  } else if (message.topic == topics::up(device_, "telemetry")) {
+    on_telemetry(message.payload);
   }
+}
+
+void ScriptedHost::on_telemetry(const std::string& payload) {
+  const auto verified = trust::verify_envelope(
+      payload, messages::telemetry_kind,
+      {.role = device_, .keys = {{board_key.id(), board_key}}, .threshold = 1});
+  if (!verified) return;
+  auto parsed = messages::parse_telemetry(verified->bytes());
+  if (!parsed) return;
+  if (acknowledges_) {
+    send(messages::Acknowledgement{{{parsed->header.session, parsed->header.sequence}}});
+  }
+  telemetry.push_back(std::move(*parsed));
 }
 
 // A board signs where its root names a director.

@@ -11,6 +11,7 @@
 #include "protocol/messages/command.hpp"
 #include "protocol/messages/report.hpp"
 #include "protocol/messages/status.hpp"
+#include "protocol/messages/telemetry.hpp"
 #include "protocol/trust/ed25519.hpp"
 #include "tests/agent/forge.hpp"
 #include "tests/support/fleet_broker.hpp"
@@ -33,6 +34,7 @@ class ScriptedHost {
   void store(const ForgedRelease& release);  // in the depot
   void send(const messages::Command& command);  // signed as the forge that speaks signs
   void send_raw(const std::string& command);
+  void ask_raw(const std::string& command);  // on the topic of what is asked
   void acknowledge(bool wanted) { acknowledges_ = wanted; }
 
   // An offer of this release with what most tests want.
@@ -43,6 +45,7 @@ class ScriptedHost {
   std::vector<messages::DeviceStatus> statuses;
   std::vector<messages::Progress> progress;
   std::vector<messages::Report> reports;
+  std::vector<messages::Telemetry> telemetry;  // whose signature holds; acknowledged as reports are
   std::size_t bad_reports = 0;
   std::size_t signed_statuses = 0;
   std::set<trust::Sha256Digest> asked_for;  // whose chunks the board requested
@@ -62,6 +65,7 @@ class ScriptedHost {
   void on_message(const transport::Message& message);
   void on_status(const std::string& payload);
   void on_report(const std::string& payload);
+  void on_telemetry(const std::string& payload);
 
   transport::Loop& loop_;
   std::string device_;

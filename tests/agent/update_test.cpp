@@ -260,5 +260,33 @@ TEST_F(AgentTest, waits_for_metadata_that_comes_after_the_offer) {
   EXPECT_NE(ends(1, State::updated), nullptr);
 }
 
+// The host's signed word begins both; what is asked unsigned, or on the topic of commands, is nothing.
+TEST_F(AgentTest, tells_how_it_fares_and_measures_again_when_the_host_asks) {
+  agent_is_online();
+  const ForgedRelease release = first_release();
+  const std::size_t before = host_.reports.size();
+  host_.ask_raw(to_json(messages::Measure{release.manifest}));
+  host_.send_raw(forge_.command("pi-1", messages::Measure{release.manifest}));
+  host_.send(messages::Measure{trust::sha256("another release")});
+  host_.send(messages::Watch{std::chrono::seconds(10), std::chrono::seconds(3600)});
+  ASSERT_TRUE(loop_.until([&] { return !host_.telemetry.empty(); }, std::chrono::seconds(60)));
+  const messages::Telemetry& told = host_.telemetry.front();
+  EXPECT_EQ(told.active_manifest, release.manifest);
+  EXPECT_EQ(told.device_class, Forge::device_class);
+  EXPECT_TRUE(told.free_memory && told.free_disk && told.uptime);
+  EXPECT_EQ(host_.reports.size(), before) << "nothing was asked in its right form yet";
+  host_.send(messages::Measure{release.manifest});
+  const auto measured = [&] {
+    return host_.reports.size() > before &&
+           host_.reports.back().reason.find("measured while it serves") != std::string::npos;
+  };
+  ASSERT_TRUE(loop_.until(measured, std::chrono::minutes(2)));
+  const messages::Report& report = host_.reports.back();
+  EXPECT_EQ(report.state, State::updated);
+  EXPECT_EQ(report.deployment.generation, 1U);
+  EXPECT_EQ(report.deployment.manifest, release.manifest);
+  EXPECT_NE(report.variants.at(0).measurement, std::nullopt);
+}
+
 }  // namespace
 }  // namespace outcrop

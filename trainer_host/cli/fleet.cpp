@@ -11,7 +11,9 @@
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/join.hpp"
 #include "trainer_host/cli/fleet_adopt.hpp"
+#include "trainer_host/cli/fleet_monitor.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
+#include "trainer_host/cli/fleet_token.hpp"
 #include "trainer_host/cli/host_connection.hpp"
 #include "trainer_host/cli/host_notes.hpp"
 #include "trainer_host/cli/published_release.hpp"
@@ -175,7 +177,9 @@ void add_fleet(CLI::App& app, Action& chosen) {
   parent->require_subcommand(1);
   add_devices(*parent, chosen);
   add_reports(*parent, chosen);
+  add_fleet_monitor(*parent, chosen);
   add_adopt(*parent, chosen);
+  add_fleet_tokens(*parent, chosen);
 }
 
 }  // namespace outcrop::cli

@@ -383,5 +383,19 @@ TEST_F(FleetVerbsTest, every_verb_teaches_its_use) {
   EXPECT_EQ(run("rollout status x --watch --wait").code, 2);
 }
 
+TEST_F(FleetVerbsTest, tokens_are_made_listed_and_taken_back) {
+  start();
+  const ShellOutcome made = run("fleet token add ops --role operator 2> /dev/null");
+  EXPECT_EQ(made.code, 0);
+  EXPECT_TRUE(made.output.starts_with("oct_"));
+  EXPECT_EQ(made.output.size(), 4U + 64 + 1);  // alone, for a script
+  EXPECT_THAT(run("fleet token add ops").output, HasSubstr("there is a token 'ops'"));
+  EXPECT_THAT(run("fleet token add x --role king").output, HasSubstr("operator"));
+  EXPECT_THAT(run("fleet token list").output, AllOf(HasSubstr("ops"), HasSubstr("operator")));
+  EXPECT_EQ(run("fleet token remove ops").code, 0);
+  EXPECT_THAT(run("fleet token list").output, Not(HasSubstr("ops ")));
+  EXPECT_NE(run("fleet token remove ops").code, 0);
+}
+
 }  // namespace
 }  // namespace outcrop::fleet

@@ -59,6 +59,10 @@ Result<Json> HostConnection::post(const std::string& target, const Json& body) c
   return ask("POST", target, "application/json", json_text(body));
 }
 
+Result<Json> HostConnection::remove(const std::string& target) const {
+  return ask("DELETE", target, "", "");
+}
+
 Result<Json> HostConnection::put(const std::string& target, std::string bytes) const {
   return ask("PUT", target, "application/octet-stream", std::move(bytes));
 }

@@ -28,6 +28,7 @@ class HostConnection {
   [[nodiscard]] Result<Json> get(const std::string& target) const;
   [[nodiscard]] Result<Json> post(const std::string& target,
                                   const Json& body = Json::object()) const;
+  [[nodiscard]] Result<Json> remove(const std::string& target) const;
   [[nodiscard]] Result<Json> put(const std::string& target, std::string bytes) const;
 
  private:

@@ -29,6 +29,9 @@
 #include "trainer_host/fleet/metadata/director.hpp"
 #include "trainer_host/fleet/metadata/expiry.hpp"
 #include "trainer_host/fleet/metadata/release_states.hpp"
+#include "trainer_host/fleet/monitor/asker.hpp"
+#include "trainer_host/fleet/monitor/audit.hpp"
+#include "trainer_host/fleet/monitor/feed.hpp"
 #include "trainer_host/fleet/prune/prune.hpp"
 #include "trainer_host/fleet/state_folder.hpp"
 
@@ -39,6 +42,7 @@ namespace {
 constexpr std::chrono::milliseconds gather{50};  // changes that are decided upon together
 constexpr std::chrono::seconds reconcile_every{15};
 constexpr std::chrono::milliseconds listen_every{250};  // to boards that said too much at once
+constexpr std::chrono::seconds tell_every{1};           // who looks, what changed
 constexpr std::chrono::seconds sign_every{60};  // looks whether something is due
 constexpr std::chrono::minutes scrub_pause{5};  // between two blobs
 constexpr std::chrono::seconds stop_at_most{5};
@@ -86,20 +90,27 @@ Result<std::unique_ptr<Registry>> open_registry(const StateFolder& state) {
 class Daemon::Impl {
  public:
   Impl(asio::io_context& io, HostConfig config, UniqueFd lock, std::unique_ptr<Registry> registry,
-       BlobStore blobs, MetadataKeeper keeper)
+       BlobStore blobs, MetadataKeeper keeper, Tokens tokens)
       : io_(&io),
         config_(std::move(config)),
         lock_(std::move(lock)),
         registry_(std::move(registry)),
         blobs_(std::move(blobs)),
         keeper_(std::move(keeper)),
+        tokens_(std::move(tokens)),
         director_(clock_, config_.trust.director_key,
                   [this]() -> const RoleSet& { return keeper_.roles(); }),
+        audit_(*registry_, clock_),
+        feed_(io.get_executor(), {StateFolder{config_.state}.history(), config_.monitor.history},
+              [this](const std::string& device, const messages::Acknowledgement& kept) { send(device, kept); }),
+        asker_(*registry_, clock_, {config_.monitor.interval, config_.monitor.measure_every},
+               asker_surroundings()),
         ingest_(*registry_, clock_, ingest_handlers()),
         driver_(*registry_, clock_, blobs_, surroundings(), config_.rollout.patience),
         decide_timer_(io),
         reconcile_timer_(io),
         listen_timer_(io),
+        tell_timer_(io),
         sign_timer_(io),
         prune_timer_(io),
         stop_timer_(io) {}
@@ -110,6 +121,8 @@ class Daemon::Impl {
  private:
   IngestHandlers ingest_handlers();
   RolloutSurroundings surroundings();
+  monitor::Asker::Surroundings asker_surroundings();
+  void add_monitor_handlers(IngestHandlers& handlers);
   Status start_broker();
   void start_session();
   Status start_server();
@@ -142,7 +155,11 @@ class Daemon::Impl {
   std::unique_ptr<Registry> registry_;
   BlobStore blobs_;
   MetadataKeeper keeper_;
+  Tokens tokens_;
   Director director_;
+  monitor::RegistryAuditLog audit_;
+  monitor::Feed feed_;
+  monitor::Asker asker_;
   Ingest ingest_;
   RolloutDriver driver_;
   std::unique_ptr<Broker> broker_;  // none where it is another's
@@ -154,9 +171,11 @@ class Daemon::Impl {
   std::unique_ptr<Scrub> scrub_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<http::Server> server_;
+  std::unique_ptr<http::Server> pages_;  // none where [http] is not said
   asio::steady_timer decide_timer_;
   asio::steady_timer reconcile_timer_;
   asio::steady_timer listen_timer_;
+  asio::steady_timer tell_timer_;
   asio::steady_timer sign_timer_;
   asio::steady_timer prune_timer_;
   asio::steady_timer stop_timer_;
@@ -174,9 +193,12 @@ IngestHandlers Daemon::Impl::ingest_handlers() {
   handlers.status = [this](const std::string& device, bool first) {
     driver_.on_status(device, first);
     sign_above(device);
+    asker_.on_status(device);
+    if (api_) api_->board_changed(device);
   };
   handlers.statement = [this](const std::string& device, const Statement& statement) {
     driver_.on_statement(device, statement);
+    if (api_) api_->board_changed(device);
   };
   handlers.acknowledge = [this](const std::string& device,
                                 const messages::Acknowledgement& acknowledgement) {
@@ -185,7 +207,31 @@ IngestHandlers Daemon::Impl::ingest_handlers() {
   handlers.used = [this](const std::string& device, std::uint64_t session) {
     send(device, messages::Used{session});
   };
+  add_monitor_handlers(handlers);
   return handlers;
+}
+
+void Daemon::Impl::add_monitor_handlers(IngestHandlers& handlers) {
+  handlers.telemetry = [this](messages::Telemetry telemetry, Timestamp at) {
+    return feed_.on_telemetry(std::move(telemetry), at, clock_.now());
+  };
+  handlers.held = [this](const std::string& device, bool held) {
+    news_.report("the audit log", audit_.record("owner of " + device, held ? "hold" : "hold-ended", device));
+  };
+  handlers.refused = [this](const std::string& why) { feed_.on_refused(why); };
+  handlers.measured = [this](const messages::Report& report, Timestamp received) {
+    return feed_.on_report(report, received);
+  };
+}
+
+monitor::Asker::Surroundings Daemon::Impl::asker_surroundings() {
+  monitor::Asker::Surroundings surroundings;
+  surroundings.online = [this](const std::string& device) { return ingest_.online(device); };
+  surroundings.signs_for = [this](const Device& device) { return director_.signs_for(device); };
+  surroundings.send = [this](const std::string& device, const messages::Command& command) {
+    send(device, command);
+  };
+  return surroundings;
 }
 
 RolloutSurroundings Daemon::Impl::surroundings() {
@@ -201,6 +247,9 @@ RolloutSurroundings Daemon::Impl::surroundings() {
     send(device, command);
   };
   surroundings.wake = [this] { wake(); };
+  surroundings.record = [this](const std::string& rollout, const std::string& evidence) {
+    return audit_.record("outcropd", "rollout-decided", rollout, evidence);
+  };
   return surroundings;
 }
 
@@ -220,9 +269,12 @@ Status Daemon::Impl::start() {
     ask_those_unheard();
     driver_.reconcile();
     driver_.tick();  // patience runs out without a message
+    asker_.tick();
+    api_->rollouts_changed();
     show_status();
   });
   every(listen_timer_, listen_every, [this] { ingest_.take_waiting(); });
+  every(tell_timer_, tell_every, [this] { api_->tell(); });
   every(sign_timer_, sign_every, [this] {
     const auto changed = keeper_.refresh();
     news_.report("metadata", changed ? Status() : fail(changed.error()));
@@ -325,8 +377,13 @@ BrokerAccess Daemon::Impl::broker_access() {
 
 Status Daemon::Impl::start_server() {
   api_ = std::make_unique<Api>(
-      ApiParts{*registry_, clock_, blobs_, keeper_, driver_, ingest_, broker_access(),
-               [this](const RoleEnvelopes& roles) { publish(roles); }, config_.rollout, worker_});
+      ApiParts{io_->get_executor(), *registry_, clock_, blobs_, keeper_, driver_, ingest_, broker_access(),
+               [this](const RoleEnvelopes& roles) { publish(roles); }, config_.rollout, worker_,
+               tokens_, config_.http && config_.http->open_to_viewers, feed_.history(), &audit_,
+               [this](const std::string& who, const std::string& what, const std::string& detail) {
+                 news_.report("the audit log", audit_.record(who, "api", what, detail));
+               },
+               [this](const monitor::MeasureRequest& request) { return asker_.measure(request); }});
   api_->look_at_older_releases();
   std::error_code error;
   std::filesystem::create_directories(config_.socket.parent_path(), error);
@@ -339,6 +396,22 @@ Status Daemon::Impl::start_server() {
                 return api_->handle(std::move(request));
               }));
   server_ = std::make_unique<http::Server>(std::move(server));
+  if (!config_.http) return {};
+  http::TcpOptions tcp;
+  tcp.address = config_.http->address;
+  tcp.port = config_.http->port;
+  tcp.longest_body = options.longest_body;
+  if (config_.http->certificate) {
+    tcp.tls = http::TcpOptions::Tls{*config_.http->certificate, *config_.http->key};
+  }
+  OUTCROP_TRY(pages,
+              http::Server::listen_tcp(io_->get_executor(), tcp, [this](http::Request request) {
+                return api_->handle_tcp(std::move(request));
+              }));
+  pages_ = std::make_unique<http::Server>(std::move(pages));
+  const bool six = tcp.address.find(':') != std::string::npos;
+  spdlog::info("pages at {}://{}:{}/", tcp.tls ? "https" : "http",
+               six ? "[" + tcp.address + "]" : tcp.address, pages_->port());
   return {};
 }
 
@@ -400,7 +473,7 @@ void Daemon::Impl::sign_above(const std::string& device) {
 void Daemon::Impl::on_connected() {
   spdlog::info("connected to the broker");
   news_.report("no connection to the broker", {});
-  for (const char* kind : {"progress", "report"}) subscribe(transport::topics::up("+", kind));
+  for (const char* kind : {"progress", "report", "telemetry"}) subscribe(transport::topics::up("+", kind));
   ask_for_status();
   depot_->on_connected();
   // The broker may have lost what it retained.
@@ -411,6 +484,7 @@ void Daemon::Impl::on_connected() {
 void Daemon::Impl::on_lost(const Error& error) {
   news_.report("no connection to the broker", fail(error));
   ingest_.on_lost();
+  if (api_) api_->every_board_changed();
   depot_->on_lost();
 }
 
@@ -438,7 +512,9 @@ void Daemon::Impl::send(const std::string& device, const messages::Command& comm
   news_.report("commands to boards", text ? Status() : fail(text.error()));
   if (!text) return;
   // What is lost here is sent again when the board's status says that it has not seen it.
-  session_->publish({transport::topics::command(device), *text, false},
+  const std::string topic = messages::is_asked(command) ? transport::topics::ask(device)
+                                                        : transport::topics::command(device);
+  session_->publish({topic, *text, false},
                     transport::Delivery::at_least_once, [device](Status status) {
                       if (!status) {
                         spdlog::debug("command to {}: {}", device, status.error().message());
@@ -456,6 +532,7 @@ void Daemon::Impl::wake() {
     if (error) return;
     const auto begun = std::chrono::steady_clock::now();
     driver_.tick_changed();
+    api_->rollouts_changed();
     show_status();
     last_tick_ = std::chrono::steady_clock::now() - begun;
   });
@@ -495,10 +572,11 @@ void Daemon::Impl::stop() {
   stopping_ = true;
   platform::notify_stopping();
   server_.reset();
+  pages_.reset();
   scrub_.reset();
   heartbeat_.reset();
-  for (asio::steady_timer* timer : {&decide_timer_, &reconcile_timer_, &listen_timer_, &sign_timer_,
-                                    &prune_timer_}) {
+  for (asio::steady_timer* timer : {&decide_timer_, &reconcile_timer_, &listen_timer_, &tell_timer_,
+                                    &sign_timer_, &prune_timer_}) {
     timer->cancel();
   }
   stop_timer_.expires_after(stop_at_most);
@@ -522,8 +600,9 @@ Result<std::unique_ptr<Daemon>> Daemon::start(asio::io_context& io, const HostCo
   OUTCROP_TRY(blobs, BlobStore::open(state.blobs()));
   static const SystemClock clock;
   OUTCROP_TRY(keeper, MetadataKeeper::open(*registry, clock, metadata_options(config.trust)));
+  OUTCROP_TRY(tokens, Tokens::open(state.tokens()));
   auto impl = std::make_unique<Impl>(io, config, std::move(lock), std::move(registry),
-                                     std::move(blobs), std::move(keeper));
+                                     std::move(blobs), std::move(keeper), std::move(tokens));
   OUTCROP_CHECK(impl->start());
   return std::unique_ptr<Daemon>(new Daemon(std::move(impl)));
 }

@@ -10,6 +10,7 @@
 #include "platform/http/client.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/version.hpp"
+#include "protocol/messages/telemetry.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/envelope.hpp"
 #include "tests/support/shell.hpp"
@@ -65,9 +66,9 @@ void ScriptedBoard::connect() {
   transport::SessionHandlers handlers;
   handlers.connected = [this] {
     for (const std::string& filter :
-         {topics::command(status_.device), std::string("outcrop/v1/meta/#")}) {
+         {topics::command(status_.device), topics::ask(status_.device), std::string("outcrop/v1/meta/#")}) {
       session_->subscribe(filter, transport::Delivery::at_least_once, [this, filter](Status) {
-        if (filter != topics::command(status_.device)) publish_status();
+        if (filter == "outcrop/v1/meta/#") publish_status();
       });
     }
   };
@@ -88,6 +89,18 @@ void ScriptedBoard::disconnect() {
 
 void ScriptedBoard::publish(const std::string& topic, const std::string& payload) {
   session_->publish({topic, payload, false}, transport::Delivery::at_least_once, [](Status) {});
+}
+
+messages::MessageId ScriptedBoard::tell(double temperature) {
+  messages::Telemetry telemetry;
+  telemetry.header = {status_.device, status_.session, ++sequence_, SystemClock().now(), true};
+  telemetry.device_class = status_.device_class;
+  telemetry.active_manifest = status_.active_manifest;
+  telemetry.active_variant = status_.active_variant;
+  telemetry.temperature = temperature;
+  publish(topics::up(status_.device, "telemetry"),
+          trust::sign_envelope(messages::telemetry_kind, as_bytes(to_json(telemetry)), std::span(&key_, 1)));
+  return {status_.session, sequence_};
 }
 
 void ScriptedBoard::publish_status() {
@@ -112,6 +125,12 @@ std::string ScriptedBoard::status_text() const {
 
 void ScriptedBoard::on_message(const transport::Message& message) {
   topics_.push_back(message.topic);
+  if (message.topic == topics::ask(status_.device)) {
+    const auto asked = read_command(message.payload);
+    ASSERT_TRUE(asked) << asked.error().message();
+    asked_.push_back(*asked);
+    return;
+  }
   if (message.topic != topics::command(status_.device)) return;
   const auto command = read_command(message.payload);
   ASSERT_TRUE(command) << command.error().message();

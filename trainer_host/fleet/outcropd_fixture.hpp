@@ -40,6 +40,8 @@ class ScriptedBoard {
   // Says so in its status and in a signed report, as agents do.
   void say(const messages::DeploymentId& deployment, messages::DeploymentState state,
            const std::string& reason = "");
+  // Telemetry of now, with this temperature.
+  messages::MessageId tell(double temperature);
   void publish_status();
   void publish(const std::string& topic, const std::string& payload);
 
@@ -47,6 +49,7 @@ class ScriptedBoard {
   [[nodiscard]] const std::vector<messages::Cancel>& cancels() const { return cancels_; }
   [[nodiscard]] const std::vector<messages::MessageId>& acknowledged() const { return acked_; }
   [[nodiscard]] const std::vector<std::uint64_t>& used() const { return used_; }
+  [[nodiscard]] const std::vector<messages::Command>& asked() const { return asked_; }
   [[nodiscard]] const std::vector<std::string>& topics() const { return topics_; }
   [[nodiscard]] messages::DeviceStatus& status() { return status_; }
   [[nodiscard]] const trust::PrivateKey& key() const { return key_; }
@@ -74,6 +77,7 @@ class ScriptedBoard {
   std::vector<messages::Cancel> cancels_;
   std::vector<messages::MessageId> acked_;
   std::vector<std::uint64_t> used_;
+  std::vector<messages::Command> asked_;
   std::vector<std::string> topics_;
   std::unique_ptr<transport::Session> session_;
 };

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/transport/topics.hpp"
@@ -49,7 +50,7 @@ TEST_F(OutcropdTest, rolls_out_to_the_canary_then_to_the_rest_by_what_the_canary
     EXPECT_NE(device["reason"].get<std::string>().find("no budget"), std::string::npos);
   }
   // Metadata and roots are retained for boards, reports are acknowledged.
-  EXPECT_FALSE(canary->acknowledged().empty());
+  EXPECT_TRUE(until([&] { return !canary->acknowledged().empty(); }));
   const auto& seen = canary->topics();
   for (const char* role :
        {"root/1", "targets", "revoked", "stage-curvefault", "snapshot", "timestamp"}) {
@@ -61,6 +62,47 @@ TEST_F(OutcropdTest, rolls_out_to_the_canary_then_to_the_rest_by_what_the_canary
   late->connect();
   ASSERT_TRUE(until([&] { return late->offers().size() == 1; }));
   EXPECT_EQ(late->offers()[0].variants, std::vector<std::string>{"int8-qint8"});
+  kill(SIGTERM);
+  EXPECT_EQ(exit_code_, 0);
+}
+
+// What was acknowledged is in the history, whenever outcropd is killed; what was not is said again.
+TEST_F(OutcropdTest, keeps_how_boards_fare_over_a_kill_and_has_them_measure_again) {
+  start();
+  const std::string manifest = publish(1);
+  auto board = enroll("pi-1");
+  board->connect();
+  ASSERT_TRUE(until([&] { return board->asked().size() == 1; }));
+  EXPECT_EQ(std::get<messages::Watch>(board->asked()[0]).interval, std::chrono::seconds(300));
+  EXPECT_EQ(post("/v1/measure", {{"device", "pi-1"}})["left_out"]["pi-1"], "it serves nothing");
+  post("/v1/rollouts", {{"name", "first"}, {"manifest", manifest}}, 201);
+  ASSERT_TRUE(rollout_is("first", "done"));
+  EXPECT_EQ(post("/v1/measure", {{"device_class", "raspberry-pi-4"}})["asked"], json({"pi-1"}));
+  ASSERT_TRUE(until([&] { return board->asked().size() == 2; }));
+  EXPECT_EQ(std::get<messages::Measure>(board->asked()[1]).manifest.hex(), manifest);
+  call("POST", "/v1/measure", json::object(), 400);
+  call("POST", "/v1/measure", {{"device", "nobody"}}, 404);
+
+  const auto acknowledged = [&](const messages::MessageId& id) {
+    const auto& all = board->acknowledged();
+    return std::find(all.begin(), all.end(), id) != all.end();
+  };
+  const messages::MessageId told = board->tell(55.5);
+  ASSERT_TRUE(until([&] { return acknowledged(told); }));
+  kill(SIGKILL);
+  start();
+  ASSERT_TRUE(until([&] { return board->connected() && get("/v1/host")["online"] == 1; }));
+  const auto heat = [&] { return get("/v1/history?measure=temperature&device=pi-1&resolution=raw")["points"]; };
+  ASSERT_EQ(heat().size(), 1U);
+  EXPECT_EQ(heat()[0]["max"], 55.5);
+  const auto measured = get("/v1/history?measure=measured_p90_ms&device=pi-1&variant=int8-qint8")["points"];
+  ASSERT_EQ(measured.size(), 1U) << "of the canary's report";
+  EXPECT_EQ(get("/v1/outliers")["outliers"], json::array());
+  const auto audit = get("/v1/audit?subject=first&action=rollout-decided")["entries"];
+  ASSERT_GE(audit.size(), 2U);
+  EXPECT_EQ(audit[0]["detail"]["after"], "done");
+  EXPECT_EQ(audit[0]["detail"]["boards"]["UPDATED"], 1);
+  EXPECT_EQ(audit[0]["detail_text"].get<std::string>()[0], '{');
   kill(SIGTERM);
   EXPECT_EQ(exit_code_, 0);
 }
@@ -622,6 +664,138 @@ TEST_F(OutcropdTest, a_backup_made_while_it_runs_serves_in_its_place) {
   EXPECT_EQ(get("/v1/rollouts/r")["state"], "done");
   EXPECT_EQ(get("/v1/blobs/" + manifest)["have"], true);
   EXPECT_FALSE(get("/v1/reports")["reports"].empty());
+}
+
+// Pages, API and metrics by TCP.
+class OutcropdTcpTest : public OutcropdTest {
+ protected:
+  void serve_tcp(const std::string& more = "") {
+    port_ = free_port();
+    write_config("[broker]\nport = " + std::to_string(free_port()) +
+                 "\n[http]\nlisten = \"127.0.0.1:" + std::to_string(port_) + "\"\n" + more);
+    start();
+  }
+  // What curl prints; "STATUS" at its end.
+  std::string curl(const std::string& arguments, const std::string& path) {
+    const std::string scheme = tls_ ? "https" : "http";
+    return run_shell("curl -s -w '%{http_code}' " + arguments + " '" + scheme + "://127.0.0.1:" +
+                     std::to_string(port_) + path + "'")
+        .output;
+  }
+  std::string token(const std::string& name, const std::string& role) {
+    return "-H 'Authorization: Bearer " +
+           post("/v1/tokens", {{"name", name}, {"role", role}}, 201)["token"].get<std::string>() + "'";
+  }
+  std::uint16_t port_ = 0;
+  bool tls_ = false;
+};
+
+TEST_F(OutcropdTcpTest, asks_for_a_token_and_does_what_its_role_may) {
+  serve_tcp();
+  publish(1);
+  EXPECT_TRUE(curl("", "/v1/host").ends_with("401"));
+  EXPECT_TRUE(curl("-H 'Authorization: Bearer oct_0'", "/v1/host").ends_with("401"));
+  EXPECT_TRUE(curl("-H 'Accept: text/html'", "/").ends_with("303"));
+  const std::string viewer = token("v", "viewer");
+  const std::string steers = token("o", "operator");
+  EXPECT_TRUE(curl(viewer, "/v1/host").ends_with("200"));
+  EXPECT_TRUE(curl(viewer, "/").ends_with("200"));
+  EXPECT_NE(curl(viewer, "/metrics").find("outcrop_boards"), std::string::npos);
+  EXPECT_TRUE(curl(viewer, "/v1/tokens").ends_with("403"));
+  const std::string start = " -X POST -d '{\"manifest\": \"0\"}'";
+  EXPECT_TRUE(curl(viewer + start, "/v1/rollouts").ends_with("403"));
+  EXPECT_TRUE(curl(steers + start, "/v1/rollouts").ends_with("404"));  // asked, and no such release
+  EXPECT_TRUE(curl(steers + " -X POST -d '{}'", "/v1/host/adopt").ends_with("403"));
+  // A name that somebody made to lead here, and a page of another site.
+  EXPECT_TRUE(curl(viewer + " -H 'Host: evil.example'", "/v1/host").ends_with("421"));
+  EXPECT_TRUE(curl(steers + start + " -H 'Origin: http://evil.example'", "/v1/rollouts").ends_with("403"));
+  EXPECT_TRUE(curl("-X POST -d token=oct_0", "/login").ends_with("401"));
+  call("DELETE", "/v1/tokens/v");
+  EXPECT_TRUE(curl(viewer, "/v1/host").ends_with("401"));
+}
+
+TEST_F(OutcropdTcpTest, a_browser_enters_by_a_form_and_forms_of_other_sites_do_nothing) {
+  serve_tcp();
+  const std::string manifest = publish(1);
+  auto board = enroll("board");
+  board->answer_with(DeploymentState::downloading);
+  board->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+  post("/v1/rollouts", {{"name", "r"}, {"manifest", manifest}}, 201);
+  const std::string secret = post("/v1/tokens", {{"name", "o"}, {"role", "operator"}}, 201)["token"];
+  const std::string jar = (home_ / "jar").string();
+  EXPECT_TRUE(curl("-c " + jar + " -d token=" + secret, "/login").ends_with("303"));
+  const std::string own = "-b " + jar + " -H 'Sec-Fetch-Site: same-origin'";
+  const std::string page = curl("-b " + jar, "/rollouts/r");
+  EXPECT_NE(page.find("Roll back"), std::string::npos) << page;
+  EXPECT_TRUE(curl("-b " + jar + " -H 'Sec-Fetch-Site: cross-site' -d verb=pause", "/rollouts/r/steer").ends_with("403"));
+  EXPECT_TRUE(curl("-b " + jar + " -d verb=pause", "/rollouts/r/steer").ends_with("403"));
+  EXPECT_EQ(get("/v1/rollouts/r")["state"], "canary");
+  const std::string pause = "curl -s -o /dev/null -w '%{http_code}' -X POST --unix-socket " +
+                            socket_.string() + " http://local/v1/rollouts/r/pause -H 'If-Match: \"x\"'";
+  EXPECT_EQ(run_shell(pause).output, "412");
+  EXPECT_EQ(get("/v1/rollouts/r")["state"], "canary");
+  EXPECT_TRUE(curl(own + " -d verb=pause", "/rollouts/r/steer").ends_with("303"));
+  EXPECT_EQ(get("/v1/rollouts/r")["state"], "paused");
+  EXPECT_TRUE(curl(own + " -d verb=abort -d confirm=x", "/rollouts/r/steer").ends_with("400"));
+  EXPECT_EQ(get("/v1/rollouts/r")["state"], "paused");
+  EXPECT_TRUE(curl(own + " -d verb=abort -d confirm=r", "/rollouts/r/steer").ends_with("303"));
+  EXPECT_EQ(get("/v1/rollouts/r")["state"], "aborted");
+}
+
+TEST_F(OutcropdTcpTest, anybody_on_this_machine_may_look_where_the_configuration_says_so) {
+  serve_tcp("open_to_viewers = true\n");
+  EXPECT_TRUE(curl("", "/").ends_with("200"));
+  EXPECT_TRUE(curl("", "/v1/devices").ends_with("200"));
+  EXPECT_TRUE(curl("-X POST -d '{\"manifest\": \"0\"}'", "/v1/rollouts").ends_with("403"));
+  EXPECT_TRUE(curl("", "/v1/tokens").ends_with("403"));
+}
+
+TEST_F(OutcropdTcpTest, speaks_tls_with_the_certificate_it_is_given) {
+  const std::string base = (home_ / "tls").string();
+  ASSERT_EQ(run_shell("openssl req -x509 -newkey ed25519 -nodes -days 2 -subj /CN=localhost -addext "
+                      "subjectAltName=IP:127.0.0.1 -keyout " + base + ".key -out " + base + ".pem").code,
+            0);
+  tls_ = true;
+  serve_tcp("certificate = \"tls.pem\"\nkey = \"tls.key\"\n");
+  const std::string trusts = "--cacert " + base + ".pem ";
+  EXPECT_TRUE(curl(trusts, "/v1/host").ends_with("401"));
+  EXPECT_TRUE(curl(trusts + token("v", "viewer"), "/v1/host").ends_with("200"));
+  const std::string entered =
+      curl(trusts + "-i -d token=" + post("/v1/tokens", {{"name", "w"}, {"role", "viewer"}}, 201)["token"].get<std::string>(), "/login");
+  EXPECT_NE(entered.find("HttpOnly; SameSite=Strict; Max-Age=2592000; Secure"), std::string::npos) << entered;
+}
+
+TEST_F(OutcropdTest, tells_listeners_what_changes_and_who_has_it_already_that_nothing_did) {
+  start();
+  auto board = enroll("board");
+  board->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+  const std::string ask = "curl -sN --unix-socket " + socket_.string() + " http://local";
+  auto heard = std::async(std::launch::async, [&] {
+    return run_shell("timeout 20 bash -c \"grep -m1 '^event: board' < <(" + ask + "/v1/events)\"").code;
+  });
+  ASSERT_TRUE(until([&] {
+    board->status().held = !board->status().held;
+    board->publish_status();
+    return heard.wait_for(std::chrono::milliseconds(100)) == std::future_status::ready;
+  }));
+  EXPECT_EQ(heard.get(), 0);
+  // One that is off or on is another answer.
+  const std::string etag = run_shell(ask + "/v1/devices/board -o /dev/null -w '%header{etag}'").output;
+  const std::string again = ask + "/v1/devices/board -o /dev/null -w '%{http_code}' -H 'If-None-Match: ";
+  EXPECT_EQ(run_shell(again + etag + "'").output, "304") << etag;
+  EXPECT_EQ(run_shell(again + "\"x\"'").output, "200");
+  // A page of those that are asked for.
+  enroll("other", "toaster");
+  const json page = get("/v1/devices?class=toaster&limit=1");
+  ASSERT_EQ(page["devices"].size(), 1U);
+  EXPECT_EQ(page["devices"][0]["name"], "other");
+  EXPECT_EQ(page["matching"], 1);
+  EXPECT_TRUE(page["after"].is_null());
+  call("GET", "/v1/devices?colour=red", nullptr, 400);
+  call("DELETE", "/v1/devices", nullptr, 405);
+  EXPECT_EQ(get("/v1/openapi.json")["openapi"], "3.1.0");
 }
 
 }  // namespace

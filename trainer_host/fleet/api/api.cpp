@@ -4,24 +4,62 @@
 
 #include <charconv>
 
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/fleet/api/json.hpp"
 #include "trainer_host/fleet/api/on_worker.hpp"
 
 namespace outcrop::fleet {
+namespace asio = boost::asio;
 namespace {
 
-// "/v1/rollouts/x/pause" as {"rollouts", "x", "pause"}; empty for what is not below /v1/.
+constexpr int samples_missed = 3;  // then what the last one said is no more about now
+constexpr std::size_t boards_looked_at = 20;  // a second, although nobody told of them
+
+// "/v1/rollouts/x/pause" as {"v1", "rollouts", "x", "pause"}.
 std::vector<std::string> segments(std::string_view path) {
-  constexpr std::string_view prefix = "/v1/";
   std::vector<std::string> parts;
-  if (!path.starts_with(prefix)) return parts;
-  path.remove_prefix(prefix.size());
   while (!path.empty()) {
+    path.remove_prefix(1);
     const std::size_t end = path.find('/');
     parts.emplace_back(path.substr(0, end));
-    path.remove_prefix(end == std::string_view::npos ? path.size() : end + 1);
+    path.remove_prefix(end == std::string_view::npos ? path.size() : end);
   }
   return parts;
+}
+
+// What stands where the template has names in braces; none where the path is another.
+std::optional<std::vector<std::string>> names_in(const std::string& pattern,
+                                                 const std::vector<std::string>& path) {
+  const std::vector<std::string> wanted = segments(pattern);
+  if (wanted.size() != path.size()) return std::nullopt;
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    if (wanted[i].starts_with('{')) {
+      if (path[i].empty()) return std::nullopt;
+      names.push_back(path[i]);
+    } else if (wanted[i] != path[i]) {
+      return std::nullopt;
+    }
+  }
+  return names;
+}
+
+std::string etag_of(const std::string& body) {
+  return "\"" + trust::sha256(body).hex().substr(0, 32) + "\"";
+}
+
+// Of what stands for one thing and has one form: who has it already is told so.
+void add_etag(const http::Request& request, const std::string& pattern, http::Response& response) {
+  if (request.method != "GET" || response.status != 200) return;
+  if (pattern != "/v1/devices/{name}" && pattern != "/v1/rollouts/{name}" &&
+      pattern != "/v1/releases/{sha256}") {
+    return;
+  }
+  const std::string etag = etag_of(response.body);
+  if (request.header("if-none-match") == etag) {
+    response = {304, "", ""};
+  }
+  response.headers.emplace_back("ETag", etag);
 }
 
 Result<std::uint64_t> number_of(const http::Request& request, const std::string& key) {
@@ -35,40 +73,149 @@ Result<std::uint64_t> number_of(const http::Request& request, const std::string&
   return fail(ErrorCode::invalid_argument, "the query needs " + key + ", a number of bytes");
 }
 
-tl::unexpected<Error> no_such_resource(const http::Request& request) {
-  return fail(ErrorCode::not_found, "there is no " + request.method + " " + request.path);
-}
-
 }  // namespace
 
-boost::asio::awaitable<http::Response> Api::handle(http::Request request) {
-  const std::string what = request.method + " " + request.path;
-  const std::uint32_t uid = request.peer_uid;
-  const bool reads = request.method == "GET";
-  http::Response response;
-  if (request.method == "PUT" && segments(request.path).size() == 2 &&
-      segments(request.path)[0] == "blobs") {
-    response = co_await upload(std::move(request));
-  } else if (reads && segments(request.path).size() == 2 &&
-             segments(request.path)[0] == "blobs") {
-    response = co_await blob(segments(request.path)[1]);
-  } else if (request.method == "POST" && request.path == "/v1/releases") {
-    response = co_await publish_release(std::move(request.body));
-  } else {
-    auto result = answer(request);
-    response = result ? std::move(*result) : http::error_response(result.error());
+Api::Api(ApiParts parts)
+    : parts_(std::move(parts)),
+      view_(parts_.registry,
+            {[this](const std::string& device) { return parts_.ingest.online(device); },
+             [this](const trust::Sha256Digest& manifest, const std::string& variant,
+                    const std::string& output) -> std::optional<double> {
+               const auto described = parts_.driver.manifest(manifest);
+               if (!described) return std::nullopt;
+               const messages::Variant* known = (*described)->variant(variant);
+               if (known == nullptr) return std::nullopt;
+               for (const messages::OutputTolerance& one : known->tolerance) {
+                 if (one.output == output) return one.mean_abs;
+               }
+               return std::nullopt;
+             },
+             [this](const std::string& device) { return held_back(device); }}),
+      events_(parts_.executor, std::to_string(parts_.clock.now().time_since_epoch().count())),
+      page_({view_, parts_.registry, parts_.clock, parts_.worker,
+             [this] {
+               auto words = attention();
+               return words ? std::move(*words)
+                            : std::vector<std::string>{words.error().message()};
+             },
+             parts_.history, parts_.audit}) {
+  view_.on_board = [this](const BoardRow& row) {
+    events_.publish("board", json_text(Json{{"name", row.device.name},
+                                            {"device_class", row.device.device_class},
+                                            {"health", to_string(row.health)},
+                                            {"why", row.why},
+                                            {"last_seen", time_or_null(row.device.last_seen)}}));
+    if (row.figures.empty()) return;
+    const Figure& newest = row.figures.front();
+    auto& told = reports_told_[row.device.name];
+    if (std::exchange(told, newest.received) == newest.received) return;
+    events_.publish("report", json_text(Json{{"device", row.device.name},
+                                             {"manifest", newest.manifest.hex()},
+                                             {"received", to_rfc3339(newest.received)}}));
+  };
+  view_.on_rollout = [this](const RolloutRow& row) {
+    events_.publish("rollout", json_text(Json{{"name", row.record.name},
+                                              {"state", to_string(row.record.state)},
+                                              {"reason", row.record.reason}}));
+  };
+}
+
+std::optional<http::Response> Api::not_as_it_was(const http::Request& request,
+                                                 const std::string& name) {
+  const std::string wanted = request.header("if-match");
+  if (wanted.empty()) return std::nullopt;
+  const auto now = rollout(name);
+  if (!now) return http::error_response(now.error());
+  if (etag_of(now->body) == wanted) return std::nullopt;
+  return http::error_response(
+      Error(ErrorCode::refused, "the rollout '" + name + "' is not as it was any more: look again"), 412);
+}
+
+std::optional<std::string> Api::held_back(const std::string& device) const {
+  if (parts_.history == nullptr) return std::nullopt;
+  const auto sample = parts_.history->latest(device);
+  if (!sample || sample->throttled_now.value_or(0) == 0) return std::nullopt;
+  if (parts_.clock.now() - sample->received > samples_missed * sample->interval) return std::nullopt;
+  std::string words = "held back by";
+  for (int i = 0; i < monitor::throttling_count; ++i) {
+    if ((*sample->throttled_now >> i & 1U) == 0) continue;
+    words += " " + std::string(to_string(static_cast<monitor::Throttling>(i)));
   }
-  const auto level = response.status >= 500             ? spdlog::level::err
-                     : response.status >= 400           ? spdlog::level::warn
-                     : reads || what.starts_with("PUT") ? spdlog::level::debug
-                                                        : spdlog::level::info;
-  spdlog::log(level, "{} by uid {}: {}{}", what, uid, response.status,
+  return words;
+}
+
+void Api::tell() {
+  view_.look_around(boards_looked_at);
+  if (const Status status = view_.refresh(); !status) {
+    spdlog::warn("reading the fleet: {}", status.error().message());
+  }
+}
+
+asio::awaitable<http::Response> Api::handle(http::Request request) {
+  const Caller caller{Role::admin, "uid " + std::to_string(request.peer_uid)};
+  if (request.method == "GET" && page::Page::serves(request.path)) {
+    const page::Reader reader{caller.name};
+    co_return co_await page_.handle(request, reader);
+  }
+  co_return co_await serve(std::move(request), caller);
+}
+
+asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller) {
+  const auto begun = std::chrono::steady_clock::now();
+  const std::string what = request.method + " " + request.path;
+  const std::string method = request.method;
+  const bool reads = method == "GET";
+  const std::vector<std::string> path = segments(request.path);
+  const Route* route = nullptr;
+  Names names;
+  std::string others;  // methods of the same path
+  for (const Route& one : routes()) {
+    auto found = names_in(one.path, path);
+    if (!found) continue;
+    if (one.method == method) {
+      route = &one;
+      names = std::move(*found);
+      break;
+    }
+    others += (others.empty() ? "" : ", ") + one.method;
+  }
+  http::Response response;
+  if (route == nullptr && !others.empty()) {
+    response = http::error_response(
+        Error(ErrorCode::invalid_argument, "there is no " + what + ", only " + others), 405);
+    response.headers.emplace_back("Allow", others);
+  } else if (route == nullptr) {
+    response = http::error_response(Error(ErrorCode::not_found, "there is no " + what));
+  } else if (caller.role < route->role) {
+    response = http::error_response(
+        Error(ErrorCode::untrusted, caller.name + " may not: that is for the role " +
+                                        std::string(to_string(route->role))));
+  } else {
+    const http::Request asked{method, request.path, {}, "", "", 0, request.headers};
+    response = co_await route->answer(*this, std::move(request), std::move(names));
+    add_etag(asked, route->path, response);
+    // Whatever was asked for may have changed anything; the rows tell what.
+    if (!reads && response.status < 300) {
+      view_.rollouts_changed();
+      // Pieces of blobs are many, and worth nothing until they are published.
+      if (method != "PUT") {
+        parts_.record(caller.name, what, "{\"status\": " + std::to_string(response.status) + "}");
+      }
+    }
+  }
+  times_.add(route == nullptr ? "other" : route->path, method, response.status,
+             std::chrono::steady_clock::now() - begun);
+  const auto level = response.status >= 500      ? spdlog::level::err
+                     : response.status >= 400    ? spdlog::level::warn
+                     : reads || method == "PUT" ? spdlog::level::debug
+                                                 : spdlog::level::info;
+  spdlog::log(level, "{} by {}: {}{}", what, caller.name, response.status,
               response.status >= 400 ? " " + response.body : "");
   co_return response;
 }
 
 boost::asio::awaitable<http::Response> Api::upload(http::Request request) {
-  const auto digest = trust::Sha256Digest::from_hex(segments(request.path)[1]);
+  const auto digest = trust::Sha256Digest::from_hex(segments(request.path)[2]);
   const auto size = number_of(request, "size");
   const auto offset = number_of(request, "offset");
   if (!digest) co_return http::error_response(digest.error());
@@ -88,47 +235,6 @@ boost::asio::awaitable<http::Response> Api::upload(http::Request request) {
       co_await on_worker<Result<ByteCount>>(parts_.worker, std::move(work));
   if (!bytes) co_return http::error_response(bytes.error());
   co_return respond({{"bytes", bytes->value()}});
-}
-
-Result<http::Response> Api::answer(const http::Request& request) {
-  const auto path = segments(request.path);
-  if (path.empty()) return no_such_resource(request);
-  if (request.method == "GET") return get(path, request);
-  if (request.method == "POST") return post(path, request);
-  return no_such_resource(request);
-}
-
-Result<http::Response> Api::get(const std::vector<std::string>& path,
-                                const http::Request& request) {
-  const std::string& what = path[0];
-  if (path.size() == 1) {
-    if (what == "host") return host();
-    if (what == "enrolment") return enrolment();
-    if (what == "devices") return devices();
-    if (what == "releases") return releases();
-    if (what == "rollouts") return rollouts();
-    if (what == "reports") return reports(request);
-  }
-  if (path.size() == 2 && what == "releases") return release(path[1]);
-  if (path.size() == 2 && what == "rollouts") return rollout(path[1]);
-  return no_such_resource(request);
-}
-
-Result<http::Response> Api::post(const std::vector<std::string>& path,
-                                 const http::Request& request) {
-  const std::string& what = path[0];
-  if (path.size() == 1) {
-    if (what == "device-authority") return add_authority(request.body);
-    if (what == "devices") return add_device(request.body);
-    if (what == "metadata") return add_metadata(request.body);
-    if (what == "rollouts") return start_rollout(request.body);
-  }
-  if (path.size() == 2 && what == "host" && path[1] == "adopt") return adopt();
-  if (path.size() == 3 && what == "devices" && path[2] == "revoke") {
-    return revoke_device(path[1], request.body);
-  }
-  if (path.size() == 3 && what == "rollouts") return steer_rollout(path[1], path[2]);
-  return no_such_resource(request);
 }
 
 }  // namespace outcrop::fleet

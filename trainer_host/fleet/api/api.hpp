@@ -4,21 +4,32 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include "platform/http/server.hpp"
 #include "protocol/base/clock.hpp"
+#include "trainer_host/fleet/access/tokens.hpp"
 #include "trainer_host/fleet/config/host_config.hpp"
 #include "trainer_host/fleet/depot/blob_store.hpp"
 #include "trainer_host/fleet/ingest/ingest.hpp"
 #include "trainer_host/fleet/metadata/metadata_keeper.hpp"
+#include "trainer_host/fleet/metrics/request_times.hpp"
+#include "trainer_host/fleet/monitor/asker.hpp"
+#include "trainer_host/fleet/monitor/history.hpp"
+#include "trainer_host/fleet/page/page.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
 #include "trainer_host/fleet/rollout/driver.hpp"
+#include "trainer_host/fleet/view/events.hpp"
+#include "trainer_host/fleet/view/fleet_view.hpp"
 
 namespace outcrop::fleet {
 
@@ -35,6 +46,7 @@ struct BrokerAccess {
 };
 
 struct ApiParts {
+  boost::asio::any_io_executor executor;
   Registry& registry;
   const Clock& clock;
   BlobStore blobs;
@@ -44,16 +56,33 @@ struct ApiParts {
   BrokerAccess broker;
   std::function<void(const RoleEnvelopes&)> publish;  // to the boards
   RolloutConfig rollout_defaults;
-  boost::asio::thread_pool& worker;  // for writing and hashing blobs
+  boost::asio::thread_pool& worker;  // for writing and hashing blobs, and reading the history
+  Tokens& tokens;
+  bool anybody_may_look = false;       // by TCP in plain, without a token
+  monitor::History* history = nullptr;  // none: no telemetry is kept
+  monitor::AuditLog* audit = nullptr;
+  // Keeps in it that somebody had something done: "token ops", "POST /v1/rollouts", a JSON object.
+  std::function<void(const std::string& who, const std::string& what, const std::string& detail)>
+      record = [](const std::string&, const std::string&, const std::string&) {};
+  // Asks boards to measure again.
+  std::function<Result<monitor::MeasureAnswer>(const monitor::MeasureRequest&)> measure =
+      [](const monitor::MeasureRequest&) { return monitor::MeasureAnswer(); };
+};
+
+// Who asks: by the Unix socket, whose mode says who may, or by TCP with a token.
+struct Caller {
+  Role role = Role::admin;
+  std::string name;         // "uid 1000", "token ops"
+  bool by_cookie = false;   // a browser sent it by itself
 };
 
 inline constexpr ByteCount longest_upload = ByteCount::mib(8);
 
-// The HTTP API of outcropd (API.md), for the command line and other programs of this
-// host. Who may speak is the socket's mode to say; who did is logged.
+// The HTTP API of outcropd (API.md, openapi.json) for the command line and other programs, its pages for
+// people, and its metrics. Who did what is logged.
 class Api {
  public:
-  explicit Api(ApiParts parts) : parts_(std::move(parts)) {}
+  explicit Api(ApiParts parts);
 
   // What a person should do something about, a sentence each; none while all is well.
   [[nodiscard]] Result<std::vector<std::string>> attention();
@@ -62,17 +91,45 @@ class Api {
   // of an earlier version published them. Blocks; once, before it serves.
   void look_at_older_releases();
 
-  // An http::Handler.
+  // An http::Handler of the Unix socket, and one of TCP.
   [[nodiscard]] boost::asio::awaitable<http::Response> handle(http::Request request);
+  [[nodiscard]] boost::asio::awaitable<http::Response> handle_tcp(http::Request request);
+
+  // Something of this board was written, or of rollouts: whoever listens is told at the next tell().
+  void board_changed(const std::string& name) { view_.changed(name); }
+  void rollouts_changed() { view_.rollouts_changed(); }
+  void every_board_changed() { view_.changed_everything(); }
+  // Tells listeners what changed since. Now and then.
+  void tell();
+
+  struct Route;
+  // Every call there is; the document of them is held against it by a test.
+  [[nodiscard]] static const std::vector<Route>& routes();
 
  private:
+  using Names = std::vector<std::string>;  // what stands for {name} in a path
+  [[nodiscard]] boost::asio::awaitable<http::Response> serve(http::Request request, Caller caller);
   [[nodiscard]] boost::asio::awaitable<http::Response> upload(http::Request request);
-  [[nodiscard]] Result<http::Response> answer(const http::Request& request);
-  [[nodiscard]] Result<http::Response> get(const std::vector<std::string>& path,
-                                           const http::Request& request);
-  [[nodiscard]] Result<http::Response> post(const std::vector<std::string>& path,
-                                            const http::Request& request);
+  [[nodiscard]] std::optional<std::string> held_back(const std::string& device) const;
 
+  // site.cpp
+  [[nodiscard]] std::optional<Caller> caller_of(const http::Request& request) const;
+  [[nodiscard]] http::Response enter(const http::Request& request);
+  [[nodiscard]] http::Response steer_by_form(const std::string& name, const std::string& who,
+                                             const http::Request& request);
+  // fleet.cpp
+  [[nodiscard]] Result<http::Response> metrics(const http::Request& request);
+  [[nodiscard]] Result<http::Response> events(const http::Request& request);
+  [[nodiscard]] Result<http::Response> changes();
+  [[nodiscard]] Result<http::Response> audit(const http::Request& request);
+  [[nodiscard]] boost::asio::awaitable<http::Response> history(http::Request request);
+  // monitoring.cpp
+  [[nodiscard]] Result<http::Response> measure(const std::string& body);
+  [[nodiscard]] boost::asio::awaitable<http::Response> outliers(http::Request request);
+  // fleet.cpp
+  [[nodiscard]] Result<http::Response> tokens();
+  [[nodiscard]] Result<http::Response> add_token(const std::string& body);
+  [[nodiscard]] Result<http::Response> remove_token(const std::string& name);
   // host.cpp
   [[nodiscard]] Result<http::Response> host();
   [[nodiscard]] Result<http::Response> adopt();
@@ -80,7 +137,9 @@ class Api {
   [[nodiscard]] boost::asio::awaitable<http::Response> blob(std::string digest);
   [[nodiscard]] Result<http::Response> reports(const http::Request& request);
   // devices.cpp
-  [[nodiscard]] Result<http::Response> devices();
+  [[nodiscard]] Result<http::Response> devices(const http::Request& request);
+  [[nodiscard]] Result<http::Response> device(const std::string& name);
+  [[nodiscard]] Result<nlohmann::json> describe_device(const Device& device);
   // What it serves, where that is a release of this host.
   [[nodiscard]] Result<std::optional<ReleaseRecord>> active_release(const Device& device);
   [[nodiscard]] Result<http::Response> add_authority(const std::string& body);
@@ -98,6 +157,9 @@ class Api {
                                                    const MetadataSubmission& submission);
   [[nodiscard]] Result<http::Response> add_metadata(const std::string& body);
   [[nodiscard]] Status take(const MetadataSubmission& submission);
+  // What to answer to who steers by what was (If-Match), and the rollout is not that any more.
+  [[nodiscard]] std::optional<http::Response> not_as_it_was(const http::Request& request,
+                                                            const std::string& rollout);
   // rollouts.cpp
   [[nodiscard]] Result<http::Response> rollouts();
   [[nodiscard]] Result<http::Response> rollout(const std::string& name);
@@ -106,6 +168,18 @@ class Api {
                                                      const std::string& verb);
 
   ApiParts parts_;
+  FleetView view_;
+  Events events_;
+  RequestTimes times_;
+  std::map<std::string, Timestamp> reports_told_;  // the newest of each board
+  page::Page page_;
+};
+
+struct Api::Route {
+  std::string method;
+  std::string path;  // "/v1/devices/{name}/revoke"
+  Role role = Role::viewer;
+  std::function<boost::asio::awaitable<http::Response>(Api&, http::Request, Names)> answer;
 };
 
 }  // namespace outcrop::fleet

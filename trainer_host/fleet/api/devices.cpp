@@ -3,6 +3,7 @@
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/api/json.hpp"
 #include "trainer_host/fleet/ingest/revocations.hpp"
+#include "trainer_host/fleet/view/filter.hpp"
 #include "trainer_host/pki/revocation_list.hpp"
 
 namespace outcrop::fleet {
@@ -80,25 +81,55 @@ Result<std::optional<ReleaseRecord>> Api::active_release(const Device& device) {
   return parts_.registry.release(*device.status->active_manifest);
 }
 
-Result<http::Response> Api::devices() {
-  OUTCROP_TRY(all, parts_.registry.devices());
+Result<Json> Api::describe_device(const Device& device) {
+  Json entry = to_json(device);
+  entry["online"] = parts_.ingest.online(device.name);
+  // A root names a director, and this board's agent is from before.
+  entry["unsigned"] = device.status && !device.signs &&
+                      parts_.keeper.roles().director_since().has_value();
+  entry["limited"] = parts_.ingest.limited(device.name);
+  OUTCROP_TRY(desired, parts_.registry.desired(device.name));
+  entry["desired"] = desired ? desired_to_json(*desired) : Json(nullptr);
+  const messages::Progress* progress = parts_.ingest.progress(device.name);
+  entry["progress"] = progress != nullptr ? progress_to_json(*progress) : Json(nullptr);
+  OUTCROP_TRY(release, active_release(device));
+  entry["active_release"] = release ? to_json(*release) : Json(nullptr);
+  return entry;
+}
+
+Result<http::Response> Api::device(const std::string& name) {
+  OUTCROP_TRY(device, parts_.registry.device(name));
+  if (!device) return fail(ErrorCode::not_found, "no board '" + name + "' was ever enrolled");
+  OUTCROP_TRY(entry, describe_device(*device));
+  return respond(entry);
+}
+
+// All of them where nothing is asked for; else a page of those that are meant, read anew.
+Result<http::Response> Api::devices(const http::Request& request) {
   Json json = Json::array();
-  for (const Device& device : all) {
-    Json entry = to_json(device);
-    entry["online"] = parts_.ingest.online(device.name);
-    // A root names a director, and this board's agent is from before.
-    entry["unsigned"] = device.status && !device.signs &&
-                        parts_.keeper.roles().director_since().has_value();
-    entry["limited"] = parts_.ingest.limited(device.name);
-    OUTCROP_TRY(desired, parts_.registry.desired(device.name));
-    entry["desired"] = desired ? desired_to_json(*desired) : Json(nullptr);
-    const messages::Progress* progress = parts_.ingest.progress(device.name);
-    entry["progress"] = progress != nullptr ? progress_to_json(*progress) : Json(nullptr);
-    OUTCROP_TRY(release, active_release(device));
-    entry["active_release"] = release ? to_json(*release) : Json(nullptr);
+  if (request.query.empty()) {
+    OUTCROP_TRY(all, parts_.registry.devices());
+    for (const Device& device : all) {
+      OUTCROP_TRY(entry, describe_device(device));
+      json.push_back(std::move(entry));
+    }
+    return respond({{"devices", std::move(json)}});
+  }
+  OUTCROP_TRY(query, BoardQuery::read(request.query));
+  OUTCROP_CHECK(view_.refresh());
+  OUTCROP_TRY(page, select(view_, query));
+  for (const BoardRow* row : page.rows) {
+    OUTCROP_TRY(device, parts_.registry.device(row->device.name));
+    if (!device) continue;
+    OUTCROP_TRY(entry, describe_device(*device));
+    entry["health"] = to_string(row->health);
+    entry["why"] = row->why;
     json.push_back(std::move(entry));
   }
-  return respond({{"devices", std::move(json)}});
+  return respond({{"devices", std::move(json)},
+                  {"matching", page.matching},
+                  {"unread", view_.unread()},
+                  {"after", page.after.empty() ? Json(nullptr) : Json(page.after)}});
 }
 
 Result<http::Response> Api::add_authority(const std::string& body) {
@@ -124,6 +155,7 @@ Status Api::take(const DeviceAuthority& authority) {
     parts_.ingest.forget(name);
     parts_.broker.disconnect(name);
   }
+  for (const std::string& name : revoked) view_.changed(name);
   if (!revoked.empty()) parts_.driver.tick();
   return {};
 }
@@ -175,6 +207,7 @@ Result<http::Response> Api::add_device(const std::string& body) {
   if (!before || before->key != device.key) parts_.ingest.forget(device.name);
   // It may have said its own before it was known here.
   if (!parts_.ingest.online(device.name)) parts_.broker.ask_for_status();
+  view_.changed(device.name);
   parts_.driver.tick();
   return respond(to_json(device), 201);
 }
@@ -200,6 +233,7 @@ Result<http::Response> Api::revoke_device(const std::string& name, const std::st
     OUTCROP_CHECK(take(authority));
   }
   parts_.broker.disconnect(name);
+  view_.changed(name);
   parts_.driver.tick();
   // A board that was enrolled since a backup that came back is named by the list alone.
   Json answer = device ? to_json(*device) : Json{{"name", name}};

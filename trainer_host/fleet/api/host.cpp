@@ -110,6 +110,7 @@ Result<http::Response> Api::adopt() {
   const std::uint64_t version = parts_.keeper.snapshot_version();
   OUTCROP_TRY(changed, parts_.keeper.sign_above(version + snapshot_margin));
   parts_.publish(changed);
+  view_.changed_everything();
   return host();
 }
 

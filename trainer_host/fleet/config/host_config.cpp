@@ -4,6 +4,7 @@
 #include <array>
 
 #include "platform/config/toml_reader.hpp"
+#include "protocol/base/number.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -106,6 +107,60 @@ RolloutConfig read_rollout(TomlReader::Table table) {
   return rollout;
 }
 
+MonitorConfig read_monitor(TomlReader::Table table) {
+  MonitorConfig monitor;
+  const std::int64_t interval = table.integer("interval_seconds", monitor.interval.count(), 0, 86'400);
+  if (interval > 0 && interval < 10) {
+    table.refuse("interval_seconds", std::to_string(interval) + " is too often; it must be 0 (none) or 10 to 86400");
+  } else {
+    monitor.interval = std::chrono::seconds(interval);
+  }
+  monitor.measure_every =
+      std::chrono::hours(table.integer("measure_every_hours", monitor.measure_every.count(), 0, 24 * 366));
+  monitor.history = ByteCount::mib(static_cast<std::uint64_t>(
+      table.integer("history_mb", static_cast<std::int64_t>(monitor.history.value() >> 20), 16, 1 << 24)));
+  table.finish();
+  return monitor;
+}
+
+// "127.0.0.1:8443", "[::1]:8443".
+bool split_address(const std::string& text, HttpConfig& http) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0) return false;
+  const auto port = read_number<std::uint16_t>(text.substr(colon + 1));
+  if (!port) return false;
+  http.port = *port;
+  http.address = text.substr(0, colon);
+  if (http.address.starts_with('[') && http.address.ends_with(']')) {
+    http.address = http.address.substr(1, http.address.size() - 2);
+  }
+  return !http.address.empty();
+}
+
+HttpConfig read_http(TomlReader::Table table) {
+  HttpConfig http;
+  const std::string listen = table.text("listen", std::nullopt);
+  if (!listen.empty() && !split_address(listen, http)) {
+    table.refuse("listen", "'" + listen + "' is no address with a port; write it as \"127.0.0.1:8443\"");
+  }
+  if (table.has("certificate")) http.certificate = table.path("certificate", std::nullopt);
+  if (table.has("key")) http.key = table.path("key", std::nullopt);
+  if (http.certificate.has_value() != http.key.has_value()) {
+    table.refuse(http.key ? "key" : "certificate", "needs the other one, too: certificate and key");
+  }
+  http.open_to_viewers = table.boolean("open_to_viewers", false);
+  const bool loopback = http.address.starts_with("127.") || http.address == "::1";
+  if (!loopback && !http.address.empty() && !http.certificate) {
+    table.refuse("listen", "'" + listen + "' is reached from other machines: give certificate and key, "
+                           "or listen on 127.0.0.1");
+  }
+  if (http.open_to_viewers && (!loopback || http.certificate)) {
+    table.refuse("open_to_viewers", "is for this machine alone: in plain, on 127.0.0.1");
+  }
+  table.finish();
+  return http;
+}
+
 }  // namespace
 
 std::optional<messages::OnUnmeasurable> on_unmeasurable_from(std::string_view text) {
@@ -130,6 +185,8 @@ Result<HostConfig> read_host_config(const std::filesystem::path& file) {
   config.trust = read_trust(root.table("trust"));
   config.broker = read_broker(root.table("broker"));
   config.rollout = read_rollout(root.table("rollout"));
+  config.monitor = read_monitor(root.table("monitor"));
+  if (root.has("http")) config.http = read_http(root.table("http"));
   root.finish();
   OUTCROP_CHECK(reader.status());
   return config;

@@ -52,6 +52,22 @@ struct TrustConfig {
   bool believe_clock = false;  // sign by the clock also where nobody keeps it right
 };
 
+// What is known of boards while they serve (docs/monitoring.md).
+struct MonitorConfig {
+  std::chrono::seconds interval{300};       // between telemetry of a board; 0: none is asked for
+  std::chrono::hours measure_every{0};      // what boards serve is measured again; 0: when somebody asks
+  ByteCount history = ByteCount::mib(4096);  // on the disk, at most
+};
+
+// Pages and API by TCP, beside the Unix socket.
+struct HttpConfig {
+  std::string address;  // numeric; one that is not loopback has a certificate
+  std::uint16_t port = 0;
+  std::optional<std::filesystem::path> certificate;  // PEM, with its chain; both or neither
+  std::optional<std::filesystem::path> key;
+  bool open_to_viewers = false;  // on loopback in plain: who has no token may look
+};
+
 struct HostConfig {
   std::filesystem::path state = "/var/lib/outcrop";
   std::filesystem::path socket = "/run/outcrop/outcropd.sock";
@@ -60,6 +76,8 @@ struct HostConfig {
   TrustConfig trust;
   BrokerConfig broker;
   RolloutConfig rollout;
+  MonitorConfig monitor;
+  std::optional<HttpConfig> http;
 };
 
 // invalid_argument with file, line and key of what is wrong; not_found where there is no file.

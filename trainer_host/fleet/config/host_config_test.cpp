@@ -45,6 +45,23 @@ TEST_F(HostConfigTest, reads_another_broker) {
   EXPECT_EQ(config->broker.external->boards_authority, folder_.path() / "ca.pem");
 }
 
+TEST_F(HostConfigTest, says_how_boards_are_watched) {
+  const auto usual = read(trust);
+  ASSERT_THAT(usual, IsOk());
+  EXPECT_EQ(usual->monitor.interval, std::chrono::seconds(300));
+  EXPECT_EQ(usual->monitor.measure_every, std::chrono::hours(0));
+  const auto config = read(std::string(trust) +
+                           "[monitor]\ninterval_seconds = 0\nmeasure_every_hours = 168\nhistory_mb = 64\n");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->monitor.interval, std::chrono::seconds(0));
+  EXPECT_EQ(config->monitor.measure_every, std::chrono::hours(168));
+  EXPECT_EQ(config->monitor.history, ByteCount::mib(64));
+  EXPECT_THAT(read(std::string(trust) + "[monitor]\ninterval_seconds = 9\n"),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("10 to 86400")));
+  EXPECT_THAT(read(std::string(trust) + "[monitor]\nhistory_mb = 1\n"),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("history_mb")));
+}
+
 struct Refused {
   const char* text;
   const char* says;
@@ -72,7 +89,27 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"[rollout]\nfailed_share = 2.0\n", "failed_share"},
         Refused{"[rollout]\nslower_allowed = -0.1\n", "slower_allowed"},
         Refused{"[rollout]\nfalse_stops = 0.0\n", "false_stops"},
-        Refused{"[rollout]\nfirst_ring = 0\n", "first_ring"}));
+        Refused{"[rollout]\nfirst_ring = 0\n", "first_ring"},
+        Refused{"[http]\nlisten = \"8443\"\n", "http.listen"},
+        Refused{"[http]\nlisten = \"127.0.0.1:99999\"\n", "http.listen"},
+        Refused{"[http]\nlisten = \"0.0.0.0:8443\"\n", "certificate and key"},
+        Refused{"[http]\nlisten = \"0.0.0.0:8443\"\ncertificate = \"c\"\n", "http.certificate"},
+        Refused{"[http]\nlisten = \"10.0.0.1:8443\"\ncertificate = \"c\"\nkey = \"k\"\n"
+                "open_to_viewers = true\n",
+                "http.open_to_viewers"}));
+
+TEST_F(HostConfigTest, reads_where_pages_are_served) {
+  const auto plain = read(std::string(trust) + "[http]\nlisten = \"[::1]:0\"\nopen_to_viewers = true\n");
+  ASSERT_THAT(plain, IsOk());
+  EXPECT_EQ(plain->http->address, "::1");
+  EXPECT_TRUE(plain->http->open_to_viewers);
+  const auto tls = read(std::string(trust) +
+                        "[http]\nlisten = \"0.0.0.0:8443\"\ncertificate = \"c.pem\"\nkey = \"c.key\"\n");
+  ASSERT_THAT(tls, IsOk());
+  EXPECT_EQ(tls->http->port, 8443);
+  EXPECT_EQ(*tls->http->key, folder_.path() / "c.key");
+  EXPECT_FALSE(read(trust)->http);
+}
 
 TEST_F(HostConfigTest, the_example_is_right_and_shows_the_defaults) {
   const std::filesystem::path example = OUTCROP_SOURCE "/configs/host.toml";

@@ -15,6 +15,10 @@ constexpr std::string_view device_prefix = "outcrop/v1/d/";
 // Base64 of the longest report, and room for signature and field names.
 constexpr std::size_t longest_report_envelope =
     messages::report_limit.value() / 3 * 4 + ByteCount::kib(4).value();
+constexpr std::size_t longest_telemetry_envelope =
+    messages::telemetry_limit.value() / 3 * 4 + ByteCount::kib(4).value();
+constexpr std::chrono::minutes clocks_differ{5};
+constexpr std::chrono::hours samples_kept{48};
 constexpr std::size_t most_at_once = 16;
 // So many set-backs of one board within so long are two boards.
 constexpr std::size_t too_many_set_backs = 3;
@@ -36,7 +40,8 @@ bool Ingest::on_message(const transport::Message& message) {
   if (slash == std::string_view::npos) return false;
   const std::string name(rest.substr(0, slash));
   const std::string_view leaf = rest.substr(slash + 1);
-  const bool known = leaf == "status" || leaf == "up/progress" || leaf == "up/report";
+  const bool known = leaf == "status" || leaf == "up/progress" || leaf == "up/report" ||
+                     leaf == "up/telemetry";
   if (!known) return false;
   // An empty retained message is how a broker says that there is none.
   if (leaf == "status" && message.payload.empty()) return true;
@@ -51,6 +56,8 @@ bool Ingest::on_message(const transport::Message& message) {
     } else {
       on_progress(name, message.payload);
     }
+  } else if (leaf == "up/telemetry") {
+    on_telemetry(name, *voice, message.payload);
   } else if (!voice->reports.take(steady_())) {
     limit(name, *voice, "its reports");
   } else {
@@ -324,6 +331,8 @@ void Ingest::on_status(const std::string& name, const transport::Message& messag
   }
   if (!store_status(*device, before)) return;
   ++statistics_.statuses;
+  const bool was_held = before.status && before.status->held;
+  if (handlers_.held && device->status->held != was_held) handlers_.held(name, device->status->held);
   if (status->online) {
     online_.insert(name);
   } else {
@@ -411,7 +420,73 @@ void Ingest::on_report(const std::string& name, std::string_view payload) {
                         {report->deployment, report->state, report->reason, id, true, measured,
                          messages::slowdown(*report)});
   }
+  if (handlers_.measured && handlers_.measured(*report, clock_->now())) return;
   if (handlers_.acknowledge) handlers_.acknowledge(name, {{id}, report->header.protocol});
+}
+
+Result<Timestamp> time_of_sample(const messages::DeviceHeader& header, Timestamp received) {
+  if (!header.clock_synchronised) return received;
+  if (header.time > received + clocks_differ) {
+    return fail(ErrorCode::refused, "a sample of " + to_rfc3339(header.time) + " is from the future: it is " +
+                                        to_rfc3339(received) + " here");
+  }
+  if (header.time < received - samples_kept) {
+    return fail(ErrorCode::expired, "a sample of " + to_rfc3339(header.time) +
+                                        " is of longer ago than samples are kept");
+  }
+  return header.time;
+}
+
+void Ingest::refuse_telemetry(std::uint64_t& counter, const std::string& name, const std::string& kind,
+                              const std::string& why) {
+  refuse(counter, name, why);
+  if (handlers_.refused) handlers_.refused(kind);
+}
+
+// What is too much, or of the future, is not acknowledged: the board has it, and says it again.
+void Ingest::on_telemetry(const std::string& name, Voice& voice, std::string_view payload) {
+  if (!voice.telemetry.take(steady_())) {
+    limit(name, voice, "its telemetry");
+    if (handlers_.refused) handlers_.refused("too often");
+    return;
+  }
+  const std::uint64_t unknown = statistics_.unknown;
+  const auto device = sender(name);
+  if (!device) {
+    if (handlers_.refused && statistics_.unknown > unknown) handlers_.refused("not enrolled, or revoked");
+    return;
+  }
+  if (payload.size() > longest_telemetry_envelope) {
+    return refuse_telemetry(statistics_.malformed, name, "too long",
+                            "telemetry of " + ByteCount(payload.size()).human());
+  }
+  const trust::Signers board{"board " + name, {{device->key.id(), device->key}}, 1};
+  const auto verified = trust::verify_envelope(payload, messages::telemetry_kind, board);
+  if (!verified) {
+    const bool forged = verified.error().code() == ErrorCode::untrusted;
+    return refuse_telemetry(forged ? statistics_.forged : statistics_.malformed, name,
+                            forged ? "not signed by the board" : "malformed", verified.error().message());
+  }
+  auto telemetry = messages::parse_telemetry(verified->bytes());
+  if (!telemetry) {
+    return refuse_telemetry(statistics_.malformed, name, "malformed", telemetry.error().message());
+  }
+  if (telemetry->header.device != name) {
+    return refuse_telemetry(statistics_.forged, name, "of another board",
+                            "its telemetry is that of '" + telemetry->header.device + "'");
+  }
+  const messages::MessageId id{telemetry->header.session, telemetry->header.sequence};
+  const int protocol = telemetry->header.protocol;
+  const auto at = time_of_sample(telemetry->header, clock_->now());
+  if (!at) {
+    const bool old = at.error().code() == ErrorCode::expired;
+    refuse_telemetry(statistics_.untimely, name, old ? "from too long ago" : "from the future",
+                     at.error().message());
+    if (old && handlers_.acknowledge) handlers_.acknowledge(name, {{id}, protocol});
+    return;
+  }
+  if (!handlers_.telemetry || !handlers_.telemetry(std::move(*telemetry), *at)) return;
+  ++statistics_.telemetry;
 }
 
 }  // namespace outcrop::fleet

@@ -13,6 +13,7 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/messages/command.hpp"
 #include "protocol/messages/device_message.hpp"
+#include "protocol/messages/telemetry.hpp"
 #include "protocol/transport/session.hpp"
 #include "trainer_host/fleet/ingest/allowance.hpp"
 #include "trainer_host/fleet/log/news.hpp"
@@ -33,8 +34,10 @@ struct IngestStatistics {
   std::uint64_t malformed = 0;  // too long, no such document, too new
   std::uint64_t forged = 0;     // another board's name inside, or a signature that does not hold
   std::uint64_t limited = 0;    // more than a board may say, or a status that a newer one replaced
+  std::uint64_t telemetry = 0;  // taken, repeats among them
+  std::uint64_t untimely = 0;   // telemetry of a time that cannot be, or is over
   [[nodiscard]] std::uint64_t refused() const {
-    return stale + unknown + malformed + forged + limited;
+    return stale + unknown + malformed + forged + limited + untimely;
   }
 };
 
@@ -44,11 +47,26 @@ struct IngestHandlers {
   std::function<void(const std::string& device, bool first)> status;
   std::function<void(const std::string& device, const Statement& statement)> statement;
   std::function<void(const std::string& device, const messages::Acknowledgement&)> acknowledge;
+  // The board's owner began to hold updates back, or ended it.
+  std::function<void(const std::string& device, bool held)> held;
+  // Telemetry to be kept, and the time that it is of; false where it cannot be taken now. Whoever takes it
+  // acknowledges it when it is kept.
+  std::function<bool(messages::Telemetry telemetry, Timestamp at)> telemetry;
+  // Telemetry that was refused, and why in few words: "from the future", "too often", ...
+  std::function<void(const std::string& why)> refused;
+  // A report that came, with figures; true: it is acknowledged when they are kept. After statement().
+  std::function<bool(const messages::Report& report, Timestamp received)> measured;
   // The board counts where it counted before: sessions up to this one are used.
   std::function<void(const std::string& device, std::uint64_t session)> used;
 };
 
-// Takes what boards publish (SCHEMA.md: status, progress, report) into the registry. The name in a
+// When a sample was taken, as far as can be told: by the board's clock where that is synchronised, else when it came.
+// expired where it is older than what is kept one by one; refused where it is of the future, as after a clock that
+// was set back here, or wrong there.
+[[nodiscard]] Result<Timestamp> time_of_sample(const messages::DeviceHeader& header, Timestamp received);
+
+// Takes what boards publish (SCHEMA.md: status, progress, report, telemetry) into the registry, and the last into
+// whatever its handler is. The name in a
 // topic is the broker's word for who sent it; a message that names another board is refused. A
 // report counts only with the signature of the key that was enrolled, and once: repeats are
 // acknowledged again and change nothing.
@@ -99,6 +117,7 @@ class Ingest {
     Allowance statuses{20, 1};
     Allowance progress{40, 4};
     Allowance reports{64, 8};
+    Allowance telemetry{300, 0.5};  // a day that it kept, and one each 10 s from then on
     std::optional<transport::Message> waiting;  // its newest status
     std::uint64_t limited = 0;
   };
@@ -121,6 +140,9 @@ class Ingest {
   void on_used_number(Device device, const messages::Report& report);
   void on_progress(const std::string& name, std::string_view payload);
   void on_report(const std::string& name, std::string_view payload);
+  void on_telemetry(const std::string& name, Voice& voice, std::string_view payload);
+  void refuse_telemetry(std::uint64_t& counter, const std::string& name, const std::string& kind,
+                        const std::string& why);
   void refuse(std::uint64_t& counter, const std::string& name, const std::string& why);
 
   Registry* registry_;

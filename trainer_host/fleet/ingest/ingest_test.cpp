@@ -39,6 +39,12 @@ class IngestTest : public ::testing::Test {
     handlers.acknowledge = [this](const std::string&, const messages::Acknowledgement& ack) {
       acknowledged_.insert(acknowledged_.end(), ack.reports.begin(), ack.reports.end());
     };
+    handlers.telemetry = [this](messages::Telemetry telemetry, Timestamp at) {
+      if (takes_telemetry_) telemetry_.emplace_back(std::move(telemetry), at);
+      return takes_telemetry_;
+    };
+    handlers.refused = [this](const std::string& why) { refused_.push_back(why); };
+    handlers.measured = [this](const messages::Report&, Timestamp) { return history_acknowledges_; };
     handlers.used = [this](const std::string&, std::uint64_t session) { used_.push_back(session); };
     ingest_.emplace(*registry_, clock_, handlers, [this] { return steady_; });
   }
@@ -101,7 +107,89 @@ class IngestTest : public ::testing::Test {
   std::vector<std::uint64_t> used_;
   std::vector<Statement> statements_;
   std::vector<messages::MessageId> acknowledged_;
+  std::vector<std::pair<messages::Telemetry, Timestamp>> telemetry_;
+  std::vector<std::string> refused_;
+  bool takes_telemetry_ = true;
+  bool history_acknowledges_ = false;
+
+  messages::Telemetry telemetry(std::uint64_t sequence, std::chrono::seconds ago = std::chrono::seconds(0)) {
+    messages::Telemetry told;
+    told.header = {"pi-1", 1, sequence, clock_.now() - ago, true};
+    told.device_class = "raspberry-pi-4";
+    return told;
+  }
+  void send_telemetry(const messages::Telemetry& told, const trust::PrivateKey& key) {
+    EXPECT_TRUE(send(topics::up("pi-1", "telemetry"),
+                     trust::sign_envelope("telemetry", as_bytes(to_json(told)), std::span(&key, 1))));
+  }
 };
+
+TEST_F(IngestTest, takes_telemetry_with_its_time_and_leaves_acknowledging_to_who_keeps_it) {
+  send_telemetry(telemetry(1, std::chrono::hours(30)), key_);
+  messages::Telemetry floor = telemetry(2, std::chrono::hours(24 * 300));
+  floor.header.clock_synchronised = false;
+  send_telemetry(floor, key_);
+  ASSERT_EQ(telemetry_.size(), 2U);
+  EXPECT_EQ(telemetry_[0].second, telemetry_[0].first.header.time);
+  EXPECT_GE(telemetry_[1].second, clock_.now() - std::chrono::seconds(5)) << "a board without a clock: when it came";
+  EXPECT_TRUE(acknowledged_.empty());
+  EXPECT_EQ(statistics().telemetry, 2U);
+  takes_telemetry_ = false;
+  send_telemetry(telemetry(3), key_);
+  EXPECT_EQ(statistics().telemetry, 2U);
+  EXPECT_TRUE(acknowledged_.empty()) << "it says it again";
+}
+
+TEST_F(IngestTest, telemetry_of_a_time_that_cannot_be_is_refused_and_counted) {
+  send_telemetry(telemetry(1, -std::chrono::hours(1)), key_);
+  EXPECT_TRUE(telemetry_.empty());
+  EXPECT_THAT(refused_, ::testing::ElementsAre("from the future"));
+  EXPECT_TRUE(acknowledged_.empty()) << "whose clock is wrong is not known";
+  send_telemetry(telemetry(2, std::chrono::hours(49)), key_);
+  EXPECT_EQ(refused_.back(), "from too long ago");
+  EXPECT_THAT(acknowledged_, ::testing::ElementsAre(messages::MessageId{1, 2})) << "nothing will change that";
+  EXPECT_EQ(statistics().untimely, 2U);
+}
+
+TEST_F(IngestTest, telemetry_that_is_no_boards_word_is_refused_and_counted) {
+  send_telemetry(telemetry(1), key_of(2));
+  messages::Telemetry other = telemetry(1);
+  other.header.device = "pi-2";
+  send_telemetry(other, key_);
+  send(topics::up("pi-1", "telemetry"), "{}");
+  std::string text = to_json(telemetry(1));
+  text.replace(text.find("\"temperature\":null"), 18, "\"temperature\":NaN ");
+  send(topics::up("pi-1", "telemetry"), trust::sign_envelope("telemetry", as_bytes(text), std::span(&key_, 1)));
+  send(topics::up("pi-1", "telemetry"), std::string(100'000, 'x'));
+  EXPECT_TRUE(telemetry_.empty());
+  EXPECT_THAT(refused_, ::testing::ElementsAre("not signed by the board", "of another board", "malformed",
+                                               "malformed", "too long"));
+  EXPECT_EQ(registry_->revoke("pi-1", clock_.now(), "lost", ""), true);
+  send_telemetry(telemetry(2), key_);
+  EXPECT_TRUE(telemetry_.empty());
+  EXPECT_EQ(refused_.back(), "not enrolled, or revoked");
+}
+
+TEST_F(IngestTest, telemetry_that_comes_too_often_is_refused_and_counted) {
+  for (std::uint64_t i = 1; i <= 310; ++i) send_telemetry(telemetry(i), key_);
+  EXPECT_EQ(telemetry_.size(), 300U);
+  EXPECT_EQ(refused_.size(), 10U);
+  EXPECT_EQ(refused_.front(), "too often");
+  EXPECT_EQ(ingest_->limited("pi-1"), 10U);
+  steady_ += std::chrono::seconds(10);
+  send_telemetry(telemetry(311), key_);
+  EXPECT_EQ(telemetry_.size(), 301U);
+}
+
+TEST_F(IngestTest, a_report_whose_figures_are_kept_elsewhere_is_acknowledged_from_there) {
+  history_acknowledges_ = true;
+  send_report(sign(report(1, 1), key_));
+  EXPECT_EQ(stored(), 1U);
+  EXPECT_TRUE(acknowledged_.empty());
+  history_acknowledges_ = false;
+  send_report(sign(report(1, 1), key_));
+  EXPECT_EQ(acknowledged_.size(), 1U);
+}
 
 TEST_F(IngestTest, names_two_boards_of_one_identity_whose_sessions_say_nothing) {
   ingest_->on_twins("pi-1", "10.0.0.5 and 10.0.0.6");

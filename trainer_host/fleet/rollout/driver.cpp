@@ -7,6 +7,9 @@
 #include <string_view>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
+#include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/trust/verified_blob.hpp"
 
@@ -14,6 +17,7 @@ namespace outcrop::fleet {
 namespace {
 
 constexpr std::chrono::seconds resend_after{10};
+constexpr std::size_t longest_evidence = 12 * 1024;
 constexpr std::uint64_t highest_generation = (std::uint64_t{1} << 53) - 1;
 
 // Neighbouring versions speak the lower one's protocol; of a board that never said what it speaks
@@ -68,6 +72,31 @@ bool still_offers(const RolloutRecord& rollout) {
   return !rollout.past &&
          (rollout.state == RolloutState::canary || rollout.state == RolloutState::widening ||
           rollout.state == RolloutState::done);
+}
+
+// What a decision was made by, for the audit log: boards in each state, and what was chosen for which class.
+std::string evidence_of(const RolloutView& view, const RolloutRecord& after) {
+  std::map<std::string, std::size_t> boards;
+  for (const Assignment& assignment : view.assignments) {
+    const std::string state = assignment.excluded ? "excluded"
+                              : assignment.state  ? std::string(messages::to_string(*assignment.state))
+                                                  : "no word yet";
+    ++boards[state];
+  }
+  nlohmann::json chosen = nlohmann::json::object();
+  if (view.choices) {
+    for (const auto& [device_class, choice] : *view.choices) chosen[device_class] = choice.reason;
+  }
+  nlohmann::json evidence{{"before", to_string(view.rollout.state)},
+                          {"after", to_string(after.state)},
+                          {"reason", after.reason},
+                          {"manifest", view.rollout.manifest.hex()},
+                          {"boards", boards},
+                          {"chosen", chosen}};
+  // Of very many classes the reports tell: what is too long to be told must not keep it from being decided.
+  if (std::string text = json_text(evidence); text.size() <= longest_evidence) return text;
+  evidence["chosen"] = std::to_string(chosen.size()) + " classes";
+  return json_text(evidence);
 }
 
 // By a state that was newer than this one: what that told the board is not known here.
@@ -193,8 +222,11 @@ Result<bool> RolloutDriver::give_generation(Assignment& assignment) {
   return true;
 }
 
-Status RolloutDriver::write(Decision& decision) {
+Status RolloutDriver::write(const RolloutView& view, Decision& decision) {
   if (decision.rollout) OUTCROP_CHECK(registry_->save(*decision.rollout));
+  if (decision.rollout && decision.rollout->state != view.rollout.state) {
+    OUTCROP_CHECK(surroundings_.record(view.rollout.name, evidence_of(view, *decision.rollout)));
+  }
   for (Step& step : decision.steps) {
     if (step.command) {
       OUTCROP_TRY(given, give_generation(step.assignment));
@@ -231,7 +263,7 @@ Status RolloutDriver::decide_within(
     view = std::move(read);
     OUTCROP_TRY(made, how(view));
     decision = std::move(made);
-    return write(decision);
+    return write(view, decision);
   }));
   return tell(view, decision);
 }

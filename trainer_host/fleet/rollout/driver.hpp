@@ -49,6 +49,9 @@ struct RolloutSurroundings {
   std::function<void(const std::string& device, const messages::Command& command)> send;
   // Asks for tick_changed() soon: several changes are then decided upon at once.
   std::function<void()> wake = [] {};
+  // Keeps what was decided of a rollout, and by what: a JSON object. Within the transaction of the decision.
+  std::function<Status(const std::string& rollout, const std::string& evidence)> record =
+      [](const std::string&, const std::string&) { return Status(); };
 };
 
 // Carries out what the engine decides: first into the registry, then to the boards. Everything can
@@ -95,7 +98,7 @@ class RolloutDriver {
   [[nodiscard]] Result<RolloutRecord> act(const std::string& name, const How& how);
   [[nodiscard]] Status decide_within(const std::string& name, const How& how);
   void decide_where(const std::function<bool(const RolloutRecord&)>& chosen);
-  [[nodiscard]] Status write(Decision& decision);
+  [[nodiscard]] Status write(const RolloutView& view, Decision& decision);
   [[nodiscard]] Status tell(const RolloutView& view, const Decision& decision);
   // False where the board has none left: then the assignment is excluded, and says why.
   [[nodiscard]] Result<bool> give_generation(Assignment& assignment);

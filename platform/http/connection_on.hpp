@@ -1,0 +1,200 @@
+#pragma once
+
+#include "platform/http/connection.hpp"
+
+#include <algorithm>
+#include <exception>
+
+#include <spdlog/spdlog.h>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+
+
+namespace outcrop::http {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace wire = boost::beast::http;
+using asio::awaitable;
+using Plain = beast::basic_stream<asio::generic::stream_protocol, asio::any_io_executor>;
+using Parser = wire::request_parser<wire::string_body>;
+
+inline constexpr std::chrono::seconds longest_silence{60};
+inline constexpr std::chrono::seconds longest_handshake{10};
+inline constexpr std::chrono::seconds longest_standstill{15};
+inline constexpr std::chrono::seconds longest_farewell{1};
+inline constexpr std::uint32_t longest_header = 16 * 1024;
+
+inline auto awaiting(boost::system::error_code& error) {
+  return asio::redirect_error(asio::use_awaitable, error);
+}
+
+[[nodiscard]] std::optional<Request> to_request(Parser::value_type& message, const Peer& peer, bool secure);
+// What to answer to bytes that are no request of ours; nothing where the peer has gone.
+[[nodiscard]] std::optional<Response> refusal(const boost::system::error_code& error, ByteCount longest_body);
+
+template <class Message>
+void set_head(Message& message, const Response& response, bool keep_alive) {
+  message.version(11);
+  message.result(static_cast<unsigned>(response.status));
+  if (!response.content_type.empty()) message.set(wire::field::content_type, response.content_type);
+  for (const auto& [name, value] : response.headers) message.insert(name, value);
+  message.keep_alive(keep_alive);
+}
+
+// Over `Stream`: Plain, or TLS over it.
+template <class Stream>
+class ConnectionOn final : public Connection {
+ public:
+  template <class... More>
+  ConnectionOn(AnySocket socket, Peer peer, std::shared_ptr<const ServerRules> rules, More&... more)
+      : stream_(Plain(std::move(socket)), more...), peer_(std::move(peer)), rules_(std::move(rules)) {}
+
+  void close() override {
+    closed_ = true;
+    plain().close();
+  }
+
+  awaitable<void> serve() override {
+    try {
+      bool again = co_await greet();
+      while (again && !closed_) again = co_await serve_one();
+    } catch (const std::exception& error) {  // of Beast itself, out of memory: this connection ends
+      spdlog::error("serving a connection: {}", error.what());
+    }
+    waiting_since_.reset();
+  }
+
+ private:
+  static constexpr bool secure = !std::is_same_v<Stream, Plain>;
+
+  Plain& plain() {
+    if constexpr (secure) {
+      return stream_.next_layer();
+    } else {
+      return stream_;
+    }
+  }
+
+  awaitable<bool> greet() {
+    boost::system::error_code error;
+    if constexpr (secure) {
+      plain().expires_after(longest_handshake);
+      co_await stream_.async_handshake(Stream::server, awaiting(error));
+    }
+    co_return !error;
+  }
+
+  // Reads one request and answers it; whether another may follow.
+  awaitable<bool> serve_one() {
+    waiting_since_ = std::chrono::steady_clock::now();
+    Parser parser;
+    parser.header_limit(longest_header);
+    parser.body_limit(rules_->longest_body.value());
+    boost::system::error_code error;
+    plain().expires_after(longest_silence);
+    co_await wire::async_read_header(stream_, buffer_, parser, awaiting(error));
+    if (!error && beast::iequals(parser.get()[wire::field::expect], "100-continue")) {
+      wire::response<wire::empty_body> go_on(wire::status::continue_, 11);
+      co_await wire::async_write(stream_, go_on, awaiting(error));
+    }
+    if (!error) {
+      plain().expires_after(longest_silence);
+      co_await wire::async_read(stream_, buffer_, parser, awaiting(error));
+    }
+    waiting_since_.reset();
+    if (error) {
+      std::optional<Response> answer = refusal(error, rules_->longest_body);
+      if (!answer) co_return false;
+      co_await send(std::move(*answer), false, false, error);
+      co_await discard_rest();
+      co_return false;
+    }
+    const bool keep_alive = parser.get().keep_alive();
+    const bool head = parser.get().method() == wire::verb::head;
+    std::optional<Request> request = to_request(parser.get(), peer_, secure);
+    Response response = error_response(Error(
+        ErrorCode::invalid_data, "the target is no path like /v1/status, percent-encoded"));
+    if (request) response = co_await answer(std::move(*request));
+    if (closed_) co_return false;
+    if (response.pieces && !head) {
+      co_await send_pieces(std::move(response));
+      co_return false;
+    }
+    co_await send(std::move(response), keep_alive, head, error);
+    co_return !error && keep_alive;
+  }
+
+  awaitable<Response> answer(Request request) {
+    const std::string what = request.method + " " + request.path;
+    std::string problem;
+    // The work of a request may take longer than a silent peer may.
+    try {
+      Response response = co_await rules_->handler(std::move(request));
+      co_return response;
+    } catch (const std::exception& error) {
+      problem = error.what();
+    }
+    spdlog::error("{}: {}", what, problem);
+    co_return error_response(Error(ErrorCode::internal, problem));
+  }
+
+  awaitable<void> send(Response response, bool keep_alive, bool head,
+                       boost::system::error_code& error) {
+    wire::response<wire::string_body> message;
+    set_head(message, response, keep_alive);
+    const std::size_t length = response.body.size();
+    if (!head) message.body() = std::move(response.body);
+    if (response.status != 304) message.content_length(length);
+    plain().expires_after(longest_silence);
+    co_await wire::async_write(stream_, message, awaiting(error));
+  }
+
+  awaitable<void> send_pieces(Response response) {
+    boost::system::error_code error;
+    if (!rules_->may_stream()) {
+      co_await send(error_response(Error(ErrorCode::timeout, "too many listen here already; later")),
+                    false, false, error);
+      co_return;
+    }
+    reads_pieces_ = true;
+    rules_->changed();
+    wire::response<wire::empty_body> message;
+    set_head(message, response, false);
+    message.chunked(true);
+    wire::response_serializer<wire::empty_body> serializer(message);
+    plain().expires_after(longest_standstill);
+    co_await wire::async_write_header(stream_, serializer, awaiting(error));
+    while (!error && !closed_) {
+      std::optional<std::string> piece = co_await response.pieces();
+      if (!piece || closed_) break;
+      if (piece->empty()) continue;
+      plain().expires_after(longest_standstill);
+      co_await asio::async_write(stream_, wire::make_chunk(asio::buffer(*piece)), awaiting(error));
+    }
+    if (error || closed_) co_return;
+    plain().expires_after(longest_farewell);
+    co_await asio::async_write(stream_, wire::make_chunk_last(), awaiting(error));
+  }
+
+  // After a refusal what the peer still sends is thrown away for a moment, so that it reads the
+  // answer instead of a reset.
+  awaitable<void> discard_rest() {
+    boost::system::error_code error;
+    if constexpr (!secure) stream_.socket().shutdown(AnySocket::shutdown_send, error);
+    plain().expires_after(longest_farewell);
+    std::string waste(64 * 1024, '\0');
+    while (!error) co_await stream_.async_read_some(asio::buffer(waste), awaiting(error));
+  }
+
+  Stream stream_;
+  Peer peer_;
+  std::shared_ptr<const ServerRules> rules_;
+  beast::flat_buffer buffer_;
+  bool closed_ = false;
+};
+
+}  // namespace outcrop::http

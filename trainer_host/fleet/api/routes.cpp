@@ -1,0 +1,94 @@
+#include <utility>
+
+#include "trainer_host/fleet/api/api.hpp"
+#include "trainer_host/fleet/api/openapi.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+namespace asio = boost::asio;
+
+// Of what is answered at once.
+template <class Answer>
+auto at_once(Answer answer) {
+  return [answer](Api& api, http::Request request,
+                  std::vector<std::string> names) -> asio::awaitable<http::Response> {
+    Result<http::Response> result = answer(api, request, names);
+    co_return result ? std::move(*result) : http::error_response(result.error());
+  };
+}
+
+}  // namespace
+
+const std::vector<Api::Route>& Api::routes() {
+  using http::Request;
+  static const std::vector<Route> all{
+      {"GET", "/v1/host", Role::viewer,
+       at_once([](Api& api, Request&, Names&) { return api.host(); })},
+      {"POST", "/v1/host/adopt", Role::admin,
+       at_once([](Api& api, Request&, Names&) { return api.adopt(); })},
+      {"GET", "/v1/enrolment", Role::viewer,
+       at_once([](Api& api, Request&, Names&) { return api.enrolment(); })},
+      {"POST", "/v1/device-authority", Role::admin,
+       at_once([](Api& api, Request& r, Names&) { return api.add_authority(r.body); })},
+      {"GET", "/v1/devices", Role::viewer,
+       at_once([](Api& api, Request& r, Names&) { return api.devices(r); })},
+      {"POST", "/v1/devices", Role::admin,
+       at_once([](Api& api, Request& r, Names&) { return api.add_device(r.body); })},
+      {"GET", "/v1/devices/{name}", Role::viewer,
+       at_once([](Api& api, Request&, Names& n) { return api.device(n[0]); })},
+      {"POST", "/v1/devices/{name}/revoke", Role::admin,
+       at_once([](Api& api, Request& r, Names& n) { return api.revoke_device(n[0], r.body); })},
+      {"GET", "/v1/blobs/{sha256}", Role::admin,
+       [](Api& api, Request, Names names) { return api.blob(names[0]); }},
+      {"PUT", "/v1/blobs/{sha256}", Role::admin,
+       [](Api& api, Request request, Names) { return api.upload(std::move(request)); }},
+      {"GET", "/v1/releases", Role::viewer,
+       at_once([](Api& api, Request&, Names&) { return api.releases(); })},
+      {"POST", "/v1/releases", Role::admin,
+       [](Api& api, Request request, Names) { return api.publish_release(std::move(request.body)); }},
+      {"GET", "/v1/releases/{sha256}", Role::viewer,
+       at_once([](Api& api, Request&, Names& n) { return api.release(n[0]); })},
+      {"POST", "/v1/metadata", Role::admin,
+       at_once([](Api& api, Request& r, Names&) { return api.add_metadata(r.body); })},
+      {"GET", "/v1/rollouts", Role::viewer,
+       at_once([](Api& api, Request&, Names&) { return api.rollouts(); })},
+      {"POST", "/v1/rollouts", Role::fleet_operator,
+       at_once([](Api& api, Request& r, Names&) { return api.start_rollout(r.body); })},
+      {"GET", "/v1/rollouts/{name}", Role::viewer,
+       at_once([](Api& api, Request&, Names& n) { return api.rollout(n[0]); })},
+      {"POST", "/v1/rollouts/{name}/{verb}", Role::fleet_operator,
+       at_once([](Api& api, Request& r, Names& n) -> Result<http::Response> {
+         if (auto other = api.not_as_it_was(r, n[0])) return std::move(*other);
+         return api.steer_rollout(n[0], n[1]);
+       })},
+      {"GET", "/v1/reports", Role::viewer,
+       at_once([](Api& api, Request& r, Names&) { return api.reports(r); })},
+      {"GET", "/v1/changes", Role::viewer,
+       at_once([](Api& api, Request&, Names&) { return api.changes(); })},
+      {"GET", "/v1/history", Role::viewer,
+       [](Api& api, Request request, Names) { return api.history(std::move(request)); }},
+      {"GET", "/v1/outliers", Role::viewer,
+       [](Api& api, Request request, Names) { return api.outliers(std::move(request)); }},
+      {"POST", "/v1/measure", Role::fleet_operator,
+       at_once([](Api& api, Request& r, Names&) { return api.measure(r.body); })},
+      {"GET", "/v1/audit", Role::viewer,
+       at_once([](Api& api, Request& r, Names&) { return api.audit(r); })},
+      {"GET", "/v1/events", Role::viewer,
+       at_once([](Api& api, Request& r, Names&) { return api.events(r); })},
+      {"GET", "/v1/tokens", Role::admin,
+       at_once([](Api& api, Request&, Names&) { return api.tokens(); })},
+      {"POST", "/v1/tokens", Role::admin,
+       at_once([](Api& api, Request& r, Names&) { return api.add_token(r.body); })},
+      {"DELETE", "/v1/tokens/{name}", Role::admin,
+       at_once([](Api& api, Request&, Names& n) { return api.remove_token(n[0]); })},
+      {"GET", "/v1/openapi.json", Role::viewer,
+       at_once([](Api&, Request&, Names&) -> Result<http::Response> {
+         return http::Response{200, "application/json", std::string(openapi_document())};
+       })},
+      {"GET", "/metrics", Role::viewer,
+       at_once([](Api& api, Request& r, Names&) { return api.metrics(r); })}};
+  return all;
+}
+
+}  // namespace outcrop::fleet

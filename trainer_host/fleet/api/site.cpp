@@ -1,0 +1,152 @@
+#include <spdlog/spdlog.h>
+
+#include "platform/http/target.hpp"
+#include "trainer_host/fleet/api/api.hpp"
+#include "trainer_host/fleet/page/page.hpp"
+
+// What comes by TCP: who it is, and the pages with their few forms.
+
+namespace outcrop::fleet {
+namespace asio = boost::asio;
+namespace {
+
+constexpr std::string_view cookie_name = "outcrop=";
+
+// The words of a form that a browser sent.
+std::map<std::string, std::string> form_words(std::string body) {
+  for (char& c : body) c = c == '+' ? ' ' : c;
+  auto target = http::parse_target("/?" + body);
+  return target ? std::move(target->query) : std::map<std::string, std::string>();
+}
+
+std::string cookie_in(const std::string& header) {
+  const std::size_t at = header.find(cookie_name);
+  if (at == std::string::npos || (at > 0 && header[at - 1] != ' ' && header[at - 1] != ';')) return "";
+  const std::size_t begin = at + cookie_name.size();
+  return header.substr(begin, header.find(';', begin) - begin);
+}
+
+std::string host_name(const std::string& host) {
+  if (host.starts_with('[')) return host.substr(0, host.find(']') + 1);
+  return host.substr(0, host.find(':'));
+}
+
+http::Response see_other(const std::string& place) {
+  http::Response response{303, "text/plain", "See " + place + "\n"};
+  response.headers = {{"Location", place}, {"Cache-Control", "no-store"}};
+  return response;
+}
+
+bool wants_page(const http::Request& request) {
+  return request.method == "GET" && request.header("accept").find("text/html") != std::string::npos;
+}
+
+// A page of somebody else's, under a name that it had this machine resolve to here, asks for another host.
+bool names_this_machine(const http::Request& request) {
+  const std::string name = host_name(request.header("host"));
+  return name == "127.0.0.1" || name == "localhost" || name == "[::1]";
+}
+
+// Whether a page of ours sent it: browsers say so themselves.
+bool from_own_page(const http::Request& request) {
+  const std::string site = request.header("sec-fetch-site");
+  if (!site.empty()) return site == "same-origin";
+  const std::string origin = request.header("origin");
+  return origin == (request.secure ? "https://" : "http://") + request.header("host");
+}
+
+http::Response with_cookie(http::Response response, const http::Request& request,
+                           const std::string& value, const std::string& age) {
+  response.headers.emplace_back("Set-Cookie", std::string(cookie_name) + value +
+                                                  "; Path=/; HttpOnly; SameSite=Strict; Max-Age=" + age +
+                                                  (request.secure ? "; Secure" : ""));
+  return response;
+}
+
+}  // namespace
+
+std::optional<Caller> Api::caller_of(const http::Request& request) const {
+  constexpr std::string_view bearer = "Bearer ";
+  const std::string given = request.header("authorization");
+  if (!given.empty()) {
+    const Token* token =
+        given.starts_with(bearer) ? parts_.tokens.of(given.substr(bearer.size())) : nullptr;
+    if (token == nullptr) return std::nullopt;
+    return Caller{token->role, "token " + token->name};
+  }
+  if (const Token* token = parts_.tokens.of(cookie_in(request.header("cookie"))); token != nullptr) {
+    return Caller{token->role, "token " + token->name, true};
+  }
+  if (parts_.anybody_may_look && !request.secure) return Caller{Role::viewer, request.address};
+  return std::nullopt;
+}
+
+http::Response Api::enter(const http::Request& request) {
+  const std::string secret = form_words(request.body)["token"];
+  if (parts_.tokens.of(secret) == nullptr) {
+    return page::Page::login("That is no token of this host.", 401);
+  }
+  return with_cookie(see_other("/"), request, secret, "2592000");
+}
+
+http::Response Api::steer_by_form(const std::string& name, const std::string& who,
+                                  const http::Request& request) {
+  auto words = form_words(request.body);
+  if (words["verb"] == "abort" && words["confirm"] != name) {
+    return http::error_response(
+        Error(ErrorCode::invalid_argument, "to roll it back, type its name: " + name));
+  }
+  const auto steered = steer_rollout(name, words["verb"]);
+  spdlog::info("{} of rollout {} by {}: {}", words["verb"], name, who,
+               steered ? "done" : steered.error().message());
+  if (!steered) return http::error_response(steered.error());
+  view_.rollouts_changed();
+  parts_.record(who, "POST /v1/rollouts/" + name + "/" + words["verb"], "{\"by\": \"the page\"}");
+  return see_other("/rollouts/" + name);
+}
+
+asio::awaitable<http::Response> Api::handle_tcp(http::Request request) {
+  if (!request.secure && !names_this_machine(request)) {
+    co_return http::error_response(
+        Error(ErrorCode::untrusted, "in plain, only 127.0.0.1, [::1] and localhost are served"), 421);
+  }
+  if (request.path.starts_with("/assets/") && request.method == "GET") {
+    const page::Reader nobody;
+    co_return co_await page_.handle(request, nobody);
+  }
+  if (request.path == "/login") {
+    if (request.method == "GET") co_return page::Page::login("", 200);
+    co_return enter(request);
+  }
+  const auto caller = caller_of(request);
+  if (!caller) {
+    if (wants_page(request)) co_return see_other("/login");
+    http::Response response = http::error_response(
+        Error(ErrorCode::untrusted, "a token is needed: Authorization: Bearer TOKEN"), 401);
+    response.headers.emplace_back("WWW-Authenticate", "Bearer");
+    co_return response;
+  }
+  if (request.method != "GET" && (caller->by_cookie || !request.header("origin").empty()) &&
+      !from_own_page(request)) {
+    co_return http::error_response(
+        Error(ErrorCode::untrusted, "this was asked for by another site, and not done"));
+  }
+  if (request.path == "/leave" && request.method == "POST") {
+    co_return with_cookie(see_other("/login"), request, "", "0");
+  }
+  if (request.method == "GET" && page::Page::serves(request.path)) {
+    const page::Reader reader{caller->name, caller->role >= Role::fleet_operator, caller->by_cookie};
+    co_return co_await page_.handle(request, reader);
+  }
+  constexpr std::string_view steer = "/steer";
+  constexpr std::string_view rollouts = "/rollouts/";
+  if (request.method == "POST" && request.path.starts_with(rollouts) &&
+      request.path.ends_with(steer) && caller->role >= Role::fleet_operator) {
+    const std::string name = request.path.substr(
+        rollouts.size(), request.path.size() - rollouts.size() - steer.size());
+    co_return steer_by_form(name, caller->name, request);
+  }
+  co_return co_await serve(std::move(request), *caller);
+}
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,258 @@
+#include "trainer_host/fleet/metrics/fleet_metrics.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "protocol/base/version.hpp"
+#include "trainer_host/fleet/view/changes.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+using Labels = Exposition::Labels;
+
+// What boards of one class say of one variant of the release before or of that which is to replace it.
+using Group = std::tuple<std::string, std::string, std::string, std::string>;  // class, model, variant, slot
+using Figures = std::map<Group, std::vector<const Figure*>>;
+
+double now_as_seconds(Timestamp from, Timestamp to) {
+  return static_cast<double>(std::max<std::int64_t>(0, (to - from).count()));
+}
+
+void expose_boards(Exposition& out, const MetricsParts& parts) {
+  std::map<std::string, std::array<std::size_t, health_count>> states;
+  std::map<std::pair<std::string, std::string>, std::size_t> throttled;
+  static const std::vector<double> age_bounds{60, 300, 900, 3600, 21600, 86400, 604800};
+  std::vector<std::uint64_t> ages(age_bounds.size() + 1);
+  double age_sum = 0;
+  for (const auto& [name, row] : parts.view.boards()) {
+    ++states[row.device.device_class][static_cast<std::size_t>(row.health)];
+    if (row.device.revoked || row.figures.empty()) continue;
+    const double age = now_as_seconds(row.figures[0].received, parts.now);
+    const auto bound = std::lower_bound(age_bounds.begin(), age_bounds.end(), age);
+    ++ages[static_cast<std::size_t>(bound - age_bounds.begin())];
+    age_sum += age;
+  }
+  out.family("outcrop_boards", "gauge", "", "Boards by class and health.");
+  for (const auto& [device_class, counts] : states) {
+    for (int i = 0; i < health_count; ++i) {
+      out.series("", {{"device_class", device_class},
+                      {"state", std::string(to_string(static_cast<Health>(i)))}},
+                 static_cast<double>(counts[static_cast<std::size_t>(i)]));
+    }
+  }
+  out.family("outcrop_board_report_age_seconds", "histogram", "seconds",
+             "Age of the newest measurement of each board.");
+  out.histogram({}, age_bounds, ages, age_sum);
+}
+
+Figures figures_by_slot(const FleetView& view) {
+  std::set<std::string> models;
+  for (const auto& [name, row] : view.boards()) models.insert(row.device.model);
+  std::map<std::string, std::optional<ReleasePair>> pairs;
+  for (const std::string& model : models) pairs[model] = newest_pair(view, model);
+  Figures figures;
+  for (const auto& [name, row] : view.boards()) {
+    if (row.device.revoked) continue;
+    const auto& pair = pairs[row.device.model];
+    for (const Figure& figure : row.figures) {
+      if (!figure.counts()) continue;
+      // Where only one release was measured, it is the incumbent.
+      const bool candidate = pair && figure.manifest == pair->after;
+      if (pair && !candidate && figure.manifest != pair->before) continue;
+      figures[{row.device.device_class, row.device.model, figure.variant,
+               candidate ? "candidate" : "incumbent"}]
+          .push_back(&figure);
+    }
+  }
+  return figures;
+}
+
+void expose_across(Exposition& out, const Labels& labels, std::vector<double> values) {
+  const Across found = across(std::move(values));
+  for (const auto& [word, value] : {std::pair("median", found.median), std::pair("p90", found.p90),
+                                    std::pair("max", found.max)}) {
+    Labels all = labels;
+    all.emplace_back("across", word);
+    out.series("", all, value);
+  }
+}
+
+template <class Value>
+void expose_figure(Exposition& out, const Figures& figures, const char* name, const char* unit,
+                   const char* help, Value value) {
+  out.family(name, "gauge", unit, help);
+  for (const auto& [group, of] : figures) {
+    std::vector<double> values;
+    for (const Figure* figure : of) {
+      if (const std::optional<double> one = value(*figure)) values.push_back(*one);
+    }
+    if (values.empty()) continue;
+    const auto& [device_class, model, variant, slot] = group;
+    expose_across(out, {{"device_class", device_class}, {"model", model}, {"variant", variant},
+                        {"slot", slot}},
+                  std::move(values));
+  }
+}
+
+void expose_figures(Exposition& out, const FleetView& view) {
+  using Some = std::optional<double>;
+  const Figures figures = figures_by_slot(view);
+  expose_figure(out, figures, "outcrop_fleet_latency_p50_seconds", "seconds",
+                "Median latency that boards measured, across the boards of a class.",
+                [](const Figure& one) { return Some(one.p50_ms / 1e3); });
+  expose_figure(out, figures, "outcrop_fleet_latency_p90_seconds", "seconds",
+                "90th percentile of latency that boards measured, across the boards of a class.",
+                [](const Figure& one) { return Some(one.p90_ms / 1e3); });
+  expose_figure(out, figures, "outcrop_fleet_load_seconds", "seconds", "Loading, across boards.",
+                [](const Figure& one) { return Some(one.load_ms / 1e3); });
+  expose_figure(out, figures, "outcrop_fleet_first_inference_seconds", "seconds",
+                "The first call after loading, across boards.",
+                [](const Figure& one) { return Some(one.first_ms / 1e3); });
+  expose_figure(out, figures, "outcrop_fleet_peak_memory_bytes", "bytes",
+                "Peak memory of the runner, across boards.",
+                [](const Figure& one) { return Some(static_cast<double>(one.peak_memory)); });
+  expose_figure(out, figures, "outcrop_fleet_golden_error_ratio", "ratio",
+                "Error of the worst output against the float model, as a share of what the release "
+                "allows, across boards.",
+                [](const Figure& one) { return one.error; });
+}
+
+void expose_heat(Exposition& out, const MetricsParts& parts) {
+  std::map<std::string, std::vector<double>> temperatures;
+  std::map<std::string, std::array<std::size_t, monitor::throttling_count>> held_back;
+  const auto samples =
+      parts.history == nullptr ? std::vector<monitor::BoardSample>() : parts.history->latest();
+  for (const monitor::BoardSample& sample : samples) {
+    if (sample.temperature) temperatures[sample.device_class].push_back(*sample.temperature);
+    auto& counts = held_back[sample.device_class];
+    for (int i = 0; i < monitor::throttling_count; ++i) {
+      const bool now = sample.throttled_now && (*sample.throttled_now >> i & 1U) != 0;
+      counts[static_cast<std::size_t>(i)] += now ? 1 : 0;
+    }
+  }
+  out.family("outcrop_fleet_temperature_celsius", "gauge", "celsius",
+             "The hottest sensor of each board, across the boards of a class.");
+  for (auto& [device_class, values] : temperatures) {
+    expose_across(out, {{"device_class", device_class}}, std::move(values));
+  }
+  out.family("outcrop_boards_throttled", "gauge", "",
+             "Boards whose firmware holds them back now, by cause.");
+  for (const auto& [device_class, counts] : held_back) {
+    for (int i = 0; i < monitor::throttling_count; ++i) {
+      out.series("", {{"device_class", device_class},
+                      {"cause", std::string(to_string(static_cast<monitor::Throttling>(i)))}},
+                 static_cast<double>(counts[static_cast<std::size_t>(i)]));
+    }
+  }
+}
+
+// Of the rollouts that are under way, together: a rollout's name is no label.
+void expose_rollouts(Exposition& out, const MetricsParts& parts) {
+  std::map<std::string, std::map<std::string, std::size_t>> states;  // class, state
+  std::map<std::string, double> evidence;
+  std::map<std::string, std::size_t> ended;
+  for (const RolloutRow& row : parts.view.rollouts()) {
+    if (has_ended(row.record.state)) {
+      ++ended[std::string(to_string(row.record.state))];
+      continue;
+    }
+    for (const Assignment& assignment : row.assignments) {
+      const auto board = parts.view.boards().find(assignment.device);
+      if (board == parts.view.boards().end()) continue;
+      const std::string state = assignment.excluded ? "excluded"
+                                : assignment.state
+                                    ? std::string(messages::to_string(*assignment.state))
+                                    : "waiting";
+      ++states[board->second.device.device_class][state];
+    }
+    for (const Change& change : newest_changes(parts.view)) {
+      if (change.releases.after != row.record.manifest) continue;
+      double& most = evidence[change.device_class];
+      most = std::max(most, change.p90.evidence / stop_line);
+    }
+  }
+  out.family("outcrop_rollout_boards", "gauge", "", "Boards in rollouts that are under way.");
+  for (const auto& [device_class, counts] : states) {
+    for (const auto& [state, count] : counts) {
+      out.series("", {{"state", state}, {"device_class", device_class}}, static_cast<double>(count));
+    }
+  }
+  out.family("outcrop_rollout_evidence_ratio", "gauge", "ratio",
+             "Evidence that the release being rolled out is slower, as a share of the stop line.");
+  for (const auto& [device_class, ratio] : evidence) {
+    out.series("", {{"metric", "p90"}, {"device_class", device_class}}, ratio);
+  }
+  out.family("outcrop_rollout_decisions", "gauge", "",
+             "Rollouts that are remembered, by how they ended.");
+  for (const char* decision : {"done", "stopped", "aborted"}) {
+    out.series("", {{"decision", decision}}, static_cast<double>(ended[decision]));
+  }
+}
+
+void expose_messages(Exposition& out, const MetricsParts& parts) {
+  const IngestStatistics& counts = parts.ingest;
+  out.family("outcrop_reports", "counter", "", "Messages of boards, by what became of them.");
+  for (const auto& [result, count] :
+       {std::pair("taken", counts.reports), std::pair("repeated", counts.repeated),
+        std::pair("stale", counts.stale), std::pair("unknown", counts.unknown),
+        std::pair("malformed", counts.malformed), std::pair("forged", counts.forged),
+        std::pair("limited", counts.limited)}) {
+    out.series("_total", {{"result", result}}, static_cast<double>(count));
+  }
+  out.family("outcrop_sse_clients", "gauge", "", "Listeners of the event stream.");
+  out.series("", {}, static_cast<double>(parts.events.listeners()));
+  out.family("outcrop_sse_dropped", "counter", "", "Listeners that were let go: too slow.");
+  out.series("_total", {}, static_cast<double>(parts.events.dropped()));
+}
+
+void expose_history(Exposition& out, const MetricsParts& parts) {
+  if (parts.history == nullptr) return;
+  const monitor::HistoryHealth health = parts.history->health();
+  const monitor::DiskUse disk = parts.history->disk_use();
+  const auto gauge = [&](const char* name, const char* unit, const char* help, double value) {
+    out.family(name, "gauge", unit, help);
+    out.series("", {}, value);
+  };
+  gauge("outcrop_history_bytes", "bytes", "What the history takes on the disk.",
+        static_cast<double>(disk.used.value()));
+  gauge("outcrop_history_most_bytes", "bytes", "What the history may take on the disk.",
+        static_cast<double>(disk.most.value()));
+  gauge("outcrop_history_waiting", "", "Samples that wait for the writer.",
+        static_cast<double>(health.waiting));
+  gauge("outcrop_db_commit_duration_seconds", "seconds", "The last commit of the history.",
+        static_cast<double>(health.last_commit.count()) / 1e6);
+  out.family("outcrop_history_samples", "counter", "", "Samples of boards, by what became of them.");
+  out.series("_total", {{"result", "taken"}}, static_cast<double>(health.taken));
+  out.series("_total", {{"result", "lost"}}, static_cast<double>(health.lost));
+}
+
+}  // namespace
+
+std::string_view content_type(Exposition::Form form) {
+  return form == Exposition::Form::text
+             ? "text/plain; version=0.0.4; charset=utf-8"
+             : "application/openmetrics-text; version=1.0.0; charset=utf-8";
+}
+
+Exposition::Form form_for(std::string_view accept) {
+  return accept.find("application/openmetrics-text") == std::string_view::npos
+             ? Exposition::Form::text
+             : Exposition::Form::open_metrics;
+}
+
+void expose_fleet(Exposition& out, const MetricsParts& parts) {
+  out.family("outcrop_build", "info", "", "Which outcropd this is.");
+  out.series("_info", {{"version", std::string(version())}}, 1);
+  expose_boards(out, parts);
+  expose_figures(out, parts.view);
+  expose_heat(out, parts);
+  expose_rollouts(out, parts);
+  expose_messages(out, parts);
+  expose_history(out, parts);
+}
+
+}  // namespace outcrop::fleet

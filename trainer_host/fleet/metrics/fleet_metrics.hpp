@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "protocol/base/clock.hpp"
+#include "trainer_host/fleet/ingest/ingest.hpp"
+#include "trainer_host/fleet/metrics/exposition.hpp"
+#include "trainer_host/fleet/monitor/history.hpp"
+#include "trainer_host/fleet/view/events.hpp"
+#include "trainer_host/fleet/view/fleet_view.hpp"
+
+namespace outcrop::fleet {
+
+// What is exposed of the fleet (docs/fleet-page.md lists it). Labels hold closed lists, and names that a person
+// gave to classes, models and variants; never those of boards, rollouts, digests, addresses or words of errors.
+struct MetricsParts {
+  const FleetView& view;  // refreshed
+  const IngestStatistics& ingest;
+  const Events& events;
+  const monitor::History* history = nullptr;  // none: no telemetry is kept
+  Timestamp now;
+};
+
+void expose_fleet(Exposition& exposition, const MetricsParts& parts);
+
+// "Content-Type" of either form, and the form that a scraper wants by its "Accept".
+[[nodiscard]] std::string_view content_type(Exposition::Form form);
+[[nodiscard]] Exposition::Form form_for(std::string_view accept);
+
+}  // namespace outcrop::fleet

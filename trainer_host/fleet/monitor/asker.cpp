@@ -1,0 +1,112 @@
+#include "trainer_host/fleet/monitor/asker.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace outcrop::fleet::monitor {
+namespace {
+
+constexpr std::chrono::hours watch_lasts{36};
+constexpr std::chrono::hours watch_anew{12};
+constexpr std::chrono::hours rest_within{24};
+
+// The same on every machine.
+std::uint64_t spread_of(const std::string& device) {
+  const auto digest = trust::sha256(device);
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < 8; ++i) value = value << 8 | static_cast<std::uint64_t>(digest.bytes()[i]);
+  return value;
+}
+
+}  // namespace
+
+std::optional<std::string> Asker::not_asked_because(const Device& device) const {
+  if (device.revoked) return "it is revoked";
+  if (!device.status || !surroundings_.online(device.name)) return "it is offline";
+  if (!surroundings_.signs_for(device)) {
+    return "what it is sent is not signed: root names no director, or its agent is too old";
+  }
+  return std::nullopt;
+}
+
+void Asker::watch(const Device& device) {
+  if (config_.interval.count() == 0 || not_asked_because(device)) return;
+  Asked& asked = watched_[device.name];
+  const Timestamp now = clock_->now();
+  const auto since = now - asked.when;
+  const bool lately = asked.session == device.status->session && since >= std::chrono::seconds(0) && since < watch_anew;
+  if (lately) return;
+  asked = {device.status->session, now};
+  messages::Watch watch;
+  watch.interval = config_.interval;
+  watch.lasts = watch_lasts;
+  surroundings_.send(device.name, watch);
+}
+
+void Asker::on_status(const std::string& name) {
+  if (config_.interval.count() == 0) return;
+  const auto device = registry_->device(name);
+  if (device && *device) watch(**device);
+}
+
+// So many periods, each board's begun at another hour of them.
+std::int64_t Asker::turn_of(const std::string& device) const {
+  const std::int64_t period = std::chrono::seconds(config_.measure_every).count();
+  const auto offset = static_cast<std::int64_t>(spread_of(device) % static_cast<std::uint64_t>(period));
+  return (clock_->now().time_since_epoch().count() + offset) / period;
+}
+
+void Asker::tick() {
+  const bool measures = config_.measure_every.count() > 0;
+  if (config_.interval.count() == 0 && !measures) return;
+  const auto devices = registry_->devices();
+  if (!devices) return spdlog::error("asking boards: {}", devices.error().message());
+  for (const Device& device : *devices) {
+    if (not_asked_because(device)) continue;
+    watch(device);
+    if (!measures || !device.status->active_manifest) continue;
+    const std::int64_t turn = turn_of(device.name);
+    const auto [seen, first] = turns_.try_emplace(device.name, turn);
+    // A start of outcropd is no turn, nor is a clock that is set back.
+    if (turn > seen->second && !first) {
+      surroundings_.send(device.name, messages::Measure{*device.status->active_manifest, rest_within});
+    }
+    seen->second = turn;
+  }
+}
+
+Result<MeasureAnswer> Asker::measure(const MeasureRequest& request) {
+  if (request.device.empty() && request.device_class.empty() && !request.manifest) {
+    return fail(ErrorCode::invalid_argument,
+                "say which boards are to measure: one by name, those of a class, or those that serve a release");
+  }
+  std::vector<Device> devices;
+  if (!request.device.empty()) {
+    OUTCROP_TRY(device, registry_->device(request.device));
+    if (!device) return fail(ErrorCode::not_found, "no board '" + request.device + "' is enrolled");
+    devices.push_back(std::move(*device));
+  } else {
+    OUTCROP_TRY(all, registry_->devices());
+    devices = std::move(all);
+  }
+  MeasureAnswer answer;
+  for (const Device& device : devices) {
+    if (!request.device_class.empty() && device.device_class != request.device_class) continue;
+    const auto active = device.status ? device.status->active_manifest : std::nullopt;
+    if (request.manifest && active != request.manifest) continue;
+    if (request.device.empty() && device.revoked) continue;
+    auto why = not_asked_because(device);
+    if (!why && !active) why = "it serves nothing";
+    if (why) {
+      answer.left_out.emplace(device.name, *why);
+      continue;
+    }
+    surroundings_.send(device.name, messages::Measure{*active, rest_within});
+    answer.asked.push_back(device.name);
+  }
+  if (answer.asked.empty() && answer.left_out.empty()) {
+    return fail(ErrorCode::not_found, "no board is of that class, or serves that release");
+  }
+  return answer;
+}
+
+}  // namespace outcrop::fleet::monitor

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/base/clock.hpp"
+#include "protocol/messages/command.hpp"
+#include "trainer_host/fleet/registry/registry.hpp"
+
+namespace outcrop::fleet::monitor {
+
+// What outcropd asks of boards by itself; host.toml, [monitor].
+struct AskerConfig {
+  std::chrono::seconds interval{300};    // between telemetry of a board; 0: none is asked for
+  std::chrono::hours measure_every{0};   // what serves is measured again; 0: only when somebody asks
+};
+
+// Boards that are to measure: one, those of a class, or those that serve a release; at least one of the three.
+struct MeasureRequest {
+  std::string device;
+  std::string device_class;
+  std::optional<trust::Sha256Digest> manifest;
+};
+struct MeasureAnswer {
+  std::vector<std::string> asked;
+  std::map<std::string, std::string> left_out;  // board -> why
+};
+
+// Asks boards to say how they fare, and to measure again what they serve (SCHEMA.md, "Watch and measure"). All on the
+// thread of the registry.
+class Asker {
+ public:
+  struct Surroundings {
+    std::function<bool(const std::string& device)> online;
+    // Whether what is sent to this board is signed: nothing is asked otherwise.
+    std::function<bool(const Device& device)> signs_for;
+    std::function<void(const std::string& device, const messages::Command& command)> send;
+  };
+  Asker(Registry& registry, const Clock& clock, const AskerConfig& config, Surroundings surroundings)
+      : registry_(&registry), clock_(&clock), config_(config), surroundings_(std::move(surroundings)) {}
+
+  // The board said who and where it is: after a start of its agent it is asked anew.
+  void on_status(const std::string& device);
+  // Asks again whose watch will be over, and whose turn it is to measure. Boards take turns: each has its own hour of
+  // the period, by its name. Now and then.
+  void tick();
+
+  // not_found where no board is meant; invalid_argument where nothing is asked for.
+  [[nodiscard]] Result<MeasureAnswer> measure(const MeasureRequest& request);
+
+ private:
+  [[nodiscard]] std::optional<std::string> not_asked_because(const Device& device) const;
+  void watch(const Device& device);
+  [[nodiscard]] std::int64_t turn_of(const std::string& device) const;
+
+  struct Asked {
+    std::uint64_t session = 0;  // of the board
+    Timestamp when;
+  };
+  Registry* registry_;
+  const Clock* clock_;
+  AskerConfig config_;
+  Surroundings surroundings_;
+  std::map<std::string, Asked> watched_;
+  std::map<std::string, std::int64_t> turns_;  // the last that was seen
+};
+
+}  // namespace outcrop::fleet::monitor

@@ -1,0 +1,139 @@
+#include "trainer_host/fleet/monitor/asker.hpp"
+
+#include <gmock/gmock.h>
+
+#include <set>
+
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace outcrop::fleet::monitor {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class AskerTest : public ::testing::Test, public Clock {
+ protected:
+  Timestamp now() const override { return now_; }
+  void SetUp() override {
+    auto registry = open_sqlite_registry(folder_.path() / "registry.sqlite");
+    ASSERT_THAT(registry, IsOk());
+    registry_ = std::move(*registry);
+  }
+  void begin(const AskerConfig& config) {
+    Asker::Surroundings surroundings;
+    surroundings.online = [this](const std::string& device) { return !offline_.contains(device); };
+    surroundings.signs_for = [](const Device& device) { return device.signs; };
+    surroundings.send = [this](const std::string& device, const messages::Command& command) {
+      (std::holds_alternative<messages::Watch>(command) ? watched_ : measured_).push_back(device);
+      if (const auto* watch = std::get_if<messages::Watch>(&command)) interval_ = watch->interval;
+      if (const auto* measure = std::get_if<messages::Measure>(&command)) manifest_ = measure->manifest;
+    };
+    asker_.emplace(*registry_, *this, config, surroundings);
+  }
+  void board(const std::string& name, const std::string& device_class, std::uint64_t session = 1,
+             bool serves = true) {
+    Device device;
+    device.name = name;
+    device.model = "curvefault";
+    device.device_class = device_class;
+    device.key = trust::PrivateKey::from_seed(Bytes(32, std::byte{7}))->public_key();
+    device.signs = name != "old";
+    device.status.emplace();
+    device.status->device = name;
+    device.status->session = session;
+    device.status->agent = "0.1.0";
+    device.status->model = device.model;
+    device.status->device_class = device_class;
+    if (serves) device.status->active_manifest = trust::sha256("m");
+    ASSERT_THAT(registry_->save(device), IsOk());
+  }
+
+  TemporaryFolder folder_;
+  Timestamp now_{std::chrono::hours(500'000)};
+  std::unique_ptr<Registry> registry_;
+  std::set<std::string> offline_;
+  std::optional<Asker> asker_;
+  std::vector<std::string> watched_;
+  std::vector<std::string> measured_;
+  std::chrono::seconds interval_{0};
+  std::optional<trust::Sha256Digest> manifest_;
+};
+
+TEST_F(AskerTest, asks_a_board_when_its_agent_starts_and_before_the_watch_is_over) {
+  begin({std::chrono::seconds(120), {}});
+  board("pi-1", "pi");
+  board("old", "pi");
+  asker_->on_status("pi-1");
+  asker_->on_status("pi-1");
+  asker_->on_status("old");
+  asker_->on_status("nobody");
+  EXPECT_THAT(watched_, ElementsAre("pi-1")) << "once a session, and none that is not signed for";
+  EXPECT_EQ(interval_, std::chrono::seconds(120));
+  board("pi-1", "pi", 2);
+  asker_->on_status("pi-1");
+  EXPECT_EQ(watched_.size(), 2U);
+  now_ += std::chrono::hours(11);
+  asker_->tick();
+  EXPECT_EQ(watched_.size(), 2U);
+  now_ += std::chrono::hours(2);
+  asker_->tick();
+  EXPECT_EQ(watched_.size(), 3U);
+  now_ -= std::chrono::hours(24 * 30);  // a clock that is set back
+  asker_->tick();
+  EXPECT_EQ(watched_.size(), 4U);
+}
+
+TEST_F(AskerTest, asks_nothing_where_no_interval_is_wanted) {
+  begin({std::chrono::seconds(0), {}});
+  board("pi-1", "pi");
+  asker_->on_status("pi-1");
+  asker_->tick();
+  EXPECT_THAT(watched_, IsEmpty());
+}
+
+TEST_F(AskerTest, boards_take_turns_to_measure_and_a_start_is_no_turn) {
+  begin({std::chrono::seconds(0), std::chrono::hours(24)});
+  for (int i = 0; i < 48; ++i) board("pi-" + std::to_string(i), "pi");
+  asker_->tick();
+  EXPECT_THAT(measured_, IsEmpty());
+  std::size_t busiest = 0;
+  for (int hour = 0; hour < 24; ++hour) {
+    const std::size_t before = measured_.size();
+    now_ += std::chrono::hours(1);
+    asker_->tick();
+    busiest = std::max(busiest, measured_.size() - before);
+  }
+  EXPECT_EQ(measured_.size(), 48U) << "each once a day";
+  EXPECT_LT(busiest, 10U) << "and not all at once";
+  EXPECT_EQ(manifest_, trust::sha256("m"));
+}
+
+TEST_F(AskerTest, measures_one_board_a_class_or_who_serves_a_release_and_says_who_does_not) {
+  begin({});
+  board("pi-1", "pi-4");
+  board("pi-2", "pi-4");
+  board("pi-3", "pi-5");
+  board("idle", "pi-5", 1, false);
+  board("old", "pi-5");
+  offline_.insert("pi-2");
+  const auto one = asker_->measure({"pi-1", "", {}});
+  ASSERT_THAT(one, IsOk());
+  EXPECT_THAT(one->asked, ElementsAre("pi-1"));
+  const auto of_class = asker_->measure({"", "pi-4", {}});
+  ASSERT_THAT(of_class, IsOk());
+  EXPECT_THAT(of_class->asked, ElementsAre("pi-1"));
+  EXPECT_EQ(of_class->left_out.at("pi-2"), "it is offline");
+  const auto others = asker_->measure({"", "pi-5", {}});
+  EXPECT_THAT(others->left_out.at("idle"), HasSubstr("serves nothing"));
+  EXPECT_THAT(others->left_out.at("old"), HasSubstr("not signed"));
+  EXPECT_THAT(asker_->measure({"", "", trust::sha256("m")})->asked, ElementsAre("pi-1", "pi-3"));
+  EXPECT_THAT(asker_->measure({"", "", trust::sha256("other")}), ErrorIs(ErrorCode::not_found, HasSubstr("no board")));
+  EXPECT_THAT(asker_->measure({"nobody", "", {}}), ErrorIs(ErrorCode::not_found, HasSubstr("nobody")));
+  EXPECT_THAT(asker_->measure({}), ErrorIs(ErrorCode::invalid_argument, HasSubstr("say which boards")));
+}
+
+}  // namespace
+}  // namespace outcrop::fleet::monitor

@@ -1,0 +1,111 @@
+#include <array>
+#include <set>
+
+#include "trainer_host/fleet/page/screens.hpp"
+#include "trainer_host/fleet/page/words.hpp"
+
+namespace outcrop::fleet::page {
+namespace {
+
+Html choice(const std::string& name, const std::string& label, const std::string& chosen,
+            const std::set<std::string>& values) {
+  Html html;
+  html << "<label>" << label << " <select name=\"" << name << "\"><option value=\"\">all</option>";
+  for (const std::string& value : values) {
+    html << "<option";
+    if (value == chosen) html << " selected";
+    html << ">" << value << "</option>";
+  }
+  return html << "</select></label>";
+}
+
+Html form(const FleetView& view, const BoardQuery& query) {
+  std::set<std::string> classes, models, healths;
+  for (const auto& [name, row] : view.boards()) {
+    classes.insert(row.device.device_class);
+    models.insert(row.device.model);
+  }
+  for (int i = 0; i < health_count; ++i) healths.emplace(to_string(static_cast<Health>(i)));
+  Html html;
+  html << "<form class=\"filter\" role=\"search\" action=\"/boards\"><label>Name has <input name=\"q\" "
+          "value=\""
+       << query.part_of_name << "\"></label>"
+       << choice("class", "Class", query.device_class, classes)
+       << choice("health", "Health", query.health, healths);
+  if (models.size() > 1) html << choice("model", "Model", query.model, models);
+  if (query.sort != "name" || query.descending) {
+    html << "<input type=\"hidden\" name=\"sort\" value=\""
+         << std::string(query.descending ? "-" : "") + query.sort << "\">";
+  }
+  return html << "<button>Filter</button> <a href=\"/boards\">All boards</a></form>";
+}
+
+Html heading(const BoardQuery& query, const std::string& order, const std::string& label, bool number) {
+  const bool active = query.sort == order;
+  const std::string next = active && !query.descending ? "-" + order : order;
+  Html html;
+  html << "<th scope=\"col\"";
+  if (number) html << " class=\"n\"";
+  if (active) {
+    html << " aria-sort=\"" << std::string(query.descending ? "descending" : "ascending") << "\"";
+  }
+  html << "><a href=\"/boards?" << query.words({{"sort", next}}) << "\">" << label;
+  if (active) html << "<span aria-hidden=\"true\">" << std::string(query.descending ? " ▼" : " ▲") << "</span>";
+  return html << "</a></th>";
+}
+
+Html row_of(const FleetView& view, const BoardRow& row, Timestamp now) {
+  Html html;
+  html << "<tr><th scope=\"row\">" << board_link(row.device.name) << "</th><td>"
+       << row.device.device_class << "</td><td>" << chip(row.health) << "</td><td>"
+       << age(row.device.last_seen, now) << "</td><td>";
+  const auto& status = row.device.status;
+  if (status && status->active_manifest) {
+    html << view.name_of(*status->active_manifest) << ", " << status->active_variant;
+  } else {
+    html << "–";
+  }
+  html << "</td>";
+  const Figure* serving = row.serving();
+  if (serving == nullptr) return html << "<td class=\"n\" colspan=\"4\">not measured</td></tr>";
+  if (!serving->counts()) {
+    return html << "<td class=\"n\" colspan=\"3\">void</td><td>" << age(serving->received, now)
+                << "</td></tr>";
+  }
+  return html << "<td class=\"n\">" << milliseconds(serving->p50_ms) << "</td><td class=\"n\">"
+              << milliseconds(serving->p90_ms) << "</td><td class=\"n\">"
+              << megabytes(serving->peak_memory) << "</td><td>" << age(serving->received, now)
+              << "</td></tr>";
+}
+
+}  // namespace
+
+Html boards_screen(const FleetView& view, const BoardQuery& query, const BoardPage& page,
+                   Timestamp now) {
+  Html table;
+  table << "<table class=\"dense\"><caption class=\"sr\">Boards</caption><thead><tr>"
+        << heading(query, "name", "Board", false) << heading(query, "class", "Class", false)
+        << heading(query, "health", "Health", false) << heading(query, "seen", "Heard", false)
+        << "<th scope=\"col\">Serves</th>" << heading(query, "p50", "p50", true)
+        << heading(query, "p90", "p90", true) << heading(query, "memory", "Memory", true)
+        << "<th scope=\"col\">Measured</th></tr></thead><tbody>";
+  for (const BoardRow* row : page.rows) table << row_of(view, *row, now);
+  if (page.rows.empty()) table << "<tr><td colspan=\"9\">No board is like that.</td></tr>";
+  table << "</tbody></table>";
+  Html html;
+  html << "<h1>Boards</h1>" << form(view, query) << "<section data-live=\"boards\"><p>"
+       << page.rows.size() << " of " << boards(page.matching) << " shown, of "
+       << view.boards().size() << " enrolled</p>" << scrolling("Boards", table);
+  if (!query.after.empty() || !page.after.empty()) {
+    html << "<nav class=\"pages\" aria-label=\"Pages\">";
+    if (!query.after.empty()) html << "<a href=\"/boards?" << query.words() << "\">First page</a> ";
+    if (!page.after.empty()) {
+      html << "<a rel=\"next\" href=\"/boards?" << query.words({{"after", page.after}})
+           << "\">Next page</a>";
+    }
+    html << "</nav>";
+  }
+  return html << "</section>";
+}
+
+}  // namespace outcrop::fleet::page

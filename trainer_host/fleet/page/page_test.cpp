@@ -1,0 +1,103 @@
+#include "trainer_host/fleet/page/page.hpp"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/shell.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "trainer_host/fleet/page/assets.hpp"
+#include "trainer_host/fleet/page/screens.hpp"
+#include "trainer_host/fleet/page/words.hpp"
+#include "trainer_host/fleet/view/seeded_fleet_for_tests.hpp"
+
+namespace outcrop::fleet::page {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(Html, escapes_whatever_is_not_written_in_this_program) {
+  Html html;
+  html << "<b title=\"" << std::string("\"><script>alert('x')</script>&") << "\">";
+  EXPECT_EQ(html.text(),
+            "<b title=\"&quot;&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;\">");
+  EXPECT_EQ(in_url("a b/ü?"), "a%20b%2F%C3%BC%3F");
+}
+
+TEST(Words, say_figures_with_their_sign_and_size) {
+  EXPECT_EQ(milliseconds(38.249), "38.2 ms");
+  EXPECT_EQ(milliseconds(4.5), "4.50 ms");
+  EXPECT_EQ(change(.0512), "+5.1 %");
+  EXPECT_EQ(change(-.25), "−25.0 %");
+  EXPECT_EQ(boards(1), "1 board");
+  PairedChange p90;
+  EXPECT_EQ(interval(p90), "too few boards");
+  p90.low = .039;
+  p90.high = .062;
+  EXPECT_EQ(interval(p90), "[+3.9, +6.2] %");
+}
+
+TEST(Assets, are_kept_for_ever_by_their_digest_and_fit_into_sixty_kilobytes) {
+  EXPECT_LE(packed_size(), 60'000U);
+  const http::Response script = asset(asset_url("page.js"), "gzip, br");
+  EXPECT_EQ(script.status, 200);
+  EXPECT_THAT(script.headers, ::testing::Contains(std::pair<std::string, std::string>(
+                                  "Cache-Control", "public, max-age=31536000, immutable")));
+  EXPECT_TRUE(script.body.starts_with("\x1f\x8b"));
+  EXPECT_THAT(asset(asset_url("page.js"), "").body, HasSubstr("EventSource"));
+  EXPECT_EQ(asset("/assets/000000000000/page.js", "").status, 404);
+  EXPECT_EQ(asset(asset_url("../page.cpp"), "").status, 404);
+}
+
+TEST(Assets, of_others_are_as_they_were_published) {
+  const ShellOutcome outcome = run_shell(OUTCROP_SOURCE "/script/vendor-page --check 2>&1");
+  EXPECT_EQ(outcome.code, 0) << outcome.output;
+}
+
+class ScreenTest : public ::testing::Test {
+ protected:
+  void SetUp() override { fleet_.add("pi-1", "raspberry-pi-4", .08); }
+  TemporaryFolder folder_;
+  SeededFleet fleet_{folder_.path() / "registry.sqlite"};
+  FleetView view_{fleet_.registry(), fleet_.surroundings()};
+};
+
+TEST_F(ScreenTest, what_persons_and_boards_wrote_is_no_markup) {
+  fleet_.roll_out("second", 2, RolloutState::stopped, "<img src=x onerror=alert(1)>", {"pi-1"},
+                  messages::DeploymentState::failed);
+  ASSERT_THAT(view_.refresh(), IsOk());
+  const std::string page =
+      rollout_screen(view_, view_.rollouts().front(), {}, fleet_.now).text() +
+      fleet_screen(view_, {"<script>"}, fleet_.now).text();
+  EXPECT_THAT(page, HasSubstr("&lt;img src=x"));
+  EXPECT_THAT(page, Not(HasSubstr("<img src=x")));
+  EXPECT_THAT(page, Not(HasSubstr("<script>")));
+}
+
+TEST_F(ScreenTest, steering_is_offered_to_who_may_and_while_there_is_something_to_steer) {
+  fleet_.roll_out("second", 2, RolloutState::widening, "", {"pi-1"},
+                  messages::DeploymentState::updated);
+  ASSERT_THAT(view_.refresh(), IsOk());
+  const RolloutRow& row = view_.rollouts().front();
+  EXPECT_THAT(rollout_screen(view_, row, {"o", true}, fleet_.now).text(), HasSubstr("Roll back"));
+  EXPECT_THAT(rollout_screen(view_, row, {"v", false}, fleet_.now).text(), Not(HasSubstr("Roll back")));
+}
+
+TEST_F(ScreenTest, a_few_boards_are_not_taken_for_evidence) {
+  ASSERT_THAT(view_.refresh(), IsOk());
+  const std::string page = fleet_screen(view_, {}, fleet_.now).text();
+  EXPECT_THAT(page, HasSubstr("Too few boards to be sure"));
+  EXPECT_THAT(page, HasSubstr("slower on 1 of 1 board, too few to be sure"));
+}
+
+TEST_F(ScreenTest, releases_that_are_none_cannot_be_compared) {
+  ASSERT_THAT(view_.refresh(), IsOk());
+  EXPECT_THAT(compare_screen(view_, {{"a", "x"}, {"b", "y"}}, fleet_.now),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("")));
+  const std::string none = trust::sha256("none").hex();
+  EXPECT_THAT(compare_screen(view_, {{"a", none}, {"b", none}}, fleet_.now),
+              ErrorIs(ErrorCode::not_found, HasSubstr("no release here")));
+}
+
+}  // namespace
+}  // namespace outcrop::fleet::page

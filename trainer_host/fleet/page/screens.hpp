@@ -1,0 +1,53 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "trainer_host/fleet/monitor/history.hpp"
+#include "trainer_host/fleet/page/html.hpp"
+#include "trainer_host/fleet/page/page.hpp"
+#include "trainer_host/fleet/view/changes.hpp"
+#include "trainer_host/fleet/view/filter.hpp"
+
+namespace outcrop::fleet::page {
+
+// What a screen is made of: each function gives the content of <main>.
+
+using Query = std::map<std::string, std::string>;
+
+[[nodiscard]] Html fleet_screen(const FleetView& view, const std::vector<std::string>& attention,
+                                Timestamp now);
+[[nodiscard]] Html boards_screen(const FleetView& view, const BoardQuery& query,
+                                 const BoardPage& page, Timestamp now);
+
+// What is known of one board over time: of reports, and of telemetry where there is any.
+struct BoardHistory {
+  std::vector<StoredReport> reports;  // newest first
+  std::optional<monitor::BoardSample> sample;
+  monitor::Series served, temperature;
+};
+[[nodiscard]] Html board_screen(const FleetView& view, const BoardRow& row,
+                                const BoardHistory& history, Timestamp now);
+[[nodiscard]] Html rollout_screen(const FleetView& view, const RolloutRow& row,
+                                  const Reader& reader, Timestamp now);
+[[nodiscard]] Result<Html> compare_screen(const FleetView& view, const Query& query, Timestamp now);
+[[nodiscard]] Html regressions_screen(const FleetView& view,
+                                      const std::vector<monitor::Outlier>* outliers,
+                                      const monitor::AuditPage* audit, Timestamp now);
+
+// Around them: head, navigation, `active` the path of the screen in it.
+[[nodiscard]] std::string layout(const std::string& title, const std::string& active,
+                                 const Html& content, const Reader& reader, Timestamp now);
+
+// A table in a region that scrolls by itself where the screen is narrow.
+[[nodiscard]] Html scrolling(const std::string& name, const Html& table);
+// The same below a heading, which names it.
+[[nodiscard]] Html headed(const std::string& name, const Html& table);
+// Changes as rows: effect and evidence apart.
+[[nodiscard]] Html changes_table(const FleetView& view, const std::vector<Change>& changes,
+                                 std::size_t most);
+// A bar from 0 to `most`, filled up to `value`, with a mark at `line`.
+[[nodiscard]] Html meter(double value, double line, double most, const std::string& words);
+
+}  // namespace outcrop::fleet::page

@@ -1,0 +1,251 @@
+#include "trainer_host/fleet/view/fleet_view.hpp"
+
+#include <algorithm>
+
+#include "trainer_host/fleet/rollout/observe.hpp"
+
+namespace outcrop::fleet {
+namespace {
+
+constexpr std::size_t releases_looked_at = 6;
+// The newest of them has every variant that the board tried; one before, what that one lacks.
+constexpr std::size_t reports_looked_at = 2;
+constexpr std::size_t rollouts_looked_at = 200;
+constexpr std::size_t rollouts_watched = 2;
+
+Figure figure_of(const StoredReport& stored, const messages::ReportedVariant& variant) {
+  const messages::ReportedMeasurement& measured = *variant.measurement;
+  Figure figure;
+  figure.manifest = stored.report.deployment.manifest;
+  figure.variant = variant.name;
+  figure.received = stored.received;
+  figure.void_because = measured.void_because;
+  figure.p50_ms = measured.p50_ms;
+  figure.p90_ms = measured.p90_ms;
+  figure.load_ms = measured.load_ms;
+  figure.first_ms = measured.first_ms;
+  figure.peak_memory = measured.peak_memory.value();
+  return figure;
+}
+
+bool same(const Assignment& one, const Assignment& other) {
+  return one.rollout == other.rollout && one.device == other.device && one.state == other.state &&
+         one.generation == other.generation && one.cancelled == other.cancelled &&
+         one.excluded == other.excluded && one.reason == other.reason;
+}
+
+bool same(const RolloutRow& one, const RolloutRow& other) {
+  return one.record.state == other.record.state && one.record.reason == other.record.reason &&
+         std::equal(one.assignments.begin(), one.assignments.end(), other.assignments.begin(),
+                    other.assignments.end(),
+                    [](const Assignment& a, const Assignment& b) { return same(a, b); });
+}
+
+bool same(const BoardRow& one, const BoardRow& other) {
+  return one.online == other.online && one.health == other.health && one.why == other.why &&
+         one.device.last_seen == other.device.last_seen &&
+         one.device.status == other.device.status &&
+         one.figures.size() == other.figures.size() &&
+         (one.figures.empty() || one.figures[0].received == other.figures[0].received);
+}
+
+}  // namespace
+
+bool Figure::throttled() const {
+  return std::any_of(void_because.begin(), void_because.end(), [](const std::string& reason) {
+    return reason.find("throttled") != std::string::npos;
+  });
+}
+
+std::string_view to_string(Health health) {
+  switch (health) {
+    case Health::failed:
+      return "failed";
+    case Health::silent:
+      return "silent";
+    case Health::throttled:
+      return "throttled";
+    case Health::waiting:
+      return "waiting";
+    case Health::well:
+      return "well";
+    case Health::revoked:
+      break;
+  }
+  return "revoked";
+}
+
+const Figure* BoardRow::figure(const trust::Sha256Digest& manifest,
+                               const std::string& variant) const {
+  for (const Figure& one : figures) {
+    if (one.manifest == manifest && one.variant == variant) return &one;
+  }
+  return nullptr;
+}
+
+const Figure* BoardRow::serving() const {
+  if (!device.status || !device.status->active_manifest) return nullptr;
+  return figure(*device.status->active_manifest, device.status->active_variant);
+}
+
+const ReleaseRecord* FleetView::release(const trust::Sha256Digest& manifest) const {
+  for (const ReleaseRecord& one : releases_) {
+    if (one.manifest == manifest) return &one;
+  }
+  return nullptr;
+}
+
+std::string FleetView::name_of(const trust::Sha256Digest& manifest) const {
+  const ReleaseRecord* known = release(manifest);
+  if (known == nullptr) return manifest.short_hex();
+  return known->model + " stage " + std::to_string(known->stage);
+}
+
+Status FleetView::refresh() {
+  OUTCROP_TRY(releases, registry_->releases());
+  releases_ = std::move(releases);
+  if (all_dirty_) {
+    OUTCROP_TRY(all, registry_->devices());
+    for (const Device& device : all) dirty_.insert(device.name);
+    all_dirty_ = false;
+  }
+  if (rollouts_dirty_) OUTCROP_CHECK(read_rollouts());  // and marks boards whose part in them changed
+  for (std::size_t i = 0; i < most_at_once && !dirty_.empty(); ++i) {
+    const std::string name = std::move(dirty_.extract(dirty_.begin()).value());
+    OUTCROP_CHECK(read(name));
+  }
+  return {};
+}
+
+void FleetView::look_around(std::size_t count) {
+  auto next = boards_.upper_bound(looked_at_);
+  for (std::size_t i = 0; i < count && i < boards_.size(); ++i) {
+    if (next == boards_.end()) next = boards_.begin();
+    looked_at_ = next->first;
+    dirty_.insert(looked_at_);
+    ++next;
+  }
+}
+
+// Both are by device.
+void FleetView::mark_differing(const std::vector<Assignment>& before,
+                               const std::vector<Assignment>& now) {
+  std::map<std::string, const Assignment*> were;
+  for (const Assignment& one : before) were.emplace(one.device, &one);
+  for (const Assignment& one : now) {
+    const auto was = were.find(one.device);
+    if (was == were.end() || !same(*was->second, one)) dirty_.insert(one.device);
+    if (was != were.end()) were.erase(was);
+  }
+  for (const auto& [device, gone] : were) dirty_.insert(device);
+}
+
+Status FleetView::read(const std::string& name) {
+  OUTCROP_TRY(device, registry_->device(name));
+  if (!device) {
+    boards_.erase(name);
+    return {};
+  }
+  BoardRow row;
+  row.device = std::move(*device);
+  row.online = surroundings_.online(name);
+  OUTCROP_TRY(desired, registry_->desired(name));
+  row.desired = std::move(desired);
+  OUTCROP_CHECK(read_figures(row));
+  judge_health(row);
+  const auto before = boards_.find(name);
+  const bool changed = before == boards_.end() || !same(before->second, row);
+  BoardRow& kept = boards_[name];
+  kept = std::move(row);
+  if (changed) on_board(kept);
+  return {};
+}
+
+Status FleetView::read_figures(BoardRow& row) {
+  std::optional<trust::Sha256Digest> active;
+  if (row.device.status) active = row.device.status->active_manifest;
+  std::size_t looked_at = 0;
+  for (const ReleaseRecord& release : releases_) {  // newest first
+    if (release.model != row.device.model) continue;
+    if (++looked_at > releases_looked_at && release.manifest != active) continue;
+    OUTCROP_CHECK(read_figures(row, release.manifest));
+  }
+  std::stable_sort(row.figures.begin(), row.figures.end(), [](const Figure& one, const Figure& other) {
+    return one.received > other.received;
+  });
+  return {};
+}
+
+Status FleetView::read_figures(BoardRow& row, const trust::Sha256Digest& manifest) {
+  OUTCROP_TRY(reports, registry_->reports(row.device.name, manifest, reports_looked_at));
+  for (const StoredReport& stored : reports) {  // newest first: the first figure of a variant is kept
+    for (const messages::ReportedVariant& variant : stored.report.variants) {
+      if (!variant.measurement || row.figure(manifest, variant.name) != nullptr) continue;
+      Figure figure = figure_of(stored, variant);
+      for (const messages::OutputDistance& proof : variant.proof) {
+        const auto allowed = surroundings_.allowed_error(manifest, variant.name, proof.output);
+        if (!allowed || *allowed <= 0) continue;
+        figure.error = std::max(figure.error.value_or(0), proof.mean_abs / *allowed);
+      }
+      row.figures.push_back(std::move(figure));
+    }
+  }
+  return {};
+}
+
+void FleetView::judge_health(BoardRow& row) const {
+  const auto say = [&](Health health, std::string why) {
+    row.health = health;
+    row.why = std::move(why);
+  };
+  const bool at_work = row.desired && row.desired->state && !row.desired->cancelled;
+  if (row.device.revoked) return say(Health::revoked, row.device.revoked_reason);
+  if (at_work && has_failed(*row.desired->state)) {
+    return say(Health::failed, row.desired->rollout + ": " + row.desired->reason);
+  }
+  if (!row.device.status) return say(Health::waiting, "enrolled, never seen");
+  if (!row.online) return say(Health::silent, "offline");
+  if (auto why = surroundings_.held_back(row.device.name)) return say(Health::throttled, std::move(*why));
+  if (const Figure* serving = row.serving(); serving != nullptr && serving->throttled()) {
+    return say(Health::throttled, serving->void_because.front());
+  }
+  if (!row.device.attention.empty()) return say(Health::waiting, row.device.attention);
+  if (row.device.status->held) return say(Health::waiting, "held by its owner");
+  if (!row.device.status->active_manifest) return say(Health::waiting, "serves nothing yet");
+  if (at_work && !is_final(*row.desired->state)) {
+    return say(Health::waiting,
+               row.desired->rollout + ": " + std::string(messages::to_string(*row.desired->state)));
+  }
+  say(Health::well, "");
+}
+
+Status FleetView::read_rollouts() {
+  OUTCROP_TRY(records, registry_->rollouts());
+  if (records.size() > rollouts_looked_at) records.resize(rollouts_looked_at);
+  std::map<std::string, RolloutRow> before;
+  for (RolloutRow& row : rollouts_) before.emplace(row.record.name, std::move(row));
+  rollouts_.clear();
+  for (RolloutRecord& record : records) {
+    const auto known = before.find(record.name);
+    // What ended long ago stays as it was; boards go on returning from what ended just now.
+    const bool settled = known != before.end() && has_ended(record.state) &&
+                         known->second.record.state == record.state &&
+                         rollouts_.size() >= rollouts_watched;
+    RolloutRow row{std::move(record), {}};
+    if (settled) {
+      row.assignments = std::move(known->second.assignments);
+    } else {
+      OUTCROP_TRY(assignments, registry_->assignments(row.record.name));
+      row.assignments = std::move(assignments);
+    }
+    rollouts_.push_back(std::move(row));
+    if (settled) continue;
+    mark_differing(known == before.end() ? std::vector<Assignment>() : known->second.assignments,
+                   rollouts_.back().assignments);
+    if (known == before.end() || !same(known->second, rollouts_.back())) on_rollout(rollouts_.back());
+  }
+  rollouts_dirty_ = false;
+  return {};
+}
+
+}  // namespace outcrop::fleet

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "protocol/base/clock.hpp"
+#include "trainer_host/fleet/registry/registry.hpp"
+
+namespace outcrop::fleet {
+
+// What one board measured of one variant of one release, the newest of it.
+struct Figure {
+  trust::Sha256Digest manifest;
+  std::string variant;
+  Timestamp received;                     // the host's clock
+  std::vector<std::string> void_because;  // then the figures say nothing
+  double p50_ms = 0, p90_ms = 0, load_ms = 0, first_ms = 0;
+  std::uint64_t peak_memory = 0;
+  std::optional<double> error;  // the worst output's mean error, as a share of what the release allows
+  [[nodiscard]] bool counts() const { return void_because.empty(); }
+  // Held back by heat or a weak supply, by the words of what measured (runtime/measure/throttling).
+  [[nodiscard]] bool throttled() const;
+};
+
+// Of which kind a board is at this moment. The order is that of urgency.
+enum class Health { failed, silent, throttled, waiting, well, revoked };
+[[nodiscard]] std::string_view to_string(Health health);
+inline constexpr int health_count = 6;
+
+struct BoardRow {
+  Device device;
+  bool online = false;
+  std::optional<Assignment> desired;
+  std::vector<Figure> figures;  // of the newest six releases of its model, and of what it serves
+  Health health = Health::waiting;
+  std::string why;  // of its health, in words; "" where it is well
+
+  // What it measured of what it serves; null where it serves nothing, or measured nothing of it.
+  [[nodiscard]] const Figure* serving() const;
+  [[nodiscard]] const Figure* figure(const trust::Sha256Digest& manifest,
+                                     const std::string& variant) const;
+};
+
+struct RolloutRow {
+  RolloutRecord record;
+  std::vector<Assignment> assignments;
+};
+
+// The fleet as rows in memory, so that nobody who looks reads the whole database: what changed is said to it,
+// and read again when it is looked at. One thread, the registry's.
+class FleetView {
+ public:
+  struct Surroundings {
+    std::function<bool(const std::string& device)> online;
+    // What is allowed of an output's mean error, by the manifest; none where it cannot be read.
+    std::function<std::optional<double>(const trust::Sha256Digest& manifest,
+                                        const std::string& variant, const std::string& output)>
+        allowed_error;
+    // What holds it back at this moment by its telemetry, in words; none where nothing does or nobody knows.
+    std::function<std::optional<std::string>(const std::string& device)> held_back =
+        [](const std::string&) { return std::nullopt; };
+  };
+  FleetView(Registry& registry, Surroundings surroundings)
+      : registry_(&registry), surroundings_(std::move(surroundings)) {}
+
+  // Something of this board, or of the rollouts, was written.
+  void changed(const std::string& device) { dirty_.insert(device); }
+  void changed_everything() { all_dirty_ = true; }
+  void rollouts_changed() { rollouts_dirty_ = true; }
+  // The next `count` boards are read again although nobody said anything of them: what nobody told comes in time.
+  void look_around(std::size_t count);
+
+  // Reads what changed, at most so many boards: whoever looks calls it first, and what is left comes with the
+  // next call.
+  static constexpr std::size_t most_at_once = 500;
+  [[nodiscard]] Status refresh();
+  [[nodiscard]] std::size_t unread() const { return dirty_.size(); }
+
+  [[nodiscard]] const std::map<std::string, BoardRow>& boards() const { return boards_; }
+  [[nodiscard]] const std::vector<RolloutRow>& rollouts() const { return rollouts_; }  // newest first
+  [[nodiscard]] const std::vector<ReleaseRecord>& releases() const { return releases_; }
+  [[nodiscard]] const ReleaseRecord* release(const trust::Sha256Digest& manifest) const;
+  // "curvefault stage 2", or the start of the digest of what is no release here.
+  [[nodiscard]] std::string name_of(const trust::Sha256Digest& manifest) const;
+
+  // Called at each refresh for a row that is not what it was, after it was read.
+  std::function<void(const BoardRow&)> on_board = [](const BoardRow&) {};
+  std::function<void(const RolloutRow&)> on_rollout = [](const RolloutRow&) {};
+
+ private:
+  [[nodiscard]] Status read(const std::string& name);
+  [[nodiscard]] Status read_figures(BoardRow& row);
+  [[nodiscard]] Status read_figures(BoardRow& row, const trust::Sha256Digest& manifest);
+  [[nodiscard]] Status read_rollouts();
+  void mark_differing(const std::vector<Assignment>& before, const std::vector<Assignment>& now);
+  void judge_health(BoardRow& row) const;
+
+  Registry* registry_;
+  Surroundings surroundings_;
+  std::map<std::string, BoardRow> boards_;
+  std::vector<RolloutRow> rollouts_;
+  std::vector<ReleaseRecord> releases_;
+  std::set<std::string> dirty_;
+  std::string looked_at_;  // the board that was looked at last, of look_around
+  bool all_dirty_ = true;
+  bool rollouts_dirty_ = true;
+};
+
+}  // namespace outcrop::fleet
