@@ -169,6 +169,13 @@ void expose_rollouts(Exposition& out, const MetricsParts& parts) {
                                     : "waiting";
       ++states[board->second.device.device_class][state];
     }
+    if (const auto judgement = parts.view.judgement_of(row)) {
+      for (const ClassEvidence& seen : judgement->classes) {
+        double& most = evidence[seen.device_class];
+        most = std::max(most, seen.slower / judgement->line);
+      }
+      continue;
+    }
     for (const Change& change : newest_changes(parts.view)) {
       if (change.releases.after != row.record.manifest) continue;
       double& most = evidence[change.device_class];

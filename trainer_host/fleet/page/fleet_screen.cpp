@@ -68,7 +68,8 @@ Html boards_by_class(const FleetView& view) {
   return headed("Boards by class and health", table << "</tbody></table>");
 }
 
-// None where that release is not the one that is compared.
+// Of releases measured some time apart, where no board measured both in turns. None where that release is not the one
+// that is compared.
 std::optional<double> most_evidence(const std::vector<Change>& changes,
                                     const trust::Sha256Digest& manifest) {
   std::optional<double> most;
@@ -94,15 +95,17 @@ Html rollouts(const FleetView& view, const std::vector<Change>& changes, Timesta
       ++asked;
       if (one.state == messages::DeploymentState::updated && !one.cancelled) ++taken;
     }
-    const auto harm = most_evidence(changes, row.record.manifest);
+    const auto judgement = view.judgement_of(row);
+    const auto harm = judgement ? std::optional(judgement->evidence) : most_evidence(changes, row.record.manifest);
+    const double line = judgement ? judgement->line : stop_line;
     table << "<tr><th scope=\"row\">" << rollout_link(row.record.name) << "</th><td>"
           << view.name_of(row.record.manifest) << "</td><td>" << to_string(row.record.state)
           << "</td><td>"
           << meter(static_cast<double>(taken), 1e9, std::max<double>(1, static_cast<double>(asked)),
                    std::to_string(taken) + " of " + std::to_string(asked))
           << "</td><td>"
-          << (harm ? meter(*harm, stop_line, stop_line * 1.25, evidence(*harm) + " of 100")
-                   : meter(0, stop_line, stop_line * 1.25, "not compared"))
+          << (harm ? meter(*harm, line, line * 1.25, evidence(*harm) + " of " + evidence(line))
+                   : meter(0, line, line * 1.25, "not compared"))
           << "</td><td>"
           << age(row.record.ended ? row.record.ended : std::optional(row.record.started), now)
           << "</td></tr>";

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -61,7 +62,8 @@ Html boards_of(const FleetView& view, const RolloutRow& row, Timestamp now) {
   Html table;
   table << "<table class=\"dense\"><caption class=\"sr\">Each board</caption><thead><tr><th scope=\"col\">Board</th><th "
            "scope=\"col\">Part</th><th scope=\"col\">State</th><th scope=\"col\">Since</th><th "
-           "scope=\"col\" class=\"n\">p50</th><th scope=\"col\" class=\"n\">p90</th><th scope=\"col\">Reason"
+           "scope=\"col\" class=\"n\">p50</th><th scope=\"col\" class=\"n\">p90</th><th scope=\"col\" "
+           "class=\"n\">Before</th><th scope=\"col\">Reason"
            "</th></tr></thead><tbody>";
   std::size_t shown = 0;
   for (const Assignment& one : row.assignments) {
@@ -78,7 +80,8 @@ Html boards_of(const FleetView& view, const RolloutRow& row, Timestamp now) {
           << std::string(one.canary ? "canary" : "") << "</td><td>" << state_of(one) << "</td><td>"
           << age(one.updated, now) << "</td><td class=\"n\">"
           << std::string(figure != nullptr ? milliseconds(figure->p50_ms) : "–") << "</td><td class=\"n\">"
-          << std::string(figure != nullptr ? milliseconds(figure->p90_ms) : "–") << "</td><td>"
+          << std::string(figure != nullptr ? milliseconds(figure->p90_ms) : "–") << "</td><td class=\"n\">"
+          << std::string(one.slowdown ? change(*one.slowdown - 1) : "–") << "</td><td>"
           << one.reason << "</td></tr>";
   }
   table << "</tbody></table>";
@@ -90,8 +93,28 @@ Html boards_of(const FleetView& view, const RolloutRow& row, Timestamp now) {
   return html;
 }
 
+// Each class beside what served it before, as the engine judges it.
+Html beside_before(const Judgement& judgement) {
+  Html table;
+  table << "<table><caption class=\"sr\">Beside what served before</caption><thead><tr><th scope=\"col\">Class</th>"
+           "<th scope=\"col\" class=\"n\">Boards</th><th scope=\"col\" class=\"n\">p90</th><th scope=\"col\" class=\"n\">Interval</th>"
+           "<th scope=\"col\">Evidence of harm</th><th scope=\"col\" class=\"n\">Failed</th></tr></thead><tbody>";
+  for (const ClassEvidence& seen : judgement.classes) {
+    const auto bound = [](double ratio) { return ratio > 0 && std::isfinite(ratio) ? change(ratio - 1) : std::string("open"); };
+    table << "<tr><th scope=\"row\">" << seen.device_class << "</th><td class=\"n\">" << seen.boards << "</td><td class=\"n\">"
+          << std::string(seen.boards > 0 ? change(seen.ratio - 1) : "–") << "</td><td class=\"n\">"
+          << std::string(seen.too_few ? "too few boards" : bound(seen.interval.low) + " to " + bound(seen.interval.high))
+          << "</td><td>"
+          << meter(seen.slower, judgement.line, judgement.line * 1.25,
+                   evidence(seen.slower) + " of " + evidence(judgement.line))
+          << "</td><td class=\"n\">" << seen.failures << " of " << seen.ended << "</td></tr>";
+  }
+  return headed("Beside what served before, measured in turns", table << "</tbody></table>");
+}
+
 // What is known in favour of it and against it, in words.
-Html verdict(const RolloutRow& row, const std::vector<Change>& changes, const FleetView& view) {
+Html verdict(const RolloutRow& row, const std::optional<Judgement>& judgement, const std::vector<Change>& changes,
+             const FleetView& view) {
   Html html;
   const std::string& reason = row.record.reason;
   html << "<section class=\"glance ";
@@ -111,7 +134,9 @@ Html verdict(const RolloutRow& row, const std::vector<Change>& changes, const Fl
        << to_string(row.record.state);
   if (!reason.empty()) html << ": " << reason;
   html << "</h2>";
-  if (changes.empty()) {
+  if (judgement) {
+    html << "<p>" << in_words(*judgement) << "</p>";
+  } else if (changes.empty()) {
     html << "<p>No board has measured this release and the one before: budgets and proofs judge it "
             "alone.</p>";
   } else {
@@ -139,9 +164,10 @@ Html rollout_screen(const FleetView& view, const RolloutRow& row, const Reader& 
       changes = std::move(found);
     }
   }
+  const auto judgement = view.judgement_of(row);
   Html html;
   html << "<h1>Rollout " << record.name << "</h1><div data-live=\"verdict\">"
-       << verdict(row, changes, view) << "<dl class=\"facts\"><div><dt>Release</dt><dd>"
+       << verdict(row, judgement, changes, view) << "<dl class=\"facts\"><div><dt>Release</dt><dd>"
        << view.name_of(record.manifest) << " <code>" << record.manifest.short_hex()
        << "</code></dd></div><div><dt>Started</dt><dd>" << age(record.started, now)
        << " ago</dd></div><div><dt>Ended</dt><dd>";
@@ -152,6 +178,7 @@ Html rollout_screen(const FleetView& view, const RolloutRow& row, const Reader& 
   }
   html << "</dd></div></dl></div>" << steering(row, reader) << "<section data-live=\"classes\">"
        << by_class(view, row) << "</section>";
+  if (judgement) html << "<section data-live=\"beside\">" << beside_before(*judgement) << "</section>";
   if (!changes.empty()) {
     html << "<section data-live=\"changes\"><h2>Against the release before</h2>"
          << changes_table(view, changes, 40);

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "trainer_host/fleet/view/evidence.hpp"
+#include "trainer_host/fleet/view/paired_change.hpp"
 #include "trainer_host/fleet/view/fleet_view.hpp"
 
 namespace outcrop::fleet {

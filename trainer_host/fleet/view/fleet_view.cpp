@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "trainer_host/fleet/rollout/observe.hpp"
+#include "trainer_host/fleet/rollout/engine.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -93,6 +94,17 @@ const ReleaseRecord* FleetView::release(const trust::Sha256Digest& manifest) con
     if (one.manifest == manifest) return &one;
   }
   return nullptr;
+}
+
+std::optional<Judgement> FleetView::judgement_of(const RolloutRow& row) const {
+  const bool compared = std::any_of(row.assignments.begin(), row.assignments.end(),
+                                    [](const Assignment& one) { return one.slowdown.has_value(); });
+  if (!compared) return std::nullopt;
+  std::vector<Device> devices;
+  for (const auto& [name, board] : boards_) {
+    if (board.device.model == row.record.model) devices.push_back(board.device);
+  }
+  return evidence_of(row.record, devices, row.assignments, /*with_intervals=*/true);
 }
 
 std::string FleetView::name_of(const trust::Sha256Digest& manifest) const {

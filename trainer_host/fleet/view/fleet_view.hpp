@@ -10,6 +10,7 @@
 
 #include "protocol/base/clock.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
+#include "trainer_host/fleet/rollout/evidence.hpp"
 
 namespace outcrop::fleet {
 
@@ -85,6 +86,8 @@ class FleetView {
   [[nodiscard]] const std::vector<RolloutRow>& rollouts() const { return rollouts_; }  // newest first
   [[nodiscard]] const std::vector<ReleaseRecord>& releases() const { return releases_; }
   [[nodiscard]] const ReleaseRecord* release(const trust::Sha256Digest& manifest) const;
+  // What its boards have shown beside what served them (rollout/evidence.hpp); none where no board measured both.
+  [[nodiscard]] std::optional<Judgement> judgement_of(const RolloutRow& row) const;
   // "curvefault stage 2", or the start of the digest of what is no release here.
   [[nodiscard]] std::string name_of(const trust::Sha256Digest& manifest) const;
 

@@ -12,7 +12,7 @@
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/fleet/view/changes.hpp"
 #include "trainer_host/fleet/view/events.hpp"
-#include "trainer_host/fleet/view/evidence.hpp"
+#include "trainer_host/fleet/view/paired_change.hpp"
 #include "trainer_host/fleet/view/filter.hpp"
 #include "trainer_host/fleet/view/seeded_fleet_for_tests.hpp"
 
@@ -22,10 +22,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-TEST(Evidence, is_one_where_nothing_was_measured_and_grows_by_boards_that_are_slower) {
-  EXPECT_DOUBLE_EQ(evidence_above({}, std::log(1.02)), 1);
+TEST(PairedChanges, are_evidence_where_many_boards_are_slower) {
   const std::vector<double> slower(12, std::log(1.08));
-  EXPECT_GT(evidence_above(slower, std::log(1.02)), stop_line);
   const PairedChange change = judge(slower);
   EXPECT_EQ(change.verdict, Verdict::regression);
   EXPECT_EQ(change.slower, 12U);
@@ -35,7 +33,7 @@ TEST(Evidence, is_one_where_nothing_was_measured_and_grows_by_boards_that_are_sl
   EXPECT_GT(*change.high, .08);
 }
 
-TEST(Evidence, cannot_be_had_from_a_few_boards_and_is_not_claimed) {
+TEST(PairedChanges, cannot_be_had_from_a_few_boards_and_is_not_claimed) {
   const PairedChange change = judge({std::log(2.0), std::log(2.1), std::log(1.9)});
   EXPECT_EQ(change.verdict, Verdict::insufficient);
   EXPECT_EQ(change.slower, 3U);

@@ -6,21 +6,12 @@
 
 namespace outcrop::fleet {
 
-// Whether boards became slower, judged by pairs: for each board one log ratio, log(after / before), of what the
-// board itself measured. The board is the unit, not the measurement.
-//
-// E = mean over λ of Π (1 + tanh(λ (d_i − δ))), λ in {10, 20, 40, 80}, is an e-process where the d_i are
-// symmetric about at most δ: its expectation is at most 1, so that E ≥ 1/α comes about with probability at most
-// α at any time (Ville), however often it is looked at. (exp(λz)/cosh(λz) = 1 + tanh(λz); Vovk and Wang, "Merging
-// sequential e-values via martingales", 2022; Howard et al., "Time-uniform, nonparametric, nonasymptotic
-// confidence sequences", Annals of Statistics 49(2), 2021.)
+// Whether boards became slower between two releases that each of them measured, some time apart: for each board one
+// log ratio, log(after / before). Judged by the evidence that decides rollouts (rollout/evidence.hpp), whose pairs were
+// measured in turns; these were not, and decide nothing.
 
-inline constexpr double harm_from = 0.02;     // δ = log(1 + this): what is slower by less harms nobody
+inline constexpr double harm_from = 0.02;     // what is slower by less harms nobody
 inline constexpr double stop_line = 100;      // 1/α, α = 1 %
-inline constexpr double interval_line = 40;   // for each end of an interval of 95 %
-
-// Evidence that the ratios are above `delta`, a logarithm. 1 without ratios.
-[[nodiscard]] double evidence_above(const std::vector<double>& log_ratios, double delta);
 
 enum class Verdict {
   regression,    // evidence at the stop line or beyond
