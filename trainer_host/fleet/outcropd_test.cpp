@@ -733,6 +733,10 @@ TEST_F(OutcropdTcpTest, a_browser_enters_by_a_form_and_forms_of_other_sites_do_n
   EXPECT_TRUE(curl("-b " + jar + " -H 'Sec-Fetch-Site: cross-site' -d verb=pause", "/rollouts/r/steer").ends_with("403"));
   EXPECT_TRUE(curl("-b " + jar + " -d verb=pause", "/rollouts/r/steer").ends_with("403"));
   EXPECT_EQ(get("/v1/rollouts/r")["state"], "canary");
+  const std::string pause = "curl -s -o /dev/null -w '%{http_code}' -X POST --unix-socket " +
+                            socket_.string() + " http://local/v1/rollouts/r/pause -H 'If-Match: \"x\"'";
+  EXPECT_EQ(run_shell(pause).output, "412");
+  EXPECT_EQ(get("/v1/rollouts/r")["state"], "canary");
   EXPECT_TRUE(curl(own + " -d verb=pause", "/rollouts/r/steer").ends_with("303"));
   EXPECT_EQ(get("/v1/rollouts/r")["state"], "paused");
   EXPECT_TRUE(curl(own + " -d verb=abort -d confirm=x", "/rollouts/r/steer").ends_with("400"));

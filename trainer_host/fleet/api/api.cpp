@@ -12,6 +12,7 @@ namespace outcrop::fleet {
 namespace asio = boost::asio;
 namespace {
 
+constexpr int samples_missed = 3;  // then what the last one said is no more about now
 constexpr std::size_t boards_looked_at = 20;  // a second, although nobody told of them
 
 // "/v1/rollouts/x/pause" as {"v1", "rollouts", "x", "pause"}.
@@ -88,7 +89,8 @@ Api::Api(ApiParts parts)
                  if (one.output == output) return one.mean_abs;
                }
                return std::nullopt;
-             }}),
+             },
+             [this](const std::string& device) { return held_back(device); }}),
       events_(parts_.executor, std::to_string(parts_.clock.now().time_since_epoch().count())),
       page_({view_, parts_.registry, parts_.clock, parts_.worker,
              [this] {
@@ -116,6 +118,30 @@ Api::Api(ApiParts parts)
                                               {"state", to_string(row.record.state)},
                                               {"reason", row.record.reason}}));
   };
+}
+
+std::optional<http::Response> Api::not_as_it_was(const http::Request& request,
+                                                 const std::string& name) {
+  const std::string wanted = request.header("if-match");
+  if (wanted.empty()) return std::nullopt;
+  const auto now = rollout(name);
+  if (!now) return http::error_response(now.error());
+  if (etag_of(now->body) == wanted) return std::nullopt;
+  return http::error_response(
+      Error(ErrorCode::refused, "the rollout '" + name + "' is not as it was any more: look again"), 412);
+}
+
+std::optional<std::string> Api::held_back(const std::string& device) const {
+  if (parts_.history == nullptr) return std::nullopt;
+  const auto sample = parts_.history->latest(device);
+  if (!sample || sample->throttled_now.value_or(0) == 0) return std::nullopt;
+  if (parts_.clock.now() - sample->received > samples_missed * sample->interval) return std::nullopt;
+  std::string words = "held back by";
+  for (int i = 0; i < monitor::throttling_count; ++i) {
+    if ((*sample->throttled_now >> i & 1U) == 0) continue;
+    words += " " + std::string(to_string(static_cast<monitor::Throttling>(i)));
+  }
+  return words;
 }
 
 void Api::tell() {

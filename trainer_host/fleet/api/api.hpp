@@ -111,6 +111,7 @@ class Api {
   using Names = std::vector<std::string>;  // what stands for {name} in a path
   [[nodiscard]] boost::asio::awaitable<http::Response> serve(http::Request request, Caller caller);
   [[nodiscard]] boost::asio::awaitable<http::Response> upload(http::Request request);
+  [[nodiscard]] std::optional<std::string> held_back(const std::string& device) const;
 
   // site.cpp
   [[nodiscard]] std::optional<Caller> caller_of(const http::Request& request) const;
@@ -157,6 +158,9 @@ class Api {
                                                    const MetadataSubmission& submission);
   [[nodiscard]] Result<http::Response> add_metadata(const std::string& body);
   [[nodiscard]] Status take(const MetadataSubmission& submission);
+  // What to answer to who steers by what was (If-Match), and the rollout is not that any more.
+  [[nodiscard]] std::optional<http::Response> not_as_it_was(const http::Request& request,
+                                                            const std::string& rollout);
   // rollouts.cpp
   [[nodiscard]] Result<http::Response> rollouts();
   [[nodiscard]] Result<http::Response> rollout(const std::string& name);

@@ -128,6 +128,7 @@ Result<http::Response> Api::devices(const http::Request& request) {
   }
   return respond({{"devices", std::move(json)},
                   {"matching", page.matching},
+                  {"unread", view_.unread()},
                   {"after", page.after.empty() ? Json(nullptr) : Json(page.after)}});
 }
 

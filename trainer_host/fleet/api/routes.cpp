@@ -58,7 +58,10 @@ const std::vector<Api::Route>& Api::routes() {
       {"GET", "/v1/rollouts/{name}", Role::viewer,
        at_once([](Api& api, Request&, Names& n) { return api.rollout(n[0]); })},
       {"POST", "/v1/rollouts/{name}/{verb}", Role::fleet_operator,
-       at_once([](Api& api, Request&, Names& n) { return api.steer_rollout(n[0], n[1]); })},
+       at_once([](Api& api, Request& r, Names& n) -> Result<http::Response> {
+         if (auto other = api.not_as_it_was(r, n[0])) return std::move(*other);
+         return api.steer_rollout(n[0], n[1]);
+       })},
       {"GET", "/v1/reports", Role::viewer,
        at_once([](Api& api, Request& r, Names&) { return api.reports(r); })},
       {"GET", "/v1/changes", Role::viewer,

@@ -121,6 +121,7 @@ Html fleet_screen(const FleetView& view, const std::vector<std::string>& attenti
   Html html;
   html << "<h1>Fleet</h1>" << first_glance(view, changes);
   html << "<div data-live=\"attention\">";
+  if (view.unread() > 0) html << "<p class=\"bad\">Still reading: " << boards(view.unread()) << " to go.</p>";
   if (!attention.empty()) {
     html << "<section class=\"attention\"><h2>To be done by a person</h2><ul>";
     for (const std::string& one : attention) html << "<li>" << one << "</li>";

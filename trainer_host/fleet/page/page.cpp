@@ -131,7 +131,8 @@ asio::awaitable<http::Response> Page::handle(const http::Request& request, const
       audit = std::move(*page);
     }
     co_return shown("Regressions and audit", "/regressions",
-                    regressions_screen(view, outliers, audit ? &*audit : nullptr, now));
+                    regressions_screen(view, parts_.history != nullptr ? &outliers : nullptr,
+                                       audit ? &*audit : nullptr, now));
   }
   co_return not_found("There is no page " + path + ".", reader, now);
 }

@@ -43,7 +43,7 @@ Html audit_table(const monitor::AuditPage& page, Timestamp now) {
 
 }  // namespace
 
-Html regressions_screen(const FleetView& view, const std::vector<monitor::Outlier>& outliers,
+Html regressions_screen(const FleetView& view, const std::vector<monitor::Outlier>* outliers,
                         const monitor::AuditPage* audit, Timestamp now) {
   const auto changes = newest_changes(view);
   Html html;
@@ -57,10 +57,12 @@ Html regressions_screen(const FleetView& view, const std::vector<monitor::Outlie
     html << changes_table(view, changes, most_changes);
   }
   html << "</section><section data-live=\"outliers\"><h2>Figures far from what is usual</h2>";
-  if (outliers.empty()) {
+  if (outliers == nullptr) {
+    html << "<p>This host keeps no history.</p>";
+  } else if (outliers->empty()) {
     html << "<p>None in two days.</p>";
   } else {
-    html << outliers_table(view, outliers, now);
+    html << outliers_table(view, *outliers, now);
   }
   html << "</section><section id=\"audit\" data-live=\"audit\"><h2>Who did what</h2>";
   if (audit == nullptr) {

@@ -33,7 +33,7 @@ struct BoardHistory {
                                   const Reader& reader, Timestamp now);
 [[nodiscard]] Result<Html> compare_screen(const FleetView& view, const Query& query, Timestamp now);
 [[nodiscard]] Html regressions_screen(const FleetView& view,
-                                      const std::vector<monitor::Outlier>& outliers,
+                                      const std::vector<monitor::Outlier>* outliers,
                                       const monitor::AuditPage* audit, Timestamp now);
 
 // Around them: head, navigation, `active` the path of the screen in it.

@@ -20,7 +20,7 @@ std::optional<double> lower_end(const std::vector<double>& log_ratios) {
   double low = -widest;
   double high = widest;
   if (evidence_above(log_ratios, low) < interval_line) return std::nullopt;
-  for (int step = 0; step < 40; ++step) {
+  for (int step = 0; step < 24; ++step) {
     const double between = (low + high) / 2;
     (evidence_above(log_ratios, between) >= interval_line ? low : high) = between;
   }

@@ -7,8 +7,9 @@
 namespace outcrop::fleet {
 namespace {
 
-// The newest reports of a board hold the newest figure of each variant of its last releases.
-constexpr std::size_t reports_looked_at = 48;
+constexpr std::size_t releases_looked_at = 6;
+// The newest of them has every variant that the board tried; one before, what that one lacks.
+constexpr std::size_t reports_looked_at = 2;
 constexpr std::size_t rollouts_looked_at = 200;
 constexpr std::size_t rollouts_watched = 2;
 
@@ -109,7 +110,10 @@ Status FleetView::refresh() {
     all_dirty_ = false;
   }
   if (rollouts_dirty_) OUTCROP_CHECK(read_rollouts());  // and marks boards whose part in them changed
-  for (const std::string& name : std::exchange(dirty_, {})) OUTCROP_CHECK(read(name));
+  for (std::size_t i = 0; i < most_at_once && !dirty_.empty(); ++i) {
+    const std::string name = std::move(dirty_.extract(dirty_.begin()).value());
+    OUTCROP_CHECK(read(name));
+  }
   return {};
 }
 
@@ -158,16 +162,28 @@ Status FleetView::read(const std::string& name) {
 }
 
 Status FleetView::read_figures(BoardRow& row) {
-  OUTCROP_TRY(reports, registry_->reports(row.device.name, std::nullopt, reports_looked_at));
+  std::optional<trust::Sha256Digest> active;
+  if (row.device.status) active = row.device.status->active_manifest;
+  std::size_t looked_at = 0;
+  for (const ReleaseRecord& release : releases_) {  // newest first
+    if (release.model != row.device.model) continue;
+    if (++looked_at > releases_looked_at && release.manifest != active) continue;
+    OUTCROP_CHECK(read_figures(row, release.manifest));
+  }
+  std::stable_sort(row.figures.begin(), row.figures.end(), [](const Figure& one, const Figure& other) {
+    return one.received > other.received;
+  });
+  return {};
+}
+
+Status FleetView::read_figures(BoardRow& row, const trust::Sha256Digest& manifest) {
+  OUTCROP_TRY(reports, registry_->reports(row.device.name, manifest, reports_looked_at));
   for (const StoredReport& stored : reports) {  // newest first: the first figure of a variant is kept
     for (const messages::ReportedVariant& variant : stored.report.variants) {
-      if (!variant.measurement || row.figure(stored.report.deployment.manifest, variant.name)) {
-        continue;
-      }
+      if (!variant.measurement || row.figure(manifest, variant.name) != nullptr) continue;
       Figure figure = figure_of(stored, variant);
       for (const messages::OutputDistance& proof : variant.proof) {
-        const auto allowed =
-            surroundings_.allowed_error(figure.manifest, variant.name, proof.output);
+        const auto allowed = surroundings_.allowed_error(manifest, variant.name, proof.output);
         if (!allowed || *allowed <= 0) continue;
         figure.error = std::max(figure.error.value_or(0), proof.mean_abs / *allowed);
       }
@@ -189,6 +205,7 @@ void FleetView::judge_health(BoardRow& row) const {
   }
   if (!row.device.status) return say(Health::waiting, "enrolled, never seen");
   if (!row.online) return say(Health::silent, "offline");
+  if (auto why = surroundings_.held_back(row.device.name)) return say(Health::throttled, std::move(*why));
   if (const Figure* serving = row.serving(); serving != nullptr && serving->throttled()) {
     return say(Health::throttled, serving->void_because.front());
   }

@@ -36,7 +36,7 @@ struct BoardRow {
   Device device;
   bool online = false;
   std::optional<Assignment> desired;
-  std::vector<Figure> figures;  // newest first
+  std::vector<Figure> figures;  // of the newest six releases of its model, and of what it serves
   Health health = Health::waiting;
   std::string why;  // of its health, in words; "" where it is well
 
@@ -61,6 +61,9 @@ class FleetView {
     std::function<std::optional<double>(const trust::Sha256Digest& manifest,
                                         const std::string& variant, const std::string& output)>
         allowed_error;
+    // What holds it back at this moment by its telemetry, in words; none where nothing does or nobody knows.
+    std::function<std::optional<std::string>(const std::string& device)> held_back =
+        [](const std::string&) { return std::nullopt; };
   };
   FleetView(Registry& registry, Surroundings surroundings)
       : registry_(&registry), surroundings_(std::move(surroundings)) {}
@@ -72,8 +75,11 @@ class FleetView {
   // The next `count` boards are read again although nobody said anything of them: what nobody told comes in time.
   void look_around(std::size_t count);
 
-  // Reads what changed. Whoever looks calls it first; the first call reads the whole fleet.
+  // Reads what changed, at most so many boards: whoever looks calls it first, and what is left comes with the
+  // next call.
+  static constexpr std::size_t most_at_once = 500;
   [[nodiscard]] Status refresh();
+  [[nodiscard]] std::size_t unread() const { return dirty_.size(); }
 
   [[nodiscard]] const std::map<std::string, BoardRow>& boards() const { return boards_; }
   [[nodiscard]] const std::vector<RolloutRow>& rollouts() const { return rollouts_; }  // newest first
@@ -89,6 +95,7 @@ class FleetView {
  private:
   [[nodiscard]] Status read(const std::string& name);
   [[nodiscard]] Status read_figures(BoardRow& row);
+  [[nodiscard]] Status read_figures(BoardRow& row, const trust::Sha256Digest& manifest);
   [[nodiscard]] Status read_rollouts();
   void mark_differing(const std::vector<Assignment>& before, const std::vector<Assignment>& now);
   void judge_health(BoardRow& row) const;

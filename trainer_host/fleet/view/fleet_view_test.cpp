@@ -106,6 +106,24 @@ TEST_F(FleetViewTest, only_what_changed_is_read_again_and_told) {
   EXPECT_TRUE(told.empty());  // as it was
 }
 
+TEST_F(FleetViewTest, a_large_fleet_is_read_in_lots) {
+  fleet_.at_once([&] {
+    for (std::size_t i = 0; i <= FleetView::most_at_once; ++i) {
+      Device device;
+      device.name = "b" + std::to_string(i);
+      device.model = "m";
+      device.device_class = "c";
+      ASSERT_THAT(fleet_.registry().save(device), IsOk());
+    }
+  });
+  ASSERT_THAT(view_.refresh(), IsOk());
+  EXPECT_EQ(view_.boards().size(), FleetView::most_at_once);
+  EXPECT_EQ(view_.unread(), 1U);
+  ASSERT_THAT(view_.refresh(), IsOk());
+  EXPECT_EQ(view_.boards().size(), FleetView::most_at_once + 1);
+  EXPECT_EQ(view_.unread(), 0U);
+}
+
 TEST_F(FleetViewTest, pages_of_a_query_hold_every_board_once_in_order) {
   for (int i = 0; i < 25; ++i) {
     fleet_.add("board-" + std::to_string(i), i % 2 == 0 ? "even" : "odd", .01 * i);
