@@ -577,7 +577,10 @@ TEST_F(OutcropdTest, a_board_whose_card_was_set_back_is_told_which_numbers_are_u
   for (int session = 1; session <= 3; ++session) {
     if (session > 1) board->disconnect();
     board->connect();
-    ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+    ASSERT_TRUE(until([&] {
+      const json known = get("/v1/devices")["devices"][0];
+      return known["online"] == true && known["status"]["session"] == session;
+    }));
   }
   board->disconnect();
   ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 0; }));
