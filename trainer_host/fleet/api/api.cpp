@@ -192,6 +192,7 @@ asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller)
                                         std::string(to_string(route->role))));
   } else {
     const http::Request asked{method, request.path, {}, "", "", 0, request.headers};
+    const std::string body = !reads && request.body.size() <= longest_audited_body ? request.body : "";
     response = co_await route->answer(*this, std::move(request), std::move(names));
     add_etag(asked, route->path, response);
     // Whatever was asked for may have changed anything; the rows tell what.
@@ -199,7 +200,8 @@ asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller)
       view_.rollouts_changed();
       // Pieces of blobs are many, and worth nothing until they are published.
       if (method != "PUT") {
-        parts_.record(caller.name, what, "{\"status\": " + std::to_string(response.status) + "}");
+        parts_.record(caller.name,
+                      audited(method, route->path, asked.path, body, response.status, response.body));
       }
     }
   }

@@ -18,6 +18,7 @@
 #include "platform/http/server.hpp"
 #include "protocol/base/clock.hpp"
 #include "trainer_host/fleet/access/tokens.hpp"
+#include "trainer_host/fleet/api/audited.hpp"
 #include "trainer_host/fleet/config/host_config.hpp"
 #include "trainer_host/fleet/depot/blob_store.hpp"
 #include "trainer_host/fleet/ingest/ingest.hpp"
@@ -61,9 +62,9 @@ struct ApiParts {
   bool anybody_may_look = false;       // by TCP in plain, without a token
   monitor::History* history = nullptr;  // none: no telemetry is kept
   monitor::AuditLog* audit = nullptr;
-  // Keeps in it that somebody had something done: "token ops", "POST /v1/rollouts", a JSON object.
-  std::function<void(const std::string& who, const std::string& what, const std::string& detail)>
-      record = [](const std::string&, const std::string&, const std::string&) {};
+  // Keeps in it that somebody, "token ops", had something done.
+  std::function<void(const std::string& who, const Audited& what)> record =
+      [](const std::string&, const Audited&) {};
   // Asks boards to measure again.
   std::function<Result<monitor::MeasureAnswer>(const monitor::MeasureRequest&)> measure =
       [](const monitor::MeasureRequest&) { return monitor::MeasureAnswer(); };

@@ -101,7 +101,7 @@ http::Response Api::steer_by_form(const std::string& name, const std::string& wh
                steered ? "done" : steered.error().message());
   if (!steered) return http::error_response(steered.error());
   view_.rollouts_changed();
-  parts_.record(who, "POST /v1/rollouts/" + name + "/" + words["verb"], "{\"by\": \"the page\"}");
+  parts_.record(who, {"rollout-" + words["verb"], name, R"({"by": "the page"})"});
   return see_other("/rollouts/" + name);
 }
 
