@@ -3,6 +3,7 @@
 #include <utility>  // before Asio
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
@@ -68,6 +69,7 @@ struct ApiParts {
   // Asks boards to measure again.
   std::function<Result<monitor::MeasureAnswer>(const monitor::MeasureRequest&)> measure =
       [](const monitor::MeasureRequest&) { return monitor::MeasureAnswer(); };
+  std::filesystem::path database{};  // of the registry, for its size
 };
 
 // Who asks: by the Unix socket, whose mode says who may, or by TCP with a token.
