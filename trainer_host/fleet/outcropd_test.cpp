@@ -727,6 +727,7 @@ TEST_F(OutcropdTcpTest, a_browser_enters_by_a_form_and_forms_of_other_sites_do_n
   const std::string secret = post("/v1/tokens", {{"name", "o"}, {"role", "operator"}}, 201)["token"];
   const std::string jar = (home_ / "jar").string();
   EXPECT_TRUE(curl("-c " + jar + " -d token=" + secret, "/login").ends_with("303"));
+  EXPECT_TRUE(curl("-H 'Sec-Fetch-Site: cross-site' -d token=" + secret, "/login").ends_with("403"));
   const std::string own = "-b " + jar + " -H 'Sec-Fetch-Site: same-origin'";
   const std::string page = curl("-b " + jar, "/rollouts/r");
   EXPECT_NE(page.find("Roll back"), std::string::npos) << page;

@@ -112,6 +112,9 @@ class Api {
  private:
   using Names = std::vector<std::string>;  // what stands for {name} in a path
   [[nodiscard]] boost::asio::awaitable<http::Response> serve(http::Request request, Caller caller);
+  // A page; both live as long as it takes.
+  [[nodiscard]] boost::asio::awaitable<http::Response> show(const http::Request& request,
+                                                            const page::Reader& reader);
   [[nodiscard]] boost::asio::awaitable<http::Response> upload(http::Request request);
   [[nodiscard]] std::optional<std::string> held_back(const std::string& device) const;
 
