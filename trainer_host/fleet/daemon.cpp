@@ -383,7 +383,8 @@ Status Daemon::Impl::start_server() {
                [this](const std::string& who, const Audited& what) {
                  news_.report("the audit log", audit_.record(who, what.action, what.subject, what.detail));
                },
-               [this](const monitor::MeasureRequest& request) { return asker_.measure(request); }});
+               [this](const monitor::MeasureRequest& request) { return asker_.measure(request); },
+               StateFolder{config_.state}.registry()});
   api_->look_at_older_releases();
   std::error_code error;
   std::filesystem::create_directories(config_.socket.parent_path(), error);

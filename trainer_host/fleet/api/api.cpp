@@ -155,9 +155,17 @@ asio::awaitable<http::Response> Api::handle(http::Request request) {
   const Caller caller{Role::admin, "uid " + std::to_string(request.peer_uid)};
   if (request.method == "GET" && page::Page::serves(request.path)) {
     const page::Reader reader{caller.name};
-    co_return co_await page_.handle(request, reader);
+    co_return co_await show(request, reader);
   }
   co_return co_await serve(std::move(request), caller);
+}
+
+asio::awaitable<http::Response> Api::show(const http::Request& request,
+                                          const page::Reader& reader) {
+  const auto begun = std::chrono::steady_clock::now();
+  http::Response response = co_await page_.handle(request, reader);
+  times_.add("page", "GET", response.status, std::chrono::steady_clock::now() - begun);
+  co_return response;
 }
 
 asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller) {

@@ -3,6 +3,7 @@
 #include <utility>  // before Asio
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
@@ -68,6 +69,7 @@ struct ApiParts {
   // Asks boards to measure again.
   std::function<Result<monitor::MeasureAnswer>(const monitor::MeasureRequest&)> measure =
       [](const monitor::MeasureRequest&) { return monitor::MeasureAnswer(); };
+  std::filesystem::path database{};  // of the registry, for its size
 };
 
 // Who asks: by the Unix socket, whose mode says who may, or by TCP with a token.
@@ -110,6 +112,9 @@ class Api {
  private:
   using Names = std::vector<std::string>;  // what stands for {name} in a path
   [[nodiscard]] boost::asio::awaitable<http::Response> serve(http::Request request, Caller caller);
+  // A page; both live as long as it takes.
+  [[nodiscard]] boost::asio::awaitable<http::Response> show(const http::Request& request,
+                                                            const page::Reader& reader);
   [[nodiscard]] boost::asio::awaitable<http::Response> upload(http::Request request);
   [[nodiscard]] std::optional<std::string> held_back(const std::string& device) const;
 
