@@ -107,6 +107,21 @@ TEST_F(OutcropdTest, keeps_how_boards_fare_over_a_kill_and_has_them_measure_agai
   EXPECT_EQ(audit[0]["detail_text"].get<std::string>()[0], '{');
   kill(SIGTERM);
   EXPECT_EQ(exit_code_, 0);
+
+  // A history that cannot be written is told; nothing that it does not have is acknowledged, and all else goes on.
+  for (const auto& file : std::filesystem::directory_iterator(home_ / "state/history")) {
+    if (file.path().extension() != ".sqlite") continue;
+    auto database = Database::open(file.path());
+    ASSERT_TRUE(database && database->script("PRAGMA user_version = 99"));
+  }
+  start();
+  ASSERT_TRUE(until([&] { return board->connected() && get("/v1/host")["online"] == 1; }));
+  const messages::MessageId lost = board->tell(60);
+  ASSERT_TRUE(until([&] { return get("/v1/host")["attention"].dump().find("newer outcropd") != std::string::npos; }));
+  EXPECT_FALSE(acknowledged(lost));
+  const std::string second = publish(2);
+  post("/v1/rollouts", {{"name", "second"}, {"manifest", second}}, 201);
+  EXPECT_TRUE(rollout_is("second", "done"));
 }
 
 TEST_F(OutcropdTest, a_failed_canary_stops_it_returns_the_others_and_touches_no_other_board) {
