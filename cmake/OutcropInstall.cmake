@@ -57,5 +57,7 @@ include(OutcropPages)
 foreach(component host board)
   install(FILES ${OUTCROP_INSTALLED_PAGES} DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT ${component})
 endforeach()
+install(FILES packaging/monitoring/alerts.yml packaging/monitoring/grafana-dashboard.json
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/outcrop/monitoring COMPONENT host)
 install(FILES configs/host.toml DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT host)
 install(FILES configs/agent.toml DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT board)

@@ -275,6 +275,8 @@ TEST_F(AgentTest, tells_how_it_fares_and_measures_again_when_the_host_asks) {
   EXPECT_EQ(told.device_class, Forge::device_class);
   EXPECT_TRUE(told.free_memory && told.free_disk && told.uptime);
   EXPECT_EQ(host_.reports.size(), before) << "nothing was asked in its right form yet";
+  const std::string file = (folder_.path() / "made.safetensors").string();
+  EXPECT_EQ(agent_says("infer --seed 7 --out " + file + " --config " + config_.string()).code, 0);
   host_.send(messages::Measure{release.manifest});
   const auto measured = [&] {
     return host_.reports.size() > before &&
@@ -286,6 +288,20 @@ TEST_F(AgentTest, tells_how_it_fares_and_measures_again_when_the_host_asks) {
   EXPECT_EQ(report.deployment.generation, 1U);
   EXPECT_EQ(report.deployment.manifest, release.manifest);
   EXPECT_NE(report.variants.at(0).measurement, std::nullopt);
+  // What was served since the sample before, and nothing that was only measured.
+  const auto served = [&] {
+    messages::Telemetry::Served all;
+    for (const messages::Telemetry& sample : host_.telemetry) {
+      all.calls += sample.served.calls;
+      all.errors += sample.served.errors;
+      all.latency_ms.merge(sample.served.latency_ms);
+    }
+    return all;
+  };
+  ASSERT_TRUE(loop_.until([&] { return served().calls > 0; }, std::chrono::seconds(60)));
+  EXPECT_EQ(served().calls, 1U);
+  EXPECT_EQ(served().errors, 0U);
+  EXPECT_EQ(served().latency_ms.count(), 1U);
 }
 
 }  // namespace

@@ -115,14 +115,15 @@ async function main() {
   }
 
   {  // What changes in the fleet comes by itself; a host that is gone is said, and found again when it is back.
-    const page = await browser.newPage();
+    const context = await browser.newContext();
+    const page = await context.newPage();
     await page.goto(few.url + '/');
     await page.getByText('● live').waitFor();
     await page.getByRole('link', { name: 'Boards', exact: true }).focus();
     assert.equal(await page.getByRole('link', { name: '1 silent of raspberry-pi-4' }).count(), 0);
     few.say('offline pi-2');
     await page.getByRole('link', { name: '1 silent of raspberry-pi-4' }).waitFor();
-    const second = await page.context().newPage();  // one stream for both
+    const second = await context.newPage();  // one stream for both
     await second.goto(few.url + '/boards');
     few.say('offline pi-3');
     await page.getByRole('link', { name: '2 silent of raspberry-pi-4' }).waitFor();
@@ -134,7 +135,7 @@ async function main() {
     await host(3, port);
     await page.getByText('● live').waitFor();
     await page.getByRole('link', { name: '3 well of raspberry-pi-4' }).waitFor();
-    await page.close();
+    await context.close();
     console.log('live: changes come, a lost host is said and found again');
   }
   await browser.close();

@@ -179,7 +179,7 @@ void add_audit(CLI::App& fleet, Action& chosen) {
   auto options = std::make_shared<AuditOptions>();
   CLI::App* verb = fleet.add_subcommand("audit", "Show who did what, and check that nobody changed it since");
   verb->add_option("--subject", options->subject, "Of this rollout or board");
-  verb->add_option("--action", options->action, "Of this kind: api, rollout-decided, hold, hold-ended");
+  verb->add_option("--action", options->action, "Of this kind: release-published, rollout-started, rollout-decided, revoked, enrolled, hold, ...");
   verb->add_option("--limit", options->limit, "The newest so many")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));

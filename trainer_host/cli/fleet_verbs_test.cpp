@@ -367,12 +367,40 @@ TEST_F(FleetVerbsTest, watching_ends_with_the_reason_where_nobody_reads_any_more
   EXPECT_THAT(*read_text_file(said), HasSubstr("standard output cannot be written: Broken pipe"));
 }
 
+TEST_F(FleetVerbsTest, shows_how_a_board_fared_has_it_measure_again_and_tells_who_did_what) {
+  start();
+  auto pi = board("pi-1");
+  ASSERT_TRUE(until([&] { return !pi->asked().empty(); }));
+  EXPECT_THAT(run_ok("fleet history pi-1").output, HasSubstr("nothing is kept of pi-1"));
+  const messages::MessageId told = pi->tell(61.5);
+  ASSERT_TRUE(until([&] {
+    const auto& all = pi->acknowledged();
+    return std::find(all.begin(), all.end(), told) != all.end();
+  }));
+  EXPECT_THAT(run_ok("fleet history pi-1 --resolution raw").output, AllOf(HasSubstr("61.5"), HasSubstr("ago")));
+  EXPECT_EQ(run("fleet history pi-9").code, 1);
+  EXPECT_THAT(run_ok("fleet measure pi-1").output, HasSubstr("pi-1 is not asked: it serves nothing"));
+  EXPECT_EQ(run("fleet measure").code, 2);
+  const ShellOutcome audit = run_ok("fleet audit");
+  EXPECT_THAT(audit.output, AllOf(HasSubstr("enrolled"), HasSubstr("pi-1"), HasSubstr("uid ")));
+  EXPECT_THAT(run_ok("fleet audit --csv --action enrolled").output, HasSubstr(",enrolled,pi-1,"));
+  const ShellOutcome verified = run_ok("fleet audit --verify");
+  EXPECT_THAT(verified.output, HasSubstr("each as it was written"));
+  const std::size_t line = verified.output.rfind('\n', verified.output.size() - 2);
+  std::string head = verified.output.substr(line + 1);
+  head.pop_back();
+  run_ok("fleet audit --head " + head);
+  head.back() = head.back() == 'a' ? 'b' : 'a';
+  EXPECT_THAT(run("fleet audit --head " + head).output, HasSubstr("written anew"));
+}
+
 TEST_F(FleetVerbsTest, every_verb_teaches_its_use) {
   for (const char* verb : {"device enroll", "device sign", "device list", "device revoke",
                            "device publish", "fleet adopt",
                            "release publish", "release withdraw", "release revoke", "release list",
                            "rollout start", "rollout status", "rollout list", "rollout pause", "rollout resume",
-                           "rollout abort", "fleet devices", "fleet reports", "keys publish", "keys add-model"}) {
+                           "rollout abort", "fleet devices", "fleet reports", "fleet history", "fleet measure",
+                           "fleet audit", "keys publish", "keys add-model"}) {
     const ShellOutcome help = run(std::string(verb) + " --help");
     EXPECT_EQ(help.code, 0) << verb;
     EXPECT_THAT(help.output, AllOf(HasSubstr("Example"), HasSubstr("--json"))) << verb;

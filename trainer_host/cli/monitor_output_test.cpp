@@ -43,7 +43,7 @@ TEST(MonitorOutput, shows_a_board_over_time_with_the_age_of_each_line) {
   EXPECT_THAT(text, HasSubstr("throttled 3"));
   EXPECT_THAT(text, HasSubstr("121")) << "calls that failed are calls";
   EXPECT_THAT(text, HasSubstr("void"));
-  EXPECT_THAT(text, HasSubstr("! 3 h ago: int8 p90 26 ms, where 8.45 is usual by its own 4 measurements"));
+  EXPECT_THAT(text, HasSubstr("! 3 h ago: int8 p90 26.0 ms, where 8.45 is usual by its own 4 measurements"));
   EXPECT_THAT(text, Not(HasSubstr("99")));
 }
 
@@ -74,7 +74,7 @@ class AuditOutput : public ::testing::Test {
       entry.detail = R"({"status": 201, "words": "a \"b\", c"})";
       entry.before = before.hash;
       entry.hash = hash_of(entry);
-      entries_.insert(entries_.begin(), {{"number", number}, {"time", to_rfc3339(entry.time)}, {"who", entry.who},
+      entries_.insert(entries_.begin(), json{{"number", number}, {"time", to_rfc3339(entry.time)}, {"who", entry.who},
                                          {"action", entry.action}, {"subject", entry.subject},
                                          {"detail_text", entry.detail}, {"before", entry.before.hex()},
                                          {"hash", entry.hash.hex()}});

@@ -380,10 +380,11 @@ Status Daemon::Impl::start_server() {
       ApiParts{io_->get_executor(), *registry_, clock_, blobs_, keeper_, driver_, ingest_, broker_access(),
                [this](const RoleEnvelopes& roles) { publish(roles); }, config_.rollout, worker_,
                tokens_, config_.http && config_.http->open_to_viewers, feed_.history(), &audit_,
-               [this](const std::string& who, const std::string& what, const std::string& detail) {
-                 news_.report("the audit log", audit_.record(who, "api", what, detail));
+               [this](const std::string& who, const Audited& what) {
+                 news_.report("the audit log", audit_.record(who, what.action, what.subject, what.detail));
                },
-               [this](const monitor::MeasureRequest& request) { return asker_.measure(request); }});
+               [this](const monitor::MeasureRequest& request) { return asker_.measure(request); },
+               StateFolder{config_.state}.registry()});
   api_->look_at_older_releases();
   std::error_code error;
   std::filesystem::create_directories(config_.socket.parent_path(), error);

@@ -99,12 +99,29 @@ TEST_F(OutcropdTest, keeps_how_boards_fare_over_a_kill_and_has_them_measure_agai
   ASSERT_EQ(measured.size(), 1U) << "of the canary's report";
   EXPECT_EQ(get("/v1/outliers")["outliers"], json::array());
   const auto audit = get("/v1/audit?subject=first&action=rollout-decided")["entries"];
-  ASSERT_GE(audit.size(), 2U);
+  ASSERT_FALSE(audit.empty());
   EXPECT_EQ(audit[0]["detail"]["after"], "done");
+  EXPECT_EQ(get("/v1/audit?subject=first&action=rollout-started")["entries"].size(), 1U);
+  EXPECT_EQ(get("/v1/audit?action=release-published")["entries"][0]["subject"], manifest);
   EXPECT_EQ(audit[0]["detail"]["boards"]["UPDATED"], 1);
   EXPECT_EQ(audit[0]["detail_text"].get<std::string>()[0], '{');
   kill(SIGTERM);
   EXPECT_EQ(exit_code_, 0);
+
+  // A history that cannot be written is told; nothing that it does not have is acknowledged, and all else goes on.
+  for (const auto& file : std::filesystem::directory_iterator(home_ / "state/history")) {
+    if (file.path().extension() != ".sqlite") continue;
+    auto database = Database::open(file.path());
+    ASSERT_TRUE(database && database->script("PRAGMA user_version = 99"));
+  }
+  start();
+  ASSERT_TRUE(until([&] { return board->connected() && get("/v1/host")["online"] == 1; }));
+  const messages::MessageId lost = board->tell(60);
+  ASSERT_TRUE(until([&] { return get("/v1/host")["attention"].dump().find("newer outcropd") != std::string::npos; }));
+  EXPECT_FALSE(acknowledged(lost));
+  const std::string second = publish(2);
+  post("/v1/rollouts", {{"name", "second"}, {"manifest", second}}, 201);
+  EXPECT_TRUE(rollout_is("second", "done"));
 }
 
 TEST_F(OutcropdTest, a_failed_canary_stops_it_returns_the_others_and_touches_no_other_board) {
@@ -328,7 +345,7 @@ TEST_F(OutcropdTest, refuses_bad_requests_by_name) {
   post("/v1/devices", {{"name", "Board!"}}, 400);
   post("/v1/device-authority", {{"authority", "x"}, {"crl", "y"}}, 400);
   call("GET", "/v1/nothing", nullptr, 404);
-  call("DELETE", "/v1/devices", nullptr, 404);
+  call("DELETE", "/v1/devices", nullptr, 405);
   call("GET", "/v1/blobs/xyz", nullptr, 400);
   call("GET", "/v1/reports?limit=-1", nullptr, 400);
   const std::string manifest = publish(1);
@@ -575,7 +592,10 @@ TEST_F(OutcropdTest, a_board_whose_card_was_set_back_is_told_which_numbers_are_u
   for (int session = 1; session <= 3; ++session) {
     if (session > 1) board->disconnect();
     board->connect();
-    ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+    ASSERT_TRUE(until([&] {
+      const json known = get("/v1/devices")["devices"][0];
+      return known["online"] == true && known["status"]["session"] == session;
+    }));
   }
   board->disconnect();
   ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 0; }));
@@ -725,6 +745,7 @@ TEST_F(OutcropdTcpTest, a_browser_enters_by_a_form_and_forms_of_other_sites_do_n
   const std::string secret = post("/v1/tokens", {{"name", "o"}, {"role", "operator"}}, 201)["token"];
   const std::string jar = (home_ / "jar").string();
   EXPECT_TRUE(curl("-c " + jar + " -d token=" + secret, "/login").ends_with("303"));
+  EXPECT_TRUE(curl("-H 'Sec-Fetch-Site: cross-site' -d token=" + secret, "/login").ends_with("403"));
   const std::string own = "-b " + jar + " -H 'Sec-Fetch-Site: same-origin'";
   const std::string page = curl("-b " + jar, "/rollouts/r");
   EXPECT_NE(page.find("Roll back"), std::string::npos) << page;
@@ -764,6 +785,70 @@ TEST_F(OutcropdTcpTest, speaks_tls_with_the_certificate_it_is_given) {
   const std::string entered =
       curl(trusts + "-i -d token=" + post("/v1/tokens", {{"name", "w"}, {"role", "viewer"}}, 201)["token"].get<std::string>(), "/login");
   EXPECT_NE(entered.find("HttpOnly; SameSite=Strict; Max-Age=2592000; Secure"), std::string::npos) << entered;
+}
+
+// A Prometheus of its own, which ends with this object.
+class Prometheus {
+ public:
+  Prometheus(const std::filesystem::path& folder, std::uint16_t outcropd) : port_(free_port()) {
+    const std::string at = folder.string();
+    EXPECT_TRUE(write_file_durably(folder / "prometheus.yml",
+                                   "scrape_configs: [{job_name: outcrop, scrape_interval: 1s, static_configs: "
+                                   "[{targets: ['127.0.0.1:" + std::to_string(outcropd) + "']}]}]\n"));
+    pid_ = std::stoi(run_shell("prometheus --config.file=" + at + "/prometheus.yml --storage.tsdb.path=" + at +
+                               "/tsdb --web.listen-address=127.0.0.1:" + std::to_string(port_) + " > " + at +
+                               "/prometheus.log 2>&1 & echo $!")
+                         .output);
+  }
+  Prometheus(const Prometheus&) = delete;
+  Prometheus& operator=(const Prometheus&) = delete;
+  ~Prometheus() { ::kill(pid_, SIGKILL); }
+  json query(const std::string& expression) const {
+    const auto answer = run_shell("curl -s -G --data-urlencode 'query=" + expression + "' http://127.0.0.1:" +
+                                  std::to_string(port_) + "/api/v1/query");
+    return json::parse(answer.output, nullptr, false);
+  }
+
+ private:
+  std::uint16_t port_;
+  pid_t pid_ = 0;
+};
+
+std::string replaced(std::string text, const std::string& word, const std::string& by) {
+  for (std::size_t at = 0; (at = text.find(word, at)) != std::string::npos; at += by.size()) {
+    text.replace(at, word.size(), by);
+  }
+  return text;
+}
+
+TEST_F(OutcropdTcpTest, prometheus_scrapes_it_and_the_dashboard_s_queries_run) {
+  if (run_shell("command -v prometheus").code != 0) {
+    GTEST_SKIP() << "no prometheus here: script/bootstrap --page";
+  }
+  serve_tcp("open_to_viewers = true\n");
+  auto board = enroll("board");
+  board->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+  const Prometheus prometheus(home_, port_);
+  ASSERT_TRUE(until([&] {
+    const json up = prometheus.query("up");
+    return up.is_object() && !up["data"]["result"].empty() && up["data"]["result"][0]["value"][1] == "1";
+  })) << read_text_file(home_ / "prometheus.log").value_or("");
+  const json boards = prometheus.query("sum(outcrop_boards)");
+  EXPECT_EQ(boards["data"]["result"][0]["value"][1], "1");
+  const json dashboard = json::parse(
+      *read_text_file(OUTCROP_SOURCE "/packaging/monitoring/grafana-dashboard.json"));
+  std::size_t asked = 0;
+  for (const json& panel : dashboard["panels"]) {
+    std::string expression = panel["targets"][0]["expr"];
+    for (const char* variable : {"$device_class", "$model"}) {
+      expression = replaced(expression, variable, ".*");
+    }
+    expression = replaced(expression, "$__rate_interval", "1m");
+    EXPECT_EQ(prometheus.query(expression)["status"], "success") << expression;
+    ++asked;
+  }
+  EXPECT_GT(asked, 10U);
 }
 
 TEST_F(OutcropdTest, tells_listeners_what_changes_and_who_has_it_already_that_nothing_did) {

@@ -155,9 +155,17 @@ asio::awaitable<http::Response> Api::handle(http::Request request) {
   const Caller caller{Role::admin, "uid " + std::to_string(request.peer_uid)};
   if (request.method == "GET" && page::Page::serves(request.path)) {
     const page::Reader reader{caller.name};
-    co_return co_await page_.handle(request, reader);
+    co_return co_await show(request, reader);
   }
   co_return co_await serve(std::move(request), caller);
+}
+
+asio::awaitable<http::Response> Api::show(const http::Request& request,
+                                          const page::Reader& reader) {
+  const auto begun = std::chrono::steady_clock::now();
+  http::Response response = co_await page_.handle(request, reader);
+  times_.add("page", "GET", response.status, std::chrono::steady_clock::now() - begun);
+  co_return response;
 }
 
 asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller) {
@@ -192,6 +200,7 @@ asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller)
                                         std::string(to_string(route->role))));
   } else {
     const http::Request asked{method, request.path, {}, "", "", 0, request.headers};
+    const std::string body = !reads && request.body.size() <= longest_audited_body ? request.body : "";
     response = co_await route->answer(*this, std::move(request), std::move(names));
     add_etag(asked, route->path, response);
     // Whatever was asked for may have changed anything; the rows tell what.
@@ -199,7 +208,8 @@ asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller)
       view_.rollouts_changed();
       // Pieces of blobs are many, and worth nothing until they are published.
       if (method != "PUT") {
-        parts_.record(caller.name, what, "{\"status\": " + std::to_string(response.status) + "}");
+        parts_.record(caller.name,
+                      audited(method, route->path, asked.path, body, response.status, response.body));
       }
     }
   }

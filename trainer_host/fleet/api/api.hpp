@@ -3,6 +3,7 @@
 #include <utility>  // before Asio
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "platform/http/server.hpp"
 #include "protocol/base/clock.hpp"
 #include "trainer_host/fleet/access/tokens.hpp"
+#include "trainer_host/fleet/api/audited.hpp"
 #include "trainer_host/fleet/config/host_config.hpp"
 #include "trainer_host/fleet/depot/blob_store.hpp"
 #include "trainer_host/fleet/ingest/ingest.hpp"
@@ -61,12 +63,13 @@ struct ApiParts {
   bool anybody_may_look = false;       // by TCP in plain, without a token
   monitor::History* history = nullptr;  // none: no telemetry is kept
   monitor::AuditLog* audit = nullptr;
-  // Keeps in it that somebody had something done: "token ops", "POST /v1/rollouts", a JSON object.
-  std::function<void(const std::string& who, const std::string& what, const std::string& detail)>
-      record = [](const std::string&, const std::string&, const std::string&) {};
+  // Keeps in it that somebody, "token ops", had something done.
+  std::function<void(const std::string& who, const Audited& what)> record =
+      [](const std::string&, const Audited&) {};
   // Asks boards to measure again.
   std::function<Result<monitor::MeasureAnswer>(const monitor::MeasureRequest&)> measure =
       [](const monitor::MeasureRequest&) { return monitor::MeasureAnswer(); };
+  std::filesystem::path database{};  // of the registry, for its size
 };
 
 // Who asks: by the Unix socket, whose mode says who may, or by TCP with a token.
@@ -109,6 +112,9 @@ class Api {
  private:
   using Names = std::vector<std::string>;  // what stands for {name} in a path
   [[nodiscard]] boost::asio::awaitable<http::Response> serve(http::Request request, Caller caller);
+  // A page; both live as long as it takes.
+  [[nodiscard]] boost::asio::awaitable<http::Response> show(const http::Request& request,
+                                                            const page::Reader& reader);
   [[nodiscard]] boost::asio::awaitable<http::Response> upload(http::Request request);
   [[nodiscard]] std::optional<std::string> held_back(const std::string& device) const;
 

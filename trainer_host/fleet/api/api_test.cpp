@@ -59,5 +59,24 @@ TEST(OpenApi, refers_to_what_it_has) {
   check_references(document, document);
 }
 
+TEST(Audited, says_what_was_done_to_what_and_no_secret) {
+  const auto started = audited("POST", "/v1/rollouts", "/v1/rollouts", R"({"manifest": "3fa9"})", 201,
+                               R"({"name": "stage2", "manifest": "3fa9c1"})");
+  EXPECT_EQ(started.action, "rollout-started");
+  EXPECT_EQ(started.subject, "stage2");
+  const auto detail = nlohmann::json::parse(started.detail);
+  EXPECT_EQ(detail["asked"]["manifest"], "3fa9");
+  EXPECT_EQ(detail["status"], 201);
+  const auto paused = audited("POST", "/v1/rollouts/{name}/{verb}", "/v1/rollouts/stage2/pause", "", 200,
+                              R"({"name": "stage2"})");
+  EXPECT_EQ(paused.action, "rollout-pause");
+  const auto token = audited("POST", "/v1/tokens", "/v1/tokens", R"({"name": "ops", "role": "viewer"})", 201,
+                             R"({"name": "ops", "token": "oct_secret"})");
+  EXPECT_EQ(token.subject, "ops");
+  EXPECT_EQ(token.detail.find("oct_secret"), std::string::npos);
+  const auto strange = audited("POST", "/v1/measure", "/v1/measure", "no JSON", 200, "none");
+  EXPECT_EQ(strange.subject, "/v1/measure");
+}
+
 }  // namespace
 }  // namespace outcrop::fleet

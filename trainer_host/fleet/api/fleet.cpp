@@ -97,7 +97,8 @@ Result<http::Response> Api::metrics(const http::Request& request) {
   const Exposition::Form form = form_for(request.header("accept"));
   Exposition exposition(form);
   expose_fleet(exposition,
-               {view_, parts_.ingest.statistics(), events_, parts_.history, parts_.clock.now()});
+               {view_, parts_.ingest.statistics(), events_, parts_.history, parts_.clock.now(),
+                parts_.database});
   times_.expose(exposition);
   http::Response response{200, std::string(content_type(form))};
   auto families = std::make_shared<std::vector<std::string>>(exposition.finish());

@@ -67,6 +67,11 @@ Result<std::vector<std::string>> Api::attention() {
         "forge them (outcrop keys rotate director --dir KEYS, bring online/director.key, outcrop "
         "keys publish)");
   }
+  if (parts_.history != nullptr) {
+    if (const std::string problem = parts_.history->health().problem; !problem.empty()) {
+      add("how boards fare cannot be kept at present, and rollouts go on without: " + problem);
+    }
+  }
   OUTCROP_TRY(releases, parts_.registry.releases());
   for (const ReleaseRecord& release : releases) {
     if (release.state != ReleaseState::published) continue;

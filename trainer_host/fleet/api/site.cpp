@@ -55,6 +55,16 @@ bool from_own_page(const http::Request& request) {
   return origin == (request.secure ? "https://" : "http://") + request.header("host");
 }
 
+// A program sends neither.
+bool said_by_a_browser(const http::Request& request) {
+  return !request.header("origin").empty() || !request.header("sec-fetch-site").empty();
+}
+
+http::Response asked_by_another_site() {
+  return http::error_response(
+      Error(ErrorCode::untrusted, "this was asked for by another site, and not done"));
+}
+
 http::Response with_cookie(http::Response response, const http::Request& request,
                            const std::string& value, const std::string& age) {
   response.headers.emplace_back("Set-Cookie", std::string(cookie_name) + value +
@@ -101,7 +111,7 @@ http::Response Api::steer_by_form(const std::string& name, const std::string& wh
                steered ? "done" : steered.error().message());
   if (!steered) return http::error_response(steered.error());
   view_.rollouts_changed();
-  parts_.record(who, "POST /v1/rollouts/" + name + "/" + words["verb"], "{\"by\": \"the page\"}");
+  parts_.record(who, {"rollout-" + words["verb"], name, R"({"by": "the page"})"});
   return see_other("/rollouts/" + name);
 }
 
@@ -112,10 +122,12 @@ asio::awaitable<http::Response> Api::handle_tcp(http::Request request) {
   }
   if (request.path.starts_with("/assets/") && request.method == "GET") {
     const page::Reader nobody;
-    co_return co_await page_.handle(request, nobody);
+    co_return co_await show(request, nobody);
   }
   if (request.path == "/login") {
     if (request.method == "GET") co_return page::Page::login("", 200);
+    // A page of somebody else's must not make a browser somebody else here, either.
+    if (said_by_a_browser(request) && !from_own_page(request)) co_return asked_by_another_site();
     co_return enter(request);
   }
   const auto caller = caller_of(request);
@@ -126,17 +138,16 @@ asio::awaitable<http::Response> Api::handle_tcp(http::Request request) {
     response.headers.emplace_back("WWW-Authenticate", "Bearer");
     co_return response;
   }
-  if (request.method != "GET" && (caller->by_cookie || !request.header("origin").empty()) &&
+  if (request.method != "GET" && (caller->by_cookie || said_by_a_browser(request)) &&
       !from_own_page(request)) {
-    co_return http::error_response(
-        Error(ErrorCode::untrusted, "this was asked for by another site, and not done"));
+    co_return asked_by_another_site();
   }
   if (request.path == "/leave" && request.method == "POST") {
     co_return with_cookie(see_other("/login"), request, "", "0");
   }
   if (request.method == "GET" && page::Page::serves(request.path)) {
     const page::Reader reader{caller->name, caller->role >= Role::fleet_operator, caller->by_cookie};
-    co_return co_await page_.handle(request, reader);
+    co_return co_await show(request, reader);
   }
   constexpr std::string_view steer = "/steer";
   constexpr std::string_view rollouts = "/rollouts/";

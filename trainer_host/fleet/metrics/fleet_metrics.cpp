@@ -216,6 +216,14 @@ void expose_messages(Exposition& out, const MetricsParts& parts) {
   out.series("_total", {}, static_cast<double>(parts.events.dropped()));
 }
 
+void expose_database(Exposition& out, const MetricsParts& parts) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(parts.database.string() + "-wal", error);
+  out.family("outcrop_db_wal_bytes", "gauge", "bytes",
+             "The registry's write-ahead log; it grows where a reader does not end.");
+  out.series("", {}, error ? 0 : static_cast<double>(bytes));
+}
+
 void expose_history(Exposition& out, const MetricsParts& parts) {
   if (parts.history == nullptr) return;
   const monitor::HistoryHealth health = parts.history->health();
@@ -259,6 +267,7 @@ void expose_fleet(Exposition& out, const MetricsParts& parts) {
   expose_heat(out, parts);
   expose_rollouts(out, parts);
   expose_messages(out, parts);
+  expose_database(out, parts);
   expose_history(out, parts);
 }
 

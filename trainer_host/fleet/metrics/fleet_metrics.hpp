@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct MetricsParts {
   const Events& events;
   const monitor::History* history = nullptr;  // none: no telemetry is kept
   Timestamp now;
+  std::filesystem::path database{};  // of the registry; its write-ahead log lies beside it
 };
 
 void expose_fleet(Exposition& exposition, const MetricsParts& parts);

@@ -12,7 +12,7 @@
 
 namespace outcrop::fleet {
 
-// How long answers took, by route. `route` is a template of the route table, "/v1/devices/{name}", or "other".
+// How long answers took, by route. `route` is a template of the route table, "/v1/devices/{name}", "page" or "other".
 class RequestTimes {
  public:
   void add(const std::string& route, const std::string& method, int status,

@@ -8,6 +8,7 @@ namespace {
 constexpr std::chrono::hours watch_lasts{36};
 constexpr std::chrono::hours watch_anew{12};
 constexpr std::chrono::hours rest_within{24};
+constexpr std::chrono::minutes read_again{5};
 
 // The same on every machine.
 std::uint64_t spread_of(const std::string& device) {
@@ -58,6 +59,8 @@ std::int64_t Asker::turn_of(const std::string& device) const {
 void Asker::tick() {
   const bool measures = config_.measure_every.count() > 0;
   if (config_.interval.count() == 0 && !measures) return;
+  if (ticked_ && std::chrono::abs(clock_->now() - *ticked_) < read_again) return;
+  ticked_ = clock_->now();
   const auto devices = registry_->devices();
   if (!devices) return spdlog::error("asking boards: {}", devices.error().message());
   for (const Device& device : *devices) {

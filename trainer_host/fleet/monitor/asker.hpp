@@ -46,7 +46,7 @@ class Asker {
   // The board said who and where it is: after a start of its agent it is asked anew.
   void on_status(const std::string& device);
   // Asks again whose watch will be over, and whose turn it is to measure. Boards take turns: each has its own hour of
-  // the period, by its name. Now and then.
+  // the period, by its name. As often as one likes: it reads the boards once in five minutes.
   void tick();
 
   // not_found where no board is meant; invalid_argument where nothing is asked for.
@@ -67,6 +67,7 @@ class Asker {
   Surroundings surroundings_;
   std::map<std::string, Asked> watched_;
   std::map<std::string, std::int64_t> turns_;  // the last that was seen
+  std::optional<Timestamp> ticked_;
 };
 
 }  // namespace outcrop::fleet::monitor

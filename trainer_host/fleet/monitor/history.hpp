@@ -167,7 +167,7 @@ struct AuditEntry {
   std::uint64_t number = 0;  // from 1, without gaps
   Timestamp time;
   std::string who;      // "uid 1000", "token ops", "outcropd", "board pi-1"
-  std::string action;   // "release-published", "rollout-started", "rollout-decided", "hold", "revoked", "api"
+  std::string action;   // "release-published", "rollout-started", "rollout-decided", "hold", "revoked", ...
   std::string subject;  // the release, rollout or board
   std::string detail;   // JSON object: the evidence, what was asked
   trust::Sha256Digest before;  // hash of the entry before; zeroes for the first

@@ -44,7 +44,7 @@ Html facts(const FleetView& view, const BoardRow& row, const BoardHistory& histo
     const monitor::BoardSample& sample = *history.sample;
     if (sample.temperature) {
       Html hot;
-      hot << plain(*sample.temperature).substr(0, 4) << " °C, " << age(sample.received, now);
+      hot << plain(*sample.temperature).substr(0, 4) << " °C, " << age(sample.received, now) << " ago";
       html << fact("Temperature", hot);
     }
     Html causes;

@@ -34,6 +34,7 @@ std::string milliseconds(double value) {
 }
 
 std::string megabytes(std::uint64_t bytes) {
+  if (bytes >= 10'000'000'000) return with_digits(static_cast<double>(bytes) / 1e9, 1) + " GB";
   return with_digits(static_cast<double>(bytes) / 1e6, bytes < 10'000'000 ? 1 : 0) + " MB";
 }
 

@@ -13,7 +13,7 @@ namespace outcrop::fleet::page {
 // Figures and states as people read them.
 
 [[nodiscard]] std::string milliseconds(double value);     // "38.2 ms"
-[[nodiscard]] std::string megabytes(std::uint64_t bytes);  // "220 MB"
+[[nodiscard]] std::string megabytes(std::uint64_t bytes);  // "220 MB", "21.0 GB"
 [[nodiscard]] std::string change(double ratio);            // "+5.1 %"
 [[nodiscard]] std::string interval(const PairedChange& p90);  // "[+3.9, +6.2] %", "too few boards"
 [[nodiscard]] std::string evidence(double e);                 // "212", "more than 10^6"

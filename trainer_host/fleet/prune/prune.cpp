@@ -34,13 +34,9 @@ Result<Digests> blobs_of(const BlobStore& blobs, const trust::Sha256Digest& mani
 
 // Since when nobody wants the release; none where somebody may, or since this moment.
 Result<std::optional<Timestamp>> unwanted_since(Registry& registry, const ReleaseRecord& release,
-                                                Timestamp now) {
+                                                const Digests& by_boards, Timestamp now) {
   const std::string note = "unwanted " + release.manifest.hex();
-  bool wanted = release.state == ReleaseState::published;
-  if (!wanted) {
-    OUTCROP_TRY(found, registry.is_wanted(release.manifest));
-    wanted = found;
-  }
+  const bool wanted = release.state == ReleaseState::published || by_boards.contains(release.manifest);
   OUTCROP_TRY(text, registry.note(note));
   if (wanted) {
     if (text) OUTCROP_CHECK(registry.remove_note(note));
@@ -56,10 +52,11 @@ Result<std::optional<Timestamp>> unwanted_since(Registry& registry, const Releas
 Status prune_blobs(Registry& registry, const BlobStore& blobs, Timestamp now, std::chrono::hours after,
                    Pruned& pruned) {
   OUTCROP_TRY(releases, registry.releases());
+  OUTCROP_TRY(by_boards, registry.wanted());
   Digests kept;
   Digests gone;
   for (const ReleaseRecord& release : releases) {
-    OUTCROP_TRY(since, unwanted_since(registry, release, now));
+    OUTCROP_TRY(since, unwanted_since(registry, release, by_boards, now));
     // A clock that was set back makes nothing old.
     const bool old = since && now - *since >= after;
     auto its = blobs_of(blobs, release.manifest);

@@ -31,7 +31,7 @@ struct Pruned {
 //   to be published again, which `outcrop fleet status` says;
 //   uploads that nobody went on with;
 //   rollouts that ended long ago and no board is at. The audit log keeps what was decided in them.
-// On the thread of the registry; reads each board's status for each release of the first kind.
+// On the thread of the registry; reads every board's status once.
 [[nodiscard]] Result<Pruned> prune(Registry& registry, const BlobStore& blobs, Timestamp now,
                                    const PruneTimes& times = {});
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -160,8 +161,8 @@ class Registry {
   [[nodiscard]] virtual Result<std::vector<Device>> devices() = 0;  // by name
   [[nodiscard]] virtual Result<std::vector<Device>> devices_of(const std::string& model) = 0;
   [[nodiscard]] virtual Result<std::size_t> count_enrolled() = 0;  // and not revoked
-  // Whether any board serves that release, or is to serve or return to it.
-  [[nodiscard]] virtual Result<bool> is_wanted(const trust::Sha256Digest& manifest) = 0;
+  // Releases that any board serves, or is to serve or return to. Reads every board's status: now and then.
+  [[nodiscard]] virtual Result<std::set<trust::Sha256Digest>> wanted() = 0;
 
   [[nodiscard]] virtual Status save(const ReleaseRecord& release) = 0;
   [[nodiscard]] virtual Result<std::optional<ReleaseRecord>> release(

@@ -329,7 +329,7 @@ TEST_F(RegistryTest, a_revocation_stays_as_it_was_told_first) {
 TEST_F(RegistryTest, knows_which_releases_boards_may_still_want) {
   const auto registry = open();
   fill(*registry);
-  const auto wanted = [&](const std::string& text) { return registry->is_wanted(trust::sha256(text)); };
+  const auto wanted = [&](const std::string& text) { return registry->wanted()->contains(trust::sha256(text)); };
   Assignment offered = assignment("r", "pi-1", 5);
   offered.return_to = trust::sha256("before");
   ASSERT_THAT(registry->save(offered), IsOk());

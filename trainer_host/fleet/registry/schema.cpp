@@ -135,8 +135,6 @@ CREATE INDEX report_of_no_release ON report (device, place) WHERE known = 0;
 CREATE INDEX device_enrolled ON device (name) WHERE revoked IS NULL;
 CREATE INDEX device_of_model ON device (model, name);
 CREATE INDEX rollout_under_way ON rollout (place) WHERE ended IS NULL;
-CREATE INDEX assignment_of_manifest ON assignment (manifest);
-CREATE INDEX assignment_of_return ON assignment (return_to) WHERE return_to IS NOT NULL;
 
 -- Who did what (monitor/audit.hpp). Each entry's hash covers the one before.
 CREATE TABLE audit (

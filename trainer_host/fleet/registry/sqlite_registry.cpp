@@ -122,29 +122,25 @@ class SqliteRegistry final : public Registry {
     return count;
   }
 
-  // What boards serve stands in their statuses, which are texts: they are all read. For the daily
-  // look at what may go.
-  Result<bool> is_wanted(const trust::Sha256Digest& manifest) override {
-    bool wanted = false;
-    const auto found = [&](const Database::Row&) {
-      wanted = true;
-      return Status();
+  Result<std::set<trust::Sha256Digest>> wanted() override {
+    std::set<trust::Sha256Digest> all;
+    const auto take = [&](const Database::Row& row) -> Status {
+      if (row.is_null(0) || row.text(0).empty()) return {};
+      OUTCROP_TRY(digest, trust::Sha256Digest::from_hex(row.text(0)));
+      all.insert(digest);
+      return {};
     };
-    for (const char* column : {"manifest", "return_to"}) {
-      OUTCROP_CHECK(database_.query(
-          "SELECT 1 FROM assignment a WHERE " + std::string(column) +
-              " = ? AND generation > 0 AND NOT (cancelled AND " + column +
-              " = manifest) AND generation = (SELECT max(generation) FROM assignment WHERE device "
-              "= a.device) AND EXISTS (SELECT 1 FROM device WHERE name = a.device AND revoked IS "
-              "NULL) LIMIT 1",
-          {manifest.hex()}, found));
-    }
-    if (wanted) return true;
+    // What a board is to be at; of one that is to go back, what it is to go back to.
+    const std::string now =
+        " FROM assignment a WHERE generation > 0 AND generation = (SELECT max(generation) FROM assignment WHERE "
+        "device = a.device) AND EXISTS (SELECT 1 FROM device WHERE name = a.device AND revoked IS NULL)";
+    OUTCROP_CHECK(database_.query("SELECT DISTINCT manifest" + now + " AND NOT cancelled", {}, take));
+    OUTCROP_CHECK(database_.query("SELECT DISTINCT return_to" + now, {}, take));
     OUTCROP_CHECK(database_.query(
-        "SELECT 1 FROM device WHERE revoked IS NULL AND json_extract(status, '$.active.manifest') "
-        "= ? LIMIT 1",
-        {manifest.hex()}, found));
-    return wanted;
+        "SELECT DISTINCT json_extract(status, '$.active.manifest') FROM device WHERE revoked IS NULL AND status IS "
+        "NOT NULL",
+        {}, take));
+    return all;
   }
 
   Status save(const ReleaseRecord& release) override {

@@ -29,6 +29,14 @@ function shade(plot, bands) {
   ctx.restore();
 }
 
+// Of all charts of a page, so that one time stands in one place in each.
+function span() {
+  const times = [...document.querySelectorAll('figure.chart tbody time')].map((one) => Date.parse(one.dateTime) / 1000);
+  const first = times.reduce((least, one) => Math.min(least, one), Infinity);
+  const last = times.reduce((most, one) => Math.max(most, one), -Infinity);
+  return first < last ? [first, last] : [first - 1800, last + 1800];
+}
+
 function draw(figure) {
   const { names, data, bands } = read(figure.querySelector('table'));
   const unit = figure.dataset.unit;
@@ -54,7 +62,7 @@ function draw(figure) {
   const plot = new uPlot({
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
     width: Math.max(200, place.clientWidth), height: 220, legend: { show: false }, cursor: { sync: { key: 'time' } },
-    scales: { y: { range: (_, low, high) => [0, (high || 1) * 1.1] } },
+    scales: { x: { range: span }, y: { range: (_, low, high) => [0, (high || 1) * 1.1] } },
     axes: [{ ...axis, values: times }, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => `${tick} ${unit}`) }],
     series: [{}, ...names.map((label, i) => ({ label, stroke: () => style(colours[i % 3]), width: 2,
       dash: i === 1 ? [6, 4] : undefined, points: { show: data[0].length < 60, size: 6 } }))],
