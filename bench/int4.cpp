@@ -18,6 +18,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/json_text.hpp"
+#include "protocol/base/median.hpp"
 #include "runtime/engine/torch/int4/int4_operator.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/models/operator_scope.hpp"
@@ -44,11 +45,6 @@ double milliseconds(const std::function<void()>& run) {
   const auto begin = std::chrono::steady_clock::now();
   run();
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 // Every 64th byte: what reading costs where nothing is computed.

@@ -21,6 +21,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "platform/console/table.hpp"
 #include "protocol/base/json_text.hpp"
+#include "protocol/base/median.hpp"
 #include "trainer_host/trainer/data/acoustic_solver.hpp"
 #include "trainer_host/trainer/data/earth_model.hpp"
 #include "trainer_host/trainer/data/exact_answer.hpp"
@@ -44,12 +45,6 @@ double cpu_seconds() {
   timespec time{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
 std::string number(double value, const char* format = "%.2f") {

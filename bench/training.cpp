@@ -12,6 +12,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/json_text.hpp"
+#include "protocol/base/median.hpp"
 #include "protocol/base/processors.hpp"
 #include "platform/console/table.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_task.hpp"
@@ -29,11 +30,6 @@ double milliseconds_of(const std::function<void()>& work) {
   work();
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
       .count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 std::string number(double value, const char* format = "%.1f") {

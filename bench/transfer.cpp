@@ -23,6 +23,7 @@
 #include "platform/console/table.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/json_text.hpp"
+#include "protocol/base/median.hpp"
 #include "tests/support/child_process.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/transfer_roles.hpp"
@@ -41,12 +42,6 @@ constexpr auto patience = std::chrono::seconds(30);
 
 double seconds_since(SteadyClock::time_point start) {
   return std::chrono::duration<double>(SteadyClock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
 std::string number(double value, const char* format) {

@@ -12,6 +12,7 @@
 #include "protocol/base/file_lock.hpp"
 #include "protocol/base/hex.hpp"
 #include "protocol/base/join.hpp"
+#include "protocol/base/median.hpp"
 #include "protocol/base/unmounted_disk.hpp"
 #include "protocol/base/vacant_folder.hpp"
 #include "tests/support/plain_file_system.hpp"
@@ -21,6 +22,13 @@ namespace outcrop {
 namespace {
 
 namespace fs = std::filesystem;
+
+TEST(Median, is_the_value_in_the_middle_or_the_mean_of_both) {
+  EXPECT_EQ(median({3.0, -1.0, 2.0}), 2.0);
+  EXPECT_EQ(median({4.0, 1.0, 3.0, 2.0}), 2.5);
+  EXPECT_EQ(median({7.0}), 7.0);
+  EXPECT_EQ(median({}), 0.0);
+}
 
 TEST(Hex, round_trips_and_refuses_upper_case) {
   const Bytes bytes{std::byte{0x00}, std::byte{0x9f}, std::byte{0xff}};

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "protocol/base/median.hpp"
 #include "protocol/messages/own_operators.hpp"
 
 namespace outcrop::fleet {
@@ -42,12 +43,6 @@ std::map<std::string, OfBoards> newest_words(const std::vector<Report>& reports)
     }
   }
   return words;
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
 bool measured_by(const Report& report, const std::string& variant) {

@@ -5,12 +5,14 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "runtime/engine/npy_file.hpp"
+#include "runtime/engine/tensor_file.hpp"
 #include "runtime/runner/landlock.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/shell.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/analyze/plan_change.hpp"
 #include "trainer_host/trainer/kinds/module/exporting.hpp"
+#include "trainer_host/trainer/models/plain_tensor.hpp"
 #include "trainer_host/trainer/quantize/small_generator_for_tests.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
 
@@ -262,6 +264,11 @@ TEST(OfAGenerator, the_method_is_chosen_by_the_golden_inputs) {
   EXPECT_EQ(compared, static_cast<int>(analysis->layers.size()) - 2);  // two lie otherwise in integers, and say so
   EXPECT_EQ(analysis->layers[0].compared_after, "relu");  // in a range of codes that begins at 0
   EXPECT_THAT(read_goldens(*original, {folder.path() / "none"}, ""), ErrorIs(ErrorCode::not_found, HasSubstr("--data")));
+  const TemporaryFolder without;
+  const std::vector<runtime::Tensor> no_rows{models::plain_tensor("latent_1", latents.slice(0, 0, 0).contiguous())};
+  ASSERT_THAT(runtime::write_tensor_file(without.path() / "golden_input.safetensors", no_rows), IsOk());
+  EXPECT_THAT(read_goldens(*original, {without.path()}, ""),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("without a single row; give rows with --data")));
 }
 
 }  // namespace

@@ -104,10 +104,15 @@ Result<Questions> read_goldens(const AnalyzedModel& model, const std::vector<fs:
     auto tensors = runtime::read_tensor_file(file);
     if (!tensors) return fail(tensors.error().context(file.string()));
     GoldenCalls calls;
+    bool any_rows = tensors->empty();
     for (const runtime::Tensor& tensor : *tensors) {
-      if (tensor.shape.empty() || tensor.shape[0] < 1) continue;  // no rows
+      if (tensor.shape.empty() || tensor.shape[0] < 1) continue;
+      any_rows = true;
       const GoldenName name = golden_name(tensor.name);
       calls[name.call].emplace_back(name.argument, models::torch_tensor(tensor));
+    }
+    if (!any_rows) {
+      return fail(ErrorCode::invalid_data, file.string() + " holds tensors without a single row; give rows with --data");
     }
     for (const bool by_place : {false, true}) {
       for (const auto& method : model.methods()) {

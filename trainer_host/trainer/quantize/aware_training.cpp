@@ -17,16 +17,11 @@ Result<torch::jit::Module> trained_network(const kinds::Task& task, const std::s
 
 Result<FakeQuantized> fake_quantized(const kinds::Task& task, const kinds::ExportPart& part) {
   if (!part.not_layered.empty()) return fail(ErrorCode::unsupported, part.not_layered);
-  const auto rows = first_rows(part);
-  if (rows.size() != 1) {
-    return fail(ErrorCode::unsupported, "static int8 is of networks from one tensor to one, and this takes " +
-                                            std::to_string(rows.size()));
-  }
   StaticQuantization options;
   options.activations = trained_for;
   if (!part.answers_floats) options.output_limit = part.output_limit;
   OUTCROP_TRY(network, trained_network(task, part.name));
-  return FakeQuantized::make(network, rows.front(), options);
+  return FakeQuantized::make(network, first_rows(part), options);
 }
 
 }  // namespace
@@ -52,7 +47,7 @@ Status AwareTraining::go(kinds::Task& task, bool choose) {
     if (!form) return in_part(form.error());
     Status ranged;
     if (choose) {
-      ranged = form->choose_ranges(evenly_chosen(part.calibration.front(), rows_for_ranges));
+      ranged = form->choose_ranges(ArgumentRows(part.calibration).evenly_chosen(rows_for_ranges));
     } else {
       const auto found = known.find(part.name);
       auto read = ranges_in(found == known.end() ? models::NamedTensors() : found->second);

@@ -9,7 +9,9 @@
 #include "trainer_host/trainer/kinds/classifier/trained_for_tests.hpp"
 #include "trainer_host/trainer/kinds/earth/toy_data.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_task.hpp"
+#include "trainer_host/trainer/models/layered_form.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
+#include "trainer_host/trainer/models/training_form.hpp"
 #include "trainer_host/trainer/quantize/plan.hpp"
 #include "trainer_host/trainer/quantize/small_generator_for_tests.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
@@ -28,7 +30,9 @@ VariantChoice trained_ones() {
 }
 
 // Groups, both kinds of convolution without biases, and norms behind them.
-Module network_of_many_norms() {
+Module network_of_many_norms(
+    const std::string& body = "    y = torch.relu(self.first_norm.forward(self.first.forward(x)))\n"
+                              "    return self.up_norm.forward(self.up.forward(y))\n") {
   at::Generator random = at::detail::createCPUGenerator(3);
   const auto unit = std::make_shared<torch::jit::CompilationUnit>();
   Module network("__torch__.Network", unit, /*shouldMangle=*/true);
@@ -59,10 +63,7 @@ Module network_of_many_norms() {
   layer("up", "ConvTranspose2d", {8, 3, 4, 4},
         "torch.conv_transpose2d(x, self.weight, None, [2, 2], [1, 1], [0, 0], 2, [1, 1])");
   norm("up_norm", 6);
-  network.define(
-      "def forward(self, x):\n"
-      "    y = torch.relu(self.first_norm.forward(self.first.forward(x)))\n"
-      "    return self.up_norm.forward(self.up.forward(y))\n");
+  network.define("def forward(self, x):\n" + body);
   network.eval();
   return network;
 }
@@ -146,6 +147,101 @@ TEST(Agreement, is_within_a_tenth_of_a_decibel) {
   EXPECT_THAT(check_agreement(truth.slice(0, 0, 10), (truth + noise).slice(0, 0, 10), (truth + other).slice(0, 0, 10)),
               IsOk());
   EXPECT_THAT(check_agreement(truth, truth + noise, truth + noise + other), ErrorIs(ErrorCode::refused, testing::_));
+  // From so many rows on nothing is chance: .12 dB, of which a few rows would have made nothing.
+  const auto rows = rows_to_agree_on;
+  const auto near = truth + noise * 1.014;
+  EXPECT_THAT(check_agreement(truth.slice(0, 0, rows), (truth + noise).slice(0, 0, rows), near.slice(0, 0, rows)),
+              ErrorIs(ErrorCode::refused, testing::_));
+  EXPECT_THAT(check_agreement(truth.slice(0, 0, rows - 1), (truth + noise).slice(0, 0, rows - 1), near.slice(0, 0, rows - 1)),
+              IsOk());
+}
+
+TEST(Agreement, of_classes_is_within_a_tenth_of_a_point) {
+  const auto truth = torch::eye(4).repeat({500, 1});  // 2000 rows
+  const auto with_wrong = [&](std::int64_t wrong) {
+    auto answers = truth.clone();
+    answers.slice(0, 0, wrong).copy_(truth.slice(0, 1, wrong + 1));
+    return answers;
+  };
+  EXPECT_THAT(check_same_classes(truth, with_wrong(10), with_wrong(12)), IsOk());
+  EXPECT_THAT(check_same_classes(truth, with_wrong(10), with_wrong(13)),
+              ErrorIs(ErrorCode::refused, AllOf(HasSubstr("99.50 %"), HasSubstr("99.35 %"), HasSubstr("0.1 point"))));
+  // Of few rows one is more than that.
+  EXPECT_THAT(check_same_classes(truth.slice(0, 0, 20), with_wrong(1).slice(0, 0, 20), with_wrong(2).slice(0, 0, 20)), IsOk());
+  EXPECT_THAT(check_same_classes(truth.slice(0, 0, 20), with_wrong(1).slice(0, 0, 20), with_wrong(3).slice(0, 0, 20)),
+              ErrorIs(ErrorCode::refused, testing::_));
+}
+
+// Training has a faster form of transposed convolutions: with rounding around them, too, it computes and differentiates the same.
+TEST(FakeQuantized, is_the_same_within_the_form_that_is_trained) {
+  Module network = network_of_many_norms();
+  Module plain = make_small_generator().velocity_decoder;
+  for (const Module& one : {network, plain}) {
+    Module trained = one;
+    const bool decoder = trained.hasattr("mix1");
+    at::Generator random = at::detail::createCPUGenerator(5);
+    const auto rows = torch::empty(decoder ? std::vector<std::int64_t>{4, 32, 1, 1} : std::vector<std::int64_t>{4, 4, 6, 6})
+                          .normal_(0.0, 1.0, random);
+    for (const auto& parameter : trained.named_parameters()) parameter.value.requires_grad_();
+    auto fake = FakeQuantized::make(trained, rows.slice(0, 0, 1), as_trained());
+    ASSERT_THAT(fake, IsOk());
+    ASSERT_THAT(fake->choose_ranges(rows), IsOk());
+    models::TrainingForm form(trained);
+    form.train(false);
+    form.train_through(fake->form());
+    const auto gradients = [&](const torch::Tensor& answer) {
+      std::map<std::string, torch::Tensor> all;
+      answer.square().mean().backward();
+      for (const auto& parameter : trained.named_parameters()) {
+        torch::Tensor tensor = parameter.value;
+        if (tensor.grad().defined()) all[parameter.name] = tensor.grad().clone();
+        tensor.mutable_grad().reset();
+      }
+      return all;
+    };
+    const auto through = form.forward(rows);
+    models::OtherForm alone = fake->form();
+    const auto itself = alone.forward(rows);
+    // A sum in another order may fall to the other side of a border between two codes.
+    EXPECT_GT(decibels(through.detach(), itself.detach()), 40.0);
+    const auto one_way = gradients(through);
+    const auto other_way = gradients(itself);
+    EXPECT_EQ(one_way.size(), other_way.size());
+    EXPECT_GE(one_way.size(), 6U);
+    for (const auto& [name, gradient] : one_way) EXPECT_GT(decibels(gradient, other_way.at(name)), 30.0) << name;
+  }
+}
+
+// Kernels have these operations' codes built in.
+TEST(FakeQuantized, rounds_what_sigmoid_and_tanh_answer_as_int8_does) {
+  const torch::NoGradGuard no_gradient;
+  const Module network = network_of_many_norms(
+      "    y = torch.sigmoid(self.first_norm.forward(self.first.forward(x)))\n"
+      "    return torch.tanh(self.up_norm.forward(self.up.forward(y)))\n");
+  const auto rows = torch::empty({64, 4, 6, 6}).normal_(0.0, 1.0, at::detail::createCPUGenerator(5));
+  auto fake = FakeQuantized::make(network, rows.slice(0, 0, 1), as_trained());
+  ASSERT_THAT(fake, IsOk());
+  ASSERT_THAT(fake->choose_ranges(rows), IsOk());
+  const auto rounded = fake->answers(rows);
+  EXPECT_TRUE(torch::equal(rounded * 128.0, (rounded * 128.0).round()));
+  const Module layered = models::layered_form(network, {rows.slice(0, 0, 1)});
+  for (const ActivationType type : {ActivationType::qint8, ActivationType::quint8}) {
+    StaticQuantization options;
+    options.activations = type;
+    options.ranges = fake->ranges();
+    options.weight_scales = trained_weight_scales(layered, layered, type);
+    const auto quantized = quantize_static(layered, rows, options);
+    ASSERT_THAT(quantized, IsOk());
+    const auto codes = (answers_to(rows, quantized->module, 16).front() - rounded).abs() * 128.0;
+    EXPECT_LE(codes.max().item<double>(), 5.01);  // one code of what tanh is given is several of its own
+    EXPECT_LT((codes > 0.5).to(torch::kFloat).mean().item<double>(), 0.02);
+  }
+}
+
+TEST(FakeQuantized, refuses_several_tensors_and_says_what_takes_them) {
+  const Module network = network_of_many_norms("    y = self.first.forward(x)\n    return y, self.up.forward(y)\n");
+  EXPECT_THAT(FakeQuantized::make(network, torch::rand({1, 4, 6, 6}), as_trained()),
+              ErrorIs(ErrorCode::unsupported, AllOf(HasSubstr("gives 2"), HasSubstr("static int8"))));
 }
 
 // The seismic decoder is converted in another form, with another layer at its end.

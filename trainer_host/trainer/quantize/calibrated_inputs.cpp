@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "trainer_host/trainer/quantize/argument_rows.hpp"
 #include "trainer_host/trainer/quantize/corrections/layer_calls.hpp"
 #include "trainer_host/trainer/quantize/operator_counter.hpp"
 
@@ -15,14 +16,18 @@ constexpr std::int64_t most_rows = 256;
 constexpr std::int64_t rows_at_once = 16;
 constexpr std::int64_t most_patches = 4096;  // of one layer in one batch
 
+Tensor some_of(const Tensor& patches) {
+  return ArgumentRows(patches).evenly_chosen(most_patches).arguments().front();
+}
+
 // [n, columns]: what the weight of this call is multiplied with.
 Tensor matrix_of(const OperatorCounter::Call& call) {
   const Tensor input = call.inputs[0].toTensor();
-  if (call.name == "aten::linear") return evenly_chosen(input.reshape({-1, input.size(-1)}), most_patches);
+  if (call.name == "aten::linear") return some_of(input.reshape({-1, input.size(-1)}));
   const Tensor weight = call.inputs[1].toTensor();
   const auto patches = torch::im2col(input, weight.sizes().slice(2), call.inputs[5].toIntVector(),
                                      call.inputs[4].toIntVector(), call.inputs[3].toIntVector());
-  return evenly_chosen(patches.transpose(1, 2).reshape({-1, patches.size(1)}), most_patches);
+  return some_of(patches.transpose(1, 2).reshape({-1, patches.size(1)}));
 }
 
 }  // namespace
@@ -46,14 +51,10 @@ Result<std::map<std::string, LayerInputs>> inputs_of(const LayeredPart& part,
     inputs.emplace(layer.name, LayerInputs(weight[0].numel()));
   }
   Module network = part.network;
-  const auto rows = std::min(calibration.front().size(0), most_rows);
-  for (std::int64_t first = 0; first < rows; first += rows_at_once) {
-    std::vector<c10::IValue> arguments;
-    for (const Tensor& argument : calibration) {
-      arguments.emplace_back(argument.slice(0, first, std::min(first + rows_at_once, rows)));
-    }
+  const ArgumentRows rows = ArgumentRows(calibration).slice(0, most_rows);
+  for (std::int64_t first = 0; first < rows.size(); first += rows_at_once) {
     OperatorCounter counter({"aten::linear", "aten::conv2d"});
-    network.forward(std::move(arguments));
+    network.forward(rows.slice(first, first + rows_at_once).values());
     for (const OperatorCounter::Call& call : counter.finish()) {
       if (call.inputs.size() < 2 || !call.inputs[1].isTensor()) continue;
       const auto name = names.find(call.inputs[1].toTensor().data_ptr());

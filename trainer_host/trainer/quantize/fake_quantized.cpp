@@ -20,6 +20,7 @@ using torch::jit::Module;
 
 constexpr std::int64_t rows_of_a_forward = 16;
 constexpr double farthest_db = 0.1;
+constexpr double farthest_share = 0.001;
 constexpr double deviations = 3.0;
 
 // Puts the tensors of a layered form's layers, computed from those of the network that it is of, into it.
@@ -65,10 +66,16 @@ Result<TrainedRanges> ranges_in(const models::NamedTensors& tensors) {
   return ranges;
 }
 
-Result<FakeQuantized> FakeQuantized::make(const Module& network, const Tensor& example,
+Result<FakeQuantized> FakeQuantized::make(const Module& network, const ArgumentRows& example,
                                           const StaticQuantization& options) {
   try {
-    auto layered = models::layered_network(network, {example});
+    auto layered = models::layered_network(network, example.arguments());
+    const Ends ends = ends_of(layered.module);
+    if (example.arguments().size() != 1 || ends.given != 1) {
+      return fail(ErrorCode::unsupported, "training for int8 is of networks from one tensor to one, and this takes " +
+                                              std::to_string(example.arguments().size()) + " and gives " +
+                                              std::to_string(ends.given) + "; static int8 takes it as it is");
+    }
     if (auto layers = find_static_layers(layered.module, example); !layers) return fail(layers.error());
     return FakeQuantized(observe(layered.module, options, WeightForm::rounded),
                          refresher(std::move(layered.origins), network));
@@ -77,7 +84,7 @@ Result<FakeQuantized> FakeQuantized::make(const Module& network, const Tensor& e
   }
 }
 
-Status FakeQuantized::choose_ranges(const Tensor& calibration) {
+Status FakeQuantized::choose_ranges(const ArgumentRows& calibration) {
   try {
     const torch::NoGradGuard no_gradient;
     const torch::jit::GraphOptimizerEnabledGuard plain(false);
@@ -103,14 +110,10 @@ TrainedRanges FakeQuantized::ranges() const {
   return ranges;
 }
 
-Tensor FakeQuantized::answers(const Tensor& rows) const {
+Tensor FakeQuantized::answers(const ArgumentRows& rows) const {
   const torch::NoGradGuard no_gradient;
-  models::OtherForm form = this->form();
-  std::vector<Tensor> batches;
-  for (std::int64_t row = 0; row < rows.size(0); row += rows_of_a_forward) {
-    batches.push_back(form.forward(rows.slice(0, row, std::min(row + rows_of_a_forward, rows.size(0)))));
-  }
-  return torch::cat(batches);
+  refresh_(observed_.module);
+  return answers_to(rows, observed_.module, rows_of_a_forward).front();
 }
 
 std::map<std::string, Tensor> trained_weight_scales(const Module& trained, const Module& converted,
@@ -144,7 +147,9 @@ Status check_agreement(const Tensor& truth, const Tensor& fake, const Tensor& co
   const double after = std::max(of_converted.sum().item<double>(), smallest);
   // A value at the border of two codes falls to either side: over few rows that alone moves the sum, by this.
   const Tensor differences = of_converted - of_fake;
-  const double by_chance = deviations * (differences - differences.mean()).square().sum().sqrt().item<double>();
+  const double by_chance = truth.size(0) < rows_to_agree_on
+                               ? deviations * (differences - differences.mean()).square().sum().sqrt().item<double>()
+                               : 0.0;
   const double least = std::pow(10.0, -farthest_db / 10.0) * noise - by_chance;
   const double most = std::pow(10.0, farthest_db / 10.0) * noise + by_chance;
   if (after >= least && after <= most) return {};
@@ -153,6 +158,21 @@ Status check_agreement(const Tensor& truth, const Tensor& fake, const Tensor& co
   std::snprintf(words.data(), words.size(),
                 "what training rounded answers with %.2f dB to float, and its int8 with %.2f: more than %.1f dB apart",
                 decibels(noise), decibels(after), farthest_db);
+  return fail(ErrorCode::refused, words.data());
+}
+
+Status check_same_classes(const Tensor& truth, const Tensor& fake, const Tensor& converted) {
+  const Tensor wanted = truth.argmax(1);
+  const auto alike = [&](const Tensor& answers) { return (answers.argmax(1) == wanted).sum().item<std::int64_t>(); };
+  const std::int64_t of_fake = alike(fake);
+  const std::int64_t of_converted = alike(converted);
+  const auto all = static_cast<double>(wanted.numel());
+  if (std::abs(of_fake - of_converted) <= std::max(1.0, farthest_share * all)) return {};
+  std::array<char, 200> words{};
+  std::snprintf(words.data(), words.size(),
+                "what training rounded names %.2f %% of the classes as float does, and its int8 %.2f %%: more than %.1f point apart",
+                100.0 * static_cast<double>(of_fake) / all, 100.0 * static_cast<double>(of_converted) / all,
+                100.0 * farthest_share);
   return fail(ErrorCode::refused, words.data());
 }
 

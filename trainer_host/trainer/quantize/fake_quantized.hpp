@@ -28,17 +28,17 @@ using TrainedRanges = std::map<std::string, CodeMap>;
 class FakeQuantized {
  public:
   // `network`'s tensors are looked at anew in each forward. `example` is a row of its input. unsupported where it is no
-  // network for static int8 (plan_layers).
-  [[nodiscard]] static Result<FakeQuantized> make(const torch::jit::Module& network, const torch::Tensor& example,
+  // network for static int8 (plan_layers), or not from one tensor to one.
+  [[nodiscard]] static Result<FakeQuantized> make(const torch::jit::Module& network, const ArgumentRows& example,
                                                   const StaticQuantization& options);
 
-  // As static int8 chooses them, from `calibration` [N, …] and the weights as they are.
-  [[nodiscard]] Status choose_ranges(const torch::Tensor& calibration);
+  // As static int8 chooses them, from `calibration` and the weights as they are.
+  [[nodiscard]] Status choose_ranges(const ArgumentRows& calibration);
   [[nodiscard]] Status set_ranges(const TrainedRanges& ranges) { return fix_ranges(observed_.tensors, ranges); }
   [[nodiscard]] TrainedRanges ranges() const;
   [[nodiscard]] models::OtherForm form() const { return {observed_.module, refresh_}; }
   // Of many rows, without gradients.
-  [[nodiscard]] torch::Tensor answers(const torch::Tensor& rows) const;
+  [[nodiscard]] torch::Tensor answers(const ArgumentRows& rows) const;
 
  private:
   FakeQuantized(ObservedNetwork observed, std::function<void(const torch::jit::Module&)> refresh)
@@ -61,9 +61,18 @@ inline constexpr ActivationType trained_for = ActivationType::qint8;
                                                                          const torch::jit::Module& converted,
                                                                          ActivationType activations);
 
-// internal, with figures, unless the error of `converted` is that of `fake` within .1 dB, and what chance does to so few
-// rows (three standard deviations); each answers rows as tensors of floats, as `truth`, which is float's, does.
+// Rows from which on a difference is no chance.
+inline constexpr std::int64_t rows_to_agree_on = 256;
+
+// refused, with figures, unless the error of `converted` is that of `fake` within .1 dB; of fewer than rows_to_agree_on rows
+// within that and what chance does to so few (three standard deviations). Each answers rows as tensors of floats, as `truth`,
+// which is float's, does.
 [[nodiscard]] Status check_agreement(const torch::Tensor& truth, const torch::Tensor& fake,
                                      const torch::Tensor& converted);
+
+// The same of classes, which lie along axis 1: the share of those named as float names them is the same within .1 point (or
+// one, where that is more). refused, with both shares.
+[[nodiscard]] Status check_same_classes(const torch::Tensor& truth, const torch::Tensor& fake,
+                                        const torch::Tensor& converted);
 
 }  // namespace outcrop::quantize

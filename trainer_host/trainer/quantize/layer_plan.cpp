@@ -135,17 +135,19 @@ std::vector<PlannedLayer> measured(const Module& module, const std::vector<torch
   return plan;
 }
 
-// The passes observe what goes from one tensor to one.
-Status check_one_tensor(const Module& module) {
-  const auto& schema = module.get_method("forward").function().getSchema();
-  const auto tensors = std::count_if(
-      schema.arguments().begin() + 1, schema.arguments().end(),
-      [](const c10::Argument& one) { return one.type()->kind() == c10::TypeKind::TensorType; });
-  const bool one_out = schema.returns().size() == 1 &&
-                       schema.returns()[0].type()->kind() == c10::TypeKind::TensorType;
-  if (tensors == 1 && one_out) return {};
-  return fail(ErrorCode::unsupported, "static int8 is of networks from one tensor to one, and this takes " +
-                                          std::to_string(tensors) + " and gives " + (one_out ? "one" : "several"));
+bool is_tensor(const c10::TypePtr& type) {
+  return type->kind() == c10::TypeKind::TensorType;
+}
+
+// The passes observe tensors; of what else comes in or goes out they would say nothing.
+Status check_ends(const Module& module, std::size_t rows) {
+  const Ends ends = ends_of(module);
+  if (ends.given == 0) {
+    return fail(ErrorCode::unsupported, "static int8 is of networks that give a tensor or a tuple of tensors");
+  }
+  if (ends.taken == rows) return {};
+  return fail(ErrorCode::unsupported,
+              "it takes " + std::to_string(ends.taken) + " tensors, and there are rows for " + std::to_string(rows));
 }
 
 }  // namespace
@@ -163,10 +165,25 @@ bool has_static_kernel(const std::string& operation) {
   return contains(int8_layers, "aten::" + operation);
 }
 
-Result<StaticLayers> find_static_layers(const Module& module, const torch::Tensor& sample) {
+Ends ends_of(const Module& module) {
+  const auto& schema = module.get_method("forward").function().getSchema();
+  Ends ends;
+  ends.taken = static_cast<std::size_t>(std::count_if(schema.arguments().begin() + 1, schema.arguments().end(),
+                                                      [](const c10::Argument& one) { return is_tensor(one.type()); }));
+  if (schema.returns().size() != 1) return ends;
+  const c10::TypePtr answer = schema.returns()[0].type();
+  if (is_tensor(answer)) ends.given = 1;
+  if (const auto tuple = answer->cast<c10::TupleType>()) {
+    const auto elements = tuple->elements();
+    if (std::all_of(elements.begin(), elements.end(), is_tensor)) ends.given = elements.size();
+  }
+  return ends;
+}
+
+Result<StaticLayers> find_static_layers(const Module& module, const ArgumentRows& sample) {
   try {
-    OUTCROP_CHECK(check_one_tensor(module));
-    StaticLayers found{{}, find_layers(module, {sample})};
+    OUTCROP_CHECK(check_ends(module, sample.arguments().size()));
+    StaticLayers found{{}, find_layers(module, sample.arguments())};
     for (const PlannedLayer& layer : found.all) {
       if (!has_static_kernel(layer.operation) || layer.weights == 0) continue;
       if (!layer.inside.empty()) {
@@ -186,7 +203,7 @@ Result<StaticLayers> find_static_layers(const Module& module, const torch::Tenso
   }
 }
 
-Result<std::vector<PlannedLayer>> plan_layers(const Module& module, const torch::Tensor& sample) {
+Result<std::vector<PlannedLayer>> plan_layers(const Module& module, const ArgumentRows& sample) {
   OUTCROP_TRY(found, find_static_layers(module, sample));
   return std::move(found.int8);
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "protocol/base/error.hpp"
+#include "trainer_host/trainer/quantize/argument_rows.hpp"
 
 namespace outcrop::quantize {
 
@@ -38,13 +39,20 @@ struct StaticLayers {
   std::vector<PlannedLayer> int8;
   std::vector<PlannedLayer> all;
 };
-// Refused as by plan_layers().
-[[nodiscard]] Result<StaticLayers> find_static_layers(const torch::jit::Module& module, const torch::Tensor& sample);
+// Refused as by plan_layers(). `sample` is a row of each argument.
+[[nodiscard]] Result<StaticLayers> find_static_layers(const torch::jit::Module& module, const ArgumentRows& sample);
 
 // Those of find_layers() that become int8 in static quantization. Refused by name, unsupported: layers inside
-// a loop or branch (the passes do not enter them and say nothing), no layer at all, several arguments.
-[[nodiscard]] Result<std::vector<PlannedLayer>> plan_layers(const torch::jit::Module& module,
-                                                            const torch::Tensor& sample);
+// a loop or branch (the passes do not enter them and say nothing), no layer at all, answers that are neither a tensor nor a
+// tuple of tensors.
+[[nodiscard]] Result<std::vector<PlannedLayer>> plan_layers(const torch::jit::Module& module, const ArgumentRows& sample);
+
+// How many tensors `module` takes and gives; none of what is no tensor and no tuple of them.
+struct Ends {
+  std::size_t taken = 0;
+  std::size_t given = 0;
+};
+[[nodiscard]] Ends ends_of(const torch::jit::Module& module);
 
 // How often `forward`'s graph, with all it calls, holds each operator; "prim::" ones left out.
 // A graph without loops and branches only: each node is executed once.

@@ -28,7 +28,7 @@ void add_static(std::vector<VariantKind>& kinds) {
     const std::string ending = ending_of(kind);
     const std::string about = ending.empty() ? "" : ", ranges by " + observer;
     kinds.push_back({"int8-quint8" + ending, "static int8 by QNNPACK's kernels" + about, rows_to_calibrate,
-                     "conv1d, conv2d, their transposed forms and linear, outside loops; one tensor in, one out", "qnnpack",
+                     "conv1d, conv2d, their transposed forms and linear, outside loops; tensors in, a tensor or a tuple of them out", "qnnpack",
                      make_static_int8(ActivationType::quint8, observer)});
     kinds.push_back({"int8-qint8" + ending, "static int8 by XNNPACK's kernels, the fastest where they are there" + about,
                      rows_to_calibrate, "as int8-quint8" + ending, "qnnpack",

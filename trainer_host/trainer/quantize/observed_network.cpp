@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <set>
 
 #include "protocol/base/join.hpp"
@@ -92,6 +93,14 @@ const std::set<std::string>& rounding_operations() {
   return names;
 }
 
+// And these in codes of their own, whatever comes in: LibTorch's kernels have them built in, and no observer chooses.
+const std::map<std::string, CodeMap>& fixed_codes() {
+  static const CodeMap of_shares{1.0 / 256.0, 0};
+  static const std::map<std::string, CodeMap> codes{
+      {"aten::sigmoid", of_shares}, {"aten::hardsigmoid", of_shares}, {"aten::tanh", {2.0 / 256.0, 128}}};
+  return codes;
+}
+
 // And these answer some of the values that they are given.
 const std::set<std::string>& keeping_operations() {
   static const std::set<std::string> names{
@@ -123,14 +132,29 @@ bool is_observed(const torch::jit::Value* value, const Module& observed) {
                      [&](const torch::jit::Use& use) { return !called_observer(use.user, observed).empty(); });
 }
 
+void round_to(const CodeMap& codes, torch::jit::Node* node) {
+  auto* graph = node->owningGraph();
+  const torch::jit::WithInsertPoint behind(node->next());
+  auto* rounded = graph->insert(c10::Symbol::fromQualString("aten::fake_quantize_per_tensor_affine"),
+                                {node->output(), codes.scale, codes.zero_point, 0, 255});
+  node->output()->replaceAllUsesAfterNodeWith(rounded->node(), rounded);
+}
+
 // Behind operations that round in int8, though no observer stands there: it has nothing to choose.
 void round_between(const Module& observed) {
   const auto graph = observed.get_method("forward").graph();
   std::vector<torch::jit::Node*> nodes(graph->nodes().begin(), graph->nodes().end());
   for (torch::jit::Node* node : nodes) {
-    if (!rounding_operations().contains(node->kind().toQualString()) || node->outputs().size() != 1) continue;
+    const std::string kind = node->kind().toQualString();
+    const auto fixed = fixed_codes().find(kind);
+    if (fixed == fixed_codes().end() && !rounding_operations().contains(kind)) continue;
+    if (node->outputs().size() != 1 || is_observed(node->output(), observed)) continue;
     const std::string name = observer_of(node->input(0), observed);
-    if (name.empty() || is_observed(node->output(), observed)) continue;
+    if (name.empty()) continue;
+    if (fixed != fixed_codes().end()) {
+      round_to(fixed->second, node);
+      continue;
+    }
     const torch::jit::WithInsertPoint behind(node->next());
     auto* observer = graph->insertGetAttr(graph->inputs()[0], name);
     auto* call = graph->create(torch::jit::prim::CallMethod, {observer, node->output()});

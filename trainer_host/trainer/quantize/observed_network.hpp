@@ -35,7 +35,7 @@ struct ObservedNetwork {
 
 // Lets observers see `calibration` a batch at a time. invalid_data names the layer whose answers are not finite.
 [[nodiscard]] Status run_through(torch::jit::Module& observed, const std::vector<ObservedTensor>& tensors,
-                                 const torch::Tensor& calibration, std::int64_t batch);
+                                 const ArgumentRows& calibration, std::int64_t batch);
 
 // Of a child that is a layer: "conv2d", "conv_transpose2d", "linear".
 [[nodiscard]] std::string operation_of(const torch::jit::Module& layer);

@@ -25,12 +25,6 @@ bool answers_alike(Module one, Module other, const std::vector<torch::Tensor>& r
 
 }  // namespace
 
-torch::Tensor evenly_chosen(const torch::Tensor& rows, std::int64_t most) {
-  const auto there = rows.size(0);
-  const auto count = std::min(there, most);
-  return rows.index_select(0, torch::arange(count, torch::kLong).mul(there).div(count, "floor")).contiguous();
-}
-
 std::string spoken(std::string part) {
   std::replace(part.begin(), part.end(), '_', ' ');
   return part;

@@ -15,9 +15,6 @@ namespace outcrop::quantize {
 // "map decoder" of "map_decoder".
 [[nodiscard]] std::string spoken(std::string part);
 
-// At most so many rows of a tensor, as far apart.
-[[nodiscard]] torch::Tensor evenly_chosen(const torch::Tensor& rows, std::int64_t most);
-
 // A part in the layered form (models/layered_form.hpp), and its layers.
 struct LayeredPart {
   torch::jit::Module network;

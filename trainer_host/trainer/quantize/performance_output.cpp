@@ -108,6 +108,11 @@ std::string remarks_text(const ExportedStage& exported) {
     std::map<std::string, std::vector<std::string>> names;  // by what is said of them
     for (const kinds::FloatPart& one : variant.remarks) names[one.reason].push_back(one.name);
     for (const auto& [reason, of] : names) text += "note: " + variant.name + ", " + join(of) + ": " + reason + "\n";
+    if (variant.degenerate.empty()) continue;
+    const kinds::FloatPart& first = variant.degenerate.front();
+    const std::size_t others = variant.degenerate.size() - 1;
+    text += "note: " + variant.name + ", range of " + first.name + ": " + first.reason +
+            (others > 0 ? "; " + std::to_string(others) + " more in quantization.json" : "") + "\n";
   }
   return text;
 }

@@ -54,6 +54,17 @@ TEST(PerformanceTable, marks_what_was_not_measured_and_says_why) {
   EXPECT_THAT(performance_table({row(1, "float", 20.25)}), Not(HasSubstr("not measured")));
 }
 
+TEST(Remarks, name_the_first_range_that_says_nothing_and_count_the_others) {
+  ExportedStage exported;
+  exported.variants.resize(1);
+  exported.variants[0].name = "int8";
+  EXPECT_EQ(remarks_text(exported), "");
+  exported.variants[0].degenerate = {{"net.input", "calibration saw one value only, 0"}};
+  EXPECT_EQ(remarks_text(exported), "note: int8, range of net.input: calibration saw one value only, 0\n");
+  exported.variants[0].degenerate.push_back({"net.a", "calibration never saw it"});
+  EXPECT_THAT(remarks_text(exported), HasSubstr("only, 0; 1 more in quantization.json\n"));
+}
+
 TEST(PerformanceTable, of_an_older_version_or_another_kind_gains_columns) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "quantization_performance.csv";

@@ -7,6 +7,7 @@
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/quantize/method.hpp"
+#include "trainer_host/trainer/quantize/quantize_config.hpp"
 #include "trainer_host/trainer/quantize/targets.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
 
@@ -89,6 +90,28 @@ TEST_F(PlanFile, that_names_a_layer_twice_or_an_unknown_key_is_refused_with_its_
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("decoder.out")));
   EXPECT_THAT(read(plan + "formatt = \"int8\"\n"),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("formatt")));
+}
+
+TEST(QuantizeConfiguration, knows_ways_by_the_names_and_keys_of_others_programs) {
+  const TemporaryFolder folder;
+  const auto read = [&](const std::string& text, const char* name = "q.toml") {
+    std::ofstream(folder.path() / name) << text;
+    return read_quantize_config(folder.path() / name);
+  };
+  for (const char* method : {"dynamic", "static", "qat", "gptq-4bit", "bnb-8bit", "bnb-4bit"}) {
+    EXPECT_THAT(read("method = \"" + std::string(method) + "\"\n"), IsOk()) << method;
+  }
+  const auto gptq = read("method = \"gptq-4bit\"\nbits = 4\ngroup_size = 64\ndamp_percent = 0.02\ndesc_act = true\nsym = true\n");
+  ASSERT_THAT(gptq, IsOk());
+  EXPECT_EQ(gptq->weights, (WeightOptions{.group_size = 64, .sym = true, .damp_percent = 0.02, .desc_act = true}));
+  const auto bnb = read("method = \"bnb-4bit\"\nbnb_4bit_quant_type = \"nf4\"\nbnb_4bit_use_double_quant = false\n");
+  ASSERT_THAT(bnb, IsOk());
+  EXPECT_FALSE(bnb->weights->double_quant);
+  EXPECT_THAT(read("method = \"bnb-4bit\"\nbnb_4bit_quant_type = \"fp4\"\n"),
+              ErrorIs(ErrorCode::invalid_argument, testing::AllOf(HasSubstr("bnb_4bit_quant_type"), HasSubstr("'fp4'"))));
+  EXPECT_THAT(read("method = \"gptq\"\nbits = 3\n"), ErrorIs(ErrorCode::invalid_argument, HasSubstr("bits")));
+  EXPECT_THAT(read("method: gptq-4bit\n", "q.yaml"),
+              ErrorIs(ErrorCode::invalid_argument, testing::AllOf(HasSubstr("q.yaml is YAML"), HasSubstr("method = \"gptq-4bit\""))));
 }
 
 TEST(Decisions, on_layers_or_formats_that_there_are_not_are_refused) {

@@ -5,7 +5,28 @@
 
 namespace outcrop::quantize {
 
+namespace {
+
+// Others' programs are configured by YAML, whose lines are nearly these.
+Status check_toml(const std::filesystem::path& file) {
+  const auto ending = file.extension();
+  if (ending != ".yaml" && ending != ".yml") return {};
+  return fail(ErrorCode::invalid_argument,
+              file.string() + " is YAML, and configurations are TOML here: `method: gptq-4bit` is written method = "
+                              "\"gptq-4bit\", `group_size: 128` is group_size = 128, and a nested block is a [table]");
+}
+
+// The same by the names of bitsandbytes' configuration in transformers.
+void read_bitsandbytes(platform::TomlReader::Table& root, WeightOptions& weights) {
+  weights.double_quant = root.boolean("bnb_4bit_use_double_quant", weights.double_quant);
+  const std::string type = root.text("bnb_4bit_quant_type", "nf4");
+  if (type != "nf4") root.refuse("bnb_4bit_quant_type", "is '" + type + "'; of its 4-bit types there is nf4 here");
+}
+
+}  // namespace
+
 Result<QuantizeConfig> read_quantize_config(const std::filesystem::path& file) {
+  OUTCROP_CHECK(check_toml(file));
   OUTCROP_TRY(reader, platform::TomlReader::open(file));
   auto root = reader.root();
   QuantizeConfig config;
@@ -28,6 +49,7 @@ Result<QuantizeConfig> read_quantize_config(const std::filesystem::path& file) {
     if (bits != 4) root.refuse("bits", "is " + std::to_string(bits) + "; codes of weights have 4 bits here, or 8 by int8-weights");
   }
   config.weights = read_weight_options(root, {});
+  read_bitsandbytes(root, *config.weights);
   auto mixed = root.table("mixed");
   config.mixed = kinds::read_mixed_wishes(mixed);
   mixed.finish();

@@ -23,12 +23,17 @@ namespace {
 using torch::jit::Module;
 using torch::jit::QuantType;
 
+// One of several is "input (2)".
+bool is_input(const std::string& tensor) {
+  return tensor == "input" || tensor.starts_with("input (");
+}
+
 // First of all the one that is first in the order of execution: what is not finite spreads.
 Status check_finite(const std::vector<ObservedTensor>& tensors) {
   for (const ObservedTensor& tensor : tensors) {
     if (!statistics_of(tensor.observer)->not_finite()) continue;
     return fail(ErrorCode::invalid_data,
-                tensor.name == "input"
+                is_input(tensor.name)
                     ? "inputs to calibrate with hold numbers that are not finite"
                     : "calibrating: what layer '" + tensor.name + "' answers is not finite (NaN or infinite)");
   }
@@ -38,9 +43,9 @@ Status check_finite(const std::vector<ObservedTensor>& tensors) {
 }  // namespace
 
 Status run_through(Module& observed, const std::vector<ObservedTensor>& tensors,
-                   const torch::Tensor& calibration, std::int64_t batch) {
-  for (std::int64_t row = 0; row < calibration.size(0); row += batch) {
-    observed.forward({calibration.slice(0, row, std::min(row + batch, calibration.size(0)))});
+                   const ArgumentRows& calibration, std::int64_t batch) {
+  for (std::int64_t row = 0; row < calibration.size(); row += batch) {
+    observed.forward(calibration.slice(row, row + batch).values());
     OUTCROP_CHECK(check_finite(tensors));
   }
   return {};
@@ -85,6 +90,21 @@ void answer_codes(Module& module) {
               dequantize->kind().toQualString(), ", not in a quantized tensor");
   graph->block()->replaceOutput(0, dequantize->input());
   dequantize->destroy();
+}
+
+// A tuple of codes alone goes to floats as a whole, and that operator answers a list: one for each element instead.
+void dequantize_each(Module& module) {
+  const auto graph = module.get_method("forward").graph();
+  auto* whole = graph->outputs().at(0)->node();
+  if (whole->kind() != torch::jit::aten::dequantize) return;
+  auto* codes = whole->input()->node();
+  if (codes->kind() != torch::jit::prim::TupleConstruct) return;
+  const torch::jit::WithInsertPoint before(whole);
+  std::vector<torch::jit::Value*> floats;
+  for (auto* one : codes->inputs()) floats.push_back(graph->insert(torch::jit::aten::dequantize, {one}));
+  graph->block()->replaceOutput(0, graph->insertNode(graph->createTuple(floats))->output());
+  whole->destroy();
+  codes->destroy();
 }
 
 std::vector<PlannedLayer> without(const std::vector<PlannedLayer>& layers,
@@ -170,7 +190,7 @@ Status check_scales(const std::vector<ObservedTensor>& tensors) {
                                           "': kernels for int8 do not reach that far");
 }
 
-Result<QuantizedModule> quantize_static(const Module& network, const torch::Tensor& calibration,
+Result<QuantizedModule> quantize_static(const Module& network, const ArgumentRows& calibration,
                                         const StaticQuantization& options) {
   try {
     models::prepare_engine();
@@ -183,7 +203,7 @@ Result<QuantizedModule> quantize_static(const Module& network, const torch::Tens
     if (options.activations == ActivationType::quint8) give_clamps_what_lies_in_order(copy);
     torch::jit::DedupModuleUses(copy);
     Module folded = fold_batch_norm(copy);
-    OUTCROP_TRY(layers, plan_layers(folded, calibration.slice(0, 0, 1)));
+    OUTCROP_TRY(layers, plan_layers(folded, calibration.slice(0, 1)));
     const auto plan = without(layers, options.kept_float);
 
     auto [observed, tensors] = observe(folded, options, WeightForm::as_they_are);
@@ -197,6 +217,7 @@ Result<QuantizedModule> quantize_static(const Module& network, const torch::Tens
     Module quantized = torch::jit::InsertQuantDeQuant(observed, "forward", /*inplace=*/true,
                                                       /*debug=*/false, QuantType::STATIC);
     Module finalized = torch::jit::Finalize(quantized, QuantType::STATIC);
+    dequantize_each(finalized);
     separate_packed(finalized);
     drop_idle_relus(finalized, options.activations);
     if (options.answer_codes) answer_codes(finalized);

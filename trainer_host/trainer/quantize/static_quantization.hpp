@@ -23,7 +23,7 @@ struct StaticQuantization {
   std::int64_t batch = 16;
   // Whoever reads the output clamps it to ± this: no codes are spent beyond.
   double output_limit = std::numeric_limits<float>::max();
-  // The module answers the quantized tensor that it ends with, for a caller that knows what its
+  // The module, of one output, answers the quantized tensor that it ends with, for a caller that knows what its
   // codes mean; else floats.
   bool answer_codes = false;
   // Layers that stay float, by their paths; the way to floats and back is put around them.
@@ -49,15 +49,15 @@ struct QuantizedModule {
 };
 
 // Post-training static int8 of one network by LibTorch's graph-mode passes: fold batch norm,
-// observe while `calibration` [N, ...] runs through, quantize. Activations per tensor; weights
+// observe while `calibration` runs through, quantize. Activations per tensor; weights
 // symmetric, per channel where the kernels allow it (QNNPACK: everywhere; XNNPACK: plain
 // convolutions) and the scales do not outweigh the weights. Each call site owns its packed weights.
-// `network` (one Tensor in, one out, evaluation mode, float) is not changed. All layers
+// `network` (tensors in, a tensor or a tuple of them out, evaluation mode, float) is not changed. All layers
 // but those that are kept float are int8 in the result or the call fails and names what is not; see
 // plan_layers for what is refused. invalid_data names the layer whose answers are not finite while
 // calibrating. Needs the engine "qnnpack" and sets it for the process.
 [[nodiscard]] Result<QuantizedModule> quantize_static(const torch::jit::Module& network,
-                                                      const torch::Tensor& calibration,
+                                                      const ArgumentRows& calibration,
                                                       const StaticQuantization& options);
 
 // Saved and loaded again in memory. After the passes a module still holds its float weights, and

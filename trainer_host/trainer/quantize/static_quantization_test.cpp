@@ -238,6 +238,35 @@ TEST_P(StaticQuantizationOf, decoders_depends_on_every_packed_weight) {
   }
 }
 
+// What U-Nets with a time, or detectors with two heads, are like.
+TEST_P(StaticQuantizationOf, several_tensors_to_several_is_near_float_in_each) {
+  const torch::NoGradGuard no_grad;
+  const auto unit = std::make_shared<torch::jit::CompilationUnit>();
+  Module network("__torch__.Network", unit, /*shouldMangle=*/true);
+  network.register_attribute("training", c10::BoolType::get(), false);
+  for (const char* name : {"one", "other", "last"}) network.register_module(name, convolution(unit));
+  network.define(
+      "def forward(self, a, b, scale):\n"
+      "    x = torch.relu(self.one.forward(a)) + self.other.forward(b) * scale\n"
+      "    return self.last.forward(x), torch.mean(x, [2, 3]), torch.argmax(a, 1)\n");
+  const ArgumentRows rows(std::vector<torch::Tensor>{small_images(), small_images().flip({0, 3}) * 5.0,
+                                                     torch::linspace(0.5, 1.5, small_images().size(0)).reshape({-1, 1, 1, 1})});
+  const auto quantized = quantize_static(network, rows, options());
+  ASSERT_THAT(quantized, IsOk());
+  EXPECT_EQ(quantized->plan.size(), 3U);
+  const auto truth = answers_to(rows, network, 4);
+  const auto answers = answers_to(rows, quantized->module, 4);
+  ASSERT_EQ(answers.size(), 3U);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const double share = ((answers[i] - truth[i]).norm() / truth[i].norm()).item<double>();
+    EXPECT_GT(share, 0.0) << i;
+    EXPECT_LT(share, 0.03) << i;
+  }
+  EXPECT_TRUE(torch::equal(answers[2], truth[2]));
+  EXPECT_THAT(quantize_static(network, small_images(), options()),
+              ErrorIs(ErrorCode::unsupported, AllOf(HasSubstr("takes 3 tensors"), HasSubstr("rows for 1"))));
+}
+
 TEST_P(StaticQuantizationOf, layers_in_a_loop_fails_instead_of_staying_float) {
   Module network = network_of(
       "    for i in range(2):\n"

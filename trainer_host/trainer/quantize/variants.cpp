@@ -316,6 +316,21 @@ Result<ExportedStage> export_all(const kinds::Export& model, const std::filesyst
   return stage;
 }
 
+// Files are proved by them: without any, or with one that asks nothing, there is no saying what a file answers.
+Status check_goldens(const kinds::Export& model, const std::string& stem) {
+  const auto refuse = [&](const std::string& why) {
+    return fail(ErrorCode::invalid_argument, "exporting " + stem + ": " + why + ", and files are proved by those");
+  };
+  if (model.goldens.size() <= model.counted_golden) return refuse("there are no golden calls");
+  for (const kinds::ExampleCall& call : model.goldens) {
+    for (const kinds::ExampleArgument& argument : call.arguments) {
+      const auto* tensor = std::get_if<torch::Tensor>(&argument);
+      if (tensor != nullptr && tensor->numel() == 0) return refuse("a golden call of " + call.method + " has no rows");
+    }
+  }
+  return {};
+}
+
 void remove_files(const std::filesystem::path& folder, const std::string& variant) {
   std::error_code ignored;
   for (const char* ending : {".ptl", ".plan.toml"}) {
@@ -360,6 +375,7 @@ Result<ExportedStage> export_variants(kinds::Export model, const std::filesystem
                                                      " has no inputs to calibrate with");
       }
     }
+    OUTCROP_CHECK(check_goldens(model, stem));
     const torch::NoGradGuard no_grad;
     const SingleThread single_thread;
     models::prepare_engine();

@@ -78,6 +78,19 @@ TEST_F(Variants, are_exported_with_sizes_errors_and_what_stays_float) {
   }
 }
 
+TEST(VariantsOfNothingToAsk, are_refused_in_a_sentence) {
+  const TemporaryFolder folder;
+  kinds::Export none = small_export(make_small_generator(), small_latents(2));
+  none.goldens.clear();
+  EXPECT_THAT(export_variants(none, folder.path(), "small"),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("exporting small: there are no golden calls")));
+  kinds::Export empty = small_export(make_small_generator(), small_latents(2));
+  empty.goldens.back().arguments.front() = small_latents(2).slice(0, 0, 0);
+  EXPECT_THAT(export_variants(empty, folder.path(), "small"),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("golden call of decode has no rows")));
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
 TEST_F(Variants, have_the_same_bytes_when_exported_again) {
   const TemporaryFolder second;
   ASSERT_THAT(export_small(second.path()), IsOk());

@@ -302,6 +302,26 @@ TEST_F(ClassifierRun, refuses_a_warm_up_that_is_all_of_a_stage_for_int8) {
   EXPECT_THAT(look_ahead(config, options), IsOk());
 }
 
+class NeverForInt8 final : public kinds::TrainingForInt8 {
+ public:
+  Status choose_ranges(kinds::Task&) override { return fail(ErrorCode::unsupported, "not this network"); }
+  Status take_up(kinds::Task&) override { return fail(ErrorCode::internal, "nothing to take up"); }
+  void leave(kinds::Task&) override {}
+  [[nodiscard]] bool on() const override { return false; }
+};
+
+TEST_F(ClassifierRun, hears_at_once_that_it_cannot_be_trained_for_int8_also_where_it_is_to_be_later_on) {
+  ASSERT_THAT(run(small("run"), 1), IsOk());
+  TrainConfig config = small("run");
+  config.train.int8.from = 3;
+  TrainOptions options;
+  options.stages = 2;
+  options.allow_change = true;
+  options.for_int8 = std::make_shared<NeverForInt8>();
+  EXPECT_THAT(train(config, options, {}), ErrorIs(ErrorCode::unsupported, HasSubstr("not this network")));
+  EXPECT_FALSE(std::filesystem::exists(config.train.out / "stripes_stage2.weights"));
+}
+
 TEST_F(ClassifierRun, begins_to_train_for_int8_on_its_way_where_that_is_allowed) {
   ASSERT_THAT(run(small("run"), 1), IsOk());
   TrainConfig config = small("run");

@@ -70,7 +70,7 @@ class Run {
 
   // Takes up what beginning.hpp finds. Changes nothing on disk.
   Status begin(const TrainOptions& options);
-  // Whether the model can be trained for int8, where a new run is to be.
+  // Whether the model can be trained for int8, where this run is to be and was not yet.
   Status check_int8();
   // Says where it begins, and brings the tables beside the checkpoint to there.
   Status announce() const;
@@ -265,12 +265,12 @@ Status Run::check_warm_up() const {
                   "; give a smaller one, or more train.stage_epochs");
 }
 
-// That a model cannot be trained for int8 is known before it is trained at all.
+// That a model cannot be trained for int8 is known before it is trained any further.
 Status Run::check_int8() {
   if (config_.train.int8.from == 0) return {};
   if (!for_int8_) return fail(ErrorCode::unsupported, "train.qat_from: this program trains in float alone");
   OUTCROP_CHECK(check_warm_up());
-  if (progress_.epoch > 0) return {};
+  if (!task_->trained_ranges().empty()) return {};  // those of a checkpoint are to stay, and say that it can
   const Status possible = for_int8_->choose_ranges(*task_);
   for_int8_->leave(*task_);
   return possible;

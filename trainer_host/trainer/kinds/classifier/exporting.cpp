@@ -10,7 +10,7 @@ namespace {
 
 using torch::Tensor;
 
-constexpr std::size_t most_calibrated_by = 512;
+constexpr std::size_t most_calibrated_by = 1000;
 constexpr std::size_t second_golden = 8;  // images
 constexpr std::size_t longest_fact = 256;  // bytes, as SCHEMA.md has it
 

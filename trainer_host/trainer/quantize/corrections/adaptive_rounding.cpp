@@ -73,7 +73,7 @@ Tensor rounded(const LayerCall& call, const Tensor& inputs, const Tensor& scales
 
 }  // namespace
 
-std::map<std::string, Tensor> round_adaptively(torch::jit::Module& network, const Tensor& inputs,
+std::map<std::string, Tensor> round_adaptively(torch::jit::Module& network, const ArgumentRows& inputs,
                                                const AdaptiveRounding& how, const ScaleAxis& axis_of,
                                                const std::function<bool(const LayerCall&)>& skip) {
   std::map<std::string, std::vector<Tensor>> seen;

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "trainer_host/trainer/quantize/argument_rows.hpp"
 #include "trainer_host/trainer/quantize/corrections/layer_calls.hpp"
 
 namespace outcrop::quantize {
@@ -31,9 +32,9 @@ using ScaleAxis = std::function<std::optional<std::int64_t>(const LayerCall& cal
 // paper does. A layer stays rounded to nearest where that measures no worse on all of its inputs.
 //
 // Makes the weights of `network` (batch norms folded) multiples of their scales, which are answered by the
-// layer's name, for whoever quantizes. Layers that `skip` says are left alone. `inputs` [N, ...] run through
+// layer's name, for whoever quantizes. Layers that `skip` says are left alone. `inputs` run through
 // once and are kept for each layer: see that they are few.
-std::map<std::string, torch::Tensor> round_adaptively(torch::jit::Module& network, const torch::Tensor& inputs,
+std::map<std::string, torch::Tensor> round_adaptively(torch::jit::Module& network, const ArgumentRows& inputs,
                                                       const AdaptiveRounding& how, const ScaleAxis& axis_of,
                                                       const std::function<bool(const LayerCall&)>& skip);
 

@@ -19,7 +19,7 @@ torch::Tensor channel_means(const LayerCall& call, const torch::Tensor& y) {
 
 }  // namespace
 
-std::size_t correct_biases(torch::jit::Module& network, const torch::Tensor& inputs, std::int64_t batch,
+std::size_t correct_biases(torch::jit::Module& network, const ArgumentRows& inputs, std::int64_t batch,
                            const RoundedWeight& rounded) {
   const torch::NoGradGuard no_gradient;
   std::map<std::string, Mean> means;

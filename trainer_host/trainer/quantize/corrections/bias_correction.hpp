@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "trainer_host/trainer/quantize/argument_rows.hpp"
 #include "trainer_host/trainer/quantize/corrections/layer_calls.hpp"
 
 namespace outcrop::quantize {
@@ -17,9 +18,9 @@ using RoundedWeight = std::function<torch::Tensor(const LayerCall& call)>;
 // a channel answers by what they make of the mean input; each bias takes that back.
 //
 // Changes biases of `network` (batch norms folded); layers without one stay as they are, and those for
-// which `rounded` answers nothing defined. `inputs` [N, ...] run through float once. Answers how many
+// which `rounded` answers nothing defined. `inputs` run through float once. Answers how many
 // biases changed.
-std::size_t correct_biases(torch::jit::Module& network, const torch::Tensor& inputs, std::int64_t batch,
+std::size_t correct_biases(torch::jit::Module& network, const ArgumentRows& inputs, std::int64_t batch,
                            const RoundedWeight& rounded);
 
 }  // namespace outcrop::quantize

@@ -23,23 +23,23 @@ constexpr std::int64_t fewest_samples = 8;
 
 // What steps are fitted to, and what they are judged by.
 struct Samples {
-  Tensor fitted;
-  Tensor judged;
+  ArgumentRows fitted;
+  ArgumentRows judged;
 };
 
-Tensor chosen_rows(const Tensor& all, const std::vector<std::int64_t>& rows, std::int64_t most) {
+ArgumentRows chosen_rows(const ArgumentRows& all, const std::vector<std::int64_t>& rows, std::int64_t most) {
   const auto there = static_cast<std::int64_t>(rows.size());
   const std::int64_t count = std::min(there, most);
   std::vector<std::int64_t> chosen;
   for (std::int64_t i = 0; i < count; ++i) chosen.push_back(rows[static_cast<std::size_t>(i * there / count)]);
-  return all.index_select(0, torch::tensor(chosen)).contiguous();
+  return all.at(torch::tensor(chosen));
 }
 
 // Every fourth sample is for judging.
-Samples divide(const Tensor& calibration, const CorrectionOptions& how) {
+Samples divide(const ArgumentRows& calibration, const CorrectionOptions& how) {
   std::vector<std::int64_t> fitted;
   std::vector<std::int64_t> judged;
-  for (std::int64_t row = 0; row < calibration.size(0); ++row) (row % 4 == 3 ? judged : fitted).push_back(row);
+  for (std::int64_t row = 0; row < calibration.size(); ++row) (row % 4 == 3 ? judged : fitted).push_back(row);
   return {chosen_rows(calibration, fitted, how.most_fitted), chosen_rows(calibration, judged, how.most_judged)};
 }
 
@@ -51,7 +51,7 @@ struct Candidate {
 
 class Trials {
  public:
-  Trials(const Module& network, const Tensor& calibration, const StaticQuantization& options,
+  Trials(const Module& network, const ArgumentRows& calibration, const StaticQuantization& options,
          const CorrectionOptions& how)
       : options_(options), how_(how), samples_(divide(calibration, how)) {
     options_.answer_codes = false;
@@ -127,27 +127,33 @@ class Trials {
     return (call.weight() / shaped).round().clamp(-127, 127) * shaped;
   }
 
-  [[nodiscard]] Tensor answers(Module network) const {
-    std::vector<Tensor> batches;
-    for (std::int64_t row = 0; row < samples_.judged.size(0); row += options_.batch) {
-      const auto end = std::min(row + options_.batch, samples_.judged.size(0));
-      batches.push_back(network.forward({samples_.judged.slice(0, row, end)}).toTensor());
+  [[nodiscard]] std::vector<Tensor> answers(const Module& network) const {
+    return answers_to(samples_.judged, network, options_.batch, options_.output_limit);
+  }
+
+  // Of several outputs the sum of each one's share of its own power: they may be of other units.
+  [[nodiscard]] double distance(const std::vector<Tensor>& answers) const {
+    double sum = 0.0;
+    for (std::size_t i = 0; i < truth_.size(); ++i) {
+      const double noise = (answers.at(i) - truth_[i]).square().mean().item<double>();
+      if (truth_.size() == 1) return noise;
+      sum += noise / std::max(truth_[i].square().mean().item<double>(), 1e-30);
     }
-    return torch::cat(batches).clamp(-options_.output_limit, options_.output_limit);
+    return sum;
   }
 
   [[nodiscard]] Result<double> error_of(const Candidate& candidate) const {
     StaticQuantization options = options_;
     options.weight_scales = candidate.weight_scales;
     OUTCROP_TRY(quantized, quantize_static(candidate.network, samples_.fitted, options));
-    return (answers(quantized.module) - truth_).square().mean().item<double>();
+    return distance(answers(quantized.module));
   }
 
   StaticQuantization options_;
   const CorrectionOptions& how_;
   Samples samples_;
   Candidate best_;
-  Tensor truth_;
+  std::vector<Tensor> truth_;  // what float answers to those that judge
   double error_ = -1.0;  // of best_; not measured yet
 };
 
@@ -182,13 +188,13 @@ Status check_corrections(const std::vector<std::string>& names) {
   return {};
 }
 
-Result<Corrected> correct(const Module& network, const Tensor& calibration, const StaticQuantization& options,
+Result<Corrected> correct(const Module& network, const ArgumentRows& calibration, const StaticQuantization& options,
                           const CorrectionOptions& how) {
   OUTCROP_CHECK(check_corrections(how.wanted));
   try {
     const torch::NoGradGuard no_gradient;
     const torch::jit::GraphOptimizerEnabledGuard no_optimizer(false);
-    if (calibration.size(0) < fewest_samples || how.wanted.empty()) {
+    if (calibration.size() < fewest_samples || how.wanted.empty()) {
       return Corrected{fold_batch_norm(reload(network)), {}, {}};
     }
     Corrected corrected;

@@ -46,10 +46,10 @@ struct Corrected {
 };
 
 // Tries each correction that is wanted on `network`, as it would be quantized with `options`, and keeps it where
-// the output's mean squared error became less on samples that nothing was fitted to. With fewer than 8
-// samples in `calibration` [N, ...] there is nothing to judge by, and nothing is tried. `network` is unchanged.
+// the answers' squared error became less on samples that nothing was fitted to. With fewer than 8
+// samples in `calibration` there is nothing to judge by, and nothing is tried. `network` is unchanged.
 // invalid_argument for unknown names; errors of quantize_static.
-[[nodiscard]] Result<Corrected> correct(const torch::jit::Module& network, const torch::Tensor& calibration,
+[[nodiscard]] Result<Corrected> correct(const torch::jit::Module& network, const ArgumentRows& calibration,
                                         const StaticQuantization& options, const CorrectionOptions& how);
 
 }  // namespace outcrop::quantize

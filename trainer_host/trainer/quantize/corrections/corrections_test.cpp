@@ -280,6 +280,22 @@ TEST_P(Corrections, that_measure_better_stay_and_say_what_they_brought) {
   EXPECT_GT(signal_to_noise(network, better->module, images), signal_to_noise(network, plain->module, images) + 7.0);
 }
 
+TEST_P(Corrections, of_several_outputs_are_judged_by_each_ones_share) {
+  Drawn drawn(11);
+  drawn.convolution("a", 3, 6).convolution("b", 6, 6).convolution("c", 6, 4);
+  Module network = drawn.with(
+      "    y = torch.relu(self.b.forward(torch.relu(self.a.forward(x))))\n"
+      "    return self.c.forward(y), y * 1000.0\n");
+  CorrectionOptions how;
+  how.wanted = {"bias"};
+  const auto corrected = correct(network, drawn.drawn({40, 3, 6, 6}, 1.0), options(), how);
+  ASSERT_THAT(corrected, IsOk());
+  ASSERT_EQ(corrected->steps.size(), 1U);
+  // Two shares of a few hundredths of a percent, whatever the unit of the second is.
+  EXPECT_GT(corrected->steps[0].before, 0.0);
+  EXPECT_LT(corrected->steps[0].before, 0.01);
+}
+
 TEST_P(Corrections, never_end_with_more_error_than_they_began) {
   Drawn drawn(10);
   Module network = drawn.convolution("a", 3, 6)

@@ -27,16 +27,16 @@ struct Share {
 using Shares = std::map<const Node*, std::vector<Share>>;
 
 // Of each concatenation in forward's own graph; of none where others run beside them.
-Shares shares_of(const Module& network, const Tensor& inputs, std::int64_t batch) {
+Shares shares_of(const Module& network, const ArgumentRows& inputs, std::int64_t batch) {
   std::vector<const Node*> nodes;
   for (const Node* node : network.get_method("forward").graph()->nodes()) {
     if (node->kind() == torch::jit::aten::cat) nodes.push_back(node);
   }
   Shares shares;
   if (nodes.empty()) return shares;
-  for (std::int64_t row = 0; row < inputs.size(0); row += batch) {
+  for (std::int64_t row = 0; row < inputs.size(); row += batch) {
     OperatorCounter counter({"aten::cat"});
-    Module(network).forward({inputs.slice(0, row, std::min(row + batch, inputs.size(0)))});
+    Module(network).forward(inputs.slice(row, row + batch).values());
     if (counter.calls().size() != nodes.size()) return {};
     for (std::size_t i = 0; i < nodes.size(); ++i) {
       const auto tensors = counter.calls()[i].inputs[0].toTensorVector();
@@ -89,7 +89,7 @@ void split(Module& network, const LayerCall& call, const Node* cat, const std::v
 
 }  // namespace
 
-std::vector<std::string> split_concatenations(Module& network, const Tensor& inputs, std::int64_t batch,
+std::vector<std::string> split_concatenations(Module& network, const ArgumentRows& inputs, std::int64_t batch,
                                               double factor, const std::set<std::string>& except) {
   const torch::NoGradGuard no_gradient;
   std::vector<std::string> names;

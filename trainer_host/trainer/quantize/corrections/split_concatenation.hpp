@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "trainer_host/trainer/quantize/argument_rows.hpp"
+
 namespace outcrop::quantize {
 
 // A layer of concatenated inputs as one for each of them: conv(cat(a, b)) = conv_a(a) + conv_b(b), so that
@@ -15,9 +17,9 @@ namespace outcrop::quantize {
 //
 // Rewrites `network`, which nothing else may share a type with (batch norms folded), where a plain
 // convolution without groups, not named in `except`, takes a concatenation of channels whose inputs' spans, as
-// `inputs` [N, ...] show them, differ by more than `factor`. Layer "mix" becomes "mix_of_1", "mix_of_2" and so
+// `inputs` show them, differ by more than `factor`. Layer "mix" becomes "mix_of_1", "mix_of_2" and so
 // on. Answers the layers that were split.
-std::vector<std::string> split_concatenations(torch::jit::Module& network, const torch::Tensor& inputs,
+std::vector<std::string> split_concatenations(torch::jit::Module& network, const ArgumentRows& inputs,
                                               std::int64_t batch, double factor,
                                               const std::set<std::string>& except);
 

@@ -22,8 +22,8 @@ PlannedLayer in_part(const kinds::ExportPart& part, PlannedLayer layer) {
   return layer;
 }
 
-kinds::Codes codes_of(torch::jit::Module network, const torch::Tensor& input) {
-  const auto output = network.forward({input}).toTensor();
+kinds::Codes codes_of(torch::jit::Module network, const ArgumentRows& row) {
+  const auto output = network.forward(row.values()).toTensor();
   return {output.q_scale(), output.q_zero_point(),
           output.scalar_type() == torch::kQInt8 ? -128 : 0};
 }
@@ -52,8 +52,8 @@ Result<std::vector<PlannedRange>> planned_ranges(const kinds::ExportPart& part) 
   return planned;
 }
 
-// How training and its int8 are compared.
-constexpr std::int64_t compared_rows = 256;
+// Rows, where training and its int8 are compared.
+constexpr std::int64_t compared_at_once = 16;
 
 class StaticInt8 final : public Method {
  public:
@@ -131,13 +131,7 @@ class StaticInt8 final : public Method {
   static Result<StaticLayers> layers_of(const kinds::ExportPart& part) { return layers_of(part, part.network); }
   static Result<StaticLayers> layers_of(const kinds::ExportPart& part, const torch::jit::Module& form) {
     if (!part.not_layered.empty()) return fail(ErrorCode::unsupported, part.not_layered);
-    const auto rows = first_rows(part);
-    if (rows.size() != 1) {
-      return fail(ErrorCode::unsupported, spoken(part.name) +
-                                              ": static int8 is of networks from one tensor to one, and this takes " +
-                                              std::to_string(rows.size()));
-    }
-    auto layers = find_static_layers(fold_batch_norm(form), rows.front());
+    auto layers = find_static_layers(fold_batch_norm(form), first_rows(part));
     if (!layers) return fail(layers.error().context(spoken(part.name)));
     return layers;
   }
@@ -158,11 +152,12 @@ class StaticInt8 final : public Method {
       return {};
     }
     // Codes are answered by a network that ends in a quantized tensor only.
-    const bool coded = !part.answers_floats && !options.kept_float.contains(layers.int8.back().name);
+    const bool coded = !part.answers_floats && ends_of(part.network).given == 1 &&
+                       !options.kept_float.contains(layers.int8.back().name);
     options.answer_codes = coded;
     if (coded) options.output_limit = part.output_limit;
     const auto& network = coded && part.integer_form ? *part.integer_form : part.network;
-    const auto calibration = evenly_chosen(part.calibration.front(), largest_calibration);
+    const ArgumentRows calibration = ArgumentRows(part.calibration).evenly_chosen(largest_calibration);
     CorrectionOptions how = how_;
     how.wanted = wanted_by(plan);
     OUTCROP_TRY(corrected, correct(network, calibration, options, how));
@@ -175,7 +170,7 @@ class StaticInt8 final : public Method {
     add_layers(part, made, options.kept_float, applied);
     OUTCROP_TRY(quantized, quantize_static(corrected.network, calibration, options));
     std::optional<kinds::Codes> codes;
-    if (coded) codes = codes_of(quantized.module, calibration.slice(0, 0, 1));
+    if (coded) codes = codes_of(quantized.module, calibration.slice(0, 1));
     applied.forms.push_back({std::move(quantized.module), codes});
     for (const DegenerateRange& one : quantized.degenerate_ranges) {
       applied.degenerate_ranges.push_back({part.name + "." + one.layer, one.why});
@@ -187,13 +182,13 @@ class StaticInt8 final : public Method {
     OUTCROP_CHECK(check_trained(model));
     Applied applied;
     for (const kinds::ExportPart& part : model.parts) {
-      const Status status = apply_trained(part, applied);
+      const Status status = apply_trained(part, answers_classes(model), applied);
       if (!status) return fail(status.error().context(spoken(part.name)));
     }
     return applied;
   }
 
-  Status apply_trained(const kinds::ExportPart& part, Applied& applied) const {
+  Status apply_trained(const kinds::ExportPart& part, bool classes, Applied& applied) const {
     OUTCROP_TRY(ranges, ranges_in(part.trained_ranges));
     const auto rows = first_rows(part);
     const Module trained = models::layered_form(reload(part.network), rows);
@@ -206,30 +201,33 @@ class StaticInt8 final : public Method {
     if (coded) options.output_limit = part.output_limit;
     OUTCROP_TRY(layers, layers_of(part, network));
     options.weight_scales = trained_weight_scales(trained, network, activations_);
-    OUTCROP_TRY(fake, FakeQuantized::make(network, rows.front(), options));
+    OUTCROP_TRY(fake, FakeQuantized::make(network, rows, options));
     OUTCROP_CHECK(fake.set_ranges(ranges));
     options.ranges = std::move(ranges);
-    const auto calibration = evenly_chosen(part.calibration.front(), compared_rows);
+    const ArgumentRows calibration = ArgumentRows(part.calibration).evenly_chosen(largest_calibration);
     OUTCROP_TRY(quantized, quantize_static(network, calibration, options));
-    OUTCROP_CHECK(check_as_trained(network, fake, quantized.module, calibration, options.output_limit));
+    OUTCROP_CHECK(check_as_trained(network, fake, quantized.module, calibration, options.output_limit, classes));
     std::optional<kinds::Codes> codes;
-    if (coded) codes = codes_of(quantized.module, rows.front());
+    if (coded) codes = codes_of(quantized.module, rows);
     add_layers(part, layers, {}, applied);
     applied.forms.push_back({std::move(quantized.module), codes});
     return {};
   }
 
-  static Status check_as_trained(Module network, const FakeQuantized& fake, Module quantized, const torch::Tensor& rows,
-                                 double limit) {
+  static Status check_as_trained(const Module& network, const FakeQuantized& fake, const Module& quantized,
+                                 const ArgumentRows& rows, double limit, bool classes) {
     const torch::NoGradGuard no_gradient;
-    std::vector<torch::Tensor> truth;
-    std::vector<torch::Tensor> converted;
-    for (const torch::Tensor& row : rows.split(1)) {
-      truth.push_back(network.forward({row}).toTensor().clamp(-limit, limit));
-      const auto answer = quantized.forward({row}).toTensor();
-      converted.push_back((answer.is_quantized() ? answer.dequantize() : answer).clamp(-limit, limit));
-    }
-    return check_agreement(torch::cat(truth), fake.answers(rows).clamp(-limit, limit), torch::cat(converted));
+    const auto truth = answers_to(rows, network, compared_at_once, limit).front();
+    const auto rounded = fake.answers(rows).clamp(-limit, limit);
+    const auto converted = answers_to(rows, quantized, compared_at_once, limit).front();
+    if (classes) OUTCROP_CHECK(check_same_classes(truth, rounded, converted));
+    return check_agreement(truth, rounded, converted);
+  }
+
+  // Whether what the only network answers is a value for each class, along axis 1.
+  static bool answers_classes(const kinds::Export& model) {
+    const auto& outputs = model.signature.serves().outputs;
+    return model.parts.size() == 1 && !outputs.empty() && outputs.front().score == messages::Score::label;
   }
 
   static void add_layers(const kinds::ExportPart& part, const StaticLayers& layers, const std::set<std::string>& kept_float,

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "trainer_host/trainer/kinds/export.hpp"
+#include "trainer_host/trainer/quantize/argument_rows.hpp"
 
 namespace outcrop::quantize {
 
@@ -21,15 +22,16 @@ class JudgedRows {
   // Changes the networks of to_calibrate(), which must answer as before.
   [[nodiscard]] kinds::Export& to_calibrate() { return model_; }
 
-  // The power of the difference to float, as a share of the answers' own; of the part at that place, or the mean over all.
-  [[nodiscard]] double noise_of(std::size_t part, torch::jit::Module form) const;
+  // The power of the difference to float, as a share of the answers' own, the mean over outputs; of the part at that place, or
+  // the mean over all.
+  [[nodiscard]] double noise_of(std::size_t part, const torch::jit::Module& form) const;
   [[nodiscard]] double noise_of(const std::vector<kinds::PartForm>& forms) const;
 
  private:
   kinds::Export model_;
   bool apart_ = true;
-  std::vector<torch::Tensor> rows_;   // of each part
-  std::vector<torch::Tensor> truth_;  // what its float network answers
+  std::vector<ArgumentRows> rows_;                 // of each part
+  std::vector<std::vector<torch::Tensor>> truth_;  // what its float network answers
 };
 
 }  // namespace outcrop::quantize

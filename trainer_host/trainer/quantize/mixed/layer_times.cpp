@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 
+#include "protocol/base/median.hpp"
 #include "trainer_host/trainer/quantize/goldens.hpp"
 #include "trainer_host/trainer/quantize/layer_plan.hpp"
 #include "trainer_host/trainer/quantize/mixed/operator_times.hpp"
@@ -21,13 +22,6 @@ constexpr std::chrono::milliseconds longest{1500};  // of rounds beyond the fewe
 
 double milliseconds(Clock::duration time) {
   return std::chrono::duration<double, std::milli>(time).count();
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0.0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 // Rounds until there are enough.
