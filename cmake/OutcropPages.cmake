@@ -14,6 +14,7 @@ set(pages
   docs/quantization-report.md     quantization-report.md
   docs/kinds.md                   kinds.md
   docs/gathers.md                 gathers.md
+  docs/diffusion.md               diffusion.md
   agent/control/API.md            agent-api.md
   trainer_host/fleet/api/API.md   host-api.md
   protocol/messages/SCHEMA.md     schema.md)

@@ -46,7 +46,8 @@ struct DataSummary {
   std::size_t shared = 0;
 };
 
-// Which tensors a stage trains. The rest stays as it is.
+// Which tensors a stage trains. The rest stays as it is: where weights are averaged and the stage before trained them,
+// as their average is.
 struct Phase {
   struct Trained {
     std::string name;  // as in state_of()
@@ -66,10 +67,10 @@ struct Column {
 };
 
 // The loss of some samples: what is minimized, and its parts by the columns that are losses, in
-// their order.
+// their order; nothing for one that the phase does not have.
 struct Loss {
   torch::Tensor total;
-  std::vector<double> parts;
+  std::vector<std::optional<double>> parts;
 };
 
 // Where data lie, for every kind: [data] of the configuration.

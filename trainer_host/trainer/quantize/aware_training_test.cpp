@@ -313,13 +313,13 @@ TEST(AwareTraining, of_a_classifier_learns_and_its_int8_answers_as_it_was_scored
   for (const auto& one : phase.trained) weights.push_back(one.tensor);
   torch::optim::Adam optimizer(weights, torch::optim::AdamOptions(0.002));
   const auto draws = kinds::draw_epoch(1, 9, task.data().training, true);
-  const double first = task.loss(phase, draws).parts.at(0);
+  const double first = *task.loss(phase, draws).parts.at(0);
   for (int step = 0; step < 10; ++step) {
     optimizer.zero_grad();
     task.loss(phase, draws).total.backward();
     optimizer.step();
   }
-  EXPECT_LT(task.loss(phase, draws).parts.at(0), first);
+  EXPECT_LT(*task.loss(phase, draws).parts.at(0), first);
   for (const auto& [name, tensor] : kinds::state_of(task)) {
     const bool frozen = name.find("running") != std::string::npos || name.find("tracked") != std::string::npos ||
                         name.starts_with("pixels");

@@ -38,6 +38,18 @@ void Average::begin() {
   steps_.zero_();
 }
 
+void Average::settle(const std::set<std::string>& trained) {
+  for (Averaged& averaged : averaged_) {
+    const bool goes_on = trained.contains(averaged.name.substr(kinds::averaged_prefix.size()));
+    if (goes_on) {
+      averaged.mean.copy_(averaged.weight);
+    } else {
+      averaged.weight.copy_(averaged.mean);
+    }
+  }
+  steps_.zero_();
+}
+
 void Average::update() {
   if (!on()) return;
   const auto t = static_cast<double>(steps_.item<std::int64_t>());

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ class Average {
   [[nodiscard]] bool on() const { return decay_ > 0.0; }
   // Begins anew, with the weights as they are.
   void begin();
+  // Where other tensors are trained from now on: all but those become their averages, for good, since what follows
+  // is to learn of what stages leave. Averages of `trained` begin anew.
+  void settle(const std::set<std::string>& trained);
   // After a step.
   void update();
 

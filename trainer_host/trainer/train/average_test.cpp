@@ -52,6 +52,27 @@ TEST(Average, is_what_the_formula_says_from_the_warm_up_on) {
   EXPECT_EQ(average.state().front().second.item<std::int64_t>(), 6);
 }
 
+TEST(Average, becomes_what_is_trained_no_more) {
+  const Tensor encoder = torch::zeros({2}).requires_grad_();
+  const Tensor denoiser = torch::zeros({2}).requires_grad_();
+  Average average({{"encoder.w", encoder}, {"denoiser.w", denoiser}}, 0.9);
+  for (int i = 0; i < 5; ++i) {
+    move_by(encoder, 1.0);
+    average.update();
+  }
+  const float mean = average.state()[1].second[0].item<float>();
+  ASSERT_LT(mean, 5.0F);
+  average.settle({"denoiser.w"});
+  EXPECT_EQ(encoder[0].item<float>(), mean);
+  EXPECT_EQ(average.state()[0].second.item<std::int64_t>(), 0) << "the warm-up begins anew";
+  for (int i = 0; i < 5; ++i) {
+    move_by(denoiser, 1.0);
+    average.update();
+  }
+  EXPECT_EQ(average.state()[1].second[0].item<float>(), mean) << "to the bit";
+  EXPECT_GT(average.state()[2].second[0].item<float>(), 1.0F);
+}
+
 TEST(Average, is_of_floats_that_are_finite_and_of_nothing_where_it_is_off) {
   const Tensor mask = torch::full({2}, -std::numeric_limits<float>::infinity());
   const models::NamedTensors weights{{"part.w", torch::ones({2})},

@@ -211,6 +211,42 @@ TEST_F(Config, names_the_line_that_is_no_toml) {
               ErrorIs(ErrorCode::not_found, HasSubstr("exist.toml")));
 }
 
+TEST_F(Config, reads_a_diffusion_and_says_what_it_cannot_be) {
+  const auto of = [&](const std::string& model, const std::string& train = "") {
+    std::string text = with("latent = 64", "latent = 64\n" + model);
+    return read(train.empty() ? text : text.replace(text.find("batch = 4"), 9, "batch = 4\n" + train));
+  };
+  EXPECT_EQ(recipe_of(*of("")).shape.diffusion, std::nullopt);
+  const auto usual = of("latent_model = \"diffusion\"");
+  ASSERT_THAT(usual, IsOk());
+  EXPECT_EQ(recipe_of(*usual).shape.diffusion, generator::DiffusionShape());
+  const auto small = of("preset = \"ubdiff-small\"\ndiffusion_steps = 256\ndiffusion_multipliers = [1, 2]", "diffusion_from = 2");
+  ASSERT_THAT(small, IsOk());
+  EXPECT_EQ(recipe_of(*small).shape.diffusion->steps, 256);
+  EXPECT_EQ(recipe_of(*small).shape.diffusion->levels(), 2);
+  EXPECT_EQ(recipe_of(*small).diffusion_from, 2);
+  // How many steps a board takes decides no weights.
+  EXPECT_EQ(of("latent_model = \"diffusion\"\ndiffusion_steps = 8")->fingerprint(), usual->fingerprint());
+  EXPECT_NE(of("latent_model = \"diffusion\"\ndiffusion_width = 8")->fingerprint(), usual->fingerprint());
+  const auto published = of("preset = \"ubdiff\"");
+  ASSERT_THAT(published, IsOk());
+  EXPECT_EQ(recipe_of(*published).shape.diffusion->width, 128);
+  EXPECT_EQ(recipe_of(*published).shape.latent, 64);
+
+  const auto refused = [](const std::string& words) { return ErrorIs(ErrorCode::invalid_argument, HasSubstr(words)); };
+  EXPECT_THAT(of("latent_model = \"diffusion\"\ndiffusion_steps = 0"), refused("model.diffusion_steps: 0 is out of range"));
+  EXPECT_THAT(of("latent_model = \"diffusion\"\ndiffusion_steps = 257"), refused("model.diffusion_steps: 257"));
+  EXPECT_THAT(of("latent_model = \"diffusion\"\ndiffusion_width = 12"), refused("no multiple of 8"));
+  EXPECT_THAT(of("latent_model = \"vae\""), refused("there are: gaussian, diffusion"));
+  EXPECT_THAT(of("preset = \"ub\""), refused("there are: ubdiff-small, ubdiff"));
+  EXPECT_THAT(of("diffusion_width = 64"), refused("is of latent_model = \"diffusion\""));
+  EXPECT_THAT(of("", "diffusion_from = 2"), refused("train.diffusion_from"));
+  EXPECT_THAT(of("latent_model = \"diffusion\"", "diffusion_from = 1"), refused("train.diffusion_from: 1"));
+  EXPECT_THAT(of("latent_model = \"diffusion\"", "qat_from = 2"), refused("not trained for int8"));
+  std::string odd = with("latent = 64", "latent = 20\nlatent_model = \"diffusion\"");
+  EXPECT_THAT(read(odd), refused("multiple of 8 values, not of 20"));
+}
+
 TEST_F(Config, fingerprint_holds_what_decides_the_weights) {
   const auto base = read(whole)->fingerprint();
   EXPECT_NE(read(with("batch = 4", "batch = 8"))->fingerprint(), base);

@@ -8,14 +8,14 @@
 namespace outcrop::train {
 namespace {
 
-Result<std::vector<double>> diverged(kinds::Task& task, std::span<const kinds::Draw> draws) {
+Result<std::vector<std::optional<double>>> diverged(kinds::Task& task, std::span<const kinds::Draw> draws) {
   return fail(ErrorCode::diverged,
               first_non_finite(task, draws).value_or("the loss") + " is not finite");
 }
 
 bool all_finite(const kinds::Loss& loss) {
   return std::all_of(loss.parts.begin(), loss.parts.end(),
-                     [](double part) { return std::isfinite(part); });
+                     [](const std::optional<double>& part) { return !part || std::isfinite(*part); });
 }
 
 }  // namespace
@@ -30,9 +30,9 @@ Adam make_optimizer(const kinds::Phase& phase, const LoopConfig& config) {
   return {std::move(parameters), config.weight_decay, std::move(rates)};
 }
 
-Result<std::vector<double>> train_step(kinds::Task& task, const kinds::Phase& phase,
-                                       Adam& optimizer, std::span<const kinds::Draw> draws,
-                                       const LoopConfig& config, double learning_rate) {
+Result<std::vector<std::optional<double>>> train_step(kinds::Task& task, const kinds::Phase& phase,
+                                                      Adam& optimizer, std::span<const kinds::Draw> draws,
+                                                      const LoopConfig& config, double learning_rate) {
   optimizer.zero_gradients();
   const kinds::Loss loss = task.loss(phase, draws);
   if (!all_finite(loss)) return diverged(task, draws);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "protocol/base/error.hpp"
@@ -14,10 +15,10 @@ namespace outcrop::train {
 
 // One optimizer step over some samples; answers the parts of the loss. `diverged` names the place of
 // the first number that is not finite; the weights are then unchanged.
-[[nodiscard]] Result<std::vector<double>> train_step(kinds::Task& task, const kinds::Phase& phase,
-                                                     Adam& optimizer,
-                                                     std::span<const kinds::Draw> draws,
-                                                     const LoopConfig& config,
-                                                     double learning_rate);
+[[nodiscard]] Result<std::vector<std::optional<double>>> train_step(kinds::Task& task, const kinds::Phase& phase,
+                                                                    Adam& optimizer,
+                                                                    std::span<const kinds::Draw> draws,
+                                                                    const LoopConfig& config,
+                                                                    double learning_rate);
 
 }  // namespace outcrop::train

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "platform/console/progress_bar.hpp"
@@ -32,6 +33,12 @@ std::string fixed(double value, int digits) {
   std::array<char, 48> text{};
   std::snprintf(text.data(), text.size(), "%.*f", digits, value);
   return text.data();
+}
+
+std::set<std::string> names_in(const kinds::Phase& phase) {
+  std::set<std::string> names;
+  for (const kinds::Phase::Trained& trained : phase.trained) names.insert(trained.name);
+  return names;
 }
 
 // One training at a time in a folder; released with the process.
@@ -81,7 +88,7 @@ class Run {
  private:
   Status train_stage(std::int64_t stage);
   Status train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done);
-  void enter_phase_of(std::int64_t stage);
+  bool enter_phase_of(std::int64_t stage);
   Status enter_form(double progress, bool epoch_begins);
   [[nodiscard]] Status check_warm_up() const;
   Status end_stage(std::int64_t stage);
@@ -182,7 +189,7 @@ Status Run::train_stage(std::int64_t stage) {
   const auto epochs = static_cast<std::size_t>(last - progress_.epoch);
   ProgressBar bar("stage " + std::to_string(stage), epochs * batches_, "batches");
   std::size_t done = 0;
-  enter_phase_of(stage);
+  if (enter_phase_of(stage)) average_.settle(names_in(phase_));
   while (progress_.epoch < last) OUTCROP_CHECK(train_epoch(progress_.epoch + 1, bar, done));
   return {};
 }
@@ -195,7 +202,7 @@ Status Run::train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done)
   EpochRecord record;
   record.epoch = epoch;
   record.stage = stage_at_work();
-  std::vector<double> losses;
+  std::vector<std::optional<double>> losses;
   const LoopConfig& loop = config_.train;
   const double peak = loop.learning_rate * (loop.int8.is(record.stage) ? loop.int8.rate : 1.0);
   task_->set_training(true);
@@ -211,8 +218,9 @@ Status Run::train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done)
     losses.resize(loss->size());
     std::string shown;
     for (std::size_t part = 0; part < losses.size(); ++part) {
-      losses[part] += (*loss)[part] / static_cast<double>(batches_);
-      shown += (part > 0 ? ", " : "") + columns.at(part).label + " " + fixed((*loss)[part], 4);
+      if (!(*loss)[part]) continue;
+      losses[part] = losses[part].value_or(0.0) + *(*loss)[part] / static_cast<double>(batches_);
+      shown += (shown.empty() ? "" : ", ") + columns.at(part).label + " " + fixed(*(*loss)[part], 4);
     }
     bar.update(++done, "epoch " + std::to_string(epoch) + "  loss: " + shown);
   }
@@ -229,12 +237,13 @@ Status Run::train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done)
   return save();
 }
 
-// What a stage trains may be other tensors than the one before did.
-void Run::enter_phase_of(std::int64_t stage) {
+// What a stage trains may be other tensors than the one before did: whether it is another phase.
+bool Run::enter_phase_of(std::int64_t stage) {
   kinds::Phase phase = task_->phase(stage);
-  if (phase.name == phase_.name) return;
+  if (phase.name == phase_.name) return false;
   phase_ = std::move(phase);
   optimizer_ = make_optimizer(phase_, config_.train);
+  return true;
 }
 
 // What a stage trains through at this point of it. What it decides is the same after a kill: ranges are chosen of the

@@ -74,13 +74,36 @@ class Trainer : public testing::Test {
                         << "\"\nlatent = " << shape.latent
                         << "\nencoder_width = " << shape.encoder_width
                         << "\nvelocity_width = " << shape.velocity_width
-                        << "\nseismic_width = " << shape.seismic_width << "\n[data]\ntrain = '"
+                        << "\nseismic_width = " << shape.seismic_width
+                        << (shape.diffusion ? "\nlatent_model = \"diffusion\"\ndiffusion_width = 8\n"
+                                              "diffusion_multipliers = [1, 2]"
+                                            : "")
+                        << "\n[data]\ntrain = '"
                         << recipe.data.train.front().string() << "'\nheld_out = " << recipe.data.held_out
                         << "\n[train]\nout = '" << config.train.out.string()
                         << "'\nstage_epochs = " << config.train.stage_epochs
-                        << "\nbatch = " << config.train.batch << "\nthreads = 1\n";
+                        << "\nbatch = " << config.train.batch << "\nthreads = 1\n"
+                        << "average = " << config.train.average << "\n" << diffusion_keys(recipe);
     return path;
   }
+
+  // Behind those of [train].
+  static std::string diffusion_keys(const generator::GeneratorRecipe& recipe) {
+    if (!recipe.shape.diffusion) return {};
+    return "diffusion_from = " + std::to_string(recipe.diffusion_from) + "\n";
+  }
+  // A run whose later stages train a diffusion, and average their weights.
+  TrainConfig with_diffusion(const std::string& out) {
+    TrainConfig config = tiny(out);
+    auto& recipe = recipe_of(config);
+    recipe.shape.diffusion = generator::DiffusionShape{.width = 8, .multipliers = {1, 2, 0, 0}};
+    recipe.diffusion_from = 2;
+    config.train.average = 0.9;
+    config.train.stage_epochs = 2;
+    return config;
+  }
+  // Killed a dozen times on the way, if it takes as long, it ends as a run that never was.
+  void expect_the_same_bits_after_kills(const TrainConfig& whole, const TrainConfig& killed, const std::string& stages);
 
   // The recipe of this configuration, which no other shares from now on.
   static generator::GeneratorRecipe& recipe_of(TrainConfig& config) {
@@ -246,26 +269,25 @@ TEST_F(Trainer, does_nothing_where_the_stages_are_done) {
   EXPECT_EQ(*read_file(config.train.out / "checkpoint", ByteCount::mib(64)), before);
 }
 
-TEST_F(Trainer, killed_at_any_moment_ends_with_the_bits_of_a_run_never_killed) {
-  const TrainConfig whole = tiny("whole");
+void Trainer::expect_the_same_bits_after_kills(const TrainConfig& whole, const TrainConfig& killed,
+                                               const std::string& stages) {
   const auto started = std::chrono::steady_clock::now();
-  ASSERT_EQ(wait_for(start_child(write_config(whole), "2", folder() / "whole.log")), 0);
+  ASSERT_EQ(wait_for(start_child(write_config(whole), stages, folder() / "whole.log")), 0);
   const auto duration = std::chrono::steady_clock::now() - started;
 
-  const TrainConfig killed = tiny("killed");
   const fs::path config = write_config(killed);
   const fs::path log = folder() / "killed.log";
   std::mt19937 random(20261121);
   int kills = 0;
   for (; kills < 12; ++kills) {
-    const pid_t child = start_child(config, "2", log);
+    const pid_t child = start_child(config, stages, log);
     // Not near its end: what is started first takes longest.
     std::this_thread::sleep_for(duration * std::uniform_real_distribution<>(0.2, 0.7)(random));
     ::kill(child, SIGKILL);
     if (WIFEXITED(wait_for(child))) break;
   }
   EXPECT_GT(kills, 0) << "the run was never hit";
-  ASSERT_EQ(wait_for(start_child(config, "2", log)), 0);
+  ASSERT_EQ(wait_for(start_child(config, stages, log)), 0);
   expect_same_state(whole.train.out / "checkpoint", killed.train.out / "checkpoint");
 
   // The curve: every epoch once. Wall-clock seconds, the last column, may differ.
@@ -277,6 +299,33 @@ TEST_F(Trainer, killed_at_any_moment_ends_with_the_bits_of_a_run_never_killed) {
             without_seconds(csv_rows(whole.train.out)));
   for (const auto& entry : fs::directory_iterator(killed.train.out)) {
     EXPECT_EQ(entry.path().string().find(".tmp-"), std::string::npos) << entry.path();
+  }
+}
+
+TEST_F(Trainer, killed_at_any_moment_ends_with_the_bits_of_a_run_never_killed) {
+  expect_the_same_bits_after_kills(tiny("whole"), tiny("killed"), "2");
+}
+
+// How many steps it was trained, its noise, its average and the space that it works in are in the checkpoint.
+TEST_F(Trainer, killed_in_a_diffusion_it_ends_with_the_bits_of_a_run_never_killed) {
+  const TrainConfig whole = with_diffusion("whole");
+  expect_the_same_bits_after_kills(whole, with_diffusion("killed"), "3");
+  const auto file = models::read_model_file(whole.train.out / "checkpoint");
+  ASSERT_THAT(file, IsOk());
+  const std::map<std::string, torch::Tensor> tensors(file->tensors.begin(), file->tensors.end());
+  EXPECT_GT(tensors.at("denoiser.trained_steps").item<std::int64_t>(), 4);
+  EXPECT_FALSE(torch::equal(tensors.at("denoiser.enter.weight"), tensors.at("average.denoiser.enter.weight")));
+  // The encoder stays as the average that its last stage left.
+  EXPECT_TRUE(torch::equal(tensors.at("encoder.down1.weight"), tensors.at("average.encoder.down1.weight")));
+  const auto stage1 = models::read_model_file(whole.train.out / "tiny_stage1.weights");
+  const auto stage3 = models::read_model_file(whole.train.out / "tiny_stage3.weights");
+  ASSERT_THAT(stage1, IsOk());
+  ASSERT_THAT(stage3, IsOk());
+  const std::map<std::string, torch::Tensor> later(stage3->tensors.begin(), stage3->tensors.end());
+  for (const auto& [name, tensor] : stage1->tensors) {
+    // The space of the diffusion is that of mirrored maps, too.
+    if (name.starts_with("denoiser.") || name.starts_with("prior.")) continue;
+    EXPECT_TRUE(torch::equal(tensor, later.at(name))) << name;
   }
 }
 

@@ -44,7 +44,7 @@ inline double train_a_little(ClassifierTask& task, int epochs) {
       const auto loss = task.loss(phase, kinds::batch_of(draws, batch, 6));
       loss.total.backward();
       optimizer.step();
-      last = loss.parts.at(0);
+      last = *loss.parts.at(0);
     }
   }
   task.set_training(false);

@@ -8,6 +8,7 @@
 #include "trainer_host/trainer/kinds/generator/decoding.hpp"
 #include "trainer_host/trainer/kinds/generator/scores/edges.hpp"
 #include "trainer_host/trainer/kinds/generator/scores/sample_mean.hpp"
+#include "trainer_host/trainer/models/noise.hpp"
 
 namespace outcrop::generator {
 namespace {
@@ -254,6 +255,10 @@ class Comparing {
   void score_baselines();
   Status generate();
   Status add_other_row();
+  Status compare_diffusion(const std::vector<std::vector<float>>& data_maps);
+  Status add_gaussian(const std::vector<std::vector<float>>& data_maps);
+  Status add_equal_noise();
+  Status add_strips();
   void judge_physics(std::size_t seed, std::size_t variant, const GeneratedPair& pair,
                      PhysicsSums& sums);
   void step() {
@@ -358,6 +363,76 @@ void Comparing::judge_physics(std::size_t seed, std::size_t variant, const Gener
   }
 }
 
+// The noise that forward(1, seed) begins with.
+torch::Tensor noise_of(torch::jit::Module& generator, std::size_t seed) {
+  return generator.forward({std::int64_t{1}, static_cast<std::int64_t>(seed)}).toTensor().to(torch::kFloat) *
+         std::ldexp(1.0, -models::noise_fraction_bits);
+}
+
+constexpr std::size_t most_at_equal_noise = 16;
+
+Status Comparing::compare_diffusion(const std::vector<std::vector<float>>& data_maps) {
+  const LatentDiffusion* diffusion = task_.diffusion();
+  if (diffusion == nullptr || !diffusion->is_trained() || options_.generated == 0) return {};
+  OUTCROP_CHECK(add_gaussian(data_maps));
+  OUTCROP_CHECK(add_equal_noise());
+  return add_strips();
+}
+
+Status Comparing::add_gaussian(const std::vector<std::vector<float>>& data_maps) {
+  const LatentPrior prior = task_.diffusion()->space();
+  auto generator = models::make_noise(prior.mean.size(0));
+  std::vector<std::vector<float>> maps;
+  for (std::size_t i = 0; i < options_.generated; ++i) {
+    OUTCROP_TRY(pair, decode_each(*variants_.front().model, out_of_space(prior, noise_of(generator, i + 1))));
+    if (all_finite(pair)) maps.push_back(copy(values(pair.velocity)));
+  }
+  result_.generated.gaussian_distance = distance_of_maps(maps, data_maps, training_, geometry_);
+  return {};
+}
+
+Status Comparing::add_equal_noise() {
+  std::vector<MeanScore> scores(variants_.size());
+  const std::size_t seeds = std::min(options_.generated, most_at_equal_noise);
+  for (std::size_t seed = 1; seed <= seeds && variants_.size() > 1; ++seed) {
+    std::vector<float> first;
+    for (std::size_t m = 0; m < variants_.size(); ++m) {
+      OUTCROP_TRY(latent, sample_latent(*variants_[m].model, static_cast<std::int64_t>(seed)));
+      OUTCROP_TRY(pair, decode_each(*variants_[m].model, latent));
+      if (m == 0) {
+        first = copy(values(pair.velocity));
+      } else {
+        scores[m].add(score_velocity_map(first, values(pair.velocity), geometry_));
+      }
+    }
+  }
+  for (std::size_t m = 1; m < variants_.size(); ++m) {
+    result_.equal_noise.push_back({variants_[m].name, seeds, scores[m].mean().ssim, scores[m].mean().mae});
+  }
+  return {};
+}
+
+Status Comparing::add_strips() {
+  auto generator = models::make_noise(task_.diffusion()->space().mean.size(0));
+  models::CallableModel& model = *variants_.front().model;
+  for (std::size_t seed = 1; seed <= std::min(options_.gallery_strips, options_.generated); ++seed) {
+    OUTCROP_TRY(path, model.call("path", {noise_of(generator, seed)}));
+    const torch::Tensor latents = path.at(0)[0];
+    const auto steps = latents.size(0);
+    const auto frames = static_cast<std::int64_t>(FilmStrip::frames);
+    FilmStrip strip{"seed " + std::to_string(seed), {}};
+    result_.strip_headings.clear();
+    for (std::int64_t frame = 0; frame < frames; ++frame) {
+      const auto step = frame * (steps - 1) / (frames - 1);
+      OUTCROP_TRY(pair, decode_each(model, latents.slice(0, step, step + 1)));
+      strip.maps.push_back(copy(values(pair.velocity)));
+      result_.strip_headings.push_back("map at step " + std::to_string(step + 1) + " of " + std::to_string(steps));
+    }
+    result_.strips.push_back(std::move(strip));
+  }
+  return {};
+}
+
 Status Comparing::generate() {
   std::vector<std::vector<float>> maps;  // of pairs without a hole
   PhysicsSums physics(variants_, mean_, training_ != nullptr, geometry_);
@@ -384,6 +459,7 @@ Status Comparing::generate() {
         "; the figures of generated maps leave them out");
   }
   report.distance = distance_of_maps(maps, data_maps, training_, geometry_);
+  OUTCROP_CHECK(compare_diffusion(data_maps));
   if (!maps.empty()) report.fine = mean_fine_share(maps, geometry_);
   report.data_fine = mean_fine_share(data_maps, geometry_);
   report.diversity = mean_pairwise(maps).value_or(0.0);

@@ -42,8 +42,18 @@ struct GeneratedReport {
   std::optional<double> closest;         // the smallest of these
   std::optional<double> data_nearest;    // the same mean for the evaluated maps
   std::optional<SetDistance> distance;   // of generated maps from real ones
+  // Of maps that the Gaussian's latents become by the same decoders, where a diffusion draws latents.
+  std::optional<SetDistance> gaussian_distance;
   std::optional<double> fine;            // fine_share(), mean over generated maps
   double data_fine = 0.0;                // the same of the evaluated maps
+};
+
+// How near a variant's own way from noise to a map comes to the first variant's, at the same noise.
+struct EqualNoise {
+  std::string variant;
+  std::size_t maps = 0;
+  double ssim = 0.0;
+  double mae = 0.0;  // m/s
 };
 
 // Of generated pairs, whether they obey the wave equation.
@@ -60,6 +70,10 @@ struct Comparison {
   PhysicsReport physics;
   std::vector<GalleryRow> reconstructed_rows;
   std::vector<GalleryRow> generated_rows;
+  // Where a diffusion draws latents.
+  std::vector<EqualNoise> equal_noise;  // of all variants but the first
+  std::vector<FilmStrip> strips;        // of the first variant: what its steps take for the map
+  std::vector<std::string> strip_headings;
   std::vector<std::string> remarks;  // what a reader of the scores must know besides
 };
 
@@ -70,6 +84,7 @@ struct ComparisonOptions {
   std::size_t generated = 32;              // maps made from noise (forward's seeds 1, 2, …)
   std::size_t gallery_samples = 3;
   std::size_t gallery_generated = 3;
+  std::size_t gallery_strips = 2;
   std::function<void(std::size_t done, std::size_t total)> progress;
 };
 

@@ -16,11 +16,13 @@ namespace {
 // All variants answer alike, whatever their kernels do: contiguous, for no latents with no rows (an
 // int8 kernel refuses an empty batch, hence the row that is decoded and dropped), and NaN for a
 // latent that is not finite (a code cannot be NaN). `spoilt` is 0 for each finite latent, else NaN.
-constexpr const char* generator_source = R"(
+constexpr const char* gaussian_source = R"(
 def latent(self, batch_size: int, seed: int) -> Tensor:
     noise = self.noise.forward(batch_size, seed)
     spread = torch.matmul(noise, torch.t(self.factor.to(4)))
     return ((spread + self.mean).to(7) * 9.094947017729282e-13).to(6)
+)";
+constexpr const char* decode_source = R"(
 def decode(self, latent: Tensor) -> Tuple[Tensor, Tensor]:
     rows = latent.size(0)
     decoded = latent
@@ -34,6 +36,8 @@ def decode(self, latent: Tensor) -> Tuple[Tensor, Tensor]:
         velocity = velocity + torch.reshape(spoilt, [-1, 1, 1, 1])
         pressure = pressure + torch.reshape(spoilt, [-1, 1, 1, 1])
     return velocity[:rows], pressure[:rows]
+)";
+constexpr const char* forward_source = R"(
 def forward(self, batch_size: int, seed: int = 0) -> Tuple[Tensor, Tensor]:
     return self.decode(self.latent(batch_size, seed))
 )";
@@ -126,6 +130,18 @@ void register_table(torch::jit::Module& generator, const std::string& name,
   generator.register_attribute(name + "_steps", c10::FloatType::get(), 1.0 / coded.scale);
 }
 
+// Behind what it calls.
+void define_methods(torch::jit::Module& generator, const std::string& gathers_source,
+                    std::optional<Sampler> sampler) {
+  std::string latents = gaussian_source;
+  if (sampler) {
+    latents = sampler_source();
+    generator.register_module("denoiser", std::move(sampler->denoiser));
+    register_sampler(generator, sampler->levels, sampler->reach);
+  }
+  generator.define(gathers_source + decode_source + latents + forward_source);
+}
+
 void define_velocity(torch::jit::Module& generator, const std::optional<kinds::Codes>& codes,
                      const earth::VelocityBounds& bounds) {
   if (!codes) {
@@ -142,7 +158,8 @@ void define_velocity(torch::jit::Module& generator, const std::optional<kinds::C
 torch::jit::Module compose_generator(kinds::PartForm velocity_decoder,
                                      kinds::PartForm seismic_decoder, const LatentPrior& prior,
                                      const models::Phases& phases,
-                                     const earth::VelocityBounds& bounds) {
+                                     const earth::VelocityBounds& bounds,
+                                     std::optional<Sampler> sampler) {
   auto generator = compose(std::move(velocity_decoder.module),
                            {{"seismic_decoder", std::move(seismic_decoder.module)}}, prior);
   if (velocity_decoder.codes || seismic_decoder.codes) generator.define(look_up_source);
@@ -161,7 +178,7 @@ torch::jit::Module compose_generator(kinds::PartForm velocity_decoder,
   } else {
     generator.define(pressure_source());
   }
-  generator.define(std::string(decoded_source) + generator_source);
+  define_methods(generator, decoded_source, std::move(sampler));
   generator.eval();
   return generator;
 }
@@ -169,12 +186,12 @@ torch::jit::Module compose_generator(kinds::PartForm velocity_decoder,
 torch::jit::Module compose_map_generator(
     kinds::PartForm velocity_decoder, std::vector<std::pair<std::string, torch::jit::Module>> beside,
     const std::string& gather_source, const std::vector<std::int64_t>& columns, const LatentPrior& prior,
-    const earth::VelocityBounds& bounds) {
+    const earth::VelocityBounds& bounds, std::optional<Sampler> sampler) {
   auto generator = compose(std::move(velocity_decoder.module), std::move(beside), prior);
   generator.register_buffer("columns", torch::tensor(columns, torch::kLong));
   if (velocity_decoder.codes) generator.define(look_up_source);
   define_velocity(generator, velocity_decoder.codes, bounds);
-  generator.define(gather_source + from_map_source + generator_source);
+  define_methods(generator, gather_source + from_map_source, std::move(sampler));
   generator.eval();
   return generator;
 }

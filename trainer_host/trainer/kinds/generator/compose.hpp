@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "trainer_host/trainer/kinds/export.hpp"
+#include "trainer_host/trainer/kinds/generator/diffusion/sampler.hpp"
 #include "trainer_host/trainer/kinds/generator/latent_prior.hpp"
 #include "trainer_host/trainer/kinds/generator/normalization.hpp"
 #include "trainer_host/trainer/models/phase_convolution.hpp"
@@ -19,6 +20,7 @@ namespace outcrop::generator {
 //   decode(latent: Tensor [B,latent])       -> the same pair
 //   latent(batch_size: int, seed: int)      -> Tensor [B,latent], what forward() decodes: computed
 //                                              in integers, so the same bits on every machine
+// With a sampler, latents are what it makes of the noise, in float, and there are its methods, too (diffusion/sampler.hpp).
 // Every variant answers alike: float32, contiguous ([B, channel, row, column]), B = 0 gives tensors
 // without rows, a negative B raises, and a latent with a value that is not finite gives a row of
 // nothing but NaN, without an effect on the other rows.
@@ -34,7 +36,8 @@ namespace outcrop::generator {
                                                    kinds::PartForm seismic_decoder,
                                                    const LatentPrior& prior,
                                                    const models::Phases& seismic_phases,
-                                                   const earth::VelocityBounds& bounds = {});
+                                                   const earth::VelocityBounds& bounds = {},
+                                                   std::optional<Sampler> sampler = std::nullopt);
 
 // The same for gathers that are made from the generated map: `gather_source` defines
 //   gathers_over(velocity [1, rows, columns] in m/s) -> pressure [shots, times, columns]
@@ -43,6 +46,6 @@ namespace outcrop::generator {
 [[nodiscard]] torch::jit::Module compose_map_generator(
     kinds::PartForm velocity_decoder, std::vector<std::pair<std::string, torch::jit::Module>> beside,
     const std::string& gather_source, const std::vector<std::int64_t>& columns, const LatentPrior& prior,
-    const earth::VelocityBounds& bounds = {});
+    const earth::VelocityBounds& bounds = {}, std::optional<Sampler> sampler = std::nullopt);
 
 }  // namespace outcrop::generator

@@ -79,6 +79,9 @@ std::string drawn_text_of(const GeneratedReport& generated) {
     text += std::string(generated.fine ? ", " : ". ") + (distance.measure == "frechet" ? "Fréchet" : "kernel") +
             " distance to real maps " + figure(distance.generated, "%.3f") +
             (distance.real ? " (these data: " + figure(distance.real, "%.3f") + ")" : "");
+    if (generated.gaussian_distance) {
+      text += "; by a Gaussian's latents, without the diffusion, " + figure(generated.gaussian_distance->generated, "%.3f");
+    }
   }
   return text;
 }
@@ -97,6 +100,9 @@ std::vector<kinds::Evaluation::Figure> drawn_of(const GeneratedReport& generated
     const std::string name = generated.distance->measure + "_distance_" + generated.distance->features.substr(0, 8);
     figures.push_back({name, generated.distance->generated});
     figures.push_back({"data_" + name, generated.distance->real});
+    if (generated.gaussian_distance) {
+      figures.push_back({"gaussian_" + name, generated.gaussian_distance->generated});
+    }
   }
   return figures;
 }
@@ -154,6 +160,13 @@ kinds::Evaluation shown(Comparison comparison, const data::Geometry& geometry) {
   }
   evaluation.drawn = drawn_of(comparison.generated);
   evaluation.drawn_text = drawn_text_of(comparison.generated);
+  for (const EqualNoise& one : comparison.equal_noise) {
+    evaluation.drawn.push_back({"ssim_at_equal_noise_" + one.variant, one.ssim});
+    evaluation.drawn.push_back({"mae_m_per_s_at_equal_noise_" + one.variant, one.mae});
+    evaluation.drawn_text += ". " + one.variant + ": SSIM " + figure(one.ssim, "%.3f") + ", " + figure(one.mae, "%.0f") +
+                             " m/s from " + comparison.variants.front().name + "'s maps of the same noise (" +
+                             std::to_string(one.maps) + ")";
+  }
   evaluation.drawn_lines = drawn_lines_of(comparison.physics);
   evaluation.caption = caption_of(comparison);
   evaluation.remarks = std::move(comparison.remarks);
@@ -161,6 +174,8 @@ kinds::Evaluation shown(Comparison comparison, const data::Geometry& geometry) {
                   .caption = evaluation.caption,
                   .reconstructed = std::move(comparison.reconstructed_rows),
                   .generated = std::move(comparison.generated_rows),
+                  .strips = std::move(comparison.strips),
+                  .strip_headings = std::move(comparison.strip_headings),
                   .geometry = geometry};
   evaluation.draw = [gallery = std::move(gallery)](const std::string& title,
                                                    const std::filesystem::path& png) mutable {

@@ -1,5 +1,9 @@
 #include "trainer_host/trainer/kinds/generator/exporting.hpp"
 
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <algorithm>
+
 #include "trainer_host/trainer/kinds/generator/scores/metrics.hpp"
 #include "trainer_host/trainer/kinds/generator/compose.hpp"
 #include "trainer_host/trainer/kinds/generator/decoding.hpp"
@@ -73,11 +77,50 @@ std::vector<torch::Tensor> part_inputs(const torch::jit::Module& velocity_decode
   return joined;
 }
 
+torch::Tensor normal_noise(std::int64_t rows, std::int64_t values, std::uint64_t seed) {
+  at::Generator random = at::detail::createCPUGenerator(seed);
+  return torch::empty({rows, values}).normal_(0.0, 1.0, random);
+}
+
+constexpr std::int64_t denoised_for_ranges = 512;  // inputs of the denoiser: as many ways through all steps as make these
+constexpr std::uint64_t calibrating_seed = 0x63616c69;
+constexpr std::uint64_t golden_noise_seed = 0x676f6c64;
+
+// The denoiser as a part, behind all others, and the calls that it answers. In one step of refine() each layer runs once.
+void add_sampler(Sampler& sampler, std::int64_t latent, kinds::Export& exported) {
+  const auto steps = static_cast<std::int64_t>(sampler.levels.size());
+  const auto ways = std::max<std::int64_t>(2, denoised_for_ranges / steps);
+  exported.parts.push_back({.name = "denoiser",
+                            .network = sampler.denoiser,
+                            .calibration = {denoiser_inputs(sampler, normal_noise(ways, latent, calibrating_seed))},
+                            .answers_floats = true});
+  const auto noise = normal_noise(1, latent, golden_noise_seed);
+  exported.goldens.push_back({"sample", {noise}});
+  exported.counted_golden = exported.goldens.size();
+  exported.goldens.push_back({"refine", {noise, std::int64_t{1}}});
+  exported.about["latent"] = "diffusion, " + std::to_string(steps) + " of " + std::to_string(noise_steps) + " steps (DDIM)";
+  exported.beside = [beside = exported.beside](bool coded) {
+    auto parts = beside(coded);
+    parts.push_back({"sampler", "latents between steps are finer than 8 bits hold; of the time only tables are left"});
+    return parts;
+  };
+}
+
+// The form of the denoiser, which is the last part.
+std::optional<Sampler> with_form(const std::optional<Sampler>& sampler, std::vector<kinds::PartForm>& forms) {
+  if (!sampler) return std::nullopt;
+  Sampler made = *sampler;
+  made.denoiser = std::move(forms.back().module);
+  forms.pop_back();
+  return made;
+}
+
 // All but parts and what puts them together.
 kinds::Export begin_export(const LatentPrior& prior, const torch::Tensor& rows, const torch::jit::Module& encoder,
-                           const data::Geometry& geometry) {
+                           const data::Geometry& geometry, const std::optional<Sampler>& sampler) {
   kinds::Export exported;
-  exported.signature = generator_signature(rows.size(1), geometry);
+  exported.signature = generator_signature(
+      rows.size(1), geometry, sampler ? static_cast<std::int64_t>(sampler->levels.size()) : 0);
   for (const auto seed : golden_seeds) {
     exported.goldens.push_back({"forward", {std::int64_t{1}, seed}});
   }
@@ -107,27 +150,31 @@ constexpr double clamped = 1.0;  // denormalization clamps to [-1, 1]
 }  // namespace
 
 kinds::Export make_export(const Generator& generator, const LatentPrior& prior,
-                          const torch::Tensor& latents, const data::Geometry& geometry) {
+                          const torch::Tensor& latents, const data::Geometry& geometry,
+                          std::optional<Sampler> sampler) {
   const auto rows = checked_rows(latents);
   const auto inputs = rows.reshape({rows.size(0), rows.size(1), 1, 1});
   const auto phased = models::with_phase_convolution(generator.seismic_decoder,
                                                      seismic_decoder_layers(generator.shape));
-  kinds::Export exported = begin_export(prior, rows, generator.encoder, geometry);
+  kinds::Export exported = begin_export(prior, rows, generator.encoder, geometry, sampler);
   exported.parts = {{"velocity_decoder", generator.velocity_decoder, {inputs}, clamped},
                     {"seismic_decoder", generator.seismic_decoder, {inputs}, clamped, phased.network}};
-  exported.compose = [prior, phases = phased.phases, bounds = earth::bounds_of(geometry)](std::vector<kinds::PartForm> forms) {
+  if (sampler) add_sampler(*sampler, rows.size(1), exported);
+  exported.compose = [prior, phases = phased.phases, bounds = earth::bounds_of(geometry),
+                      sampler](std::vector<kinds::PartForm> forms) {
+    auto made = with_form(sampler, forms);
     return compose_generator(std::move(forms.at(0)), std::move(forms.at(1)), prior, phases,
-                             bounds);
+                             bounds, std::move(made));
   };
   return exported;
 }
 
 kinds::Export make_export(const torch::jit::Module& velocity_decoder, const torch::jit::Module& encoder,
                           MapGathers& maker, const LatentPrior& prior, const torch::Tensor& latents,
-                          const data::Geometry& geometry) {
+                          const data::Geometry& geometry, std::optional<Sampler> sampler) {
   const auto rows = checked_rows(latents);
   const auto inputs = rows.reshape({rows.size(0), rows.size(1), 1, 1});
-  kinds::Export exported = begin_export(prior, rows, encoder, geometry);
+  kinds::Export exported = begin_export(prior, rows, encoder, geometry, sampler);
   exported.parts = {{"velocity_decoder", velocity_decoder, {inputs}, clamped}};
   const auto makers = maker.parts();
   const auto seen = part_inputs(velocity_decoder, maker, inputs, geometry);
@@ -140,16 +187,19 @@ kinds::Export make_export(const torch::jit::Module& velocity_decoder, const torc
   std::vector<std::int64_t> columns;
   for (const std::size_t column : geometry.source_columns) columns.push_back(static_cast<std::int64_t>(column));
   exported.compose = [prior, columns, bounds = earth::bounds_of(geometry), around = maker.around(),
-                      makers, source = maker.source()](std::vector<kinds::PartForm> forms) {
+                      makers, source = maker.source(), sampler](std::vector<kinds::PartForm> forms) {
+    auto made = with_form(sampler, forms);
     std::vector<std::pair<std::string, torch::jit::Module>> beside{{"maker", around.deepcopy()}};
     for (std::size_t i = 0; i < makers.size(); ++i) {
       beside.emplace_back(makers[i].name, std::move(forms.at(i + 1).module));
     }
-    return compose_map_generator(std::move(forms.at(0)), std::move(beside), source, columns, prior, bounds);
+    return compose_map_generator(std::move(forms.at(0)), std::move(beside), source, columns, prior, bounds,
+                                 std::move(made));
   };
   exported.beside = [kind = maker.maker()](bool coded) { return parts_besides_layers_from_map(kind, coded); };
   // The network's layers are counted for one shot, and so is what is around them.
   exported.beside_multiply_adds += maker.multiply_adds_around() / static_cast<std::int64_t>(geometry.shots);
+  if (sampler) add_sampler(*sampler, rows.size(1), exported);
   return exported;
 }
 

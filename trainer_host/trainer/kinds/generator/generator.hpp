@@ -3,10 +3,12 @@
 #include <torch/script.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/data/geometry.hpp"
+#include "trainer_host/trainer/kinds/generator/diffusion/diffusion_shape.hpp"
 #include "trainer_host/trainer/kinds/generator/gathers/gather_maker.hpp"
 #include "trainer_host/trainer/models/layers.hpp"
 
@@ -22,6 +24,7 @@ struct GeneratorShape {
   std::int64_t velocity_width = 16;  // channels at the maps' size; sixteenfold at a sixteenth of it
   std::int64_t seismic_width = 8;    // channels at an eighth of the times x half the columns, 16-fold before
   GatherMaker gathers = GatherMaker::decoder;
+  std::optional<DiffusionShape> diffusion{};  // what latents are drawn by; none: a Gaussian
   std::int64_t sponge = 24;  // nodes around the coarse grid of those that compute waves
   // Those of the data.
   std::int64_t rows = data::grid::depth;

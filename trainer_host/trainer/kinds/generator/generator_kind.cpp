@@ -1,10 +1,13 @@
 #include "trainer_host/trainer/kinds/generator/generator_kind.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <vector>
 
 #include "protocol/base/json_integer.hpp"
 #include "trainer_host/trainer/kinds/earth/learned_geometry.hpp"
+#include "trainer_host/trainer/kinds/generator/diffusion/noise_schedule.hpp"
 #include "trainer_host/trainer/kinds/generator/gathers/coarse_grid.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_task.hpp"
 
@@ -13,6 +16,8 @@ namespace {
 
 constexpr std::int64_t largest_width = 256;  // channels
 constexpr std::int64_t largest_latent = 128;
+constexpr std::int64_t width_step = 8;  // of the diffusion: groups of its norms
+constexpr std::int64_t largest_multiplier = 16;
 constexpr double rate_from_map = 1.5;
 
 constexpr const char* help_text = R"(kind = "generator": pairs of velocity maps and shot gathers from noise
@@ -25,6 +30,13 @@ constexpr const char* help_text = R"(kind = "generator": pairs of velocity maps 
                             # "kirchhoff" (echoes of learned features, then a U-Net), "wave" (a coarse wave equation,
                             # without weights) or "wave+net" (that, corrected by a U-Net)
   sponge = 24               # of waves: nodes around the coarse grid, 8 to 60; 60 are as thick as our solver's
+  latent_model = "gaussian" # what latents are drawn by: a Gaussian fitted to the encoder's, or "diffusion": a U-Net
+                            # trained on those, which a board runs from noise to a latent (docs/diffusion.md)
+  diffusion_width = 64      # channels of that U-Net at full length; a multiple of 8
+  diffusion_multipliers = [1, 2, 2, 4]   # of its levels, 1 to 4 of them, each half as long as the one before
+  diffusion_steps = 16      # from noise to latent, stored in the file: 1 to 256
+  preset = "ubdiff-small"   # a diffusion of width 64; or "ubdiff": widths by which the whole has the published size, 263 M
+                            # parameters. Whatever else is said counts more
   [data]
   train = "data"            # a folder in OpenFWI's layout (outcrop synth makes one), or ["a", "b"]
   [train]
@@ -32,7 +44,97 @@ constexpr const char* help_text = R"(kind = "generator": pairs of velocity maps 
   seismic_rate = 5.0        # learning rate of what makes gathers, times the others' (from the map: 1.5)
   latent_penalty = 0.01     # on the mean square of the latents
   seismic_in_latent = 0.0   # 0 to 1: share of the gather loss that shapes the latent
-  flip = true               # mirror half of the samples)";
+  flip = true               # mirror half of the samples
+  diffusion_from = 3        # the first stage that trains the diffusion, and nothing else; and all after it
+  diffusion_rate = 0.04     # its learning rate, times the others'
+  diffusion_draws = 4       # levels of noise at which each step sees each latent)";
+
+struct Preset {
+  const char* name;
+  GeneratorShape shape;
+};
+
+const std::vector<Preset>& presets() {
+  static const std::vector<Preset> all{
+      {"ubdiff-small", {.diffusion = DiffusionShape{}}},
+      {"ubdiff",
+       {.encoder_width = 32, .velocity_width = 64, .seismic_width = 56, .diffusion = DiffusionShape{.width = 128}}}};
+  return all;
+}
+
+void read_preset(platform::TomlReader::Table& model, GeneratorShape& shape) {
+  if (!model.has("preset")) return;
+  const std::string name = model.text("preset", std::nullopt);
+  std::string known;
+  for (const Preset& preset : presets()) {
+    if (preset.name == name) {
+      shape = preset.shape;
+      return;
+    }
+    known += (known.empty() ? "" : ", ") + std::string(preset.name);
+  }
+  model.refuse("preset", "'" + name + "' is none; there are: " + known);
+}
+
+// What is wrong with it; "" where nothing is.
+std::string fault_of(const DiffusionShape& diffusion, std::int64_t latent) {
+  if (diffusion.width % width_step != 0) {
+    return "a width of " + std::to_string(diffusion.width) + " is no multiple of " + std::to_string(width_step);
+  }
+  if (latent % diffusion.divisor() == 0) return {};
+  return std::to_string(diffusion.levels()) + " levels halve latents of a multiple of " +
+         std::to_string(diffusion.divisor()) + " values, not of " + std::to_string(latent);
+}
+
+void read_diffusion(kinds::ConfigTables& tables, GeneratorRecipe& recipe) {
+  auto& [model, data, train] = tables;
+  const bool preset = recipe.shape.diffusion.has_value();
+  const std::string latent_model = model.text("latent_model", preset ? "diffusion" : "gaussian");
+  if (latent_model != "gaussian" && latent_model != "diffusion") {
+    model.refuse("latent_model", "'" + latent_model + "' is none; there are: gaussian, diffusion");
+  }
+  if (latent_model != "diffusion") {
+    recipe.shape.diffusion.reset();
+    for (const char* key : {"diffusion_width", "diffusion_multipliers", "diffusion_steps"}) {
+      if (model.has(key)) model.refuse(key, "is of latent_model = \"diffusion\"");
+    }
+    for (const char* key : {"diffusion_from", "diffusion_rate", "diffusion_draws"}) {
+      if (train.has(key)) train.refuse(key, "is of latent_model = \"diffusion\"");
+    }
+    return;
+  }
+  DiffusionShape shape = recipe.shape.diffusion.value_or(DiffusionShape());
+  shape.width = model.integer("diffusion_width", shape.width, width_step, largest_width);
+  const auto multipliers = model.integers("diffusion_multipliers", {shape.multipliers.begin(), shape.multipliers.end()},
+                                          1, largest_multiplier, shape.multipliers.size());
+  shape.multipliers = {};
+  std::copy(multipliers.begin(), multipliers.end(), shape.multipliers.begin());
+  shape.steps = model.integer("diffusion_steps", shape.steps, 1, noise_steps);
+  if (const std::string fault = fault_of(shape, recipe.shape.latent); !fault.empty()) {
+    model.refuse(shape.width % width_step != 0 ? "diffusion_width" : "diffusion_multipliers", fault);
+  }
+  recipe.shape.diffusion = shape;
+  recipe.diffusion_from = train.integer("diffusion_from", recipe.diffusion_from, 2, 1'000'000);
+  recipe.diffusion_rate = train.number("diffusion_rate", recipe.diffusion_rate, 1e-6, 1e3);
+  recipe.diffusion_draws = train.integer("diffusion_draws", recipe.diffusion_draws, 1, 256);
+  if (train.has("qat_from")) {
+    train.refuse("qat_from", "a diffusion is not trained for int8: leave it out, or take latent_model = \"gaussian\"");
+  }
+}
+
+Result<DiffusionShape> kept_diffusion(const nlohmann::json& json, std::int64_t latent) {
+  DiffusionShape shape;
+  OUTCROP_TRY(width, json_integer(json.at("width"), "width", width_step, largest_width));
+  OUTCROP_TRY(steps, json_integer(json.at("steps"), "steps", 1, noise_steps));
+  shape.width = width;
+  shape.steps = steps;
+  for (std::size_t i = 0; i < shape.multipliers.size(); ++i) {
+    OUTCROP_TRY(multiplier, json_integer(json.at("multipliers").at(i), "multipliers", i == 0 ? 1 : 0, largest_multiplier));
+    shape.multipliers[i] = multiplier;
+  }
+  if (const std::string fault = fault_of(shape, latent); !fault.empty()) return fail(ErrorCode::invalid_data, fault);
+  return shape;
+}
 
 class GeneratorKind final : public kinds::Kind {
  public:
@@ -43,6 +145,7 @@ class GeneratorKind final : public kinds::Kind {
     auto recipe = std::make_unique<GeneratorRecipe>();
     auto& [model, data, train] = tables;
     GeneratorShape& shape = recipe->shape;
+    read_preset(model, shape);
     shape.latent = model.integer("latent", shape.latent, 4, largest_latent);
     if (shape.latent % 4 != 0) {
       model.refuse("latent", std::to_string(shape.latent) + " is not a multiple of 4");
@@ -66,6 +169,7 @@ class GeneratorKind final : public kinds::Kind {
     recipe->seismic_in_latent =
         train.number("seismic_in_latent", recipe->seismic_in_latent, 0.0, 1.0);
     recipe->flip = train.boolean("flip", recipe->flip);
+    read_diffusion(tables, *recipe);
     return recipe;
   }
 
@@ -87,6 +191,10 @@ class GeneratorKind final : public kinds::Kind {
         recipe->shape.gathers = maker;
         recipe->shape.sponge = sponge;
       }
+      if (json.contains("diffusion")) {
+        OUTCROP_TRY(diffusion, kept_diffusion(json.at("diffusion"), recipe->shape.latent));
+        recipe->shape.diffusion = diffusion;
+      }
       OUTCROP_TRY(learned, earth::kept_geometry(json));
       recipe->geometry = std::move(learned);
     } catch (const std::exception& error) {
@@ -103,6 +211,22 @@ std::unique_ptr<const kinds::Kind> make_kind() {
   return std::make_unique<GeneratorKind>();
 }
 
+namespace {
+
+// How many steps a board takes decides no weights.
+std::string fingerprint_of(const GeneratorRecipe& recipe) {
+  if (!recipe.shape.diffusion) return {};
+  std::ostringstream text;
+  text.precision(17);
+  text << "\nmodel.diffusion_width = " << recipe.shape.diffusion->width << "\nmodel.diffusion_multipliers =";
+  for (const std::int64_t multiplier : recipe.shape.diffusion->multipliers) text << ' ' << multiplier;
+  text << "\ntrain.diffusion_from = " << recipe.diffusion_from << "\ntrain.diffusion_rate = " << recipe.diffusion_rate
+       << "\ntrain.diffusion_draws = " << recipe.diffusion_draws;
+  return text.str();
+}
+
+}  // namespace
+
 std::string GeneratorRecipe::fingerprint() const {
   std::ostringstream text;
   text.precision(17);
@@ -113,6 +237,7 @@ std::string GeneratorRecipe::fingerprint() const {
        << (from_map(shape.gathers) ? "\nmodel.gathers = " + std::string(name_of(shape.gathers)) +
                                          "\nmodel.sponge = " + std::to_string(shape.sponge)
                                    : std::string())
+       << fingerprint_of(*this)
        << "\ntrain.edge_weight = " << edge_weight << "\ntrain.seismic_rate = " << seismic_rate
        << "\ntrain.latent_penalty = " << latent_penalty
        << "\ntrain.seismic_in_latent = " << seismic_in_latent << "\ntrain.flip = " << flip << "\n";

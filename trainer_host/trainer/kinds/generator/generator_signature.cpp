@@ -38,14 +38,21 @@ std::vector<Output> pair(const data::Geometry& geometry) {
 
 }  // namespace
 
-messages::Signature generator_signature(std::int64_t latent, const data::Geometry& geometry) {
+messages::Signature generator_signature(std::int64_t latent, const data::Geometry& geometry, std::int64_t steps) {
   const TensorType latents{"float32", {"batch", latent}, "", {}};
   Method forward{"forward", sampled(), pair(geometry)};
   Method decode{"decode", {{"latent", latents}}, pair(geometry)};
   Method sample{"latent", sampled(), {{"latent", latents, {}}}};
   // latent(batch_size, seed) has no default in the file.
   std::get<ScalarType>(sample.inputs[1].type).otherwise.reset();
-  return {"forward", {std::move(forward), std::move(decode), std::move(sample)}};
+  messages::Signature signature{"forward", {std::move(forward), std::move(decode), std::move(sample)}};
+  if (steps == 0) return signature;
+  const Input how_many{"steps", ScalarType{ScalarKind::integer, {}, Range{1, static_cast<double>(steps)}, ""}};
+  const TensorType on_the_way{"float32", {"batch", steps, latent}, "", {}};
+  signature.methods.push_back({"sample", {{"noise", latents}}, pair(geometry)});
+  signature.methods.push_back({"refine", {{"noised", latents}, how_many}, pair(geometry)});
+  signature.methods.push_back({"path", {{"noise", latents}}, {{"latents", on_the_way, {}}}});
+  return signature;
 }
 
 std::map<std::string, messages::OutputBounds> generator_bounds() {

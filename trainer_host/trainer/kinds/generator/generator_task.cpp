@@ -14,6 +14,8 @@
 namespace outcrop::generator {
 namespace {
 
+constexpr const char* diffusion_phase = "diffusion";
+constexpr std::string_view denoiser_prefix = "denoiser.";
 constexpr std::size_t encode_batch = 32;
 constexpr std::size_t score_batch = 8;  // gathers of so many samples at once
 constexpr std::size_t most_maps_scored = 64;
@@ -51,6 +53,13 @@ class MeanLoss {
   std::size_t samples_ = 0;
 };
 
+// Of a batch: the same from the same one, another in each epoch.
+std::uint64_t seed_of_batch(std::span<const kinds::Draw> draws) {
+  std::uint64_t seed = 0xcbf29ce484222325;  // FNV-1a
+  for (const kinds::Draw& draw : draws) seed = (seed ^ (2 * draw.sample + (draw.mirrored ? 1 : 0))) * 0x100000001b3;
+  return seed;
+}
+
 bool is_finite(const torch::Tensor& tensor) {
   return torch::isfinite(tensor).all().item<bool>();
 }
@@ -59,7 +68,9 @@ bool is_finite(const torch::Tensor& tensor) {
 
 GeneratorTask::GeneratorTask(const GeneratorRecipe& recipe, earth::SplitData data,
                              std::uint64_t seed, std::optional<MapGathers> maker)
-    : GeneratorTask(recipe, std::move(data), make_generator(recipe.shape, seed), std::move(maker)) {}
+    : GeneratorTask(recipe, std::move(data), make_generator(recipe.shape, seed), std::move(maker)) {
+  if (recipe.shape.diffusion) diffusion_.emplace(*recipe.shape.diffusion, recipe.shape.latent, seed);
+}
 
 GeneratorTask::GeneratorTask(const GeneratorRecipe& recipe, earth::SplitData data,
                              Generator networks, std::optional<MapGathers> maker)
@@ -78,6 +89,7 @@ std::vector<kinds::Part> GeneratorTask::parts() const {
   const auto makers = map_gathers_ ? map_gathers_->parts()
                                    : std::vector<kinds::Part>{{"seismic_decoder", seismic_decoder_->module()}};
   parts.insert(parts.end(), makers.begin(), makers.end());
+  if (diffusion_) parts.push_back({"denoiser", diffusion_->denoiser()});
   return parts;
 }
 
@@ -91,6 +103,11 @@ std::string GeneratorTask::shape() const {
     json["gathers"] = name_of(shape.gathers);
     json["sponge"] = shape.sponge;
   }
+  if (shape.diffusion) {
+    json["diffusion"] = {{"width", shape.diffusion->width},
+                         {"multipliers", shape.diffusion->multipliers},
+                         {"steps", shape.diffusion->steps}};
+  }
   earth::keep_geometry(json, data_.geometry);
   return json_text(json);
 }
@@ -100,8 +117,16 @@ Generator GeneratorTask::generator() const {
           seismic_decoder_ ? seismic_decoder_->module() : torch::jit::Module("__torch__.outcrop.NoDecoder")};
 }
 
-kinds::Phase GeneratorTask::phase(std::int64_t) const {
+kinds::Phase GeneratorTask::phase(std::int64_t stage) const {
   kinds::Phase phase = kinds::whole(*this);
+  const bool of_diffusion = diffusion_ && stage >= recipe_.diffusion_from;
+  std::erase_if(phase.trained, [&](const kinds::Phase::Trained& trained) {
+    return trained.name.starts_with(denoiser_prefix) != of_diffusion;
+  });
+  if (of_diffusion) {
+    phase.name = diffusion_phase;
+    for (auto& trained : phase.trained) trained.rate = recipe_.diffusion_rate;
+  }
   for (auto& trained : phase.trained) {
     if (trained.name.starts_with("seismic_decoder.") || trained.name.starts_with("gather_")) trained.rate = recipe_.seismic_rate;
   }
@@ -112,8 +137,10 @@ std::vector<kinds::Column> GeneratorTask::columns() const {
   using Meaning = kinds::Column::Meaning;
   std::vector<kinds::Column> columns{{"velocity_loss", "maps", Meaning::loss}};
   if (trains_gathers()) columns.push_back({"gather_loss", "gathers", Meaning::loss});
+  if (diffusion_) columns.push_back({"diffusion_loss", "diffusion", Meaning::loss});
   columns.push_back({"held_out_velocity_loss", "maps, held out", Meaning::held_out_loss});
   if (trains_gathers()) columns.push_back({"held_out_gather_loss", "gathers, held out", Meaning::held_out_loss});
+  if (diffusion_) columns.push_back({"held_out_diffusion_loss", "diffusion, held out", Meaning::held_out_loss});
   columns.push_back({"held_out_ssim", "SSIM of held-out velocity maps", Meaning::score});
   columns.push_back({"held_out_mae_m_per_s", "MAE of held-out velocity maps, m/s", Meaning::score});
   return columns;
@@ -123,11 +150,51 @@ void GeneratorTask::set_training(bool on) {
   for (auto* network : {&encoder_, &velocity_decoder_}) network->train(on);
   if (seismic_decoder_) seismic_decoder_->train(on);
   if (map_gathers_) map_gathers_->train(on);
+  if (diffusion_) diffusion_->train(on);
   if (on) training_latents_.reset();
 }
 
-kinds::Loss GeneratorTask::loss(const kinds::Phase&, std::span<const kinds::Draw> draws) {
-  return map_gathers_ ? loss_from_map(draws) : loss(load_batch(data_.training, draws, data_.geometry));
+kinds::Loss GeneratorTask::loss(const kinds::Phase& phase, std::span<const kinds::Draw> draws) {
+  if (phase.name == diffusion_phase) return loss_of_diffusion(draws);
+  if (diffusion_) {
+    diffusion_->forget();
+    values_.reset();
+  }
+  kinds::Loss loss = map_gathers_ ? loss_from_map(draws) : this->loss(load_batch(data_.training, draws, data_.geometry));
+  if (diffusion_) loss.parts.emplace_back();
+  return loss;
+}
+
+kinds::Loss GeneratorTask::loss_of_diffusion(std::span<const kinds::Draw> draws) {
+  const auto loss = diffusion_->loss(values_of(draws), recipe_.diffusion_draws, seed_of_batch(draws));
+  std::vector<std::optional<double>> parts(trains_gathers() ? 2 : 1);
+  parts.emplace_back(loss.item<double>());
+  return {loss, std::move(parts)};
+}
+
+torch::Tensor GeneratorTask::values_of(std::span<const kinds::Draw> draws) {
+  if (!values_.defined()) {
+    // Its batch norms as they are: nothing but the denoiser is trained now.
+    encoder_.train(false);
+    std::vector<torch::Tensor> latents{encode_all(data_.training)};
+    if (recipe_.flip) latents.push_back(encode_all(data_.training, true));
+    const auto all = torch::cat(latents);
+    diffusion_->take_space_of(all);
+    const auto ways = static_cast<std::int64_t>(latents.size());
+    values_ = diffusion_->in_space(all).reshape({ways, -1, recipe_.shape.latent}).transpose(0, 1).contiguous();
+  }
+  auto values = torch::empty({static_cast<std::int64_t>(draws.size()), recipe_.shape.latent});
+  for (std::size_t i = 0; i < draws.size(); ++i) {
+    values[static_cast<std::int64_t>(i)].copy_(
+        values_[static_cast<std::int64_t>(draws[i].sample)][draws[i].mirrored ? 1 : 0]);
+  }
+  return values;
+}
+
+std::optional<double> GeneratorTask::held_out_diffusion_loss(const torch::Tensor& latents) {
+  if (!diffusion_->is_trained()) return std::nullopt;
+  const double loss = diffusion_->held_out_loss(diffusion_->in_space(latents)).item<double>();
+  return std::isfinite(loss) ? std::optional(loss) : std::nullopt;
 }
 
 kinds::Loss GeneratorTask::loss_from_map(std::span<const kinds::Draw> draws) {
@@ -171,6 +238,12 @@ bool GeneratorTask::train_through(const std::string& part, std::optional<models:
 }
 
 std::optional<std::string> GeneratorTask::non_finite_place(std::span<const kinds::Draw> draws) {
+  if (diffusion_ && diffusion_->is_trained()) {
+    const torch::NoGradGuard no_gradient;
+    const auto values = values_of(draws);
+    if (!is_finite(values)) return "a latent of the batch";
+    return diffusion_->first_non_finite(values, recipe_.diffusion_draws, seed_of_batch(draws));
+  }
   return map_gathers_ ? non_finite_from_map(draws)
                       : non_finite_place(load_batch(data_.training, draws, data_.geometry));
 }
@@ -212,12 +285,13 @@ torch::Tensor GeneratorTask::encode(const torch::Tensor& maps) {
   return encoder_.forward(normalize_velocity(maps, earth::bounds_of(data_.geometry)));
 }
 
-torch::Tensor GeneratorTask::encode_all(const earth::Samples& samples) {
+torch::Tensor GeneratorTask::encode_all(const earth::Samples& samples, bool mirrored) {
   const torch::NoGradGuard no_gradient;
   std::vector<torch::Tensor> parts;
   for (std::size_t first = 0; first < samples.size(); first += encode_batch) {
     const std::size_t count = std::min(encode_batch, samples.size() - first);
-    parts.push_back(encode(maps_in_a_row(samples, first, count, data_.geometry)).flatten(1));
+    const auto maps = maps_in_a_row(samples, first, count, data_.geometry);
+    parts.push_back(encode(mirrored ? maps.flip({3}) : maps).flatten(1));
   }
   return torch::cat(parts);
 }
@@ -236,15 +310,19 @@ std::vector<std::optional<double>> GeneratorTask::score_held_out() {
   const torch::NoGradGuard no_gradient;
   const earth::Samples& samples = data_.held_out;
   const ScoredSamples scored = scored_each_epoch(data_.training.size(), samples.size());
-  if (scored.maps == 0) return std::vector<std::optional<double>>(trains_gathers() ? 4 : 3);
+  if (scored.maps == 0) {
+    return std::vector<std::optional<double>>(3 + (trains_gathers() ? 1 : 0) + (diffusion_ ? 1 : 0));
+  }
   const earth::VelocityBounds bounds = earth::bounds_of(data_.geometry);
   MeanScore score;
   MeanLoss of_velocity;
   MeanLoss of_gathers;
+  std::vector<torch::Tensor> latents;
   for (std::size_t first = 0; first < scored.maps; first += score_batch) {
     const std::size_t count = std::min(score_batch, scored.maps - first);
     const auto truth = maps_in_a_row(samples, first, count, data_.geometry);
     const auto latent = encode(truth);
+    latents.push_back(latent.flatten(1));
     const auto decoded = velocity_decoder_.forward(latent);
     of_velocity.add(
         velocity_loss(decoded, normalize_velocity(truth, bounds), recipe_.edge_weight), count);
@@ -259,8 +337,12 @@ std::vector<std::optional<double>> GeneratorTask::score_held_out() {
     const std::size_t recorded = std::min(count, scored.gathers - first);
     of_gathers.add(held_out_gather_loss(first, recorded, latent), recorded);
   }
-  if (!trains_gathers()) return {of_velocity.mean(), score.mean().ssim, score.mean().mae};
-  return {of_velocity.mean(), of_gathers.mean(), score.mean().ssim, score.mean().mae};
+  std::vector<std::optional<double>> figures{of_velocity.mean()};
+  if (trains_gathers()) figures.push_back(of_gathers.mean());
+  if (diffusion_) figures.push_back(held_out_diffusion_loss(torch::cat(latents)));
+  figures.push_back(score.mean().ssim);
+  figures.push_back(score.mean().mae);
+  return figures;
 }
 
 // Of the seismic decoder on what was encoded; of a maker from maps on the true maps, a shot of each.
@@ -279,7 +361,7 @@ torch::Tensor GeneratorTask::held_out_gather_loss(std::size_t first, std::size_t
 }
 
 void GeneratorTask::fit() {
-  prior_ = fit_gaussian(training_latents());
+  prior_ = diffusion_ && diffusion_->is_trained() ? diffusion_->space() : fit_gaussian(training_latents());
 }
 
 models::NamedTensors GeneratorTask::fitted() const {
@@ -292,16 +374,26 @@ Status GeneratorTask::set_fitted(const models::NamedTensors& tensors) {
   LatentPrior prior{torch::empty({latent}), torch::empty({latent, latent})};
   OUTCROP_CHECK(
       models::restore({{"prior.mean", prior.mean}, {"prior.factor", prior.factor}}, tensors));
+  if (diffusion_ && diffusion_->is_trained()) {
+    const LatentPrior learned = diffusion_->space();
+    if (!torch::equal(learned.mean, prior.mean) || !torch::equal(learned.factor, prior.factor)) {
+      return fail(ErrorCode::invalid_data,
+                  "the diffusion was trained for other latents than those of these decoders: take weights of one run");
+    }
+  }
   prior_ = std::move(prior);
   return {};
 }
 
 kinds::Export GeneratorTask::make_export() {
-  if (map_gathers_) {
-    return generator::make_export(velocity_decoder_.module(), encoder_.module(), *map_gathers_, *prior_,
-                                  training_latents(), data_.geometry);
-  }
-  return generator::make_export(generator(), *prior_, training_latents(), data_.geometry);
+  std::optional<Sampler> sampler;
+  if (diffusion_ && diffusion_->is_trained()) sampler = sampler_of(*diffusion_);
+  kinds::Export exported = map_gathers_
+                               ? generator::make_export(velocity_decoder_.module(), encoder_.module(), *map_gathers_,
+                                                        *prior_, training_latents(), data_.geometry, sampler)
+                               : generator::make_export(generator(), *prior_, training_latents(), data_.geometry, sampler);
+  if (diffusion_ && !sampler) exported.about["latent"] += "; its diffusion is not trained yet";
+  return exported;
 }
 
 }  // namespace outcrop::generator

@@ -6,6 +6,7 @@
 
 #include "trainer_host/trainer/kinds/earth/samples.hpp"
 #include "trainer_host/trainer/kinds/generator/batch.hpp"
+#include "trainer_host/trainer/kinds/generator/diffusion/latent_diffusion.hpp"
 #include "trainer_host/trainer/kinds/generator/gathers/map_gathers.hpp"
 #include "trainer_host/trainer/kinds/generator/generator.hpp"
 #include "trainer_host/trainer/kinds/generator/latent_prior.hpp"
@@ -25,6 +26,9 @@ struct GeneratorRecipe final : kinds::Recipe {
   double latent_penalty = 0.01;    // on the mean square of the latents, against their drift
   double seismic_in_latent = 0.0;  // share of the seismic loss that reaches the encoder
   bool flip = true;                // mirror half of the samples left to right
+  std::int64_t diffusion_from = 3;  // the first stage that trains the diffusion, and nothing else; and all after it
+  double diffusion_rate = 0.04;     // its learning rate, times the others'
+  std::int64_t diffusion_draws = 4;  // levels of noise at which a step sees each latent
 
   [[nodiscard]] std::string fingerprint() const override;
   [[nodiscard]] const kinds::DataPlaces& places() const override { return data; }
@@ -79,19 +83,25 @@ class GeneratorTask final : public kinds::Task {
   // The same for a batch that is already here.
   [[nodiscard]] kinds::Loss loss(const Batch& batch);
   [[nodiscard]] std::optional<std::string> non_finite_place(const Batch& batch);
-  // The encoder's latents [N, latent] of all samples, not mirrored. In evaluation mode.
-  [[nodiscard]] torch::Tensor encode_all(const earth::Samples& samples);
+  // The encoder's latents [N, latent] of all samples, or of them mirrored. In evaluation mode.
+  [[nodiscard]] torch::Tensor encode_all(const earth::Samples& samples, bool mirrored = false);
   // encode_all() of the training samples; encoded once until the networks are trained again.
   [[nodiscard]] const torch::Tensor& training_latents();
   [[nodiscard]] const earth::SplitData& split() const { return data_; }
   // After fit() or set_fitted().
   [[nodiscard]] const LatentPrior& prior() const { return *prior_; }
+  // Null where latents are drawn by the Gaussian alone.
+  [[nodiscard]] const LatentDiffusion* diffusion() const { return diffusion_ ? &*diffusion_ : nullptr; }
 
  private:
   GeneratorTask(const GeneratorRecipe& recipe, earth::SplitData data, Generator networks,
                 std::optional<MapGathers> maker);
   [[nodiscard]] bool trains_gathers() const { return is_trained(recipe_.shape.gathers); }
   [[nodiscard]] kinds::Loss loss_from_map(std::span<const kinds::Draw> draws);
+  [[nodiscard]] kinds::Loss loss_of_diffusion(std::span<const kinds::Draw> draws);
+  // Latents of these draws, in the diffusion's space: encoded once for as long as the encoder is not trained.
+  [[nodiscard]] torch::Tensor values_of(std::span<const kinds::Draw> draws);
+  [[nodiscard]] std::optional<double> held_out_diffusion_loss(const torch::Tensor& latents);
   [[nodiscard]] std::optional<std::string> non_finite_from_map(std::span<const kinds::Draw> draws);
   // Of held-out samples `first` on, whose latents are given.
   [[nodiscard]] torch::Tensor held_out_gather_loss(std::size_t first, std::size_t count,
@@ -105,7 +115,9 @@ class GeneratorTask final : public kinds::Task {
   std::optional<models::TrainingForm> seismic_decoder_;  // or
   std::optional<MapGathers> map_gathers_;
   std::optional<LatentPrior> prior_;
+  std::optional<LatentDiffusion> diffusion_;
   torch::Tensor training_latents_;  // undefined where they are not known
+  torch::Tensor values_;            // [N, latent, as they are or mirrored], in the diffusion's space; likewise
 };
 
 }  // namespace outcrop::generator

@@ -167,7 +167,7 @@ TEST_F(UserModule, is_trained_on_for_int8) {
     const kinds::Loss loss = (*task)->loss(phase, draws);
     loss.total.backward();
     adam.step();
-    last = loss.parts[0];
+    last = *loss.parts[0];
     if (step == 0) first = last;
   }
   EXPECT_LT(last, first);

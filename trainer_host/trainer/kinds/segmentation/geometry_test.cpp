@@ -182,7 +182,7 @@ TEST(SegmentationOfAnotherGeometry, learns_is_exported_and_takes_no_other_data) 
     const kinds::Loss loss = (*task)->loss(phase, draws);
     loss.total.backward();
     adam.step();
-    losses.push_back(loss.parts[0]);
+    losses.push_back(*loss.parts[0]);
   }
   EXPECT_LT(losses.back(), losses.front());
   (*task)->set_training(false);

@@ -200,7 +200,7 @@ TEST_F(Segmentation, learns_and_every_variant_answers_alike) {
     const kinds::Loss loss = (*task)->loss(phase, draws);
     loss.total.backward();
     adam.step();
-    last = loss.parts[0];
+    last = *loss.parts[0];
     if (step == 0) first = last;
   }
   EXPECT_LT(last, 0.8 * first);
@@ -270,7 +270,7 @@ TEST_F(Segmentation, learns_and_every_variant_answers_alike) {
     const kinds::Loss loss = (*task)->loss(phase, draws);
     loss.total.backward();
     adam.step();
-    rounded = loss.parts[0];
+    rounded = *loss.parts[0];
   }
   EXPECT_LT(rounded, 0.9 * first);
   quantize::VariantChoice choice;

@@ -200,14 +200,14 @@ TEST_F(FromMap, learns_and_says_so_in_its_columns) {
   }
   ASSERT_GT(trained.size(), 40U);
   torch::optim::Adam optimizer(trained, torch::optim::AdamOptions(3e-4));
-  const double before = task->loss(phase, draws()).parts.at(1);
+  const double before = *task->loss(phase, draws()).parts.at(1);
   double best = before;
   for (int i = 0; i < 12; ++i) {
     optimizer.zero_grad();
     const auto loss = task->loss(phase, draws());
     loss.total.backward();
     optimizer.step();
-    best = std::min(best, loss.parts.at(1));
+    best = std::min(best, *loss.parts.at(1));
   }
   EXPECT_LT(best, 0.97 * before);
   EXPECT_EQ(task->non_finite_place(draws()), std::nullopt);

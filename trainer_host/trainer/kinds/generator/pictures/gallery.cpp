@@ -27,15 +27,20 @@ constexpr int gathers_width = gather_columns * step - panel_gap;
 constexpr int picture_width = gathers_left + gathers_width + right;
 
 constexpr int columns = map_columns + gather_columns;
-using Headings = std::array<const char*, columns>;
-constexpr Headings of_data{"true map", "reconstructed map", "true gather", "reconstructed gather",
+static_assert(FilmStrip::frames == columns);
+using Headings = std::array<std::string, columns>;
+const Headings of_data{"true map", "reconstructed map", "true gather", "reconstructed gather",
                            "difference"};
-constexpr Headings of_noise{"nearest training map", "generated map", "solver's gather of it",
+const Headings of_noise{"nearest training map", "generated map", "solver's gather of it",
                             "generated gather", "difference"};
 
 // A row and where it stands.
 struct PlacedRow {
   const GalleryRow* row;
+  int y;
+};
+struct PlacedStrip {
+  const FilmStrip* strip;
   int y;
 };
 
@@ -54,7 +59,9 @@ class Layout {
  public:
   explicit Layout(const Gallery& gallery) {
     add(gallery.reconstructed, of_data);
-    if (!gallery.reconstructed.empty() && !gallery.generated.empty()) y_ += between_kinds;
+    if (!gallery.reconstructed.empty() && !gallery.strips.empty()) y_ += between_kinds;
+    add_strips(gallery);
+    if (y_ > top && !gallery.generated.empty()) y_ += between_kinds;
     Headings headings = of_noise;
     const auto none = [](const GalleryRow& row) { return row.reference_map.empty(); };
     if (std::all_of(gallery.generated.begin(), gallery.generated.end(), none)) headings[0] = "";
@@ -65,6 +72,7 @@ class Layout {
     return {.width = picture_width, .height = y_ - panel_gap + bottom};
   }
   [[nodiscard]] const std::vector<PlacedRow>& rows() const { return rows_; }
+  [[nodiscard]] const std::vector<PlacedStrip>& strips() const { return strips_; }
 
   [[nodiscard]] std::string frame(const Gallery& gallery) const {
     std::string text =
@@ -76,14 +84,27 @@ class Layout {
                         y + 12, size(), "center font ',10'");
       }
     }
-    for (const PlacedRow& placed : rows_) {
-      text += text_at(placed.row->label, 22, placed.y + panel / 2, size(),
-                      "center rotate by 90 font ',10'");
-    }
+    const auto label = [&](const std::string& words, int y) {
+      text += text_at(words, 22, y + panel / 2, size(), "center rotate by 90 font ',10'");
+    };
+    for (const PlacedRow& placed : rows_) label(placed.row->label, placed.y);
+    for (const PlacedStrip& placed : strips_) label(placed.strip->label, placed.y);
     return text;
   }
 
  private:
+  void add_strips(const Gallery& gallery) {
+    if (gallery.strips.empty()) return;
+    Headings headings;
+    std::copy_n(gallery.strip_headings.begin(), std::min(gallery.strip_headings.size(), headings.size()), headings.begin());
+    headings_.emplace_back(y_, headings);
+    y_ += headings_height;
+    for (const FilmStrip& strip : gallery.strips) {
+      strips_.push_back({&strip, y_});
+      y_ += step;
+    }
+  }
+
   void add(const std::vector<GalleryRow>& rows, const Headings& headings) {
     if (rows.empty()) return;
     headings_.emplace_back(y_, headings);
@@ -96,6 +117,7 @@ class Layout {
 
   int y_ = top;
   std::vector<PlacedRow> rows_;
+  std::vector<PlacedStrip> strips_;
   std::vector<std::pair<int, Headings>> headings_;
 };
 
@@ -106,6 +128,16 @@ std::string maps(const GalleryRow& row, PanelPlace place, const PanelScale& scal
   place.first_column = row.reference_map.empty();
   place.x += step;
   return text + map_panel(row.model_map, place, row.map_note, scale);
+}
+
+std::string film_strip(const FilmStrip& strip, int y, PixelSize picture, const PanelScale& scale) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(strip.maps.size(), FilmStrip::frames); ++i) {
+    text += map_panel(strip.maps[i],
+                      {.x = column_left(static_cast<int>(i)), .y = y, .picture = picture, .first_column = i == 0, .last_row = false},
+                      {}, scale);
+  }
+  return text;
 }
 
 std::string gathers(const GalleryRow& row, PanelPlace place, const PanelScale& scale) {
@@ -137,6 +169,9 @@ Status draw_gallery(const Gallery& gallery, const std::filesystem::path& png) {
                              .first_column = true,
                              .last_row = &placed == &layout.rows().back()};
       script << (of_maps ? maps(*placed.row, place, scale) : gathers(*placed.row, place, scale));
+    }
+    for (const PlacedStrip& placed : layout.strips()) {
+      if (of_maps) script << film_strip(*placed.strip, placed.y, size, scale);
     }
   }
   script << "unset multiplot\n";

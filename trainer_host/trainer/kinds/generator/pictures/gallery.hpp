@@ -20,6 +20,13 @@ struct GalleryRow {
   std::string gather_note;
 };
 
+// Maps on the way from noise to one of them, as many as a row has columns.
+struct FilmStrip {
+  static constexpr std::size_t frames = 5;
+  std::string label;                    // "seed 1"
+  std::vector<std::vector<float>> maps;  // rows of m/s
+};
+
 struct Gallery {
   std::string title;    // model, stage, epoch, training time
   std::string caption;  // the scores
@@ -28,6 +35,9 @@ struct Gallery {
   // Made from noise, with rows of their own: the nearest training map and the generated one, then
   // the wave equation's gather of the generated map and the generated gather.
   std::vector<GalleryRow> generated;
+  // Between the two, all of them at the same steps: "step 1 of 16", "step 4" over each column.
+  std::vector<FilmStrip> strips{};
+  std::vector<std::string> strip_headings{};
   data::Geometry geometry{};  // of all of them
 };
 
