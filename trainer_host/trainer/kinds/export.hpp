@@ -38,6 +38,9 @@ struct ExportPart {
   std::string changed_in_place{};
   // Whoever reads the output takes floats alone: no codes.
   bool answers_floats = false;
+  // What is rare in it matters most: ranges hold all that calibration saw, where the least squared error would
+  // clip it.
+  bool keeps_extremes = false;
   // Of quantization-aware training: the codes' scale and zero point, counted from 0, of each of its tensors that is in
   // int8, by name. Empty where it was not trained so. export_of() sets it.
   std::vector<std::pair<std::string, torch::Tensor>> trained_ranges{};

@@ -182,7 +182,9 @@ kinds::Export make_export(const torch::jit::Module& velocity_decoder, const torc
     exported.parts.push_back({.name = makers[i].name,
                               .network = makers[i].network,
                               .calibration = {seen[i]},
-                              .answers_floats = true});
+                              .answers_floats = true,
+                              // The direct wave: few values, ten times as loud as the others.
+                              .keeps_extremes = true});
   }
   std::vector<std::int64_t> columns;
   for (const std::size_t column : geometry.source_columns) columns.push_back(static_cast<std::int64_t>(column));

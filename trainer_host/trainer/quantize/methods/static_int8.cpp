@@ -141,7 +141,7 @@ class StaticInt8 final : public Method {
     OUTCROP_TRY(layers, layers_of(part));
     StaticQuantization options;
     options.activations = activations_;
-    options.range = range;
+    options.range = range == RangeSearch::squared_error && part.keeps_extremes ? RangeSearch::min_max : range;
     for (const PlannedLayer& layer : layers.int8) {
       const LayerDecision* decision = plan.layer(part.name + "." + layer.name);
       if (decision != nullptr && decision->format == "float") options.kept_float.insert(layer.name);
