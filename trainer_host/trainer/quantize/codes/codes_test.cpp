@@ -222,6 +222,15 @@ TEST(Awq, is_never_above_rounding) {
     EXPECT_EQ(made->rounding_kept, size < 1);
     EXPECT_EQ(made->codes.column_scales.defined(), size == 1);
   }
+  // A value that stands out of its group costs all others theirs.
+  Tensor spread = drawn({16, 96});
+  spread.select(1, 7).mul_(6.0);
+  const auto whole = awq(spread, inputs.hessian(), inputs.mean_abs(), {.group = 32}, UnseenInputs::rounded, AwqClip::never);
+  const auto cut = awq(spread, inputs.hessian(), inputs.mean_abs(), {.group = 32});
+  ASSERT_THAT(whole, IsOk());
+  ASSERT_THAT(cut, IsOk());
+  EXPECT_LT(cut->error, 0.95 * whole->error);
+  EXPECT_TRUE(torch::equal(cut->codes.column_scales, whole->codes.column_scales));
   EXPECT_THAT(awq(drawn({2, 96}), inputs.hessian(), inputs.mean_abs(), {.group = 32, .symmetric = true}),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("zero point")));
 }

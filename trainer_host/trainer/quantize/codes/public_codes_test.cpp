@@ -79,7 +79,7 @@ TEST_F(PublicCodes, awq_chooses_its_authors_codes) {
   const Tensor flipped = weight().flip({0, 1});
   for (const auto& [name, group] : {std::pair{"awq", 64}, std::pair{"awq_rows", -1}, std::pair{"awq_flipped", 32}}) {
     const Tensor weights = std::string(name) == "awq_flipped" ? flipped : weight();
-    const auto made = awq(weights, seen.hessian(), seen.mean_abs(), {.group = group}, UnseenInputs::as_published);
+    const auto made = awq(weights, seen.hessian(), seen.mean_abs(), {.group = group}, UnseenInputs::as_published, AwqClip::never);
     ASSERT_THAT(made, IsOk());
     EXPECT_FALSE(made->rounding_kept);
     EXPECT_LT(made->error, made->rounding_error);
