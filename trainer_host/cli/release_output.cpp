@@ -20,7 +20,7 @@ using Json = nlohmann::json;
 
 std::string short_number(double value) {
   std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.3g", value);
+  std::snprintf(text.data(), text.size(), value >= 1000 ? "%.0f" : "%.3g", value);  // no 2e+03
   return text.data();
 }
 
