@@ -440,7 +440,8 @@ Judgement evidence_of(const RolloutRecord& rollout, const std::vector<Device>& d
     if (found == by_device.end()) continue;
     const Assignment& assignment = *found->second;
     if (assignment.slowdown) seen.ratios.push_back(*assignment.slowdown);
-    const bool has_ended = assignment.state && is_final(*assignment.state);
+    // What was taken back went back because it was told to.
+    const bool has_ended = assignment.state && is_final(*assignment.state) && !assignment.cancelled;
     seen.ended += has_ended ? 1 : 0;
     seen.failures += has_ended && has_failed(*assignment.state) ? 1 : 0;
   }
