@@ -11,8 +11,7 @@ constexpr ByteCount rollout_body_limit = ByteCount::mib(1);
 constexpr std::size_t most_canaries = 1024;
 constexpr std::uint64_t longest_soak = 30ULL * 24 * 3600;
 
-Result<Json> describe(Registry& registry, const Ingest& ingest, const RolloutRecord& rollout) {
-  OUTCROP_TRY(assignments, registry.assignments(rollout.name));
+Json describe(const std::vector<Assignment>& assignments, const Ingest& ingest, const RolloutRecord& rollout) {
   Json json = to_json(rollout);
   json["devices"] = Json::array();
   for (const Assignment& assignment : assignments) {
@@ -33,12 +32,18 @@ Result<Json> describe(Registry& registry, const Ingest& ingest, const RolloutRec
 
 // With what its boards have shown so far; of one rollout, since all boards of the model are looked at.
 Result<Json> describe_whole(Registry& registry, const Ingest& ingest, const RolloutRecord& rollout) {
-  OUTCROP_TRY(json, describe(registry, ingest, rollout));
   OUTCROP_TRY(assignments, registry.assignments(rollout.name));
-  OUTCROP_TRY(devices, registry.devices());
-  std::erase_if(devices, [&](const Device& device) { return device.model != rollout.model; });
-  json["evidence"] = to_json(evidence_of(rollout, devices, assignments, true));
-  return std::move(json);
+  OUTCROP_TRY(devices, registry.devices_of(rollout.model));
+  std::map<std::string_view, const Assignment*> assigned;
+  for (const Assignment& one : assignments) assigned.emplace(one.device, &one);
+  RolloutEvidence evidence;
+  for (const Device& device : devices) {
+    const auto found = assigned.find(device.name);
+    evidence.add(device, found == assigned.end() ? nullptr : found->second);
+  }
+  Json json = describe(assignments, ingest, rollout);
+  json["evidence"] = to_json(evidence.judge(rollout, /*with_intervals=*/true));
+  return json;
 }
 
 }  // namespace
@@ -47,8 +52,8 @@ Result<http::Response> Api::rollouts() {
   OUTCROP_TRY(all, parts_.registry.rollouts());
   Json json = Json::array();
   for (const RolloutRecord& rollout : all) {
-    OUTCROP_TRY(entry, describe(parts_.registry, parts_.ingest, rollout));
-    json.push_back(std::move(entry));
+    OUTCROP_TRY(assignments, parts_.registry.assignments(rollout.name));
+    json.push_back(describe(assignments, parts_.ingest, rollout));
   }
   return respond({{"rollouts", std::move(json)}});
 }

@@ -164,7 +164,7 @@ Html rollout_screen(const FleetView& view, const RolloutRow& row, const Reader& 
       changes = std::move(found);
     }
   }
-  const auto judgement = view.judgement_of(row);
+  const auto judgement = view.judgement_of(row, /*with_intervals=*/true);
   Html html;
   html << "<h1>Rollout " << record.name << "</h1><div data-live=\"verdict\">"
        << verdict(row, judgement, changes, view) << "<dl class=\"facts\"><div><dt>Release</dt><dd>"

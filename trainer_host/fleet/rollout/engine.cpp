@@ -54,6 +54,7 @@ class Deciding {
   [[nodiscard]] Judgement evidence(bool with_intervals = false) const;
   [[nodiscard]] bool stopped_by_evidence();
   [[nodiscard]] std::size_t room() const;
+  [[nodiscard]] std::size_t to_come() const;
   void decide_canaries();
   void widen();
   void offer_to(const Device& device);
@@ -237,6 +238,14 @@ std::size_t Deciding::room() const {
   return most > at_work ? most - at_work : 0;
 }
 
+// Boards whose turn is still to come.
+std::size_t Deciding::to_come() const {
+  return static_cast<std::size_t>(
+      std::count_if(view_.devices.begin(), view_.devices.end(), [&](const Device& device) {
+        return !device.revoked && !assignments_.contains(device.name);
+      }));
+}
+
 // By choices only: without them every board would stay out for good.
 void Deciding::widen() {
   if (!view_.choices) return;
@@ -253,10 +262,12 @@ void Deciding::widen() {
 }
 
 Judgement Deciding::evidence(bool with_intervals) const {
-  std::vector<Assignment> assignments;
-  assignments.reserve(assignments_.size());
-  for (const auto& [device, assignment] : assignments_) assignments.push_back(assignment);
-  return evidence_of(rollout_, view_.devices, assignments, with_intervals);
+  RolloutEvidence evidence;
+  for (const Device& device : view_.devices) {
+    const auto found = assignments_.find(device.name);
+    evidence.add(device, found == assignments_.end() ? nullptr : &found->second);
+  }
+  return evidence.judge(rollout_, with_intervals);
 }
 
 bool Deciding::stopped_by_evidence() {
@@ -270,12 +281,9 @@ bool Deciding::stopped_by_evidence() {
 }
 
 void Deciding::decide_widened() {
-  std::size_t boards = 0;
+  std::size_t boards = to_come();
   std::size_t failures = 0;
   std::string first;
-  for (const Device& device : view_.devices) {  // those whose turn is still to come
-    boards += device.revoked || assignments_.contains(device.name) ? 0 : 1;
-  }
   for (const auto& [device, assignment] : assignments_) {
     if (assignment.excluded) continue;
     ++boards;
@@ -324,17 +332,14 @@ void Deciding::finish_where_all_are_done() {
       waiting += (waiting.empty() ? "" : ", ") + device;
     }
   }
-  std::size_t to_come = 0;
-  for (const Device& device : view_.devices) {
-    to_come += device.revoked || assignments_.contains(device.name) ? 0 : 1;
-  }
+  const std::size_t waiting_for_turn = to_come();
   std::string words = plural(updated, "board") + " updated";
   if (failures > 0) words += ", " + std::to_string(failures) + " failed, as allowed";
   if (only_measured > 0) words += ", " + std::to_string(only_measured) + " measured only";
   if (out > 0) words += ", " + plural(out, "board") + " staying out";
   if (late > 0) words += ", " + plural(late, "board") + " offline, held or without an end: offered when back";
-  if (to_come > 0) words += ", " + plural(to_come, "board") + " to come";
-  if (!waiting.empty() || to_come > 0) {
+  if (waiting_for_turn > 0) words += ", " + plural(waiting_for_turn, "board") + " to come";
+  if (!waiting.empty() || waiting_for_turn > 0) {
     return explain(words + (waiting.empty() ? "" : "; waits for " + waiting));
   }
   const std::string compared = outcrop::fleet::in_words(evidence(true));
@@ -427,29 +432,24 @@ tl::unexpected<Error> not_now(const RolloutView& view, const std::string& verb) 
 
 }  // namespace
 
-Judgement evidence_of(const RolloutRecord& rollout, const std::vector<Device>& devices,
-                      const std::vector<Assignment>& assignments, bool with_intervals) {
-  std::map<std::string, const Assignment*> by_device;
-  for (const Assignment& assignment : assignments) by_device.emplace(assignment.device, &assignment);
-  std::map<std::string, Observed> classes;
-  for (const Device& device : devices) {
-    const auto found = by_device.find(device.name);
-    if (found == by_device.end() ? device.revoked.has_value() : found->second->excluded) continue;
-    Observed& seen = classes[device.device_class];
-    ++seen.all;
-    if (found == by_device.end()) continue;
-    const Assignment& assignment = *found->second;
-    if (assignment.slowdown) seen.ratios.push_back(*assignment.slowdown);
-    // What was taken back went back because it was told to.
-    const bool has_ended = assignment.state && is_final(*assignment.state) && !assignment.cancelled;
-    seen.ended += has_ended ? 1 : 0;
-    seen.failures += has_ended && has_failed(*assignment.state) ? 1 : 0;
-  }
+void RolloutEvidence::add(const Device& device, const Assignment* assignment) {
+  if (assignment == nullptr ? device.revoked.has_value() : assignment->excluded) return;
+  Observed& seen = classes_[device.device_class];
+  ++seen.all;
+  if (assignment == nullptr) return;
+  if (assignment->slowdown) seen.ratios.push_back(*assignment->slowdown);
+  // What was taken back went back because it was told to.
+  const bool has_ended = assignment->state && is_final(*assignment->state) && !assignment->cancelled;
+  seen.ended += has_ended ? 1 : 0;
+  seen.failures += has_ended && has_failed(*assignment->state) ? 1 : 0;
+}
+
+Judgement RolloutEvidence::judge(const RolloutRecord& rollout, bool with_intervals) const {
   EvidenceRule rule;
   rule.slower_allowed = rollout.slower_allowed;
   rule.failed_share = rollout.failed_share;
   rule.alpha = rollout.false_stops;
-  return judge(classes, rule, with_intervals);
+  return fleet::judge(classes_, rule, with_intervals);
 }
 
 std::string in_words(RolloutState state) {

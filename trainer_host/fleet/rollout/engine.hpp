@@ -67,10 +67,16 @@ struct Decision {
 
 [[nodiscard]] Decision decide(const RolloutView& view);
 
-// What boards have shown so far, of `devices` of the model and their assignments.
-[[nodiscard]] Judgement evidence_of(const RolloutRecord& rollout, const std::vector<Device>& devices,
-                                    const std::vector<Assignment>& assignments,
-                                    bool with_intervals = false);
+// What the boards of its model have shown of a rollout so far.
+class RolloutEvidence {
+ public:
+  // `assignment`: null where the board's turn is still to come.
+  void add(const Device& device, const Assignment* assignment);
+  [[nodiscard]] Judgement judge(const RolloutRecord& rollout, bool with_intervals = false) const;
+
+ private:
+  std::map<std::string, Observed> classes_;
+};
 
 // What a rollout is, in a sentence: "in its canary phase", "widening".
 [[nodiscard]] std::string in_words(RolloutState state);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "protocol/base/median.hpp"
+
 namespace outcrop::fleet {
 namespace {
 
@@ -18,11 +20,11 @@ double log_factor(double x) {
   return std::log(2.0) - (x > 0 ? std::log1p(std::exp(-2 * x)) : std::log1p(std::exp(2 * x)) - 2 * x);
 }
 
-double median_of(std::vector<double> values) {
-  if (values.empty()) return 1;
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : std::sqrt(values[middle - 1] * values[middle]);
+// Of ratios: the mean of two in the middle is that of their logarithms. 1 of none.
+double median_ratio(const std::vector<double>& ratios) {
+  std::vector<double> logs;
+  for (const double ratio : ratios) logs.push_back(std::log(ratio));
+  return std::exp(median(std::move(logs)));
 }
 
 // "+5.1 %"
@@ -63,7 +65,7 @@ ClassEvidence about(const std::string& device_class, const Observed& seen, const
   result.too_few = std::log(2.0) * static_cast<double>(std::max(seen.all, seen.ratios.size())) < std::log(line);
   if (seen.ratios.empty()) return result;
   const double allowed = 1 + rule.slower_allowed;
-  result.ratio = median_of(seen.ratios);
+  result.ratio = median_ratio(seen.ratios);
   const auto [least, most] = std::minmax_element(seen.ratios.begin(), seen.ratios.end());
   result.least = *least;
   result.most = *most;
@@ -87,7 +89,7 @@ std::optional<std::string> far_too_slow_boards_of(const std::map<std::string, Ob
         std::count_if(seen.ratios.begin(), seen.ratios.end(),
                       [&](double ratio) { return ratio > far_too_slow * (1 + rule.slower_allowed); }));
     if (slow == 0 || (slow < far_too_slow_boards && slow < seen.ratios.size())) continue;
-    return "p90 " + percent(median_of(seen.ratios)) + " on " + name + ": " + std::to_string(slow) + " of " +
+    return "p90 " + percent(median_ratio(seen.ratios)) + " on " + name + ": " + std::to_string(slow) + " of " +
            boards_in_words(seen.ratios.size()) + " more than twice as slow as with the release before";
   }
   return std::nullopt;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "trainer_host/fleet/rollout/observe.hpp"
 #include "trainer_host/fleet/rollout/engine.hpp"
+#include "trainer_host/fleet/rollout/observe.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -96,15 +96,21 @@ const ReleaseRecord* FleetView::release(const trust::Sha256Digest& manifest) con
   return nullptr;
 }
 
-std::optional<Judgement> FleetView::judgement_of(const RolloutRow& row) const {
-  const bool compared = std::any_of(row.assignments.begin(), row.assignments.end(),
-                                    [](const Assignment& one) { return one.slowdown.has_value(); });
-  if (!compared) return std::nullopt;
-  std::vector<Device> devices;
-  for (const auto& [name, board] : boards_) {
-    if (board.device.model == row.record.model) devices.push_back(board.device);
+std::optional<Judgement> FleetView::judgement_of(const RolloutRow& row, bool with_intervals) const {
+  std::map<std::string_view, const Assignment*> assigned;
+  bool compared = false;
+  for (const Assignment& one : row.assignments) {
+    assigned.emplace(one.device, &one);
+    compared = compared || one.slowdown;
   }
-  return evidence_of(row.record, devices, row.assignments, /*with_intervals=*/true);
+  if (!compared) return std::nullopt;
+  RolloutEvidence evidence;
+  for (const auto& [name, board] : boards_) {
+    if (board.device.model != row.record.model) continue;
+    const auto found = assigned.find(name);
+    evidence.add(board.device, found == assigned.end() ? nullptr : found->second);
+  }
+  return evidence.judge(row.record, with_intervals);
 }
 
 std::string FleetView::name_of(const trust::Sha256Digest& manifest) const {

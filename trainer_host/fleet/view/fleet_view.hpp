@@ -87,7 +87,7 @@ class FleetView {
   [[nodiscard]] const std::vector<ReleaseRecord>& releases() const { return releases_; }
   [[nodiscard]] const ReleaseRecord* release(const trust::Sha256Digest& manifest) const;
   // What its boards have shown beside what served them (rollout/evidence.hpp); none where no board measured both.
-  [[nodiscard]] std::optional<Judgement> judgement_of(const RolloutRow& row) const;
+  [[nodiscard]] std::optional<Judgement> judgement_of(const RolloutRow& row, bool with_intervals = false) const;
   // "curvefault stage 2", or the start of the digest of what is no release here.
   [[nodiscard]] std::string name_of(const trust::Sha256Digest& manifest) const;
 

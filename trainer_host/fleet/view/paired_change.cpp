@@ -3,17 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "protocol/base/median.hpp"
 #include "trainer_host/fleet/rollout/evidence.hpp"
 
 namespace outcrop::fleet {
 namespace {
 
 constexpr double interval_alpha = 0.05;
-
-double middle_of(const std::vector<double>& sorted) {
-  const std::size_t half = sorted.size() / 2;
-  return sorted.size() % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
-}
 
 }  // namespace
 
@@ -31,8 +27,7 @@ std::string_view to_string(Verdict verdict) {
   return "insufficient data";
 }
 
-PairedChange judge(std::vector<double> log_ratios) {
-  std::sort(log_ratios.begin(), log_ratios.end());
+PairedChange judge(const std::vector<double>& log_ratios) {
   const double harm = std::log1p(harm_from);
   std::vector<double> ratios;
   for (const double one : log_ratios) ratios.push_back(std::exp(one));
@@ -40,7 +35,7 @@ PairedChange judge(std::vector<double> log_ratios) {
   change.boards = log_ratios.size();
   change.slower = static_cast<std::size_t>(
       std::count_if(log_ratios.begin(), log_ratios.end(), [&](double one) { return one > harm; }));
-  change.median = std::expm1(middle_of(log_ratios));
+  change.median = std::expm1(median(log_ratios));
   change.evidence = slower_evidence(ratios, 1 + harm_from);
   const Interval interval = ratio_interval(ratios, interval_alpha);
   if (interval.low > 0) change.low = interval.low - 1;

@@ -32,6 +32,6 @@ struct PairedChange {
 };
 
 // `log_ratios` not empty.
-[[nodiscard]] PairedChange judge(std::vector<double> log_ratios);
+[[nodiscard]] PairedChange judge(const std::vector<double>& log_ratios);
 
 }  // namespace outcrop::fleet
