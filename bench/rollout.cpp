@@ -274,7 +274,8 @@ Stop rolled_out(Random& random, std::size_t boards, double center, std::uint64_t
       if (assignment.state || uniform(random) > 0.3) continue;
       assignment.state = messages::DeploymentState::updated;
       assignment.confirmed = true;
-      assignment.slowdown = std::exp(noise(random));
+      const double slower = std::exp(noise(random));
+      assignment.slowdown = {slower, slower};
     }
   }
   return std::nullopt;

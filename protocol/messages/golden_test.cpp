@@ -115,7 +115,7 @@ TEST(Golden, a_report_of_protocol_6_tells_how_fast_what_served_was) {
   const Report report = golden_report(6);
   ASSERT_TRUE(report.incumbent);
   EXPECT_EQ(report.incumbent->variant.name, "float-mobile");
-  EXPECT_EQ(slowdown(report), 13.1 / 26.2);
+  EXPECT_EQ(slowdown(report), Slowdown(13.1 / 26.2, 12.25 / 24.5));
   EXPECT_EQ(slowdown(golden_report(2)), std::nullopt);
 
   const auto changed = [&](const std::function<void(Report&)>& change) {
@@ -124,7 +124,7 @@ TEST(Golden, a_report_of_protocol_6_tells_how_fast_what_served_was) {
     return slowdown(other);
   };
   EXPECT_EQ(changed([](Report& r) { r.active_variant = "float-mobile"; }), std::nullopt) << "was not measured";
-  EXPECT_EQ(changed([](Report& r) { r.active_manifest.reset(); }), 0.5) << "the only one that was measured";
+  EXPECT_EQ(changed([](Report& r) { r.active_manifest.reset(); }), Slowdown(0.5, 0.5)) << "the only one that was measured";
   EXPECT_EQ(changed([](Report& r) { r.incumbent->variant.measurement->void_because = {"throttled"}; }), std::nullopt);
   EXPECT_EQ(changed([](Report& r) { r.variants[0].outcome = VariantOutcome::failed; }), std::nullopt);
   EXPECT_EQ(changed([](Report& r) { r.incumbent->manifest = r.deployment.manifest; }), std::nullopt);

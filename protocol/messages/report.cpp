@@ -132,26 +132,26 @@ std::string to_json(const Report& report) {
   return json_text(json);
 }
 
-std::optional<double> slowdown(const Report& report) {
-  const auto p90 = [](const ReportedVariant& variant) -> std::optional<double> {
+std::optional<Slowdown> slowdown(const Report& report) {
+  const auto counting = [](const ReportedVariant& variant) -> const ReportedMeasurement* {
     const auto& measurement = variant.measurement;
-    const bool counts = variant.outcome == VariantOutcome::measured && measurement &&
-                        measurement->void_because.empty() && measurement->p90_ms > 0;
-    return counts ? std::optional(measurement->p90_ms) : std::nullopt;
+    const bool counts = variant.outcome == VariantOutcome::measured && measurement && measurement->void_because.empty() &&
+                        measurement->p90_ms > 0 && measurement->p50_ms > 0;
+    return counts ? &*measurement : nullptr;
   };
   if (!report.incumbent || report.incumbent->manifest == report.deployment.manifest) return std::nullopt;
-  const auto before = p90(report.incumbent->variant);
+  const ReportedMeasurement* before = counting(report.incumbent->variant);
   const bool serves = report.active_manifest == report.deployment.manifest;
-  std::optional<double> now;
+  const ReportedMeasurement* now = nullptr;
   std::size_t measured = 0;
   for (const ReportedVariant& variant : report.variants) {
-    const auto of_this = p90(variant);
-    if (!of_this || (serves && variant.name != report.active_variant)) continue;
+    const ReportedMeasurement* of_this = counting(variant);
+    if (of_this == nullptr || (serves && variant.name != report.active_variant)) continue;
     now = of_this;
     ++measured;
   }
-  if (!before || measured != 1) return std::nullopt;
-  return *now / *before;
+  if (before == nullptr || measured != 1) return std::nullopt;
+  return Slowdown{now->p90_ms / before->p90_ms, now->p50_ms / before->p50_ms};
 }
 
 Result<Report> parse_report(BytesView payload) {

@@ -81,9 +81,16 @@ struct Report {
   bool operator==(const Report&) const = default;
 };
 
-// p90 of what serves by this report, or of the only variant measured, by that of the incumbent. None where either was not
+// Times of a release by those of what served before, measured in turns: 2 is twice as slow.
+struct Slowdown {
+  double p90 = 1;
+  double p50 = 1;
+  bool operator==(const Slowdown&) const = default;
+};
+
+// Of what serves by this report, or of the only variant measured, by the incumbent. None where either was not
 // measured validly, and where the report does not say yet which variant serves.
-[[nodiscard]] std::optional<double> slowdown(const Report& report);
+[[nodiscard]] std::optional<Slowdown> slowdown(const Report& report);
 
 [[nodiscard]] std::string to_json(const Report& report);
 // `payload`: the bytes of a VerifiedPayload (protocol/trust/envelope.hpp) of the kind "report".

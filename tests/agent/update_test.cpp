@@ -91,7 +91,7 @@ TEST_F(AgentTest, measures_what_serves_beside_a_new_release) {
   EXPECT_EQ(updated->incumbent->variant.outcome, VariantOutcome::measured);
   EXPECT_EQ(updated->variants.size(), 2U);
   ASSERT_TRUE(messages::slowdown(*updated));
-  EXPECT_GT(*messages::slowdown(*updated), 1.0);
+  EXPECT_GT(messages::slowdown(*updated)->p90, 1.0);
   EXPECT_EQ(host_.bad_reports, 0U);
 
   // A release that breaks is no matter of the one that serves, and the other way round.

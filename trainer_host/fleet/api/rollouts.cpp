@@ -24,7 +24,7 @@ Json describe(const std::vector<Assignment>& assignments, const Ingest& ingest, 
                                {"generation", assignment.generation},
                                {"cancelled", assignment.cancelled},
                                {"variants", assignment.variants},
-                               {"slowdown", assignment.slowdown ? Json(*assignment.slowdown) : Json(nullptr)},
+                               {"slowdown", assignment.slowdown ? Json(assignment.slowdown->p90) : Json(nullptr)},
                                {"updated", to_rfc3339(assignment.updated)}});
   }
   return json;

@@ -81,7 +81,7 @@ Html boards_of(const FleetView& view, const RolloutRow& row, Timestamp now) {
           << age(one.updated, now) << "</td><td class=\"n\">"
           << std::string(figure != nullptr ? milliseconds(figure->p50_ms) : "–") << "</td><td class=\"n\">"
           << std::string(figure != nullptr ? milliseconds(figure->p90_ms) : "–") << "</td><td class=\"n\">"
-          << std::string(one.slowdown ? change(*one.slowdown - 1) : "–") << "</td><td>"
+          << std::string(one.slowdown ? change(one.slowdown->p90 - 1) : "–") << "</td><td>"
           << one.reason << "</td></tr>";
   }
   table << "</tbody></table>";

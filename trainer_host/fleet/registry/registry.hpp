@@ -103,8 +103,8 @@ struct Assignment {
       state;  // as reported for this generation; none: no word yet
   std::string reason;
   bool confirmed = false;  // a report signed by the board says this state
-  // p90 of the variant that the board chose, by that of what served, measured in turns; as it signed first.
-  std::optional<double> slowdown;
+  // Of the variant that the board chose, by what served; as it signed first.
+  std::optional<messages::Slowdown> slowdown;
   // Of the newest message that said something of this generation: later ones may be older.
   messages::MessageId message{0, 0};
   Timestamp updated;

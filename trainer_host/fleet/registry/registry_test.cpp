@@ -123,7 +123,7 @@ TEST_F(RegistryTest, gives_back_what_was_saved_after_it_was_opened_again) {
   ended.reason = "canary pi-1 FAILED";
   ended.ended = at(8000);
   ended.past = true;
-  offered.slowdown = 1.04;
+  offered.slowdown = {1.04, 1.01};
   {
     const auto registry = open();
     fill(*registry);

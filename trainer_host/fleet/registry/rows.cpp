@@ -147,7 +147,7 @@ Result<Assignment> read_assignment(const Database::Row& row) {
   assignment.confirmed = row.integer(11) != 0;
   assignment.message = {count(row, 12), count(row, 13)};
   assignment.updated = to_time(row.integer(14));
-  if (!row.is_null(15)) assignment.slowdown = row.number(15);
+  if (!row.is_null(15) && !row.is_null(16)) assignment.slowdown = {row.number(15), row.number(16)};
   return assignment;
 }
 

@@ -21,7 +21,7 @@ inline constexpr const char* rollout_columns =
     "failed_share, started, ended, past, slower_allowed, false_stops, first_ring";
 inline constexpr const char* assignment_columns =
     "rollout, device, canary, excluded, generation, cancelled, manifest, return_to, variants, "
-    "state, reason, confirmed, session, sequence, updated, slowdown";
+    "state, reason, confirmed, session, sequence, updated, slowdown, slowdown_p50";
 inline constexpr const char* audit_columns =
     "number, time, who, action, subject, detail, before, hash";
 

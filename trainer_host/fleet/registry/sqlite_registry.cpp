@@ -224,23 +224,24 @@ class SqliteRegistry final : public Registry {
   Status save(const Assignment& a) override {
     Database::Value state = nullptr;
     if (a.state) state = std::string(messages::to_string(*a.state));
-    Database::Value slowdown = nullptr;
-    if (a.slowdown) slowdown = *a.slowdown;
+    Database::Value slowdown = nullptr, slowdown_p50 = nullptr;
+    if (a.slowdown) slowdown = a.slowdown->p90, slowdown_p50 = a.slowdown->p50;
     return write(
         "INSERT INTO assignment (rollout, device, canary, excluded, generation, cancelled, "
-        "manifest, return_to, variants, state, reason, confirmed, session, sequence, updated, slowdown) "
-        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+        "manifest, return_to, variants, state, reason, confirmed, session, sequence, updated, slowdown, slowdown_p50) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
         "ON CONFLICT (rollout, device) DO UPDATE SET canary = excluded.canary, "
         "excluded = excluded.excluded, generation = excluded.generation, "
         "cancelled = excluded.cancelled, manifest = excluded.manifest, "
         "return_to = excluded.return_to, variants = excluded.variants, state = excluded.state, "
         "reason = excluded.reason, confirmed = excluded.confirmed, session = excluded.session, "
-        "sequence = excluded.sequence, updated = excluded.updated, slowdown = excluded.slowdown",
+        "sequence = excluded.sequence, updated = excluded.updated, slowdown = excluded.slowdown, "
+        "slowdown_p50 = excluded.slowdown_p50",
         {a.rollout, a.device, std::int64_t{a.canary}, std::int64_t{a.excluded},
          to_column(a.generation), std::int64_t{a.cancelled}, a.manifest.hex(),
          to_column(a.return_to), names_to_json(a.variants), state, a.reason,
          std::int64_t{a.confirmed}, to_column(a.message.session), to_column(a.message.sequence),
-         to_column(a.updated), slowdown});
+         to_column(a.updated), slowdown, slowdown_p50});
   }
 
   Status remove(const Assignment& assignment) override {

@@ -437,7 +437,10 @@ void RolloutEvidence::add(const Device& device, const Assignment* assignment) {
   Observed& seen = classes_[device.device_class];
   ++seen.all;
   if (assignment == nullptr) return;
-  if (assignment->slowdown) seen.ratios.push_back(*assignment->slowdown);
+  if (assignment->slowdown) {
+    seen.ratios.push_back(assignment->slowdown->p90);
+    seen.throughout.push_back(std::min(assignment->slowdown->p90, assignment->slowdown->p50));
+  }
   // What was taken back went back because it was told to.
   const bool has_ended = assignment->state && is_final(*assignment->state) && !assignment->cancelled;
   seen.ended += has_ended ? 1 : 0;

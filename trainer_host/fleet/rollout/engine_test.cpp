@@ -130,7 +130,7 @@ TEST(Engine, a_failed_canary_returns_the_other_canaries_and_nobody_else) {
 TEST(Engine, a_release_ten_times_slower_within_its_budget_stops_at_the_canary) {
   View view;
   view.canary(DeploymentState::updated);
-  view->assignments.front().slowdown = 10;
+  view->assignments.front().slowdown = {10, 10};
   const Decision decision = decide(*view);
   EXPECT_EQ(in_words(decision), "cancel c; stopped");
   EXPECT_THAT(decision.rollout->reason, HasSubstr("more than twice as slow"));
@@ -146,7 +146,7 @@ TEST(Engine, evidence_of_slowness_returns_all_boards) {
     const std::string name = "b" + std::to_string(i);
     view.board(name);
     view.assign(name, i < 30 ? DeploymentState::updated : DeploymentState::measuring);
-    if (i < 30) view->assignments.back().slowdown = i % 2 == 0 ? 1.07 : 1.04;
+    if (i < 30) view->assignments.back().slowdown = {i % 2 == 0 ? 1.07 : 1.04, 1};
   }
   const Decision decision = decide(*view);
   EXPECT_EQ(decision.rollout->state, RolloutState::stopped);

@@ -86,7 +86,7 @@ std::string slower_in_words(const ClassEvidence& seen) {
 std::optional<std::string> far_too_slow_boards_of(const std::map<std::string, Observed>& classes, const EvidenceRule& rule) {
   for (const auto& [name, seen] : classes) {
     const auto slow = static_cast<std::size_t>(
-        std::count_if(seen.ratios.begin(), seen.ratios.end(),
+        std::count_if(seen.throughout.begin(), seen.throughout.end(),
                       [&](double ratio) { return ratio > far_too_slow * (1 + rule.slower_allowed); }));
     if (slow == 0 || (slow < far_too_slow_boards && slow < seen.ratios.size())) continue;
     return "p90 " + percent(median_ratio(seen.ratios)) + " on " + name + ": " + std::to_string(slow) + " of " +

@@ -60,7 +60,9 @@ struct EvidenceRule {
 
 // What the boards of a class have shown so far.
 struct Observed {
-  std::vector<double> ratios;  // of boards that measured both
+  std::vector<double> ratios;  // of boards that measured both: of p90
+  // ... the lesser of p90's and p50's: of few calls, one that was disturbed is enough to move p90 threefold, but not both.
+  std::vector<double> throughout;
   std::size_t ended = 0;       // boards that took it or failed
   std::size_t failures = 0;
   std::size_t all = 0;  // boards that the class has
@@ -68,7 +70,7 @@ struct Observed {
 
 struct ClassEvidence {
   std::string device_class;
-  std::size_t boards = 0;     // that measured both
+  std::size_t boards = 0;     // that measured both releases
   double ratio = 1;           // their median; 1 where there is none
   double least = 1, most = 1; // of all boards
   Interval interval;          // where it was asked for
@@ -91,7 +93,8 @@ struct Judgement {
 };
 
 // Stops where the mean evidence reaches the line, and names the classes that made it do so; and, outside of α, at
-// once where boards of a class take more than twice as long as allowed: two of them, or every one that measured.
+// once where boards of a class take more than twice as long as allowed, in p90 and p50: two of them, or every one that
+// measured.
 // Intervals take a hundred times as long as all else, and are found where they will be shown: in a stop, or
 // `with_intervals`.
 [[nodiscard]] Judgement judge(const std::map<std::string, Observed>& classes, const EvidenceRule& rule,

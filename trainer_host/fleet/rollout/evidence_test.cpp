@@ -25,6 +25,7 @@ Observed seen(std::vector<double> ratios, std::size_t failures = 0) {
   observed.ended = ratios.size() + failures;
   observed.all = observed.ended;
   observed.failures = failures;
+  observed.throughout = ratios;
   observed.ratios = std::move(ratios);
   return observed;
 }
@@ -102,6 +103,9 @@ TEST(Judgement, stops_at_once_what_takes_more_than_twice_as_long) {
               ::testing::Optional(HasSubstr("on pi: 1 of 1 board more than twice as slow")));
   EXPECT_TRUE(judge({{"pi", seen({1.0, 1.0, 2.5, 1.0, 2.5})}}, {}).stop);
   EXPECT_FALSE(judge({{"pi", seen({1.0, 2.5})}}, {}).stop) << "one of two may have been disturbed";
+  Observed disturbed = seen({3.055});
+  disturbed.throughout = {1.04};
+  EXPECT_FALSE(judge({{"pi", disturbed}}, {}).stop) << "p90 of ten calls, two of which other work kept waiting";
   EvidenceRule wide;
   wide.slower_allowed = 1.5;  // a larger network, and they know
   EXPECT_FALSE(judge({{"pi", seen({2.4, 2.4, 2.4})}}, wide).stop);

@@ -4,6 +4,7 @@
 
 #include "protocol/messages/command.hpp"
 #include "protocol/messages/device_message.hpp"
+#include "protocol/messages/report.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
 
 namespace outcrop::fleet {
@@ -16,7 +17,7 @@ struct Statement {
   messages::MessageId message{1, 0};
   bool is_signed = false;  // a report; else a status or progress, which anybody may have written
   bool measured = false;              // ... with figures
-  std::optional<double> slowdown = {};  // ... beside those of what served (messages::slowdown)
+  std::optional<messages::Slowdown> slowdown = {};  // ... beside those of what served
 };
 
 // Nothing follows in this generation but its being taken back.

@@ -24,16 +24,16 @@ Statement says(DeploymentState state, messages::MessageId message, bool is_signe
 TEST(Observe, keeps_the_first_figure_that_a_board_signs) {
   Assignment assignment = offered();
   Statement measured = says(DeploymentState::measuring, {1, 1});
-  measured.slowdown = 1.5;
+  measured.slowdown = {1.5, 1.4};
   (void)observe(assignment, measured, seen_at);
   EXPECT_EQ(assignment.slowdown, std::nullopt) << "nobody signed it";
   measured.is_signed = true;
   EXPECT_TRUE(observe(assignment, measured, seen_at));
-  EXPECT_EQ(assignment.slowdown, 1.5);
+  EXPECT_EQ(assignment.slowdown, messages::Slowdown(1.5, 1.4));
   Statement again = says(DeploymentState::updated, {1, 2}, true);
-  again.slowdown = 0.5;
+  again.slowdown = {0.5, 0.5};
   EXPECT_TRUE(observe(assignment, again, seen_at));
-  EXPECT_EQ(assignment.slowdown, 1.5) << "a board does not measure until it likes the result";
+  EXPECT_EQ(assignment.slowdown, messages::Slowdown(1.5, 1.4)) << "a board does not measure until it likes the result";
 }
 
 TEST(Observe, shows_where_the_work_is) {
