@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -17,6 +18,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <thread>
 
 #include "runtime/runner/landlock.hpp"
 #include "runtime/runner/system_call_filter.hpp"
@@ -39,15 +41,26 @@ int count_threads() {
   return count;
 }
 
-// Private writable memory now, in bytes: what RLIMIT_DATA counts.
-ByteCount private_memory() {
+struct Held {
+  ByteCount data;           // private and writable: what RLIMIT_DATA counts
+  ByteCount address_space;  // what RLIMIT_AS counts
+};
+
+Held held_now() {
+  Held held;
   std::ifstream file("/proc/self/status");
   for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("VmData:")) {
-      return ByteCount::kib(std::strtoull(line.c_str() + 7, nullptr, 10));
-    }
+    const auto kib = [&line] { return ByteCount::kib(std::strtoull(line.c_str() + 7, nullptr, 10)); };
+    if (line.starts_with("VmData:")) held.data = kib();
+    if (line.starts_with("VmSize:")) held.address_space = kib();
   }
-  return {};
+  return held;
+}
+
+// What is reserved and never written: for each thread of each pool a stack and an arena of the C library (64 MiB).
+ByteCount reservations() {
+  constexpr std::uint64_t pools = 3;
+  return ByteCount::mib(512 + 72 * pools * std::max(1U, std::thread::hardware_concurrency()));
 }
 
 bool set_limit(__rlimit_resource_t resource, rlim_t soft, rlim_t hard) {
@@ -55,14 +68,15 @@ bool set_limit(__rlimit_resource_t resource, rlim_t soft, rlim_t hard) {
   return ::setrlimit(resource, &limit) == 0;
 }
 
-bool set_limits(rlim_t memory) {
+bool set_limits(rlim_t memory, rlim_t address_space) {
   // RLIMIT_DATA does not count the main thread's stack.
   rlimit inherited{};
   if (::getrlimit(RLIMIT_STACK, &inherited) != 0) return false;
   const rlim_t stack = std::min(main_stack, inherited.rlim_cur);
   // No limit on the number of processes: it counts all of a user's, and the filter forbids
   // starting any.
-  return set_limit(RLIMIT_DATA, memory, memory) && set_limit(RLIMIT_FSIZE, 0, 0) &&
+  return set_limit(RLIMIT_DATA, memory, memory) && set_limit(RLIMIT_AS, address_space, address_space) &&
+         set_limit(RLIMIT_FSIZE, 0, 0) &&
          set_limit(RLIMIT_CORE, 0, 0) && set_limit(RLIMIT_MEMLOCK, 0, 0) &&
          set_limit(RLIMIT_STACK, stack, stack) &&
          set_limit(RLIMIT_NOFILE, open_descriptors, open_descriptors) &&
@@ -100,9 +114,8 @@ bool can_fork() {
   return child > 0;
 }
 
-bool can_map(std::size_t bytes, int kind) {
-  void* memory =
-      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kind | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+bool can_map(std::size_t bytes, int kind, int access = PROT_READ | PROT_WRITE) {
+  void* memory = ::mmap(nullptr, bytes, access, kind | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return false;
   ::munmap(memory, bytes);
   return true;
@@ -114,10 +127,17 @@ bool can_map_uncounted(std::size_t bytes) {
 }
 
 // As much as the limit that is set allows in all: with what the process already holds, too much.
-bool can_exceed_memory_limit() {
+bool can_exceed(__rlimit_resource_t resource, int access) {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_DATA, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return true;
-  return can_map(static_cast<std::size_t>(limit.rlim_cur), MAP_PRIVATE);
+  if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return true;
+  return can_map(static_cast<std::size_t>(limit.rlim_cur), MAP_PRIVATE, access);
+}
+
+// Its present ones: nothing changes where this is allowed.
+bool can_move(pid_t process) {
+  cpu_set_t processors;
+  return ::sched_getaffinity(process, sizeof processors, &processors) == 0 &&
+         ::sched_setaffinity(process, sizeof processors, &processors) == 0;
 }
 
 bool can_raise_limits() {
@@ -139,21 +159,23 @@ std::vector<std::string> confine_this_process(ByteCount memory_limit) {
     if (!holds) missing.push_back(std::move(what));
   };
   // Before the files of /proc are out of reach.
-  const ByteCount held = private_memory();
-  const auto memory = static_cast<rlim_t>(held.value() + memory_limit.value());
+  const Held held = held_now();
+  const auto memory = static_cast<rlim_t>(held.data.value() + memory_limit.value());
+  const std::uint64_t space = held.address_space.value() + memory_limit.value() + reservations().value();
+  const auto address_space = static_cast<rlim_t>(std::min<std::uint64_t>(space, RLIM_INFINITY));
   need(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no new privileges");
   ::prctl(PR_SET_DUMPABLE, 0);
 
   // Landlock and namespaces bind the calling thread and its children only.
   if (count_threads() == 1) {
     if (const std::string landlock = forbid_files_by_landlock(); !landlock.empty()) {
-      const std::string space = leave_files_by_namespace();
-      need(space.empty(), "no files: " + landlock + "; " + space);
+      const std::string left = leave_files_by_namespace();
+      need(left.empty(), "no files: " + landlock + "; " + left);
     }
   } else {
     need(false, "no files: threads were running before they could be confined");
   }
-  need(held > ByteCount() && set_limits(memory), "limits on memory, files and CPU time");
+  need(held.data > ByteCount() && set_limits(memory, address_space), "limits on memory, files and CPU time");
   if (const std::string filter = filter_system_calls(); !filter.empty()) {
     need(false, "system call filter: " + filter);
   }
@@ -175,9 +197,11 @@ std::vector<Attempt> try_to_escape(const std::string& file, int port) {
       attempt("start a process", [] { return can_fork(); }),
       attempt("trace a process", [] { return ::ptrace(PTRACE_TRACEME, 0, 0, 0) == 0; }),
       attempt("signal its parent", [] { return ::kill(::getppid(), 0) == 0; }),
-      attempt("take more memory than its limit", [] { return can_exceed_memory_limit(); }),
+      attempt("take more memory than its limit", [] { return can_exceed(RLIMIT_DATA, PROT_READ | PROT_WRITE); }),
+      attempt("map more than its limit of address space", [] { return can_exceed(RLIMIT_AS, PROT_READ); }),
       attempt("take memory that no limit counts",
               [] { return can_map_uncounted(std::size_t{1} << 20); }),
+      attempt("choose its parent's processors", [] { return can_move(::getppid()); }),
       attempt("raise its limits", [] { return can_raise_limits(); }),
       attempt("gain privileges", [] { return can_gain_privileges(); }),
   };

@@ -15,8 +15,9 @@ namespace outcrop::runtime {
 // - no files: Landlock without any rule, else an empty mount namespace
 // - system calls by allow-list (seccomp); others fail with EPERM. Left are: memory without
 //   shared mappings, threads of its own, time, its open descriptors, its own end
-// - private memory: what the process has now plus `memory_limit` (RLIMIT_DATA; RLIMIT_AS would
-//   count LibTorch's mappings)
+// - private memory: what the process has now plus `memory_limit` (RLIMIT_DATA)
+// - address space: the same and what thread stacks and the C library's arenas reserve (RLIMIT_AS): a mapping that is only
+//   read counts as no memory, and its page tables are a 512th of it
 // - no file growth, no core file, few descriptors, CPU time (the parent moves that limit)
 //
 // Afterwards it tries what it must not be able to do, and returns what keeps the result from

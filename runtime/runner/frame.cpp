@@ -175,6 +175,10 @@ Result<Frame> Channel::receive_frame(Deadline deadline, UniqueFd* descriptor) {
   return frame;
 }
 
+bool Channel::wait(Deadline deadline) const {
+  return wait_for(fd(), POLLIN, deadline).has_value();
+}
+
 Result<Frame> Channel::receive(Deadline deadline) {
   return receive_frame(deadline, nullptr);
 }

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdio>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "protocol/trust/verified_blob.hpp"
@@ -28,6 +29,11 @@ constexpr std::chrono::milliseconds last_breath{2000};
 // share of what the parent waited for them are not believed.
 constexpr double least_share_of_wait = 0.5;
 constexpr std::chrono::milliseconds shortest_checked_wait{200};
+// The kernel's limit on threads is one on all of a user's, and none on root's: so they are counted from here, this often.
+constexpr std::chrono::milliseconds between_counts{200};
+// LibTorch has up to three pools of threads; more is a model's own doing.
+constexpr unsigned most_threads_of_a_core = 4;
+constexpr unsigned most_other_threads = 32;
 
 std::filesystem::path default_program() {
   std::error_code error;
@@ -217,7 +223,9 @@ class Runner::Impl {
   Result<Frame> receive(std::string_view what, std::chrono::milliseconds patience,
                         std::string_view expected = "hello",
                         std::optional<Deadline> deadline = std::nullopt) {
-    auto reply = channel_.receive(deadline.value_or(SteadyClock::now() + patience));
+    const Deadline end = deadline.value_or(SteadyClock::now() + patience);
+    if (const Status watched = watch(end); !watched) return fail(give_up(watched.error(), what, patience));
+    auto reply = channel_.receive(end);
     if (!reply) return fail(give_up(reply.error(), what, patience));
     if (reply->type() == "error") return fail(decode_error(reply->header));
     if (reply->type() != expected) {
@@ -228,6 +236,18 @@ class Runner::Impl {
     return reply;
   }
 
+  // Waits for an answer to begin, or for `end`; meanwhile counts what no limit of the child's counts.
+  Status watch(Deadline end) {
+    static const std::uint64_t most = most_other_threads + most_threads_of_a_core * std::max(1U, std::thread::hardware_concurrency());
+    for (;;) {
+      if (const auto threads = child_.status_line("Threads"); threads && *threads > most) {
+        return fail(ErrorCode::refused, "it had started " + std::to_string(*threads) + " threads, and a model needs " +
+                                            std::to_string(most) + " at most on this machine");
+      }
+      if (channel_.wait(std::min(end, SteadyClock::now() + between_counts)) || SteadyClock::now() >= end) return {};
+    }
+  }
+
   // Ends a child that can no longer be talked to and says why.
   Error give_up(const Error& error, std::string_view what, std::chrono::milliseconds patience) {
     const std::string during = " (at '" + std::string(what) + "')";
@@ -235,6 +255,10 @@ class Runner::Impl {
       child_.end(std::chrono::milliseconds(0));
       return remember({ErrorCode::timeout, "the runner gave no answer within " + seconds(patience) +
                                                " and was ended" + during});
+    }
+    if (error.code() == ErrorCode::refused) {
+      child_.end(std::chrono::milliseconds(0));
+      return remember({ErrorCode::refused, "the runner was ended: " + error.message() + during});
     }
     if (error.code() == ErrorCode::invalid_data) {
       child_.end(std::chrono::milliseconds(0));

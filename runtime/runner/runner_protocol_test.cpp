@@ -67,6 +67,7 @@ INSTANTIATE_TEST_SUITE_P(
         BrokenReply{"missing-bytes", ErrorCode::crashed, "without all its bytes"},
         BrokenReply{"extra-bytes", ErrorCode::crashed, "belong to no tensor"},
         BrokenReply{"slow-call", ErrorCode::crashed, "'call_ns'"},
+        BrokenReply{"crowd", ErrorCode::refused, "the runner was ended: it had started "},
         BrokenReply{"half-a-frame", ErrorCode::timeout, "no answer within 1.5 s"},
         BrokenReply{
             "dies-talking", ErrorCode::crashed,

@@ -56,7 +56,7 @@ TEST_F(Runners, really_cannot_do_what_the_confinement_forbids) {
   Runner runner = started();
   const auto attempts = runner.probe_confinement(file("written"), ntohs(address.sin_port));
   ASSERT_THAT(attempts, IsOk());
-  EXPECT_GE(attempts->size(), 12U);
+  EXPECT_GE(attempts->size(), 15U);
   for (const ProbedAttempt& attempt : *attempts) {
     EXPECT_TRUE(attempt.refused) << "it could " << attempt.what << ": " << attempt.detail;
   }

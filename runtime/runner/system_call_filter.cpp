@@ -30,7 +30,7 @@ constexpr std::array harmless{
     "brk", "munmap", "mprotect", "madvise",
     // threads and signals of its own
     "futex", "futex_time64", "set_robust_list", "set_tid_address", "rseq", "membarrier",
-    "sched_yield", "sched_getaffinity", "sched_setaffinity", "getcpu", "gettid", "getpid",
+    "sched_yield", "sched_getaffinity", "getcpu", "gettid", "getpid",
     "getppid", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigreturn", "sigaltstack",
     "restart_syscall", "exit", "exit_group",
     // time and the machine
@@ -76,6 +76,8 @@ int allow_with_conditions(const Filter& filter) {
   }
   result |= allow(filter, "clone", {SCMP_A0(SCMP_CMP_MASKED_EQ, thread_flags, thread_flags)});
   result |= ::seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+  // Which processors the calling thread runs on, and nobody else.
+  result |= allow(filter, "sched_setaffinity", {SCMP_A0(SCMP_CMP_EQ, 0)});
   // abort() and stack overflow handlers signal their own process only.
   result |= allow(filter, "tgkill", {SCMP_A0(SCMP_CMP_EQ, self)});
   // send() without an address on a connected socket.

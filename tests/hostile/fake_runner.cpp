@@ -14,6 +14,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <thread>
 
 namespace {
 
@@ -88,6 +89,9 @@ void answer(std::string_view mode) {
   }
   if (mode == "half-a-frame") {
     send_frame(R"({"type":"outputs","cold":true,"call_ns":1,"tensors":[]})", 1000, "abcd");
+  }
+  if (mode == "crowd") {  // more threads than any pool of LibTorch's has
+    for (unsigned i = 0; i < 64 + 8 * std::thread::hardware_concurrency(); ++i) std::thread([] { ::pause(); }).detach();
   }
   if (mode == "dies-talking") {
     std::fprintf(stderr, "the model said \033[31mgoodbye\n");
