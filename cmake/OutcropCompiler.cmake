@@ -8,8 +8,10 @@ add_compile_options(
   -Woverloaded-virtual  # an interface that changed must not be missed
   -Wimplicit-fallthrough
   -Wunused
-  -Wno-restrict         # GCC 12 sees overlaps in std::string that are not there (bug 105651)
 )
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  add_compile_options(-Wno-restrict)  # GCC 12 sees overlaps in std::string that are not there (bug 105651)
+endif()
 
 if(CMAKE_UNITY_BUILD)
   # What a unit includes is a source: it may have types and names of its own that others in the unit repeat.
@@ -45,5 +47,7 @@ if(OUTCROP_CCACHE)
       ${CMAKE_COMMAND} -E env
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
       ${OUTCROP_CCACHE})
-  add_compile_options(-fpch-preprocess)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    add_compile_options(-fpch-preprocess)
+  endif()
 endif()
