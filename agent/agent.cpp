@@ -302,7 +302,8 @@ Result<std::unique_ptr<Agent>> Agent::open(asio::any_io_executor executor,
                                                  enrolment.model + " on " + enrolment.device_class);
   }
   OUTCROP_TRY(metadata, MetadataStore::open(config.state / "metadata", enrolment.root_envelope,
-                                            config.model, clock, clock_is_synchronised));
+                                            config.model, clock, clock_is_synchronised, enrolment.versions,
+                                            enrolment.time));
   OUTCROP_TRY(slots, Slots::open(config.state / "releases", config.disk_reserve));
   OUTCROP_TRY(outbox, Outbox::open(config.state / "outbox", std::max(clock.now(), metadata.now())));
   auto options = session_options(identity, config);

@@ -16,6 +16,7 @@ struct EnrollOptions {
   std::filesystem::path config = default_config;
   std::string token;
   std::string file = "-";
+  bool unproved = false;
 };
 
 Result<std::string> read_standard_input() {
@@ -32,7 +33,7 @@ Result<std::string> read_standard_input() {
 
 Status run_request(const EnrollOptions& options) {
   OUTCROP_TRY(config, read_config(options.config));
-  OUTCROP_TRY(request, request_enrolment(config.state, options.token));
+  OUTCROP_TRY(request, request_enrolment(config.state, options.token, options.unproved));
   const std::string text = messages::to_json(request) + "\n";
   if (options.file == "-") {
     std::printf("%s", text.c_str());
@@ -49,7 +50,7 @@ Status run_accept(const EnrollOptions& options) {
   OUTCROP_TRY(text, options.file == "-" ? read_standard_input()
                                         : read_text_file(options.file, messages::enrolment_limit));
   OUTCROP_TRY(bundle, messages::parse_enrolment_bundle(text));
-  OUTCROP_CHECK(accept_enrolment(config.state, bundle, config.model, config.device_class));
+  OUTCROP_CHECK(accept_enrolment(config.state, bundle, config.model, config.device_class, options.unproved));
   std::printf("this board is %s; its broker is %s:%u\n", bundle.device.c_str(),
               bundle.broker_host.c_str(), static_cast<unsigned>(bundle.broker_port));
   return {};
@@ -73,12 +74,14 @@ void add_enroll(CLI::App& app, cli::Action& chosen) {
       ->required();
   request->add_option("--out", options->file, "The file to write; - for standard output")
       ->capture_default_str();
+  request->add_flag("--unproved", options->unproved, "Ask an earlier host, whose answer proves nothing");
   request->footer(
       "The private key never leaves the board.\n\n"
       "Example:\n  outcrop-agent enroll request --token 0123456789abcdef-... --out request.json");
   request->callback([options, &chosen] { chosen = [options] { return run_request(*options); }; });
   CLI::App* accept = add_part(*verb, "accept", "Take what the host answered", *options);
   accept->add_option("file", options->file, "The host's answer; - for standard input")->required();
+  accept->add_flag("--unproved", options->unproved, "Take the answer of an earlier host, which proves nothing");
   accept->footer("Example:\n  outcrop-agent enroll accept pi-1.enrolment.json");
   accept->callback([options, &chosen] { chosen = [options] { return run_accept(*options); }; });
 }

@@ -12,6 +12,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/unique_fd.hpp"
 #include "protocol/trust/certificate.hpp"
+#include "protocol/trust/enrolment_token.hpp"
 #include "protocol/trust/envelope.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -67,6 +68,7 @@ class EnrolledTest : public ::testing::Test {
     bundle.broker_port = wish.port;
     bundle.root_envelope = root_envelope();
     bundle.root = trust::sha256(bundle.root_envelope);
+    bundle.mac = trust::token_mac(trust::answer_key("00112233445566778899aabbccddeeff").hex(), unproved_text(bundle));
     EXPECT_THAT(accept_enrolment(state_, bundle, "curvefault", "raspberry-pi-4"), IsOk());
     return Identity::read(state_);
   }

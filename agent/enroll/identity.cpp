@@ -29,6 +29,7 @@ constexpr const char* how_to_enrol_anew =
 
 constexpr const char* bundle_name = "enrolment.json";
 constexpr const char* key_name = "device.key";
+constexpr const char* answer_key_name = "answer.key";
 
 fs::path folder_of(const fs::path& state) {
   return state / "identity";
@@ -140,6 +141,22 @@ Status check_bundle(const messages::EnrolmentBundle& bundle, const trust::Public
   return {};
 }
 
+// That whoever granted the token gave this answer: a root in it is believed from then on.
+Status check_proof(const fs::path& folder, const messages::EnrolmentBundle& bundle) {
+  if (bundle.protocol < messages::enrolment_proved_since) {
+    return fail(ErrorCode::untrusted,
+                "nothing proves that this is the host's answer, as before protocol 6: update the host, or ask and accept with --unproved");
+  }
+  const auto text = read_text_file(folder / answer_key_name);
+  const Result<trust::Sha256Digest> key = text ? trust::Sha256Digest::from_hex(*text) : fail(text.error());
+  if (!key) {
+    return fail(ErrorCode::not_found, "this board does not know any more by which token it asked to be enrolled: " + std::string(how_to_enrol));
+  }
+  if (trust::equal_macs(trust::token_mac(key->hex(), unproved_text(bundle)), bundle.mac)) return {};
+  return fail(ErrorCode::untrusted,
+              "this is not the answer to this board's last request, or it was changed on the way: " + std::string(how_to_enrol));
+}
+
 Status check_pinned(std::string_view what, std::string_view configured, std::string_view enrolled) {
   if (configured == enrolled) return {};
   return fail(ErrorCode::refused,
@@ -208,18 +225,19 @@ Status Identity::write_for_tls() const {
 }
 
 Result<messages::EnrolmentRequest> request_enrolment(const fs::path& state,
-                                                     std::string_view token) {
+                                                     std::string_view token, bool unproved) {
   OUTCROP_TRY(parsed, trust::EnrolmentToken::parse(token));
   OUTCROP_CHECK(check_mounted(state));
   OUTCROP_CHECK(make_folder(folder_of(state)));
   OUTCROP_TRY(key, own_key(folder_of(state)));
   OUTCROP_TRY(request, trust::make_certificate_request(key));
+  OUTCROP_CHECK(write_file_durably(folder_of(state) / answer_key_name, trust::answer_key(parsed.secret).hex()));
   const trust::Sha256Digest mac = trust::token_mac(parsed.secret, request);
-  return messages::EnrolmentRequest{parsed.id, std::move(request), mac};
+  return messages::EnrolmentRequest{parsed.id, std::move(request), mac, unproved ? first_protocol : protocol_version};
 }
 
 Status accept_enrolment(const fs::path& state, const messages::EnrolmentBundle& bundle,
-                        std::string_view model, std::string_view device_class) {
+                        std::string_view model, std::string_view device_class, bool unproved) {
   const fs::path folder = folder_of(state);
   OUTCROP_TRY(kept, read_key(folder));
   if (!kept.key) {
@@ -227,6 +245,7 @@ Status accept_enrolment(const fs::path& state, const messages::EnrolmentBundle& 
                 "this board has not asked to be enrolled: " + std::string(how_to_enrol));
   }
   OUTCROP_CHECK(check_bundle(bundle, kept.key->public_key()));
+  if (!unproved || bundle.protocol >= messages::enrolment_proved_since) OUTCROP_CHECK(check_proof(folder, bundle));
   OUTCROP_CHECK(check_pinned("model", model, bundle.model));
   OUTCROP_CHECK(check_pinned("class", device_class, bundle.device_class));
   OUTCROP_CHECK(bundle_document(folder).write(to_json(bundle)));

@@ -14,6 +14,7 @@ namespace outcrop::agent {
 // Who this board is: <state>/identity/
 //   device.key         Ed25519, born here, mode 0600; TLS identity and signature of reports
 //   enrolment.json     the bundle as it came
+//   answer.key         what the host's answer to the last request is proved by
 //   certificate.pem    out of it, for the TLS library
 //   authority.pem
 // The first two are kept twice.
@@ -52,14 +53,17 @@ class Identity {
 };
 
 // Makes the key where there is none yet, or where it is lost, and returns the request for the host.
-// `token` is what `outcrop device enroll` printed. invalid_argument where it is no token.
+// `token` is what `outcrop device enroll` printed. `unproved`: for a host of before answers were proved.
+// invalid_argument where it is no token.
 [[nodiscard]] Result<messages::EnrolmentRequest> request_enrolment(
-    const std::filesystem::path& state, std::string_view token);
+    const std::filesystem::path& state, std::string_view token, bool unproved = false);
 
-// Takes the host's answer: the certificate must be for our key and name the device; model and class
-// must be those of the configuration. Replaces an earlier identity of the same key.
+// Takes the host's answer: it must be proved by the token of the last request, unless `unproved` says that a host of
+// before protocol 6 gave it; the certificate must be for our key and name the device; model and class must be those
+// of the configuration. Replaces an earlier identity of the same key.
 [[nodiscard]] Status accept_enrolment(const std::filesystem::path& state,
                                       const messages::EnrolmentBundle& bundle,
-                                      std::string_view model, std::string_view device_class);
+                                      std::string_view model, std::string_view device_class,
+                                      bool unproved = false);
 
 }  // namespace outcrop::agent

@@ -63,7 +63,13 @@ class IdentityTest : public ::testing::Test {
     bundle.broker_host = "fleet.example";
     bundle.root_envelope = root_envelope();
     bundle.root = trust::sha256(bundle.root_envelope);
+    bundle.versions = {{"snapshot", 7}};
+    bundle.time = Timestamp(std::chrono::seconds(1'790'000'000));
+    prove(bundle);
     return bundle;
+  }
+  static void prove(messages::EnrolmentBundle& bundle, const char* secret = "00112233445566778899aabbccddeeff") {
+    bundle.mac = trust::token_mac(trust::answer_key(secret).hex(), unproved_text(bundle));
   }
   Status accept(const messages::EnrolmentBundle& bundle) {
     return accept_enrolment(state_, bundle, "curvefault", "raspberry-pi-4");
@@ -118,6 +124,28 @@ TEST_F(IdentityTest, a_bundle_for_another_key_is_refused) {
   EXPECT_THAT(Identity::open(state_), ErrorIs(ErrorCode::not_found, HasSubstr("not enrolled")));
 }
 
+TEST_F(IdentityTest, an_answer_that_its_token_does_not_prove_is_refused) {
+  const auto request = request_enrolment(state_, token);
+  ASSERT_THAT(request, IsOk());
+  const auto good = bundle_for(*request);
+  auto bundle = good;
+  bundle.root_envelope = root_envelope();  // as good as the host's own, were it not for the token
+  bundle.root = trust::sha256(bundle.root_envelope);
+  EXPECT_THAT(accept(bundle), ErrorIs(ErrorCode::untrusted, HasSubstr("not the answer to this board's last request")));
+  bundle = good;
+  bundle.versions["snapshot"] = 1;
+  EXPECT_THAT(accept(bundle), ErrorIs(ErrorCode::untrusted, HasSubstr("changed on the way")));
+  prove(bundle, "ffeeddccbbaa99887766554433221100");
+  EXPECT_THAT(accept(bundle), ErrorIs(ErrorCode::untrusted, HasSubstr("changed on the way")));
+  // The proof cannot be left out by saying that the host is an earlier one: a person says that.
+  bundle = good;
+  bundle.protocol = first_protocol;
+  EXPECT_THAT(accept(bundle), ErrorIs(ErrorCode::untrusted, HasSubstr("--unproved")));
+  EXPECT_THAT(Identity::open(state_), ErrorIs(ErrorCode::not_found, HasSubstr("not enrolled")));
+  EXPECT_THAT(accept_enrolment(state_, bundle, "curvefault", "raspberry-pi-4", true), IsOk());
+  EXPECT_EQ(request_enrolment(state_, token, true)->protocol, first_protocol);
+}
+
 TEST_F(IdentityTest, a_bundle_that_contradicts_itself_or_the_board_is_refused) {
   const auto request = request_enrolment(state_, token);
   const auto good = bundle_for(*request);
@@ -126,9 +154,11 @@ TEST_F(IdentityTest, a_bundle_that_contradicts_itself_or_the_board_is_refused) {
   EXPECT_THAT(accept(bundle), ErrorIs(ErrorCode::untrusted, HasSubstr("names 'pi-1'")));
   bundle = good;
   bundle.model = "flatvel";
+  prove(bundle);
   EXPECT_THAT(accept(bundle), ErrorIs(ErrorCode::refused, HasSubstr("says model 'curvefault'")));
   bundle = good;
   bundle.device_class = "server";
+  prove(bundle);
   EXPECT_THAT(accept(bundle), ErrorIs(ErrorCode::refused, HasSubstr("says class")));
   bundle = good;
   bundle.root_envelope = "{}";

@@ -283,7 +283,9 @@ MetadataStore::~MetadataStore() = default;
 
 Result<MetadataStore> MetadataStore::open(const fs::path& folder, std::string_view root_envelope,
                                           std::string_view model, const Clock& clock,
-                                          std::function<bool()> clock_synchronised) {
+                                          std::function<bool()> clock_synchronised,
+                                          const std::map<std::string, std::uint64_t>& versions,
+                                          std::optional<Timestamp> time) {
   std::error_code ignored;
   fs::create_directories(folder, ignored);  // whatever is written there says that it is missing
   const fs::path file = folder / "trusted.json";
@@ -302,7 +304,8 @@ Result<MetadataStore> MetadataStore::open(const fs::path& folder, std::string_vi
     if (trouble) *trouble += "; trust begins with the root of the enrolment";
     auto root = trust::TrustedRoot::pin(root_envelope);
     if (!root) return fail(root.error().context("the root of the enrolment"));
-    state = TrustedState{pinned, std::string(model), std::move(*root), {}, {}, {}, {}, clock.now()};
+    state = TrustedState{pinned, std::string(model), std::move(*root), {}, {}, trust::VersionFloors(versions), {}, clock.now()};
+    if (time) state->time_floor = capped(*time, *state);
   } else if (!kept) {
     state->model = model;
     state->set.reset();

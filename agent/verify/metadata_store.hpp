@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,8 +27,8 @@ namespace outcrop::agent {
 // replaces a clock where there is none.)
 class MetadataStore {
  public:
-  // `root_envelope` is pinned at enrolment and used on the first start only; later the newest root
-  // that was followed. Another one than on the first start is a new enrolment: trust begins
+  // `root_envelope` is pinned at enrolment and used on the first start only, as `versions` and `time` are, below which
+  // nothing is believed; later the newest root that was followed. Another one than on the first start is a new enrolment: trust begins
   // anew, and so it does where the state and its spare are damaged: nothing is installed before the
   // host's metadata have come again. `clock_synchronised` says whether the clock may be believed.
   // Errors: unsupported where the state is of a newer agent, invalid_data or untrusted where the
@@ -35,7 +36,9 @@ class MetadataStore {
   [[nodiscard]] static Result<MetadataStore> open(const std::filesystem::path& folder,
                                                   std::string_view root_envelope,
                                                   std::string_view model, const Clock& clock,
-                                                  std::function<bool()> clock_synchronised);
+                                                  std::function<bool()> clock_synchronised,
+                                                  const std::map<std::string, std::uint64_t>& versions = {},
+                                                  std::optional<Timestamp> time = {});
   // What is wrong with the state on the disk: since the start, or since it takes nothing.
   [[nodiscard]] std::optional<std::string> trouble() const;
 

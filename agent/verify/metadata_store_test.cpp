@@ -333,6 +333,22 @@ TEST_F(MetadataTest, a_disk_that_takes_nothing_keeps_no_board_from_starting_nor_
   EXPECT_THAT(open().check_run(manifest("release 1")), ErrorIs(ErrorCode::revoked, HasSubstr("")));
 }
 
+TEST_F(MetadataTest, a_new_board_takes_nothing_older_than_its_enrolment) {
+  const auto enrolled = [&](const std::string& name, std::uint64_t snapshot, Timestamp time) {
+    auto store = MetadataStore::open(folder_ / name, root_text_, "curvefault", clock_, [] { return false; }, {{"snapshot", snapshot}}, time);
+    EXPECT_THAT(store, IsOk());
+    return std::move(*store);
+  };
+  const Timestamp then = timestamp_.issued + std::chrono::hours(1);
+  MetadataStore behind = enrolled("behind", snapshot_.version + 1, then);
+  for (const auto& [role, envelope] : documents()) (void)behind.accept(role, envelope);
+  EXPECT_EQ(behind.snapshot_version(), 0U) << "replayed: the host had signed a newer one when the board was enrolled";
+  EXPECT_EQ(behind.now(), then) << "without a clock, time is what the enrolment said";
+  MetadataStore current = enrolled("current", snapshot_.version, then);
+  for (const auto& [role, envelope] : documents()) (void)current.accept(role, envelope);
+  EXPECT_EQ(current.snapshot_version(), snapshot_.version);
+}
+
 TEST_F(MetadataTest, another_model_or_enrolment_begins_anew) {
   {
     MetadataStore store = open();

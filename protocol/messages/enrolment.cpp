@@ -9,12 +9,29 @@ namespace {
 
 constexpr std::size_t longest_pem = 64 * 1024;
 constexpr std::size_t longest_envelope = 1024 * 1024;
+constexpr std::size_t most_roles = 256;
+
+Json unproved(const EnrolmentBundle& bundle) {
+  Json json{{"type", "enrolment"},
+            {"protocol", bundle.protocol},
+            {"device", bundle.device},
+            {"model", bundle.model},
+            {"device_class", bundle.device_class},
+            {"certificate", bundle.certificate},
+            {"broker_authority", bundle.broker_authority},
+            {"broker", {{"host", bundle.broker_host}, {"port", bundle.broker_port}}},
+            {"root", {{"sha256", bundle.root.hex()}, {"envelope", bundle.root_envelope}}}};
+  if (bundle.protocol >= enrolment_proved_since) {
+    json["metadata"] = {{"versions", bundle.versions}, {"time", to_rfc3339(bundle.time.value_or(Timestamp()))}};
+  }
+  return json;
+}
 
 }  // namespace
 
 std::string to_json(const EnrolmentRequest& request) {
   const Json json{{"type", "enrolment-request"},
-                  {"protocol", first_protocol},
+                  {"protocol", request.protocol},
                   {"token_id", request.token_id},
                   {"certificate_request", request.certificate_request},
                   {"mac", request.mac.hex()}};
@@ -26,8 +43,8 @@ Result<EnrolmentRequest> parse_enrolment_request(std::string_view text) {
   OUTCROP_CHECK(check_type(json, "enrolment-request", "protocol"));
   ObjectReader reader(json, "enrolment request");
   reader.constant("type", "enrolment-request");
-  (void)reader.integer("protocol", 1);
   EnrolmentRequest request;
+  request.protocol = static_cast<int>(reader.integer("protocol", 1, protocol_version));
   request.token_id = reader.name("token_id");
   request.certificate_request = reader.lines("certificate_request", longest_pem);
   request.mac = reader.digest("mac");
@@ -37,16 +54,13 @@ Result<EnrolmentRequest> parse_enrolment_request(std::string_view text) {
 }
 
 std::string to_json(const EnrolmentBundle& bundle) {
-  const Json json{{"type", "enrolment"},
-                  {"protocol", first_protocol},
-                  {"device", bundle.device},
-                  {"model", bundle.model},
-                  {"device_class", bundle.device_class},
-                  {"certificate", bundle.certificate},
-                  {"broker_authority", bundle.broker_authority},
-                  {"broker", {{"host", bundle.broker_host}, {"port", bundle.broker_port}}},
-                  {"root", {{"sha256", bundle.root.hex()}, {"envelope", bundle.root_envelope}}}};
+  Json json = unproved(bundle);
+  if (bundle.protocol >= enrolment_proved_since) json["mac"] = bundle.mac.hex();
   return json_text(json, 2);
+}
+
+std::string unproved_text(const EnrolmentBundle& bundle) {
+  return json_text(unproved(bundle), 2);
 }
 
 Result<EnrolmentBundle> parse_enrolment_bundle(std::string_view text) {
@@ -54,8 +68,8 @@ Result<EnrolmentBundle> parse_enrolment_bundle(std::string_view text) {
   OUTCROP_CHECK(check_type(json, "enrolment", "protocol"));
   ObjectReader reader(json, "enrolment");
   reader.constant("type", "enrolment");
-  (void)reader.integer("protocol", 1);
   EnrolmentBundle bundle;
+  bundle.protocol = static_cast<int>(reader.integer("protocol", 1, protocol_version));
   bundle.device = reader.name("device");
   bundle.model = reader.name("model");
   bundle.device_class = reader.name("device_class");
@@ -69,6 +83,15 @@ Result<EnrolmentBundle> parse_enrolment_bundle(std::string_view text) {
   bundle.root = root.digest("sha256");
   bundle.root_envelope = root.lines("envelope", longest_envelope);
   root.done();
+  if (bundle.protocol >= enrolment_proved_since) {
+    ObjectReader metadata = reader.object("metadata");
+    bundle.time = metadata.time("time");
+    ObjectReader versions = metadata.object("versions");
+    for (const std::string& role : versions.keys(most_roles)) bundle.versions[role] = versions.integer(role, 1);
+    versions.done();
+    metadata.done();
+    bundle.mac = reader.digest("mac");
+  }
   reader.done();
   OUTCROP_CHECK(reader.status());
   if (trust::sha256(bundle.root_envelope) != bundle.root) {

@@ -30,6 +30,9 @@ EnrolmentBundle some_bundle() {
   bundle.broker_port = 8884;
   bundle.root_envelope = "{\n\t\"payload\": \"\"}";
   bundle.root = trust::sha256(bundle.root_envelope);
+  bundle.versions = {{"snapshot", 7}, {"stage-curvefault", 2}};
+  bundle.time = Timestamp(std::chrono::seconds(1'790'000'000));
+  bundle.mac = trust::sha256("mac");
   return bundle;
 }
 
@@ -66,6 +69,11 @@ TEST(Enrolment, reads_as_it_was_written) {
   const auto back = parse_enrolment_bundle(to_json(some_bundle()));
   ASSERT_THAT(back, IsOk());
   EXPECT_EQ(*back, some_bundle());
+  EnrolmentBundle other = some_bundle();
+  other.mac = trust::sha256("another");
+  EXPECT_EQ(unproved_text(other), unproved_text(some_bundle()));
+  EXPECT_THAT(changed([](Json& json) { json["metadata"]["versions"]["snapshot"] = 0; }), refused("metadata.versions.snapshot"));
+  EXPECT_THAT(changed([](Json& json) { json.erase("mac"); }), refused("mac"));
 }
 
 TEST(Enrolment, names_what_it_refuses) {

@@ -57,6 +57,10 @@ Sha256Digest token_mac(std::string_view secret, std::string_view certificate_req
   return Sha256Digest(mac);
 }
 
+Sha256Digest answer_key(std::string_view secret) {
+  return token_mac(secret, "outcrop enrolment answer");
+}
+
 bool equal_macs(const Sha256Digest& a, const Sha256Digest& b) {
   return CRYPTO_memcmp(a.bytes().data(), b.bytes().data(), Sha256Digest::size) == 0;
 }

@@ -23,6 +23,9 @@ struct EnrolmentToken {
 
 // HMAC-SHA256 of the request's bytes under the digits of the secret.
 [[nodiscard]] Sha256Digest token_mac(std::string_view secret, std::string_view certificate_request);
+// What the host keeps of a token to prove its answer by, and the board to know it by: of no use in asking for a
+// certificate. token_mac under its hexadecimal digits.
+[[nodiscard]] Sha256Digest answer_key(std::string_view secret);
 // Takes the same time wherever they differ.
 [[nodiscard]] bool equal_macs(const Sha256Digest& a, const Sha256Digest& b);
 

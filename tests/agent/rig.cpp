@@ -12,6 +12,7 @@
 #include "agent/enroll/identity.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/trust/certificate.hpp"
+#include "protocol/trust/enrolment_token.hpp"
 
 namespace outcrop {
 namespace fs = std::filesystem;
@@ -38,7 +39,7 @@ AgentTest::~AgentTest() {
 
 void AgentTest::enroll() {
   fs::create_directories(state_);
-  // The token's secret does not matter here: this test is the host.
+  // This test is the host.
   const auto request =
       agent::request_enrolment(state_, "0123456789abcdef-0123456789abcdef0123456789abcdef");
   if (!request) throw std::runtime_error(request.error().message());
@@ -54,6 +55,7 @@ void AgentTest::enroll() {
   bundle.broker_port = broker_.broker().port();
   bundle.root_envelope = forge_.root();
   bundle.root = trust::sha256(forge_.root());
+  bundle.mac = trust::token_mac(trust::answer_key("0123456789abcdef0123456789abcdef").hex(), unproved_text(bundle));
   const auto accepted = agent::accept_enrolment(state_, bundle, Forge::model, Forge::device_class);
   if (!accepted) throw std::runtime_error(accepted.error().message());
   host_.board_key = *key;

@@ -8,6 +8,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/messages/enrolment.hpp"
+#include "protocol/trust/enrolment_token.hpp"
 #include "trainer_host/pki/authority.hpp"
 #include "trainer_host/pki/device_book.hpp"
 #include "trainer_host/pki/token_book.hpp"
@@ -40,6 +41,9 @@ Result<messages::EnrolmentBundle> ask_host(const HostConnection& host) {
     OUTCROP_TRY(digest,
                 trust::Sha256Digest::from_hex(answer.at("root").at("sha256").get<std::string>()));
     bundle.root = digest;
+    bundle.versions = answer.at("metadata").at("versions").get<std::map<std::string, std::uint64_t>>();
+    OUTCROP_TRY(time, from_rfc3339(answer.at("metadata").at("time").get<std::string>()));
+    bundle.time = time;
     return {};
   });
   OUTCROP_CHECK(std::move(read));
@@ -95,12 +99,15 @@ Status run_sign(const SignOptions& options) {
   const HostConnection host(options.host);
   // Before the token is used up: outcropd may be away.
   OUTCROP_TRY(bundle, ask_host(host));
-  OUTCROP_TRY(grant, pki::redeem(options.authority, request, SystemClock().now()));
+  OUTCROP_TRY(redeemed, pki::redeem(options.authority, request, SystemClock().now()));
+  const pki::TokenGrant& grant = redeemed.grant;
   OUTCROP_TRY(certificate, pki::device_certificate(*authority, grant.device, key));
   bundle.device = grant.device;
   bundle.model = grant.model;
   bundle.device_class = grant.device_class;
   bundle.certificate = std::move(certificate);
+  bundle.protocol = request.protocol;
+  bundle.mac = trust::token_mac(redeemed.answer_key.hex(), unproved_text(bundle));
   OUTCROP_CHECK(tell_host(host, *authority, bundle));
   const std::string json = to_json(bundle);
   if (options.out == "-") {

@@ -25,6 +25,7 @@ struct Record {
   Timestamp expires;
   std::string secret;                           // "" once used
   std::optional<trust::Sha256Digest> used_for;  // digest of the request
+  std::optional<trust::Sha256Digest> answer_key;  // once used
   Timestamp used;
 };
 
@@ -45,6 +46,7 @@ Status write(const fs::path& file, const Record& record) {
                   {"expires", to_rfc3339(record.expires)},
                   {"secret", record.secret},
                   {"used_for", record.used_for ? record.used_for->hex() : ""},
+                  {"answer_key", record.answer_key ? record.answer_key->hex() : ""},
                   {"used", record.used_for ? to_rfc3339(record.used) : ""}};
   return write_private_file(file, json_text(json, 2));
 }
@@ -61,6 +63,8 @@ Result<Record> read(const fs::path& file) {
   record.expires = reader.time("expires");
   record.secret = reader.text("secret");
   record.used_for = reader.digest_or_empty("used_for");
+  // Tokens of before answers were proved have none.
+  if (reader.has("answer_key")) record.answer_key = reader.digest_or_empty("answer_key");
   if (record.used_for) {
     record.used = reader.time("used");
   } else {
@@ -95,11 +99,11 @@ Result<std::string> grant_token(const fs::path& folder, const TokenGrant& grant,
   OUTCROP_TRY(token, trust::EnrolmentToken::generate());
   OUTCROP_CHECK(make_private_folder(folder / "tokens"));
   OUTCROP_CHECK(
-      write(file_of(folder, token.id), {grant, now, now + valid, token.secret, std::nullopt, {}}));
+      write(file_of(folder, token.id), {grant, now, now + valid, token.secret, {}, {}, {}}));
   return token.text();
 }
 
-Result<TokenGrant> redeem(const fs::path& folder, const messages::EnrolmentRequest& request,
+Result<Redeemed> redeem(const fs::path& folder, const messages::EnrolmentRequest& request,
                           Timestamp now) {
   const auto unknown = [&] {
     return fail(ErrorCode::untrusted, "the request names a token that " + folder.string() +
@@ -113,7 +117,8 @@ Result<TokenGrant> redeem(const fs::path& folder, const messages::EnrolmentReque
   OUTCROP_TRY(record, read(file));
   if (record.used_for) {
     // Signing that was cut off is completed: the same request gives the same certificate.
-    if (trust::equal_macs(*record.used_for, digest_of(request))) return record.grant;
+    const bool again = record.answer_key && trust::equal_macs(*record.used_for, digest_of(request));
+    if (again) return Redeemed{record.grant, *record.answer_key};
     return fail(ErrorCode::already_exists,
                 "this token was used on " + to_rfc3339(record.used) + " for '" +
                     record.grant.device +
@@ -130,11 +135,12 @@ Result<TokenGrant> redeem(const fs::path& folder, const messages::EnrolmentReque
                                         to_rfc3339(record.expires) +
                                         "; make another with `outcrop device enroll`");
   }
+  record.answer_key = trust::answer_key(record.secret);
   record.secret.clear();
   record.used_for = digest_of(request);
   record.used = now;
   OUTCROP_CHECK(write(file, record));
-  return record.grant;
+  return Redeemed{record.grant, *record.answer_key};
 }
 
 }  // namespace outcrop::pki

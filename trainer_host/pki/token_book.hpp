@@ -12,11 +12,16 @@
 namespace outcrop::pki {
 
 // One-time enrolment tokens, kept beside the device authority: <folder>/tokens/<id>.json. The file
-// holds the secret (mode 0600) until it is used, then only who used it.
+// holds the secret (mode 0600) until it is used, then who used it and the key of the answer.
 struct TokenGrant {
   std::string device;
   std::string model;
   std::string device_class;
+};
+
+struct Redeemed {
+  TokenGrant grant;
+  trust::Sha256Digest answer_key;  // what the answer is proved by (protocol/trust/enrolment_token.hpp)
 };
 
 // The token to print: "<id>-<secret>".
@@ -27,7 +32,7 @@ struct TokenGrant {
 // Checks the request's MAC against its token and marks the token used, durably, before it returns.
 // Errors: untrusted (no such token, wrong MAC), expired, already_exists (used, saying for whom and
 // when). The very request that used it may come again: signing that was cut off is completed so.
-[[nodiscard]] Result<TokenGrant> redeem(const std::filesystem::path& folder,
+[[nodiscard]] Result<Redeemed> redeem(const std::filesystem::path& folder,
                                         const messages::EnrolmentRequest& request, Timestamp now);
 
 }  // namespace outcrop::pki

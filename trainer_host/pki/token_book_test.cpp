@@ -43,8 +43,9 @@ TEST_F(TokenBookTest, a_token_lets_one_request_through) {
   const auto first = request(token);
   auto grant = redeem(folder_.path(), first, issued);
   ASSERT_THAT(grant, IsOk());
-  EXPECT_EQ(grant->device, "pi-1");
-  EXPECT_EQ(grant->device_class, "raspberry-pi-4");
+  EXPECT_EQ(grant->grant.device, "pi-1");
+  EXPECT_EQ(grant->grant.device_class, "raspberry-pi-4");
+  EXPECT_EQ(grant->answer_key, trust::answer_key(trust::EnrolmentToken::parse(token)->secret));
   EXPECT_THAT(redeem(folder_.path(), request(token), issued),
               ErrorIs(ErrorCode::already_exists, HasSubstr("was used on")));
 }
@@ -52,7 +53,9 @@ TEST_F(TokenBookTest, a_token_lets_one_request_through) {
 TEST_F(TokenBookTest, signing_that_was_cut_off_is_completed_by_the_same_request) {
   const auto first = request(grant());
   ASSERT_THAT(redeem(folder_.path(), first, issued), IsOk());
-  EXPECT_THAT(redeem(folder_.path(), first, issued + std::chrono::hours(2)), IsOk());
+  const auto again = redeem(folder_.path(), first, issued + std::chrono::hours(2));
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ(again->answer_key, redeem(folder_.path(), first, issued)->answer_key) << "its answer is proved again";
 }
 
 TEST_F(TokenBookTest, the_secret_is_kept_from_others_and_gone_after_use) {

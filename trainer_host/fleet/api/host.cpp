@@ -124,7 +124,10 @@ Result<http::Response> Api::enrolment() {
   return respond({{"broker_authority", parts_.broker.authority},
                   {"broker_host", parts_.broker.host},
                   {"broker_port", parts_.broker.port},
-                  {"root", {{"sha256", root.digest().hex()}, {"envelope", root.envelope()}}}});
+                  {"root", {{"sha256", root.digest().hex()}, {"envelope", root.envelope()}}},
+                  {"metadata",
+                   {{"versions", parts_.keeper.roles().floors().versions()},
+                    {"time", to_rfc3339(parts_.clock.now())}}}});
 }
 
 // Whoever hears that a blob is here does not upload it: so it is read first, on the worker.
