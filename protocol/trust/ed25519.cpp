@@ -27,6 +27,14 @@ unsigned char* unsigned_bytes(Bytes& bytes) {
   return reinterpret_cast<unsigned char*>(bytes.data());
 }
 
+// `secret` is a std::string: what was asked for before OpenSSL reads the key.
+int give_password(char* buffer, int size, int, void* secret) {
+  const auto& text = *static_cast<const std::string*>(secret);
+  if (text.empty() || text.size() > static_cast<std::size_t>(size)) return -1;
+  std::copy(text.begin(), text.end(), buffer);
+  return static_cast<int>(text.size());
+}
+
 Status write_private(const std::filesystem::path& path, std::string_view text,
                      const std::string& where) {
   ::unlink(path.c_str());  // of a killed process that had our number
@@ -116,7 +124,7 @@ Result<PrivateKey> PrivateKey::from_seed(BytesView seed) {
   return wrap(key);
 }
 
-Result<PrivateKey> PrivateKey::read_pem(const std::filesystem::path& path) {
+Result<PrivateKey> PrivateKey::read_pem(const std::filesystem::path& path, const Passphrase& passphrase) {
   const std::string where = "private key " + path.string();
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return fail(Error::from_errno("opening " + where));
@@ -127,12 +135,21 @@ Result<PrivateKey> PrivateKey::read_pem(const std::filesystem::path& path) {
                     "key if somebody did");
   }
   OUTCROP_TRY(text, read_text_file(path, largest_key_file));
+  const bool encrypted = text.find("-----BEGIN ENCRYPTED PRIVATE KEY-----") != std::string::npos;
+  std::string secret;
+  if (encrypted) {
+    if (!passphrase) {
+      return fail(ErrorCode::invalid_data, where + " is encrypted, and nobody is here to open it: only keys that a person brings may be");
+    }
+    OUTCROP_TRY(given, passphrase(path));
+    secret = std::move(given);
+  }
   const Owned<BIO> bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-  Owned<EVP_PKEY> key(bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_password, nullptr)
-                          : nullptr);
+  Owned<EVP_PKEY> key(bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, give_password, &secret) : nullptr);
   if (!key) {
-    return fail(ErrorCode::invalid_data,
-                where + ": not an unencrypted PEM key: " + openssl_reason());
+    const std::string reason = openssl_reason();
+    if (encrypted) return fail(ErrorCode::untrusted, where + ": this is not its passphrase, or the file is damaged");
+    return fail(ErrorCode::invalid_data, where + ": not a PEM key: " + reason);
   }
   if (EVP_PKEY_is_a(key.get(), "ED25519") != 1) {
     return fail(ErrorCode::invalid_data, where + ": not an Ed25519 key");
@@ -140,11 +157,12 @@ Result<PrivateKey> PrivateKey::read_pem(const std::filesystem::path& path) {
   return wrap(key.release());
 }
 
-Status PrivateKey::write_pem(const std::filesystem::path& path) const {
+Status PrivateKey::write_pem(const std::filesystem::path& path, const std::string& passphrase) const {
   const std::string where = "private key " + path.string();
   const Owned<BIO> bio(BIO_new(BIO_s_secmem()));
-  if (!bio || PEM_write_bio_PKCS8PrivateKey(bio.get(), static_cast<EVP_PKEY*>(key_.get()), nullptr,
-                                            nullptr, 0, nullptr, nullptr) != 1) {
+  if (!bio || PEM_write_bio_PKCS8PrivateKey(bio.get(), static_cast<EVP_PKEY*>(key_.get()),
+                                            passphrase.empty() ? nullptr : EVP_aes_256_cbc(), passphrase.data(),
+                                            static_cast<int>(passphrase.size()), nullptr, nullptr) != 1) {
     return fail(ErrorCode::internal, "encoding " + where + ": " + openssl_reason());
   }
   char* text = nullptr;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -49,11 +50,15 @@ class PrivateKey {
   [[nodiscard]] static Result<PrivateKey> generate();
   // The 32-byte seed of RFC 8032.
   [[nodiscard]] static Result<PrivateKey> from_seed(BytesView seed);
+  // What opens the encrypted key of that file; called for no other.
+  using Passphrase = std::function<Result<std::string>(const std::filesystem::path& file)>;
   // PKCS #8 in PEM, as `openssl genpkey -algorithm ed25519` writes it. Refuses other kinds of
-  // keys (invalid_data) and a file that others may read or write (untrusted).
-  [[nodiscard]] static Result<PrivateKey> read_pem(const std::filesystem::path& path);
+  // keys (invalid_data), a file that others may read or write, and a wrong passphrase (untrusted).
+  // Without `passphrase` an encrypted one is refused: a service has nobody to ask.
+  [[nodiscard]] static Result<PrivateKey> read_pem(const std::filesystem::path& path, const Passphrase& passphrase = {});
   // Writes a whole new file, mode 0600 from its first byte on; already_exists where one is there.
-  [[nodiscard]] Status write_pem(const std::filesystem::path& path) const;
+  // With a passphrase encrypted by AES-256.
+  [[nodiscard]] Status write_pem(const std::filesystem::path& path, const std::string& passphrase = {}) const;
 
   [[nodiscard]] const PublicKey& public_key() const { return public_key_; }
   [[nodiscard]] Bytes sign(BytesView message) const;

@@ -16,6 +16,7 @@
 #include "trainer_host/cli/publish.hpp"
 #include "trainer_host/release/delegate.hpp"
 #include "trainer_host/release/key_store.hpp"
+#include "trainer_host/release/offline_key.hpp"
 
 namespace outcrop::cli {
 namespace fs = std::filesystem;
@@ -241,6 +242,23 @@ void add_key_revoke(CLI::App& keys, Action& chosen) {
   revoke->callback([options, &chosen] { chosen = [options] { return run_key_revoke(*options); }; });
 }
 
+Status run_encrypt(const fs::path& folder) {
+  OUTCROP_TRY(files, release::encrypt_offline_keys(folder));
+  for (const fs::path& file : files) std::printf("%s is encrypted\n", file.c_str());
+  std::printf("What the medium held before may still be read from it: overwrite what is free, or copy to a new one.\n");
+  return {};
+}
+
+void add_encrypt(CLI::App& keys, Action& chosen) {
+  auto folder = std::make_shared<fs::path>();
+  CLI::App* encrypt = keys.add_subcommand("encrypt", "Encrypt the offline keys under a passphrase, or under another (needs offline/)");
+  encrypt->add_option("--dir", *folder, "Key folder")->required();
+  encrypt->footer(
+      "Every verb that needs them asks for it on the terminal; where there is none, the first line of the file that\n"
+      "OUTCROP_PASSPHRASE_FILE names is taken.\nExample:\n  outcrop keys encrypt --dir keys");
+  encrypt->callback([folder, &chosen] { chosen = [folder] { return run_encrypt(*folder); }; });
+}
+
 struct PassOnOptions {
   fs::path folder;
   fs::path host;
@@ -286,6 +304,7 @@ void add_keys(CLI::App& app, Action& chosen) {
   add_renew(*keys, chosen);
   add_key_revoke(*keys, chosen);
   add_rotate(*keys, chosen);
+  add_encrypt(*keys, chosen);
   add_key_publish(*keys, chosen);
 }
 

@@ -8,6 +8,7 @@
 #include "protocol/base/file_lock.hpp"
 #include "protocol/trust/role_codec.hpp"
 #include "trainer_host/release/key_store.hpp"
+#include "trainer_host/release/offline_key.hpp"
 
 namespace outcrop::release {
 namespace {
@@ -96,7 +97,7 @@ Status delegate_anew(const fs::path& folder, const std::string& model, std::chro
   const StageFiles files(paths.stage(model));
   OUTCROP_TRY(lock, lock_file(paths.stage(model) / "lock", 0600));
   OUTCROP_CHECK(settle(files, *store.targets, model));
-  OUTCROP_TRY(signer, PrivateKey::read_pem(paths.offline_key("targets")));
+  OUTCROP_TRY(signer, read_offline_key(paths.offline_key("targets")));
   OUTCROP_TRY(key, PrivateKey::generate());
   OUTCROP_CHECK(key.write_pem(files.next));
   OUTCROP_CHECK(sync_folder(files.next.parent_path()));

@@ -12,6 +12,7 @@
 #include "protocol/messages/names.hpp"
 #include "protocol/trust/freshness.hpp"
 #include "trainer_host/release/new_file.hpp"
+#include "trainer_host/release/offline_key.hpp"
 
 namespace outcrop::release {
 namespace fs = std::filesystem;
@@ -148,7 +149,7 @@ Status revoke(const fs::path& folder, const trust::Revocation& entry,
                   [&](const trust::Revocation& old) { return old.what == entry.what; })) {
     return {};
   }
-  OUTCROP_TRY(key, PrivateKey::read_pem(paths.offline_key("targets")));
+  OUTCROP_TRY(key, read_offline_key(paths.offline_key("targets")));
   list.push_back(entry);
   ++next.version;
   next.expires = now + expires;
@@ -270,7 +271,7 @@ std::vector<std::string> expiring_soon(const KeyStoreTrust& trust, Timestamp now
 Status renew_targets(const fs::path& folder, std::chrono::days expires, Timestamp now) {
   const KeyStorePaths paths(folder);
   OUTCROP_TRY(store, read_key_store(folder));
-  OUTCROP_TRY(key, PrivateKey::read_pem(paths.offline_key("targets")));
+  OUTCROP_TRY(key, read_offline_key(paths.offline_key("targets")));
   trust::TargetsMetadata targets = *store.targets;
   ++targets.version;
   targets.expires = now + expires;
@@ -291,7 +292,7 @@ Status add_models(const fs::path& folder, const std::vector<std::string>& models
     return fail(ErrorCode::already_exists,
                 folder.string() + " signs stages of '" + model + "' already");
   }
-  OUTCROP_TRY(signer, PrivateKey::read_pem(paths.offline_key("targets")));
+  OUTCROP_TRY(signer, read_offline_key(paths.offline_key("targets")));
   trust::TargetsMetadata targets = *store.targets;
   ++targets.version;
   targets.expires = now + expires;

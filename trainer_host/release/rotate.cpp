@@ -5,6 +5,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "trainer_host/release/key_store.hpp"
+#include "trainer_host/release/offline_key.hpp"
 
 namespace outcrop::release {
 namespace {
@@ -37,7 +38,7 @@ Status settle(const KeyStorePaths& paths, const trust::RootMetadata& root) {
     const fs::path waiting = new_key_file(paths, role);
     std::error_code error;
     if (!fs::exists(waiting, error)) continue;
-    OUTCROP_TRY(key, PrivateKey::read_pem(waiting));
+    OUTCROP_TRY(key, read_offline_key(waiting));
     if (holds(root, role, key)) {
       fs::rename(waiting, role_key_file(paths, role), error);
     } else {
@@ -52,7 +53,7 @@ Status settle(const KeyStorePaths& paths, const trust::RootMetadata& root) {
 Result<PrivateKey> present_key(const KeyStorePaths& paths, const trust::RootMetadata& root,
                                const std::string& role) {
   const fs::path file = role_key_file(paths, role);
-  OUTCROP_TRY(key, PrivateKey::read_pem(file));
+  OUTCROP_TRY(key, read_offline_key(file));
   if (!holds(root, role, key)) {
     return fail(ErrorCode::untrusted, file.string() + " is not the key that root version " +
                                           std::to_string(root.version) + " names for " + role);
@@ -67,7 +68,7 @@ Result<NewKeys> make_keys(const KeyStorePaths& paths, const std::vector<std::str
   for (const std::string& role : roles) {
     OUTCROP_TRY(key, PrivateKey::generate());
     const fs::path file = new_key_file(paths, role);
-    OUTCROP_CHECK(key.write_pem(file));
+    OUTCROP_CHECK(write_like(key, file, role_key_file(paths, role)));
     OUTCROP_CHECK(sync_folder(file.parent_path()));
     keys.emplace(role, std::move(key));
   }

@@ -1,0 +1,121 @@
+#include "trainer_host/release/offline_key.hpp"
+
+#include <openssl/evp.h>
+#include <openssl/crypto.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+
+#include "protocol/base/durable_file.hpp"
+#include "trainer_host/release/key_store.hpp"
+
+namespace outcrop::release {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int shortest = 8;
+constexpr std::size_t longest = 1024;
+constexpr const char* variable = "OUTCROP_PASSPHRASE_FILE";
+
+Result<std::string> from_file(const fs::path& file) {
+  const std::string where = std::string(variable) + " (" + file.string() + ")";
+  struct stat info {};
+  if (::stat(file.c_str(), &info) != 0) return fail(Error::from_errno("opening " + where));
+  if ((info.st_mode & 077) != 0) return fail(ErrorCode::untrusted, where + ": others than its owner may use it; chmod 600 it");
+  OUTCROP_TRY(text, read_text_file(file, ByteCount(longest)));
+  text.resize(std::min(text.find('\n'), text.size()));
+  if (text.empty()) return fail(ErrorCode::invalid_data, where + ": its first line, the passphrase, is empty");
+  return text;
+}
+
+bool has_terminal() {
+  return ::access("/dev/tty", R_OK | W_OK) == 0 && (::isatty(STDIN_FILENO) != 0 || ::isatty(STDERR_FILENO) != 0);
+}
+
+// `again`: a new one, typed twice.
+Result<std::string> ask(const std::string& prompt, bool again) {
+  if (const char* file = std::getenv(variable); file != nullptr && *file != '\0') return from_file(file);
+  if (!has_terminal()) {
+    return fail(ErrorCode::refused, prompt + " cannot be asked for, as there is no terminal: put it into a file that only you may read, and its name into " + variable);
+  }
+  std::array<char, longest> typed{};
+  const int failed = ::EVP_read_pw_string_min(typed.data(), again ? shortest : 0, typed.size() - 1, (prompt + ": ").c_str(), again ? 1 : 0);
+  std::string passphrase(typed.data());
+  ::OPENSSL_cleanse(typed.data(), typed.size());
+  if (failed != 0) return fail(ErrorCode::refused, prompt + ": nothing was typed, or not the same twice (" + std::to_string(shortest) + " characters at least)");
+  return passphrase;
+}
+
+// Those that opened a key in this program: the next key is likely to have the same.
+std::vector<std::string>& known() {
+  static std::vector<std::string> passphrases;
+  return passphrases;
+}
+
+struct Opened {
+  trust::PrivateKey key;
+  std::string passphrase;  // "" where it was not encrypted
+};
+
+Result<Opened> open(const fs::path& file) {
+  for (const std::string& passphrase : known()) {
+    auto key = trust::PrivateKey::read_pem(file, [&](const fs::path&) { return Result<std::string>(passphrase); });
+    if (key) return Opened{std::move(*key), passphrase};
+    if (key.error().code() != ErrorCode::untrusted) return fail(std::move(key).error());
+  }
+  std::string asked;
+  OUTCROP_TRY(key, trust::PrivateKey::read_pem(file, [&](const fs::path&) -> Result<std::string> {
+    OUTCROP_TRY(passphrase, ask("The passphrase of " + file.string(), false));
+    asked = passphrase;
+    return passphrase;
+  }));
+  if (!asked.empty()) known().push_back(asked);
+  return Opened{std::move(key), std::move(asked)};
+}
+
+}  // namespace
+
+Result<trust::PrivateKey> read_offline_key(const fs::path& file) {
+  OUTCROP_TRY(opened, open(file));
+  return std::move(opened.key);
+}
+
+Status write_like(const trust::PrivateKey& key, const fs::path& path, const fs::path& file) {
+  std::error_code error;
+  if (!fs::exists(file, error)) return key.write_pem(path);  // a role that had no key yet
+  OUTCROP_TRY(opened, open(file));
+  return key.write_pem(path, opened.passphrase);
+}
+
+Result<std::vector<fs::path>> encrypt_offline_keys(const fs::path& folder) {
+  const KeyStorePaths paths(folder);
+  std::vector<std::pair<fs::path, trust::PrivateKey>> keys;
+  for (const char* role : {"root", "targets"}) {
+    const fs::path file = paths.offline_key(role);
+    std::error_code error;
+    if (!fs::exists(file, error)) {
+      return fail(ErrorCode::not_found, file.string() + " is not here: bring the offline keys back to " + folder.string() + " first");
+    }
+    OUTCROP_TRY(key, read_offline_key(file));
+    keys.emplace_back(file, std::move(key));
+  }
+  OUTCROP_TRY(passphrase, ask("A new passphrase for the offline keys", true));
+  std::vector<fs::path> files;
+  for (const auto& [file, key] : keys) {
+    const fs::path next = file.string() + ".encrypted";
+    std::error_code error;
+    fs::remove(next, error);  // of a call that was cut off
+    OUTCROP_CHECK(key.write_pem(next, passphrase));
+    fs::rename(next, file, error);
+    if (error) return fail(ErrorCode::io, file.string() + ": " + error.message());
+    OUTCROP_CHECK(sync_folder(file.parent_path()));
+    files.push_back(file);
+  }
+  return files;
+}
+
+}  // namespace outcrop::release

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "protocol/base/error.hpp"
+#include "protocol/trust/ed25519.hpp"
+
+namespace outcrop::release {
+
+// Keys that a person brings may be encrypted (PKCS #8, AES-256): by `outcrop keys encrypt`, or by
+// `openssl pkcs8 -topk8 -v2 aes-256-cbc`. The passphrase is asked for on the terminal, once a program for each passphrase;
+// without a terminal it is the first line of the file that OUTCROP_PASSPHRASE_FILE names, which nobody else may read.
+
+// Reads a key of offline/, encrypted or not. untrusted where the passphrase is wrong; refused where nobody can be asked.
+[[nodiscard]] Result<trust::PrivateKey> read_offline_key(const std::filesystem::path& file);
+
+// Writes `key` to `path`, for it to replace `file`: encrypted where that one is, with its passphrase.
+[[nodiscard]] Status write_like(const trust::PrivateKey& key, const std::filesystem::path& path,
+                                const std::filesystem::path& file);
+
+// Encrypts the keys in offline/ of a key folder under one new passphrase, also those that are encrypted already; returns
+// their files. A key is replaced as a whole or not at all.
+[[nodiscard]] Result<std::vector<std::filesystem::path>> encrypt_offline_keys(const std::filesystem::path& folder);
+
+}  // namespace outcrop::release
