@@ -17,15 +17,15 @@ namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using trust::PrivateKey;
 
-constexpr Timestamp now{std::chrono::seconds(1'800'000'000)};
-constexpr std::chrono::days year{365};
+constexpr Timestamp encrypted_at{std::chrono::seconds(1'800'000'000)};
+constexpr std::chrono::days valid{365};
 
 class OfflineKeyTest : public ::testing::Test {
  protected:
   OfflineKeyTest() {
     KeyStoreOptions options;
     options.models = {"curvefault"};
-    EXPECT_THAT(init_key_store(keys_, options, now), IsOk());
+    EXPECT_THAT(init_key_store(keys_, options, encrypted_at), IsOk());
   }
   ~OfflineKeyTest() override { ::unsetenv("OUTCROP_PASSPHRASE_FILE"); }
   void answer(const std::string& passphrase) {
@@ -52,9 +52,9 @@ TEST_F(OfflineKeyTest, encrypted_keys_sign_as_before_with_their_passphrase_alone
     EXPECT_THAT(PrivateKey::read_pem(file), ErrorIs(ErrorCode::invalid_data, HasSubstr("is encrypted")));
   }
   EXPECT_EQ(read_offline_key(paths_.offline_key("targets"))->public_key(), before->public_key());
-  EXPECT_THAT(renew_targets(keys_, year, now), IsOk());
+  EXPECT_THAT(renew_targets(keys_, valid, encrypted_at), IsOk());
   // What takes the place of an encrypted key is encrypted as well.
-  ASSERT_THAT(rotate_keys(keys_, {"root", "targets", "snapshot"}, year, now), IsOk());
+  ASSERT_THAT(rotate_keys(keys_, {"root", "targets", "snapshot"}, valid, encrypted_at), IsOk());
   for (const char* role : {"root", "targets"}) {
     EXPECT_THAT(*read_text_file(paths_.offline_key(role)), HasSubstr("BEGIN ENCRYPTED PRIVATE KEY")) << role;
   }
