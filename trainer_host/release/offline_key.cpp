@@ -62,19 +62,18 @@ struct Opened {
 };
 
 Result<Opened> open(const fs::path& file) {
+  std::string used;  // stays empty where the key is not encrypted: nothing is asked for then
   for (const std::string& passphrase : known()) {
-    auto key = trust::PrivateKey::read_pem(file, [&](const fs::path&) { return Result<std::string>(passphrase); });
-    if (key) return Opened{std::move(*key), passphrase};
+    auto key = trust::PrivateKey::read_pem(file, [&](const fs::path&) -> Result<std::string> { return used = passphrase; });
+    if (key) return Opened{std::move(*key), used};
     if (key.error().code() != ErrorCode::untrusted) return fail(std::move(key).error());
   }
-  std::string asked;
   OUTCROP_TRY(key, trust::PrivateKey::read_pem(file, [&](const fs::path&) -> Result<std::string> {
     OUTCROP_TRY(passphrase, ask("The passphrase of " + file.string(), false));
-    asked = passphrase;
-    return passphrase;
+    return used = std::move(passphrase);
   }));
-  if (!asked.empty()) known().push_back(asked);
-  return Opened{std::move(key), std::move(asked)};
+  if (!used.empty()) known().push_back(used);
+  return Opened{std::move(key), std::move(used)};
 }
 
 }  // namespace
