@@ -124,6 +124,7 @@ Steps::Awaitable Steps::offered() {
       deployment.offer.manifest_size = committed->manifest_size;
       co_return Outcome{Event::was_committed, "it served before: nothing to transfer"};
     }
+    if (Slots::judge(whole) == Slots::Lies::unread) co_return failed(whole.error());
     spdlog::warn("pulling a release anew that lies here damaged: {}", whole.error().message());
   }
   Outcome outcome = co_await wait_for_permission();
@@ -171,6 +172,7 @@ void Steps::on_transfer(const Puller::Budget& budget, ByteCount done, ByteCount 
   deployment.budget_left = budget.left;
   if (done.value() >= saved_at_ + save_every) {
     deployment.crashes.clear();  // it goes on, however often the power fails
+    deployment.power_cuts.clear();
     saved_at_ = done.value();
     machine_.save();
   }
@@ -262,7 +264,7 @@ asio::awaitable<Status> Steps::check_installed(Installed release) {
     }();
   };
   co_await files_.run(std::move(job));
-  parts_.slots.found(release, !*status);
+  parts_.slots.found(release, Slots::judge(*status));
   co_return *status;
 }
 

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <thread>
 
-#include "agent/deploy/record.hpp"
+#include "agent/deploy/ledger.hpp"
 #include "runtime/measure/measurement_lock.hpp"
 #include "tests/agent/rig.hpp"
 
@@ -411,8 +411,8 @@ TEST_F(AgentTest, measures_what_serves_unmeasured_once_the_board_comes_to_rest) 
   EXPECT_EQ(report.active_manifest, report.deployment.manifest);
   // Once, and not forgotten.
   EXPECT_EQ(end_agent(), 0);
-  const auto record = agent::read_record(state_ / "deployment.json");
-  EXPECT_EQ(record.record.deployment->variants.at(0).outcome, VariantOutcome::measured);
+  const agent::Decided decided = agent::Ledger::open(state_).found();
+  EXPECT_EQ(decided.record.deployment->variants.at(0).outcome, VariantOutcome::measured);
 }
 
 // Runners and whatever else lives below a process.
