@@ -223,6 +223,31 @@ TEST_F(DamagedTest, keeps_a_release_that_only_a_newer_agent_can_read) {
   EXPECT_TRUE(serves(first));
 }
 
+TEST_F(DamagedTest, tells_by_fsck_what_is_not_whole_and_changes_nothing) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  ASSERT_EQ(end_agent(), 0);
+  EXPECT_EQ(says("fsck").code, 0) << says("fsck").output;
+  const fs::path model = blob(first.variants.begin()->second.sha256);
+  damage(model);
+  damage(state_ / "board.json");
+  const fs::path nobodys = blob(trust::sha256("nobody's"));
+  std::ofstream(nobodys) << "a blob";
+  std::ofstream(state_ / "metadata/trusted.json.tmp-17") << "half a file";
+  const ShellOutcome told = says("fsck --json");
+  EXPECT_EQ(told.code, 1);
+  for (const std::string& what :
+       {model.string() + ": ", std::string("board.json is damaged"),
+        "nobody names " + nobodys.string(), std::string("left unfinished: ")}) {
+    EXPECT_THAT(told.output, HasSubstr(what));
+  }
+  EXPECT_TRUE(fs::exists(model));
+  EXPECT_FALSE(fs::exists(state_ / "board.json.damaged"));
+  // The agent mends what it can.
+  agent_is_online();
+  EXPECT_TRUE(loop_.until([&] { return says("fsck").code == 0; })) << says("fsck").output;
+}
+
 TEST_F(DamagedTest, says_that_nothing_serves_while_what_should_is_damaged) {
   agent_is_online();
   const ForgedRelease first = first_release();
