@@ -55,19 +55,22 @@ const SystemClock& system_clock() {
 class Agent::Impl {
  public:
   Impl(asio::any_io_executor executor, const AgentConfig& config, Identity identity,
-       MetadataStore metadata, Slots slots, Outbox outbox, const DeployTimes& times,
-       transport::SessionOptions options)
+       MetadataStore metadata, Ledger ledger, const DeployTimes& times,
+       transport::SessionOptions options, const MakeSession& make_session)
       : executor_(executor),
         config_(config),
         identity_(std::move(identity)),
         metadata_(std::move(metadata)),
-        slots_(std::move(slots)),
-        outbox_(std::move(outbox)),
+        ledger_(std::move(ledger)),
+        slots_(Slots::open(config_.state / "releases", config_.disk_reserve, ledger_.found().slots)),
+        outbox_(Outbox::open(config_.state / "outbox",
+                             std::max(system_clock().now(), metadata_.now()),
+                             ledger_.found().report)),
         announcer_(executor, Board{identity_.device(), identity_.key(), config_, metadata_, slots_,
                                    engine_, outbox_,
                                    [this] { return join(troubles(), "; "); }}),
         broker_(options.host + ":" + std::to_string(options.port)),
-        session_(transport::make_paho_session(executor, with_will(std::move(options)))),
+        session_(make_session(executor, with_will(std::move(options)))),
         puller_(executor, *session_, identity_.device()),
         serving_(executor, config_, slots_),
         telemeter_(executor,
@@ -75,7 +78,7 @@ class Agent::Impl {
                     [this] { return serving_.take_served(); }, [this] { return serving_.restarts(); }}),
         authority_(config_.state / "commands.json", identity_.enrolment().certificate, metadata_),
         deployer_(executor, {config_, metadata_, slots_, puller_, announcer_, serving_, engine_,
-                             authority_, config_.state / "deployment.json", times}) {
+                             authority_, ledger_, times}) {
     announcer_.speak_through(*session_);
     telemeter_.speak_through(*session_);
   }
@@ -122,7 +125,7 @@ class Agent::Impl {
 
  private:
   transport::SessionOptions with_will(transport::SessionOptions options) const {
-    options.will = offline_status(read_record(config_.state / "deployment.json").record);
+    options.will = offline_status(ledger_.found().record);
     return options;
   }
 
@@ -270,6 +273,7 @@ class Agent::Impl {
   const AgentConfig config_;
   const Identity identity_;
   MetadataStore metadata_;
+  Ledger ledger_;
   Slots slots_;
   Outbox outbox_;
   std::optional<runtime::Hello> engine_;
@@ -291,7 +295,8 @@ Agent::Agent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Agent::~Agent() = default;
 
 Result<std::unique_ptr<Agent>> Agent::open(asio::any_io_executor executor,
-                                           const AgentConfig& config, const DeployTimes& times) {
+                                           const AgentConfig& config, const DeployTimes& times,
+                                           const MakeSession& make_session) {
   const SystemClock& clock = system_clock();
   OUTCROP_TRY(identity, Identity::open(config.state));
   const messages::EnrolmentBundle& enrolment = identity.enrolment();
@@ -304,12 +309,10 @@ Result<std::unique_ptr<Agent>> Agent::open(asio::any_io_executor executor,
   OUTCROP_TRY(metadata, MetadataStore::open(config.state / "metadata", enrolment.root_envelope,
                                             config.model, clock, clock_is_synchronised, enrolment.versions,
                                             enrolment.time));
-  OUTCROP_TRY(slots, Slots::open(config.state / "releases", config.disk_reserve));
-  OUTCROP_TRY(outbox, Outbox::open(config.state / "outbox", std::max(clock.now(), metadata.now())));
   auto options = session_options(identity, config);
   std::unique_ptr<Agent> agent(new Agent(
       std::make_unique<Impl>(std::move(executor), config, std::move(identity), std::move(metadata),
-                             std::move(slots), std::move(outbox), times, std::move(options))));
+                             Ledger::open(config.state), times, std::move(options), make_session)));
   OUTCROP_CHECK(agent->impl_->listen());
   // Only now is it certain that no other agent writes here.
   for (const char* folder : {"", "metadata", "outbox", "releases"}) {

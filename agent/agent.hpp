@@ -2,6 +2,7 @@
 
 #include <utility>  // before Asio
 
+#include <functional>
 #include <memory>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -10,6 +11,7 @@
 #include "agent/config/config.hpp"
 #include "agent/deploy/deployer.hpp"
 #include "protocol/base/error.hpp"
+#include "protocol/transport/paho/paho_session.hpp"
 
 namespace outcrop::agent {
 
@@ -17,10 +19,13 @@ namespace outcrop::agent {
 // Everything but runners and hashing happens on the executor.
 class Agent {
  public:
+  using MakeSession = std::function<std::unique_ptr<transport::Session>(
+      boost::asio::any_io_executor, transport::SessionOptions)>;
+
   // Identity, state and socket are where the configuration says; the broker is the enrolment's.
-  [[nodiscard]] static Result<std::unique_ptr<Agent>> open(boost::asio::any_io_executor executor,
-                                                           const AgentConfig& config,
-                                                           const DeployTimes& times = {});
+  [[nodiscard]] static Result<std::unique_ptr<Agent>> open(
+      boost::asio::any_io_executor executor, const AgentConfig& config,
+      const DeployTimes& times = {}, const MakeSession& make_session = transport::make_paho_session);
   ~Agent();
 
   // Connects, serves and works until stop().

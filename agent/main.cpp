@@ -1,6 +1,7 @@
 #include "agent/control/enroll_verb.hpp"
 #include "agent/control/verbs.hpp"
 #include "agent/doctor/doctor_verb.hpp"
+#include "agent/fsck/fsck_verb.hpp"
 #include "agent/run_verb.hpp"
 #include "platform/cli/verb.hpp"
 #include "protocol/base/program.hpp"
@@ -13,6 +14,6 @@ int main(int argc, char** argv) {
         "Serve generated models on this board; pull, verify, prove and measure new ones.", argc,
         argv,
         {add_run, add_status, add_infer, add_hold, add_approve, add_rollback, add_enroll,
-         add_doctor});
+         add_doctor, add_fsck});
   });
 }

@@ -92,7 +92,11 @@ Decision decide(const messages::Manifest& manifest, const std::string& device_cl
     }
   }
   if (measured.empty()) {
-    return {Verdict::unmeasurable, {}, disturbed.empty() ? "no variant was measured" : disturbed};
+    std::string why = "no variant was measured";
+    for (const ReportedVariant& variant : variants) {
+      if (!variant.reason.empty()) why += "; " + variant.name + " " + variant.reason;
+    }
+    return {Verdict::unmeasurable, {}, disturbed.empty() ? why : disturbed};
   }
   const auto budget =
       std::find_if(manifest.budgets.begin(), manifest.budgets.end(),

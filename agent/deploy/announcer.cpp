@@ -88,19 +88,24 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
     return report;
   }
 
+  Outbox::Pending sign_report(const Deployment& deployment) {
+    const messages::Report report = make_report(deployment);
+    return {{report.header.session, report.header.sequence},
+            trust::sign_envelope("report", as_bytes(messages::to_json(report)),
+                                 std::span(&board_.key, 1))};
+  }
+
   // Sends what is pending and was not sent yet, one at a time; where anything is then left that
   // the host has not acknowledged, all of it is sent again later.
   asio::awaitable<void> send_all() {
     const std::shared_ptr<Impl> self = shared_from_this();
     if (sending_) co_return;
     sending_ = true;
-    auto pending = board_.outbox.pending();
-    if (!pending) spdlog::error("reading the outbox: {}", pending.error().message());
-    for (std::size_t i = 0; pending && i < pending->size(); ++i) {
+    const std::vector<Outbox::Pending> pending = board_.outbox.pending();
+    for (const Outbox::Pending& report : pending) {
       if (session_ == nullptr || !session_->connected()) break;
-      if (!sent_.insert((*pending)[i].id).second) continue;
-      transport::Message message{topics::up(board_.device, "report"), (*pending)[i].envelope,
-                                 false};
+      if (!sent_.insert(report.id).second) continue;
+      transport::Message message{topics::up(board_.device, "report"), report.envelope, false};
       const Status sent = co_await transport::publish(*session_, std::move(message),
                                                       transport::Delivery::at_least_once);
       if (!sent && sent.error().code() == ErrorCode::io) break;  // the next connection's business
@@ -110,7 +115,7 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
     if (again_) {
       again_ = false;
       send_soon();
-    } else if (pending && !pending->empty()) {
+    } else if (!pending.empty()) {
       repeat_later();
     }
   }
@@ -218,18 +223,20 @@ void Announcer::progress(const Deployment& deployment, const std::string& varian
 }
 
 void Announcer::report(const Deployment& deployment) {
-  const messages::Report report = impl_->make_report(deployment);
-  const std::string text = messages::to_json(report);
-  const std::string envelope =
-      trust::sign_envelope("report", as_bytes(text), std::span(&impl_->board_.key, 1));
-  const messages::MessageId id{report.header.session, report.header.sequence};
-  if (auto kept = impl_->board_.outbox.add(id, envelope); !kept) {
-    // It cannot be sent again after a loss, but it can be sent.
-    spdlog::error("keeping a report: {}", kept.error().message());
-    impl_->publish(topics::up(impl_->board_.device, "report"), envelope, false);
-    return;
-  }
+  impl_->board_.outbox.add(impl_->sign_report(deployment));
   impl_->send_soon();
+}
+
+void Announcer::hold(const Deployment& deployment) {
+  impl_->board_.outbox.hold(impl_->sign_report(deployment));
+}
+
+void Announcer::send() {
+  impl_->send_soon();
+}
+
+const std::optional<Outbox::Pending>& Announcer::held_report() const {
+  return impl_->board_.outbox.held();
 }
 
 void Announcer::report_trouble(const Record& record) {
@@ -253,8 +260,7 @@ void Announcer::on_acknowledged(const messages::Acknowledgement& acknowledgement
 }
 
 std::size_t Announcer::pending_reports() const {
-  const auto pending = impl_->board_.outbox.pending();
-  return pending ? pending->size() : 0;
+  return impl_->board_.outbox.pending().size();
 }
 
 }  // namespace outcrop::agent

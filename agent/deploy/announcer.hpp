@@ -60,6 +60,10 @@ class Announcer {
   void progress(const Deployment& deployment, const std::string& variant = {},
                 const Transfer& transfer = {});
   void report(const Deployment& deployment);
+  // A report of an end, which is written down with the end itself before send() sends it.
+  void hold(const Deployment& deployment);
+  void send();
+  [[nodiscard]] const std::optional<Outbox::Pending>& held_report() const;
   // What is wrong on this board, as the reason of where its deployment stands: the messages have no
   // other place for it that older hosts know. Does nothing where nothing is wrong.
   void report_trouble(const Record& record);

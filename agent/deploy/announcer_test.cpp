@@ -55,8 +55,8 @@ class AnnouncerTest : public MetadataTest {
   std::unique_ptr<transport::FakeSession> host_ = network_.session();
   AgentConfig config_;
   MetadataStore metadata_ = open();
-  Slots slots_ = Slots::open(temporary_.path() / "releases", ByteCount(0)).value();
-  Outbox outbox_ = Outbox::open(temporary_.path() / "outbox", start).value();
+  Slots slots_ = Slots::open(temporary_.path() / "releases", ByteCount(0));
+  Outbox outbox_ = Outbox::open(temporary_.path() / "outbox", start);
   std::optional<runtime::Hello> engine_;
   Announcer announcer_{
       io_.get_executor(),

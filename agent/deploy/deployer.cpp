@@ -7,7 +7,6 @@
 #include <spdlog/spdlog.h>
 
 #include "agent/deploy/machine.hpp"
-#include "agent/deploy/recovery.hpp"
 #include "agent/deploy/steps.hpp"
 
 namespace outcrop::agent {
@@ -44,7 +43,7 @@ class Deployer::Impl {
         continue;
       }
       steps_.begin();
-      const Outcome outcome = co_await steps_.step();
+      const Outcome outcome = co_await step();
       // Whatever interrupted it has changed the record already.
       if (steps_.interrupted() || stopping_) continue;
       machine_.advance(outcome.event, outcome.reason);
@@ -55,11 +54,7 @@ class Deployer::Impl {
   void stop() {
     stopping_ = true;
     interrupt();
-    Record record = machine_.record();
-    record.stopped = true;
-    if (auto written = write_record(parts_.record_file, record); !written) {
-      spdlog::error("writing the record: {}", written.error().message());
-    }
+    machine_.stop();
   }
 
   void on_offer(const messages::Offer& offer) {
@@ -149,7 +144,7 @@ class Deployer::Impl {
     const auto previous = parts_.slots.previous();
     if (!previous) return fail(ErrorCode::refused, "there is no release to return to");
     OUTCROP_CHECK(parts_.metadata.check_run(previous->manifest));
-    if (parts_.slots.damaged(*previous)) {
+    if (parts_.slots.lies(*previous) != Slots::Lies::whole) {
       return fail(ErrorCode::refused, "the release to return to, " +
                                           previous->manifest.short_hex() +
                                           ", lies here damaged; it is pulled again as soon as the "
@@ -169,10 +164,11 @@ class Deployer::Impl {
     std::vector<std::string> all;
     if (machine_.trouble()) all.push_back(*machine_.trouble());
     for (const auto& release : {parts_.slots.active(), parts_.slots.previous()}) {
-      if (!release || !parts_.slots.damaged(*release)) continue;
+      if (!release || parts_.slots.lies(*release) == Slots::Lies::whole) continue;
       all.push_back("release " + release->manifest.short_hex() +
                     (release == parts_.slots.active() ? ", which should serve," : ", the previous one,") +
-                    " is damaged: " + damage_);
+                    (parts_.slots.damaged(*release) ? " is damaged: " : " cannot be used now: ") +
+                    damage_);
     }
     return all;
   }
@@ -184,12 +180,26 @@ class Deployer::Impl {
   bool stopping_ = false;
 
  private:
-  // Between attempts to pull a damaged release again.
-  static constexpr std::chrono::seconds first_retry{10};
-  static constexpr std::chrono::seconds last_retry{3600};
+  // Between attempts to pull a damaged release again, to read one, or to write down what was decided.
+  static constexpr std::chrono::hours last_retry{1};
   // Between attempts to measure what serves.
   static constexpr std::chrono::hours last_measure_after{24};
   static constexpr std::chrono::seconds look_for_rest{5};
+
+  asio::awaitable<Outcome> step() {
+    const std::string state(messages::to_string(machine_.deployment().state));
+    const auto reached = [&](const char* where) {
+      return parts_.times.reached ? parts_.times.reached(state + where) : Status();
+    };
+    if (const Status fault = reached(" begins"); !fault) {
+      co_return Outcome{Event::failed, fault.error().message()};
+    }
+    Outcome outcome = co_await steps_.step();
+    if (const Status fault = reached(" ends"); !fault) {
+      co_return Outcome{Event::failed, fault.error().message()};
+    }
+    co_return outcome;
+  }
 
   bool waits_for_owner() const {
     const auto& deployment = machine_.record().deployment;
@@ -239,6 +249,7 @@ class Deployer::Impl {
   // What lies here of releases that neither serve nor served before is not needed any more.
   void finish() {
     steps_.forget();
+    if (machine_.unwritten()) return;  // after a kill, the disk is believed
     if (auto cleaned = parts_.slots.collect_garbage({}); !cleaned) {
       spdlog::warn("cleaning up: {}", cleaned.error().message());
     }
@@ -249,11 +260,14 @@ class Deployer::Impl {
     const bool in_order = record.stopped;
     if (!record.deployment) return finish();
     Deployment& deployment = *record.deployment;
-    std::uint64_t crashes = 0;
-    if (machine_.at_work() && !in_order) {
-      crashes = ++deployment.crashes[std::string(messages::to_string(deployment.state))];
-    }
-    const Recovery recovery = recovery_from(deployment.state, deployment.awaits_owner, crashes);
+    const std::string state(messages::to_string(deployment.state));
+    const bool at_work = machine_.at_work();
+    const bool same_boot = record.boot.empty() || record.boot == parts_.times.boot;
+    if (at_work && !in_order) ++(same_boot ? deployment.crashes : deployment.power_cuts)[state];
+    const auto crashes = at_work ? deployment.crashes[state] : 0;
+    const Recovery recovery =
+        recovery_from(deployment.state, deployment.awaits_owner, in_order ? 0 : crashes,
+                      at_work && !in_order ? deployment.power_cuts[state] : 0);
     switch (recovery.action) {
       case Recovery::Action::nothing:
         finish();  // the agent may have been killed before it was
@@ -262,7 +276,8 @@ class Deployer::Impl {
         machine_.save();
         return;
       case Recovery::Action::resume:
-        machine_.advance(Event::resumed, crashes > 0 ? "the agent was started again" : "");
+        machine_.advance(Event::resumed, in_order ? "" : same_boot ? "the agent was started again"
+                                                                     : "the board was started again");
         return;
       case Recovery::Action::give_up:
         machine_.advance(Event::failed, recovery.reason);
@@ -288,8 +303,23 @@ class Deployer::Impl {
       co_await measure_at_rest();
     } else {
       measure_at_.reset();
-      co_await changed_.wait();
+      co_await wait_for_change();
     }
+  }
+
+  // What cannot be read may be readable later, and so with what could not be written down.
+  asio::awaitable<void> wait_for_change() {
+    if (!machine_.unwritten() && !unread_release()) {
+      co_await changed_.wait();
+      co_return;
+    }
+    const auto next = std::chrono::steady_clock::now() + retry_;
+    co_await changed_.wait_until(next);
+    if (stopping_ || machine_.at_work() || std::chrono::steady_clock::now() < next) co_return;
+    const auto longer = std::min<std::chrono::milliseconds>(2 * retry_, last_retry);
+    if (machine_.unwritten()) machine_.save();
+    if (unread_release()) co_await look_over();
+    retry_ = longer;
   }
 
   // What served before serves again, if it may run and is still what it was. A damaged release is
@@ -298,12 +328,22 @@ class Deployer::Impl {
     check_what_serves();
     const auto [active, previous] = installed();
     looked_at_ = {active, previous};
-    retry_ = first_retry;
+    retry_ = parts_.times.first_retry;
+    using Lies = Slots::Lies;
     bool can_return = false;
-    if (previous) can_return = co_await is_whole(*previous);
+    if (previous) can_return = co_await look_at(*previous) == Lies::whole;
     if (!active) co_return;
-    const bool whole = co_await is_whole(*active);
-    if (whole || parts_.slots.active() != active) co_return;
+    const bool served = parts_.slots.serving() == active;
+    const Lies lies = co_await look_at(*active);
+    if (parts_.slots.active() != active) co_return;
+    if (served != (lies == Lies::whole)) machine_.announce();
+    if (lies == Lies::whole) co_return;
+    if (lies == Lies::unread) {
+      spdlog::error("the release that should serve cannot be used now, and is looked at again: {}",
+                    damage_);
+      parts_.serving.end();
+      co_return;
+    }
     const std::string reason = "the release that served is damaged: " + damage_;
     if (can_return && parts_.metadata.check_run(previous->manifest)) {
       (void)leave_active(reason);
@@ -315,10 +355,17 @@ class Deployer::Impl {
     }
   }
 
-  asio::awaitable<bool> is_whole(Installed release) {
+  asio::awaitable<Slots::Lies> look_at(Installed release) {
     const Status whole = co_await steps_.check_installed(release);
     if (!whole) damage_ = whole.error().message();
-    co_return whole.has_value();
+    co_return Slots::judge(whole);
+  }
+
+  [[nodiscard]] bool unread_release() const {
+    for (const auto& release : {parts_.slots.active(), parts_.slots.previous()}) {
+      if (release && parts_.slots.lies(*release) == Slots::Lies::unread) return true;
+    }
+    return false;
   }
 
   // The one that should serve comes first.
@@ -342,7 +389,7 @@ class Deployer::Impl {
     damage_ = pulled.error().message();
     spdlog::warn("pulling release {} again: {}", name, damage_);
     const auto next = std::chrono::steady_clock::now() + retry_;
-    retry_ = std::min(2 * retry_, last_retry);
+    retry_ = std::min<std::chrono::milliseconds>(2 * retry_, last_retry);
     while (!stopping_ && !machine_.at_work() && looked_at_ == installed() &&
            std::chrono::steady_clock::now() < next) {
       co_await changed_.wait_until(next);
@@ -480,7 +527,7 @@ class Deployer::Impl {
     }
     // The host may have gone back from the previous release because it revoked that one.
     const auto& previous = parts_.slots.previous();
-    const bool may_return = previous && !parts_.slots.damaged(*previous) &&
+    const bool may_return = previous && parts_.slots.lies(*previous) == Slots::Lies::whole &&
                             parts_.metadata.check_run(previous->manifest).has_value();
     auto back = may_return ? parts_.slots.roll_back() : parts_.slots.return_to(std::nullopt);
     if (!back) {
@@ -491,6 +538,7 @@ class Deployer::Impl {
     if (is_latest) {
       machine_.advance(Event::serving_lost, reason);
     } else {
+      machine_.save();
       spdlog::warn("release {} serves no more: {}", left.manifest.short_hex(), reason);
       if (record.deployment) {
         Deployment about = *record.deployment;
@@ -514,7 +562,7 @@ class Deployer::Impl {
   std::optional<Asked> measure_asked_;
   std::optional<std::chrono::steady_clock::time_point> asked_measured_;  // when, the last time
   std::string damage_;                      // of what was found damaged last
-  std::chrono::seconds retry_ = first_retry;
+  std::chrono::milliseconds retry_{0};
 };
 
 Deployer::Deployer(asio::any_io_executor executor, const DeployParts& parts)

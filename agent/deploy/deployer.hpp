@@ -4,7 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,7 +15,8 @@
 
 #include "agent/config/config.hpp"
 #include "agent/deploy/announcer.hpp"
-#include "agent/deploy/record.hpp"
+#include "agent/deploy/ledger.hpp"
+#include "agent/deploy/recovery.hpp"
 #include "agent/prove/serving.hpp"
 #include "agent/pull/puller.hpp"
 #include "agent/slots/slots.hpp"
@@ -25,11 +26,16 @@
 
 namespace outcrop::agent {
 
-// Waiting times that a test shortens.
+// Waiting times that a test shortens, and faults that it brings about.
 struct DeployTimes {
   std::chrono::milliseconds metadata{120'000};     // connected, for metadata that an offer asks for
   std::chrono::milliseconds soak_interval{5'000};  // between golden inferences of a soak
   std::chrono::milliseconds progress{500};         // between messages while downloading
+  std::chrono::milliseconds first_retry{10'000};   // of what could not be read or pulled again
+  std::string boot = this_boot();
+  // Called where a state is "written" and where it is "saved" once more, where its work "begins" and
+  // where it "ends" ("SOAKING ends"). A failure becomes that of the work.
+  std::function<Status(const std::string& point)> reached;
 };
 
 // What the deployer works with. All must outlive it.
@@ -42,7 +48,7 @@ struct DeployParts {
   Serving& serving;
   std::optional<runtime::Hello>& engine;  // filled in when a runner first says hello
   CommandAuthority& authority;
-  std::filesystem::path record_file;
+  Ledger& ledger;
   DeployTimes times;
 };
 

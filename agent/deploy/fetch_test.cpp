@@ -105,7 +105,7 @@ class FetcherTest : public ::testing::Test {
   std::map<trust::Sha256Digest, std::string> blobs_;
   std::vector<trust::Sha256Digest> asked_;
   Puller puller_{io_.get_executor(), *board_, "pi-1"};
-  Slots slots_ = Slots::open(folder_.path() / "releases", ByteCount(0)).value();
+  Slots slots_ = Slots::open(folder_.path() / "releases", ByteCount(0));
   Worker worker_{io_.get_executor()};
   Fetcher fetcher_{puller_, slots_, worker_};
   Puller::Budget budget_{ByteCount::mib(1)};

@@ -4,7 +4,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include "agent/deploy/recovery.hpp"
 #include "platform/service/service.hpp"
 
 namespace outcrop::agent {
@@ -18,32 +17,10 @@ bool is_failure(DeploymentState state) {
 }  // namespace
 
 void Machine::open() {
-  ReadRecord read = read_record(parts_.record_file);
-  record_ = std::move(read.record);
-  if (read.reading.trouble) trouble_ = read.reading.trouble->message();
-  KeptTwice(parts_.record_file).heal(read.reading);
-  if (read.status) return restore_slots();
-  trouble_ = read.status.error().message();
-  // What was under way is unknown, and so whether what serves was ever committed.
-  spdlog::error("the record of deployments cannot be used, rolling back: {}",
-                read.status.error().message());
-  if (parts_.slots.previous()) {
-    if (auto back = parts_.slots.roll_back(Slots::Leaving::on_trial); !back) {
-      spdlog::error("rolling back: {}", back.error().message());
-    }
-  }
-  save();
-}
-
-// A deployment that was committed serves; before that, what it found serves.
-void Machine::restore_slots() {
-  if (!parts_.slots.forgotten() || !has_deployment()) return;
-  const bool committed = deployment().state == DeploymentState::updated;
-  const auto serves = committed ? std::optional(deployment().target()) : deployment().before;
-  if (!serves) return;
-  if (const Status restored = parts_.slots.remember(*serves); !restored) {
-    spdlog::error("what served is not known any more: {}", restored.error().message());
-  }
+  record_ = parts_.ledger.found().record;
+  trouble_ = parts_.ledger.trouble();
+  if (trouble_) spdlog::error("what this board decides by: {}", *trouble_);
+  parts_.ledger.settle();
 }
 
 bool Machine::at_work() const {
@@ -61,12 +38,13 @@ void Machine::begin(Deployment deployment) {
   spdlog::info("{} of rollout {} (generation {}, release {})",
                record_.deployment->cancel ? "cancel" : "offer", record_.deployment->offer.rollout,
                record_.generation, record_.deployment->offer.manifest.short_hex());
-  if (!save()) return advance(Event::failed, unwritten());
+  if (!write(Ledger::Space::free)) return advance(Event::failed, not_written());
+  reached(" written");
   announce();
 }
 
 // What cannot be written down is not begun.
-std::string Machine::unwritten() const {
+std::string Machine::not_written() const {
   return "the record of the deployment could not be written: " + trouble_.value_or("");
 }
 
@@ -83,36 +61,68 @@ void Machine::advance(Event event, std::string reason) {
   if (*next == DeploymentState::updating && event != Event::resumed) {
     current.before = parts_.slots.active();
   }
-  current.state = *next;
-  current.reason = messages::as_reason(reason);
+  const bool same = told_apart(*next) == told_apart(current.state);
   current.awaits_owner =
       event == Event::owner_holds || (event == Event::resumed && current.awaits_owner);
-  spdlog::info("{} {}{}{}", messages::to_string(current.state), current.offer.manifest.short_hex(),
-               current.reason.empty() ? "" : ": ", current.reason);
-  if (!save() && !is_end(current.state)) {
+  enter(*next, reason);
+  const bool ends = is_end(current.state);
+  const bool must_be_written = !same || event == Event::resumed;
+  if (must_be_written && !write(ends ? Ledger::Space::set_aside : Ledger::Space::free) && !ends) {
     undo();
-    current.state = DeploymentState::failed;
-    current.reason = messages::as_reason(unwritten());
+    enter(DeploymentState::failed, not_written());
+    write(Ledger::Space::set_aside);
   }
+  if (must_be_written) reached(" written");
   announce();
-  if (is_end(current.state)) parts_.announcer.report(current);
+  if (is_end(current.state)) parts_.announcer.send();
+}
+
+void Machine::enter(DeploymentState state, const std::string& reason) {
+  Deployment& current = deployment();
+  current.state = state;
+  current.reason = messages::as_reason(reason);
+  spdlog::info("{} {}{}{}", messages::to_string(state), current.offer.manifest.short_hex(),
+               current.reason.empty() ? "" : ": ", current.reason);
+  if (is_end(state)) parts_.announcer.hold(current);
 }
 
 void Machine::abandon(std::string reason) {
   if (unfinished()) advance(Event::cancelled, std::move(reason));
 }
 
-bool Machine::save() {
+bool Machine::write(Ledger::Space space) {
   record_.stopped = false;
-  auto written = write_record(parts_.record_file, record_);
+  record_.boot = parts_.times.boot;
+  const Status written = parts_.ledger.commit(
+      {record_, parts_.slots.table(), parts_.announcer.held_report()}, space);
   if (!written) {
     trouble_ = written.error().message();
-    spdlog::error("writing the record: {}", *trouble_);
+    spdlog::error("writing down what was decided: {}", *trouble_);
   } else if (unwritten_) {
     trouble_.reset();
   }
   unwritten_ = !written;
   return written.has_value();
+}
+
+bool Machine::save() {
+  const bool written = write(Ledger::Space::free);
+  reached(" saved");
+  return written;
+}
+
+void Machine::reached(const char* what) const {
+  if (!parts_.times.reached || !has_deployment()) return;
+  (void)parts_.times.reached(std::string(messages::to_string(record_.deployment->state)) + what);
+}
+
+void Machine::stop() {
+  Decided decided{record_, parts_.slots.table(), parts_.announcer.held_report()};
+  decided.record.stopped = true;
+  decided.record.boot = parts_.times.boot;
+  if (const Status written = parts_.ledger.commit(decided); !written) {
+    spdlog::error("writing down what was decided: {}", written.error().message());
+  }
 }
 
 void Machine::announce(const std::string& variant) {

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "agent/deploy/deployer.hpp"
+#include "agent/deploy/ledger.hpp"
 #include "agent/deploy/transitions.hpp"
 
 namespace outcrop::agent {
@@ -13,11 +14,10 @@ class Machine {
  public:
   explicit Machine(const DeployParts& parts) : parts_(parts) {}
 
-  // Reads the record. One that cannot be understood means: roll back. What slots forgot is restored
-  // from it.
+  // Takes up what the ledger found.
   void open();
 
-  // What is wrong with the record's file.
+  // What is wrong with what was written down.
   [[nodiscard]] const std::optional<std::string>& trouble() const { return trouble_; }
 
   [[nodiscard]] Record& record() { return record_; }
@@ -33,20 +33,27 @@ class Machine {
   // A new command: persisted as OFFERED, announced; FAILED where it cannot be written down.
   void begin(Deployment deployment);
   // Follows the edge: undoes an activation that is not committed where it leads to an end that is
-  // none of success, persists, announces, and reports the ends. An event that nobody handles names
-  // the state and ends the process.
+  // none of success, persists what recovery tells apart, an end together with its report, and
+  // announces. What cannot be persisted is FAILED, unless it is an end. An event that nobody handles
+  // names the state and ends the process.
   void advance(Event event, std::string reason = {});
   // Ends what is at work because something else begins or somebody said so.
   void abandon(std::string reason);
 
-  // Persists without a change of state.
+  // Persists without a change of state, as far as a disk that is not full takes it.
   bool save();  // whether it could be
+  // The agent ends in order.
+  void stop();
+  // The disk knows less than this does: nothing that it names may be removed.
+  [[nodiscard]] bool unwritten() const { return unwritten_; }
   void announce(const std::string& variant = {});
 
  private:
-  [[nodiscard]] std::string unwritten() const;
+  [[nodiscard]] std::string not_written() const;
+  bool write(Ledger::Space space);
+  void reached(const char* what) const;
+  void enter(DeploymentState state, const std::string& reason);
   void undo();
-  void restore_slots();
   // For `systemctl status`.
   [[nodiscard]] std::string summary() const;
 

@@ -1,15 +1,15 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/slots/slots.hpp"
-#include "agent/state/kept_twice.hpp"
 #include "protocol/messages/command.hpp"
+#include "protocol/messages/json_reader.hpp"
 #include "protocol/messages/report.hpp"
 
 namespace outcrop::agent {
@@ -27,8 +27,12 @@ struct Deployment {
   ByteCount budget_left;            // of offer.byte_budget
   std::string variant;              // the one that was chosen, once one was
   std::optional<Installed> before;  // what served when the chosen one was activated
-  // Starts of the agent that found the deployment in this state without a clean stop.
-  std::map<std::string, std::uint64_t> crashes;
+  // Starts of the agent that found the deployment in a state without a clean stop: those after which
+  // the board had not been started anew, and those after which it had.
+  using Counts = std::map<std::string, std::uint64_t>;
+  Counts crashes;
+  Counts power_cuts;
+  std::chrono::milliseconds soaked{0};  // of offer.soak, over all starts
   std::vector<messages::ReportedVariant> variants;  // what was measured
   std::optional<messages::ReportedIncumbent> incumbent;  // ... beside them
 
@@ -39,27 +43,23 @@ struct Deployment {
   [[nodiscard]] bool returns() const { return variants.empty(); }
 };
 
-// <state>/deployment.json: replaced before each step is acted on, kept twice.
+// What a board knows of its latest deployment and of its owner's wishes.
 struct Record {
   std::uint64_t generation = 0;  // highest seen
   bool held = false;             // the owner holds updates back
   std::string held_by;           // "uid 1000"
   bool stopped = false;          // the agent ended in order: the next start is no crash
+  std::string boot;              // of the machine, when this was written
   std::optional<Deployment> deployment;
 };
 
-[[nodiscard]] std::string to_json(const Record& record);
-[[nodiscard]] Result<Record> parse_record(std::string_view text);
+[[nodiscard]] messages::Json to_json(const Record& record);
+// Reads all but `done`. Of an agent before the ledger: its files know no boots, and count by state.
+enum class WrittenBy { this_agent, earlier_agent };
+[[nodiscard]] Result<Record> read_record(messages::ObjectReader& reader,
+                                         WrittenBy by = WrittenBy::this_agent);
 
-// A missing file is an empty record. invalid_data or unsupported (of a newer version) where nothing
-// is known of the deployment, by the file or its spare; `generation` is then still filled in where
-// it can be read, so that old offers stay old.
-struct ReadRecord {
-  Record record;
-  Status status;
-  KeptTwice::Reading reading;
-};
-[[nodiscard]] ReadRecord read_record(const std::filesystem::path& file);
-[[nodiscard]] Status write_record(const std::filesystem::path& file, const Record& record);
+// Of a document that means nothing else; 0 where it does not tell.
+[[nodiscard]] std::uint64_t generation_in(const messages::Json& document);
 
 }  // namespace outcrop::agent

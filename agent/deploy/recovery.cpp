@@ -1,8 +1,11 @@
 #include "agent/deploy/recovery.hpp"
 
+#include <fstream>
+
 namespace outcrop::agent {
 
-Recovery recovery_from(DeploymentState state, bool awaits_owner, std::uint64_t crashes) {
+Recovery recovery_from(DeploymentState state, bool awaits_owner, std::uint64_t crashes,
+                       std::uint64_t power_cuts) {
   using Action = Recovery::Action;
   switch (state) {
     case DeploymentState::rejected:
@@ -23,9 +26,21 @@ Recovery recovery_from(DeploymentState state, bool awaits_owner, std::uint64_t c
     case DeploymentState::soaking:
       break;
   }
-  if (crashes < most_crashes) return {Action::resume, {}};
-  return {Action::give_up, "the agent ended unexpectedly " + std::to_string(crashes) +
-                               " times in the state " + std::string(messages::to_string(state))};
+  const std::string in = " times in the state " + std::string(messages::to_string(state));
+  if (crashes >= most_crashes) {
+    return {Action::give_up, "the agent ended unexpectedly " + std::to_string(crashes) + in};
+  }
+  if (power_cuts >= most_power_cuts) {
+    return {Action::give_up, "the board went off " + std::to_string(power_cuts) + in};
+  }
+  return {Action::resume, {}};
+}
+
+std::string this_boot() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string boot;
+  std::getline(file, boot);
+  return boot;
 }
 
 }  // namespace outcrop::agent

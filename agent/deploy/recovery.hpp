@@ -9,8 +9,11 @@
 
 namespace outcrop::agent {
 
-// Starts that find a deployment in the same state, after which it is given up.
+// Starts that find a deployment in the same state, after which it is given up: where the agent alone
+// had ended, and where the whole board had been off. Power fails often and says nothing against a
+// release, unless the release takes the board down with it each time.
 inline constexpr std::uint64_t most_crashes = 3;
+inline constexpr std::uint64_t most_power_cuts = 20;
 
 // What to do with a deployment that the agent finds at its start.
 struct Recovery {
@@ -24,8 +27,12 @@ struct Recovery {
   std::string reason;
 };
 
-// `crashes`: how often the agent was killed in this state, this time included.
+// `crashes`, `power_cuts`: how often the agent ended in this state since it got any further, this
+// time included.
 [[nodiscard]] Recovery recovery_from(DeploymentState state, bool awaits_owner,
-                                     std::uint64_t crashes);
+                                     std::uint64_t crashes, std::uint64_t power_cuts);
+
+// Of the machine, another one after each start of it; empty where the kernel does not say.
+[[nodiscard]] std::string this_boot();
 
 }  // namespace outcrop::agent

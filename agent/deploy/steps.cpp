@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <thread>
 
 #include <spdlog/spdlog.h>
 #include <boost/asio/post.hpp>
@@ -19,6 +20,24 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr std::uint64_t save_every = ByteCount::mib(8).value();
 // Beside the bytes of blobs: headers of frames, answers that say "later".
 constexpr std::uint64_t most_overhead = ByteCount::mib(1).value();
+
+// What cannot be read may be readable a moment later.
+constexpr int most_reads = 3;
+constexpr std::chrono::milliseconds between_reads{100};
+
+Status look_at(Slots& slots, const Installed& release) {
+  OUTCROP_TRY(manifest, slots.manifest(release.manifest, release.manifest_size));
+  if (manifest.variant(release.variant) == nullptr) {
+    return fail(ErrorCode::not_found, "no such variant");
+  }
+  Status whole;
+  // All of them: a damaged one is removed, and so pulled again.
+  for (const auto& reference : needed_blobs(manifest, {release.variant})) {
+    const auto blob = slots.blob(reference.sha256, reference.size);
+    if (!blob && whole) whole = fail(blob.error());
+  }
+  return whole;
+}
 
 Outcome failed(const Error& error) {
   return {Event::failed, error.message()};
@@ -124,6 +143,7 @@ Steps::Awaitable Steps::offered() {
       deployment.offer.manifest_size = committed->manifest_size;
       co_return Outcome{Event::was_committed, "it served before: nothing to transfer"};
     }
+    if (Slots::judge(whole) == Slots::Lies::unread) co_return failed(whole.error());
     spdlog::warn("pulling a release anew that lies here damaged: {}", whole.error().message());
   }
   Outcome outcome = co_await wait_for_permission();
@@ -171,6 +191,7 @@ void Steps::on_transfer(const Puller::Budget& budget, ByteCount done, ByteCount 
   deployment.budget_left = budget.left;
   if (done.value() >= saved_at_ + save_every) {
     deployment.crashes.clear();  // it goes on, however often the power fails
+    deployment.power_cuts.clear();
     saved_at_ = done.value();
     machine_.save();
   }
@@ -248,21 +269,14 @@ Steps::Awaitable Steps::downloaded() {
 asio::awaitable<Status> Steps::check_installed(Installed release) {
   auto status = std::make_shared<Status>();
   std::function<void()> job = [status, release, slots = &parts_.slots] {
-    *status = [&]() -> Status {
-      OUTCROP_TRY(manifest, slots->manifest(release.manifest, release.manifest_size));
-      const messages::Variant* variant = manifest.variant(release.variant);
-      if (variant == nullptr) return fail(ErrorCode::not_found, "no such variant");
-      Status whole;
-      // All of them: a damaged one is removed, and so pulled again.
-      for (const auto& reference : needed_blobs(manifest, {release.variant})) {
-        const auto blob = slots->blob(reference.sha256, reference.size);
-        if (!blob && whole) whole = fail(blob.error());
-      }
-      return whole;
-    }();
+    *status = look_at(*slots, release);
+    for (int i = 1; i < most_reads && !*status && status->error().code() == ErrorCode::io; ++i) {
+      std::this_thread::sleep_for(between_reads);
+      *status = look_at(*slots, release);
+    }
   };
   co_await files_.run(std::move(job));
-  parts_.slots.found(release, !*status);
+  parts_.slots.found(release, Slots::judge(*status));
   co_return *status;
 }
 

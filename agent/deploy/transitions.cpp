@@ -27,17 +27,14 @@ constexpr std::array edges{
     Edge{S::downloading, E::refused, S::rejected},
     Edge{S::downloading, E::failed, S::failed},
     Edge{S::downloading, E::cancelled, S::rolled_back},
-    Edge{S::downloading, E::resumed, S::downloading},
 
     Edge{S::downloaded, E::verified, S::verified},
     Edge{S::downloaded, E::failed, S::failed},
     Edge{S::downloaded, E::cancelled, S::rolled_back},
-    Edge{S::downloaded, E::resumed, S::downloading},
 
     Edge{S::verified, E::proving_starts, S::proving},
     Edge{S::verified, E::failed, S::failed},
     Edge{S::verified, E::cancelled, S::rolled_back},
-    Edge{S::verified, E::resumed, S::downloading},
 
     Edge{S::proving, E::proved, S::measuring},
     Edge{S::proving, E::failed, S::failed},
@@ -50,7 +47,6 @@ constexpr std::array edges{
     Edge{S::measuring, E::accepted_unmeasured, S::updating},
     Edge{S::measuring, E::failed, S::failed},
     Edge{S::measuring, E::cancelled, S::rolled_back},
-    Edge{S::measuring, E::resumed, S::downloading},
 
     Edge{S::updating, E::activated, S::soaking},
     Edge{S::updating, E::soaked, S::updated},  // a return to what was committed before
@@ -101,6 +97,19 @@ std::optional<DeploymentState> next_state(DeploymentState state, Event event) {
   });
   if (edge == edges.end()) return std::nullopt;
   return edge->to;
+}
+
+DeploymentState told_apart(DeploymentState state) {
+  switch (state) {
+    case S::downloading:
+    case S::downloaded:
+    case S::verified:
+      return S::offered;
+    case S::measuring:
+      return S::proving;
+    default:
+      return state;
+  }
 }
 
 bool is_end(DeploymentState state) {

@@ -43,6 +43,10 @@ struct Edge {
 // None where nobody handles that event in that state: a defect.
 [[nodiscard]] std::optional<DeploymentState> next_state(DeploymentState state, Event event);
 
+// The state that is written down for one: recovery tells no others apart. Until a trial begins an
+// agent that was killed begins at the offer again, and finds what it had pulled.
+[[nodiscard]] DeploymentState told_apart(DeploymentState state);
+
 // Nothing more happens by itself. HELD is an end unless the owner is waited for.
 [[nodiscard]] bool is_end(DeploymentState state);
 

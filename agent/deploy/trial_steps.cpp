@@ -16,6 +16,7 @@ using SteadyClock = std::chrono::steady_clock;
 using messages::OnUnmeasurable;
 
 constexpr std::chrono::milliseconds shortest_soak_interval{200};
+constexpr std::chrono::milliseconds longest_unsaved_soak = std::chrono::minutes(10);
 constexpr std::size_t most_left_alone = 2;
 
 }  // namespace
@@ -189,16 +190,28 @@ Steps::Awaitable Steps::soaking() {
   }
   const auto interval =
       std::max(shortest_soak_interval, std::min(parts_.times.soak_interval, soak / 4));
-  std::optional<SteadyClock::time_point> end;
+  const auto saved_every = std::clamp<std::chrono::milliseconds>(soak / 16, interval, longest_unsaved_soak);
+  const std::chrono::milliseconds soaked = machine_.deployment().soaked;  // before this start
+  std::chrono::milliseconds saved = soaked;
+  std::optional<SteadyClock::time_point> begun;
   for (;;) {
     const Status proved = co_await prove_serving();
     if (interrupted_) co_return Outcome{};
     if (!proved) {
       co_return Outcome{Event::failed, "while it soaked: " + proved.error().message()};
     }
-    if (!end) end = SteadyClock::now() + soak;
-    if (SteadyClock::now() >= *end) break;
-    const auto next = std::min(*end, SteadyClock::now() + interval);
+    const auto now = SteadyClock::now();
+    if (!begun) begun = now;
+    const auto done =
+        soaked + std::chrono::duration_cast<std::chrono::milliseconds>(now - *begun);
+    if (done >= soak) break;
+    machine_.deployment().soaked = done;
+    if (done >= saved + saved_every) {
+      saved = done;
+      machine_.deployment().power_cuts.clear();  // it goes on, however often the power fails
+      machine_.save();
+    }
+    const auto next = now + std::min(interval, soak - done);
     while (!interrupted_ && SteadyClock::now() < next) co_await changed_.wait_until(next);
     if (interrupted_) co_return Outcome{};
   }

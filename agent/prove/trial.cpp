@@ -64,7 +64,11 @@ ReportedVariant describe(const runtime::TrialResult& result) {
   if (result.load && result.measurement) {
     variant.measurement = describe(*result.load, *result.measurement);
   }
-  if (result.unmeasured) {
+  if (result.no_memory) {
+    // That speaks of this board, not of the release.
+    variant.outcome = VariantOutcome::not_measured;
+    variant.reason = messages::as_reason("does not fit here: " + result.outcome.error().message());
+  } else if (result.unmeasured) {
     variant.outcome = VariantOutcome::not_measurable;
     variant.reason = messages::as_reason(result.outcome.error().message());
   } else if (!result.outcome) {

@@ -70,8 +70,7 @@ Result<std::uint64_t> read_session(const fs::path& file) {
   OUTCROP_TRY(json, messages::parse_object(text, ByteCount::kib(4), file.string()));
   messages::ObjectReader reader(json, file.string());
   if (reader.integer("format", 1) > outbox_format) {
-    return fail(ErrorCode::unsupported,
-                file.string() + " was written by a newer agent; install that agent again");
+    return fail(ErrorCode::invalid_data, file.string() + " was written by a newer agent");
   }
   const std::uint64_t session = reader.integer("session", 1);
   reader.done();
@@ -84,19 +83,23 @@ Result<std::uint64_t> read_session(const fs::path& file) {
 
 }  // namespace
 
-Result<Outbox> Outbox::open(const fs::path& folder, Timestamp now) {
+Outbox Outbox::open(const fs::path& folder, Timestamp now, std::optional<Pending> held) {
   std::error_code ignored;
   fs::create_directories(folder, ignored);  // whatever is written there says that it is missing
-  Outbox outbox(folder);
-  std::uint64_t last = 0;
+  Outbox outbox(folder, std::move(held));
+  std::uint64_t last = outbox.held_ ? outbox.held_->id.session : 0;
   const KeptTwice document(folder / session_file);
-  OUTCROP_TRY(reading, document.read([&](const fs::path& copy) -> Status {
+  auto reading = document.read([&](const fs::path& copy) -> Status {
     OUTCROP_TRY(session, read_session(copy));
-    last = session;
+    last = std::max(last, session);
     return {};
-  }));
-  document.heal(reading);
-  if (reading.trouble) outbox.trouble_ = reading.trouble->message();
+  });
+  if (!reading) {
+    outbox.trouble_ = reading.error().message();
+  } else {
+    document.heal(*reading);
+    if (reading->trouble) outbox.trouble_ = reading->trouble->message();
+  }
   // Even where its file was lost.
   if (const auto waiting = list(folder); waiting && !waiting->empty()) {
     last = std::max(last, waiting->back().session);
@@ -118,8 +121,8 @@ void Outbox::begin_session(std::uint64_t used, Timestamp now) {
   }
 }
 
-Status Outbox::add(const MessageId& id, std::string_view envelope) {
-  OUTCROP_CHECK(write_file_durably(folder_ / file_name(id), envelope));
+Status Outbox::write(const Pending& report) const {
+  OUTCROP_CHECK(write_file_durably(folder_ / file_name(report.id), report.envelope));
   OUTCROP_TRY(waiting, list(folder_));
   for (std::size_t i = 0; i + most_pending < waiting.size(); ++i) {
     spdlog::warn("report {} of session {} was never acknowledged and makes room for newer ones",
@@ -129,15 +132,37 @@ Status Outbox::add(const MessageId& id, std::string_view envelope) {
   return {};
 }
 
+void Outbox::add(Pending report) {
+  const Status written = write(report);
+  if (written) return;
+  spdlog::error("keeping a report, which waits in memory now: {}", written.error().message());
+  unwritten_.push_back(std::move(report));
+  if (unwritten_.size() > most_pending) unwritten_.erase(unwritten_.begin());
+}
+
+void Outbox::hold(Pending report) {
+  if (held_) add(std::move(*held_));
+  held_ = std::move(report);
+}
+
 Status Outbox::acknowledge(const std::vector<MessageId>& ids) {
-  for (const MessageId& id : ids) OUTCROP_CHECK(remove_file(folder_ / file_name(id)));
+  for (const MessageId& id : ids) {
+    if (held_ && held_->id == id) held_.reset();
+    std::erase_if(unwritten_, [&](const Pending& report) { return report.id == id; });
+    OUTCROP_CHECK(remove_file(folder_ / file_name(id)));
+  }
   return {};
 }
 
-Result<std::vector<Outbox::Pending>> Outbox::pending() const {
-  OUTCROP_TRY(waiting, list(folder_));
-  std::vector<Pending> reports;
-  for (const MessageId& id : waiting) {
+std::vector<Outbox::Pending> Outbox::pending() const {
+  std::vector<Pending> reports = unwritten_;
+  if (held_) reports.push_back(*held_);
+  const auto waiting = list(folder_);
+  if (!waiting) {
+    spdlog::error("reading the outbox: {}", waiting.error().message());
+    return reports;
+  }
+  for (const MessageId& id : *waiting) {
     auto envelope = read_text_file(folder_ / file_name(id), longest_envelope);
     if (!envelope) {
       // One that cannot be read must not keep the others back.
@@ -146,6 +171,10 @@ Result<std::vector<Outbox::Pending>> Outbox::pending() const {
     }
     reports.push_back({id, std::move(*envelope)});
   }
+  // A kill may have left one in two places.
+  std::sort(reports.begin(), reports.end(),
+            [](const Pending& a, const Pending& b) { return a.id < b.id; });
+  reports.erase(std::unique(reports.begin(), reports.end()), reports.end());
   return reports;
 }
 

@@ -13,4 +13,10 @@ namespace outcrop::agent {
 [[nodiscard]] std::optional<Installed> read_installed(messages::ObjectReader& reader,
                                                       std::string_view key);
 
+[[nodiscard]] messages::Json to_json(const SlotTable& table);
+[[nodiscard]] SlotTable read_slot_table(messages::ObjectReader reader);
+// The array `key` of releases that are kept. A clock may have been ahead when it was written.
+[[nodiscard]] std::vector<KeptRelease> read_kept(messages::ObjectReader& reader,
+                                                 std::string_view key);
+
 }  // namespace outcrop::agent

@@ -8,27 +8,14 @@
 #include <algorithm>
 #include <set>
 
-#include <spdlog/spdlog.h>
-
-#include "agent/slots/installed_json.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/unique_fd.hpp"
-#include "protocol/base/json_text.hpp"
-#include "protocol/messages/json_reader.hpp"
 
 namespace outcrop::agent {
 namespace {
 
 namespace fs = std::filesystem;
-using messages::Json;
-using messages::ObjectReader;
 
-constexpr std::uint64_t slots_format = 1;
-constexpr ByteCount slots_limit = ByteCount::kib(64);
-constexpr const char* slots_file = "slots.json";
-constexpr const char* kept_file = "kept.json";
-constexpr std::size_t most_kept = 2;
-constexpr std::chrono::days kept_for{7};
 constexpr std::size_t hex_digits = 64;
 
 // What is on the disk is synced before it gets its final name.
@@ -78,135 +65,86 @@ Status add_release(const fs::path& blobs, const std::optional<Installed>& releas
 }
 
 // Of the deployment at work: its manifest may not be there yet, and other blobs are no manifests.
-void add_named(const fs::path& blobs, const trust::Sha256Digest& digest, Digests& digests) {
+// Fails where it is there and cannot be read just now.
+Status add_named(const fs::path& blobs, const trust::Sha256Digest& digest, Digests& digests) {
   digests.insert(digest);
   std::error_code error;
   const auto size = fs::file_size(blobs / digest.hex(), error);
-  if (error || ByteCount(size) > messages::manifest_limit) return;
+  if (error == std::errc::no_such_file_or_directory) return {};
+  if (error) return fail(ErrorCode::io, "looking at " + digest.short_hex() + ": " + error.message());
+  if (ByteCount(size) > messages::manifest_limit) return {};
   const auto blob = trust::verify_blob(blobs / digest.hex(), digest, ByteCount(size));
-  if (!blob) return;
+  if (!blob) return blob.error().code() == ErrorCode::io ? Status(fail(blob.error())) : Status();
   if (const auto manifest = messages::parse_manifest(*blob)) add_references(*manifest, digests);
+  return {};
 }
 
 }  // namespace
 
-Slots::Slots(fs::path folder, ByteCount reserve)
-    : folder_(std::move(folder)), document_(folder_ / slots_file), reserve_(reserve) {}
+Slots::Slots(fs::path folder, ByteCount reserve, SlotTable table)
+    : folder_(std::move(folder)), reserve_(reserve), table_(std::move(table)) {}
 
-Status Slots::take(const fs::path& copy) {
-  OUTCROP_TRY(text, read_text_file(copy, slots_limit));
-  OUTCROP_TRY(json, messages::parse_object(text, slots_limit, slots_file));
-  ObjectReader reader(json, slots_file);
-  if (reader.integer("format", 1) > slots_format) {
-    return fail(ErrorCode::unsupported,
-                copy.string() +
-                    " was written by a newer agent; install that agent again, or remove the file "
-                    "and its spare: this board then serves nothing until its next offer");
-  }
-  std::optional<Installed> active = read_installed(reader, "active");
-  std::optional<Installed> previous = read_installed(reader, "previous");
-  reader.done();
-  OUTCROP_CHECK(reader.status());
-  active_ = std::move(active);
-  previous_ = std::move(previous);
-  return {};
-}
-
-Result<Slots> Slots::open(const fs::path& folder, ByteCount disk_reserve) {
-  Slots slots(folder, disk_reserve);
+Slots Slots::open(const fs::path& folder, ByteCount disk_reserve, SlotTable table) {
+  Slots slots(folder, disk_reserve, std::move(table));
   if (const Status made = make_folder(folder / "blobs"); !made) {
     slots.trouble_ = made.error().message();
   }
-  OUTCROP_TRY(reading, slots.document_.read([&](const fs::path& copy) { return slots.take(copy); }));
-  slots.document_.heal(reading);
-  if (reading.trouble) slots.trouble_ = reading.trouble->message();
-  slots.forgotten_ = reading.trouble && !reading.copy;
-  slots.read_kept();
   return slots;
 }
 
-// A file that is lost or means nothing costs a transfer at most.
-void Slots::read_kept() {
-  const auto text = read_text_file(folder_ / kept_file, slots_limit);
-  if (!text) return;
-  const auto json = messages::parse_object(*text, slots_limit, kept_file);
-  if (!json) return;
-  const Timestamp latest = SystemClock().now() + kept_for;  // a clock may have been ahead
-  ObjectReader reader(*json, kept_file);
-  reader.objects("releases", 0, most_kept, [&](ObjectReader& entry) {
-    const auto release = read_installed(entry, "release");
-    const Timestamp until = entry.time("until");
-    entry.done();
-    if (release) kept_.push_back({*release, std::min(until, latest)});
-  });
-  reader.done();
-  if (!reader.ok()) kept_.clear();
-}
-
-void Slots::write_kept(std::vector<KeptRelease> kept) {
-  kept_ = std::move(kept);
-  Json releases = Json::array();
-  for (const KeptRelease& one : kept_) {
-    releases.push_back(
-        {{"release", to_json(std::optional(one.release))}, {"until", to_rfc3339(one.until)}});
-  }
-  const Status written = write_file_durably(folder_ / kept_file,
-                                            json_text(Json{{"releases", releases}}, 2) + "\n");
-  if (!written) spdlog::warn("{}", written.error().message());
-}
-
-void Slots::keep_what_leaves(const std::optional<Installed>& active, const std::optional<Installed>& previous,
-                             Leaving leaving) {
+void Slots::keep_what_leaves(const std::optional<Installed>& active,
+                             const std::optional<Installed>& previous, Leaving leaving) {
   const auto stays = [&](const Installed& release) {
     return active == release || previous == release;
   };
   std::vector<KeptRelease> kept;
-  for (const auto& left : {leaving == Leaving::committed ? active_ : std::nullopt, previous_}) {
+  for (const auto& left :
+       {leaving == Leaving::committed ? table_.active : std::nullopt, table_.previous}) {
     if (left && !stays(*left)) kept.push_back({*left, SystemClock().now() + kept_for});
   }
-  const bool as_before = kept.empty();
-  for (const KeptRelease& before : kept_) {
+  for (const KeptRelease& before : table_.kept) {
     if (!stays(before.release) && kept.size() < most_kept) kept.push_back(before);
   }
-  if (!as_before || kept.size() != kept_.size()) write_kept(std::move(kept));
+  table_.kept = std::move(kept);
 }
 
 std::vector<Installed> Slots::installed() const {
   std::vector<Installed> all;
-  for (const auto& release : {active_, previous_}) {
+  for (const auto& release : {table_.active, table_.previous}) {
     if (release) all.push_back(*release);
   }
-  for (const KeptRelease& one : kept_) {
+  for (const KeptRelease& one : table_.kept) {
     if (one.until > SystemClock().now() && has(one.release.manifest)) all.push_back(one.release);
   }
   return all;
 }
 
 std::optional<Installed> Slots::serving() const {
-  if (active_ && damaged(*active_)) return std::nullopt;
-  return active_;
+  if (table_.active && lies(*table_.active) != Lies::whole) return std::nullopt;
+  return table_.active;
 }
 
-Status Slots::remember(const Installed& release) {
-  if (!has(release.manifest)) return not_here(release);
-  // It serves even where that cannot be written down: the next start will come to the same.
-  if (const Status written = change(release, std::nullopt); !written) {
-    spdlog::warn("{}", written.error().message());
-    active_ = release;
-    previous_ = std::nullopt;
-    forgotten_ = false;
+Slots::Lies Slots::judge(const Status& looked_at) {
+  if (looked_at) return Lies::whole;
+  switch (looked_at.error().code()) {
+    case ErrorCode::untrusted:
+    case ErrorCode::not_found:
+    case ErrorCode::invalid_data:
+      return Lies::damaged;
+    default:
+      return Lies::unread;
   }
-  trouble_ = trouble_.value_or(slots_file) + "; what served is known from the last deployment";
-  return {};
 }
 
-void Slots::found(const Installed& release, bool damaged) {
-  std::erase(damaged_, release);
-  if (damaged) damaged_.push_back(release);
+void Slots::found(const Installed& release, Lies lies) {
+  std::erase_if(found_, [&](const auto& one) { return one.first == release; });
+  if (lies != Lies::whole) found_.emplace_back(release, lies);
 }
 
-bool Slots::damaged(const Installed& release) const {
-  return std::find(damaged_.begin(), damaged_.end(), release) != damaged_.end();
+Slots::Lies Slots::lies(const Installed& release) const {
+  const auto found = std::find_if(found_.begin(), found_.end(),
+                                  [&](const auto& one) { return one.first == release; });
+  return found == found_.end() ? Lies::whole : found->second;
 }
 
 bool Slots::has(const trust::Sha256Digest& blob) const {
@@ -272,47 +210,49 @@ Result<messages::Manifest> Slots::manifest(const trust::Sha256Digest& digest, By
   return messages::parse_manifest(bytes);
 }
 
-Status Slots::change(std::optional<Installed> active, std::optional<Installed> previous, Leaving leaving) {
+Status Slots::change(std::optional<Installed> active, std::optional<Installed> previous,
+                     Leaving leaving) {
   if (active && !has(active->manifest)) return not_here(*active);
-  if (active == active_ && previous == previous_) return {};
-  const Json json{
-      {"format", slots_format}, {"active", to_json(active)}, {"previous", to_json(previous)}};
+  if (active == table_.active && previous == table_.previous) return {};
   keep_what_leaves(active, previous, leaving);
-  OUTCROP_CHECK(document_.write(json_text(json, 2) + "\n"));
-  active_ = std::move(active);
-  previous_ = std::move(previous);
-  forgotten_ = false;
+  table_.active = std::move(active);
+  table_.previous = std::move(previous);
+  table_.forgotten = false;
   return {};
 }
 
 Status Slots::activate(const Installed& release) {
-  if (active_ == release) return {};
-  return change(release, active_);
+  if (table_.active == release) return {};
+  return change(release, table_.active);
 }
 
 Status Slots::roll_back(Leaving leaving) {
-  return change(previous_, std::nullopt, leaving);
+  return change(table_.previous, std::nullopt, leaving);
 }
 
 Status Slots::return_to(const std::optional<Installed>& release, Leaving leaving) {
-  if (active_ == release) return {};
-  const bool keeps_previous = release && previous_ != release;
-  return change(release, keeps_previous ? previous_ : std::nullopt, leaving);
+  if (table_.active == release) return {};
+  const bool keeps_previous = release && table_.previous != release;
+  return change(release, keeps_previous ? table_.previous : std::nullopt, leaving);
 }
 
 Status Slots::collect_garbage(const std::vector<trust::Sha256Digest>& also) {
-  if (forgotten_) return {};  // what lies here may be all that is left of what served
+  if (table_.forgotten) return {};
   const fs::path blobs = folder_ / "blobs";
   Digests kept;
-  for (const auto& release : {active_, previous_}) {
-    if (const Status status = add_release(blobs, release, kept); !status) {
-      return fail(status.error().context("nothing was removed, since a release is not readable"));
-    }
+  const auto unread = [](const Status& status) {
+    return fail(status.error().context("nothing was removed, since a release is not readable"));
+  };
+  for (const auto& release : {table_.active, table_.previous}) {
+    if (const Status status = add_release(blobs, release, kept); !status) return unread(status);
   }
-  for (const KeptRelease& one : kept_) {
-    if (one.until > SystemClock().now()) add_named(blobs, one.release.manifest, kept);
+  std::vector<trust::Sha256Digest> named = also;
+  for (const KeptRelease& one : table_.kept) {
+    if (one.until > SystemClock().now()) named.push_back(one.release.manifest);
   }
-  for (const trust::Sha256Digest& digest : also) add_named(blobs, digest, kept);
+  for (const trust::Sha256Digest& digest : named) {
+    if (const Status status = add_named(blobs, digest, kept); !status) return unread(status);
+  }
   std::vector<fs::path> garbage;
   std::error_code error;
   for (fs::directory_iterator entry(blobs, error), end; !error && entry != end;
@@ -329,7 +269,7 @@ Status Slots::collect_garbage(const std::vector<trust::Sha256Digest>& also) {
 }
 
 Status Slots::make_room(const std::vector<trust::Sha256Digest>& also) {
-  if (!kept_.empty()) write_kept({});
+  table_.kept.clear();
   return collect_garbage(also);
 }
 

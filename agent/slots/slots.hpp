@@ -1,11 +1,12 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "agent/state/kept_twice.hpp"
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/clock.hpp"
 #include "protocol/base/error.hpp"
@@ -38,45 +39,60 @@ struct Installed {
   bool operator==(const Installed&) const = default;
 };
 
+inline constexpr std::size_t most_kept = 2;
+inline constexpr std::chrono::days kept_for{7};
+
 // One that neither serves nor is the one before.
 struct KeptRelease {
   Installed release;
   Timestamp until;
+  bool operator==(const KeptRelease&) const = default;
+};
+
+// Which releases are on this board. What somebody must not lose is written down with the record of
+// deployments, as a whole (deploy/ledger.hpp).
+struct SlotTable {
+  std::optional<Installed> active;    // it serves
+  std::optional<Installed> previous;  // the one to return to
+  std::vector<KeptRelease> kept;      // what left last comes first
+  // Nobody knows any more what served: what lies here may be all that is left of it.
+  bool forgotten = false;
+  bool operator==(const SlotTable&) const = default;
 };
 
 // The releases on this board: <state>/releases/
 //   blobs/<sha256>        blobs by digest, manifests too; variants share what they share
 //   blobs/<sha256>.part   a transfer that is not complete
-//   slots.json            which release serves (active), which to return to (previous); kept twice
-//   kept.json             which were neither any more lately: they stay for a week, the last two
-//                         of them, so that no command makes a board pull again what it had
 // Blobs are named by no more than a digest; they become VerifiedBlobs each time they are used.
+// Releases that are neither active nor previous any more stay for a week, the last two of them, so
+// that no command makes a board pull again what it had.
 class Slots {
  public:
-  // Makes the folder where there is none and the disk takes it. A damaged slots.json is replaced by
-  // its spare; where that is damaged, too, nothing serves until remember(). Errors: unsupported
-  // where it is of a newer agent.
-  [[nodiscard]] static Result<Slots> open(const std::filesystem::path& folder,
-                                          ByteCount disk_reserve);
+  // Makes the folder where there is none and the disk takes it.
+  [[nodiscard]] static Slots open(const std::filesystem::path& folder, ByteCount disk_reserve,
+                                  SlotTable table = {});
 
-  [[nodiscard]] const std::optional<Installed>& active() const { return active_; }
-  [[nodiscard]] const std::optional<Installed>& previous() const { return previous_; }
+  [[nodiscard]] const SlotTable& table() const { return table_; }
+  [[nodiscard]] const std::optional<Installed>& active() const { return table_.active; }
+  [[nodiscard]] const std::optional<Installed>& previous() const { return table_.previous; }
   // Active, previous, and what is kept besides: all that may be returned to without a transfer.
   [[nodiscard]] std::vector<Installed> installed() const;
-  // The active release, unless it is known to lie here damaged: then nothing serves.
+  // The active release, unless it is known that it cannot be used: then nothing serves.
   [[nodiscard]] std::optional<Installed> serving() const;
 
-  // What is wrong with slots.json since it was opened.
+  // What is wrong with the folder since it was opened.
   [[nodiscard]] const std::optional<std::string>& trouble() const { return trouble_; }
-  // It was lost with its spare, and nothing was activated since.
-  [[nodiscard]] bool forgotten() const { return forgotten_; }
-  // The release that somebody else still knows to have served; for slots that are forgotten().
-  // It serves from now on, written down or not. not_found where its manifest is not here.
-  [[nodiscard]] Status remember(const Installed& release);
 
-  // Whether a release that is installed here was found damaged when it was looked at last.
-  void found(const Installed& release, bool damaged);
-  [[nodiscard]] bool damaged(const Installed& release) const;
+  // How a release that is installed here was found when it was looked at last. Only what was read
+  // and is not what it should be is damaged; `unread` is what nobody could read just then, or what
+  // only a newer agent can.
+  enum class Lies { whole, damaged, unread };
+  [[nodiscard]] static Lies judge(const Status& looked_at);
+  void found(const Installed& release, Lies lies);
+  [[nodiscard]] Lies lies(const Installed& release) const;
+  [[nodiscard]] bool damaged(const Installed& release) const {
+    return lies(release) == Lies::damaged;
+  }
 
   [[nodiscard]] bool has(const trust::Sha256Digest& blob) const;
   [[nodiscard]] std::filesystem::path partial_file(const trust::Sha256Digest& blob) const;
@@ -95,8 +111,8 @@ class Slots {
   [[nodiscard]] Result<messages::Manifest> manifest(const trust::Sha256Digest& digest,
                                                     ByteCount size);
 
-  // Each of these three is durable, does nothing where it was done before, and fails with not_found
-  // where the manifest is not here.
+  // Each of these three does nothing where it was done before, and fails with not_found where the
+  // manifest is not here. Who calls them writes the table down.
   // The release serves from now on, be it new or the previous one; what served before is the one to
   // return to.
   [[nodiscard]] Status activate(const Installed& release);
@@ -116,23 +132,18 @@ class Slots {
   [[nodiscard]] Status make_room(const std::vector<trust::Sha256Digest>& also);
 
  private:
-  Slots(std::filesystem::path folder, ByteCount reserve);
-  [[nodiscard]] Status take(const std::filesystem::path& copy);
-  // On disk before it counts; what is to serve must be there.
-  Status change(std::optional<Installed> active, std::optional<Installed> previous, Leaving leaving = Leaving::committed);
-  void read_kept();
-  void keep_what_leaves(const std::optional<Installed>& active, const std::optional<Installed>& previous, Leaving leaving);
-  void write_kept(std::vector<KeptRelease> kept);
+  Slots(std::filesystem::path folder, ByteCount reserve, SlotTable table);
+  // What is to serve must be there.
+  Status change(std::optional<Installed> active, std::optional<Installed> previous,
+                Leaving leaving = Leaving::committed);
+  void keep_what_leaves(const std::optional<Installed>& active,
+                        const std::optional<Installed>& previous, Leaving leaving);
 
   std::filesystem::path folder_;
-  KeptTwice document_;
   ByteCount reserve_;
-  std::optional<Installed> active_;
-  std::optional<Installed> previous_;
-  std::vector<KeptRelease> kept_;  // what left last comes first
-  std::vector<Installed> damaged_;
+  SlotTable table_;
+  std::vector<std::pair<Installed, Lies>> found_;  // what is not whole
   std::optional<std::string> trouble_;
-  bool forgotten_ = false;
 };
 
 }  // namespace outcrop::agent

@@ -1,13 +1,6 @@
 #include "agent/slots/slots.hpp"
 
 #include <gmock/gmock.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <csignal>
-#include <thread>
 
 #include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
@@ -18,7 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-using ::testing::Optional;
 
 messages::BlobReference blob_of(std::string_view text) {
   return {trust::sha256(text), ByteCount(text.size()),
@@ -54,11 +46,7 @@ std::string manifest_of(const std::string& model) {
 
 class SlotsTest : public ::testing::Test {
  protected:
-  Slots open() {
-    auto slots = Slots::open(folder(), ByteCount(0));
-    EXPECT_THAT(slots, IsOk());
-    return std::move(*slots);
-  }
+  Slots open() const { return Slots::open(folder(), ByteCount(0)); }
   fs::path folder() const { return temporary_.path() / "releases"; }
   fs::path blob_file(std::string_view text) const {
     return folder() / "blobs" / trust::sha256(text).hex();
@@ -98,9 +86,8 @@ TEST_F(SlotsTest, remember_what_serves_and_what_served_before) {
   ASSERT_THAT(slots.activate(first), IsOk());
   ASSERT_THAT(slots.activate(second), IsOk());
   ASSERT_THAT(slots.activate(second), IsOk()) << "done before: changes nothing";
-  const Slots again = open();
-  EXPECT_EQ(again.active(), second);
-  EXPECT_EQ(again.previous(), first);
+  EXPECT_EQ(slots.active(), second);
+  EXPECT_EQ(slots.previous(), first);
 }
 
 TEST_F(SlotsTest, roll_back_to_the_previous_release_and_then_to_nothing) {
@@ -109,10 +96,10 @@ TEST_F(SlotsTest, roll_back_to_the_previous_release_and_then_to_nothing) {
   ASSERT_THAT(slots.activate(first), IsOk());
   ASSERT_THAT(slots.activate(install(slots, "two")), IsOk());
   ASSERT_THAT(slots.roll_back(), IsOk());
-  EXPECT_EQ(open().active(), first);
-  EXPECT_FALSE(open().previous());
+  EXPECT_EQ(slots.active(), first);
+  EXPECT_FALSE(slots.previous());
   ASSERT_THAT(slots.roll_back(), IsOk());
-  EXPECT_FALSE(open().active());
+  EXPECT_FALSE(slots.active());
 }
 
 TEST_F(SlotsTest, return_to_a_release_that_still_lies_here) {
@@ -123,13 +110,13 @@ TEST_F(SlotsTest, return_to_a_release_that_still_lies_here) {
   ASSERT_THAT(slots.activate(second), IsOk());
   ASSERT_THAT(slots.activate(third), IsOk());
   ASSERT_THAT(slots.return_to(first), IsOk());
-  EXPECT_EQ(open().active(), first);
-  EXPECT_EQ(open().previous(), second);
+  EXPECT_EQ(slots.active(), first);
+  EXPECT_EQ(slots.previous(), second);
   ASSERT_THAT(slots.return_to(second), IsOk());
-  EXPECT_EQ(open().active(), second);
-  EXPECT_FALSE(open().previous()) << "what was taken back is not returned to";
+  EXPECT_EQ(slots.active(), second);
+  EXPECT_FALSE(slots.previous()) << "what was taken back is not returned to";
   ASSERT_THAT(slots.return_to(std::nullopt), IsOk());
-  EXPECT_FALSE(open().active());
+  EXPECT_FALSE(slots.active());
 }
 
 // What left is a way back without another trial: only of what was committed.
@@ -140,10 +127,10 @@ TEST_F(SlotsTest, keep_what_was_committed_when_it_leaves_and_nothing_that_failed
   ASSERT_THAT(slots.activate(good), IsOk());
   ASSERT_THAT(slots.activate(bad), IsOk());
   ASSERT_THAT(slots.return_to(good, Slots::Leaving::on_trial), IsOk());
-  EXPECT_EQ(open().installed(), std::vector{good});
+  EXPECT_EQ(slots.installed(), std::vector{good});
   ASSERT_THAT(slots.activate(bad), IsOk());
   ASSERT_THAT(slots.return_to(good), IsOk());
-  EXPECT_EQ(open().installed(), (std::vector{good, bad}));
+  EXPECT_EQ(slots.installed(), (std::vector{good, bad}));
 }
 
 TEST_F(SlotsTest, never_serve_what_is_not_here) {
@@ -154,7 +141,7 @@ TEST_F(SlotsTest, never_serve_what_is_not_here) {
   EXPECT_THAT(slots.activate(absent),
               ErrorIs(ErrorCode::not_found, HasSubstr("not on this board")));
   EXPECT_THAT(slots.return_to(absent), ErrorIs(ErrorCode::not_found, HasSubstr("")));
-  EXPECT_EQ(open().active(), first);
+  EXPECT_EQ(slots.active(), first);
 }
 
 TEST_F(SlotsTest, keep_only_what_has_its_digest) {
@@ -221,128 +208,53 @@ TEST_F(SlotsTest, remove_nothing_while_a_release_cannot_be_read) {
 }
 
 TEST_F(SlotsTest, say_how_much_space_is_missing) {
-  const auto slots = Slots::open(folder(), ByteCount::mib(64));
-  ASSERT_THAT(slots, IsOk());
-  EXPECT_THAT(slots->reserve(ByteCount(1)), IsOk());
-  EXPECT_THAT(slots->reserve(ByteCount(~std::uint64_t{0})),
+  const Slots slots = Slots::open(folder(), ByteCount::mib(64));
+  EXPECT_THAT(slots.reserve(ByteCount(1)), IsOk());
+  EXPECT_THAT(slots.reserve(ByteCount(~std::uint64_t{0})),
               ErrorIs(ErrorCode::no_space, HasSubstr("67.11 MB of them must stay so")));
 }
 
-TEST_F(SlotsTest, survive_a_damaged_file_by_its_spare) {
-  Installed first;
-  {
-    Slots slots = open();
-    first = install(slots, "one");
-    ASSERT_THAT(slots.activate(first), IsOk());
-  }
-  const fs::path file = folder() / "slots.json";
-  const std::string good = *read_text_file(file);
-  const std::vector<std::string> damage{good.substr(0, good.size() / 2), "",
-                                        std::string(good.size(), '\0'),
-                                        "{\"format\": 1, \"active\": null}"};
-  for (const std::string& text : damage) {
-    ASSERT_THAT(write_file_durably(file, text), IsOk());
-    const Slots slots = open();
-    EXPECT_EQ(slots.active(), first);
-    EXPECT_FALSE(slots.forgotten());
-    EXPECT_THAT(slots.trouble(), Optional(HasSubstr("slots.json is damaged")));
-    EXPECT_EQ(*read_text_file(folder() / "slots.json.damaged"), text);
-    EXPECT_EQ(open().trouble(), std::nullopt) << "it was mended";
-  }
+TEST_F(SlotsTest, remove_nothing_while_nobody_knows_what_served) {
+  SlotTable table;
+  table.forgotten = true;
+  Slots slots = Slots::open(folder(), ByteCount(0), table);
+  const Installed first = install(slots, "one");
+  ASSERT_THAT(slots.collect_garbage({}), IsOk());
+  EXPECT_TRUE(fs::exists(blob_file("one"))) << "it may be what served";
+  ASSERT_THAT(slots.activate(first), IsOk());
+  EXPECT_FALSE(slots.table().forgotten);
 }
 
-TEST_F(SlotsTest, remember_what_somebody_else_knows_where_both_files_are_damaged) {
-  Installed first;
-  {
-    Slots slots = open();
-    first = install(slots, "one");
-    ASSERT_THAT(slots.activate(first), IsOk());
+TEST_F(SlotsTest, take_what_cannot_be_read_just_now_for_no_damage) {
+  Slots slots = open();
+  const Installed first = install(slots, "one");
+  const Installed second = install(slots, "two");
+  const Installed third = install(slots, "three");
+  for (const Installed& release : {first, second, third}) {
+    ASSERT_THAT(slots.activate(release), IsOk());
   }
-  for (const char* name : {"slots.json", "slots.json.spare"}) {
-    ASSERT_THAT(write_file_durably(folder() / name, std::string(80, '\0')), IsOk());
-  }
-  {
-    Slots slots = open();
-    EXPECT_TRUE(slots.forgotten());
-    EXPECT_FALSE(slots.active());
-    ASSERT_THAT(slots.collect_garbage({}), IsOk());
-    EXPECT_TRUE(fs::exists(blob_file("one"))) << "it may be what served";
-    const Installed absent{trust::sha256("absent"), ByteCount(6), "float"};
-    EXPECT_THAT(slots.remember(absent), ErrorIs(ErrorCode::not_found, HasSubstr("not on this board")));
-    EXPECT_TRUE(slots.forgotten());
-    ASSERT_THAT(slots.remember(first), IsOk());
-    EXPECT_FALSE(slots.forgotten());
-    EXPECT_THAT(slots.trouble(), Optional(HasSubstr("known from the last deployment")));
-  }
-  EXPECT_EQ(open().active(), first);
+  ASSERT_EQ(slots.table().kept.size(), 1U);
+  // A link to itself cannot be opened, and is there.
+  const fs::path manifest = folder() / "blobs" / first.manifest.hex();
+  fs::remove(manifest);
+  fs::create_symlink(manifest, manifest);
+  const auto unread = slots.manifest(first.manifest, first.manifest_size);
+  ASSERT_FALSE(unread);
+  EXPECT_EQ(Slots::judge(fail(unread.error())), Slots::Lies::unread);
+  EXPECT_THAT(slots.collect_garbage({}), ErrorIs(ErrorCode::io, HasSubstr("")));
+  EXPECT_TRUE(fs::is_symlink(manifest));
+  EXPECT_TRUE(fs::exists(blob_file("one")));
 }
 
 TEST_F(SlotsTest, do_not_say_that_a_damaged_release_serves) {
   Slots slots = open();
   const Installed first = install(slots, "one");
   ASSERT_THAT(slots.activate(first), IsOk());
-  slots.found(first, true);
+  slots.found(first, Slots::Lies::damaged);
   EXPECT_EQ(slots.active(), first);
   EXPECT_EQ(slots.serving(), std::nullopt);
-  slots.found(first, false);
+  slots.found(first, Slots::Lies::whole);
   EXPECT_EQ(slots.serving(), first);
-}
-
-TEST_F(SlotsTest, leave_a_file_of_a_newer_agent_as_it_is) {
-  (void)open();
-  const std::string newer = "{\"format\": 2, \"tracks\": []}";
-  ASSERT_THAT(write_file_durably(folder() / "slots.json", newer), IsOk());
-  EXPECT_THAT(Slots::open(folder(), ByteCount(0)),
-              ErrorIs(ErrorCode::unsupported, HasSubstr("newer agent")));
-  EXPECT_EQ(*read_text_file(folder() / "slots.json"), newer);
-}
-
-TEST_F(SlotsTest, a_full_disk_changes_nothing) {
-  Slots slots = open();
-  const Installed first = install(slots, "one");
-  const Installed second = install(slots, "two");
-  ASSERT_THAT(slots.activate(first), IsOk());
-  // A file-size limit stands in for a full disk.
-  std::signal(SIGXFSZ, SIG_IGN);
-  rlimit before{};
-  ::getrlimit(RLIMIT_FSIZE, &before);
-  rlimit small = before;
-  small.rlim_cur = 16;
-  ::setrlimit(RLIMIT_FSIZE, &small);
-  const Status status = slots.activate(second);
-  ::setrlimit(RLIMIT_FSIZE, &before);
-  EXPECT_FALSE(status);
-  EXPECT_EQ(slots.active(), first);
-  EXPECT_EQ(open().active(), first);
-  EXPECT_THAT(slots.activate(second), IsOk());
-}
-
-TEST_F(SlotsTest, a_kill_at_any_time_leaves_one_of_the_two_states) {
-  Slots slots = open();
-  const Installed first = install(slots, "one");
-  const Installed second = install(slots, "two");
-  ASSERT_THAT(slots.activate(first), IsOk());
-  for (int round = 0; round < 20; ++round) {
-    const pid_t child = ::fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      while (true) {
-        if (!slots.activate(second) || !slots.roll_back()) ::_exit(1);
-      }
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1 + round % 7));
-    ::kill(child, SIGKILL);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    EXPECT_TRUE(WIFSIGNALED(status));
-    const Slots after = open();
-    ASSERT_TRUE(after.active());
-    if (*after.active() == second) {
-      EXPECT_EQ(after.previous(), first);
-    } else {
-      EXPECT_EQ(after.active(), first);
-    }
-  }
 }
 
 }  // namespace

@@ -4,6 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
+
 #include <spdlog/spdlog.h>
 
 #include "protocol/base/durable_file.hpp"
@@ -22,6 +25,19 @@ fs::path with_ending(const fs::path& path, const char* ending) {
 
 std::string name_of(const fs::path& file) {
   return file.filename().string();
+}
+
+// Reads that failed may succeed a moment later.
+constexpr int most_attempts = 3;
+constexpr std::chrono::milliseconds between_attempts{100};
+
+Status take_patiently(const std::function<Status(const fs::path&)>& take, const fs::path& copy) {
+  Status taken = take(copy);
+  for (int i = 1; i < most_attempts && !taken && taken.error().code() == ErrorCode::io; ++i) {
+    std::this_thread::sleep_for(between_attempts);
+    taken = take(copy);
+  }
+  return taken;
 }
 
 bool is_there(const fs::path& path) {
@@ -61,15 +77,20 @@ Status KeptTwice::write(std::string_view text) const {
 
 Result<KeptTwice::Reading> KeptTwice::read(
     const std::function<Status(const fs::path& copy)>& take) const {
-  const Status first = take(file_);
+  const Status first = take_patiently(take, file_);
   if (first) return Reading{file_, std::nullopt};
   if (first.error().code() == ErrorCode::unsupported) return fail(first.error());
-  const Status second = take(spare());
+  const Status second = take_patiently(take, spare());
   if (!second && second.error().code() == ErrorCode::unsupported) return fail(second.error());
   const bool missing = first.error().code() == ErrorCode::not_found;
+  const bool unread = first.error().code() == ErrorCode::io;
   const std::string what =
-      name_of(file_) + (missing ? " is missing" : " is damaged (" + first.error().message() + ")");
+      name_of(file_) + (missing  ? " is missing"
+                        : unread ? " cannot be read (" + first.error().message() + ")"
+                                 : " is damaged (" + first.error().message() + ")");
   if (second) return Reading{spare(), Error(first.error().code(), what + "; its spare is used")};
+  if (unread) return fail(ErrorCode::io, what + ", and its spare is of no use");
+  if (second.error().code() == ErrorCode::io) return fail(second.error().context(what));
   const bool no_spare = second.error().code() == ErrorCode::not_found;
   if (missing && no_spare) return Reading{};
   return Reading{std::nullopt,

@@ -32,8 +32,10 @@ class KeptTwice {
     // What is wrong and what becomes of it, in words; its code is that of FILE's refusal.
     std::optional<Error> trouble;
   };
-  // Offers FILE to `take`, and the spare where FILE is refused or missing. Writes nothing. Fails
-  // with `unsupported` where `take` does, for a copy of a newer agent: that is no damage.
+  // Offers FILE to `take`, and the spare where FILE is refused or missing; a copy that cannot be
+  // read just then is offered some more times. Writes nothing. Fails where it is no damage that
+  // keeps both from being taken: with `unsupported` where `take` does, for a copy of a newer agent,
+  // with `io` where one of them could not be read.
   [[nodiscard]] Result<Reading> read(
       const std::function<Status(const std::filesystem::path& copy)>& take) const;
 

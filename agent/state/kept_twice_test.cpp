@@ -122,6 +122,20 @@ TEST_F(KeptTwiceTest, changes_nothing_where_the_disk_takes_nothing) {
   EXPECT_EQ(taken_, "good 1");
 }
 
+TEST_F(KeptTwiceTest, takes_what_cannot_be_read_for_no_damage) {
+  // A link to itself is there and cannot be opened.
+  fs::create_symlink(file_, file_);
+  put(spare_, "good 1");
+  EXPECT_THAT(read(), HasSubstr("document cannot be read"));
+  EXPECT_EQ(taken_, "good 1");
+  fs::remove(spare_);
+  fs::create_symlink(spare_, spare_);
+  EXPECT_THAT(read(), HasSubstr("error: document cannot be read"));
+  put(file_, "bad");
+  EXPECT_THAT(read(), HasSubstr("error: document is damaged"));
+  EXPECT_TRUE(fs::is_symlink(spare_)) << "nothing was removed";
+}
+
 TEST_F(KeptTwiceTest, gives_both_files_their_mode) {
   const KeptTwice secret(folder_.path() / "key", 0600);
   ASSERT_THAT(secret.write("good"), IsOk());

@@ -58,8 +58,8 @@ class TelemeterTest : public MetadataTest {
   AgentConfig config_;
   trust::PrivateKey key_ = *trust::PrivateKey::generate();
   MetadataStore metadata_ = open();
-  Slots slots_ = Slots::open(temporary_.path() / "releases", ByteCount(0)).value();
-  Outbox outbox_ = Outbox::open(temporary_.path() / "outbox", start).value();
+  Slots slots_ = Slots::open(temporary_.path() / "releases", ByteCount(0));
+  Outbox outbox_ = Outbox::open(temporary_.path() / "outbox", start);
   std::optional<runtime::Hello> engine_;
   ServedCalls served_;
   Telemeter telemeter_{

@@ -455,6 +455,17 @@ TEST(SessionRefusals, a_denied_publish_is_refused) {
   EXPECT_TRUE(client.losses().empty());
 }
 
+TEST_F(SessionTest, a_message_that_nobody_needs_for_its_size_is_kept_back) {
+  Client reader(loop_, broker_.session("reader"), {"t"});
+  Client writer(loop_, broker_.session("writer"));
+  ASSERT_TRUE(reader.ready() && writer.ready());
+  ASSERT_THAT(writer.publish({"t", std::string(2'000'000, 'x')}), IsOk());
+  ASSERT_THAT(writer.publish({"t", std::string(1 << 20, 'x')}), IsOk());
+  ASSERT_TRUE(reader.has_messages(1));
+  EXPECT_EQ(reader.messages()[0].payload.size(), std::size_t{1} << 20);
+  EXPECT_TRUE(reader.losses().empty());
+}
+
 TEST(SessionRefusals, a_message_too_large_is_refused) {
   const TestBroker broker("message_size_limit 1000\n");
   Loop loop;

@@ -218,6 +218,7 @@ class Runner::Impl {
 
   [[nodiscard]] const Hello& hello() const { return hello_; }
   [[nodiscard]] const ChildProcess& child() const { return child_; }
+  [[nodiscard]] bool killed() const { return killed_; }
 
  private:
   Result<Frame> receive(std::string_view what, std::chrono::milliseconds patience,
@@ -275,6 +276,7 @@ class Runner::Impl {
     } else if (words.find("bad_alloc") != std::string::npos) {
       code = ErrorCode::out_of_memory;
     } else if (end.by_signal && end.number == SIGKILL) {
+      killed_ = true;
       reason += ", as the kernel does to a process when memory runs out";
     }
     if (!words.empty()) reason += "; its last words: " + words;
@@ -376,6 +378,7 @@ class Runner::Impl {
   int threads_ = 1;
   std::map<std::string, Milliseconds> first_calls_;
   std::optional<Error> broken_;
+  bool killed_ = false;
 };
 
 Result<Runner> Runner::start(const RunnerOptions& options) {
@@ -408,6 +411,10 @@ Runner::~Runner() {
 const Hello& Runner::hello() const {
   return impl_->hello();
 }
+bool Runner::killed() const {
+  return impl_->killed();
+}
+
 int Runner::process_id() const {
   return impl_->child().id();
 }

@@ -126,6 +126,8 @@ class Runner {
 
   [[nodiscard]] const Hello& hello() const;
   [[nodiscard]] int process_id() const;
+  // Another than this object ended it by SIGKILL, as the kernel does when memory runs out.
+  [[nodiscard]] bool killed() const;
 
   // Lists what the blob would execute; loads nothing.
   [[nodiscard]] Result<Inspection> inspect(const trust::VerifiedBlob& blob);

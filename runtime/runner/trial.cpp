@@ -37,6 +37,11 @@ Status admit(Entry& entry, const TrialOptions& options) {
   return check_tolerances(*entry.result.proof, entry.candidate.tolerances);
 }
 
+void end_runner(Entry& entry) {
+  entry.result.no_memory = entry.runner && entry.runner->killed();
+  entry.runner.reset();
+}
+
 Status measure_round(Entry& entry, const MeasurementLock& lock, const MeasureRequest& request) {
   OUTCROP_TRY(round, entry.runner->measure(lock, request));
   if (entry.result.measurement) return append(*entry.result.measurement, round);
@@ -99,7 +104,7 @@ Status measure_in_turns(std::vector<Entry>& entries, const MeasurementLock& lock
       if (round > 0) request.warm_up_calls = 1;  // it is warm; the turn before evicted its caches
       if (auto measured = measure_round(*entry, lock, request); !measured) {
         entry->result.outcome = std::move(measured);
-        entry->runner.reset();
+        end_runner(*entry);
       }
     }
   }
@@ -141,7 +146,7 @@ Result<Trial> try_candidates(const std::vector<Candidate>& candidates,
     OUTCROP_CHECK(check_wanted(options));
     next("proving " + entry.candidate.name);
     entry.result.outcome = admit(entry, options);
-    if (!entry.result.outcome) entry.runner.reset();
+    if (!entry.result.outcome) end_runner(entry);
   }
 
   Trial trial;

@@ -59,6 +59,7 @@ struct TrialResult {
   std::optional<ProofReport> proof;
   std::optional<Measurement> measurement;
   bool unmeasured = false;  // it was proved; `outcome` says why the lock could not be had
+  bool no_memory = false;   // the kernel killed its runner, as it does when memory runs out
 };
 
 struct Trial {

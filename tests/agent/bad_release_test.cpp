@@ -7,7 +7,7 @@
 #include <fstream>
 #include <thread>
 
-#include "agent/deploy/record.hpp"
+#include "agent/deploy/ledger.hpp"
 #include "runtime/measure/measurement_lock.hpp"
 #include "tests/agent/rig.hpp"
 
@@ -89,6 +89,27 @@ TEST_F(AgentTest, reports_a_runner_that_crashes_and_goes_on) {
   agent_is_online();
   EXPECT_TRUE(host_.at(2, State::failed));
   EXPECT_EQ(host_.status()->active_manifest, first.manifest);
+}
+
+// The kernel ends what it has no memory for: that says nothing of the release.
+TEST_F(AgentTest, leaves_out_a_variant_whose_runner_the_kernel_kills) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  ScriptedVariant large{.name = "large", .kill_at_call = 2};
+  const ForgedRelease mixed = released({.stage = 2, .variants = {large, {}}});
+  host_.send(host_.offer(mixed, 2, forge_));
+  const auto* report = ends(2, State::updated);
+  ASSERT_NE(report, nullptr);
+  EXPECT_EQ(report->active_variant, "int8-qint8");
+  EXPECT_EQ(report->variants.at(0).outcome, VariantOutcome::not_measured);
+  EXPECT_THAT(report->variants.at(0).reason, HasSubstr("does not fit here: "));
+  large.kill_at_call = 1;
+  const ForgedRelease alone = released({.stage = 3, .variants = {large}});
+  host_.send(host_.offer(alone, 3, forge_));
+  report = ends(3, State::not_measurable);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(report->reason, HasSubstr("large does not fit here: "));
+  EXPECT_EQ(report->active_manifest, mixed.manifest);
 }
 
 TEST_F(AgentTest, rolls_back_a_release_whose_runner_crashes_while_it_soaks) {
@@ -411,8 +432,8 @@ TEST_F(AgentTest, measures_what_serves_unmeasured_once_the_board_comes_to_rest) 
   EXPECT_EQ(report.active_manifest, report.deployment.manifest);
   // Once, and not forgotten.
   EXPECT_EQ(end_agent(), 0);
-  const auto record = agent::read_record(state_ / "deployment.json");
-  EXPECT_EQ(record.record.deployment->variants.at(0).outcome, VariantOutcome::measured);
+  const agent::Decided decided = agent::Ledger::open(state_).found();
+  EXPECT_EQ(decided.record.deployment->variants.at(0).outcome, VariantOutcome::measured);
 }
 
 // Runners and whatever else lives below a process.

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "agent/deploy/ledger.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "tests/agent/rig.hpp"
 #include "tests/support/result_matchers.hpp"
@@ -77,8 +78,7 @@ TEST_F(DamagedTest, serves_and_connects_whichever_file_of_its_state_is_damaged) 
   const ForgedRelease first = first_release();
   for (const char* file :
        {"identity/device.key", "identity/enrolment.json", "identity/certificate.pem",
-        "identity/authority.pem", "metadata/trusted.json", "releases/slots.json",
-        "outbox/session.json", "deployment.json"}) {
+        "identity/authority.pem", "metadata/trusted.json", "outbox/session.json", "board.json"}) {
     ASSERT_EQ(end_agent(), 0);
     damage(state_ / file);
     agent_is_online();
@@ -92,7 +92,7 @@ TEST_F(DamagedTest, serves_and_connects_whichever_file_of_its_state_is_damaged) 
   EXPECT_NE(host_.report(1, State::updated), nullptr);
   // The host is told.
   EXPECT_TRUE(loop_.until([&] {
-    return host_.reports.back().reason.find("deployment.json is damaged") != std::string::npos;
+    return host_.reports.back().reason.find("board.json is damaged") != std::string::npos;
   }));
   const ForgedRelease second = released({.stage = 2});
   host_.send(host_.offer(second, 2, forge_));
@@ -103,7 +103,7 @@ TEST_F(DamagedTest, serves_and_connects_whichever_document_is_lost_with_its_spar
   agent_is_online();
   const ForgedRelease first = first_release();
   std::uint64_t generation = 1;
-  for (const char* file : {"metadata/trusted.json", "releases/slots.json", "outbox/session.json"}) {
+  for (const char* file : {"metadata/trusted.json", "board.json", "outbox/session.json"}) {
     ASSERT_EQ(end_agent(), 0);
     damage(state_ / file);
     damage(state_ / (std::string(file) + ".spare"));
@@ -171,6 +171,81 @@ TEST_F(DamagedTest, pulls_again_what_two_releases_share_and_does_not_return_to_w
   EXPECT_EQ(host_.status()->deployment->state, State::updated);
   EXPECT_EQ(says("rollback").code, 0);
   EXPECT_TRUE(serves(first));
+}
+
+TEST_F(DamagedTest, waits_for_what_cannot_be_read_just_now_and_deletes_nothing) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  const ForgedRelease second = released({.stage = 2});
+  host_.send(host_.offer(second, 2, forge_));
+  ASSERT_NE(ends(2, State::updated), nullptr);
+  ASSERT_EQ(end_agent(), 0);
+  // A link to itself is there and cannot be opened, like a sector that cannot be read.
+  const fs::path file = blob(second.variants.begin()->second.sha256);
+  const fs::path elsewhere = folder_.path() / "elsewhere";
+  fs::rename(file, elsewhere);
+  fs::create_symlink(file, file);
+  host_.asked_for.clear();
+  fault_ = {"a boot", "nowhere"};  // looks again soon
+  agent_is_online();
+  ASSERT_TRUE(loop_.until([&] { return !host_.status()->active_manifest; }));
+  EXPECT_THAT(troubles(), Contains(HasSubstr("which should serve, cannot be used now")));
+  EXPECT_TRUE(fs::is_symlink(file));
+  fs::rename(elsewhere, file);
+  EXPECT_TRUE(serves(second));
+  EXPECT_THAT(troubles(), IsEmpty());
+  EXPECT_THAT(host_.asked_for, IsEmpty());
+  EXPECT_EQ(host_.report(2, State::rolled_back), nullptr);
+}
+
+TEST_F(DamagedTest, keeps_a_release_that_only_a_newer_agent_can_read) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  ASSERT_EQ(end_agent(), 0);
+  // As a newer agent left it, which was taken back since.
+  const ForgedRelease newer = released({.stage = 2, .minimum_agent = "99.0.0"});
+  for (const auto& [digest, bytes] : newer.blobs) {
+    ASSERT_THAT(write_file_durably(blob(digest), std::string_view(bytes)), IsOk());
+  }
+  {
+    agent::Ledger ledger = agent::Ledger::open(state_);
+    agent::Decided decided = ledger.found();
+    decided.slots.previous = decided.slots.active;
+    decided.slots.active = {newer.manifest, newer.manifest_size, newer.variants.begin()->first};
+    ASSERT_THAT(ledger.commit(decided), IsOk());
+  }
+  agent_is_online();
+  EXPECT_TRUE(loop_.until([&] { return !host_.status()->active_manifest; }));
+  EXPECT_THAT(troubles(), Contains(HasSubstr("which should serve, cannot be used now")));
+  for (const auto& [digest, bytes] : newer.blobs) EXPECT_TRUE(fs::exists(blob(digest)));
+  // It may go back, and takes updates.
+  EXPECT_EQ(says("rollback").code, 0);
+  EXPECT_TRUE(serves(first));
+}
+
+TEST_F(DamagedTest, tells_by_fsck_what_is_not_whole_and_changes_nothing) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  ASSERT_EQ(end_agent(), 0);
+  EXPECT_EQ(says("fsck").code, 0) << says("fsck").output;
+  const fs::path model = blob(first.variants.begin()->second.sha256);
+  damage(model);
+  damage(state_ / "board.json");
+  const fs::path nobodys = blob(trust::sha256("nobody's"));
+  std::ofstream(nobodys) << "a blob";
+  std::ofstream(state_ / "metadata/trusted.json.tmp-17") << "half a file";
+  const ShellOutcome told = says("fsck --json");
+  EXPECT_EQ(told.code, 1);
+  for (const std::string& what :
+       {model.string() + ": ", std::string("board.json is damaged"),
+        "nobody names " + nobodys.string(), std::string("left unfinished: ")}) {
+    EXPECT_THAT(told.output, HasSubstr(what));
+  }
+  EXPECT_TRUE(fs::exists(model));
+  EXPECT_FALSE(fs::exists(state_ / "board.json.damaged"));
+  // The agent mends what it can.
+  agent_is_online();
+  EXPECT_TRUE(loop_.until([&] { return says("fsck").code == 0; })) << says("fsck").output;
 }
 
 TEST_F(DamagedTest, says_that_nothing_serves_while_what_should_is_damaged) {

@@ -11,7 +11,7 @@
 
 #include "agent/agent.hpp"
 #include "agent/config/config.hpp"
-#include "agent/deploy/record.hpp"
+#include "agent/deploy/ledger.hpp"
 #include "tests/agent/rig.hpp"
 #include "tests/support/sync_spy.hpp"
 
@@ -151,14 +151,15 @@ TEST_F(ImpatientAgent, gives_up_when_metadata_does_not_come) {
 }
 
 TEST_F(ImpatientAgent, gives_nothing_up_while_there_is_no_connection) {
-  agent::Record record;
+  agent::Decided decided;
+  agent::Record& record = decided.record;
   record.generation = 1;
   record.stopped = true;
   agent::Deployment deployment;
   deployment.offer = host_.offer(Forge::make_release({.stage = 1}), 1, forge_);
   deployment.offer.snapshot_version = 5;
   record.deployment = deployment;
-  ASSERT_TRUE(agent::write_record(state_ / "deployment.json", record));
+  ASSERT_TRUE(agent::Ledger::open(state_).commit(decided));
   broker_.stop_broker();
   open();
   loop_.run_for(std::chrono::milliseconds(1500));

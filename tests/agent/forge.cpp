@@ -27,6 +27,7 @@ std::string script(const ScriptedVariant& variant) {
          ",\"sampler_offset\":" + std::to_string(variant.sampler_offset) +
          ",\"sampler_ms\":" + std::to_string(variant.sampler_ms) +
          ",\"crash_at_call\":" + std::to_string(variant.crash_at_call) +
+         ",\"kill_at_call\":" + std::to_string(variant.kill_at_call) +
          ",\"crash_after_ms\":" + std::to_string(variant.crash_after_ms) + "}" +
          std::string(variant.padding, variant.name.back());
 }

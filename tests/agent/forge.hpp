@@ -19,6 +19,7 @@ struct ScriptedVariant {
   double sampler_offset = 0;      // of forward only, which is what boards serve
   std::int64_t sampler_ms = 0;    // likewise
   std::int64_t crash_at_call = 0;
+  std::int64_t kill_at_call = 0;
   std::int64_t crash_after_ms = 0;
   std::size_t padding = 200'000;  // bytes to be transferred
   std::string engine = "torch";

@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 const char* const program = OUTCROP_BIN "/outcrop-agent";
+const char* const faulty_program = OUTCROP_TESTS_BIN "/outcrop-faulty-agent";
 
 std::string measure_quickly() {
   return "[measure]\ncalls = 4\nseconds = 1\nrounds = 1\nattempts = 100\npatience_seconds = 60\n";
@@ -83,7 +84,12 @@ void AgentTest::start_agent() {
     ::dup2(log, STDERR_FILENO);
     std::vector<const char*> words;
     for (const std::string& word : launcher_) words.push_back(word.c_str());
-    for (const char* word : {program, "run", "--config", config_.c_str()}) words.push_back(word);
+    if (fault_.empty()) {
+      for (const char* word : {program, "run", "--config", config_.c_str()}) words.push_back(word);
+    } else {
+      for (const char* word : {faulty_program, config_.c_str()}) words.push_back(word);
+      for (const std::string& word : fault_) words.push_back(word.c_str());
+    }
     words.push_back(nullptr);
     ::execvp(words[0], const_cast<char* const*>(words.data()));
     ::_exit(127);
@@ -150,12 +156,13 @@ ForgedRelease AgentTest::first_release() {
 }
 
 std::string AgentTest::written_state() const {
-  const auto text = read_text_file(state_ / "deployment.json");
+  const auto text = read_text_file(state_ / "board.json");
   if (!text) return {};
-  const auto json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json["deployment"].is_object()) return {};
+  const std::string document = text->substr(text->find('\n') + 1);  // behind its checksum
+  const auto json = nlohmann::json::parse(document, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json["record"]["deployment"].is_object()) return {};
   return std::to_string(json.value("generation", 0)) + " " +
-         json["deployment"].value("state", std::string());
+         json["record"]["deployment"].value("state", std::string());
 }
 
 std::string AgentTest::log() const {

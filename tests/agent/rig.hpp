@@ -63,6 +63,9 @@ class AgentTest : public ::testing::Test {
   std::filesystem::path config_ = folder_.path() / "agent.toml";
   pid_t agent_ = 0;
   std::vector<std::string> launcher_;  // starts the agent; its own command follows these words
+  // Where not empty, what outcrop-faulty-agent does is started instead: its words after the
+  // configuration.
+  std::vector<std::string> fault_;
 };
 
 }  // namespace outcrop

@@ -10,12 +10,23 @@ namespace outcrop {
 namespace topics = transport::topics;
 using messages::DeploymentState;
 
-ScriptedHost::ScriptedHost(transport::Loop& loop, FleetBroker& broker, std::string device)
-    : loop_(loop), device_(std::move(device)) {
+namespace {
+
+std::unique_ptr<transport::Session> session_of(transport::Loop& loop, FleetBroker& broker) {
   auto options = broker.host();
   options.first_retry = std::chrono::milliseconds(50);
-  session_ = transport::make_paho_session(loop.executor(), options);
-  auto store = fleet::BlobStore::open(folder_.path() / "blobs");
+  return transport::make_paho_session(loop.executor(), options);
+}
+
+}  // namespace
+
+ScriptedHost::ScriptedHost(transport::Loop& loop, FleetBroker& broker, std::string device)
+    : ScriptedHost(loop, session_of(loop, broker), std::move(device), {}) {}
+
+ScriptedHost::ScriptedHost(transport::Loop& loop, std::unique_ptr<transport::Session> session,
+                           std::string device, const std::filesystem::path& blobs)
+    : loop_(loop), device_(std::move(device)), session_(std::move(session)) {
+  auto store = fleet::BlobStore::open(blobs.empty() ? folder_.path() / "blobs" : blobs);
   if (!store) throw std::runtime_error(store.error().message());
   store_.emplace(std::move(*store));
   depot_ = std::make_unique<fleet::Depot>(*session_, *store_, "host");
@@ -39,8 +50,8 @@ void ScriptedHost::on_connected() {
                       [this](const Status& status) { subscribed_ = status.has_value(); });
 }
 
-void ScriptedHost::publish(Forge& forge) {
-  for (const auto& [role, envelope] : forge.envelopes()) {
+void ScriptedHost::publish(const std::map<std::string, std::string>& envelopes) {
+  for (const auto& [role, envelope] : envelopes) {
     session_->publish({topics::metadata(role), envelope, true}, transport::Delivery::at_least_once,
                       [](const Status&) {});
   }
@@ -136,7 +147,9 @@ void ScriptedHost::on_status(const std::string& payload) {
   if (verified) ++signed_statuses;
   auto status =
       messages::parse_status(verified ? as_text(verified->bytes()) : std::string_view(payload));
-  if (status) statuses.push_back(std::move(*status));
+  if (!status) return;
+  statuses.push_back(std::move(*status));
+  if (on_each_status) on_each_status(statuses.back());
 }
 
 void ScriptedHost::on_report(const std::string& payload) {
@@ -148,6 +161,7 @@ void ScriptedHost::on_report(const std::string& payload) {
     ++bad_reports;
     return;
   }
+  if (on_each_report) on_each_report(*report);
   if (acknowledges_) {
     send(messages::Acknowledgement{{{report->header.session, report->header.sequence}}});
   }

@@ -2,6 +2,9 @@
 
 #include <utility>  // before Asio
 
+#include <filesystem>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -27,10 +30,14 @@ namespace outcrop {
 class ScriptedHost {
  public:
   ScriptedHost(transport::Loop& loop, FleetBroker& broker, std::string device);
+  // By this session, with these blobs in its depot.
+  ScriptedHost(transport::Loop& loop, std::unique_ptr<transport::Session> session,
+               std::string device, const std::filesystem::path& blobs);
   ~ScriptedHost();
 
   void speak_by(const Forge& forge) { forge_ = &forge; }  // which outlives this
-  void publish(Forge& forge);                             // all roles, retained
+  void publish(Forge& forge) { publish(forge.envelopes()); }  // all roles, retained
+  void publish(const std::map<std::string, std::string>& envelopes);
   void store(const ForgedRelease& release);  // in the depot
   void send(const messages::Command& command);  // signed as the forge that speaks signs
   void send_raw(const std::string& command);
@@ -48,6 +55,8 @@ class ScriptedHost {
   std::vector<messages::Telemetry> telemetry;  // whose signature holds; acknowledged as reports are
   std::size_t bad_reports = 0;
   std::size_t signed_statuses = 0;
+  std::function<void(const messages::DeviceStatus&)> on_each_status;
+  std::function<void(const messages::Report&)> on_each_report;
   std::set<trust::Sha256Digest> asked_for;  // whose chunks the board requested
   trust::PublicKey board_key;
 

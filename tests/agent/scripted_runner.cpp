@@ -6,7 +6,8 @@
 //   sampler_offset, sampler_ms   the same, of forward alone
 //   crash_at_call   the call that ends the runner by a signal, counted from 1, after some
 //                   lines on its standard error; 0: none
-//   crash_after_ms  the same by the time since the model was loaded; 0: never
+//   kill_at_call    the same as by a kernel that has no memory left
+//   crash_after_ms  a crash by the time since the model was loaded; 0: never
 // decode(latent [1, 4]) -> velocity [1, 1, 3, 3]; forward(batch_size, seed) -> the same.
 
 #include <signal.h>
@@ -39,6 +40,7 @@ struct Script {
   double sampler_offset = 0;
   std::int64_t sampler_ms = 0;
   std::int64_t crash_at_call = 0;
+  std::int64_t kill_at_call = 0;
   std::int64_t crash_after_ms = 0;
   std::int64_t calls = 0;
   SteadyClock::time_point loaded = SteadyClock::now();
@@ -57,6 +59,7 @@ class ScriptCall final : public Call {
       std::fputs("terminate called\n  what():  no such fault\n", stderr);
       ::raise(SIGSEGV);
     }
+    if (script_.calls == script_.kill_at_call) ::raise(SIGKILL);
     const auto start = SteadyClock::now();
     if (script_.crash_after_ms > 0 &&
         start - script_.loaded > std::chrono::milliseconds(script_.crash_after_ms)) {
@@ -134,6 +137,7 @@ class ScriptEngine final : public Engine {
     script.sampler_offset = json.value("sampler_offset", 0.0);
     script.sampler_ms = json.value("sampler_ms", 0);
     script.crash_at_call = json.value("crash_at_call", 0);
+    script.kill_at_call = json.value("kill_at_call", 0);
     script.crash_after_ms = json.value("crash_after_ms", 0);
     return std::unique_ptr<Model>(std::make_unique<ScriptModel>(script));
   }

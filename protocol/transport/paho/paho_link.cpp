@@ -97,6 +97,9 @@ std::string uri_of(const SessionOptions& options) {
          std::to_string(options.port);
 }
 
+// A broker keeps back whatever is larger: a signed role of 1 MiB (protocol/trust) is the largest that anybody sends.
+constexpr int largest_packet = (1 << 20) + (1 << 16);
+
 // Paho says no more than that there is no connection.
 std::string hint_of(const SessionOptions& options) {
   if (!options.tls) return "";
@@ -116,7 +119,8 @@ mqtt::connect_options connect_options_of(const SessionOptions& from) {
   options.set_clean_start(true);
   options.set_keep_alive_interval(from.keep_alive);
   options.set_connect_timeout(from.connect_timeout);
-  options.set_properties({{mqtt::property::RECEIVE_MAXIMUM, from.receive_maximum}});
+  options.set_properties({{mqtt::property::RECEIVE_MAXIMUM, from.receive_maximum},
+                          {mqtt::property::MAXIMUM_PACKET_SIZE, largest_packet}});
   if (from.will) {
     options.set_will_message(to_paho(*from.will, Delivery::at_least_once));
   }
