@@ -135,6 +135,7 @@ class Daemon::Impl {
   void on_connected();
   void on_lost(const Error& error);
   void on_message(transport::Message message);
+  void take_inbox();
   void publish(const RoleEnvelopes& roles);
   void send(const std::string& device, const messages::Command& command);
   void sign_above(const std::string& device);
@@ -184,6 +185,7 @@ class Daemon::Impl {
   std::string said_of_expiry_;
   std::uint64_t overflowed_ = 0;  // of the session, when it was looked at last
   std::chrono::nanoseconds last_tick_{0};  // how long it took
+  std::vector<transport::Message> inbox_;  // of boards, not taken yet
   bool decide_soon_ = false;
   bool stopping_ = false;
 };
@@ -484,13 +486,22 @@ void Daemon::Impl::on_connected() {
 // Also called for each attempt that fails.
 void Daemon::Impl::on_lost(const Error& error) {
   news_.report("no connection to the broker", fail(error));
+  take_inbox();
   ingest_.on_lost();
   if (api_) api_->every_board_changed();
   depot_->on_lost();
 }
 
+// What comes while a commit lasts is one lot of the next.
 void Daemon::Impl::on_message(transport::Message message) {
-  if (!depot_->on_message(message)) ingest_.on_message(message);
+  if (depot_->on_message(message)) return;
+  inbox_.push_back(std::move(message));
+  if (inbox_.size() > 1) return;
+  asio::post(*io_, [this] { take_inbox(); });
+}
+
+void Daemon::Impl::take_inbox() {
+  ingest_.take(std::exchange(inbox_, {}));
 }
 
 void Daemon::Impl::publish(const RoleEnvelopes& roles) {

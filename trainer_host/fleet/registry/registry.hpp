@@ -136,7 +136,8 @@ class Registry {
  public:
   virtual ~Registry() = default;
 
-  // Everything between is one transaction; rolled back when the Status is an error.
+  // Everything between is one transaction; rolled back when the Status is an error. One within another is a
+  // part of it that can be rolled back by itself.
   [[nodiscard]] virtual Status transaction(const std::function<Status()>& work) = 0;
   // Only rises, across everything. A board may have seen higher ones (from a database that was
   // lost since): who offers goes above those.
@@ -160,6 +161,8 @@ class Registry {
   [[nodiscard]] virtual Result<std::optional<Device>> device(const std::string& name) = 0;
   [[nodiscard]] virtual Result<std::vector<Device>> devices() = 0;  // by name
   [[nodiscard]] virtual Result<std::vector<Device>> devices_of(const std::string& model) = 0;
+  // Boards that have said no word of something that they were to be told, of a rollout that counts or of one before.
+  [[nodiscard]] virtual Result<std::vector<Device>> devices_without_word() = 0;
   [[nodiscard]] virtual Result<std::size_t> count_enrolled() = 0;  // and not revoked
   // Releases that any board serves, or is to serve or return to. Reads every board's status: now and then.
   [[nodiscard]] virtual Result<std::set<trust::Sha256Digest>> wanted() = 0;
@@ -173,6 +176,8 @@ class Registry {
   [[nodiscard]] virtual Result<std::optional<RolloutRecord>> rollout(const std::string& name) = 0;
   [[nodiscard]] virtual Result<std::vector<RolloutRecord>> rollouts() = 0;  // newest first
   [[nodiscard]] virtual Result<std::vector<RolloutRecord>> rollouts_under_way() = 0;
+  // Whether a board of its model is in no part of it.
+  [[nodiscard]] virtual Result<bool> has_newcomers(const RolloutRecord& rollout) = 0;
   // With its assignments. False, and nothing changes, where it is under way or one of them says what
   // a board is to be at.
   [[nodiscard]] virtual Result<bool> remove(const RolloutRecord& rollout) = 0;

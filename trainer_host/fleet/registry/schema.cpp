@@ -163,6 +163,9 @@ ALTER TABLE rollout ADD COLUMN false_stops REAL NOT NULL DEFAULT 0.01;
 ALTER TABLE rollout ADD COLUMN first_ring INTEGER NOT NULL DEFAULT 10;
 ALTER TABLE assignment ADD COLUMN slowdown REAL;  -- of p90; NULL: not measured beside what served
 ALTER TABLE assignment ADD COLUMN slowdown_p50 REAL;  -- with it
+)",
+                                                           R"(
+CREATE INDEX assignment_without_word ON assignment (device) WHERE state IS NULL AND generation > 0;
 )"};
 
 Result<std::int64_t> pragma(Database& database, const std::string& name) {

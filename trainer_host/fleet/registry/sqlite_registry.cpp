@@ -18,18 +18,24 @@ class SqliteRegistry final : public Registry {
   explicit SqliteRegistry(Database database) : database_(std::move(database)) {}
 
   Status transaction(const std::function<Status()>& work) override {
-    if (in_transaction_) return work();  // part of the one that is under way
-    OUTCROP_CHECK(database_.run("BEGIN IMMEDIATE"));
-    in_transaction_ = true;
+    // One within another is a savepoint of it: it fails by itself, and lasts with the other.
+    const bool within = depth_ > 0;
+    OUTCROP_CHECK(database_.run(within ? "SAVEPOINT part" : "BEGIN IMMEDIATE"));
+    ++depth_;
     Status status = work();
-    in_transaction_ = false;
+    --depth_;
     if (status) {
-      if (const auto committed = database_.run("COMMIT"); !committed) {
+      if (const auto committed = database_.run(within ? "RELEASE part" : "COMMIT"); !committed) {
         status = fail(committed.error());
       }
     }
-    // SQLite itself has rolled back after some errors: then this one says so, and no more.
-    if (!status) (void)database_.run("ROLLBACK");
+    // SQLite itself has rolled back after some errors: then these say so, and no more.
+    if (!status && within) {
+      (void)database_.run("ROLLBACK TO part");
+      (void)database_.run("RELEASE part");
+    } else if (!status) {
+      (void)database_.run("ROLLBACK");
+    }
     return status;
   }
 
@@ -109,6 +115,25 @@ class SqliteRegistry final : public Registry {
   Result<std::vector<Device>> devices_of(const std::string& model) override {
     return all<Device>(select(device_columns, "device WHERE model = ? ORDER BY name"), {model},
                        read_device);
+  }
+
+  Result<std::vector<Device>> devices_without_word() override {
+    return all<Device>(
+        select(device_columns, "device WHERE revoked IS NULL AND name IN (SELECT device FROM assignment WHERE "
+                               "state IS NULL AND generation > 0) ORDER BY name"),
+        {}, read_device);
+  }
+
+  Result<bool> has_newcomers(const RolloutRecord& rollout) override {
+    bool any = false;
+    OUTCROP_CHECK(database_.query(
+        "SELECT 1 FROM device WHERE model = ? AND revoked IS NULL AND NOT EXISTS (SELECT 1 FROM assignment WHERE "
+        "rollout = ? AND assignment.device = device.name) LIMIT 1",
+        {rollout.model, rollout.name}, [&](const Database::Row&) {
+          any = true;
+          return Status();
+        }));
+    return any;
   }
 
   Result<std::size_t> count_enrolled() override {
@@ -463,7 +488,7 @@ class SqliteRegistry final : public Registry {
   }
 
   Database database_;
-  bool in_transaction_ = false;
+  int depth_ = 0;  // of transactions in each other
 };
 
 }  // namespace

@@ -126,7 +126,7 @@ Result<const messages::Manifest*> RolloutDriver::manifest(const trust::Sha256Dig
   return &manifests_.emplace(digest, std::move(parsed)).first->second;
 }
 
-// A newer one that is done, or one that widens, has the newcomers: where boards may be offered it.
+// Where there are any. A newer one that is done, or one that widens, has the newcomers: where boards may be offered it.
 Result<bool> RolloutDriver::serves_newcomers(const RolloutRecord& rollout) {
   if (rollout.state != RolloutState::done || rollout.past) return false;
   OUTCROP_TRY(all, registry_->rollouts());
@@ -137,7 +137,7 @@ Result<bool> RolloutDriver::serves_newcomers(const RolloutRecord& rollout) {
     OUTCROP_TRY(release, registry_->release(other.manifest));
     if (release && release->state == ReleaseState::published) return false;
   }
-  return true;
+  return registry_->has_newcomers(rollout);
 }
 
 Result<RolloutView> RolloutDriver::view_of(const RolloutRecord& rollout) {
@@ -369,10 +369,10 @@ void RolloutDriver::on_status(const std::string& device, bool first) {
 
 void RolloutDriver::reconcile() {
   if (is_behind()) return;
-  const auto devices = registry_->devices();
+  const auto devices = registry_->devices_without_word();
   if (!devices) return news_.report("reading boards", fail(devices.error()));
   for (const Device& device : *devices) {
-    if (device.revoked || !device.status || !surroundings_.online(device.name)) continue;
+    if (!device.status || !surroundings_.online(device.name)) continue;
     news_.report(device.name, reconcile_board(device));
   }
 }

@@ -82,7 +82,7 @@ class RolloutDriver {
   void tick();
   // Decides on the rollouts that something was said about since the last time.
   void tick_changed();
-  // Sends again what boards that are online have not seen. Now and then.
+  // Sends again what boards that are online have not said a word of. Now and then.
   void reconcile();
 
   // The manifest of a release whose blobs are here.

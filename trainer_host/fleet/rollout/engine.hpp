@@ -46,7 +46,7 @@ struct RolloutView {
   std::optional<std::map<std::string, ClassChoice>> choices;
   std::set<std::string> online;
   std::set<std::string> superseded;  // boards that a later rollout has taken over
-  bool serves_newcomers = false;     // the newest that is done, and no other one widens
+  bool serves_newcomers = false;     // there are some, it is the newest that is done, and no other one widens
   Timestamp now;
   // So long after it was told something, or signed something, a board is to have come to an end. One
   // that has not does not keep a rollout from being done; what it was offered waits for it. A canary
