@@ -15,6 +15,7 @@ using messages::DeploymentState;
 namespace {
 
 constexpr std::chrono::seconds keep_alive{60};
+constexpr std::chrono::minutes repeat_after{1};
 constexpr std::array steps{DeploymentState::downloading, DeploymentState::proving, DeploymentState::measuring,
                            DeploymentState::updated};
 constexpr const char* serving_variant = "int8-qint8";
@@ -114,6 +115,16 @@ void Board::say(const messages::MessageId& id, Said what) {
   waiting_.emplace(id, std::move(what));
 }
 
+void Board::say_again(Time now) {
+  if (!connected_) return;
+  for (auto& [id, said] : waiting_) {
+    if (now - said.said < repeat_after) continue;
+    said.said = now;
+    ++all_->tally.repeated;
+    connection_->publish(said.message);
+  }
+}
+
 void Board::tell(Time due) {
   messages::Telemetry telemetry;
   telemetry.header = next_header();
@@ -132,7 +143,7 @@ void Board::tell(Time due) {
   telemetry.uptime = std::chrono::hours(240);
   ++all_->tally.telemetry;
   say({telemetry.header.session, telemetry.header.sequence},
-      {due,
+      {due, due,
        {topics::up(identity_.name, "telemetry"),
         trust::sign_envelope(messages::telemetry_kind, as_bytes(to_json(telemetry)), std::span(&identity_.key, 1)),
         false}});
@@ -178,7 +189,7 @@ void Board::say_report(const messages::DeploymentId& deployment, DeploymentState
   }
   ++all_->tally.reports;
   say({report.header.session, report.header.sequence},
-      {due,
+      {due, due,
        {topics::up(identity_.name, "report"),
         trust::sign_envelope("report", as_bytes(to_json(report)), std::span(&identity_.key, 1)), false},
        true});

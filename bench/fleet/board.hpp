@@ -56,6 +56,7 @@ class Board {
   void beat();
   void tell(Time due);
   void measure_again(Time due);
+  void say_again(Time now);  // what was not acknowledged for a minute, as agents do
   void hold(bool held);  // as its owner does: a status of another kind
 
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
@@ -65,6 +66,7 @@ class Board {
  private:
   struct Said {
     Time due;
+    Time said;
     transport::Message message;
     bool is_report = false;
   };

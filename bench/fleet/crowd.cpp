@@ -27,6 +27,7 @@ void Crowd::tick() {
     take_turns(telemetry_, [](Board& board, Board::Time due) { board.tell(due); });
     take_turns(reports_, [](Board& board, Board::Time due) { board.measure_again(due); });
     take_turns(heartbeats_, [](Board& board, Board::Time) { board.beat(); });
+    say_again();
     tick();
   });
 }
@@ -41,6 +42,13 @@ void Crowd::connect_some() {
     board->connect();
     --room;
   }
+}
+
+void Crowd::say_again() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - said_again_ < std::chrono::seconds(1)) return;
+  said_again_ = now;
+  for (const auto& board : boards_) board->say_again(now);
 }
 
 void Crowd::take_turns(Turns& turns, const std::function<void(Board&, Board::Time due)>& act) {

@@ -44,6 +44,7 @@ class Crowd {
   };
   void tick();
   void connect_some();
+  void say_again();
   void take_turns(Turns& turns, const std::function<void(Board&, Board::Time due)>& act);
 
   boost::asio::io_context* loop_;
@@ -52,6 +53,7 @@ class Crowd {
   std::vector<std::unique_ptr<Board>> boards_;  // in the order of their turns
   std::size_t at_once_ = 0;
   Turns telemetry_, reports_, heartbeats_;
+  Board::Time said_again_;
   std::chrono::duration<double> latest_{0};
 };
 

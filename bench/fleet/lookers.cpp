@@ -6,6 +6,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 
 #include "platform/http/client.hpp"
@@ -18,6 +19,7 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr std::chrono::milliseconds between_lists{100};
+constexpr std::chrono::milliseconds between_tries{50};
 constexpr int lists_a_page = 20;
 constexpr int lists_a_scrape = 50;
 const std::string request = "GET /v1/events HTTP/1.1\r\nHost: local\r\n\r\n";
@@ -29,8 +31,9 @@ double milliseconds_since(Clock::time_point then) {
 }  // namespace
 
 struct Lookers::Listener {
-  explicit Listener(asio::io_context& loop) : socket(loop) {}
+  explicit Listener(asio::io_context& loop) : socket(loop), again(loop) {}
   asio::local::stream_protocol::socket socket;
+  asio::steady_timer again;
   std::array<char, 16 * 1024> piece{};
   std::string received;
   std::set<std::string> heard;
@@ -88,7 +91,7 @@ void Lookers::ask(const std::string& target, LogHistogram Looked::*of, Clock::ti
 void Lookers::listen(const std::shared_ptr<Listener>& listener) {
   listener->socket.async_connect(asio::local::stream_protocol::endpoint(socket_.string()),
                                  [this, listener](const error_code& refused) {
-                                   if (refused) return;
+                                   if (refused) return listen_again(listener);
                                    asio::async_write(listener->socket, asio::buffer(request),
                                                      [this, listener](const error_code& error, std::size_t) {
                                                        if (error) return;
@@ -96,6 +99,15 @@ void Lookers::listen(const std::shared_ptr<Listener>& listener) {
                                                        read(listener);
                                                      });
                                  });
+}
+
+// A Unix socket has a queue for so many that were not taken yet.
+void Lookers::listen_again(const std::shared_ptr<Listener>& listener) {
+  listener->socket.close();
+  listener->again.expires_after(between_tries);
+  listener->again.async_wait([this, listener](const error_code& error) {
+    if (!error) listen(listener);
+  });
 }
 
 void Lookers::read(const std::shared_ptr<Listener>& listener) {

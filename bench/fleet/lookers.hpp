@@ -43,6 +43,7 @@ class Lookers {
   void look();
   void ask(const std::string& target, LogHistogram Looked::*of, std::chrono::steady_clock::time_point due);
   void listen(const std::shared_ptr<Listener>& listener);
+  void listen_again(const std::shared_ptr<Listener>& listener);
   void read(const std::shared_ptr<Listener>& listener);
   void hear(Listener& listener, std::string_view event);
 

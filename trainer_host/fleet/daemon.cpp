@@ -40,6 +40,9 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds gather{50};  // changes that are decided upon together
+constexpr std::chrono::milliseconds gather_messages{10};  // messages that are stored together, at most so many
+constexpr std::size_t most_together = 512;
+constexpr std::size_t most_unheard = 20'000;  // of messages: a fleet's statuses come all at once
 constexpr std::chrono::seconds reconcile_every{15};
 constexpr std::chrono::milliseconds listen_every{250};  // to boards that said too much at once
 constexpr std::chrono::seconds tell_every{1};           // who looks, what changed
@@ -107,6 +110,7 @@ class Daemon::Impl {
                asker_surroundings()),
         ingest_(*registry_, clock_, ingest_handlers()),
         driver_(*registry_, clock_, blobs_, surroundings(), config_.rollout.patience),
+        inbox_timer_(io),
         decide_timer_(io),
         reconcile_timer_(io),
         listen_timer_(io),
@@ -173,6 +177,7 @@ class Daemon::Impl {
   std::unique_ptr<Api> api_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<http::Server> pages_;  // none where [http] is not said
+  asio::steady_timer inbox_timer_;
   asio::steady_timer decide_timer_;
   asio::steady_timer reconcile_timer_;
   asio::steady_timer listen_timer_;
@@ -342,6 +347,7 @@ void Daemon::Impl::start_session() {
     options.client_id = "outcropd:host";
     options.tls = config_.broker.external->files;
   }
+  options.most_waiting = most_unheard;
   session_ = transport::make_paho_session(io_->get_executor(), options);
   depot_ = std::make_unique<Depot>(*session_, blobs_, "host");
   transport::SessionHandlers handlers;
@@ -492,12 +498,15 @@ void Daemon::Impl::on_lost(const Error& error) {
   depot_->on_lost();
 }
 
-// What comes while a commit lasts is one lot of the next.
 void Daemon::Impl::on_message(transport::Message message) {
   if (depot_->on_message(message)) return;
   inbox_.push_back(std::move(message));
+  if (inbox_.size() >= most_together) return take_inbox();
   if (inbox_.size() > 1) return;
-  asio::post(*io_, [this] { take_inbox(); });
+  inbox_timer_.expires_after(gather_messages);
+  inbox_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) take_inbox();
+  });
 }
 
 void Daemon::Impl::take_inbox() {
@@ -587,7 +596,7 @@ void Daemon::Impl::stop() {
   pages_.reset();
   scrub_.reset();
   heartbeat_.reset();
-  for (asio::steady_timer* timer : {&decide_timer_, &reconcile_timer_, &listen_timer_, &tell_timer_,
+  for (asio::steady_timer* timer : {&inbox_timer_, &decide_timer_, &reconcile_timer_, &listen_timer_, &tell_timer_,
                                     &sign_timer_, &prune_timer_}) {
     timer->cancel();
   }

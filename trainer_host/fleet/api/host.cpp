@@ -82,9 +82,7 @@ Result<std::vector<std::string>> Api::attention() {
 }
 
 Result<http::Response> Api::host() {
-  OUTCROP_TRY(all, parts_.registry.devices());
-  const auto enrolled =
-      std::count_if(all.begin(), all.end(), [](const Device& device) { return !device.revoked; });
+  OUTCROP_TRY(enrolled, parts_.registry.count_enrolled());
   OUTCROP_TRY(authorities, parts_.registry.authorities());
   const auto& timestamp = parts_.keeper.roles().timestamp();
   OUTCROP_TRY(older, parts_.driver.behind_fleet().words());
