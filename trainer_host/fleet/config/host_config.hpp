@@ -11,6 +11,7 @@
 #include "protocol/base/error.hpp"
 #include "protocol/messages/device_message.hpp"
 #include "protocol/transport/session.hpp"
+#include "trainer_host/fleet/registry/rollout_limits.hpp"
 
 namespace outcrop::fleet {
 
@@ -36,10 +37,7 @@ struct BrokerConfig {
 struct RolloutConfig {  // what a rollout has where the command does not say
   std::chrono::seconds soak{60};
   messages::OnUnmeasurable on_unmeasurable = messages::OnUnmeasurable::hold;
-  double failed_share = 0;
-  double slower_allowed = 0.02;
-  double false_stops = 0.01;
-  std::uint64_t first_ring = 10;
+  RolloutLimits limits;
   std::chrono::hours patience{24};
 };
 

@@ -90,6 +90,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"[rollout]\nslower_allowed = -0.1\n", "slower_allowed"},
         Refused{"[rollout]\nfalse_stops = 0.0\n", "false_stops"},
         Refused{"[rollout]\nfirst_ring = 0\n", "first_ring"},
+        Refused{"[rollout]\nat_once = -1\n", "at_once"},
+        Refused{"[rollout]\na_minute = 2000000\n", "a_minute"},
+        Refused{"[rollout]\ndeadline_minutes = 50000\n", "deadline_minutes"},
         Refused{"[http]\nlisten = \"8443\"\n", "http.listen"},
         Refused{"[http]\nlisten = \"127.0.0.1:99999\"\n", "http.listen"},
         Refused{"[http]\nlisten = \"0.0.0.0:8443\"\n", "certificate and key"},
@@ -129,9 +132,7 @@ TEST_F(HostConfigTest, the_example_is_right_and_shows_the_defaults) {
   EXPECT_EQ(written_out->socket_mode, as_it_is->socket_mode);
   EXPECT_EQ(written_out->trust.timestamp_validity, as_it_is->trust.timestamp_validity);
   EXPECT_EQ(written_out->broker.port, as_it_is->broker.port);
-  EXPECT_EQ(written_out->rollout.slower_allowed, as_it_is->rollout.slower_allowed);
-  EXPECT_EQ(written_out->rollout.false_stops, as_it_is->rollout.false_stops);
-  EXPECT_EQ(written_out->rollout.first_ring, as_it_is->rollout.first_ring);
+  EXPECT_EQ(written_out->rollout.limits, as_it_is->rollout.limits);
 }
 
 TEST_F(HostConfigTest, says_what_is_missing) {

@@ -124,16 +124,15 @@ class SqliteRegistry final : public Registry {
         {}, read_device);
   }
 
-  Result<bool> has_newcomers(const RolloutRecord& rollout) override {
-    bool any = false;
-    OUTCROP_CHECK(database_.query(
-        "SELECT 1 FROM device WHERE model = ? AND revoked IS NULL AND NOT EXISTS (SELECT 1 FROM assignment WHERE "
-        "rollout = ? AND assignment.device = device.name) LIMIT 1",
-        {rollout.model, rollout.name}, [&](const Database::Row&) {
-          any = true;
-          return Status();
-        }));
-    return any;
+  Result<std::vector<BoardLabels>> newcomers(const RolloutRecord& rollout) override {
+    return all<BoardLabels>(
+        "SELECT name, device_class, tags FROM device WHERE model = ? AND revoked IS NULL AND NOT EXISTS (SELECT 1 FROM "
+        "assignment WHERE rollout = ? AND assignment.device = device.name)",
+        {rollout.model, rollout.name}, read_board_labels);
+  }
+
+  Result<bool> save_tags(const std::string& device, const std::set<std::string>& tags) override {
+    return changes("UPDATE device SET tags = ? WHERE name = ?", {names_to_json({tags.begin(), tags.end()}), device});
   }
 
   Result<std::size_t> count_enrolled() override {
@@ -194,18 +193,26 @@ class SqliteRegistry final : public Registry {
   }
 
   Status save(const RolloutRecord& rollout) override {
+    const RolloutLimits& limits = rollout.limits;
+    const RolloutTarget& target = rollout.target;
     return write(
-        "INSERT INTO rollout (name, model, manifest, state, resume_to, reason, on_unmeasurable, "
-        "soak, byte_budget, failed_share, started, ended, past, slower_allowed, false_stops, first_ring, place) "
-        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, (SELECT coalesce(max(place), 0) + 1 FROM rollout)) "
+        "INSERT INTO rollout (name, model, manifest, state, resume_to, reason, on_unmeasurable, soak, byte_budget, "
+        "failed_share, started, ended, past, slower_allowed, false_stops, first_ring, at_once, a_minute, deadline, "
+        "target_class, target_tag, target_name, target_share, target_group, starts, windows, rings_skipped, minute, "
+        "in_minute, place) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, (SELECT "
+        "coalesce(max(place), 0) + 1 FROM rollout)) "
         "ON CONFLICT (name) DO UPDATE SET state = excluded.state, resume_to = excluded.resume_to, "
-        "reason = excluded.reason, ended = excluded.ended, past = excluded.past",
+        "reason = excluded.reason, ended = excluded.ended, past = excluded.past, rings_skipped = excluded.rings_skipped, "
+        "minute = excluded.minute, in_minute = excluded.in_minute",
         {rollout.name, rollout.model, rollout.manifest.hex(), std::string(to_string(rollout.state)),
          std::string(to_string(rollout.resume_to)), rollout.reason,
          static_cast<std::int64_t>(rollout.on_unmeasurable), std::int64_t{rollout.soak.count()},
-         to_column(rollout.byte_budget), rollout.failed_share, to_column(rollout.started),
-         to_column(rollout.ended), std::int64_t{rollout.past}, rollout.slower_allowed, rollout.false_stops,
-         to_column(rollout.first_ring)});
+         to_column(rollout.byte_budget), limits.failed_share, to_column(rollout.started), to_column(rollout.ended),
+         std::int64_t{rollout.past}, limits.slower_allowed, limits.false_stops, to_column(limits.first_ring),
+         to_column(limits.at_once), to_column(limits.a_minute), std::int64_t{limits.deadline.count()},
+         target.device_class, target.tag, target.part_of_name, target.share, target.group,
+         to_column(rollout.schedule.starts), to_string(rollout.schedule.windows), to_column(rollout.rings_skipped),
+         to_column(rollout.minute), to_column(rollout.in_minute)});
   }
 
   Result<std::optional<RolloutRecord>> rollout(const std::string& name) override {
@@ -382,6 +389,20 @@ class SqliteRegistry final : public Registry {
                                 [](const Database::Row& row) -> Result<DeviceAuthority> {
                                   return DeviceAuthority{row.text(0), row.text(1)};
                                 });
+  }
+
+  Status save(const Group& group) override {
+    return write("INSERT INTO saved_group VALUES (?,?) ON CONFLICT (name) DO UPDATE SET filter = excluded.filter",
+                 {group.name, group.filter});
+  }
+
+  Result<bool> remove_group(const std::string& name) override {
+    return changes("DELETE FROM saved_group WHERE name = ?", {name});
+  }
+
+  Result<std::vector<Group>> groups() override {
+    return all<Group>("SELECT name, filter FROM saved_group ORDER BY name", {},
+                      [](const Database::Row& row) -> Result<Group> { return Group{row.text(0), row.text(1)}; });
   }
 
   Status save_note(const std::string& name, const std::string& value) override {
