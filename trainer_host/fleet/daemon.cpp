@@ -34,6 +34,7 @@
 #include "trainer_host/fleet/monitor/feed.hpp"
 #include "trainer_host/fleet/prune/prune.hpp"
 #include "trainer_host/fleet/state_folder.hpp"
+#include "trainer_host/fleet/webhook/webhooks.hpp"
 
 namespace outcrop::fleet {
 namespace asio = boost::asio;
@@ -174,6 +175,7 @@ class Daemon::Impl {
   std::unique_ptr<Depot> depot_;
   asio::thread_pool worker_{1};
   std::unique_ptr<Scrub> scrub_;
+  std::unique_ptr<Webhooks> webhooks_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<http::Server> pages_;  // none where [http] is not said
@@ -264,6 +266,8 @@ Status Daemon::Impl::start() {
   OUTCROP_CHECK(update_release_states(*registry_, keeper_.roles()));
   OUTCROP_CHECK(start_broker());
   start_session();
+  OUTCROP_TRY(webhooks, Webhooks::start(io_->get_executor(), *registry_, audit_, clock_, config_.webhooks, {}));
+  webhooks_ = std::move(webhooks);
   OUTCROP_CHECK(start_server());
   every(reconcile_timer_, reconcile_every, [this] {
     const std::uint64_t before = std::exchange(overflowed_, session_->overflowed());
@@ -392,7 +396,9 @@ Status Daemon::Impl::start_server() {
                  news_.report("the audit log", audit_.record(who, what.action, what.subject, what.detail));
                },
                [this](const monitor::MeasureRequest& request) { return asker_.measure(request); },
-               StateFolder{config_.state}.registry()});
+               StateFolder{config_.state}.registry(), [this] {
+                 return webhooks_ ? webhooks_->undelivered() : std::vector<std::string>();
+               }});
   api_->look_at_older_releases();
   std::error_code error;
   std::filesystem::create_directories(config_.socket.parent_path(), error);
@@ -596,6 +602,7 @@ void Daemon::Impl::stop() {
   pages_.reset();
   scrub_.reset();
   heartbeat_.reset();
+  webhooks_.reset();
   for (asio::steady_timer* timer : {&inbox_timer_, &decide_timer_, &reconcile_timer_, &listen_timer_, &tell_timer_,
                                     &sign_timer_, &prune_timer_}) {
     timer->cancel();

@@ -70,7 +70,8 @@ struct ApiParts {
   std::function<Result<monitor::MeasureAnswer>(const monitor::MeasureRequest&)> measure =
       [](const monitor::MeasureRequest&) { return monitor::MeasureAnswer(); };
   std::filesystem::path database{};  // of the registry, for its size
-};
+  // Who does not take what webhooks tell, a sentence each.
+  std::function<std::vector<std::string>()> undelivered = [] { return std::vector<std::string>(); };
 };
 
 // Who asks: by the Unix socket, whose mode says who may, or by TCP with a token.

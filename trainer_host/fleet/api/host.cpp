@@ -72,6 +72,7 @@ Result<std::vector<std::string>> Api::attention() {
       add("how boards fare cannot be kept at present, and rollouts go on without: " + problem);
     }
   }
+  for (std::string& words : parts_.undelivered()) add(std::move(words));
   OUTCROP_TRY(releases, parts_.registry.releases());
   for (const ReleaseRecord& release : releases) {
     if (release.state != ReleaseState::published) continue;

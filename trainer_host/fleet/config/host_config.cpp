@@ -167,6 +167,24 @@ HttpConfig read_http(TomlReader::Table table) {
   return http;
 }
 
+WebhookConfig read_webhook(TomlReader::Table table, const std::string& name) {
+  WebhookConfig webhook;
+  webhook.name = name;
+  const std::string text = table.text("url", std::nullopt);
+  if (const auto url = http::read_url(text)) {
+    webhook.url = *url;
+  } else if (!text.empty()) {
+    table.refuse("url", url.error().message());
+  }
+  webhook.secret = table.path("secret", std::nullopt);
+  const std::vector<std::string> actions = table.texts("actions", std::vector<std::string>(), most_names);
+  webhook.actions = {actions.begin(), actions.end()};
+  webhook.timeout = std::chrono::seconds(table.integer("timeout_seconds", webhook.timeout.count(), 1, 300));
+  if (table.has("authority")) webhook.authority = table.path("authority", std::nullopt);
+  table.finish();
+  return webhook;
+}
+
 }  // namespace
 
 std::optional<messages::OnUnmeasurable> on_unmeasurable_from(std::string_view text) {
@@ -193,6 +211,13 @@ Result<HostConfig> read_host_config(const std::filesystem::path& file) {
   config.rollout = read_rollout(root.table("rollout"));
   config.monitor = read_monitor(root.table("monitor"));
   if (root.has("http")) config.http = read_http(root.table("http"));
+  if (root.has("webhooks")) {
+    TomlReader::Table webhooks = root.table("webhooks");
+    for (const std::string& name : webhooks.table_names()) {
+      config.webhooks.push_back(read_webhook(webhooks.table(name), name));
+    }
+    webhooks.finish("each is a table, [webhooks.NAME]");
+  }
   root.finish();
   OUTCROP_CHECK(reader.status());
   return config;

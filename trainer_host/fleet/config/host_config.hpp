@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "platform/http/url.hpp"
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/messages/device_message.hpp"
@@ -66,6 +68,16 @@ struct HttpConfig {
   bool open_to_viewers = false;  // on loopback in plain: who has no token may look
 };
 
+// Who is told what happens; host.toml, [webhooks.NAME].
+struct WebhookConfig {
+  std::string name;
+  http::Url url;
+  std::filesystem::path secret;             // a file; at least 16 bytes, without blanks around
+  std::set<std::string> actions;            // of the audit log; none: all
+  std::chrono::seconds timeout{10};
+  std::optional<std::filesystem::path> authority;  // PEM; none: those whom the system trusts
+};
+
 struct HostConfig {
   std::filesystem::path state = "/var/lib/outcrop";
   std::filesystem::path socket = "/run/outcrop/outcropd.sock";
@@ -76,6 +88,7 @@ struct HostConfig {
   RolloutConfig rollout;
   MonitorConfig monitor;
   std::optional<HttpConfig> http;
+  std::vector<WebhookConfig> webhooks;
 };
 
 // invalid_argument with file, line and key of what is wrong; not_found where there is no file.
