@@ -248,7 +248,7 @@ Stop rolled_out(Random& random, std::size_t boards, double center, std::uint64_t
   view.rollout.name = "r";
   view.rollout.model = "m";
   view.rollout.state = fleet::RolloutState::widening;
-  view.rollout.first_ring = first_ring;
+  view.rollout.limits.first_ring = first_ring;
   view.choices = {{"pi", {"int8", "int8"}}};
   for (std::size_t i = 0; i < boards; ++i) {
     fleet::Device device;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -45,6 +46,8 @@ struct SessionOptions {
   std::chrono::milliseconds first_retry{500};
   std::chrono::milliseconds last_retry{60'000};
   std::uint16_t receive_maximum = 64;
+  // Messages that came and were not taken yet, at most, and never more than 32 MiB: whoever hears thousands needs more.
+  std::size_t most_waiting = 1024;
 };
 
 // All are called on the session's executor, one at a time.
@@ -69,8 +72,8 @@ class Session {
   // Says good-bye (the will is not sent), then calls `done`. No handler is called afterwards.
   virtual void stop(std::function<void()> done) = 0;
   [[nodiscard]] virtual bool connected() const = 0;
-  // Messages that came faster than they were taken, and were let go: no more than 1024 of them and
-  // 32 MiB wait, whoever sends them. Whoever must not miss one asks for it again when this rises.
+  // Messages that came faster than they were taken, and were let go: no more than
+  // SessionOptions::most_waiting wait, whoever sends them. Whoever must not miss one asks for it again when this rises.
   [[nodiscard]] virtual std::uint64_t overflowed() const { return 0; }
   // Has this will from now on. Where there is a connection, whose will is the old one, it is ended
   // (the old one is not sent) and made anew at once.

@@ -9,6 +9,7 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/base/join.hpp"
 #include "protocol/base/json_text.hpp"
+#include "trainer_host/cli/device_filter.hpp"
 #include "trainer_host/cli/device_publish.hpp"
 #include "trainer_host/cli/device_sign.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
@@ -185,15 +186,18 @@ void add_sign(CLI::App& parent, Action& chosen) {
 
 struct DeviceListOptions {
   fs::path host;
+  DeviceFilter filter;
   bool json = false;
 };
 
 Status run_device_list(const DeviceListOptions& options) {
   const HostConnection host(options.host);
-  OUTCROP_TRY(answer, host.get("/v1/devices"));
+  OUTCROP_TRY(fleet, read_fleet(host, options.filter.words()));
   return reading_answers([&]() -> Status {
-    const std::string text =
-        options.json ? json_text(answer, 2) + "\n" : enrolment_table(answer, view_of_standard_output());
+    const bool nobody = !options.filter.words().empty() && fleet.devices.at("devices").empty();
+    const std::string text = options.json ? json_text(fleet.devices, 2) + "\n"
+                             : nobody     ? nobody_fits
+                                          : enrolment_table(fleet.devices, view_of_standard_output());
     std::printf("%s", text.c_str());
     return {};
   });
@@ -202,6 +206,7 @@ Status run_device_list(const DeviceListOptions& options) {
 void add_device_list(CLI::App& parent, Action& chosen) {
   auto options = std::make_shared<DeviceListOptions>();
   CLI::App* verb = parent.add_subcommand("list", "List boards that were enrolled, and when");
+  add_filter_options(*verb, options->filter);
   add_host_option(*verb, options->host);
   verb->add_flag("--json", options->json, "Print what outcropd says, in JSON");
   verb->footer("What they do now: outcrop fleet devices\nExample:\n  outcrop device list");

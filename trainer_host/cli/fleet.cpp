@@ -10,9 +10,11 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/join.hpp"
+#include "trainer_host/cli/device_filter.hpp"
 #include "trainer_host/cli/fleet_adopt.hpp"
 #include "trainer_host/cli/fleet_monitor.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
+#include "trainer_host/cli/fleet_tag.hpp"
 #include "trainer_host/cli/fleet_token.hpp"
 #include "trainer_host/cli/host_connection.hpp"
 #include "trainer_host/cli/host_notes.hpp"
@@ -48,18 +50,20 @@ Result<std::string> read_text(const std::function<Result<std::string>()>& work) 
 
 struct DevicesOptions : ViewOptions {
   bool check = false;
+  DeviceFilter filter;
 };
 
 Result<std::string> devices_text(const HostConnection& host, const DevicesOptions& options) {
-  OUTCROP_TRY(fleet, read_fleet(host));
+  OUTCROP_TRY(fleet, read_fleet(host, options.filter.words()));
   if (options.json) return json_text(fleet.devices, 2) + "\n";
+  if (!options.filter.words().empty() && fleet.devices.at("devices").empty()) return nobody_fits + fleet.notes;
   OUTCROP_TRY(releases, read_releases(host));
   return device_table(fleet, releases, view_of_standard_output()) + fleet.notes;
 }
 
 // The state of the fleet as exit code.
-Status check_fleet(const HostConnection& host) {
-  OUTCROP_TRY(fleet, read_fleet(host));
+Status check_fleet(const HostConnection& host, const DevicesOptions& options) {
+  OUTCROP_TRY(fleet, read_fleet(host, options.filter.words()));
   return reading_answers([&]() -> Status {
     const std::vector<std::string> problems = fleet_problems(fleet, SystemClock().now());
     if (problems.empty()) return {};
@@ -73,13 +77,14 @@ Status run_devices(const DevicesOptions& options) {
     return read_text([&] { return devices_text(host, options); });
   }));
   if (!options.check) return {};
-  return check_fleet(host);
+  return check_fleet(host, options);
 }
 
 void add_devices(CLI::App& parent, Action& chosen) {
   auto options = std::make_shared<DevicesOptions>();
   CLI::App* verb = parent.add_subcommand("devices", "Show what boards serve and are at work on");
   add_view_options(*verb, *options);
+  add_filter_options(*verb, options->filter);
   verb->add_flag("--check", options->check,
                  "Exit code 1, with the reasons, where a board is offline or its rollout came to "
                  "nothing, or outcropd does not hear boards")
@@ -88,6 +93,7 @@ void add_devices(CLI::App& parent, Action& chosen) {
       "seen: online; offline, or stale where outcropd itself has lost its broker, and for how "
       "long.\n"
       "Examples:\n  outcrop fleet devices --watch\n"
+      "  outcrop fleet devices --tag lab\n"
       "  outcrop fleet devices --check > /dev/null || mail -s fleet me");
   verb->callback([options, &chosen] { chosen = [options] { return run_devices(*options); }; });
 }
@@ -179,6 +185,7 @@ void add_fleet(CLI::App& app, Action& chosen) {
   add_reports(*parent, chosen);
   add_fleet_monitor(*parent, chosen);
   add_adopt(*parent, chosen);
+  add_fleet_tags(*parent, chosen);
   add_fleet_tokens(*parent, chosen);
 }
 

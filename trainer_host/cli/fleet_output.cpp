@@ -10,6 +10,7 @@
 #include "platform/console/columns.hpp"
 #include "platform/console/table.hpp"
 #include "platform/console/terminal.hpp"
+#include "platform/http/client.hpp"
 #include "trainer_host/cli/host_notes.hpp"
 #include "trainer_host/cli/human.hpp"
 #include "trainer_host/cli/quality_note.hpp"
@@ -83,8 +84,40 @@ View view_of_standard_output() {
   return {SystemClock().now(), line_width(STDOUT_FILENO)};
 }
 
-Result<Fleet> read_fleet(const HostConnection& host) {
-  OUTCROP_TRY(devices, host.get("/v1/devices"));
+namespace {
+
+// Page after page.
+Result<Json> read_devices(const HostConnection& host, const std::string& words) {
+  if (words.empty()) return host.get("/v1/devices");
+  Json all{{"devices", Json::array()}};
+  std::string after;
+  do {
+    const std::string more = after.empty() ? "" : "&after=" + http::encode(after);
+    OUTCROP_TRY(page, host.get("/v1/devices?limit=1000&" + words + more));
+    OUTCROP_CHECK(reading_answers([&]() -> Status {
+      for (Json& device : page.at("devices")) all["devices"].push_back(std::move(device));
+      after = page.at("after").is_null() ? "" : page.at("after").get<std::string>();
+      return {};
+    }));
+  } while (!after.empty());
+  return all;
+}
+
+// Of an outcropd from before tags none.
+std::string tags_of(const Json& device) {
+  std::string text;
+  for (const Json& tag : device.value("tags", Json::array())) text += (text.empty() ? "" : ", ") + tag.get<std::string>();
+  return text;
+}
+
+bool any_tags(const Json& devices) {
+  return std::any_of(devices.begin(), devices.end(), [](const Json& device) { return !tags_of(device).empty(); });
+}
+
+}  // namespace
+
+Result<Fleet> read_fleet(const HostConnection& host, const std::string& words) {
+  OUTCROP_TRY(devices, read_devices(host, words));
   OUTCROP_TRY(about, host.get("/v1/host"));
   Fleet fleet{std::move(devices), true, {}};
   OUTCROP_CHECK(reading_answers([&]() -> Status {
@@ -104,12 +137,16 @@ std::string seen(const Json& device, bool listening, Timestamp now) {
 
 std::string enrolment_table(const Json& devices, const View& view) {
   if (devices.at("devices").empty()) return nobody_enrolled;
-  Table table({"board", "model", "class", "enrolled", "state"});
+  const bool tags = any_tags(devices.at("devices"));
+  std::vector<std::string> headings{"board", "model", "class", "enrolled", "state"};
+  if (tags) headings.emplace_back("tags");
+  Table table(std::move(headings));
   table.less_needed({"enrolled", "class"});
   for (const Json& device : devices.at("devices")) {
-    table.add_row({text_at(device, "name"), text_at(device, "model"),
-                   text_at(device, "device_class"), age(text_at(device, "enrolled"), view.now),
-                   enrolment_state(device, view.now)});
+    std::vector<std::string> row{text_at(device, "name"), text_at(device, "model"), text_at(device, "device_class"),
+                                 age(text_at(device, "enrolled"), view.now), enrolment_state(device, view.now)};
+    if (tags) row.push_back(tags_of(device));
+    table.add_row(std::move(row));
   }
   return table.to_string(view.width);
 }
@@ -126,7 +163,9 @@ std::string device_table(const Fleet& fleet, const ReleaseDetails& releases, con
   const Json& devices = fleet.devices.at("devices");
   const bool models = several_models(devices);
   std::vector<std::string> headings{"board", "class", "seen", "serves", "rollout"};
+  const bool tags = any_tags(devices);
   if (models) headings.insert(headings.begin() + 1, "model");
+  if (tags) headings.emplace_back("tags");
   Table table(std::move(headings));
   table.less_needed({"class"});
   std::string notes;
@@ -143,6 +182,7 @@ std::string device_table(const Fleet& fleet, const ReleaseDetails& releases, con
                                  status.is_null() ? "–" : serving(status, releases),
                                  doing(device)};
     if (models) row.insert(row.begin() + 1, text_at(device, "model"));
+    if (tags) row.push_back(tags_of(device));
     table.add_row(std::move(row));
     add_note(notes, name, text_at(device, "attention"));
     add_note(notes, name, said_too_much(device));

@@ -29,7 +29,8 @@ struct Fleet {
   bool listening = true;  // else what is known of boards is from before
   std::string notes;      // host_notes.hpp
 };
-[[nodiscard]] Result<Fleet> read_fleet(const HostConnection& host);
+// `words`: of a query, "class=pi&tag=lab"; "": all boards.
+[[nodiscard]] Result<Fleet> read_fleet(const HostConnection& host, const std::string& words = "");
 
 // "online", "offline 5 min", "never seen"; "stale 5 min" where outcropd does not hear boards.
 [[nodiscard]] std::string seen(const Json& device, bool listening, Timestamp now);

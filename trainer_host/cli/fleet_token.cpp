@@ -5,7 +5,6 @@
 #include <memory>
 
 #include "platform/http/client.hpp"
-#include "protocol/base/json_text.hpp"
 #include "trainer_host/cli/host_connection.hpp"
 
 namespace outcrop::cli {
@@ -17,10 +16,6 @@ struct TokenOptions {
   std::string role = "viewer";
   bool json = false;
 };
-
-void print_json(const Json& answer) {
-  std::printf("%s\n", json_text(answer, 2).c_str());
-}
 
 Status run_add(const TokenOptions& options) {
   const HostConnection host(options.host);

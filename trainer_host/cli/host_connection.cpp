@@ -1,5 +1,6 @@
 #include "trainer_host/cli/host_connection.hpp"
 
+#include <cstdio>
 #include <cstdlib>
 
 #include "platform/http/client.hpp"
@@ -81,6 +82,10 @@ Result<Json> HostConnection::ask(const std::string& method, const std::string& t
                                              " was not answered in JSON; is that outcropd?");
   }
   return json;
+}
+
+void print_json(const Json& answer) {
+  std::printf("%s\n", json_text(answer, 2).c_str());
 }
 
 Status reading_answers(const std::function<Status()>& work) {

@@ -38,6 +38,9 @@ class HostConnection {
   std::filesystem::path socket_;
 };
 
+// As outcropd says it, for other programs.
+void print_json(const Json& answer);
+
 // Runs what reads outcropd's answers: a key that is not there, or of another type, becomes an error
 // that names both programs, since only different versions of them can disagree.
 [[nodiscard]] Status reading_answers(const std::function<Status()>& work);

@@ -34,6 +34,12 @@ struct StartOptions {
   std::optional<double> slower_allowed;  // per cent
   std::optional<double> failures_allowed;
   std::optional<std::uint64_t> first_ring;
+  std::optional<std::uint64_t> at_once;
+  std::optional<std::uint64_t> a_minute;
+  std::optional<std::uint64_t> deadline_minutes;
+  std::string device_class, tag, group;
+  std::optional<double> share;  // per cent
+  std::string starts, windows;
   fs::path host;
   bool json = false;
 };
@@ -63,6 +69,22 @@ Status set_canaries(Json& body, const std::string& text) {
   return {};
 }
 
+// Which boards it is for, when they are offered it, and how many at once.
+void add_target(Json& body, const StartOptions& options) {
+  const auto add = [&](const char* key, const std::string& text) {
+    if (!text.empty()) body[key] = text;
+  };
+  add("device_class", options.device_class);
+  add("tag", options.tag);
+  add("group", options.group);
+  add("starts", options.starts);
+  add("windows", options.windows);
+  if (options.share) body["share"] = *options.share / 100;
+  if (options.at_once) body["at_once"] = *options.at_once;
+  if (options.a_minute) body["a_minute"] = *options.a_minute;
+  if (options.deadline_minutes) body["deadline_seconds"] = 60 * *options.deadline_minutes;
+}
+
 Status run_start(const StartOptions& options) {
   const HostConnection host(options.host);
   OUTCROP_TRY(release, find_release(host, options.release));
@@ -75,6 +97,7 @@ Status run_start(const StartOptions& options) {
     if (options.slower_allowed) body["slower_allowed"] = *options.slower_allowed / 100;
     if (options.failures_allowed) body["failed_share"] = *options.failures_allowed / 100;
     if (options.first_ring) body["first_ring"] = *options.first_ring;
+    add_target(body, options);
     if (options.byte_budget_mb > 0) body["byte_budget"] = options.byte_budget_mb * 1'000'000;
     OUTCROP_TRY(started, host.post("/v1/rollouts", body));
     if (options.json) {
@@ -87,6 +110,29 @@ Status run_start(const StartOptions& options) {
                 started.at("name").get<std::string>().c_str());
     return {};
   });
+}
+
+void add_target_options(CLI::App& verb, StartOptions& options) {
+  verb.add_option("--class", options.device_class, "Only boards of this class");
+  verb.add_option("--tag", options.tag, "Only boards with this tag (outcrop fleet tag)");
+  verb.add_option("--group", options.group, "Only boards of this group (outcrop fleet group)");
+  in_unit(verb.add_option("--share", options.share,
+                          "Only so many of these boards, chosen by their names: a larger share has all of a smaller one"),
+          "PERCENT")
+      ->check(CLI::Range(0.0001, 100.0));
+  in_unit(verb.add_option("--at-once", options.at_once, "Boards that work on it at once, at most; default: outcropd's, as many as a ring has"),
+          "BOARDS")
+      ->check(CLI::Range(0, 1'000'000));
+  in_unit(verb.add_option("--a-minute", options.a_minute, "Boards that are offered it in a minute, at most; default: outcropd's, no limit"),
+          "BOARDS")
+      ->check(CLI::Range(0, 1'000'000));
+  in_unit(verb.add_option("--deadline", options.deadline_minutes,
+                          "A board that began and signs nothing for so long has failed; default: outcropd's, it is waited for"),
+          "MINUTES")
+      ->check(CLI::Range(0, 30 * 24 * 60));
+  verb.add_option("--start-at", options.starts, "Offer it to nobody before, 2026-11-30T22:00:00Z")->type_name("TIME");
+  verb.add_option("--window", options.windows, "Offer it at these times of each day only, UTC: 22:00-04:00,12:00-13:00")
+      ->type_name("WINDOWS");
 }
 
 void add_start(CLI::App& parent, Action& chosen) {
@@ -130,6 +176,7 @@ void add_start(CLI::App& parent, Action& chosen) {
                            "taken it; default: outcropd's, 10"),
           "BOARDS")
       ->check(CLI::Range(1, 1'000'000));
+  add_target_options(*verb, *options);
   add_host_option(*verb, options->host);
   verb->add_flag("--json", options->json, "Print a JSON object instead of text");
   verb->footer(
@@ -137,7 +184,8 @@ void add_start(CLI::App& parent, Action& chosen) {
       "So does evidence that boards got slower, or fail too often: it is judged after each board, and with few\n"
       "boards, which are no evidence, budgets and proofs alone decide.\n"
       "Examples:\n  outcrop rollout start --release 4f2a91\n"
-      "  outcrop rollout start update-2 --release release-2 --canary pi-1 --soak 600");
+      "  outcrop rollout start update-2 --release release-2 --canary pi-1 --soak 600\n"
+      "  outcrop rollout start nights --release 4f2a91 --tag roof --window 22:00-04:00 --a-minute 20");
   verb->callback([options, &chosen] { chosen = [options] { return run_start(*options); }; });
 }
 
@@ -338,6 +386,8 @@ void add_rollout(CLI::App& app, Action& chosen) {
             "Boards that have begun go on.");
   add_steer(*parent, chosen, "resume", "Go on with a rollout that was paused",
             "It goes on where it was.");
+  add_steer(*parent, chosen, "skip-ring", "Let twice as many boards work on it at once from now on",
+            "While it widens; it still stops by what boards show.");
   add_steer(*parent, chosen, "abort", "Stop it, and take it back from boards that are at it",
             "It cannot be resumed; start another.");
 }

@@ -193,13 +193,25 @@ std::string rollout_list(const Json& rollouts, const ReleaseDetails& releases, c
   return table.to_string(view.width) + (notes.empty() ? "" : "\n" + wrapped(notes, view.width));
 }
 
+namespace {
+
+// An outcropd from before targets says nothing of them.
+std::string for_whom(const Json& rollout) {
+  const auto target = rollout.find("target");
+  if (target == rollout.end()) return "";
+  const std::string words = text_at(*target, "words");
+  return words == "all boards" ? "" : ", for " + words;
+}
+
+}  // namespace
+
 std::string rollout_page(const Json& rollout, const Json& devices, const ReleaseDetails& releases,
                          const View& view) {
   const std::string manifest = text_at(rollout, "manifest");
   std::string title = "Rollout " + text_at(rollout, "name") + " of " + text_at(rollout, "model");
   if (releases.contains(manifest)) title += " " + stage_in_words(releases, manifest);
   title += ", manifest " + short_digest(manifest) + ", started " +
-           age(text_at(rollout, "started"), view.now) + "\n";
+           age(text_at(rollout, "started"), view.now) + for_whom(rollout) + "\n";
   Table table({"board", "group", "state", "at", "for"});
   table.less_needed({"group"});
   std::string notes;

@@ -11,6 +11,7 @@
 #include "protocol/base/unique_fd.hpp"
 #include "trainer_host/fleet/depot/blob_store.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
+#include "trainer_host/fleet/registry/sqlite.hpp"
 #include "trainer_host/fleet/state_folder.hpp"
 
 namespace outcrop::fleet {
@@ -47,6 +48,19 @@ Result<std::vector<fs::path>> copy_blobs(const BlobStore& from, const BlobStore&
   return damaged;
 }
 
+// Each file as of one moment; what comes after is missing, as from any backup. One that is removed for its age meanwhile is gone.
+Status copy_history(const fs::path& from, const fs::path& to) {
+  if (!fs::exists(from)) return {};
+  fs::create_directories(to);
+  for (const auto& file : fs::directory_iterator(from)) {
+    if (file.path().extension() != ".sqlite") continue;
+    auto database = Database::open_for_reading(file.path());
+    const Status copied = database ? database->back_up(to / file.path().filename()) : Status(fail(database.error()));
+    if (!copied && fs::exists(file.path())) return fail(copied.error().context(file.path().string()));
+  }
+  return {};
+}
+
 Result<std::vector<fs::path>> copy_state(const StateFolder& from, const StateFolder& to) {
   // The database first: blobs come before what names them, and stay.
   OUTCROP_TRY(registry, read_sqlite_registry(from.registry()));
@@ -59,6 +73,7 @@ Result<std::vector<fs::path>> copy_state(const StateFolder& from, const StateFol
       OUTCROP_TRY(found, copy_blobs(blobs, copies));
       damaged = std::move(found);
     }
+    OUTCROP_CHECK(copy_history(from.history(), to.history()));
     if (fs::exists(from.broker())) {
       fs::copy(from.broker(), to.broker(), fs::copy_options::recursive);
     }

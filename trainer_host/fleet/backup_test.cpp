@@ -8,6 +8,7 @@
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/fleet/depot/blob_store.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
+#include "trainer_host/fleet/registry/sqlite.hpp"
 #include "trainer_host/fleet/state_folder.hpp"
 
 namespace outcrop::fleet {
@@ -25,6 +26,10 @@ class BackupTest : public ::testing::Test {
     auto blobs = BlobStore::open(state_.blobs());
     EXPECT_THAT(blobs, IsOk());
     EXPECT_THAT(blobs->upload(blob_, ByteCount(5), ByteCount(0), as_bytes("shots")), IsOk());
+    fs::create_directories(state_.history());
+    auto day = Database::open(state_.history() / "raw-20000.sqlite");
+    EXPECT_THAT(day, IsOk());
+    EXPECT_THAT(day->script("CREATE TABLE sample (device TEXT); INSERT INTO sample VALUES ('pi-1')"), IsOk());
   }
   void expect_whole(const fs::path& copy) const {
     const StateFolder of{copy};
@@ -32,6 +37,15 @@ class BackupTest : public ::testing::Test {
     ASSERT_THAT(registry, IsOk());
     EXPECT_EQ((*registry)->note("fleet"), "north");
     EXPECT_TRUE(BlobStore::open(of.blobs())->is_whole(blob_));
+    std::string device;
+    auto day = Database::open_for_reading(of.history() / "raw-20000.sqlite");
+    ASSERT_THAT(day, IsOk());
+    EXPECT_THAT(day->query("SELECT device FROM sample", {}, [&](const Database::Row& row) {
+      device = row.text(0);
+      return Status();
+    }),
+                IsOk());
+    EXPECT_EQ(device, "pi-1");
   }
   // Folders besides the state and `copies`: nothing unfinished stays.
   [[nodiscard]] std::size_t folders() const {

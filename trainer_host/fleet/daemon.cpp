@@ -34,12 +34,16 @@
 #include "trainer_host/fleet/monitor/feed.hpp"
 #include "trainer_host/fleet/prune/prune.hpp"
 #include "trainer_host/fleet/state_folder.hpp"
+#include "trainer_host/fleet/webhook/webhooks.hpp"
 
 namespace outcrop::fleet {
 namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds gather{50};  // changes that are decided upon together
+constexpr std::chrono::milliseconds gather_messages{10};  // messages that are stored together, at most so many
+constexpr std::size_t most_together = 512;
+constexpr std::size_t most_unheard = 20'000;  // of messages: a fleet's statuses come all at once
 constexpr std::chrono::seconds reconcile_every{15};
 constexpr std::chrono::milliseconds listen_every{250};  // to boards that said too much at once
 constexpr std::chrono::seconds tell_every{1};           // who looks, what changed
@@ -107,6 +111,7 @@ class Daemon::Impl {
                asker_surroundings()),
         ingest_(*registry_, clock_, ingest_handlers()),
         driver_(*registry_, clock_, blobs_, surroundings(), config_.rollout.patience),
+        inbox_timer_(io),
         decide_timer_(io),
         reconcile_timer_(io),
         listen_timer_(io),
@@ -135,6 +140,7 @@ class Daemon::Impl {
   void on_connected();
   void on_lost(const Error& error);
   void on_message(transport::Message message);
+  void take_inbox();
   void publish(const RoleEnvelopes& roles);
   void send(const std::string& device, const messages::Command& command);
   void sign_above(const std::string& device);
@@ -169,9 +175,11 @@ class Daemon::Impl {
   std::unique_ptr<Depot> depot_;
   asio::thread_pool worker_{1};
   std::unique_ptr<Scrub> scrub_;
+  std::unique_ptr<Webhooks> webhooks_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<http::Server> pages_;  // none where [http] is not said
+  asio::steady_timer inbox_timer_;
   asio::steady_timer decide_timer_;
   asio::steady_timer reconcile_timer_;
   asio::steady_timer listen_timer_;
@@ -184,6 +192,7 @@ class Daemon::Impl {
   std::string said_of_expiry_;
   std::uint64_t overflowed_ = 0;  // of the session, when it was looked at last
   std::chrono::nanoseconds last_tick_{0};  // how long it took
+  std::vector<transport::Message> inbox_;  // of boards, not taken yet
   bool decide_soon_ = false;
   bool stopping_ = false;
 };
@@ -257,6 +266,8 @@ Status Daemon::Impl::start() {
   OUTCROP_CHECK(update_release_states(*registry_, keeper_.roles()));
   OUTCROP_CHECK(start_broker());
   start_session();
+  OUTCROP_TRY(webhooks, Webhooks::start(io_->get_executor(), *registry_, audit_, clock_, config_.webhooks, {}));
+  webhooks_ = std::move(webhooks);
   OUTCROP_CHECK(start_server());
   every(reconcile_timer_, reconcile_every, [this] {
     const std::uint64_t before = std::exchange(overflowed_, session_->overflowed());
@@ -340,6 +351,7 @@ void Daemon::Impl::start_session() {
     options.client_id = "outcropd:host";
     options.tls = config_.broker.external->files;
   }
+  options.most_waiting = most_unheard;
   session_ = transport::make_paho_session(io_->get_executor(), options);
   depot_ = std::make_unique<Depot>(*session_, blobs_, "host");
   transport::SessionHandlers handlers;
@@ -384,7 +396,9 @@ Status Daemon::Impl::start_server() {
                  news_.report("the audit log", audit_.record(who, what.action, what.subject, what.detail));
                },
                [this](const monitor::MeasureRequest& request) { return asker_.measure(request); },
-               StateFolder{config_.state}.registry()});
+               StateFolder{config_.state}.registry(), [this] {
+                 return webhooks_ ? webhooks_->undelivered() : std::vector<std::string>();
+               }});
   api_->look_at_older_releases();
   std::error_code error;
   std::filesystem::create_directories(config_.socket.parent_path(), error);
@@ -484,13 +498,25 @@ void Daemon::Impl::on_connected() {
 // Also called for each attempt that fails.
 void Daemon::Impl::on_lost(const Error& error) {
   news_.report("no connection to the broker", fail(error));
+  take_inbox();
   ingest_.on_lost();
   if (api_) api_->every_board_changed();
   depot_->on_lost();
 }
 
 void Daemon::Impl::on_message(transport::Message message) {
-  if (!depot_->on_message(message)) ingest_.on_message(message);
+  if (depot_->on_message(message)) return;
+  inbox_.push_back(std::move(message));
+  if (inbox_.size() >= most_together) return take_inbox();
+  if (inbox_.size() > 1) return;
+  inbox_timer_.expires_after(gather_messages);
+  inbox_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) take_inbox();
+  });
+}
+
+void Daemon::Impl::take_inbox() {
+  ingest_.take(std::exchange(inbox_, {}));
 }
 
 void Daemon::Impl::publish(const RoleEnvelopes& roles) {
@@ -576,7 +602,8 @@ void Daemon::Impl::stop() {
   pages_.reset();
   scrub_.reset();
   heartbeat_.reset();
-  for (asio::steady_timer* timer : {&decide_timer_, &reconcile_timer_, &listen_timer_, &tell_timer_,
+  webhooks_.reset();
+  for (asio::steady_timer* timer : {&inbox_timer_, &decide_timer_, &reconcile_timer_, &listen_timer_, &tell_timer_,
                                     &sign_timer_, &prune_timer_}) {
     timer->cancel();
   }

@@ -25,7 +25,6 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds farewell{2000};
-constexpr std::size_t most_waiting = 1024;
 constexpr ByteCount most_waiting_bytes = ByteCount::mib(32);
 // Between two lots of so many, whatever else waits for the executor has its turn.
 constexpr std::size_t taken_at_once = 16;
@@ -158,7 +157,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void try_next() {
     phase_ = Phase::connecting;
     overflowed_ = overflowed();
-    inbox_ = std::make_shared<Inbox>(most_waiting, most_waiting_bytes);
+    inbox_ = std::make_shared<Inbox>(options_.most_waiting, most_waiting_bytes);
     address_ = untried_.front();
     untried_.erase(untried_.begin());
     ++next_link_;

@@ -207,7 +207,7 @@ asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller)
     if (!reads && response.status < 300) {
       view_.rollouts_changed();
       // Pieces of blobs are many, and worth nothing until they are published.
-      if (method != "PUT") {
+      if (route->path != "/v1/blobs/{sha256}") {
         parts_.record(caller.name,
                       audited(method, route->path, asked.path, body, response.status, response.body));
       }

@@ -70,6 +70,8 @@ struct ApiParts {
   std::function<Result<monitor::MeasureAnswer>(const monitor::MeasureRequest&)> measure =
       [](const monitor::MeasureRequest&) { return monitor::MeasureAnswer(); };
   std::filesystem::path database{};  // of the registry, for its size
+  // Who does not take what webhooks tell, a sentence each.
+  std::function<std::vector<std::string>()> undelivered = [] { return std::vector<std::string>(); };
 };
 
 // Who asks: by the Unix socket, whose mode says who may, or by TCP with a token.
@@ -145,7 +147,7 @@ class Api {
   // devices.cpp
   [[nodiscard]] Result<http::Response> devices(const http::Request& request);
   [[nodiscard]] Result<http::Response> device(const std::string& name);
-  [[nodiscard]] Result<nlohmann::json> describe_device(const Device& device);
+  [[nodiscard]] Result<nlohmann::json> describe_device(const Device& device, const std::optional<Assignment>& desired);
   // What it serves, where that is a release of this host.
   [[nodiscard]] Result<std::optional<ReleaseRecord>> active_release(const Device& device);
   [[nodiscard]] Result<http::Response> add_authority(const std::string& body);
@@ -153,6 +155,13 @@ class Api {
   [[nodiscard]] Result<http::Response> revoke_device(const std::string& name,
                                                      const std::string& body);
   [[nodiscard]] Status take(const DeviceAuthority& authority);
+  // groups.cpp
+  [[nodiscard]] Result<http::Response> tag_devices(const std::string& body);
+  [[nodiscard]] Result<http::Response> groups();
+  [[nodiscard]] Result<http::Response> save_group(const std::string& name, const std::string& body);
+  [[nodiscard]] Result<http::Response> remove_group(const std::string& name);
+  [[nodiscard]] Result<std::map<std::string, std::string>> words_of_group(const std::string& name);
+  [[nodiscard]] Result<RolloutTarget> target_of_group(const std::string& name, const std::string& model);
   // releases.cpp
   [[nodiscard]] boost::asio::awaitable<http::Response> publish_release(std::string body);
   [[nodiscard]] Result<http::Response> releases();
@@ -170,6 +179,7 @@ class Api {
   [[nodiscard]] Result<http::Response> rollouts();
   [[nodiscard]] Result<http::Response> rollout(const std::string& name);
   [[nodiscard]] Result<http::Response> start_rollout(const std::string& body);
+  [[nodiscard]] Status target_group(const std::string& group, RolloutRequest& request);
   [[nodiscard]] Result<http::Response> steer_rollout(const std::string& name,
                                                      const std::string& verb);
 

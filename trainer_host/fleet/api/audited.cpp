@@ -19,6 +19,9 @@ const std::map<std::string, std::string>& actions() {
       {"POST /v1/metadata", "metadata-published"},
       {"POST /v1/rollouts", "rollout-started"},
       {"POST /v1/measure", "measure-asked"},
+      {"POST /v1/tags", "tagged"},
+      {"PUT /v1/groups/{name}", "group-saved"},
+      {"DELETE /v1/groups/{name}", "group-removed"},
       {"POST /v1/tokens", "token-added"},
       {"DELETE /v1/tokens/{name}", "token-removed"}};
   return all;

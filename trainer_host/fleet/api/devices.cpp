@@ -81,14 +81,13 @@ Result<std::optional<ReleaseRecord>> Api::active_release(const Device& device) {
   return parts_.registry.release(*device.status->active_manifest);
 }
 
-Result<Json> Api::describe_device(const Device& device) {
+Result<Json> Api::describe_device(const Device& device, const std::optional<Assignment>& desired) {
   Json entry = to_json(device);
   entry["online"] = parts_.ingest.online(device.name);
   // A root names a director, and this board's agent is from before.
   entry["unsigned"] = device.status && !device.signs &&
                       parts_.keeper.roles().director_since().has_value();
   entry["limited"] = parts_.ingest.limited(device.name);
-  OUTCROP_TRY(desired, parts_.registry.desired(device.name));
   entry["desired"] = desired ? desired_to_json(*desired) : Json(nullptr);
   const messages::Progress* progress = parts_.ingest.progress(device.name);
   entry["progress"] = progress != nullptr ? progress_to_json(*progress) : Json(nullptr);
@@ -100,28 +99,34 @@ Result<Json> Api::describe_device(const Device& device) {
 Result<http::Response> Api::device(const std::string& name) {
   OUTCROP_TRY(device, parts_.registry.device(name));
   if (!device) return fail(ErrorCode::not_found, "no board '" + name + "' was ever enrolled");
-  OUTCROP_TRY(entry, describe_device(*device));
+  OUTCROP_TRY(desired, parts_.registry.desired(name));
+  OUTCROP_TRY(entry, describe_device(*device, desired));
   return respond(entry);
 }
 
-// All of them where nothing is asked for; else a page of those that are meant, read anew.
+// All of them where nothing is asked for; else a page of those that are meant, from what is in memory.
 Result<http::Response> Api::devices(const http::Request& request) {
   Json json = Json::array();
   if (request.query.empty()) {
     OUTCROP_TRY(all, parts_.registry.devices());
     for (const Device& device : all) {
-      OUTCROP_TRY(entry, describe_device(device));
+      OUTCROP_TRY(desired, parts_.registry.desired(device.name));
+      OUTCROP_TRY(entry, describe_device(device, desired));
       json.push_back(std::move(entry));
     }
     return respond({{"devices", std::move(json)}});
   }
-  OUTCROP_TRY(query, BoardQuery::read(request.query));
+  auto words = request.query;
+  if (const auto group = words.find("group"); group != words.end()) {
+    OUTCROP_TRY(of_group, words_of_group(group->second));
+    words.erase(group);
+    words.merge(of_group);  // what is said beside it counts
+  }
+  OUTCROP_TRY(query, BoardQuery::read(words));
   OUTCROP_CHECK(view_.refresh());
   OUTCROP_TRY(page, select(view_, query));
   for (const BoardRow* row : page.rows) {
-    OUTCROP_TRY(device, parts_.registry.device(row->device.name));
-    if (!device) continue;
-    OUTCROP_TRY(entry, describe_device(*device));
+    OUTCROP_TRY(entry, describe_device(row->device, row->desired));
     entry["health"] = to_string(row->health);
     entry["why"] = row->why;
     json.push_back(std::move(entry));

@@ -72,6 +72,7 @@ Result<std::vector<std::string>> Api::attention() {
       add("how boards fare cannot be kept at present, and rollouts go on without: " + problem);
     }
   }
+  for (std::string& words : parts_.undelivered()) add(std::move(words));
   OUTCROP_TRY(releases, parts_.registry.releases());
   for (const ReleaseRecord& release : releases) {
     if (release.state != ReleaseState::published) continue;
@@ -82,9 +83,7 @@ Result<std::vector<std::string>> Api::attention() {
 }
 
 Result<http::Response> Api::host() {
-  OUTCROP_TRY(all, parts_.registry.devices());
-  const auto enrolled =
-      std::count_if(all.begin(), all.end(), [](const Device& device) { return !device.revoked; });
+  OUTCROP_TRY(enrolled, parts_.registry.count_enrolled());
   OUTCROP_TRY(authorities, parts_.registry.authorities());
   const auto& timestamp = parts_.keeper.roles().timestamp();
   OUTCROP_TRY(older, parts_.driver.behind_fleet().words());

@@ -30,6 +30,7 @@ Json to_json(const Device& device) {
       {"last_seen", time_or_null(device.last_seen)},
       {"attention", device.attention},
       {"signs", device.signs},
+      {"tags", device.tags},
       {"status", device.status ? Json::parse(messages::to_json(*device.status)) : Json(nullptr)}};
 }
 
@@ -56,10 +57,23 @@ Json to_json(const RolloutRecord& rollout) {
           {"soak_seconds", rollout.soak.count()},
           {"on_unmeasurable", without_measurement[static_cast<std::size_t>(rollout.on_unmeasurable)]},
           {"byte_budget", rollout.byte_budget.value()},
-          {"failed_share", rollout.failed_share},
-          {"slower_allowed", rollout.slower_allowed},
-          {"false_stops", rollout.false_stops},
-          {"first_ring", rollout.first_ring},
+          {"failed_share", rollout.limits.failed_share},
+          {"slower_allowed", rollout.limits.slower_allowed},
+          {"false_stops", rollout.limits.false_stops},
+          {"first_ring", rollout.limits.first_ring},
+          {"at_once", rollout.limits.at_once},
+          {"a_minute", rollout.limits.a_minute},
+          {"deadline_seconds", rollout.limits.deadline.count()},
+          {"target",
+           {{"device_class", rollout.target.device_class},
+            {"tag", rollout.target.tag},
+            {"part_of_name", rollout.target.part_of_name},
+            {"share", rollout.target.share},
+            {"group", rollout.target.group},
+            {"words", in_words(rollout.target)}}},
+          {"starts", time_or_null(rollout.schedule.starts)},
+          {"windows", to_string(rollout.schedule.windows)},
+          {"rings_skipped", rollout.rings_skipped},
           {"started", to_rfc3339(rollout.started)},
           {"ended", time_or_null(rollout.ended)}};
 }

@@ -10,6 +10,31 @@ using messages::ObjectReader;
 constexpr ByteCount rollout_body_limit = ByteCount::mib(1);
 constexpr std::size_t most_canaries = 1024;
 constexpr std::uint64_t longest_soak = 30ULL * 24 * 3600;
+constexpr std::uint64_t most_boards = 1'000'000;
+constexpr std::size_t longest_windows = 24 * 12;
+
+// Which boards it is for, and when they are offered it.
+Status read_target(ObjectReader& reader, const std::function<bool(const char*)>& given, RolloutRequest& request) {
+  if (given("device_class")) request.target.device_class = reader.name("device_class");
+  if (given("tag")) request.target.tag = reader.name("tag");
+  if (given("share")) request.target.share = reader.number("share", 1e-6, 1);
+  if (given("starts")) request.schedule.starts = reader.time("starts");
+  if (given("windows")) {
+    OUTCROP_TRY(windows, windows_from(reader.text("windows", longest_windows)));
+    request.schedule.windows = std::move(windows);
+  }
+  return {};
+}
+
+void read_limits(ObjectReader& reader, const std::function<bool(const char*)>& given, RolloutLimits& limits) {
+  if (given("failed_share")) limits.failed_share = reader.number("failed_share", 0, 1);
+  if (given("slower_allowed")) limits.slower_allowed = reader.number("slower_allowed", 0, 100);
+  if (given("false_stops")) limits.false_stops = reader.number("false_stops", 1e-6, 0.5);
+  if (given("first_ring")) limits.first_ring = reader.integer("first_ring", 1, most_boards);
+  if (given("at_once")) limits.at_once = reader.integer("at_once", 0, most_boards);
+  if (given("a_minute")) limits.a_minute = reader.integer("a_minute", 0, most_boards);
+  if (given("deadline_seconds")) limits.deadline = std::chrono::seconds(reader.integer("deadline_seconds", 0, longest_soak));
+}
 
 Json describe(const std::vector<Assignment>& assignments, const Ingest& ingest, const RolloutRecord& rollout) {
   Json json = to_json(rollout);
@@ -65,6 +90,24 @@ Result<http::Response> Api::rollout(const std::string& name) {
   return respond(json);
 }
 
+// Beside the group its own words may narrow it.
+Status Api::target_group(const std::string& group, RolloutRequest& request) {
+  OUTCROP_TRY(release, parts_.driver.find_release(request.manifest));
+  OUTCROP_TRY(target, target_of_group(group, release.model));
+  const auto narrowed = [&](std::string& of_group, const std::string& own, const char* what) -> Status {
+    if (!own.empty() && !of_group.empty() && own != of_group) {
+      return fail(ErrorCode::invalid_argument, "the group '" + group + "' is of another " + what + ": " + of_group);
+    }
+    if (!own.empty()) of_group = own;
+    return {};
+  };
+  OUTCROP_CHECK(narrowed(target.device_class, request.target.device_class, "class"));
+  OUTCROP_CHECK(narrowed(target.tag, request.target.tag, "tag"));
+  target.share = request.target.share;
+  request.target = target;
+  return {};
+}
+
 Result<http::Response> Api::start_rollout(const std::string& body) {
   OUTCROP_TRY(json, messages::parse_object(body, rollout_body_limit, "rollout"));
   ObjectReader reader(json, "rollout");
@@ -72,10 +115,7 @@ Result<http::Response> Api::start_rollout(const std::string& body) {
   const auto given = [&](const char* key) { return json.contains(key) && !reader.null(key); };
   request.soak = parts_.rollout_defaults.soak;
   request.on_unmeasurable = parts_.rollout_defaults.on_unmeasurable;
-  request.failed_share = parts_.rollout_defaults.failed_share;
-  request.slower_allowed = parts_.rollout_defaults.slower_allowed;
-  request.false_stops = parts_.rollout_defaults.false_stops;
-  request.first_ring = parts_.rollout_defaults.first_ring;
+  request.limits = parts_.rollout_defaults.limits;
   if (given("name")) request.name = reader.name_or_empty("name");
   request.manifest = reader.text("manifest", 64);
   if (given("canaries")) request.canaries = reader.texts("canaries", most_canaries, 63);
@@ -89,12 +129,12 @@ Result<http::Response> Api::start_rollout(const std::string& body) {
         reader.choice("on_unmeasurable", {"hold", "fail", "activate"}));
   }
   if (given("byte_budget")) request.byte_budget = reader.size("byte_budget");
-  if (given("failed_share")) request.failed_share = reader.number("failed_share", 0, 1);
-  if (given("slower_allowed")) request.slower_allowed = reader.number("slower_allowed", 0, 100);
-  if (given("false_stops")) request.false_stops = reader.number("false_stops", 1e-6, 0.5);
-  if (given("first_ring")) request.first_ring = reader.integer("first_ring", 1, 1'000'000);
+  read_limits(reader, given, request.limits);
+  OUTCROP_CHECK(read_target(reader, given, request));
+  const std::string group = given("group") ? reader.name("group") : "";
   reader.done();
   OUTCROP_CHECK(reader.status());
+  if (!group.empty()) OUTCROP_CHECK(target_group(group, request));
   OUTCROP_TRY(started, parts_.driver.start(request));
   OUTCROP_TRY(described, describe_whole(parts_.registry, parts_.ingest, started));
   return respond(described, 201);
@@ -105,8 +145,9 @@ Result<http::Response> Api::steer_rollout(const std::string& name, const std::st
       verb == "pause"    ? parts_.driver.pause(name)
       : verb == "resume" ? parts_.driver.resume(name)
       : verb == "abort"  ? parts_.driver.abort(name)
-                         : fail(ErrorCode::not_found,
-                                "a rollout can be paused, resumed or aborted, not '" + verb + "'");
+      : verb == "skip-ring"
+          ? parts_.driver.skip_ring(name)
+          : fail(ErrorCode::not_found, "a rollout can be told to pause, resume, abort or skip-ring, not to '" + verb + "'");
   if (!after) return fail(after.error());
   OUTCROP_TRY(described, describe_whole(parts_.registry, parts_.ingest, *after));
   return respond(described);

@@ -96,11 +96,17 @@ RolloutConfig read_rollout(TomlReader::Table table) {
     table.refuse("on_unmeasurable",
                  "'" + unmeasurable + "' is not known; it must be hold, fail or activate");
   }
-  rollout.failed_share = table.number("failed_share", rollout.failed_share, 0.0, 1.0);
-  rollout.slower_allowed = table.number("slower_allowed", rollout.slower_allowed, 0.0, 100.0);
-  rollout.false_stops = table.number("false_stops", rollout.false_stops, 1e-6, 0.5);
-  rollout.first_ring = static_cast<std::uint64_t>(
-      table.integer("first_ring", static_cast<std::int64_t>(rollout.first_ring), 1, 1'000'000));
+  RolloutLimits& limits = rollout.limits;
+  limits.failed_share = table.number("failed_share", limits.failed_share, 0.0, 1.0);
+  limits.slower_allowed = table.number("slower_allowed", limits.slower_allowed, 0.0, 100.0);
+  limits.false_stops = table.number("false_stops", limits.false_stops, 1e-6, 0.5);
+  const auto count = [&](const char* key, std::uint64_t otherwise, std::int64_t least) {
+    return static_cast<std::uint64_t>(table.integer(key, static_cast<std::int64_t>(otherwise), least, 1'000'000));
+  };
+  limits.first_ring = count("first_ring", limits.first_ring, 1);
+  limits.at_once = count("at_once", limits.at_once, 0);
+  limits.a_minute = count("a_minute", limits.a_minute, 0);
+  limits.deadline = std::chrono::minutes(table.integer("deadline_minutes", 0, 0, 30 * 24 * 60));
   rollout.patience =
       std::chrono::hours(table.integer("patience_hours", rollout.patience.count(), 0, 24 * 365));
   table.finish();
@@ -161,6 +167,24 @@ HttpConfig read_http(TomlReader::Table table) {
   return http;
 }
 
+WebhookConfig read_webhook(TomlReader::Table table, const std::string& name) {
+  WebhookConfig webhook;
+  webhook.name = name;
+  const std::string text = table.text("url", std::nullopt);
+  if (const auto url = http::read_url(text)) {
+    webhook.url = *url;
+  } else if (!text.empty()) {
+    table.refuse("url", url.error().message());
+  }
+  webhook.secret = table.path("secret", std::nullopt);
+  const std::vector<std::string> actions = table.texts("actions", std::vector<std::string>(), most_names);
+  webhook.actions = {actions.begin(), actions.end()};
+  webhook.timeout = std::chrono::seconds(table.integer("timeout_seconds", webhook.timeout.count(), 1, 300));
+  if (table.has("authority")) webhook.authority = table.path("authority", std::nullopt);
+  table.finish();
+  return webhook;
+}
+
 }  // namespace
 
 std::optional<messages::OnUnmeasurable> on_unmeasurable_from(std::string_view text) {
@@ -187,6 +211,13 @@ Result<HostConfig> read_host_config(const std::filesystem::path& file) {
   config.rollout = read_rollout(root.table("rollout"));
   config.monitor = read_monitor(root.table("monitor"));
   if (root.has("http")) config.http = read_http(root.table("http"));
+  if (root.has("webhooks")) {
+    TomlReader::Table webhooks = root.table("webhooks");
+    for (const std::string& name : webhooks.table_names()) {
+      config.webhooks.push_back(read_webhook(webhooks.table(name), name));
+    }
+    webhooks.finish("each is a table, [webhooks.NAME]");
+  }
   root.finish();
   OUTCROP_CHECK(reader.status());
   return config;

@@ -4,13 +4,16 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "platform/http/url.hpp"
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/messages/device_message.hpp"
 #include "protocol/transport/session.hpp"
+#include "trainer_host/fleet/registry/rollout_limits.hpp"
 
 namespace outcrop::fleet {
 
@@ -36,10 +39,7 @@ struct BrokerConfig {
 struct RolloutConfig {  // what a rollout has where the command does not say
   std::chrono::seconds soak{60};
   messages::OnUnmeasurable on_unmeasurable = messages::OnUnmeasurable::hold;
-  double failed_share = 0;
-  double slower_allowed = 0.02;
-  double false_stops = 0.01;
-  std::uint64_t first_ring = 10;
+  RolloutLimits limits;
   std::chrono::hours patience{24};
 };
 
@@ -68,6 +68,16 @@ struct HttpConfig {
   bool open_to_viewers = false;  // on loopback in plain: who has no token may look
 };
 
+// Who is told what happens; host.toml, [webhooks.NAME].
+struct WebhookConfig {
+  std::string name;
+  http::Url url;
+  std::filesystem::path secret;             // a file; at least 16 bytes, without blanks around
+  std::set<std::string> actions;            // of the audit log; none: all
+  std::chrono::seconds timeout{10};
+  std::optional<std::filesystem::path> authority;  // PEM; none: those whom the system trusts
+};
+
 struct HostConfig {
   std::filesystem::path state = "/var/lib/outcrop";
   std::filesystem::path socket = "/run/outcrop/outcropd.sock";
@@ -78,6 +88,7 @@ struct HostConfig {
   RolloutConfig rollout;
   MonitorConfig monitor;
   std::optional<HttpConfig> http;
+  std::vector<WebhookConfig> webhooks;
 };
 
 // invalid_argument with file, line and key of what is wrong; not_found where there is no file.

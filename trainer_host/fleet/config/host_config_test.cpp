@@ -90,6 +90,14 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"[rollout]\nslower_allowed = -0.1\n", "slower_allowed"},
         Refused{"[rollout]\nfalse_stops = 0.0\n", "false_stops"},
         Refused{"[rollout]\nfirst_ring = 0\n", "first_ring"},
+        Refused{"[rollout]\nat_once = -1\n", "at_once"},
+        Refused{"[webhooks.ops]\nurl = \"ops.example\"\nsecret = \"s\"\n", "webhooks.ops.url"},
+        Refused{"[webhooks.ops]\nurl = \"http://ops.example/\"\nsecret = \"s\"\n", "would travel in plain"},
+        Refused{"[webhooks.ops]\nurl = \"https://ops.example/\"\n", "webhooks.ops.secret"},
+        Refused{"[webhooks.ops]\nurl = \"https://o/\"\nsecret = \"s\"\ntimeout_seconds = 0\n", "timeout_seconds"},
+        Refused{"[webhooks]\nurl = \"https://o/\"\n", "webhooks"},
+        Refused{"[rollout]\na_minute = 2000000\n", "a_minute"},
+        Refused{"[rollout]\ndeadline_minutes = 50000\n", "deadline_minutes"},
         Refused{"[http]\nlisten = \"8443\"\n", "http.listen"},
         Refused{"[http]\nlisten = \"127.0.0.1:99999\"\n", "http.listen"},
         Refused{"[http]\nlisten = \"0.0.0.0:8443\"\n", "certificate and key"},
@@ -111,6 +119,19 @@ TEST_F(HostConfigTest, reads_where_pages_are_served) {
   EXPECT_FALSE(read(trust)->http);
 }
 
+TEST_F(HostConfigTest, reads_who_is_told_what_happens) {
+  const auto config = read(std::string(trust) + "[webhooks.ops]\nurl = \"https://ops.example:8443/a?b=c\"\nsecret = \"s\"\n"
+                                                "actions = [\"revoked\"]\n[webhooks.here]\nurl = \"http://[::1]/\"\nsecret = \"s\"\n");
+  ASSERT_THAT(config, IsOk());
+  ASSERT_EQ(config->webhooks.size(), 2U);
+  const WebhookConfig& ops = config->webhooks[config->webhooks[0].name == "ops" ? 0 : 1];
+  EXPECT_EQ(ops.url.host, "ops.example");
+  EXPECT_EQ(ops.url.port, 8443);
+  EXPECT_EQ(ops.url.target, "/a?b=c");
+  EXPECT_EQ(ops.actions, std::set<std::string>{"revoked"});
+  EXPECT_EQ(ops.secret, folder_.path() / "s");
+}
+
 TEST_F(HostConfigTest, the_example_is_right_and_shows_the_defaults) {
   const std::filesystem::path example = OUTCROP_SOURCE "/configs/host.toml";
   const auto as_it_is = read_host_config(example);
@@ -129,9 +150,7 @@ TEST_F(HostConfigTest, the_example_is_right_and_shows_the_defaults) {
   EXPECT_EQ(written_out->socket_mode, as_it_is->socket_mode);
   EXPECT_EQ(written_out->trust.timestamp_validity, as_it_is->trust.timestamp_validity);
   EXPECT_EQ(written_out->broker.port, as_it_is->broker.port);
-  EXPECT_EQ(written_out->rollout.slower_allowed, as_it_is->rollout.slower_allowed);
-  EXPECT_EQ(written_out->rollout.false_stops, as_it_is->rollout.false_stops);
-  EXPECT_EQ(written_out->rollout.first_ring, as_it_is->rollout.first_ring);
+  EXPECT_EQ(written_out->rollout.limits, as_it_is->rollout.limits);
 }
 
 TEST_F(HostConfigTest, says_what_is_missing) {

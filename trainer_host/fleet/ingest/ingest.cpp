@@ -66,6 +66,40 @@ bool Ingest::on_message(const transport::Message& message) {
   return true;
 }
 
+// Telemetry is no business of this database: what happens to one leaves the other as it is.
+void Ingest::take(const std::vector<transport::Message>& messages) {
+  constexpr std::string_view telemetry = "/up/telemetry";
+  std::vector<const transport::Message*> others;
+  for (const transport::Message& message : messages) {
+    if (message.topic.ends_with(telemetry)) {
+      on_message(message);
+    } else {
+      others.push_back(&message);
+    }
+  }
+  if (others.empty()) return;
+  together_ = true;
+  const Status kept = registry_->transaction([&]() -> Status {
+    for (const transport::Message* message : others) on_message(*message);
+    return {};
+  });
+  together_ = false;
+  news_.report("storing what boards say", kept);
+  const auto then = std::exchange(afterwards_, {});
+  if (!kept) owes_status_ = true;
+  for (const auto& work : then) {
+    if (kept) work();
+  }
+}
+
+void Ingest::afterwards(std::function<void()> work) {
+  if (together_) {
+    afterwards_.push_back(std::move(work));
+  } else {
+    work();
+  }
+}
+
 // Those that are enrolled when the host starts are no strangers: a fleet's statuses come all at once, and whoever has a
 // certificate and no place here may not take their turns.
 void Ingest::know_enrolled() {
@@ -242,7 +276,9 @@ void Ingest::on_older_session(Device& device, const messages::DeviceStatus& stat
                              "itself. Where it is another board with a copy of that card, "
                              "revoke '" +
                              device.name + "' and enrol both anew");
-  if (handlers_.used) handlers_.used(device.name, device.highest_session);
+  if (handlers_.used) {
+    afterwards([this, name = device.name, highest = device.highest_session] { handlers_.used(name, highest); });
+  }
 }
 
 // In an envelope where the board's root names a director. A board that signed once signs always:
@@ -307,7 +343,9 @@ void Ingest::on_status(const std::string& name, const transport::Message& messag
   const bool late = !first && !status->online && status->session != device->status->session &&
                     status->session <= device->highest_session;
   if (late || (older && message.retained)) {
-    if (status->online && handlers_.used) handlers_.used(name, device->highest_session);
+    if (status->online && handlers_.used) {
+      afterwards([this, name, highest = device->highest_session] { handlers_.used(name, highest); });
+    }
     return refuse(statistics_.stale, name,
                   "session " + std::to_string(status->session) + " is over, " +
                       std::to_string(device->status->session) + " began since");
@@ -332,7 +370,9 @@ void Ingest::on_status(const std::string& name, const transport::Message& messag
   if (!store_status(*device, before)) return;
   ++statistics_.statuses;
   const bool was_held = before.status && before.status->held;
-  if (handlers_.held && device->status->held != was_held) handlers_.held(name, device->status->held);
+  if (handlers_.held && device->status->held != was_held) {
+    afterwards([this, name, held = device->status->held] { handlers_.held(name, held); });
+  }
   if (status->online) {
     online_.insert(name);
   } else {
@@ -345,7 +385,7 @@ void Ingest::on_status(const std::string& name, const transport::Message& messag
                                {status->session, 0},
                                false});
   }
-  if (handlers_.status) handlers_.status(name, first);
+  if (handlers_.status) afterwards([this, name, first] { handlers_.status(name, first); });
 }
 
 void Ingest::on_progress(const std::string& name, std::string_view payload) {
@@ -380,7 +420,7 @@ void Ingest::on_used_number(Device device, const messages::Report& report) {
   if (!store_word(device)) return;
   believe_anew(device.name);
   if (handlers_.used && !goes_back_and_forth(device.name)) {
-    handlers_.used(device.name, device.highest_session);
+    afterwards([this, name = device.name, highest = device.highest_session] { handlers_.used(name, highest); });
   }
 }
 
@@ -420,8 +460,10 @@ void Ingest::on_report(const std::string& name, std::string_view payload) {
                         {report->deployment, report->state, report->reason, id, true, measured,
                          messages::slowdown(*report)});
   }
-  if (handlers_.measured && handlers_.measured(*report, clock_->now())) return;
-  if (handlers_.acknowledge) handlers_.acknowledge(name, {{id}, report->header.protocol});
+  afterwards([this, name, id, report = *report, received = clock_->now()] {
+    if (handlers_.measured && handlers_.measured(report, received)) return;
+    if (handlers_.acknowledge) handlers_.acknowledge(name, {{id}, report.header.protocol});
+  });
 }
 
 Result<Timestamp> time_of_sample(const messages::DeviceHeader& header, Timestamp received) {

@@ -41,7 +41,8 @@ struct IngestStatistics {
   }
 };
 
-// What a message led to. All are called after it is in the database.
+// What a message led to. All are called after it is in the database, but for statement(), which is part of what is
+// written with it.
 struct IngestHandlers {
   // The board said who and where it is; `first`: for the first time since it was enrolled.
   std::function<void(const std::string& device, bool first)> status;
@@ -85,6 +86,9 @@ class Ingest {
 
   // Whether the message is of the kinds above, taken or not.
   bool on_message(const transport::Message& message);
+  // Messages that came together, by one commit. Where that fails nobody is told of any of them, and boards say again
+  // what counts.
+  void take(const std::vector<transport::Message>& messages);
   // Takes statuses that waited, where their boards may be listened to again. Now and then.
   void take_waiting();
   // Forgets who is online: the broker says it again after the next connect.
@@ -144,6 +148,8 @@ class Ingest {
   void refuse_telemetry(std::uint64_t& counter, const std::string& name, const std::string& kind,
                         const std::string& why);
   void refuse(std::uint64_t& counter, const std::string& name, const std::string& why);
+  // Does it when what is written now is committed.
+  void afterwards(std::function<void()> work);
 
   Registry* registry_;
   const Clock* clock_;
@@ -159,6 +165,8 @@ class Ingest {
   std::map<std::string, int> asked_;    // how often unheard() named it since
   std::map<std::string, messages::Progress> progress_;
   bool owes_status_ = false;
+  bool together_ = false;  // messages are taken by one commit
+  std::vector<std::function<void()>> afterwards_;
 
   struct SetBack {
     std::uint64_t left = 0;  // the session that was there before

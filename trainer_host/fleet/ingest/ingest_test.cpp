@@ -124,6 +124,41 @@ class IngestTest : public ::testing::Test {
   }
 };
 
+TEST_F(IngestTest, stores_what_came_together_and_tells_of_it_afterwards) {
+  enroll("pi-2", key_);
+  messages::Report second = report(3, 1);
+  second.header.device = "pi-2";
+  ingest_->take({{topics::status("pi-1"), to_json(status(3)), false},
+                 {topics::up("pi-1", "report"), sign(report(3, 1), key_), false},
+                 {topics::up("pi-1", "report"), sign(report(3, 2), key_of(2)), false},  // not its key
+                 {topics::up("pi-2", "report"), sign(second, key_), false}});
+  EXPECT_EQ(stored(), 2U);
+  EXPECT_EQ(statuses_.size(), 1U);
+  EXPECT_EQ(statements_.size(), 2U);
+  EXPECT_EQ(acknowledged_.size(), 2U);
+  EXPECT_EQ(statistics().forged, 1U);
+}
+
+TEST_F(IngestTest, acknowledges_nothing_that_could_not_be_committed) {
+  auto database = Database::open(folder_.path() / "registry.sqlite");
+  ASSERT_THAT(database, IsOk());
+  ASSERT_THAT(database->script("CREATE TRIGGER gone AFTER INSERT ON report BEGIN SELECT RAISE(ROLLBACK, 'disk full'); END"), IsOk());
+  const std::vector<transport::Message> lot{{topics::status("pi-1"), to_json(status(3)), false},
+                                            {topics::up("pi-1", "report"), sign(report(3, 1), key_), false},
+                                            {topics::up("pi-1", "telemetry"),
+                                             trust::sign_envelope("telemetry", as_bytes(to_json(telemetry(1))), std::span(&key_, 1)), false}};
+  ingest_->take(lot);
+  EXPECT_TRUE(acknowledged_.empty());
+  EXPECT_TRUE(statuses_.empty());
+  EXPECT_TRUE(ingest_->owes_status());
+  EXPECT_EQ(telemetry_.size(), 1U) << "it is kept elsewhere";
+  EXPECT_EQ(stored(), 0U);
+  ASSERT_THAT(database->script("DROP TRIGGER gone"), IsOk());
+  ingest_->take(lot);
+  EXPECT_EQ(acknowledged_.size(), 1U);
+  EXPECT_EQ(statuses_.size(), 1U);
+}
+
 TEST_F(IngestTest, takes_telemetry_with_its_time_and_leaves_acknowledging_to_who_keeps_it) {
   send_telemetry(telemetry(1, std::chrono::hours(30)), key_);
   messages::Telemetry floor = telemetry(2, std::chrono::hours(24 * 300));

@@ -154,7 +154,6 @@ void expose_heat(Exposition& out, const MetricsParts& parts) {
 void expose_rollouts(Exposition& out, const MetricsParts& parts) {
   std::map<std::string, std::map<std::string, std::size_t>> states;  // class, state
   std::map<std::string, double> evidence;
-  std::optional<std::vector<Change>> changes;  // once for all rollouts, and only where one needs them
   std::map<std::string, std::size_t> ended;
   for (const RolloutRow& row : parts.view.rollouts()) {
     if (has_ended(row.record.state)) {
@@ -177,8 +176,7 @@ void expose_rollouts(Exposition& out, const MetricsParts& parts) {
       }
       continue;
     }
-    if (!changes) changes = newest_changes(parts.view);
-    for (const Change& change : *changes) {
+    for (const Change& change : newest_changes(parts.view)) {
       if (change.releases.after != row.record.manifest) continue;
       double& most = evidence[change.device_class];
       most = std::max(most, change.p90.evidence / stop_line);

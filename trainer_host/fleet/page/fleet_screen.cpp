@@ -120,7 +120,7 @@ Html rollouts(const FleetView& view, const std::vector<Change>& changes, Timesta
 }  // namespace
 
 Html fleet_screen(const FleetView& view, const std::vector<std::string>& attention, Timestamp now) {
-  const std::vector<Change> changes = newest_changes(view);
+  const std::vector<Change>& changes = newest_changes(view);
   Html html;
   html << "<h1>Fleet</h1>" << first_glance(view, changes);
   html << "<div data-live=\"attention\">";

@@ -45,7 +45,7 @@ Html audit_table(const monitor::AuditPage& page, Timestamp now) {
 
 Html regressions_screen(const FleetView& view, const std::vector<monitor::Outlier>* outliers,
                         const monitor::AuditPage* audit, Timestamp now) {
-  const auto changes = newest_changes(view);
+  const auto& changes = newest_changes(view);
   Html html;
   html << "<h1>Regressions and audit</h1><section data-live=\"changes\"><h2>From one release to the next</h2>"
           "<p class=\"dim\">Effect: the median over boards of p90 with the newer release against the older, "

@@ -134,6 +134,7 @@ Html verdict(const RolloutRow& row, const std::optional<Judgement>& judgement, c
        << to_string(row.record.state);
   if (!reason.empty()) html << ": " << reason;
   html << "</h2>";
+  if (!row.record.target.is_everybody()) html << "<p>For " << in_words(row.record.target) << ".</p>";
   if (judgement) {
     html << "<p>" << in_words(*judgement) << "</p>";
   } else if (changes.empty()) {

@@ -19,6 +19,9 @@
 #include "protocol/messages/status.hpp"
 #include "protocol/trust/ed25519.hpp"
 #include "trainer_host/fleet/monitor/history.hpp"
+#include "trainer_host/fleet/registry/rollout_limits.hpp"
+#include "trainer_host/fleet/registry/rollout_schedule.hpp"
+#include "trainer_host/fleet/registry/rollout_target.hpp"
 
 namespace outcrop::fleet {
 
@@ -40,6 +43,21 @@ struct Device {
   std::uint64_t highest_session = 0;  // that it ever said; a board that was set back says less
   std::string attention;              // what its owner should know of who it says it is; "" mostly
   bool signs = false;  // its status came signed: from then on only a signed one counts
+  std::set<std::string> tags;  // of its place in the fleet, by operators; they stay when another board takes its name
+};
+
+// Of a board as much as decides whether a rollout is for it.
+struct BoardLabels {
+  std::string name;
+  std::string device_class;
+  std::set<std::string> tags;
+};
+inline constexpr std::size_t most_tags = 32;  // of a board
+
+// A filter of boards that was given a name: words of a query (view/filter.hpp).
+struct Group {
+  std::string name;
+  std::string filter;
 };
 
 enum class ReleaseState { published, withdrawn, revoked };
@@ -78,10 +96,12 @@ struct RolloutRecord {
   messages::OnUnmeasurable on_unmeasurable = messages::OnUnmeasurable::hold;
   std::chrono::seconds soak{0};
   ByteCount byte_budget;
-  double failed_share = 0;  // of the boards that get it, once it widens, that may fail
-  double slower_allowed = 0.02;  // by this share p90 may exceed that of what served before
-  double false_stops = 0.01;     // the chance that a release that is no worse is stopped (rollout/evidence.hpp)
-  std::uint64_t first_ring = 10;  // as many boards are at work on it at once, or as many as have taken it
+  RolloutLimits limits;
+  RolloutTarget target;
+  RolloutSchedule schedule;
+  std::uint64_t rings_skipped = 0;  // each doubles how many boards are at work at once
+  Timestamp minute;                 // that boards were last offered it in, and how many in it
+  std::uint64_t in_minute = 0;
   Timestamp started;
   std::optional<Timestamp> ended;
   // Of a state that was older than the fleet when it was gone on with: offers nothing any more.
@@ -136,7 +156,8 @@ class Registry {
  public:
   virtual ~Registry() = default;
 
-  // Everything between is one transaction; rolled back when the Status is an error.
+  // Everything between is one transaction; rolled back when the Status is an error. One within another is a
+  // part of it that can be rolled back by itself.
   [[nodiscard]] virtual Status transaction(const std::function<Status()>& work) = 0;
   // Only rises, across everything. A board may have seen higher ones (from a database that was
   // lost since): who offers goes above those.
@@ -145,7 +166,7 @@ class Registry {
   // Nothing where the last one is higher already.
   [[nodiscard]] virtual Status raise_generation(std::uint64_t to) = 0;
 
-  // The whole row, as a board is enrolled, or anew: what it says and its revocation are written by
+  // The whole row but for tags, as a board is enrolled, or anew: what it says and its revocation are written by
   // the two below, so that neither undoes the other.
   [[nodiscard]] virtual Status save(const Device& device) = 0;
   // What it said of itself: status, last_seen, highest_session, attention, signs. Only while it is
@@ -157,9 +178,13 @@ class Registry {
   [[nodiscard]] virtual Result<bool> revoke(const std::string& device, Timestamp when,
                                             const std::string& reason,
                                             const std::string& instead_of) = 0;
+  // False where there is no such board.
+  [[nodiscard]] virtual Result<bool> save_tags(const std::string& device, const std::set<std::string>& tags) = 0;
   [[nodiscard]] virtual Result<std::optional<Device>> device(const std::string& name) = 0;
   [[nodiscard]] virtual Result<std::vector<Device>> devices() = 0;  // by name
   [[nodiscard]] virtual Result<std::vector<Device>> devices_of(const std::string& model) = 0;
+  // Boards that have said no word of something that they were to be told, of a rollout that counts or of one before.
+  [[nodiscard]] virtual Result<std::vector<Device>> devices_without_word() = 0;
   [[nodiscard]] virtual Result<std::size_t> count_enrolled() = 0;  // and not revoked
   // Releases that any board serves, or is to serve or return to. Reads every board's status: now and then.
   [[nodiscard]] virtual Result<std::set<trust::Sha256Digest>> wanted() = 0;
@@ -173,6 +198,8 @@ class Registry {
   [[nodiscard]] virtual Result<std::optional<RolloutRecord>> rollout(const std::string& name) = 0;
   [[nodiscard]] virtual Result<std::vector<RolloutRecord>> rollouts() = 0;  // newest first
   [[nodiscard]] virtual Result<std::vector<RolloutRecord>> rollouts_under_way() = 0;
+  // Boards of its model that have no part in it.
+  [[nodiscard]] virtual Result<std::vector<BoardLabels>> newcomers(const RolloutRecord& rollout) = 0;
   // With its assignments. False, and nothing changes, where it is under way or one of them says what
   // a board is to be at.
   [[nodiscard]] virtual Result<bool> remove(const RolloutRecord& rollout) = 0;
@@ -205,6 +232,10 @@ class Registry {
 
   [[nodiscard]] virtual Status save(const DeviceAuthority& authority) = 0;
   [[nodiscard]] virtual Result<std::vector<DeviceAuthority>> authorities() = 0;
+
+  [[nodiscard]] virtual Status save(const Group& group) = 0;
+  [[nodiscard]] virtual Result<bool> remove_group(const std::string& name) = 0;
+  [[nodiscard]] virtual Result<std::vector<Group>> groups() = 0;  // by name
 
   // What outcropd is to remember about the fleet as a whole, by name.
   [[nodiscard]] virtual Status save_note(const std::string& name, const std::string& value) = 0;

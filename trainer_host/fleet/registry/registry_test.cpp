@@ -52,10 +52,15 @@ class RegistryTest : public ::testing::Test {
     rollout.manifest = trust::sha256(text);
     rollout.soak = std::chrono::seconds(60);
     rollout.byte_budget = ByteCount(2'000'000);
-    rollout.failed_share = 0.25;
-    rollout.slower_allowed = 0.5;
-    rollout.false_stops = 0.001;
-    rollout.first_ring = 7;
+    rollout.limits.failed_share = 0.25;
+    rollout.limits.slower_allowed = 0.5;
+    rollout.limits.false_stops = 0.001;
+    rollout.limits.first_ring = 7;
+    rollout.limits.at_once = 3;
+    rollout.limits.a_minute = 4;
+    rollout.limits.deadline = std::chrono::seconds(900);
+    rollout.target = {"raspberry-pi-4", "lab", "pi", .5, "lab-boards"};
+    rollout.schedule = {at(9000), *windows_from("22:00-04:00")};
     rollout.started = at(3000);
     return rollout;
   }
@@ -123,6 +128,9 @@ TEST_F(RegistryTest, gives_back_what_was_saved_after_it_was_opened_again) {
   ended.reason = "canary pi-1 FAILED";
   ended.ended = at(8000);
   ended.past = true;
+  ended.rings_skipped = 2;
+  ended.minute = at(60);
+  ended.in_minute = 5;
   offered.slowdown = {1.04, 1.01};
   {
     const auto registry = open();
@@ -130,6 +138,10 @@ TEST_F(RegistryTest, gives_back_what_was_saved_after_it_was_opened_again) {
     ASSERT_THAT(registry->save(saved), IsOk());
     ASSERT_THAT(registry->save(ended), IsOk());
     ASSERT_THAT(registry->save(offered), IsOk());
+    EXPECT_EQ(registry->save_tags("pi-1", {"lab", "roof"}), true);
+    EXPECT_EQ(registry->save_tags("pi-2", {"lab"}), false) << "there is no such board";
+    ASSERT_THAT(registry->save(saved), IsOk());  // as it is enrolled anew: tags are no part of that
+    ASSERT_THAT(registry->save(Group{"lab-boards", "tag=lab"}), IsOk());
   }
   const auto registry = open();
   const auto back = registry->device("pi-1");
@@ -141,6 +153,11 @@ TEST_F(RegistryTest, gives_back_what_was_saved_after_it_was_opened_again) {
   EXPECT_EQ((*back)->last_seen, saved.last_seen);
   EXPECT_EQ((*back)->highest_session, 12U);
   EXPECT_EQ((*back)->attention, "set back");
+  EXPECT_EQ((*back)->tags, (std::set<std::string>{"lab", "roof"}));
+  ASSERT_EQ(registry->groups()->size(), 1U);
+  EXPECT_EQ(registry->groups()->front().filter, "tag=lab");
+  EXPECT_EQ(registry->remove_group("lab-boards"), true);
+  EXPECT_EQ(registry->remove_group("lab-boards"), false);
   const auto assignments = registry->assignments("r");
   ASSERT_THAT(assignments, IsOk());
   ASSERT_EQ(assignments->size(), 1U);
@@ -156,10 +173,12 @@ TEST_F(RegistryTest, gives_back_what_was_saved_after_it_was_opened_again) {
   EXPECT_EQ(rollouts->front().state, RolloutState::stopped);
   EXPECT_EQ(rollouts->front().ended, ended.ended);
   EXPECT_TRUE(rollouts->front().past);
-  EXPECT_EQ(rollouts->front().failed_share, 0.25);
-  EXPECT_EQ(rollouts->front().slower_allowed, 0.5);
-  EXPECT_EQ(rollouts->front().false_stops, 0.001);
-  EXPECT_EQ(rollouts->front().first_ring, 7U);
+  EXPECT_EQ(rollouts->front().limits, ended.limits);
+  EXPECT_EQ(rollouts->front().target, ended.target);
+  EXPECT_EQ(rollouts->front().schedule, ended.schedule);
+  EXPECT_EQ(rollouts->front().rings_skipped, 2U);
+  EXPECT_EQ(rollouts->front().minute, at(60));
+  EXPECT_EQ(rollouts->front().in_minute, 5U);
   EXPECT_EQ(read.slowdown, offered.slowdown);
 }
 
@@ -398,6 +417,9 @@ TEST_F(RegistryTest, finds_what_it_is_asked_for_by_indexes) {
     ASSERT_THAT(registry.desired("pi-1"), IsOk());
     ASSERT_THAT(registry.devices_of("curvefault"), IsOk());
     ASSERT_THAT(registry.rollouts_under_way(), IsOk());
+    ASSERT_THAT(registry.devices_without_word(), IsOk());
+    ASSERT_THAT(registry.newcomers(rollout("r", "m")), IsOk());
+    ASSERT_THAT(registry.save_tags("pi-1", {"lab"}), IsOk());
     ASSERT_THAT(registry.remove(rollout("r", "m")), IsOk());
     for (const std::string subject : {"", "r"}) {
       for (const std::string action : {"", "api"}) {
@@ -417,8 +439,8 @@ TEST_F(RegistryTest, finds_what_it_is_asked_for_by_indexes) {
                                   const std::string plan = row.text(3);
                                   EXPECT_FALSE(plan.starts_with("SCAN") &&
                                                plan.find("CONSTANT") == std::string::npos &&
-                                               plan.find("USING INDEX rollout_under_way") ==
-                                                   std::string::npos)
+                                               plan.find("INDEX rollout_under_way") == std::string::npos &&
+                                               plan.find("INDEX assignment_without_word") == std::string::npos)
                                       << plan << " for " << sql;
                                   EXPECT_EQ(plan.find("TEMP B-TREE"), std::string::npos)
                                       << plan << " for " << sql;
@@ -439,6 +461,47 @@ TEST_F(RegistryTest, a_transaction_that_fails_leaves_nothing) {
   EXPECT_THAT(status, ErrorIs(ErrorCode::refused, HasSubstr("no")));
   EXPECT_TRUE(registry->devices()->empty());
   EXPECT_EQ(registry->next_generation(), 1U);
+}
+
+TEST_F(RegistryTest, a_part_of_a_transaction_fails_by_itself_and_lasts_with_the_whole) {
+  const auto registry = open();
+  const auto save = [&](const std::string& name, bool well) {
+    return registry->transaction([&]() -> Status {
+      OUTCROP_CHECK(registry->save(device(name)));
+      return well ? Status() : fail(ErrorCode::refused, "no");
+    });
+  };
+  ASSERT_THAT(registry->transaction([&]() -> Status {
+    EXPECT_THAT(save("pi-1", true), IsOk());
+    EXPECT_THAT(save("pi-2", false), ErrorIs(ErrorCode::refused, HasSubstr("no")));
+    return save("pi-3", true);
+  }),
+              IsOk());
+  ASSERT_EQ(registry->devices()->size(), 2U);
+  EXPECT_EQ(registry->devices()->back().name, "pi-3");
+  EXPECT_FALSE(registry->transaction([&]() -> Status {
+    EXPECT_THAT(save("pi-4", true), IsOk());
+    return fail(ErrorCode::refused, "all of it");
+  }));
+  EXPECT_EQ(registry->devices()->size(), 2U);
+}
+
+TEST_F(RegistryTest, knows_who_has_said_no_word_of_what_it_was_told_and_who_is_new_to_a_rollout) {
+  const auto registry = open();
+  fill(*registry);
+  for (const char* name : {"pi-2", "pi-3"}) ASSERT_THAT(registry->save(device(name)), IsOk());
+  ASSERT_THAT(registry->save(assignment("r", "pi-1", 5)), IsOk());
+  Assignment answered = assignment("r", "pi-2", 6);
+  answered.state = messages::DeploymentState::downloading;
+  ASSERT_THAT(registry->save(answered), IsOk());
+  const auto silent = registry->devices_without_word();
+  ASSERT_THAT(silent, IsOk());
+  ASSERT_EQ(silent->size(), 1U);
+  EXPECT_EQ(silent->front().name, "pi-1");
+  const auto newcomers = registry->newcomers(rollout("r", "m"));
+  ASSERT_THAT(newcomers, IsOk());
+  ASSERT_EQ(newcomers->size(), 1U);
+  EXPECT_EQ(newcomers->front().name, "pi-3");
 }
 
 TEST_F(RegistryTest, a_kill_in_the_middle_of_a_transaction_leaves_nothing_of_it) {

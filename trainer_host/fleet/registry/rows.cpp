@@ -71,7 +71,18 @@ Result<Device> read_device(const Database::Row& row) {
   device.highest_session = count(row, 10);
   device.attention = row.text(11);
   device.signs = row.integer(12) != 0;
+  const auto tags = names_from_json(row.text(13));
+  if (!tags) return damaged("device", device.name, "tags");
+  device.tags = {tags->begin(), tags->end()};
   return device;
+}
+
+Result<BoardLabels> read_board_labels(const Database::Row& row) {
+  BoardLabels labels{row.text(0), row.text(1), {}};
+  const auto tags = names_from_json(row.text(2));
+  if (!tags) return damaged("device", labels.name, "tags");
+  labels.tags = {tags->begin(), tags->end()};
+  return labels;
 }
 
 Result<ReleaseRecord> read_release(const Database::Row& row) {
@@ -110,13 +121,24 @@ Result<RolloutRecord> read_rollout(const Database::Row& row) {
   rollout.on_unmeasurable = static_cast<messages::OnUnmeasurable>(unmeasurable);
   rollout.soak = std::chrono::seconds(row.integer(7));
   rollout.byte_budget = ByteCount(count(row, 8));
-  rollout.failed_share = row.number(9);
+  rollout.limits.failed_share = row.number(9);
   rollout.started = to_time(row.integer(10));
   rollout.ended = time_or_none(row, 11);
   rollout.past = row.integer(12) != 0;
-  rollout.slower_allowed = row.number(13);
-  rollout.false_stops = row.number(14);
-  rollout.first_ring = count(row, 15);
+  rollout.limits.slower_allowed = row.number(13);
+  rollout.limits.false_stops = row.number(14);
+  rollout.limits.first_ring = count(row, 15);
+  rollout.limits.at_once = count(row, 16);
+  rollout.limits.a_minute = count(row, 17);
+  rollout.limits.deadline = std::chrono::seconds(row.integer(18));
+  rollout.target = {row.text(19), row.text(20), row.text(21), row.number(22), row.text(23)};
+  rollout.schedule.starts = time_or_none(row, 24);
+  auto windows = windows_from(row.text(25));
+  if (!windows) return damaged("rollout", rollout.name, "windows");
+  rollout.schedule.windows = std::move(*windows);
+  rollout.rings_skipped = count(row, 26);
+  rollout.minute = to_time(row.integer(27));
+  rollout.in_minute = count(row, 28);
   return rollout;
 }
 

@@ -13,12 +13,13 @@ namespace outcrop::fleet {
 
 inline constexpr const char* device_columns =
     "name, model, device_class, key, certificate, enrolled, revoked, revoked_reason, status, "
-    "last_seen, highest_session, attention, signs";
+    "last_seen, highest_session, attention, signs, tags";
 inline constexpr const char* release_columns =
     "manifest, manifest_size, model, stage, epoch, state, reason, published, total, quality";
 inline constexpr const char* rollout_columns =
     "name, model, manifest, state, resume_to, reason, on_unmeasurable, soak, byte_budget, "
-    "failed_share, started, ended, past, slower_allowed, false_stops, first_ring";
+    "failed_share, started, ended, past, slower_allowed, false_stops, first_ring, at_once, a_minute, deadline, "
+    "target_class, target_tag, target_name, target_share, target_group, starts, windows, rings_skipped, minute, in_minute";
 inline constexpr const char* assignment_columns =
     "rollout, device, canary, excluded, generation, cancelled, manifest, return_to, variants, "
     "state, reason, confirmed, session, sequence, updated, slowdown, slowdown_p50";
@@ -26,6 +27,7 @@ inline constexpr const char* audit_columns =
     "number, time, who, action, subject, detail, before, hash";
 
 [[nodiscard]] Result<Device> read_device(const Database::Row& row);
+[[nodiscard]] Result<BoardLabels> read_board_labels(const Database::Row& row);  // name, device_class, tags
 [[nodiscard]] Result<ReleaseRecord> read_release(const Database::Row& row);
 [[nodiscard]] Result<RolloutRecord> read_rollout(const Database::Row& row);
 [[nodiscard]] Result<Assignment> read_assignment(const Database::Row& row);

@@ -163,6 +163,26 @@ ALTER TABLE rollout ADD COLUMN false_stops REAL NOT NULL DEFAULT 0.01;
 ALTER TABLE rollout ADD COLUMN first_ring INTEGER NOT NULL DEFAULT 10;
 ALTER TABLE assignment ADD COLUMN slowdown REAL;  -- of p90; NULL: not measured beside what served
 ALTER TABLE assignment ADD COLUMN slowdown_p50 REAL;  -- with it
+)",
+                                                           R"(
+CREATE INDEX assignment_without_word ON assignment (device) WHERE state IS NULL AND generation > 0;
+)",
+                                                           R"(
+ALTER TABLE device ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';  -- JSON array
+ALTER TABLE rollout ADD COLUMN at_once INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rollout ADD COLUMN a_minute INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rollout ADD COLUMN deadline INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rollout ADD COLUMN target_class TEXT NOT NULL DEFAULT '';
+ALTER TABLE rollout ADD COLUMN target_tag TEXT NOT NULL DEFAULT '';
+ALTER TABLE rollout ADD COLUMN target_name TEXT NOT NULL DEFAULT '';
+ALTER TABLE rollout ADD COLUMN target_share REAL NOT NULL DEFAULT 1;
+ALTER TABLE rollout ADD COLUMN target_group TEXT NOT NULL DEFAULT '';
+ALTER TABLE rollout ADD COLUMN starts INTEGER;
+ALTER TABLE rollout ADD COLUMN windows TEXT NOT NULL DEFAULT '';  -- "22:00-04:00,12:00-13:00"
+ALTER TABLE rollout ADD COLUMN rings_skipped INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rollout ADD COLUMN minute INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rollout ADD COLUMN in_minute INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE saved_group (name TEXT PRIMARY KEY, filter TEXT NOT NULL) STRICT;
 )"};
 
 Result<std::int64_t> pragma(Database& database, const std::string& name) {

@@ -18,18 +18,24 @@ class SqliteRegistry final : public Registry {
   explicit SqliteRegistry(Database database) : database_(std::move(database)) {}
 
   Status transaction(const std::function<Status()>& work) override {
-    if (in_transaction_) return work();  // part of the one that is under way
-    OUTCROP_CHECK(database_.run("BEGIN IMMEDIATE"));
-    in_transaction_ = true;
+    // One within another is a savepoint of it: it fails by itself, and lasts with the other.
+    const bool within = depth_ > 0;
+    OUTCROP_CHECK(database_.run(within ? "SAVEPOINT part" : "BEGIN IMMEDIATE"));
+    ++depth_;
     Status status = work();
-    in_transaction_ = false;
+    --depth_;
     if (status) {
-      if (const auto committed = database_.run("COMMIT"); !committed) {
+      if (const auto committed = database_.run(within ? "RELEASE part" : "COMMIT"); !committed) {
         status = fail(committed.error());
       }
     }
-    // SQLite itself has rolled back after some errors: then this one says so, and no more.
-    if (!status) (void)database_.run("ROLLBACK");
+    // SQLite itself has rolled back after some errors: then these say so, and no more.
+    if (!status && within) {
+      (void)database_.run("ROLLBACK TO part");
+      (void)database_.run("RELEASE part");
+    } else if (!status) {
+      (void)database_.run("ROLLBACK");
+    }
     return status;
   }
 
@@ -111,6 +117,24 @@ class SqliteRegistry final : public Registry {
                        read_device);
   }
 
+  Result<std::vector<Device>> devices_without_word() override {
+    return all<Device>(
+        select(device_columns, "device WHERE revoked IS NULL AND name IN (SELECT device FROM assignment WHERE "
+                               "state IS NULL AND generation > 0) ORDER BY name"),
+        {}, read_device);
+  }
+
+  Result<std::vector<BoardLabels>> newcomers(const RolloutRecord& rollout) override {
+    return all<BoardLabels>(
+        "SELECT name, device_class, tags FROM device WHERE model = ? AND revoked IS NULL AND NOT EXISTS (SELECT 1 FROM "
+        "assignment WHERE rollout = ? AND assignment.device = device.name)",
+        {rollout.model, rollout.name}, read_board_labels);
+  }
+
+  Result<bool> save_tags(const std::string& device, const std::set<std::string>& tags) override {
+    return changes("UPDATE device SET tags = ? WHERE name = ?", {names_to_json({tags.begin(), tags.end()}), device});
+  }
+
   Result<std::size_t> count_enrolled() override {
     std::size_t count = 0;
     OUTCROP_CHECK(database_.query(
@@ -169,18 +193,26 @@ class SqliteRegistry final : public Registry {
   }
 
   Status save(const RolloutRecord& rollout) override {
+    const RolloutLimits& limits = rollout.limits;
+    const RolloutTarget& target = rollout.target;
     return write(
-        "INSERT INTO rollout (name, model, manifest, state, resume_to, reason, on_unmeasurable, "
-        "soak, byte_budget, failed_share, started, ended, past, slower_allowed, false_stops, first_ring, place) "
-        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, (SELECT coalesce(max(place), 0) + 1 FROM rollout)) "
+        "INSERT INTO rollout (name, model, manifest, state, resume_to, reason, on_unmeasurable, soak, byte_budget, "
+        "failed_share, started, ended, past, slower_allowed, false_stops, first_ring, at_once, a_minute, deadline, "
+        "target_class, target_tag, target_name, target_share, target_group, starts, windows, rings_skipped, minute, "
+        "in_minute, place) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, (SELECT "
+        "coalesce(max(place), 0) + 1 FROM rollout)) "
         "ON CONFLICT (name) DO UPDATE SET state = excluded.state, resume_to = excluded.resume_to, "
-        "reason = excluded.reason, ended = excluded.ended, past = excluded.past",
+        "reason = excluded.reason, ended = excluded.ended, past = excluded.past, rings_skipped = excluded.rings_skipped, "
+        "minute = excluded.minute, in_minute = excluded.in_minute",
         {rollout.name, rollout.model, rollout.manifest.hex(), std::string(to_string(rollout.state)),
          std::string(to_string(rollout.resume_to)), rollout.reason,
          static_cast<std::int64_t>(rollout.on_unmeasurable), std::int64_t{rollout.soak.count()},
-         to_column(rollout.byte_budget), rollout.failed_share, to_column(rollout.started),
-         to_column(rollout.ended), std::int64_t{rollout.past}, rollout.slower_allowed, rollout.false_stops,
-         to_column(rollout.first_ring)});
+         to_column(rollout.byte_budget), limits.failed_share, to_column(rollout.started), to_column(rollout.ended),
+         std::int64_t{rollout.past}, limits.slower_allowed, limits.false_stops, to_column(limits.first_ring),
+         to_column(limits.at_once), to_column(limits.a_minute), std::int64_t{limits.deadline.count()},
+         target.device_class, target.tag, target.part_of_name, target.share, target.group,
+         to_column(rollout.schedule.starts), to_string(rollout.schedule.windows), to_column(rollout.rings_skipped),
+         to_column(rollout.minute), to_column(rollout.in_minute)});
   }
 
   Result<std::optional<RolloutRecord>> rollout(const std::string& name) override {
@@ -359,6 +391,20 @@ class SqliteRegistry final : public Registry {
                                 });
   }
 
+  Status save(const Group& group) override {
+    return write("INSERT INTO saved_group VALUES (?,?) ON CONFLICT (name) DO UPDATE SET filter = excluded.filter",
+                 {group.name, group.filter});
+  }
+
+  Result<bool> remove_group(const std::string& name) override {
+    return changes("DELETE FROM saved_group WHERE name = ?", {name});
+  }
+
+  Result<std::vector<Group>> groups() override {
+    return all<Group>("SELECT name, filter FROM saved_group ORDER BY name", {},
+                      [](const Database::Row& row) -> Result<Group> { return Group{row.text(0), row.text(1)}; });
+  }
+
   Status save_note(const std::string& name, const std::string& value) override {
     return write(
         "INSERT INTO note VALUES (?,?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -463,7 +509,7 @@ class SqliteRegistry final : public Registry {
   }
 
   Database database_;
-  bool in_transaction_ = false;
+  int depth_ = 0;  // of transactions in each other
 };
 
 }  // namespace

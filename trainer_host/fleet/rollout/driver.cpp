@@ -60,6 +60,11 @@ bool is_newer(const RolloutRecord& one, const RolloutRecord& other,
   return false;
 }
 
+bool is_for(const RolloutRecord& rollout, const std::vector<RolloutTarget>& claims, const BoardLabels& board) {
+  const auto holds = [&](const RolloutTarget& target) { return target.holds(board.name, board.device_class, board.tags); };
+  return holds(rollout.target) && std::none_of(claims.begin(), claims.end(), holds);
+}
+
 // Of the rollouts that have ended only those that may still have something to say.
 bool is_at_rest(const RolloutView& view) {
   return has_ended(view.rollout.state) && !view.serves_newcomers &&
@@ -126,18 +131,19 @@ Result<const messages::Manifest*> RolloutDriver::manifest(const trust::Sha256Dig
   return &manifests_.emplace(digest, std::move(parsed)).first->second;
 }
 
-// A newer one that is done, or one that widens, has the newcomers: where boards may be offered it.
-Result<bool> RolloutDriver::serves_newcomers(const RolloutRecord& rollout) {
-  if (rollout.state != RolloutState::done || rollout.past) return false;
+// Whose newcomers are another rollout's: of newer ones that are done, and of one that widens, where boards may be offered
+// its release.
+Result<std::vector<RolloutTarget>> RolloutDriver::claims_before(const RolloutRecord& rollout) {
+  std::vector<RolloutTarget> claims;
   OUTCROP_TRY(all, registry_->rollouts());
   for (const RolloutRecord& other : all) {
     if (other.model != rollout.model || other.name == rollout.name || other.past) continue;
     const bool newer_done = other.state == RolloutState::done && is_newer(other, rollout, all);
     if (other.state != RolloutState::widening && !newer_done) continue;
     OUTCROP_TRY(release, registry_->release(other.manifest));
-    if (release && release->state == ReleaseState::published) return false;
+    if (release && release->state == ReleaseState::published) claims.push_back(other.target);
   }
-  return true;
+  return claims;
 }
 
 Result<RolloutView> RolloutDriver::view_of(const RolloutRecord& rollout) {
@@ -148,13 +154,25 @@ Result<RolloutView> RolloutDriver::view_of(const RolloutRecord& rollout) {
   OUTCROP_TRY(release, registry_->release(rollout.manifest));
   if (!release) return fail(ErrorCode::internal, "rollout " + rollout.name + " has no release");
   view.release = *release;
-  OUTCROP_TRY(newcomers, serves_newcomers(rollout));
-  view.serves_newcomers = newcomers;
+  std::vector<RolloutTarget> claims;
+  if (rollout.state == RolloutState::done && !rollout.past) {
+    OUTCROP_TRY(before, claims_before(rollout));
+    claims = std::move(before);
+    OUTCROP_TRY(newcomers, registry_->newcomers(rollout));
+    view.serves_newcomers = std::any_of(newcomers.begin(), newcomers.end(), [&](const BoardLabels& board) {
+      return is_for(rollout, claims, board);
+    });
+  }
   if (is_at_rest(view)) return view;
   OUTCROP_TRY(assignments, registry_->assignments(rollout.name));
   view.assignments = std::move(assignments);
   OUTCROP_TRY(devices, registry_->devices_of(rollout.model));
   view.devices = std::move(devices);
+  std::set<std::string_view> assigned;
+  for (const Assignment& assignment : view.assignments) assigned.insert(assignment.device);
+  std::erase_if(view.devices, [&](const Device& device) {
+    return !assigned.contains(device.name) && !is_for(rollout, claims, {device.name, device.device_class, device.tags});
+  });
   for (const Device& device : view.devices) {
     if (surroundings_.online(device.name)) view.online.insert(device.name);
   }
@@ -329,6 +347,10 @@ Result<RolloutRecord> RolloutDriver::resume(const std::string& name) {
   return resumed;
 }
 
+Result<RolloutRecord> RolloutDriver::skip_ring(const std::string& name) {
+  return act(name, [](const RolloutView& view) { return fleet::skip_ring(view); });
+}
+
 Result<RolloutRecord> RolloutDriver::abort(const std::string& name) {
   return act(name, [](const RolloutView& view) {
     return fleet::abort(view, "rollout " + view.rollout.name + " aborted");
@@ -369,10 +391,10 @@ void RolloutDriver::on_status(const std::string& device, bool first) {
 
 void RolloutDriver::reconcile() {
   if (is_behind()) return;
-  const auto devices = registry_->devices();
+  const auto devices = registry_->devices_without_word();
   if (!devices) return news_.report("reading boards", fail(devices.error()));
   for (const Device& device : *devices) {
-    if (device.revoked || !device.status || !surroundings_.online(device.name)) continue;
+    if (!device.status || !surroundings_.online(device.name)) continue;
     news_.report(device.name, reconcile_board(device));
   }
 }

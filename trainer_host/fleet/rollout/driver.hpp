@@ -28,10 +28,9 @@ struct RolloutRequest {
   std::chrono::seconds soak{0};
   messages::OnUnmeasurable on_unmeasurable = messages::OnUnmeasurable::hold;
   ByteCount byte_budget;  // 0: 1.5 times the release and 4 MB
-  double failed_share = 0;
-  double slower_allowed = 0.02;
-  double false_stops = 0.01;
-  std::uint64_t first_ring = 10;
+  RolloutLimits limits;
+  RolloutTarget target;
+  RolloutSchedule schedule;
 };
 
 // What the driver needs of the rest of outcropd.
@@ -68,12 +67,14 @@ class RolloutDriver {
   [[nodiscard]] Result<RolloutRecord> pause(const std::string& name);
   [[nodiscard]] Result<RolloutRecord> resume(const std::string& name);
   [[nodiscard]] Result<RolloutRecord> abort(const std::string& name);
+  // While it widens: twice as many boards are at work at once from now on.
+  [[nodiscard]] Result<RolloutRecord> skip_ring(const std::string& name);
 
   // What boards say. `first`: for the first time since it was enrolled.
   void on_statement(const std::string& device, const Statement& statement);
   void on_status(const std::string& device, bool first);
 
-  // While it is, nothing is decided or offered, and the four above are refused.
+  // While it is, nothing is decided or offered, and the five above are refused.
   [[nodiscard]] const BehindFleet& behind_fleet() const { return behind_; }
   [[nodiscard]] Status adopt();
 
@@ -82,16 +83,18 @@ class RolloutDriver {
   void tick();
   // Decides on the rollouts that something was said about since the last time.
   void tick_changed();
-  // Sends again what boards that are online have not seen. Now and then.
+  // Sends again what boards that are online have not said a word of. Now and then.
   void reconcile();
 
+  // By the start of its manifest's digest. not_found, invalid_argument (several), refused (withdrawn, revoked).
+  [[nodiscard]] Result<ReleaseRecord> find_release(const std::string& prefix);
   // The manifest of a release whose blobs are here.
   [[nodiscard]] Result<const messages::Manifest*> manifest(const trust::Sha256Digest& digest);
 
  private:
   [[nodiscard]] bool is_behind() const;
   [[nodiscard]] Result<RolloutRecord> record_of(const std::string& name);
-  [[nodiscard]] Result<bool> serves_newcomers(const RolloutRecord& rollout);
+  [[nodiscard]] Result<std::vector<RolloutTarget>> claims_before(const RolloutRecord& rollout);
   [[nodiscard]] Result<RolloutView> view_of(const RolloutRecord& rollout);
   [[nodiscard]] Result<std::map<std::string, ClassChoice>> choices_of(const RolloutView& view);
   using How = std::function<Result<Decision>(const RolloutView&)>;
@@ -104,9 +107,10 @@ class RolloutDriver {
   [[nodiscard]] Result<bool> give_generation(Assignment& assignment);
   [[nodiscard]] Status reconcile_board(const Device& device);
   [[nodiscard]] Status send(const Device& device, const Assignment& assignment);
-  [[nodiscard]] Result<ReleaseRecord> find_release(const std::string& prefix);
   [[nodiscard]] Result<std::vector<std::string>> choose_canaries(const RolloutRequest& request,
                                                                  const std::string& model);
+  [[nodiscard]] Result<std::vector<std::string>> named_canaries(const RolloutRequest& request,
+                                                                const std::string& model);
   [[nodiscard]] Result<std::string> choose_name(const RolloutRequest& request,
                                                 const ReleaseRecord& release);
 

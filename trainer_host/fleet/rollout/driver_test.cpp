@@ -293,6 +293,40 @@ TEST_F(DriverTest, a_withdrawn_newer_release_does_not_keep_new_boards_from_the_o
   EXPECT_FALSE(registry_->assignment("newest", "new")->has_value());
 }
 
+// The older one goes on for those whom the newer one is not for.
+TEST_F(DriverTest, newcomers_belong_to_the_newest_rollout_that_is_for_them) {
+  std::ifstream file(std::string(OUTCROP_SOURCE) + "/protocol/messages/golden/v1/manifest.json");
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  auto blobs = BlobStore::open(folder_.path() / "blobs");
+  ASSERT_THAT(blobs->upload(trust::sha256(text), ByteCount(text.size()), ByteCount(0), as_bytes(text)),
+              IsOk());
+  ReleaseRecord record;
+  record.manifest = trust::sha256(text);
+  record.model = "curvefault";
+  ASSERT_THAT(registry_->save(record), IsOk());
+  for (const char* name : {"all", "lab"}) {
+    RolloutRecord rollout;
+    rollout.name = name;
+    rollout.model = "curvefault";
+    rollout.manifest = record.manifest;
+    rollout.state = RolloutState::done;
+    rollout.ended = clock_.now();
+    if (rollout.name == "lab") rollout.target.tag = "lab";
+    ASSERT_THAT(registry_->save(rollout), IsOk());
+  }
+  board("one", 0);
+  board("two", 0);
+  ASSERT_EQ(registry_->save_tags("two", {"lab"}), true);
+  driver_->tick();
+  EXPECT_TRUE(registry_->assignment("all", "one")->has_value());
+  EXPECT_FALSE(registry_->assignment("lab", "one")->has_value());
+  EXPECT_TRUE(registry_->assignment("lab", "two")->has_value());
+  EXPECT_FALSE(registry_->assignment("all", "two")->has_value());
+  ASSERT_EQ(registry_->save_tags("one", {"lab"}), true);
+  driver_->tick();
+  EXPECT_TRUE(registry_->assignment("lab", "one")->has_value()) << "it got the tag later";
+}
+
 TEST_F(DriverTest, decides_only_on_the_rollouts_that_something_was_said_about) {
   board("one", 4);
   board("two", 5);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
+#include <utility>
 
 #include "protocol/base/cut_short.hpp"
 #include "trainer_host/fleet/rollout/observe.hpp"
@@ -11,6 +13,7 @@ namespace {
 
 using messages::DeploymentState;
 
+constexpr std::uint64_t most_rings_skipped = 20;  // a million times as many boards
 constexpr std::size_t longest_reason = 1024;  // SCHEMA.md, of a cancel
 // A canary that lost its connection for a moment stops nothing, and a board needs time for its work.
 constexpr std::chrono::seconds least_patience{600};
@@ -36,6 +39,7 @@ class Deciding {
   void abort(const std::string& reason);
   void pause();
   void resume();
+  void skip_ring();
   Decision finish();
 
  private:
@@ -44,7 +48,9 @@ class Deciding {
   }
   [[nodiscard]] bool paused() const { return rollout_.state == RolloutState::paused; }
   [[nodiscard]] bool is_overdue(const Assignment& assignment) const;
+  [[nodiscard]] bool is_silent(const Assignment& assignment) const;
   [[nodiscard]] bool failed(const Assignment& assignment) const;
+  [[nodiscard]] std::string why_failed(const Assignment& assignment) const;
   [[nodiscard]] bool measured_only(const Assignment& assignment) const;
   [[nodiscard]] bool passed(const Assignment& assignment) const;
   [[nodiscard]] std::optional<std::string> given_up(const Assignment& canary) const;
@@ -54,6 +60,8 @@ class Deciding {
   [[nodiscard]] Judgement evidence(bool with_intervals = false) const;
   [[nodiscard]] bool stopped_by_evidence();
   [[nodiscard]] std::size_t room() const;
+  [[nodiscard]] std::uint64_t left_of_minute() const;
+  void count_in_minute();
   [[nodiscard]] std::size_t to_come() const;
   void decide_canaries();
   void widen();
@@ -84,8 +92,27 @@ void Deciding::end(RolloutState state, const std::string& reason) {
   explain(reason);
 }
 
+// One that was away when it was offered has not heard of it.
+bool Deciding::is_silent(const Assignment& assignment) const {
+  const std::chrono::seconds deadline = rollout_.limits.deadline;
+  if (deadline.count() == 0 || assignment.generation == 0 || assignment.cancelled) return false;
+  const bool has_heard = assignment.state || view_.online.contains(assignment.device);
+  const bool is_to_answer = !assignment.state || is_under_way(*assignment.state);
+  return has_heard && is_to_answer && view_.now - assignment.updated >= deadline + rollout_.soak;
+}
+
+std::string Deciding::why_failed(const Assignment& assignment) const {
+  const std::string state(assignment.state ? to_string(*assignment.state) : "without a word");
+  return assignment.device + " " + state + (assignment.reason.empty() ? "" : ": " + assignment.reason) +
+         (is_silent(assignment) ? ", and nothing that it signed for longer than its deadline of " +
+                                      std::to_string(rollout_.limits.deadline.count()) + " s"
+                                : "");
+}
+
 bool Deciding::failed(const Assignment& assignment) const {
-  if (assignment.excluded || !assignment.state) return false;
+  if (assignment.excluded) return false;
+  if (is_silent(assignment)) return true;
+  if (!assignment.state) return false;
   return has_failed(*assignment.state) ||
          (*assignment.state == DeploymentState::not_measurable &&
           rollout_.on_unmeasurable == messages::OnUnmeasurable::fail);
@@ -165,9 +192,7 @@ void Deciding::decide_canaries() {
     if (!assignment.canary || assignment.excluded) continue;
     ++canaries;
     if (failed(assignment)) {
-      const std::string reason = "canary " + device + " " +
-                                 std::string(to_string(*assignment.state)) +
-                                 (assignment.reason.empty() ? "" : ": " + assignment.reason);
+      const std::string reason = "canary " + why_failed(assignment);
       take_back([](const Assignment& other) { return other.canary; },
                 "rollout " + rollout_.name + " stopped: " + reason);
       return end(RolloutState::stopped, reason);
@@ -190,6 +215,7 @@ void Deciding::decide_canaries() {
   if (stopped_by_evidence()) return;
   if (updated < canaries) {
     if (paused()) return;
+    if (!rollout_.schedule.open(view_.now)) return explain(waits_for(rollout_.schedule, view_.now));
     explain("waits for " + waiting);
     return offer_to_canaries();
   }
@@ -234,8 +260,25 @@ std::size_t Deciding::room() const {
     const bool works = !assignment.state || is_under_way(*assignment.state);
     at_work += works && view_.online.contains(device) && !is_overdue(assignment) ? 1 : 0;
   }
-  const std::size_t most = std::max<std::size_t>(std::max<std::uint64_t>(rollout_.first_ring, 1), updated);
+  const RolloutLimits& limits = rollout_.limits;
+  std::uint64_t most = std::max<std::uint64_t>({limits.first_ring, 1, updated});
+  most <<= std::min(rollout_.rings_skipped, most_rings_skipped);
+  if (limits.at_once > 0) most = std::min(most, limits.at_once);
   return most > at_work ? most - at_work : 0;
+}
+
+// Of this minute.
+std::uint64_t Deciding::left_of_minute() const {
+  if (rollout_.limits.a_minute == 0) return std::numeric_limits<std::uint64_t>::max();
+  if (rollout_.minute != std::chrono::floor<std::chrono::minutes>(view_.now)) return rollout_.limits.a_minute;
+  return rollout_.limits.a_minute - std::min(rollout_.limits.a_minute, rollout_.in_minute);
+}
+
+void Deciding::count_in_minute() {
+  if (rollout_.limits.a_minute == 0) return;
+  const Timestamp minute = std::chrono::floor<std::chrono::minutes>(view_.now);
+  if (std::exchange(rollout_.minute, minute) != minute) rollout_.in_minute = 0;
+  ++rollout_.in_minute;
 }
 
 // Boards whose turn is still to come.
@@ -248,15 +291,17 @@ std::size_t Deciding::to_come() const {
 
 // By choices only: without them every board would stay out for good.
 void Deciding::widen() {
-  if (!view_.choices) return;
+  if (!view_.choices || !rollout_.schedule.open(view_.now)) return;
   std::size_t left = room();
   // One that is away works on nothing: it gets its turn when all that are there have had theirs.
   for (const bool online : {true, false}) {
     for (const Device& device : view_.devices) {
       if (device.revoked || assignments_.contains(device.name) || view_.online.contains(device.name) != online) continue;
-      if (left == 0) return;
+      if (left == 0 || left_of_minute() == 0) return;
       offer_to(device);
-      if (online && !assignments_.at(device.name).excluded) --left;
+      if (assignments_.at(device.name).excluded) continue;
+      count_in_minute();
+      if (online) --left;
     }
   }
 }
@@ -289,14 +334,11 @@ void Deciding::decide_widened() {
     ++boards;
     if (!failed(assignment)) continue;
     ++failures;
-    if (first.empty()) {
-      first = device + " " + std::string(to_string(*assignment.state)) +
-              (assignment.reason.empty() ? "" : ": " + assignment.reason);
-    }
+    if (first.empty()) first = why_failed(assignment);
   }
   const double share =
       boards == 0 ? 0 : static_cast<double>(failures) / static_cast<double>(boards);
-  if (failures > 0 && share > rollout_.failed_share) {
+  if (failures > 0 && share > rollout_.limits.failed_share) {
     const std::string reason =
         plural(failures, "board") + " of " + std::to_string(boards) + " failed; " + first;
     take_back(
@@ -339,6 +381,7 @@ void Deciding::finish_where_all_are_done() {
   if (out > 0) words += ", " + plural(out, "board") + " staying out";
   if (late > 0) words += ", " + plural(late, "board") + " offline, held or without an end: offered when back";
   if (waiting_for_turn > 0) words += ", " + plural(waiting_for_turn, "board") + " to come";
+  if (waiting_for_turn > 0 && !rollout_.schedule.open(view_.now)) words += ", " + waits_for(rollout_.schedule, view_.now);
   if (!waiting.empty() || waiting_for_turn > 0) {
     return explain(words + (waiting.empty() ? "" : "; waits for " + waiting));
   }
@@ -411,6 +454,11 @@ void Deciding::resume() {
   run();
 }
 
+void Deciding::skip_ring() {
+  ++rollout_.rings_skipped;
+  run();
+}
+
 Decision Deciding::finish() {
   Decision decision;
   for (const auto& [device, command] : changed_) {
@@ -418,7 +466,8 @@ Decision Deciding::finish() {
   }
   const RolloutRecord& before = view_.rollout;
   if (rollout_.state != before.state || rollout_.resume_to != before.resume_to ||
-      rollout_.reason != before.reason) {
+      rollout_.reason != before.reason || rollout_.rings_skipped != before.rings_skipped ||
+      rollout_.minute != before.minute || rollout_.in_minute != before.in_minute) {
     decision.rollout = rollout_;
   }
   return decision;
@@ -448,11 +497,7 @@ void RolloutEvidence::add(const Device& device, const Assignment* assignment) {
 }
 
 Judgement RolloutEvidence::judge(const RolloutRecord& rollout, bool with_intervals) const {
-  EvidenceRule rule;
-  rule.slower_allowed = rollout.slower_allowed;
-  rule.failed_share = rollout.failed_share;
-  rule.alpha = rollout.false_stops;
-  return fleet::judge(classes_, rule, with_intervals);
+  return fleet::judge(classes_, rollout.limits, with_intervals);
 }
 
 std::string in_words(RolloutState state) {
@@ -485,6 +530,17 @@ Result<Decision> resume(const RolloutView& view) {
   }
   Deciding deciding(view);
   deciding.resume();
+  return deciding.finish();
+}
+
+Result<Decision> skip_ring(const RolloutView& view) {
+  if (view.rollout.state == RolloutState::canary) {
+    return fail(ErrorCode::refused, "rollout " + view.rollout.name +
+                                        " is in its canary phase: canaries are no ring, what they measure decides what the others get");
+  }
+  if (view.rollout.state != RolloutState::widening) return not_now(view, "skip");
+  Deciding deciding(view);
+  deciding.skip_ring();
   return deciding.finish();
 }
 

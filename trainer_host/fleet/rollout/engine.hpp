@@ -23,13 +23,14 @@ namespace outcrop::fleet {
 //             stopped, and every canary is returned to what it served before; no other board is
 //             touched.
 //   widening  every other board of the model is offered the best variant for its class, by what
-//             the canaries measured: first_ring of them at once, then as many as have taken it, those
-//             that are online first. A class without a choice stays out, and that is said. Too many
+//             the canaries measured: first_ring of them at once, then as many as have taken it (RolloutLimits), those
+//             that are online first, when the schedule is open. A class without a choice stays out, and that is said. Too many
 //             failures: stopped; boards that are still at work are returned, boards that are
 //             UPDATED keep it, since it works there.
 //   In both   boards that measured it beside what served before are evidence (evidence.hpp): slower
 //             than allowed: stopped, and every board is returned. Evidence that too many fail stops
 //             before their share can be exceeded.
+//   deadline  where there is one, a board that began, or is online, and signed nothing for so long has failed.
 //   done      boards that are enrolled later get this release, too, while it is the newest done.
 //   paused    offers nothing and does not widen; still stops.
 //   stopped   by itself. aborted: by a person, and every board is returned, UPDATED or not.
@@ -40,13 +41,13 @@ namespace outcrop::fleet {
 struct RolloutView {
   RolloutRecord rollout;
   ReleaseRecord release;
-  std::vector<Device> devices;  // of the model
+  std::vector<Device> devices;  // of the model, that it is for or that have a part in it
   std::vector<Assignment> assignments;
   // By device class. None: not asked for, since nothing could widen; then nothing does.
   std::optional<std::map<std::string, ClassChoice>> choices;
   std::set<std::string> online;
   std::set<std::string> superseded;  // boards that a later rollout has taken over
-  bool serves_newcomers = false;     // the newest that is done, and no other one widens
+  bool serves_newcomers = false;     // there are some, it is the newest that is done, and no other one widens
   Timestamp now;
   // So long after it was told something, or signed something, a board is to have come to an end. One
   // that has not does not keep a rollout from being done; what it was offered waits for it. A canary
@@ -85,6 +86,8 @@ class RolloutEvidence {
 [[nodiscard]] Result<Decision> pause(const RolloutView& view);
 // Also offers again, with a new generation, to boards that could not measure.
 [[nodiscard]] Result<Decision> resume(const RolloutView& view);
+// Doubles how many boards are at work at once.
+[[nodiscard]] Result<Decision> skip_ring(const RolloutView& view);
 [[nodiscard]] Result<Decision> abort(const RolloutView& view, const std::string& reason);
 
 // Whether desired and reported state agree.

@@ -134,7 +134,7 @@ TEST(Engine, a_release_ten_times_slower_within_its_budget_stops_at_the_canary) {
   const Decision decision = decide(*view);
   EXPECT_EQ(in_words(decision), "cancel c; stopped");
   EXPECT_THAT(decision.rollout->reason, HasSubstr("more than twice as slow"));
-  view->rollout.slower_allowed = 9;  // --slower-allowed 900
+  view->rollout.limits.slower_allowed = 9;  // --slower-allowed 900
   EXPECT_EQ(in_words(decide(*view)), widens);
 }
 
@@ -160,7 +160,7 @@ TEST(Engine, a_ring_grows_with_the_boards_that_took_it) {
   view->assignments.clear();
   for (int i = 0; i < 40; ++i) view.board("b" + std::to_string(i));
   view->online.erase("b0");
-  view->rollout.first_ring = 3;
+  view->rollout.limits.first_ring = 3;
   EXPECT_EQ(in_words(decide(*view)), "offer b1 int8; offer b2 int8; offer b3 int8; widening") << "b0 is away";
   for (const char* name : {"b1", "b2", "b3"}) view.assign(name, DeploymentState::updated);
   view.assign("b4", DeploymentState::updated);
@@ -169,6 +169,91 @@ TEST(Engine, a_ring_grows_with_the_boards_that_took_it) {
   const Decision decision = decide(*view);
   EXPECT_EQ(decision.steps.size(), 4U) << "five took it, one is at work";
   EXPECT_THAT(decision.rollout->reason, HasSubstr("30 boards to come"));
+}
+
+// Forty boards that are online, none of which has it.
+View forty() {
+  View view(RolloutState::widening);
+  view->devices.clear();
+  view->assignments.clear();
+  for (int i = 0; i < 40; ++i) view.board("b" + std::to_string(i));
+  return view;
+}
+
+TEST(Engine, no_more_boards_are_at_work_than_are_allowed_at_once) {
+  View view = forty();
+  view->rollout.limits.at_once = 4;
+  EXPECT_EQ(decide(*view).steps.size(), 4U);
+  for (int i = 0; i < 8; ++i) view.assign("b" + std::to_string(i), i < 5 ? DeploymentState::updated : DeploymentState::measuring);
+  EXPECT_EQ(decide(*view).steps.size(), 1U) << "five took it and three are at work";
+}
+
+TEST(Engine, offers_no_more_in_a_minute_than_it_may) {
+  View view = forty();
+  view->rollout.limits.first_ring = 40;
+  view->rollout.limits.a_minute = 3;
+  const Decision first = decide(*view);
+  EXPECT_EQ(first.steps.size(), 3U);
+  view->rollout = *first.rollout;
+  for (const Step& step : first.steps) view->assignments.push_back(step.assignment);
+  EXPECT_TRUE(decide(*view).steps.empty()) << "in the same minute";
+  view->now += std::chrono::minutes(1);
+  EXPECT_EQ(decide(*view).steps.size(), 3U);
+}
+
+TEST(Engine, offers_nothing_before_it_starts_and_outside_of_its_windows) {
+  for (const RolloutState state : {RolloutState::canary, RolloutState::widening}) {
+    View view(state);
+    if (state == RolloutState::widening) view.canary(DeploymentState::updated);
+    view->rollout.schedule.starts = now + std::chrono::hours(1);
+    EXPECT_TRUE(decide(*view).steps.empty());
+    EXPECT_THAT(decide(*view).rollout->reason, HasSubstr("starts at 1970-01-12T14:46:40Z"));
+    view->now += std::chrono::hours(1);
+    EXPECT_FALSE(decide(*view).steps.empty());
+    view->rollout.schedule.windows = *windows_from("22:00-04:00");  // it is 14:46
+    EXPECT_TRUE(decide(*view).steps.empty());
+    EXPECT_THAT(decide(*view).rollout->reason, HasSubstr("goes on between 22:00-04:00 (UTC)"));
+    view->now += std::chrono::hours(8);
+    EXPECT_FALSE(decide(*view).steps.empty());
+  }
+}
+
+TEST(Engine, still_stops_outside_of_its_windows) {
+  View view;
+  view->rollout.schedule.windows = *windows_from("22:00-04:00");
+  view.canary(DeploymentState::failed);
+  EXPECT_EQ(in_words(decide(*view)), "stopped");
+}
+
+TEST(Engine, silence_beyond_the_deadline_is_a_failure) {
+  View view(RolloutState::widening);
+  view.canary(DeploymentState::updated);
+  view->rollout.limits.deadline = std::chrono::minutes(10);
+  view.assign("a", DeploymentState::downloading);
+  view.assign("b").generation = 6;
+  view->online.erase("b");  // it has not heard of it
+  view->now += std::chrono::minutes(9);
+  EXPECT_NE(decide(*view).rollout->state, RolloutState::stopped);
+  view->now += std::chrono::minutes(1);
+  const Decision decision = decide(*view);
+  EXPECT_EQ(decision.rollout->state, RolloutState::stopped);
+  EXPECT_THAT(decision.rollout->reason, HasSubstr("1 board of 3 failed; a DOWNLOADING, and nothing that it signed for longer than its deadline of 600 s"));
+  View canary;
+  canary->rollout.limits.deadline = std::chrono::minutes(10);
+  canary->assignments.front().generation = 5;
+  canary->now += std::chrono::minutes(10);
+  EXPECT_THAT(decide(*canary).rollout->reason, HasSubstr("canary c without a word, and nothing"));
+}
+
+TEST(Engine, a_ring_that_is_skipped_doubles_what_is_at_work) {
+  View view = forty();
+  view->rollout.limits.first_ring = 3;
+  const auto skipped = skip_ring(*view);
+  ASSERT_THAT(skipped, IsOk());
+  EXPECT_EQ(skipped->steps.size(), 6U);
+  EXPECT_EQ(skipped->rollout->rings_skipped, 1U);
+  EXPECT_THAT(skip_ring(*View()), ErrorIs(ErrorCode::refused, HasSubstr("canaries are no ring")));
+  EXPECT_THAT(skip_ring(*View(RolloutState::done)), ErrorIs(ErrorCode::refused, HasSubstr("nothing to skip")));
 }
 
 TEST(Engine, a_long_reason_is_cut_between_characters) {
@@ -231,7 +316,7 @@ TEST(Engine, a_failure_while_widening_stops_it_and_leaves_what_works) {
   const Decision decision = decide(*view);
   EXPECT_EQ(in_words(decision), "cancel b; stopped");
   EXPECT_EQ(decision.rollout->reason, "1 board of 3 failed; a FAILED: no space");
-  view->rollout.failed_share = 0.34;
+  view->rollout.limits.failed_share = 0.34;
   EXPECT_EQ(in_words(decide(*view)), "widening");
 }
 

@@ -52,19 +52,19 @@ std::string rounded(double evidence) {
   return text;
 }
 
-ClassEvidence about(const std::string& device_class, const Observed& seen, const EvidenceRule& rule, double line) {
+ClassEvidence about(const std::string& device_class, const Observed& seen, const RolloutLimits& limits, double line) {
   ClassEvidence result;
   result.device_class = device_class;
   result.boards = seen.ratios.size();
   result.ended = seen.ended;
   result.failures = seen.failures;
-  if (rule.failed_share > 0) {
-    result.failed = failure_evidence(seen.failures, seen.ended, std::min(rule.failed_share, 0.999));
+  if (limits.failed_share > 0) {
+    result.failed = failure_evidence(seen.failures, seen.ended, std::min(limits.failed_share, 0.999));
   }
   // A board at most doubles the evidence.
   result.too_few = std::log(2.0) * static_cast<double>(std::max(seen.all, seen.ratios.size())) < std::log(line);
   if (seen.ratios.empty()) return result;
-  const double allowed = 1 + rule.slower_allowed;
+  const double allowed = 1 + limits.slower_allowed;
   result.ratio = median_ratio(seen.ratios);
   const auto [least, most] = std::minmax_element(seen.ratios.begin(), seen.ratios.end());
   result.least = *least;
@@ -83,11 +83,11 @@ std::string slower_in_words(const ClassEvidence& seen) {
 }
 
 // The classes whose boards are far too slow, which needs no counting.
-std::optional<std::string> far_too_slow_boards_of(const std::map<std::string, Observed>& classes, const EvidenceRule& rule) {
+std::optional<std::string> far_too_slow_boards_of(const std::map<std::string, Observed>& classes, const RolloutLimits& limits) {
   for (const auto& [name, seen] : classes) {
     const auto slow = static_cast<std::size_t>(
         std::count_if(seen.throughout.begin(), seen.throughout.end(),
-                      [&](double ratio) { return ratio > far_too_slow * (1 + rule.slower_allowed); }));
+                      [&](double ratio) { return ratio > far_too_slow * (1 + limits.slower_allowed); }));
     if (slow == 0 || (slow < far_too_slow_boards && slow < seen.ratios.size())) continue;
     return "p90 " + percent(median_ratio(seen.ratios)) + " on " + name + ": " + std::to_string(slow) + " of " +
            boards_in_words(seen.ratios.size()) + " more than twice as slow as with the release before";
@@ -160,16 +160,16 @@ Interval ratio_interval(std::span<const double> ratios, double alpha) {
   return interval;
 }
 
-Judgement judge(const std::map<std::string, Observed>& classes, const EvidenceRule& rule, bool with_intervals) {
+Judgement judge(const std::map<std::string, Observed>& classes, const RolloutLimits& limits, bool with_intervals) {
   Judgement judgement;
-  judgement.line = 1 / rule.alpha;
-  const double questions = rule.failed_share > 0 ? 2 : 1;
+  judgement.line = 1 / limits.false_stops;
+  const double questions = limits.failed_share > 0 ? 2 : 1;
   const double cells = questions * static_cast<double>(classes.size());
   double of_slowness = 0;
   double of_failures = 0;
   std::size_t boards = 0;
   for (const auto& [name, seen] : classes) {
-    judgement.classes.push_back(about(name, seen, rule, judgement.line * cells));
+    judgement.classes.push_back(about(name, seen, limits, judgement.line * cells));
     of_slowness += judgement.classes.back().slower;
     if (questions > 1) of_failures += judgement.classes.back().failed;
     boards += std::max(seen.ended, seen.ratios.size());
@@ -177,10 +177,10 @@ Judgement judge(const std::map<std::string, Observed>& classes, const EvidenceRu
   if (cells > 0) judgement.evidence = (of_slowness + of_failures) / cells;
   if (with_intervals || judgement.evidence >= judgement.line) {
     for (ClassEvidence& seen : judgement.classes) {
-      seen.interval = ratio_interval(classes.at(seen.device_class).ratios, rule.alpha);
+      seen.interval = ratio_interval(classes.at(seen.device_class).ratios, limits.false_stops);
     }
   }
-  if (auto slow = far_too_slow_boards_of(classes, rule)) {
+  if (auto slow = far_too_slow_boards_of(classes, limits)) {
     judgement.stop = std::move(slow);
     judgement.stop_is_slowness = true;
     return judgement;

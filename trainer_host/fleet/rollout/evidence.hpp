@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "trainer_host/fleet/registry/rollout_limits.hpp"
+
 namespace outcrop::fleet {
 
 // Whether a release is worse than the one before it, by what boards measured. The board is the unit: each
@@ -52,12 +54,6 @@ struct Interval {
 // 1 - α. Few boards leave it open to one side or both.
 [[nodiscard]] Interval ratio_interval(std::span<const double> ratios, double alpha);
 
-struct EvidenceRule {
-  double slower_allowed = 0.02;  // a share: p90 may be 2 % more
-  double failed_share = 0;       // of boards that may fail; 0: their evidence is not asked, the first one stops
-  double alpha = 0.01;           // the chance that a release that is no worse is stopped
-};
-
 // What the boards of a class have shown so far.
 struct Observed {
   std::vector<double> ratios;  // of boards that measured both: of p90
@@ -84,7 +80,7 @@ struct ClassEvidence {
 
 struct Judgement {
   std::vector<ClassEvidence> classes;  // by name
-  double line = 100;                   // 1 / α
+  double line = 100;                   // 1 / α, α: RolloutLimits::false_stops
   // The mean over classes and both questions: an e-value again, however they depend on each other.
   double evidence = 1;
   // Why the release is to be stopped, with class, figures and evidence.
@@ -95,9 +91,9 @@ struct Judgement {
 // Stops where the mean evidence reaches the line, and names the classes that made it do so; and, outside of α, at
 // once where boards of a class take more than twice as long as allowed, in p90 and p50: two of them, or every one that
 // measured.
-// Intervals take a hundred times as long as all else, and are found where they will be shown: in a stop, or
+// Of failures none is asked where the first one stops the rollout anyway. Intervals take a hundred times as long as all else, and are found where they will be shown: in a stop, or
 // `with_intervals`.
-[[nodiscard]] Judgement judge(const std::map<std::string, Observed>& classes, const EvidenceRule& rule,
+[[nodiscard]] Judgement judge(const std::map<std::string, Observed>& classes, const RolloutLimits& limits,
                               bool with_intervals = false);
 
 // For a verdict: "raspberry-pi-4: p90 +1.2 % [-0.3, 2.6] on 24 boards", and for few boards what each measured, since they

@@ -106,13 +106,13 @@ TEST(Judgement, stops_at_once_what_takes_more_than_twice_as_long) {
   Observed disturbed = seen({3.055});
   disturbed.throughout = {1.04};
   EXPECT_FALSE(judge({{"pi", disturbed}}, {}).stop) << "p90 of ten calls, two of which other work kept waiting";
-  EvidenceRule wide;
+  RolloutLimits wide;
   wide.slower_allowed = 1.5;  // a larger network, and they know
   EXPECT_FALSE(judge({{"pi", seen({2.4, 2.4, 2.4})}}, wide).stop);
 }
 
 TEST(Judgement, counts_failures_where_some_are_allowed) {
-  EvidenceRule rule;
+  RolloutLimits rule;
   EXPECT_FALSE(judge({{"pi", seen(ratios_around(1, 0.02, 30, 5), 10)}}, rule).stop) << "the first one stops, elsewhere";
   rule.failed_share = 0.02;
   const Judgement judgement = judge({{"pi", seen(ratios_around(1, 0.02, 30, 5), 10)}}, rule);

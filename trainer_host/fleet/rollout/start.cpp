@@ -52,39 +52,46 @@ Result<ReleaseRecord> RolloutDriver::find_release(const std::string& prefix) {
   return found.front();
 }
 
+Result<std::vector<std::string>> RolloutDriver::named_canaries(const RolloutRequest& request,
+                                                               const std::string& model) {
+  if (request.canaries->empty()) {
+    return fail(ErrorCode::invalid_argument, "name at least one canary, or let them be chosen");
+  }
+  for (const std::string& name : *request.canaries) {
+    OUTCROP_TRY(device, registry_->device(name));
+    if (!device) return fail(ErrorCode::not_found, "no board '" + name + "' is enrolled");
+    if (device->revoked) return fail(ErrorCode::refused, "the board '" + name + "' is revoked");
+    if (device->model != model) {
+      return fail(ErrorCode::invalid_argument, "the board '" + name + "' is for the model " +
+                                                   device->model + ", the release is of " +
+                                                   model);
+    }
+    if (!request.target.holds(name, device->device_class, device->tags)) {
+      return fail(ErrorCode::invalid_argument,
+                  "the canary '" + name + "' is none of those that the rollout is for: " + in_words(request.target));
+    }
+  }
+  std::vector<std::string> named = *request.canaries;
+  std::sort(named.begin(), named.end());
+  named.erase(std::unique(named.begin(), named.end()), named.end());
+  return named;
+}
+
 Result<std::vector<std::string>> RolloutDriver::choose_canaries(const RolloutRequest& request,
                                                                 const std::string& model) {
-  if (request.canaries) {
-    if (request.canaries->empty()) {
-      return fail(ErrorCode::invalid_argument, "name at least one canary, or let them be chosen");
-    }
-    for (const std::string& name : *request.canaries) {
-      OUTCROP_TRY(device, registry_->device(name));
-      if (!device) return fail(ErrorCode::not_found, "no board '" + name + "' is enrolled");
-      if (device->revoked) return fail(ErrorCode::refused, "the board '" + name + "' is revoked");
-      if (device->model != model) {
-        return fail(ErrorCode::invalid_argument, "the board '" + name + "' is for the model " +
-                                                     device->model + ", the release is of " +
-                                                     model);
-      }
-    }
-    std::vector<std::string> named = *request.canaries;
-    std::sort(named.begin(), named.end());
-    named.erase(std::unique(named.begin(), named.end()), named.end());
-    return named;
-  }
-  OUTCROP_TRY(devices, registry_->devices());
+  if (request.canaries) return named_canaries(request, model);
+  OUTCROP_TRY(devices, registry_->devices_of(model));
   std::map<std::string, std::vector<std::string>> by_class;
   for (const bool online : {true, false}) {
     for (const Device& device : devices) {
-      if (device.model != model || device.revoked || surroundings_.online(device.name) != online) {
-        continue;
-      }
+      if (device.revoked || surroundings_.online(device.name) != online) continue;
+      if (!request.target.holds(device.name, device.device_class, device.tags)) continue;
       by_class[device.device_class].push_back(device.name);
     }
   }
   if (by_class.empty()) {
-    return fail(ErrorCode::refused, "no board is enrolled for the model " + model);
+    return fail(ErrorCode::refused, "no board is enrolled for the model " + model +
+                                        (request.target.is_everybody() ? "" : " among " + in_words(request.target)));
   }
   const std::size_t count = request.canary_count == 0 ? by_class.size() : request.canary_count;
   return spread_over_classes(by_class, count);
@@ -142,10 +149,9 @@ Result<RolloutRecord> RolloutDriver::start(const RolloutRequest& request) {
   rollout.soak = request.soak;
   rollout.byte_budget =
       request.byte_budget.value() == 0 ? default_budget(release) : request.byte_budget;
-  rollout.failed_share = request.failed_share;
-  rollout.slower_allowed = request.slower_allowed;
-  rollout.false_stops = request.false_stops;
-  rollout.first_ring = request.first_ring;
+  rollout.limits = request.limits;
+  rollout.target = request.target;
+  rollout.schedule = request.schedule;
   rollout.started = clock_->now();
   OUTCROP_TRY(canaries, choose_canaries(request, rollout.model));
   OUTCROP_CHECK(registry_->transaction([&]() -> Status {

@@ -1,6 +1,7 @@
 #include "trainer_host/fleet/view/changes.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <map>
 #include <set>
@@ -91,7 +92,9 @@ std::vector<Change> changes_of(const FleetView& view, const std::string& model,
   return changes;
 }
 
-std::vector<Change> newest_changes(const FleetView& view) {
+namespace {
+
+std::vector<Change> work_out(const FleetView& view) {
   std::set<std::string> models;
   for (const auto& [name, row] : view.boards()) models.insert(row.device.model);
   std::vector<Change> all;
@@ -104,6 +107,30 @@ std::vector<Change> newest_changes(const FleetView& view) {
     return one.p90.verdict < other.p90.verdict;
   });
   return all;
+}
+
+}  // namespace
+
+struct KeptChanges {
+  std::vector<Change> changes;
+  std::uint64_t revision = 0;
+  std::chrono::steady_clock::time_point worked_out;
+  std::chrono::nanoseconds took{0};
+};
+
+const std::vector<Change>& newest_changes(const FleetView& view) {
+  constexpr int share = 20;
+  std::shared_ptr<KeptChanges>& kept = view.kept_changes();
+  const auto now = std::chrono::steady_clock::now();
+  const bool is_new = kept && kept->revision == view.figures_revision();
+  if (is_new || (kept && now - kept->worked_out < share * kept->took)) return kept->changes;
+  auto fresh = std::make_shared<KeptChanges>();
+  fresh->changes = work_out(view);
+  fresh->revision = view.figures_revision();
+  fresh->worked_out = std::chrono::steady_clock::now();
+  fresh->took = fresh->worked_out - now;
+  kept = std::move(fresh);
+  return kept->changes;
 }
 
 }  // namespace outcrop::fleet

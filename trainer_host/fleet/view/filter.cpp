@@ -58,6 +58,7 @@ bool matches(const BoardRow& row, const BoardQuery& query) {
     return wanted.empty() || wanted == have;
   };
   return is(query.device_class, row.device.device_class) && is(query.model, row.device.model) &&
+         (query.tag.empty() || row.device.tags.contains(query.tag)) &&
          is(query.health, to_string(row.health)) &&
          is(query.rollout, row.desired ? row.desired->rollout : "") &&
          row.device.name.find(query.part_of_name) != std::string::npos;
@@ -92,6 +93,7 @@ Result<BoardQuery> BoardQuery::read(const std::map<std::string, std::string>& wo
   BoardQuery query;
   const std::map<std::string, std::string*> texts{{"class", &query.device_class},
                                                   {"model", &query.model},
+                                                  {"tag", &query.tag},
                                                   {"health", &query.health},
                                                   {"rollout", &query.rollout},
                                                   {"q", &query.part_of_name},
@@ -108,7 +110,7 @@ Result<BoardQuery> BoardQuery::read(const std::map<std::string, std::string>& wo
       *text->second = value;
     } else {
       return fail(ErrorCode::invalid_argument,
-                  "boards are asked for by class, model, health, rollout, q, sort, limit and after, "
+                  "boards are asked for by class, model, tag, health, rollout, q, sort, limit and after, "
                   "not by '" + word + "'");
     }
   }
@@ -127,6 +129,7 @@ Result<BoardQuery> BoardQuery::read(const std::map<std::string, std::string>& wo
 std::string BoardQuery::words(const std::map<std::string, std::string>& other) const {
   std::map<std::string, std::string> all{{"class", device_class},
                                          {"model", model},
+                                         {"tag", tag},
                                          {"health", health},
                                          {"rollout", rollout},
                                          {"q", part_of_name},

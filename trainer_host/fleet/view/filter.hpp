@@ -10,12 +10,12 @@
 namespace outcrop::fleet {
 
 // Which boards of a fleet are asked for, and in which order, by the words of a query:
-//   class, model, health, rollout  are exactly this; q: part of the name
+//   class, model, tag, health, rollout  are exactly this; q: part of the name
 //   sort     name, class, health, seen, p50, p90, memory; "-p90" the other way round
 //   limit    1 to 1000
 //   after    where the page before ended: it holds for the same order and filter only
 struct BoardQuery {
-  std::string device_class, model, health, rollout, part_of_name;
+  std::string device_class, model, tag, health, rollout, part_of_name;
   std::string sort = "name";
   bool descending = false;
   std::size_t limit = 100;

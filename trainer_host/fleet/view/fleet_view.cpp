@@ -42,6 +42,15 @@ bool same(const RolloutRow& one, const RolloutRow& other) {
                     [](const Assignment& a, const Assignment& b) { return same(a, b); });
 }
 
+bool same_figures(const BoardRow& one, const BoardRow& other) {
+  const auto serves = [](const BoardRow& row) { return row.device.status ? row.device.status->active_variant : ""; };
+  return one.device.revoked == other.device.revoked && serves(one) == serves(other) &&
+         std::equal(one.figures.begin(), one.figures.end(), other.figures.begin(), other.figures.end(),
+                    [](const Figure& a, const Figure& b) {
+                      return a.received == b.received && a.manifest == b.manifest && a.variant == b.variant && a.p90_ms == b.p90_ms;
+                    });
+}
+
 bool same(const BoardRow& one, const BoardRow& other) {
   return one.online == other.online && one.health == other.health && one.why == other.why &&
          one.device.last_seen == other.device.last_seen &&
@@ -121,6 +130,7 @@ std::string FleetView::name_of(const trust::Sha256Digest& manifest) const {
 
 Status FleetView::refresh() {
   OUTCROP_TRY(releases, registry_->releases());
+  if (releases.size() != releases_.size()) ++figures_revision_;
   releases_ = std::move(releases);
   if (all_dirty_) {
     OUTCROP_TRY(all, registry_->devices());
@@ -161,7 +171,7 @@ void FleetView::mark_differing(const std::vector<Assignment>& before,
 Status FleetView::read(const std::string& name) {
   OUTCROP_TRY(device, registry_->device(name));
   if (!device) {
-    boards_.erase(name);
+    figures_revision_ += boards_.erase(name);
     return {};
   }
   BoardRow row;
@@ -173,6 +183,7 @@ Status FleetView::read(const std::string& name) {
   judge_health(row);
   const auto before = boards_.find(name);
   const bool changed = before == boards_.end() || !same(before->second, row);
+  if (before == boards_.end() || !same_figures(before->second, row)) ++figures_revision_;
   BoardRow& kept = boards_[name];
   kept = std::move(row);
   if (changed) on_board(kept);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -52,6 +53,8 @@ struct RolloutRow {
   std::vector<Assignment> assignments;
 };
 
+struct KeptChanges;  // changes.cpp
+
 // The fleet as rows in memory, so that nobody who looks reads the whole database: what changed is said to it,
 // and read again when it is looked at. One thread, the registry's.
 class FleetView {
@@ -91,6 +94,11 @@ class FleetView {
   // "curvefault stage 2", or the start of the digest of what is no release here.
   [[nodiscard]] std::string name_of(const trust::Sha256Digest& manifest) const;
 
+  // Rises when figures, or what boards serve, are not what they were.
+  [[nodiscard]] std::uint64_t figures_revision() const { return figures_revision_; }
+  // Where newest_changes() keeps what it worked out of them.
+  [[nodiscard]] std::shared_ptr<KeptChanges>& kept_changes() const { return kept_changes_; }
+
   // Called at each refresh for a row that is not what it was, after it was read.
   std::function<void(const BoardRow&)> on_board = [](const BoardRow&) {};
   std::function<void(const RolloutRow&)> on_rollout = [](const RolloutRow&) {};
@@ -110,6 +118,8 @@ class FleetView {
   std::vector<ReleaseRecord> releases_;
   std::set<std::string> dirty_;
   std::string looked_at_;  // the board that was looked at last, of look_around
+  std::uint64_t figures_revision_ = 0;
+  mutable std::shared_ptr<KeptChanges> kept_changes_;
   bool all_dirty_ = true;
   bool rollouts_dirty_ = true;
 };
