@@ -118,23 +118,49 @@ function(outcrop_test_program name)
   target_compile_definitions(${name} PRIVATE OUTCROP_BIN="${OUTCROP_TESTED_BIN}")
 endfunction()
 
-# outcrop_test(NAME, as outcrop_program [TIMEOUT seconds] [ALONE])
-#   One program a folder: LibTorch's start-up is paid once, not once a case.
-#   ALONE: it measures, or uses every core by itself; no other test runs beside it.
-#   OUTCROP_SOURCE tells it where the sources are.
-function(outcrop_test name)
-  cmake_parse_arguments(ARG "ALONE" "TIMEOUT" "" ${ARGN})
+# outcrop_test_properties(NAME [TIMEOUT seconds] [MEASURES] [CORES n] [ENVIRONMENT NAME=VALUE...])
+#   A test computes in one thread where it says nothing else, so that as many run side by side as there are cores.
+#   MEASURES: of those whose boards measure one runs at a time. They wait for each other at the machine's lock anyway, and
+#   mostly wait: so they begin first, and others run beside them.
+#   CORES: what it needs to itself where it keeps more than one busy.
+#   TIMEOUT: what it takes by itself at the most; twice that is allowed, since others run beside it.
+function(outcrop_test_properties name)
+  cmake_parse_arguments(ARG "MEASURES" "TIMEOUT;CORES" "ENVIRONMENT" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
+  set(cost ${ARG_TIMEOUT})  # what may take long is begun early
+  if(ARG_MEASURES)
+    set_tests_properties(${name} PROPERTIES RESOURCE_LOCK outcrop_measures)
+    math(EXPR cost "${cost} + 10000")
+  endif()
+  if(ARG_CORES)
+    set_tests_properties(${name} PROPERTIES PROCESSORS ${ARG_CORES})
+  endif()
+  math(EXPR timeout "2 * ${ARG_TIMEOUT}")
+  set(environment OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE ${ARG_ENVIRONMENT})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} COST ${cost} ENVIRONMENT "${environment}")
+endfunction()
+
+# outcrop_test(NAME, as outcrop_program, and as outcrop_test_properties)
+#   One program a folder: LibTorch's start-up is paid once, not once a case.
+#   OUTCROP_SOURCE tells it where the sources are.
+function(outcrop_test name)
+  cmake_parse_arguments(ARG "MEASURES" "TIMEOUT;CORES" "" ${ARGN})
   outcrop_test_program(${name} ${ARG_UNPARSED_ARGUMENTS})
   target_compile_definitions(${name} PRIVATE OUTCROP_SOURCE="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE GTest::gmock GTest::gtest GTest::gtest_main outcrop_test_cache)
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${ARG_ALONE})
+  set(properties TIMEOUT ${ARG_TIMEOUT})
+  if(ARG_MEASURES)
+    list(APPEND properties MEASURES)
+  endif()
+  if(ARG_CORES)
+    list(APPEND properties CORES ${ARG_CORES})
+  endif()
   if("outcrop_torch_test_headers" IN_LIST ARGN)
     # As the trainer sets it for itself (train/process.hpp): page faults were a quarter of a test's time.
-    set_tests_properties(${name} PROPERTIES
-      ENVIRONMENT "MALLOC_MMAP_MAX_=0;MALLOC_TRIM_THRESHOLD_=1073741824")
+    list(APPEND properties ENVIRONMENT MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1073741824)
   endif()
+  outcrop_test_properties(${name} ${properties})
 endfunction()

@@ -1,6 +1,7 @@
 #include "agent/deploy/announcer.hpp"
 
 #include <algorithm>
+#include <random>
 #include <set>
 
 #include <spdlog/spdlog.h>
@@ -18,6 +19,17 @@ namespace topics = transport::topics;
 namespace {
 
 constexpr std::chrono::milliseconds last_repeat = std::chrono::hours(1);
+
+// The one in which the host speaks to this board.
+int chosen_protocol(const Deployment& deployment) {
+  return deployment.cancel ? deployment.cancel->protocol : deployment.offer.protocol;
+}
+
+// From 1, within what JSON holds of whole numbers.
+std::uint64_t draw_instance() {
+  std::random_device chance;
+  return ((std::uint64_t{chance()} << 20) ^ chance()) | 1;
+}
 
 }  // namespace
 
@@ -40,10 +52,9 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
                       transport::Delivery::at_least_once, done);
   }
 
-  // In the protocol that the host chose for this board.
   messages::DeviceHeader header(const Deployment& deployment) {
     messages::DeviceHeader header;
-    header.protocol = deployment.cancel ? deployment.cancel->protocol : deployment.offer.protocol;
+    header.protocol = chosen_protocol(deployment);
     header.device = board_.device;
     header.session = board_.outbox.session();
     header.sequence = board_.outbox.next_sequence();
@@ -153,6 +164,7 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
   asio::any_io_executor executor_;
   asio::steady_timer timer_;
   Board board_;
+  std::uint64_t instance_ = draw_instance();
   transport::Session* session_ = nullptr;
   std::set<messages::MessageId> sent_;  // on this connection, since the last repetition
   bool sending_ = false;
@@ -174,6 +186,7 @@ void Announcer::speak_through(transport::Session& session) {
 messages::DeviceStatus Announcer::status_of(const Record& record, bool online) const {
   const Board& board = impl_->board_;
   messages::DeviceStatus status;
+  if (record.deployment) status.protocol = std::min(chosen_protocol(*record.deployment), protocol_version);
   status.device = board.device;
   status.session = board.outbox.session();
   status.online = online;
@@ -185,6 +198,10 @@ messages::DeviceStatus Announcer::status_of(const Record& record, bool online) c
   status.generation = record.generation;
   status.root_version = board.metadata.root_version();
   status.snapshot_version = board.metadata.snapshot_version();
+  if (status.protocol >= messages::instances_since) {
+    status.instance = impl_->instance_;
+    status.stage_version = board.metadata.stage_version();
+  }
   if (record.deployment) {
     status.deployment = messages::DeviceStatus::Deployment{
         record.deployment->id(), record.deployment->state, record.deployment->reason};

@@ -347,6 +347,12 @@ std::uint64_t MetadataStore::snapshot_version() const {
   return impl_->state().set ? impl_->state().set->snapshot->version : 0;
 }
 
+std::uint64_t MetadataStore::stage_version() const {
+  const auto& floors = impl_->state().floors.versions();
+  const auto floor = floors.find(trust::stage_role(impl_->state().model));
+  return floor == floors.end() ? 0 : floor->second;
+}
+
 std::chrono::seconds MetadataStore::age() const {
   return impl_->age();
 }

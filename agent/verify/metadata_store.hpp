@@ -59,6 +59,7 @@ class MetadataStore {
 
   [[nodiscard]] std::uint64_t root_version() const;
   [[nodiscard]] std::uint64_t snapshot_version() const;  // 0: no consistent set yet
+  [[nodiscard]] std::uint64_t stage_version() const;  // of the model's list, below which none is taken; 0: none yet
   // Since the newest timestamp role that counted was signed, or, without a synchronised clock,
   // since it came; 0 before the first. The age that reports carry.
   [[nodiscard]] std::chrono::seconds age() const;

@@ -41,19 +41,26 @@ std::string upper(std::string text) {
   return text;
 }
 
-// Filled like all text, but examples, which are indented, as they stand.
+// Filled like all text, but examples, which are indented, as they stand. What leads to them, "Example:", is a
+// paragraph, as is what stands behind an empty line.
 std::string footer(const std::string& text) {
   std::string page;
   std::istringstream lines(text);
   bool as_it_stands = false;
+  const auto paragraph = [&] {
+    if (!page.ends_with(".PP\n")) page += ".PP\n";
+  };
+  paragraph();
   for (std::string line; std::getline(lines, line);) {
-    const bool example = line.starts_with(" ");
-    if (example != as_it_stands) page += example ? ".PP\n.nf\n" : ".fi\n";
+    const bool example = line.starts_with(" ") || (line.empty() && as_it_stands);
+    if (example && !as_it_stands) paragraph();
+    if (example != as_it_stands) page += example ? ".nf\n" : ".fi\n";
     as_it_stands = example;
-    if (!line.empty()) page += plain(line) + "\n";
+    if (!example && (line.empty() || (line.starts_with("Example") && line.ends_with(':')))) paragraph();
+    if (!line.empty() || example) page += plain(line) + "\n";
   }
   if (as_it_stands) page += ".fi\n";
-  return page.empty() ? page : ".PP\n" + page;
+  return text.empty() ? "" : page;
 }
 
 std::string value_name(const CLI::Option& option) {

@@ -126,7 +126,7 @@ TEST_F(ParseTest, the_manual_page_has_every_verb_and_option) {
                           HasSubstr(".BI \"\\-\\-release\" \" TEXT\"\nWhat to bring (required)\n"),
                           HasSubstr(".BI \"\\-\\-then\" \" hold|fail\"\n"),
                           HasSubstr(".I name\nName of it\n")));
-  EXPECT_THAT(page, HasSubstr("Example:\n.PP\n.nf\n  outcrop rollout start \\-\\-release 4f2a\n.fi"));
+  EXPECT_THAT(page, HasSubstr("It is tried first.\n.PP\nExample:\n.PP\n.nf\n  outcrop rollout start \\-\\-release 4f2a\n.fi"));
   EXPECT_THAT(page, HasSubstr(".SS outcrop keys\nMake keys.\n"));
   EXPECT_THAT(page, Not(HasSubstr("SUBCOMMAND")));
   EXPECT_EQ(run({"--man-page", "1"}), 0);

@@ -75,8 +75,8 @@ Report golden_report(int protocol = 1) {
       "report.json", [](const std::string& text) { return parse_report(as_bytes(text)); },
       protocol);
 }
-DeviceStatus golden_status(const std::string& name = "status.json") {
-  return same_again(name, parse_status);
+DeviceStatus golden_status(const std::string& name = "status.json", int protocol = 1) {
+  return same_again(name, parse_status, protocol);
 }
 
 TEST(Golden, commands_read_and_write_the_same) {
@@ -134,6 +134,14 @@ TEST(Golden, a_report_of_protocol_6_tells_how_fast_what_served_was) {
               r.variants[1] = r.variants[0];
             }),
             std::nullopt);
+}
+
+TEST(Golden, a_status_of_protocol_6_is_one_of_protocol_1_that_tells_processes_apart_and_of_lists) {
+  DeviceStatus status = golden_status("status.json", 6);
+  EXPECT_EQ(status.instance, 4'503'599'627'370'497U);
+  EXPECT_EQ(status.stage_version, 8U);
+  status.protocol = status.speaks = 1;
+  EXPECT_EQ(to_json(status), golden("status.json"));
 }
 
 TEST(Golden, enrolment_reads_and_writes_the_same) {
@@ -312,6 +320,7 @@ TEST(Golden, holds_every_field) {
   json manifest = json::parse(golden("manifest.json"));
   for (json& input : manifest["golden"]["inputs"]) input.erase("unit");  // inputs have none
   expect_filled(manifest, "manifest.json");
+  expect_filled(json::parse(golden("status.json", 6)), "status.json");
   expect_filled(json::parse(golden("artifact.json", 3)), "artifact.json");
   for (const char* name : {"manifest.json", "artifact.json"}) {
     json document = json::parse(golden(name, 4));

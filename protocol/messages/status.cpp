@@ -10,7 +10,7 @@ namespace outcrop::messages {
 
 std::string to_json(const DeviceStatus& status) {
   Json json{{"type", "status"},
-            {"protocol", first_protocol},
+            {"protocol", status.protocol},
             {"device", status.device},
             {"session", status.session},
             {"online", status.online},
@@ -32,6 +32,10 @@ std::string to_json(const DeviceStatus& status) {
     add_deployment(deployment, status.deployment->id);
     json["deployment"] = std::move(deployment);
   }
+  if (status.protocol >= instances_since) {
+    json["instance"] = status.instance;
+    json["stage_version"] = status.stage_version;
+  }
   return json_text(json);
 }
 
@@ -40,8 +44,8 @@ Result<DeviceStatus> parse_status(std::string_view text) {
   OUTCROP_CHECK(check_type(json, "status", "protocol"));
   ObjectReader reader(json, "status");
   reader.constant("type", "status");
-  (void)reader.integer("protocol", 1);
   DeviceStatus status;
+  status.protocol = static_cast<int>(reader.integer("protocol", 1));
   status.device = reader.name("device");
   status.session = reader.integer("session", 1);
   status.online = reader.boolean("online");
@@ -53,6 +57,10 @@ Result<DeviceStatus> parse_status(std::string_view text) {
   status.generation = reader.integer("generation", 0);
   status.root_version = reader.integer("root_version", 1);
   status.snapshot_version = reader.integer("snapshot_version", 0);
+  if (status.protocol >= instances_since) {
+    status.instance = reader.integer("instance", 1);
+    status.stage_version = reader.integer("stage_version", 0);
+  }
   if (!reader.null("deployment")) {
     ObjectReader inner = reader.object("deployment");
     DeviceStatus::Deployment deployment;

@@ -57,6 +57,8 @@ TEST(DeviceStatus, names_what_it_refuses) {
     return ErrorIs(ErrorCode::invalid_data, HasSubstr(message));
   };
   EXPECT_THAT(changed([](Json& j) { j["online"] = "yes"; }), refused("status.online"));
+  EXPECT_THAT(changed([](Json& j) { j["protocol"] = 6; }), refused("status.instance"));
+  EXPECT_THAT(changed([](Json& j) { j["instance"] = 5; }), refused("instance"));  // of protocol 1
   EXPECT_THAT(changed([](Json& j) { j["online"] = 1; }), refused("status.online"));
   EXPECT_THAT(changed([](Json& j) { j["device"] = "Board 1"; }), refused("status.device"));
   EXPECT_THAT(changed([](Json& j) { j["session"] = 0; }), refused("status.session"));

@@ -73,6 +73,22 @@ Result<ProofReport> prove(Runner& runner, std::span<const ProofCall> calls) {
   return report;
 }
 
+Status check_finite(std::string_view method, std::span<const Tensor> outputs) {
+  std::string words;
+  for (std::size_t k = 0; k < outputs.size(); ++k) {
+    if (outputs[k].dtype != DType::float32) continue;
+    OUTCROP_CHECK(check_size(outputs[k]));
+    const auto values = outputs[k].floats();
+    const auto lost = std::count_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
+    if (lost == 0) continue;
+    words += (words.empty() ? "" : "; ") + ("output " + std::to_string(k + 1)) + " of " + std::string(method) + " holds " +
+             std::to_string(lost) + " of " + std::to_string(values.size()) + " values that are not finite (" +
+             number(100.0 * static_cast<double>(lost) / static_cast<double>(values.size())) + " %)";
+  }
+  if (!words.empty()) return fail(ErrorCode::invalid_data, words);
+  return {};
+}
+
 Status check_tolerances(const ProofReport& report, std::span<const Tolerance> tolerances) {
   for (const OutputError& error : report.outputs) {
     const auto bound = std::find_if(tolerances.begin(), tolerances.end(),

@@ -34,6 +34,10 @@ struct ProofReport {
 // The same comparison for outputs that are already here ("shown" by a quantizer, say).
 [[nodiscard]] Result<OutputError> compare(const Tensor& output, const Tensor& golden);
 
+// invalid_data where numbers of an output are none (NaN, infinite): each such output by its place among them,
+// with the share. For outputs that nothing golden is known of.
+[[nodiscard]] Status check_finite(std::string_view method, std::span<const Tensor> outputs);
+
 // What is allowed for an output; both bounds are inclusive.
 struct Tolerance {
   std::string name;

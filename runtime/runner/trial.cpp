@@ -30,7 +30,12 @@ Status admit(Entry& entry, const TrialOptions& options) {
   OUTCROP_TRY(load, entry.runner->load(*entry.candidate.blob, request));
   entry.result.load = std::move(load);
   const std::vector<ProofCall>& goldens = goldens_of(entry.candidate, options);
-  if (goldens.empty()) return {};
+  if (goldens.empty()) {
+    OUTCROP_TRY(outputs, entry.runner->infer(options.measured->method, options.measured->arguments));
+    // It can be measured all the same.
+    entry.result.outcome = check_finite(options.measured->method, outputs);
+    return {};
+  }
   OUTCROP_TRY(proof, prove(*entry.runner, goldens));
   entry.result.proof = std::move(proof);
   if (entry.candidate.tolerances.empty()) return {};
@@ -145,8 +150,10 @@ Result<Trial> try_candidates(const std::vector<Candidate>& candidates,
   for (Entry& entry : entries) {
     OUTCROP_CHECK(check_wanted(options));
     next("proving " + entry.candidate.name);
-    entry.result.outcome = admit(entry, options);
-    if (!entry.result.outcome) end_runner(entry);
+    if (auto admitted = admit(entry, options); !admitted) {
+      entry.result.outcome = std::move(admitted);
+      end_runner(entry);
+    }
   }
 
   Trial trial;

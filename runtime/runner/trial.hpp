@@ -33,7 +33,8 @@ struct MeasuredCall {
 
 struct TrialOptions {
   RunnerOptions runner;
-  // Empty: nothing is proved, which is an error where a candidate has tolerances.
+  // Empty: nothing is proved, which is an error where a candidate has tolerances; of the measured call it
+  // is asked only whether its numbers are finite.
   std::vector<ProofCall> goldens;
   std::optional<MeasuredCall> measured;         // none: the first of the goldens
   std::size_t calls = 100;                      // steady calls of each candidate
@@ -50,7 +51,8 @@ struct TrialOptions {
 };
 
 // What became of one candidate. `outcome` is the first thing that went wrong: a candidate that
-// failed does not stop the others, and what was found before stays.
+// failed does not stop the others, and what was found before stays. One whose numbers are not finite is measured
+// all the same.
 struct TrialResult {
   std::string name;
   Status outcome;

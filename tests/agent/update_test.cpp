@@ -17,13 +17,13 @@ TEST_F(AgentTest, pulls_proves_measures_and_serves_a_first_release) {
   agent_is_online();
   const ForgedRelease release = released(
       {.stage = 1,
-       .variants = {{.name = "float", .call_ms = 40}, {.name = "int8-qint8", .call_ms = 1}}});
+       .variants = {{.name = "float", .call_ms = 30}, {.name = "int8-qint8", .call_ms = 1}}});
   host_.send(host_.offer(release, 1, forge_));
   const messages::Report* report = ends(1, State::updated);
   ASSERT_NE(report, nullptr);
   ASSERT_EQ(report->variants.size(), 2U);
   EXPECT_EQ(report->variants[0].outcome, VariantOutcome::measured);
-  EXPECT_GE(report->variants[0].measurement->p50_ms, 40.0);
+  EXPECT_GE(report->variants[0].measurement->p50_ms, 30.0);
   EXPECT_EQ(report->variants[0].proof.at(0).mean_abs, 0.0);
   EXPECT_EQ(report->active_manifest, release.manifest);
   EXPECT_EQ(report->active_variant, "int8-qint8");
@@ -33,6 +33,13 @@ TEST_F(AgentTest, pulls_proves_measures_and_serves_a_first_release) {
   EXPECT_EQ(report->backends, backends);
   EXPECT_NE(host_.report(1, State::measuring), nullptr);
   EXPECT_EQ(host_.bad_reports, 0U);
+  EXPECT_EQ(host_.statuses.front().protocol, 1) << "nothing is known of the host yet";
+  EXPECT_EQ(host_.status()->protocol, protocol_version);
+  EXPECT_EQ(host_.status()->stage_version, 2U);
+  const std::uint64_t instance = host_.status()->instance;
+  EXPECT_EQ(end_agent(), 0);
+  agent_is_online();
+  EXPECT_NE(host_.status()->instance, instance);
   std::vector<State> seen;
   for (const auto& status : host_.statuses) {
     if (status.deployment && (seen.empty() || seen.back() != status.deployment->state)) {
@@ -52,6 +59,7 @@ TEST_F(AgentTest, answers_a_host_of_protocol_1_in_protocol_1) {
   const messages::Report* report = ends(1, State::updated);
   ASSERT_NE(report, nullptr);
   EXPECT_EQ(report->header.protocol, 1);
+  EXPECT_EQ(host_.status()->protocol, 1);
   EXPECT_TRUE(report->backends.empty());
   EXPECT_EQ(host_.bad_reports, 0U);
 }
@@ -75,13 +83,13 @@ TEST_F(AgentTest, takes_a_release_of_protocol_1) {
 
 TEST_F(AgentTest, measures_what_serves_beside_a_new_release) {
   agent_is_online();
-  const ForgedRelease first = released({.stage = 1, .variants = {{.name = "float", .call_ms = 5}}});
+  const ForgedRelease first = released({.stage = 1, .variants = {{.name = "float", .call_ms = 2}}});
   host_.send(host_.offer(first, 1, forge_));
   const messages::Report* updated = ends(1, State::updated);
   ASSERT_NE(updated, nullptr);
   EXPECT_FALSE(updated->incumbent) << "nothing served";
   const ForgedRelease second =
-      released({.stage = 2, .variants = {{.name = "float", .call_ms = 80}, {.name = "int8-qint8", .call_ms = 40}}});
+      released({.stage = 2, .variants = {{.name = "float", .call_ms = 30}, {.name = "int8-qint8", .call_ms = 25}}});
   host_.send(host_.offer(second, 2, forge_));
   updated = ends(2, State::updated);
   ASSERT_NE(updated, nullptr);

@@ -76,6 +76,16 @@ void write_not_finite(const std::filesystem::path& file) {
   save(file, When::call, "    x = x / torch.zeros([1])\n");
 }
 
+void write_partly_finite(const std::filesystem::path& file) {
+  Module model("__torch__.Hostile");
+  model.define(
+      "def forward(self, batch_size: int) -> Tuple[Tensor, Tensor]:\n"
+      "    x = torch.ones([batch_size, 8])\n"
+      "    lost = torch.ones([batch_size, 2]) / torch.zeros([1])\n"
+      "    return x, torch.cat([x, lost], 1)\n");
+  model._save_for_mobile(file.string());
+}
+
 void load_here(const std::filesystem::path& file) {
   torch::jit::_load_for_mobile(file.string());
 }

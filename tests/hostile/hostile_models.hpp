@@ -54,5 +54,7 @@ void write_crashing(const std::filesystem::path& file, When when);
 void load_here(const std::filesystem::path& file);
 // Gives outputs that are not finite.
 void write_not_finite(const std::filesystem::path& file);
+// forward(batch_size) gives ones [B, 8], and [B, 10] of which two in ten are infinite.
+void write_partly_finite(const std::filesystem::path& file);
 
 }  // namespace outcrop::hostile

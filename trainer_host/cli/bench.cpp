@@ -198,7 +198,8 @@ void add_bench(CLI::App& app, Action& chosen) {
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();
   bench->add_flag("--unverified", options->unverified,
-                  "Run a bare .ptl file that nobody signed: forward(1), measured, not proved");
+                  "Run a bare .ptl file that nobody signed: forward(1), measured, not proved; numbers\n"
+                  "that are not finite are an error");
   bench->add_option("--backend", options->backend, "Kernels for a bare file: qnnpack or onednn")
       ->capture_default_str();
   bench->add_flag("--allow-reduced-confinement", options->allow_reduced,

@@ -231,6 +231,18 @@ TEST_F(Bench, says_that_a_bare_file_is_not_verified_and_wants_to_be_asked_for_it
   EXPECT_THAT(outcrop(bench_release() + " --variant int4").output, HasSubstr("release"));
 }
 
+TEST_F(Bench, names_the_share_of_a_bare_files_numbers_that_are_none_and_times_it_all_the_same) {
+  const fs::path file = stage() / "lost.ptl";
+  hostile::write_partly_finite(file);
+  const ShellOutcome run = outcrop("bench " + file.string() + " --unverified --calls 4");
+  EXPECT_EQ(run.code, 1) << run.output;
+  EXPECT_THAT(run.output, HasSubstr("output 2 of forward holds 2 of 10 values that are not finite (20 %)"));
+  const ShellOutcome json = outcrop("bench " + file.string() + " --unverified --calls 4 --json 2>/dev/null");
+  const auto variant = nlohmann::json::parse(json.output)["variants"][0];
+  EXPECT_EQ(variant["verdict"], "invalid data");
+  EXPECT_EQ(variant["calls"], 4);
+}
+
 TEST_F(Bench, runs_the_runner_that_it_is_told) {
   // A launcher of the runner's own name, as an emulator needs one; it leaves a mark.
   const fs::path script = stage() / "runner";

@@ -216,6 +216,31 @@ TEST_F(FleetVerbsTest, publishing_goes_on_where_it_was_cut_off) {
               AllOf(HasSubstr("curvefault"), HasSubstr("published")));
 }
 
+TEST_F(FleetVerbsTest, lists_are_signed_above_those_that_boards_have_seen) {
+  start();
+  const auto seen = board("pi-1");
+  seen->status().protocol = protocol_version;
+  seen->status().instance = 1;
+  seen->status().stage_version = 12;
+  seen->publish_status();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["lists_seen"] == json{{"curvefault", 12}}; }));
+  const fs::path release = make_release(1);
+  const fs::path key = keys_ / "stages/curvefault/stage.key";
+  fs::rename(key, home_ / "away");
+  const ShellOutcome refused = run("release publish " + release.string());
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.output, AllOf(HasSubstr("boards have seen version 12 of stage-curvefault"), HasSubstr("stage.key is missing")));
+  fs::rename(home_ / "away", key);
+  EXPECT_THAT(run_ok("release publish " + release.string()).output, HasSubstr("signed it anew as version 13"));
+  EXPECT_EQ(get("/v1/host")["lists_seen"], json::object());
+  EXPECT_THAT(run_ok("keys publish --dir " + keys_.string()).output, Not(HasSubstr("signed it anew")));
+  seen->status().stage_version = 20;
+  seen->publish_status();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["lists_seen"] == json{{"curvefault", 20}}; }));
+  EXPECT_THAT(run_ok("keys publish --dir " + keys_.string()).output, HasSubstr("signed it anew as version 21"));
+  EXPECT_EQ(run_ok("release list").output.find("withdrawn"), std::string::npos);
+}
+
 TEST_F(FleetVerbsTest, a_damaged_release_is_not_published) {
   start();
   const fs::path release = make_release(1);

@@ -266,8 +266,9 @@ struct PassOnOptions {
 };
 
 Status run_key_publish(const PassOnOptions& options) {
-  OUTCROP_TRY(metadata, key_folder_metadata(options.folder, std::nullopt));
   const HostConnection host(options.host);
+  OUTCROP_CHECK(sign_above_seen(host, options.folder, std::nullopt));
+  OUTCROP_TRY(metadata, key_folder_metadata(options.folder, std::nullopt));
   OUTCROP_TRY(answer, host.post("/v1/metadata", metadata));
   OUTCROP_CHECK(check_taken(answer, options.folder));
   if (options.json) {

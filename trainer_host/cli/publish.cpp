@@ -200,12 +200,39 @@ void print_published(const release::VerifiedRelease& release, const Boards& boar
   std::printf("  outcrop rollout start --release %s --canary 1\n", short_digest(digest).c_str());
 }
 
+// Its newest list is older than the one that boards have seen.
+Status sign_list_above(const fs::path& keys, const std::string& model, std::uint64_t seen,
+                       const release::KeyStoreTrust& trust) {
+  auto list = release::read_signed_list(keys, model, trust);
+  if (!list || !*list || (*list)->metadata->version >= seen) return {};  // what is wrong with it is said elsewhere
+  const std::string role = trust::stage_role(model);
+  const std::string shows = "boards have seen version " + std::to_string(seen) + " of " + role + " and take none below, " +
+                            keys.string() + " signed version " + std::to_string((*list)->metadata->version);
+  const auto sign = [&]() -> Result<std::uint64_t> {
+    OUTCROP_TRY(store, release::StageStore::open(keys, model, trust));
+    return store.sign_above(seen, std::chrono::days(365), SystemClock().now(), trust);
+  };
+  const auto version = sign();
+  if (!version) {
+    return fail(ErrorCode::refused, shows + ": it is to be signed anew where the stage key is, and cannot be here: " +
+                                        version.error().message());
+  }
+  std::fprintf(stderr,
+               "outcrop: %s: signed it anew as version %llu. Where no backup of these keys came back, another copy of "
+               "them signed, or a thief: docs/security.md\n",
+               shows.c_str(), static_cast<unsigned long long>(*version));
+  return {};
+}
+
 }  // namespace
 
 Status run_publish(const PublishOptions& options) {
   OUTCROP_TRY(release, open_whole(options));
-  OUTCROP_TRY(metadata, metadata_of(release, options.trust));
   const HostConnection host(options.host);
+  if (options.trust.root.empty()) {
+    OUTCROP_CHECK(sign_above_seen(host, key_folder(options.trust), release.manifest().model));
+  }
+  OUTCROP_TRY(metadata, metadata_of(release, options.trust));
   OUTCROP_TRY(files, list_files(release));
   OUTCROP_CHECK(ask_progress(host, files));
   OUTCROP_CHECK(upload_all(host, options.folder / "blobs", files));
@@ -218,6 +245,21 @@ Status run_publish(const PublishOptions& options) {
               count_boards(host, release.manifest().model, release.manifest_digest().hex()));
   print_published(release, boards);
   return {};
+}
+
+Status sign_above_seen(const HostConnection& host, const fs::path& keys,
+                       const std::optional<std::string>& only_model) {
+  OUTCROP_TRY(answer, host.get("/v1/host"));
+  const auto lists = answer.find("lists_seen");
+  if (lists == answer.end()) return {};  // an earlier outcropd does not say
+  OUTCROP_TRY(trust, release::read_key_store(keys));
+  return reading_answers([&]() -> Status {
+    for (const auto& [model, seen] : lists->items()) {
+      if (only_model && model != *only_model) continue;
+      OUTCROP_CHECK(sign_list_above(keys, model, seen.get<std::uint64_t>(), trust));
+    }
+    return {};
+  });
 }
 
 Status check_taken(const Json& answer, const fs::path& keys, std::string_view role) {

@@ -27,6 +27,12 @@ struct PublishOptions {
 [[nodiscard]] Result<Json> key_folder_metadata(const std::filesystem::path& keys,
                                                const std::optional<std::string>& only_model);
 
+// Where boards have seen newer lists of releases than outcropd and this key folder have (an older backup of both came
+// back), they take none below: signs the folder's anew above them, says so, and is to be called before the lists
+// are handed over. refused where it cannot, with what would be right.
+[[nodiscard]] Status sign_above_seen(const HostConnection& host, const std::filesystem::path& keys,
+                                     const std::optional<std::string>& only_model);
+
 // Whether outcropd took what it answered POST /v1/metadata about: refused, with what to do, where it
 // has a newer document of a role whose name begins with `role` ("": any).
 [[nodiscard]] Status check_taken(const Json& answer, const std::filesystem::path& keys,

@@ -65,6 +65,7 @@ Result<Named> name_release(const HostConnection& host, const std::string& text) 
 // What was signed is in the key folder already: a failure here is mended by the same command.
 Status pass_on(const HostConnection& host, const TakeBackOptions& options, const Named& named,
                const std::string& done) {
+  OUTCROP_CHECK(sign_above_seen(host, options.keys, named.model));
   OUTCROP_TRY(metadata, key_folder_metadata(options.keys, named.model));
   auto told = host.post("/v1/metadata", metadata);
   if (!told) {

@@ -127,6 +127,20 @@ Result<std::string> StageStore::withdraw(const trust::Sha256Digest& manifest,
   return sign(std::move(list));
 }
 
+Result<std::uint64_t> StageStore::sign_above(std::uint64_t version, std::chrono::days expires, Timestamp now,
+                                             const KeyStoreTrust& trust) {
+  OUTCROP_TRY(newest, signed_list(trust));
+  if (!newest) {
+    return fail(ErrorCode::not_found, "no release of '" + model_ + "' was signed in this folder");
+  }
+  trust::StageMetadata list = *newest->metadata;
+  if (list.version >= version) return list.version;
+  list.version = version;
+  list.expires = now + expires;
+  OUTCROP_CHECK(sign(std::move(list)));
+  return version + 1;
+}
+
 Result<std::string> StageStore::sign(trust::StageMetadata list) {
   ++list.version;
   std::string envelope = trust::sign_envelope(trust::StageMetadata::kind,

@@ -62,6 +62,11 @@ class StageStore {
                                              std::chrono::days expires, Timestamp now,
                                              const KeyStoreTrust& trust);
 
+  // Signs the newest list anew, above `version` and valid for `expires`, where it is older than that. Returns the newest
+  // version. not_found where nothing was signed yet.
+  [[nodiscard]] Result<std::uint64_t> sign_above(std::uint64_t version, std::chrono::days expires, Timestamp now,
+                                                 const KeyStoreTrust& trust);
+
  private:
   [[nodiscard]] Result<std::string> sign(trust::StageMetadata list);
 

@@ -88,6 +88,8 @@ Result<http::Response> Api::host() {
   const auto& timestamp = parts_.keeper.roles().timestamp();
   OUTCROP_TRY(older, parts_.driver.behind_fleet().words());
   OUTCROP_TRY(needed, attention());
+  std::map<std::string, std::uint64_t> lists;
+  for (const auto& [model, stage] : parts_.keeper.roles().stages()) lists[model] = stage->version;
   const Expiry nearest = nearest_expiry(parts_.keeper.roles());
   return respond(
       {{"version", version()},
@@ -103,6 +105,7 @@ Result<http::Response> Api::host() {
        {"expires_next", {{"role", nearest.role}, {"expires", to_rfc3339(nearest.when)}}},
        {"attention", needed},
        {"older_than_fleet", older ? Json(*older) : Json(nullptr)},
+       {"lists_seen", lists_seen(all, parts_.keeper.roles().director_since().has_value(), lists)},
        {"device_authorities", authorities.size()},
        {"devices", enrolled},
        {"online", parts_.ingest.online_count()},

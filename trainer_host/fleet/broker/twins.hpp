@@ -11,8 +11,9 @@ namespace outcrop::fleet {
 
 // Notices that two machines use one identity, by mosquitto's log: each takes the other's connection
 // over as soon as it is back, from addresses that take turns. Their sessions may be equal (two cards
-// with one image, switched on together), and then nothing that they say gives them away. Two that
-// reach the broker from one address, behind a router say, it cannot tell from a link that breaks.
+// with one image, switched on together), and then nothing that agents before protocol 6 say gives them away. Two that
+// reach the broker from one address, behind a router say, it cannot tell from a link that breaks: those the instances
+// in their statuses show (Ingest).
 class Twins {
  public:
   using Time = std::chrono::steady_clock::time_point;

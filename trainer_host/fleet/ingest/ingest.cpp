@@ -23,6 +23,7 @@ constexpr std::size_t most_at_once = 16;
 // So many set-backs of one board within so long are two boards.
 constexpr std::size_t too_many_set_backs = 3;
 constexpr std::chrono::hours set_backs_within{1};
+constexpr std::size_t most_instances = 8;
 
 }  // namespace
 
@@ -231,18 +232,38 @@ std::uint64_t Ingest::highest_known_session(const Device& device) const {
 
 // Each of two boards that have one identity ends the other's connection, and comes back.
 bool Ingest::goes_back_and_forth(const std::string& name) {
-  std::vector<Timestamp>& times = set_back_[name].times;
+  SetBack& board = set_back_[name];
   const Timestamp now = clock_->now();
-  std::erase_if(times, [&](Timestamp time) { return now - time > set_backs_within; });
-  return times.size() >= too_many_set_backs;
+  std::erase_if(board.times, [&](Timestamp time) { return now - time > set_backs_within; });
+  if (board.returned && now - *board.returned > set_backs_within) board.returned.reset();
+  return board.times.size() >= too_many_set_backs || board.returned;
+}
+
+// An agent that starts again is another instance: one that comes back after another never ended. Tells two cards
+// with one image apart that were switched on together and reach the broker from one address.
+bool Ingest::returns(const std::string& name, std::uint64_t instance) {
+  SetBack& board = set_back_[name];
+  const std::uint64_t before = board.instance;
+  if (instance == 0 || instance == before) return false;
+  board.instance = instance;
+  std::vector<std::uint64_t>& left = board.instances_left;
+  const bool again = std::erase(left, instance) > 0;
+  if (before != 0) left.push_back(before);
+  if (left.size() > most_instances) left.erase(left.begin());
+  if (again) board.returned = clock_->now();
+  return again;
+}
+
+void Ingest::name_twins(Device& device, const std::string& who) {
+  draw_attention(device, "two boards use its identity (a card was copied, say): " + who +
+                             " take turns. Switch one off, revoke '" + device.name +
+                             "', and enrol both anew under names of their own");
 }
 
 void Ingest::on_twins(const std::string& name, const std::string& places) {
   auto device = sender(name);
   if (!device) return;
-  draw_attention(*device, "two boards use its identity (a card was copied, say): connections from " +
-                              places + " take turns. Switch one off, revoke '" + name +
-                              "', and enrol both anew under names of their own");
+  name_twins(*device, "connections from " + places);
   (void)store_word(*device);
 }
 
@@ -262,11 +283,7 @@ void Ingest::on_older_session(Device& device, const messages::DeviceStatus& stat
   set_back_[device.name].times.push_back(clock_->now());
   believe_anew(device.name);
   if (goes_back_and_forth(device.name)) {
-    draw_attention(device,
-                   "two boards use its identity (a card was copied, say): sessions " +
-                       std::to_string(before) + " and " + std::to_string(status.session) +
-                       " take turns. Switch one off, revoke '" + device.name +
-                       "', and enrol both anew under names of their own");
+    name_twins(device, "sessions " + std::to_string(before) + " and " + std::to_string(status.session));
     return;
   }
   draw_attention(device, "its card was set back to an older state: session " +
@@ -350,8 +367,11 @@ void Ingest::on_status(const std::string& name, const transport::Message& messag
                   "session " + std::to_string(status->session) + " is over, " +
                       std::to_string(device->status->session) + " began since");
   }
+  const bool returned = status->online && !message.retained && returns(name, status->instance);
   if (status->online && (older || again)) {
     on_older_session(*device, *status);
+  } else if (returned) {
+    name_twins(*device, "two agents with session " + std::to_string(status->session));
   } else if (status->session > device->highest_session && !goes_back_and_forth(name)) {
     device->attention.clear();  // its numbers are its own again
   }

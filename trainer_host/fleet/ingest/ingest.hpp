@@ -76,8 +76,8 @@ struct IngestHandlers {
 // waits, of its progress what is too much is let go, and its reports it sends again.
 //
 // A board whose card was set back to an older image counts its sessions from there: it is believed,
-// told which numbers are used, and named (Device::attention). What goes back and forth is two
-// boards with one identity, and named as such.
+// told which numbers are used, and named (Device::attention). What goes back and forth, by its sessions or by the
+// instances of its agent, is two boards with one identity, and named as such.
 class Ingest {
  public:
   using SteadyTime = std::function<Allowance::Time()>;
@@ -139,6 +139,8 @@ class Ingest {
   void on_status(const std::string& name, const transport::Message& message);
   void on_older_session(Device& device, const messages::DeviceStatus& status);
   [[nodiscard]] bool goes_back_and_forth(const std::string& name);
+  [[nodiscard]] bool returns(const std::string& name, std::uint64_t instance);
+  void name_twins(Device& device, const std::string& who);
   void believe_anew(const std::string& name);
   void draw_attention(Device& device, const std::string& to);
   void on_used_number(Device device, const messages::Report& report);
@@ -171,6 +173,9 @@ class Ingest {
   struct SetBack {
     std::uint64_t left = 0;  // the session that was there before
     std::vector<Timestamp> times;
+    std::uint64_t instance = 0;                // of its latest status
+    std::vector<std::uint64_t> instances_left;  // before it, the last few
+    std::optional<Timestamp> returned;          // when one of those was there again
   };
   std::map<std::string, SetBack> set_back_;  // by device
 };

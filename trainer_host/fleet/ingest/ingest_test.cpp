@@ -234,6 +234,27 @@ TEST_F(IngestTest, names_two_boards_of_one_identity_whose_sessions_say_nothing) 
   EXPECT_EQ(ingest_->statistics().unknown, 1U);
 }
 
+TEST_F(IngestTest, names_two_boards_of_one_identity_by_their_agents_whatever_their_sessions_and_addresses) {
+  const auto says = [&](std::uint64_t session, std::uint64_t instance, bool retained = false) {
+    messages::DeviceStatus told = status(session);
+    told.protocol = 6;
+    told.instance = instance;
+    send(topics::status("pi-1"), to_json(told), retained);
+  };
+  // An agent that starts again and again, and a broker that repeats itself.
+  says(7, 101);
+  says(8, 102);
+  says(8, 102);
+  says(8, 103);
+  says(8, 101, true);
+  EXPECT_EQ(attention(), "");
+  says(8, 102);
+  EXPECT_THAT(attention(), HasSubstr("two boards use its identity (a card was copied, say): two agents with session 8"));
+  says(9, 104);
+  EXPECT_THAT(attention(), HasSubstr("two boards use its identity")) << "as long as they may be back";
+  EXPECT_EQ(statistics().malformed, 0U);
+}
+
 TEST_F(IngestTest, takes_a_status_and_knows_who_is_online) {
   send(topics::status("pi-1"), to_json(status(1)));
   EXPECT_TRUE(ingest_->online("pi-1"));

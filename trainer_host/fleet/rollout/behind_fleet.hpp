@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,11 @@ struct KnownVersions {
 // which versions may have begun anew.
 [[nodiscard]] std::uint64_t comparable_snapshot(const messages::DeviceStatus& status,
                                                 std::uint64_t newest_root);
+
+// Versions of lists of releases that boards have seen, of models whose list here is older: boards take none below.
+// `signing`: only boards that sign their status count. `here`: by model.
+[[nodiscard]] std::map<std::string, std::uint64_t> lists_seen(const std::vector<Device>& boards, bool signing,
+                                                              const std::map<std::string, std::uint64_t>& here);
 
 // Whether this state is older than the fleet: a backup that came back, and boards that have seen
 // more since. Then nothing is offered until a person says so, for the state would take boards back

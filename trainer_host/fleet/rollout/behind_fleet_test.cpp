@@ -106,6 +106,24 @@ TEST_F(BehindFleetTest, one_board_does_not_use_up_the_numbers_of_others) {
   EXPECT_FALSE(messages::leaps(*registry_->last_generation(), 4));
 }
 
+TEST_F(BehindFleetTest, lists_of_releases_are_to_be_signed_above_what_boards_have_seen_of_them) {
+  Device seen = board(4);
+  seen.status->stage_version = 12;
+  seen.signs = true;
+  const std::map<std::string, std::uint64_t> none, newest{{"curvefault", 12}}, older{{"curvefault", 8}};
+  EXPECT_EQ(lists_seen({board(4), seen}, true, older), newest);
+  EXPECT_EQ(lists_seen({seen}, true, none), newest);
+  EXPECT_EQ(lists_seen({seen}, true, newest), none);
+  seen.signs = false;
+  EXPECT_EQ(lists_seen({seen}, true, older), none) << "whoever holds the broker says so";
+  EXPECT_EQ(lists_seen({seen}, false, older), newest);
+  seen.status->stage_version = (std::uint64_t{1} << 53) - 1;
+  EXPECT_EQ(lists_seen({seen}, false, older), none) << "nobody can have seen that";
+  seen.status->stage_version = 12;
+  seen.revoked = clock_.now();
+  EXPECT_EQ(lists_seen({seen}, false, older), none);
+}
+
 TEST_F(BehindFleetTest, what_nobody_can_have_seen_is_not_believed) {
   constexpr std::uint64_t highest = (std::uint64_t{1} << 53) - 1;
   EXPECT_EQ(behind().look_at(board(highest, highest, highest), false, known_), false);
