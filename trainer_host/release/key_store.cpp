@@ -250,7 +250,7 @@ Status check_fresh(const KeyStoreTrust& trust, Timestamp now) {
 }
 
 std::vector<std::string> expiring_soon(const KeyStoreTrust& trust, Timestamp now,
-                                       std::chrono::days ahead) {
+                                       std::chrono::seconds ahead) {
   constexpr const char* renew = "outcrop keys renew --dir KEYS";
   const std::array<std::tuple<const char*, Timestamp, const char*>, 3> roles{{
       {"root", trust.root->expires, "outcrop keys rotate --dir KEYS"},

@@ -67,7 +67,7 @@ struct KeyStoreTrust {
 // What of it expires within `ahead` of `now`, and what to do, a sentence each; past that,
 // check_fresh() speaks.
 [[nodiscard]] std::vector<std::string> expiring_soon(
-    const KeyStoreTrust& trust, Timestamp now, std::chrono::days ahead = std::chrono::days(30));
+    const KeyStoreTrust& trust, Timestamp now, std::chrono::seconds ahead = std::chrono::days(30));
 
 // The newest root in a metadata folder that can be reached from `trusted` through
 // <n>.root.json files, each signed by the one before.

@@ -7,6 +7,7 @@
 #include <map>
 #include <vector>
 
+#include "platform/console/progress_bar.hpp"
 #include "platform/console/step_progress.hpp"
 #include "platform/console/terminal.hpp"
 #include "protocol/base/clock.hpp"
@@ -372,6 +373,23 @@ Result<Tools> look_for_tools(const train::TrainConfig& config,
   return tools;
 }
 
+// Keys that are good when training begins may not be when its stage ends: read anew, as they may have been renewed.
+Status may_take(const train::TrainConfig& config, const train::StageEnd::Expected& expected) {
+  if (!config.release) return {};
+  OUTCROP_TRY(keys, release::read_key_store(config.release->keys));
+  const Timestamp now = SystemClock().now();
+  OUTCROP_CHECK(release::check_fresh(keys, now));
+  const auto too_early = release::expiring_soon(keys, now, expected.stage);
+  if (!too_early.empty()) {
+    return fail(ErrorCode::expired, "the stage at work is trained in about " + human_duration(expected.stage) +
+                                        ", and could not be released then: " + too_early.front());
+  }
+  for (const std::string& words : release::expiring_soon(keys, now, expected.run)) {
+    note("training to its last stage takes about " + human_duration(expected.run) + ", and " + words);
+  }
+  return {};
+}
+
 }  // namespace
 
 Status make_stage_folder(const train::StageContext& context, const train::StageEndOptions& options) {
@@ -396,7 +414,8 @@ Result<train::StageEnd> make_stage_end(const train::TrainConfig& config,
   OUTCROP_CHECK(quantize::check_performance_csv(performance_file(config)));
   OUTCROP_TRY(tools, look_for_tools(config, options));
   return train::StageEnd(
-      [tools](const train::StageContext& context) { return finish_stage(context, tools); });
+      [tools](const train::StageContext& context) { return finish_stage(context, tools); },
+      [config](const train::StageEnd::Expected& expected) { return may_take(config, expected); });
 }
 
 }  // namespace outcrop::stage

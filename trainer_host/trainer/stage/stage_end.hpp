@@ -27,7 +27,9 @@ namespace outcrop::stage {
 // Looks at all of it before any training: better now than after an hour. Fails where the keys cannot
 // sign for the configured model or have expired (what expires within 30 days is said), where the policy cannot be read, where a release is wanted and the
 // confined runner that proves it does not start, or where quantization_performance.csv is somebody
-// else's. Where only times or pictures cannot be had it says so and goes on without.
+// else's. Where only times or pictures cannot be had it says so and goes on without. As soon as a run's epochs
+// say how long it takes, keys that expire before the stage at work ends are an error, those that do before the last
+// one are said.
 [[nodiscard]] Result<train::StageEnd> make_stage_end(const train::TrainConfig& config,
                                                      const train::StageEndOptions& options = {});
 

@@ -353,6 +353,37 @@ TEST_F(StageEnd, says_at_start_which_keys_expire_while_it_trains_and_refuses_exp
   EXPECT_FALSE(fs::exists(path("run") / "checkpoint"));
 }
 
+TEST_F(StageEnd, says_before_it_goes_on_which_keys_expire_before_its_stages_end) {
+  const pid_t child = start();
+  while (!fs::exists(path("run") / "training.csv") && ::waitpid(child, nullptr, WNOHANG) == 0) {
+    std::this_thread::sleep_for(5ms);
+  }
+  ::kill(child, SIGKILL);
+  wait_for(child);
+  const auto keys_expire_in = [&](std::chrono::seconds left) {
+    fs::remove_all(path("keys"));
+    return release::init_key_store(path("keys"), {.models = {"tiny"}},
+                                   SystemClock().now() - std::chrono::days(365) + left);
+  };
+  ASSERT_THAT(keys_expire_in(1h), IsOk());
+  const auto goes_on = [&](std::vector<std::string> more) {
+    fs::remove(path("log"));
+    std::vector<std::string> words{"train", path("train.toml"), "--check-config"};
+    words.insert(words.end(), more.begin(), more.end());
+    return wait_for(start_program("outcrop-trainer", words, {}));
+  };
+  EXPECT_EQ(goes_on({"--stages", "1"}), 0) << log();
+  EXPECT_THAT(log(), testing::Not(HasSubstr("training to its last stage takes")));
+  EXPECT_EQ(goes_on({"--stages", "1000000"}), 0) << log();
+  EXPECT_THAT(log(), AllOf(HasSubstr("training to its last stage takes about"), HasSubstr("and targets expires on")));
+  std::string config = *read_text_file(path("train.toml"));
+  config.replace(config.find("stage_epochs = 12"), 17, "stage_epochs = 10000");
+  ASSERT_THAT(write_file_durably(path("train.toml"), config), IsOk());
+  ASSERT_THAT(keys_expire_in(40s), IsOk());
+  EXPECT_EQ(goes_on({"--allow-change"}), 1);
+  EXPECT_THAT(log(), AllOf(HasSubstr("could not be released then: targets expires on"), HasSubstr("outcrop keys renew")));
+}
+
 TEST_F(StageEnd, refuses_at_start_a_table_that_it_could_not_write_to) {
   fs::create_directory(path("run"));
   std::ofstream(path("run") / "quantization_performance.csv") << "my notes\n";

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <type_traits>
+#include <utility>
 
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/kinds/kind.hpp"
@@ -32,7 +34,24 @@ struct StageContext {
 // must take up or replace what an earlier call left. An error stops training; the next start
 // calls it again. May change LibTorch's threads; training sets its own anew. Where a signal asks to
 // stop, the process ends in its middle two seconds later.
-using StageEnd = std::function<Status(const StageContext&)>;
+struct StageEnd {
+  // How long training takes from now on, by what its epochs took.
+  struct Expected {
+    std::chrono::seconds stage{0};  // until the stage at work is trained
+    std::chrono::seconds run{0};    // until the last one is; the same where there is no last one
+  };
+
+  StageEnd() = default;
+  template <class End>
+    requires std::is_invocable_r_v<Status, End, const StageContext&>
+  StageEnd(End at_end, std::function<Status(const Expected&)> before = {})
+      : end(std::move(at_end)), may_take(std::move(before)) {}
+
+  std::function<Status(const StageContext&)> end;
+  // Asked before training as soon as it is known what an epoch takes: whether the stage's end can be made so
+  // much later. May be left out.
+  std::function<Status(const Expected&)> may_take;
+};
 
 // What the user allows a stage's end.
 struct StageEndOptions {

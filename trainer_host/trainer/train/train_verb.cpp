@@ -142,8 +142,8 @@ Status enclose(const Arguments& arguments, const TrainConfig& config, const kind
 
 Status check(const Arguments& arguments, const TrainConfig& config, const TrainOptions& options,
              const MakeStageEnd& make_stage_end) {
-  OUTCROP_TRY(outlook, look_ahead(config, options));
   OUTCROP_TRY(stage_end, make_stage_end(config, {arguments.allow_reduced}));
+  OUTCROP_TRY(outlook, look_ahead(config, options, stage_end));
   std::printf("%s is good: %zu samples to train on, %zu held out; it %s\n",
               arguments.config.c_str(), outlook.training, outlook.held_out, outlook.from.c_str());
   return {};

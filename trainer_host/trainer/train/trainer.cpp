@@ -79,6 +79,8 @@ class Run {
   Status begin(const TrainOptions& options);
   // Whether the model can be trained for int8, where this run is to be and was not yet.
   Status check_int8();
+  // Whether the stage's end can be made when this run comes to it, as far as its epochs tell when that is.
+  [[nodiscard]] Status check_time(std::optional<std::int64_t> last_stage) const;
   // Says where it begins, and brings the tables beside the checkpoint to there.
   Status announce() const;
   Status run(std::optional<std::int64_t> last_stage, PromptStop& prompt_stop);
@@ -86,7 +88,7 @@ class Run {
   [[nodiscard]] Outlook outlook() const;
 
  private:
-  Status train_stage(std::int64_t stage);
+  Status train_stage(std::int64_t stage, std::optional<std::int64_t> last_stage);
   Status train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done);
   bool enter_phase_of(std::int64_t stage);
   Status enter_form(double progress, bool epoch_begins);
@@ -129,6 +131,25 @@ Status Run::begin(const TrainOptions& options) {
   progress_ = std::move(beginning.progress);
   from_ = std::move(beginning.from);
   return {};
+}
+
+Status Run::check_time(std::optional<std::int64_t> last_stage) const {
+  const auto& rows = progress_.history.rows;
+  const bool done = last_stage && progress_.ended_stages >= *last_stage;
+  if (!stage_end_.may_take || rows.empty() || done) return {};
+  const std::int64_t length = config_.train.stage_epochs;
+  const std::size_t counted = std::min(rows.size(), static_cast<std::size_t>(length));
+  double an_epoch = 0;
+  for (std::size_t i = rows.size() - counted; i < rows.size(); ++i) {
+    an_epoch += rows[i].seconds / static_cast<double>(counted);
+  }
+  const std::int64_t stage = stage_at_work();
+  const std::int64_t of_stage = std::max<std::int64_t>(0, length - progress_.epochs_of(stage));
+  const std::int64_t of_run = of_stage + std::max<std::int64_t>(0, last_stage.value_or(stage) - stage) * length;
+  const auto seconds = [&](std::int64_t epochs) {
+    return std::chrono::seconds(static_cast<std::int64_t>(an_epoch * static_cast<double>(epochs)));
+  };
+  return stage_end_.may_take({seconds(of_stage), seconds(of_run)});
 }
 
 Status Run::announce() const {
@@ -174,7 +195,7 @@ Status Run::run(std::optional<std::int64_t> last_stage, PromptStop& prompt_stop)
     prompt_stop.set_last_words("stopped in stage " + std::to_string(stage) +
                                "; the same command goes on after the last epoch saved in " +
                                checkpoint_.string());
-    OUTCROP_CHECK(train_stage(stage));
+    OUTCROP_CHECK(train_stage(stage, last_stage));
   }
 }
 
@@ -183,14 +204,19 @@ std::int64_t Run::stage_at_work() const {
   return std::max(progress_.stage(), progress_.ended_stages + 1);
 }
 
-Status Run::train_stage(std::int64_t stage) {
+Status Run::train_stage(std::int64_t stage, std::optional<std::int64_t> last_stage) {
   const std::int64_t last =
       progress_.epoch + config_.train.stage_epochs - progress_.epochs_of(stage);
   const auto epochs = static_cast<std::size_t>(last - progress_.epoch);
   ProgressBar bar("stage " + std::to_string(stage), epochs * batches_, "batches");
   std::size_t done = 0;
   if (enter_phase_of(stage)) average_.settle(names_in(phase_));
-  while (progress_.epoch < last) OUTCROP_CHECK(train_epoch(progress_.epoch + 1, bar, done));
+  while (progress_.epoch < last) {
+    OUTCROP_CHECK(train_epoch(progress_.epoch + 1, bar, done));
+    if (progress_.epoch > 1) continue;
+    // Nothing was known before. What is begun is not stopped: it can be mended until the stage ends.
+    if (const Status late = check_time(last_stage); !late) say("\nnote: " + late.error().message());
+  }
   return {};
 }
 
@@ -321,8 +347,8 @@ Status Run::make_of_averaged(std::int64_t stage) {
                                      .data_digest = task_->data().digest}));
   say("stage " + std::to_string(stage) + " trained: " + human_duration(trained) +
       " of training in all" + shown_scores() + "; weights in " + weights_path(stage).string());
-  if (stage_end_) {
-    const Status ended = stage_end_(
+  if (stage_end_.end) {
+    const Status ended = stage_end_.end(
         StageContext{config_, *task_, progress_.history, progress_.lineage.until(progress_.epoch),
                      weights_path(stage), stage, progress_.epoch, trained});
     (void)set_threads(config_.train.threads);
@@ -414,19 +440,21 @@ Result<TrainSummary> train_in_folder(const TrainConfig& config, const TrainOptio
   Run run(config, std::move(task), stage_end, options.for_int8);
   OUTCROP_CHECK(run.begin(options));
   OUTCROP_CHECK(run.check_int8());
+  OUTCROP_CHECK(run.check_time(options.stages));
   OUTCROP_CHECK(run.announce());
   say(threads);
   OUTCROP_CHECK(run.run(options.stages, prompt_stop));
   return run.summary();
 }
 
-Result<Outlook> look_from_outside(const TrainConfig& config, const TrainOptions& options) {
+Result<Outlook> look_from_outside(const TrainConfig& config, const TrainOptions& options,
+                                  const StageEnd& stage_end) {
   OUTCROP_CHECK(check_room(config, options));
   OUTCROP_TRY(task, config.recipe->open(config.train.seed));
-  const StageEnd none;
-  Run run(config, std::move(task), none, options.for_int8);
+  Run run(config, std::move(task), stage_end, options.for_int8);
   OUTCROP_CHECK(run.begin(options));
   OUTCROP_CHECK(run.check_int8());
+  OUTCROP_CHECK(run.check_time(options.stages));
   return run.outlook();
 }
 
@@ -451,8 +479,9 @@ Result<TrainSummary> train(const TrainConfig& config, const TrainOptions& option
   return without_exceptions([&] { return train_in_folder(config, options, stage_end); });
 }
 
-Result<Outlook> look_ahead(const TrainConfig& config, const TrainOptions& options) {
-  return without_exceptions([&] { return look_from_outside(config, options); });
+Result<Outlook> look_ahead(const TrainConfig& config, const TrainOptions& options,
+                           const StageEnd& stage_end) {
+  return without_exceptions([&] { return look_from_outside(config, options, stage_end); });
 }
 
 }  // namespace outcrop::train

@@ -50,7 +50,8 @@ struct Outlook {
 };
 
 // Looks at everything that train() needs before it trains, with the same errors, and changes nothing.
-[[nodiscard]] Result<Outlook> look_ahead(const TrainConfig& config, const TrainOptions& options);
+[[nodiscard]] Result<Outlook> look_ahead(const TrainConfig& config, const TrainOptions& options,
+                                         const StageEnd& stage_end = {});
 
 // Trains by stages until `options.stages` is done. In `config.train.out` it keeps
 //   checkpoint             after every epoch, crash-safe

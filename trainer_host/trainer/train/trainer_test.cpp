@@ -563,6 +563,25 @@ TEST_F(Trainer, looks_ahead_without_changing_anything) {
               ErrorIs(ErrorCode::not_found, HasSubstr("nowhere")));
 }
 
+TEST_F(Trainer, asks_whether_stages_can_end_when_they_will_as_soon_as_epochs_tell) {
+  TrainConfig config = tiny("run");
+  std::vector<StageEnd::Expected> asked;
+  const StageEnd stage_end([](const StageContext&) { return Status(); },
+                           [&](const StageEnd::Expected& expected) {
+                             asked.push_back(expected);
+                             return Status(fail(ErrorCode::expired, "too late"));
+                           });
+  ASSERT_THAT(run(config, 1, stage_end), IsOk());
+  ASSERT_EQ(asked.size(), 1U) << "after the first epoch, and then it is only said";
+  EXPECT_THAT(run(config, 1, stage_end), IsOk()) << "there is nothing to be done";
+  EXPECT_THAT(run(config, 1'000'000'000, stage_end), ErrorIs(ErrorCode::expired, "too late"));
+  ASSERT_EQ(asked.size(), 2U);
+  EXPECT_GT(asked[1].run, 1000 * asked[1].stage);
+  EXPECT_EQ(csv_rows(config.train.out).size(), 4U) << "nothing was trained";
+  EXPECT_THAT(look_ahead(config, {.checkpoint = {}, .stages = 2, .init = {}}, stage_end),
+              ErrorIs(ErrorCode::expired, "too late"));
+}
+
 TEST_F(Trainer, refuses_a_checkpoint_that_is_cut_short_or_damaged) {
   const TrainConfig config = tiny("run");
   ASSERT_THAT(run(config, 1), IsOk());
