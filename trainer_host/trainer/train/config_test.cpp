@@ -247,6 +247,20 @@ TEST_F(Config, reads_a_diffusion_and_says_what_it_cannot_be) {
   EXPECT_THAT(read(odd), refused("multiple of 8 values, not of 20"));
 }
 
+TEST_F(Config, makes_maps_online_where_gathers_come_from_them) {
+  const auto online = [&](const std::string& gathers) {
+    std::string text = with("latent = 64", "latent = 64\ngathers = \"" + gathers + "\"");
+    return read(text.replace(text.find("held_out = 8"), 12, "held_out = 8\nonline = true"));
+  };
+  const auto config = online("kirchhoff");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_TRUE(recipe_of(*config).online);
+  EXPECT_THAT(config->fingerprint(), HasSubstr("\ndata.online = true"));
+  EXPECT_THAT(read(with("batch = 4", "batch = 4\ngather_share = 0.25")),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("gathers = \"kirchhoff\" and \"wave+net\"")));
+  EXPECT_THAT(online("decoder"), ErrorIs(ErrorCode::invalid_argument, AllOf(HasSubstr("data.online"), HasSubstr("kirchhoff"))));
+}
+
 TEST_F(Config, fingerprint_holds_what_decides_the_weights) {
   const auto base = read(whole)->fingerprint();
   EXPECT_NE(read(with("batch = 4", "batch = 8"))->fingerprint(), base);

@@ -10,6 +10,7 @@
 #include "protocol/base/file_lock.hpp"
 #include "trainer_host/trainer/data/stop_signal.hpp"
 #include "trainer_host/trainer/kinds/draws.hpp"
+#include "trainer_host/trainer/kinds/epochs.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
 #include "trainer_host/trainer/train/average.hpp"
@@ -224,6 +225,7 @@ Status Run::train_epoch(std::int64_t epoch, ProgressBar& bar, std::size_t& done)
   const auto start = std::chrono::steady_clock::now();
   const auto draws = kinds::draw_epoch(config_.train.seed, epoch, task_->data().training,
                                        config_.recipe->mirrors());
+  if (auto* changing = dynamic_cast<kinds::ChangesWithEpochs*>(task_.get())) changing->begin_epoch(epoch);
   const auto columns = task_->columns();
   EpochRecord record;
   record.epoch = epoch;

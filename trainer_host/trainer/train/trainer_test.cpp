@@ -78,7 +78,8 @@ class Trainer : public testing::Test {
                         << (shape.diffusion ? "\nlatent_model = \"diffusion\"\ndiffusion_width = 8\n"
                                               "diffusion_multipliers = [1, 2]"
                                             : "")
-                        << "\n[data]\ntrain = '"
+                        << "\ngathers = \"" << generator::name_of(shape.gathers) << "\""
+                        << "\n[data]\nonline = " << (recipe.online ? "true" : "false") << "\ntrain = '"
                         << recipe.data.train.front().string() << "'\nheld_out = " << recipe.data.held_out
                         << "\n[train]\nout = '" << config.train.out.string()
                         << "'\nstage_epochs = " << config.train.stage_epochs
@@ -327,6 +328,21 @@ TEST_F(Trainer, killed_in_a_diffusion_it_ends_with_the_bits_of_a_run_never_kille
     if (name.starts_with("denoiser.") || name.starts_with("prior.")) continue;
     EXPECT_TRUE(torch::equal(tensor, later.at(name))) << name;
   }
+}
+
+// Maps that it makes while it trains are those of the run that never was killed.
+TEST_F(Trainer, killed_while_it_makes_its_maps_it_ends_with_the_bits_of_a_run_never_killed) {
+  ASSERT_THAT(make_toy_data(folder() / "made", 6, 1), IsOk());
+  ASSERT_THAT(earth::say_that_synth_made_it(folder() / "made", 6, 1), IsOk());
+  const auto online = [&](const std::string& out) {
+    TrainConfig config = with_diffusion(out);
+    auto& recipe = recipe_of(config);
+    recipe.shape.gathers = generator::GatherMaker::wave;
+    recipe.data.train = {folder() / "made"};
+    recipe.online = true;
+    return config;
+  };
+  expect_the_same_bits_after_kills(online("whole"), online("killed"), "2");
 }
 
 TEST_F(Trainer, a_stage_end_that_was_cut_off_is_run_again_before_training_goes_on) {

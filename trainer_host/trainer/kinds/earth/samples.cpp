@@ -71,6 +71,14 @@ const Samples::Part& Samples::part_of(std::size_t i) const {
   return *std::prev(behind);
 }
 
+void SplitData::write_map(std::size_t sample, std::span<float> velocity) const {
+  if (fresh) {
+    fresh->make(sample, velocity);
+  } else {
+    std::ranges::copy(training.velocity(sample), velocity.begin());
+  }
+}
+
 Result<SplitData> open_samples(const kinds::DataPlaces& places,
                                const std::optional<data::Geometry>& learned) {
   OUTCROP_TRY(training, data::DatasetList::open(places.train));

@@ -8,6 +8,7 @@
 
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/data/dataset.hpp"
+#include "trainer_host/trainer/kinds/earth/fresh_maps.hpp"
 #include "trainer_host/trainer/kinds/kind.hpp"
 
 namespace outcrop::earth {
@@ -48,6 +49,11 @@ struct SplitData {
   Samples held_out;  // may be none
   kinds::DataSummary summary;
   data::Geometry geometry{};
+  // In place of the maps of `training` where a map is trained on; no gathers belong to them.
+  std::optional<FreshMaps> fresh{};
+
+  // The map of a sample to train on: depth*width velocities in m/s.
+  void write_map(std::size_t sample, std::span<float> velocity) const;
 };
 
 // Opens the folders of the configuration. The geometry is that of the data; where there are none, the one

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -91,6 +92,64 @@ TEST(Samples, have_the_geometry_of_the_data_or_what_a_model_learned_from) {
   EXPECT_EQ(*kept_geometry(shape), wide);
   shape["geometry"]["record"] = "none";
   EXPECT_THAT(kept_geometry(shape), ErrorIs(ErrorCode::invalid_data, testing::_));
+}
+
+class Fresh : public testing::Test {
+ protected:
+  Fresh() {
+    EXPECT_THAT(make_toy_data(train_, 3, 7), IsOk());
+    EXPECT_THAT(say_that_synth_made_it(train_, 3, 7), IsOk());
+  }
+  static std::vector<float> map_of(FreshMaps fresh, std::int64_t epoch, std::size_t sample) {
+    std::vector<float> map(data::grid::map_size);
+    fresh.enter(epoch);
+    fresh.make(sample, map);
+    return map;
+  }
+
+  TemporaryFolder folder_;
+  std::filesystem::path train_ = folder_.path() / "train";
+};
+
+TEST_F(Fresh, maps_go_on_where_the_folder_ends_and_none_comes_twice) {
+  const auto fresh = FreshMaps::of({.train = {train_}}, 3, {});
+  ASSERT_THAT(fresh, IsOk());
+  std::set<std::vector<float>> seen;
+  const auto stored = open_samples({.train = {train_}});
+  ASSERT_THAT(stored, IsOk());
+  for (std::size_t i = 0; i < 3; ++i) {
+    seen.emplace(stored->training.velocity(i).begin(), stored->training.velocity(i).end());
+    for (const std::int64_t epoch : {0, 1, 2}) seen.insert(map_of(*fresh, epoch, i));
+  }
+  EXPECT_EQ(seen.size(), 12U);
+  std::vector<float> number_eight(data::grid::map_size);
+  data::make_velocity_map(data::Family::curvefault_a, 7, 3 + 3 + 2, number_eight);
+  EXPECT_EQ(map_of(*fresh, 1, 2), number_eight);
+}
+
+TEST_F(Fresh, maps_are_of_one_folder_that_synth_made_and_never_those_held_out) {
+  const auto other = folder_.path() / "other";
+  ASSERT_THAT(make_toy_data(other, 2, 8), IsOk());
+  EXPECT_THAT(FreshMaps::of({.train = {other}}, 2, {}),
+              ErrorIs(ErrorCode::unsupported, HasSubstr("was not made by `outcrop synth --family`")));
+  EXPECT_THAT(FreshMaps::of({.train = {train_, other}}, 2, {}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("2 folders of training samples; name one")));
+  EXPECT_THAT(FreshMaps::of({.train = {train_}, .validation = {other}}, 3, {}), IsOk());
+  ASSERT_THAT(say_that_synth_made_it(other, 2, 8), IsOk());
+  EXPECT_THAT(FreshMaps::of({.train = {train_}, .validation = {other}}, 3, {}), IsOk());
+  ASSERT_THAT(say_that_synth_made_it(other, 2, 7), IsOk());
+  EXPECT_THAT(FreshMaps::of({.train = {train_}, .validation = {other}}, 3, {}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("held-out maps would be trained on")));
+  for (const auto& [text, words] : {std::pair{R"({"source": {"family": "marble"}, "seed": 1, "samples": 3})", "marble"},
+                                    {R"({"source": {"family": "flatvel-a"}, "seed": -1, "samples": 3})", "seed"},
+                                    {R"({"source": {"family": "flatvel-a"}, "seed": 1, "samples": 0})", "samples"},
+                                    {R"({"source": {"family": "flatvel-a"}, "seed": 1})", "samples"},
+                                    {"{", "not JSON"}}) {
+    ASSERT_THAT(write_file_durably(other / "dataset.json", text), IsOk());
+    const auto refused = FreshMaps::of({.train = {other}}, 2, {});
+    ASSERT_FALSE(refused.has_value()) << text;
+    EXPECT_THAT(refused.error().message(), testing::AllOf(HasSubstr(words), HasSubstr("dataset.json"))) << text;
+  }
 }
 
 }  // namespace

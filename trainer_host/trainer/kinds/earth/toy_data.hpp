@@ -2,8 +2,10 @@
 
 #include <cmath>
 #include <filesystem>
+#include <string>
 #include <vector>
 
+#include "protocol/base/durable_file.hpp"
 #include "trainer_host/trainer/data/earth_model.hpp"
 #include "trainer_host/trainer/data/npy.hpp"
 
@@ -45,6 +47,13 @@ inline Status make_toy_data(const std::filesystem::path& folder, std::size_t cou
   std::filesystem::create_directories(folder);
   OUTCROP_CHECK(data::write_npy(folder / "model1.npy", {count, 1, 70, 70}, maps));
   return data::write_npy(folder / "data1.npy", {count, 5, 1000, 70}, gathers);
+}
+
+// Lets such a folder say that `outcrop synth` made it: its maps are those that it would have.
+inline Status say_that_synth_made_it(const std::filesystem::path& folder, std::size_t count, std::uint64_t seed) {
+  return write_file_durably(folder / "dataset.json", R"({"source": {"family": "curvefault-a"}, "seed": )" +
+                                                         std::to_string(seed) + R"(, "samples": )" +
+                                                         std::to_string(count) + "}");
 }
 
 }  // namespace outcrop::earth

@@ -12,14 +12,14 @@ torch::Tensor view_of(std::span<const float> values, at::IntArrayRef shape) {
 
 }  // namespace
 
-torch::Tensor load_maps(const earth::Samples& samples, std::span<const kinds::Draw> draws,
-                        const data::Geometry& geometry) {
-  const auto depth = static_cast<std::int64_t>(geometry.depth);
-  const auto width = static_cast<std::int64_t>(geometry.width);
-  auto maps = torch::empty({static_cast<std::int64_t>(draws.size()), 1, depth, width});
+torch::Tensor load_maps(const earth::SplitData& data, std::span<const kinds::Draw> draws) {
+  const data::Geometry& geometry = data.geometry;
+  auto maps = torch::empty({static_cast<std::int64_t>(draws.size()), 1, static_cast<std::int64_t>(geometry.depth),
+                            static_cast<std::int64_t>(geometry.width)});
   for (std::size_t i = 0; i < draws.size(); ++i) {
-    const auto map = view_of(samples.velocity(draws[i].sample), {1, depth, width});
-    maps[static_cast<std::int64_t>(i)].copy_(draws[i].mirrored ? map.flip({2}) : map);
+    auto map = maps[static_cast<std::int64_t>(i)];
+    data.write_map(draws[i].sample, {map.data_ptr<float>(), geometry.map_size()});
+    if (draws[i].mirrored) map.copy_(map.flip({2}));
   }
   return normalize_velocity(maps, earth::bounds_of(geometry));
 }

@@ -21,8 +21,7 @@ struct Batch {
 [[nodiscard]] Batch load_batch(const earth::Samples& samples, std::span<const kinds::Draw> draws,
                                const data::Geometry& geometry = {});
 
-// The maps of such a batch: [B, 1, depth, width], normalized.
-[[nodiscard]] torch::Tensor load_maps(const earth::Samples& samples, std::span<const kinds::Draw> draws,
-                                      const data::Geometry& geometry);
+// The maps of such a batch, of training samples or made afresh: [B, 1, depth, width], normalized.
+[[nodiscard]] torch::Tensor load_maps(const earth::SplitData& data, std::span<const kinds::Draw> draws);
 
 }  // namespace outcrop::generator

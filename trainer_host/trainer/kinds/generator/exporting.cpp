@@ -87,7 +87,7 @@ constexpr std::uint64_t calibrating_seed = 0x63616c69;
 constexpr std::uint64_t golden_noise_seed = 0x676f6c64;
 
 // The denoiser as a part, behind all others, and the calls that it answers. In one step of refine() each layer runs once.
-void add_sampler(Sampler& sampler, std::int64_t latent, kinds::Export& exported) {
+void add_sampler(const Sampler& sampler, std::int64_t latent, kinds::Export& exported) {
   const auto steps = static_cast<std::int64_t>(sampler.levels.size());
   const auto ways = std::max<std::int64_t>(2, denoised_for_ranges / steps);
   exported.parts.push_back({.name = "denoiser",
@@ -98,7 +98,7 @@ void add_sampler(Sampler& sampler, std::int64_t latent, kinds::Export& exported)
   exported.goldens.push_back({"sample", {noise}});
   exported.counted_golden = exported.goldens.size();
   exported.goldens.push_back({"refine", {noise, std::int64_t{1}}});
-  exported.about["latent"] = "diffusion, " + std::to_string(steps) + " of " + std::to_string(noise_steps) + " steps (DDIM)";
+  exported.about["latent"] = "diffusion, " + std::to_string(steps) + " of " + std::to_string(noise_steps) + " steps of second order";
   exported.beside = [beside = exported.beside](bool coded) {
     auto parts = beside(coded);
     parts.push_back({"sampler", "latents between steps are finer than 8 bits hold; of the time only tables are left"});

@@ -19,6 +19,7 @@ constexpr std::int64_t largest_latent = 128;
 constexpr std::int64_t width_step = 8;  // of the diffusion: groups of its norms
 constexpr std::int64_t largest_multiplier = 16;
 constexpr double rate_from_map = 1.5;
+constexpr double usual_gather_share = 0.5;
 
 constexpr const char* help_text = R"(kind = "generator": pairs of velocity maps and shot gathers from noise
   [model]
@@ -39,9 +40,12 @@ constexpr const char* help_text = R"(kind = "generator": pairs of velocity maps 
                             # parameters. Whatever else is said counts more
   [data]
   train = "data"            # a folder in OpenFWI's layout (outcrop synth makes one), or ["a", "b"]
+  online = false            # train on further maps of the family and seed that `train` was made of, each shown once, and
+                            # on its own no more; gathers that it is trained on are solved as it goes
   [train]
   edge_weight = 1.0         # of errors of differences between neighbouring cells
   seismic_rate = 5.0        # learning rate of what makes gathers, times the others' (from the map: 1.5)
+  gather_share = 0.5        # of maps that gathers are learned from, a shot of each; gathers = "kirchhoff" or "wave+net"
   latent_penalty = 0.01     # on the mean square of the latents
   seismic_in_latent = 0.0   # 0 to 1: share of the gather loss that shapes the latent
   flip = true               # mirror half of the samples
@@ -163,8 +167,17 @@ class GeneratorKind final : public kinds::Kind {
                                  static_cast<std::int64_t>(solvers_sponge));
     if (from_map(shape.gathers)) recipe->seismic_rate = rate_from_map;
     recipe->data = kinds::read_places(data);
+    recipe->online = data.boolean("online", recipe->online);
+    if (recipe->online && !from_map(shape.gathers)) {
+      data.refuse("online", "gathers = \"decoder\" learns from the gathers of all shots of each map, which would take longer to "
+                            "make than to learn from; take gathers from the map (\"kirchhoff\", \"wave\", \"wave+net\")");
+    }
     recipe->edge_weight = train.number("edge_weight", recipe->edge_weight, 0.0, 100.0);
     recipe->seismic_rate = train.number("seismic_rate", recipe->seismic_rate, 1e-3, 1e3);
+    recipe->gather_share = train.number("gather_share", recipe->gather_share, 0.01, 1.0);
+    if (train.has("gather_share") && !(from_map(shape.gathers) && is_trained(shape.gathers))) {
+      train.refuse("gather_share", "is of gathers = \"kirchhoff\" and \"wave+net\", which learn from single shots");
+    }
     recipe->latent_penalty = train.number("latent_penalty", recipe->latent_penalty, 0.0, 10.0);
     recipe->seismic_in_latent =
         train.number("seismic_in_latent", recipe->seismic_in_latent, 0.0, 1.0);
@@ -237,8 +250,11 @@ std::string GeneratorRecipe::fingerprint() const {
        << (from_map(shape.gathers) ? "\nmodel.gathers = " + std::string(name_of(shape.gathers)) +
                                          "\nmodel.sponge = " + std::to_string(shape.sponge)
                                    : std::string())
-       << fingerprint_of(*this)
-       << "\ntrain.edge_weight = " << edge_weight << "\ntrain.seismic_rate = " << seismic_rate
+       << fingerprint_of(*this);
+  // As it was before these were keys, where they are not said.
+  if (online) text << "\ndata.online = true";
+  if (gather_share != usual_gather_share) text << "\ntrain.gather_share = " << gather_share;
+  text << "\ntrain.edge_weight = " << edge_weight << "\ntrain.seismic_rate = " << seismic_rate
        << "\ntrain.latent_penalty = " << latent_penalty
        << "\ntrain.seismic_in_latent = " << seismic_in_latent << "\ntrain.flip = " << flip << "\n";
   return text.str();
@@ -246,6 +262,10 @@ std::string GeneratorRecipe::fingerprint() const {
 
 Result<std::unique_ptr<kinds::Task>> GeneratorRecipe::open(std::uint64_t seed) const {
   OUTCROP_TRY(samples, earth::open_samples(data, geometry));
+  if (online && !data.only_scored) {
+    OUTCROP_TRY(fresh, earth::FreshMaps::of(data, samples.training.size(), samples.geometry));
+    samples.fresh = std::move(fresh);
+  }
   GeneratorRecipe sized = *this;
   OUTCROP_TRY(fitting, with_sizes_of(samples.geometry, shape));
   sized.shape = fitting;

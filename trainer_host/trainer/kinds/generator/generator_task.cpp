@@ -173,15 +173,19 @@ kinds::Loss GeneratorTask::loss_of_diffusion(std::span<const kinds::Draw> draws)
 }
 
 torch::Tensor GeneratorTask::values_of(std::span<const kinds::Draw> draws) {
+  // Its batch norms as they are: nothing but the denoiser is trained now.
+  encoder_.train(false);
   if (!values_.defined()) {
-    // Its batch norms as they are: nothing but the denoiser is trained now.
-    encoder_.train(false);
     std::vector<torch::Tensor> latents{encode_all(data_.training)};
     if (recipe_.flip) latents.push_back(encode_all(data_.training, true));
     const auto all = torch::cat(latents);
     diffusion_->take_space_of(all);
     const auto ways = static_cast<std::int64_t>(latents.size());
     values_ = diffusion_->in_space(all).reshape({ways, -1, recipe_.shape.latent}).transpose(0, 1).contiguous();
+  }
+  if (data_.fresh) {
+    const torch::NoGradGuard no_gradient;
+    return diffusion_->in_space(encoder_.forward(load_maps(data_, draws)).flatten(1));
   }
   auto values = torch::empty({static_cast<std::int64_t>(draws.size()), recipe_.shape.latent});
   for (std::size_t i = 0; i < draws.size(); ++i) {
@@ -198,15 +202,15 @@ std::optional<double> GeneratorTask::held_out_diffusion_loss(const torch::Tensor
 }
 
 kinds::Loss GeneratorTask::loss_from_map(std::span<const kinds::Draw> draws) {
-  const auto maps = load_maps(data_.training, draws, data_.geometry);
+  const auto maps = load_maps(data_, draws);
   const auto latent = encoder_.forward(maps);
   const auto decoded = velocity_decoder_.forward(latent);
   const auto of_velocity = velocity_loss(decoded, maps, recipe_.edge_weight);
   kinds::Loss loss{of_velocity + latent.pow(2).mean() * recipe_.latent_penalty, {of_velocity.item<double>()}};
   if (!trains_gathers()) return loss;
-  const auto shots = training_shots(data_.training, draws,
+  const auto shots = training_shots(data_, draws,
                                     denormalize_velocity(decoded.detach(), earth::bounds_of(data_.geometry)),
-                                    data_.geometry);
+                                    recipe_.gather_share);
   const auto of_gathers = misfit_loss(map_gathers_->gathers(shots.maps, shots.columns), shots);
   loss.total = loss.total + of_gathers * misfit_weight;
   loss.parts.push_back(of_gathers.item<double>());
@@ -250,7 +254,7 @@ std::optional<std::string> GeneratorTask::non_finite_place(std::span<const kinds
 
 std::optional<std::string> GeneratorTask::non_finite_from_map(std::span<const kinds::Draw> draws) {
   const torch::NoGradGuard no_gradient;
-  const auto maps = load_maps(data_.training, draws, data_.geometry);
+  const auto maps = load_maps(data_, draws);
   if (!is_finite(maps)) return "a velocity map of the batch";
   torch::Tensor latent;
   torch::Tensor decoded;
@@ -258,8 +262,8 @@ std::optional<std::string> GeneratorTask::non_finite_from_map(std::span<const ki
   if (const auto layer = velocity_decoder_.first_non_finite(latent, decoded)) {
     return "the output of velocity_decoder." + *layer;
   }
-  const auto shots = training_shots(data_.training, draws,
-                                    denormalize_velocity(decoded, earth::bounds_of(data_.geometry)), data_.geometry);
+  const auto shots = training_shots(data_, draws, denormalize_velocity(decoded, earth::bounds_of(data_.geometry)),
+                                    recipe_.gather_share);
   if (!is_finite(shots.gathers)) return "a gather of the batch";
   return map_gathers_->first_non_finite(shots.maps, shots.columns);
 }

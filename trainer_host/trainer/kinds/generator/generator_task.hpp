@@ -10,6 +10,7 @@
 #include "trainer_host/trainer/kinds/generator/gathers/map_gathers.hpp"
 #include "trainer_host/trainer/kinds/generator/generator.hpp"
 #include "trainer_host/trainer/kinds/generator/latent_prior.hpp"
+#include "trainer_host/trainer/kinds/epochs.hpp"
 #include "trainer_host/trainer/kinds/kind.hpp"
 #include "trainer_host/trainer/models/training_form.hpp"
 
@@ -26,6 +27,8 @@ struct GeneratorRecipe final : kinds::Recipe {
   double latent_penalty = 0.01;    // on the mean square of the latents, against their drift
   double seismic_in_latent = 0.0;  // share of the seismic loss that reaches the encoder
   bool flip = true;                // mirror half of the samples left to right
+  double gather_share = 0.5;       // of the maps of a batch: those that what makes gathers from maps learns a shot of
+  bool online = false;             // trained on maps made afresh in place of the data's own
   std::int64_t diffusion_from = 3;  // the first stage that trains the diffusion, and nothing else; and all after it
   double diffusion_rate = 0.04;     // its learning rate, times the others'
   std::int64_t diffusion_draws = 4;  // levels of noise at which a step sees each latent
@@ -48,7 +51,7 @@ struct ScoredSamples {
 // as a call, so the gathers' loss takes about 2 % of an epoch's time.
 [[nodiscard]] ScoredSamples scored_each_epoch(std::size_t training, std::size_t held_out);
 
-class GeneratorTask final : public kinds::Task {
+class GeneratorTask final : public kinds::Task, public kinds::ChangesWithEpochs {
  public:
   // Precondition: the recipe's shape has the sizes of the data's geometry; `maker` is what it says.
   GeneratorTask(const GeneratorRecipe& recipe, earth::SplitData data, std::uint64_t seed,
@@ -59,6 +62,9 @@ class GeneratorTask final : public kinds::Task {
   [[nodiscard]] const kinds::DataSummary& data() const override { return data_.summary; }
   [[nodiscard]] kinds::Phase phase(std::int64_t stage) const override;
   [[nodiscard]] std::vector<kinds::Column> columns() const override;
+  void begin_epoch(std::int64_t epoch) override {
+    if (data_.fresh) data_.fresh->enter(epoch);
+  }
   [[nodiscard]] std::string loss_unit() const override {
     return "loss (L1 + L2, normalized units)";
   }
@@ -99,7 +105,8 @@ class GeneratorTask final : public kinds::Task {
   [[nodiscard]] bool trains_gathers() const { return is_trained(recipe_.shape.gathers); }
   [[nodiscard]] kinds::Loss loss_from_map(std::span<const kinds::Draw> draws);
   [[nodiscard]] kinds::Loss loss_of_diffusion(std::span<const kinds::Draw> draws);
-  // Latents of these draws, in the diffusion's space: encoded once for as long as the encoder is not trained.
+  // Latents of these draws, in the diffusion's space: of the data's own maps encoded once for as long as the encoder is not
+  // trained.
   [[nodiscard]] torch::Tensor values_of(std::span<const kinds::Draw> draws);
   [[nodiscard]] std::optional<double> held_out_diffusion_loss(const torch::Tensor& latents);
   [[nodiscard]] std::optional<std::string> non_finite_from_map(std::span<const kinds::Draw> draws);

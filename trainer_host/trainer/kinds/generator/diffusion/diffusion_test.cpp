@@ -157,11 +157,103 @@ LatentDiffusion& trained_diffusion() {
 
 constexpr GeneratorShape tiny_decoders{.latent = 8, .encoder_width = 2, .velocity_width = 2, .seismic_width = 2};
 
-torch::jit::Module file_with(std::optional<Sampler> sampler) {
+torch::jit::Module file_with(std::optional<Sampler> sampler, const LatentPrior& space) {
   Generator generator = make_generator(tiny_decoders, 1);
   generator.train(false);
-  return compose_generator({generator.velocity_decoder, {}}, {generator.seismic_decoder, {}},
-                           trained_diffusion().space(), {}, {}, std::move(sampler));
+  return compose_generator({generator.velocity_decoder, {}}, {generator.seismic_decoder, {}}, space, {}, {},
+                           std::move(sampler));
+}
+
+torch::jit::Module file_with(std::optional<Sampler> sampler) {
+  return file_with(std::move(sampler), trained_diffusion().space());
+}
+
+// A sampler of so many steps whose denoiser is known: v in TorchScript, of `x` and `signal` and `noise` of its level.
+Sampler with_known_v(const std::string& v, std::int64_t steps) {
+  Sampler sampler{torch::jit::Module("__torch__.outcrop.KnownDenoiser", std::make_shared<torch::jit::CompilationUnit>(),
+                                     /*shouldMangle=*/true),
+                  {}, /*reach=*/100.0};
+  std::vector<double> signals;
+  std::vector<double> noises;
+  for (const std::int64_t step : chosen_steps(steps)) {
+    sampler.levels.push_back(noise_levels()[static_cast<std::size_t>(step)]);
+    signals.push_back(sampler.levels.back().signal);
+    noises.push_back(sampler.levels.back().noise);
+  }
+  sampler.denoiser.register_buffer("signals", torch::tensor(signals, torch::kFloat));
+  sampler.denoiser.register_buffer("noises", torch::tensor(noises, torch::kFloat));
+  sampler.denoiser.define(R"(
+def forward(self, told: Tensor) -> Tensor:
+    x = told[:, :-1]
+    at = told[:, -1].to(4)
+    signal = torch.unsqueeze(self.signals[at], 1)
+    noise = torch.unsqueeze(self.noises[at], 1)
+    return )" + v + "\n");
+  return sampler;
+}
+
+// Values that a file with this sampler draws from noise.
+Tensor drawn_by(const Sampler& sampler, const Tensor& noise) {
+  const torch::NoGradGuard no_gradient;
+  auto file = file_with(sampler, {torch::zeros({8}), torch::eye(8)});
+  return file.get_method("path")({noise}).toTensor().select(1, static_cast<std::int64_t>(sampler.levels.size()) - 1);
+}
+
+// Of a Gaussian as wide as that, and how its noise has to be scaled.
+std::string v_of_gaussian(double deviation) {
+  const std::string squared = std::to_string(deviation * deviation);
+  return "x * signal * noise * (1.0 - " + squared + ") / (" + squared + " * signal * signal + noise * noise)";
+}
+
+TEST(Sampler, leaves_a_gaussian_as_wide_as_it_is) {
+  const auto noise = normal(64, 8, 5);
+  for (const std::int64_t steps : {1, 2, 16, 100}) {
+    const Sampler sampler = with_known_v("x * 0.0", steps);
+    EXPECT_TRUE(torch::equal(drawn_by(sampler, noise), noise)) << steps;
+    EXPECT_TRUE(torch::equal(denoiser_inputs(sampler, noise).slice(1, 0, 8), noise.repeat({steps, 1}))) << steps;
+  }
+}
+
+TEST(Sampler, errs_a_quarter_as_much_in_twice_the_steps) {
+  const auto noise = normal(64, 8, 5);
+  for (const double deviation : {0.5, 2.0}) {
+    const auto error = [&](std::int64_t steps) {
+      return relative(drawn_by(with_known_v(v_of_gaussian(deviation), steps), noise), noise * deviation);
+    };
+    EXPECT_LT(error(16), 0.01) << deviation;
+    EXPECT_LT(error(32), error(16) / 3.5) << deviation;
+    EXPECT_LT(error(64), error(32) / 3.5) << deviation;
+  }
+}
+
+TEST(Sampler, finds_the_one_value_that_there_is) {
+  for (const std::int64_t steps : {2, 16, 256}) {
+    const auto found = drawn_by(with_known_v("(x * signal - 0.7) / noise", steps), normal(16, 8, 5));
+    EXPECT_LT((found - 0.7).abs().max().item<double>(), 1e-3) << steps;
+  }
+}
+
+TEST(Sampler, holds_what_it_takes_for_clean_within_the_reach_of_training) {
+  Sampler sampler = with_known_v("(x * signal - 3.0) / noise", 16);
+  sampler.reach = 0.5;
+  EXPECT_LT((drawn_by(sampler, normal(16, 8, 5)) - 0.5).abs().max().item<double>(), 1e-3);
+}
+
+TEST(Sampler, calibrates_its_denoiser_with_what_that_sees_on_its_way) {
+  const torch::NoGradGuard no_gradient;
+  const Sampler sampler = sampler_of(trained_diffusion());
+  const auto noise = normal(4, 8, 5);
+  const auto inputs = denoiser_inputs(sampler, noise);
+  ASSERT_EQ(inputs.sizes(), (std::vector<std::int64_t>{16 * 4, 9}));
+  const auto path = file_with(sampler, {torch::zeros({8}), torch::eye(8)}).get_method("path")({noise}).toTensor();
+  for (std::int64_t step = 0; step < 15; ++step) {
+    const auto seen = inputs.slice(0, step * 4, (step + 1) * 4);
+    EXPECT_TRUE((seen.select(1, 8) == 15.0 - static_cast<double>(step)).all().item<bool>());
+    const auto v = torch::jit::Module(sampler.denoiser).forward({seen}).toTensor();
+    const auto level = sampler.levels[static_cast<std::size_t>(15 - step)];
+    const auto clean = (seen.slice(1, 0, 8) * level.signal - v * level.noise).clamp(-sampler.reach, sampler.reach);
+    EXPECT_LT(relative(clean, path.select(1, step)), 1e-5) << step;
+  }
 }
 
 double distance_to_data(torch::jit::Module file) {
@@ -346,7 +438,7 @@ TEST_F(DiffusionTask, serves_the_gaussian_and_says_so_before_it_is_trained) {
   train(*task, true);
   exported = task->make_export();
   EXPECT_EQ(exported.parts.size(), 3U);
-  EXPECT_EQ(exported.about.at("latent"), "diffusion, 16 of 256 steps (DDIM)");
+  EXPECT_EQ(exported.about.at("latent"), "diffusion, 16 of 256 steps of second order");
   ASSERT_NE(exported.signature.method("sample"), nullptr);
   // The decoders go on: what was learned of their latents is void.
   train(*task, false);

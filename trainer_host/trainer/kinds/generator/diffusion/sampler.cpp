@@ -1,11 +1,35 @@
 #include "trainer_host/trainer/kinds/generator/diffusion/sampler.hpp"
 
+#include <torch/csrc/jit/runtime/graph_executor.h>
+
+#include <cmath>
+#include <memory>
+
 #include "trainer_host/trainer/kinds/generator/diffusion/denoiser.hpp"
 
 namespace outcrop::generator {
 namespace {
 
 using torch::Tensor;
+
+// One step down the schedule, `at` being the place of where it stands. A clean value beyond the reach is taken for one at
+// it, and v is that of this one.
+constexpr const char* step_methods = R"(
+def told(self, noised: Tensor, at: int) -> Tensor:
+    return torch.constant_pad_nd(noised, [0, 1], float(at))
+def clean(self, noised: Tensor, v: Tensor, at: int) -> Tensor:
+    return noised * self.signals[at] - v * self.noises[at]
+def within(self, clean: Tensor) -> Tensor:
+    return torch.clamp(clean, -self.reach, self.reach)
+def v_at(self, noised: Tensor, at: int) -> Tensor:
+    v = self.denoiser.forward(self.told(noised, at))
+    clean = self.clean(noised, v, at)
+    return v + (clean - self.within(clean)) * (1.0 / self.noises[at])
+def stepped(self, noised: Tensor, v: Tensor, before: Tensor, at: int, taken: int) -> Tensor:
+    if taken == 0:
+        return noised + v * self.alone[at]
+    return noised + v * self.along[at] + before * self.back[at]
+)";
 
 // A loop whose count is known is unrolled by those who freeze, a copy of the denoiser's graph for each step: all_steps()
 // is known with the rows alone. Without rows int8 kernels refuse, hence the row that is dropped. `at` counts down to the
@@ -17,12 +41,6 @@ def check_noise(self, noise: Tensor, steps: int):
     assert float(torch.sum(noise * 0.0)) == 0.0, "noise holds a value that is not finite"
     assert steps >= 1, "a sampler takes 1 step at least"
     assert steps <= len(self.signals), "a sampler takes no more steps than it was exported with"
-def clean(self, noised: Tensor, at: int) -> Tensor:
-    v = self.denoiser.forward(torch.constant_pad_nd(noised, [0, 1], float(at)))
-    return torch.clamp(noised * self.signals[at] - v * self.noises[at], -self.reach, self.reach)
-def noised_less(self, noised: Tensor, clean: Tensor, at: int) -> Tensor:
-    noise = (noised - clean * self.signals[at]) * (1.0 / self.noises[at])
-    return clean * self.signals[at - 1] + noise * self.noises[at - 1]
 def all_steps(self, rows: int) -> int:
     return len(self.signals) + rows * 0
 def with_a_row(self, noise: Tensor) -> Tensor:
@@ -32,14 +50,13 @@ def with_a_row(self, noise: Tensor) -> Tensor:
 def denoised(self, noise: Tensor, steps: int) -> Tensor:
     self.check_noise(noise, steps)
     x = self.with_a_row(noise)
+    v = x
     for taken in range(steps):
         at = steps - 1 - taken
-        clean = self.clean(x, at)
-        if at > 0:
-            x = self.noised_less(x, clean, at)
-        else:
-            x = clean
-    return x[:noise.size(0)]
+        before = v
+        v = self.v_at(x, at)
+        x = self.stepped(x, v, before, at, taken)
+    return self.within(x)[:noise.size(0)]
 def latent_of(self, values: Tensor) -> Tensor:
     factor = self.factor.to(6) * 9.5367431640625e-07
     mean = (self.mean.to(7) * 9.094947017729282e-13).to(6)
@@ -55,15 +72,35 @@ def path(self, noise: Tensor) -> Tensor:
     steps = self.all_steps(noise.size(0))
     self.check_noise(noise, steps)
     x = self.with_a_row(noise)
+    v = x
     seen: List[Tensor] = []
     for taken in range(steps):
         at = steps - 1 - taken
-        clean = self.clean(x, at)
-        seen.append(self.latent_of(clean))
+        before = v
+        v = self.v_at(x, at)
         if at > 0:
-            x = self.noised_less(x, clean, at)
+            seen.append(self.latent_of(self.clean(x, v, at)))
+        x = self.stepped(x, v, before, at, taken)
+    seen.append(self.latent_of(self.within(x)))
     return torch.stack(seen, 1)[:noise.size(0)]
 )";
+
+constexpr const char* way_methods = R"(
+def forward(self, noise: Tensor) -> Tensor:
+    x = noise
+    v = x
+    inputs: List[Tensor] = []
+    steps = len(self.signals)
+    for taken in range(steps):
+        at = steps - 1 - taken
+        inputs.append(self.told(x, at))
+        before = v
+        v = self.v_at(x, at)
+        x = self.stepped(x, v, before, at, taken)
+    return torch.cat(inputs)
+)";
+
+double angle_of(const NoiseLevel& level) { return std::atan2(level.noise, level.signal); }
 
 }  // namespace
 
@@ -76,35 +113,48 @@ Sampler sampler_of(const LatentDiffusion& diffusion) {
           diffusion.reach()};
 }
 
-Tensor denoiser_inputs(Sampler& sampler, const Tensor& noise) {
+Tensor denoiser_inputs(const Sampler& sampler, const Tensor& noise) {
   const torch::NoGradGuard no_gradient;
-  std::vector<Tensor> seen;
-  Tensor x = noise;
-  for (auto at = static_cast<std::int64_t>(sampler.levels.size()) - 1; at >= 0; --at) {
-    const auto level = sampler.levels[static_cast<std::size_t>(at)];
-    seen.push_back(torch::cat({x, torch::full({x.size(0), 1}, static_cast<float>(at))}, 1));
-    const auto v = sampler.denoiser.forward({seen.back()}).toTensor();
-    const auto clean = (x * level.signal - v * level.noise).clamp(-sampler.reach, sampler.reach);
-    if (at == 0) break;
-    const auto next = sampler.levels[static_cast<std::size_t>(at) - 1];
-    x = clean * next.signal + (x - clean * level.signal) / level.noise * next.noise;
-  }
-  return torch::cat(seen);
+  const torch::jit::GraphOptimizerEnabledGuard plain(false);
+  torch::jit::Module way("__torch__.outcrop.SamplersWay", std::make_shared<torch::jit::CompilationUnit>(),
+                         /*shouldMangle=*/true);
+  way.register_module("denoiser", sampler.denoiser);
+  register_sampler(way, sampler.levels, sampler.reach);
+  way.define(std::string(step_methods) + way_methods);
+  return way.forward({noise}).toTensor();
 }
 
-std::string sampler_source() { return sampler_methods; }
-
-void register_sampler(torch::jit::Module& generator, const std::vector<NoiseLevel>& levels, double reach) {
-  c10::List<double> signals;
-  c10::List<double> noises;
-  for (const NoiseLevel& level : levels) {
-    signals.push_back(level.signal);
-    noises.push_back(level.noise);
+std::vector<SamplerStep> steps_along(const std::vector<NoiseLevel>& levels) {
+  std::vector<SamplerStep> steps;
+  for (std::size_t at = 0; at < levels.size(); ++at) {
+    const double angle = angle_of(levels[at]);
+    const double change = (at == 0 ? 0.0 : angle_of(levels[at - 1])) - angle;
+    SamplerStep step{.alone = change};
+    if (at + 1 < levels.size()) {
+      const double behind = angle_of(levels[at + 1]) - angle;
+      step.back = (1.0 - std::cos(change)) / std::sin(behind);
+      step.along = std::sin(change) - step.back * std::cos(behind);
+    }
+    steps.push_back(step);
   }
-  const auto floats = c10::ListType::create(c10::FloatType::get());
-  generator.register_attribute("signals", floats, signals);
-  generator.register_attribute("noises", floats, noises);
-  generator.register_attribute("reach", c10::FloatType::get(), reach);
+  return steps;
+}
+
+std::string sampler_source() { return std::string(step_methods) + sampler_methods; }
+
+void register_sampler(torch::jit::Module& module, const std::vector<NoiseLevel>& levels, double reach) {
+  const auto steps = steps_along(levels);
+  const auto register_floats = [&](const char* name, auto value_of) {
+    c10::List<double> values;
+    for (std::size_t at = 0; at < levels.size(); ++at) values.push_back(value_of(at));
+    module.register_attribute(name, c10::ListType::create(c10::FloatType::get()), values);
+  };
+  register_floats("signals", [&](std::size_t at) { return levels[at].signal; });
+  register_floats("noises", [&](std::size_t at) { return levels[at].noise; });
+  register_floats("alone", [&](std::size_t at) { return steps[at].alone; });
+  register_floats("along", [&](std::size_t at) { return steps[at].along; });
+  register_floats("back", [&](std::size_t at) { return steps[at].back; });
+  module.register_attribute("reach", c10::FloatType::get(), reach);
 }
 
 }  // namespace outcrop::generator

@@ -1,3 +1,4 @@
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/data/acoustic_solver.hpp"
 #include "trainer_host/trainer/data/earth_model.hpp"
 #include "trainer_host/trainer/kinds/earth/toy_data.hpp"
 #include "trainer_host/trainer/kinds/generator/gathers/coarse_wave.hpp"
@@ -15,7 +17,9 @@
 #include "trainer_host/trainer/kinds/generator/gathers/training_shots.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_kind.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_task.hpp"
+#include "trainer_host/trainer/kinds/generator/normalization.hpp"
 #include "trainer_host/trainer/kinds/generator/physics.hpp"
+#include "trainer_host/trainer/kinds/generator/scores/metrics.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
 
@@ -162,12 +166,14 @@ class FromMap : public testing::Test {
 
 TEST_F(FromMap, learns_the_same_from_the_same_draws) {
   auto task = open(GatherMaker::wave_net);
-  const auto& samples = dynamic_cast<GeneratorTask&>(*task).split().training;
-  const data::Geometry geometry;
+  const auto& data = dynamic_cast<GeneratorTask&>(*task).split();
+  const auto& samples = data.training;
   const auto decoded = torch::full({4, 1, 70, 70}, 2500.0F);
-  const auto one = training_shots(samples, draws(), decoded, geometry);
-  const auto again = training_shots(samples, draws(), decoded, geometry);
+  const auto one = training_shots(data, draws(), decoded, 0.5);
+  const auto again = training_shots(data, draws(), decoded, 0.5);
   EXPECT_EQ(one.maps.size(0), 2);
+  EXPECT_EQ(training_shots(data, draws(), decoded, 0.75).maps.size(0), 3);
+  EXPECT_EQ(training_shots(data, draws(), decoded, 0.01).maps.size(0), 1);
   EXPECT_TRUE(torch::equal(one.gathers, again.gathers));
   EXPECT_TRUE(torch::equal(one.columns, again.columns));
   EXPECT_LE(one.kept.max().item<float>(), 1.0F);
@@ -177,7 +183,7 @@ TEST_F(FromMap, learns_the_same_from_the_same_draws) {
   bool of_data = false;
   for (std::size_t i = 0; i < 12; ++i) {
     const std::vector<kinds::Draw> some{{i % 4, true}, {(i / 4) % 4, false}};
-    const auto shots = training_shots(samples, some, decoded, geometry);
+    const auto shots = training_shots(data, some, decoded, 0.5);
     columns.insert(shots.columns[0].item<std::int64_t>());
     of_decoder = of_decoder || torch::equal(shots.maps[0], decoded[0][0]);
     const auto map = torch::tensor(std::vector<float>(samples.velocity(i % 4).begin(), samples.velocity(i % 4).end()));
@@ -186,6 +192,48 @@ TEST_F(FromMap, learns_the_same_from_the_same_draws) {
   EXPECT_TRUE(of_decoder);
   EXPECT_TRUE(of_data);
   for (const std::int64_t column : columns) EXPECT_THAT(column, testing::AnyOf(0, 17, 35, 52, 69));
+}
+
+TEST_F(FromMap, learns_from_maps_made_afresh_with_gathers_of_our_solver) {
+  auto task = open(GatherMaker::wave_net);
+  ASSERT_THAT(earth::say_that_synth_made_it(data_, 6, 1), IsOk());
+  GeneratorRecipe recipe;
+  recipe.shape = tiny_with(GatherMaker::wave_net);
+  recipe.data.train = {data_};
+  recipe.data.held_out = 2;
+  recipe.online = true;
+  const auto opened = recipe.open(3);
+  ASSERT_THAT(opened, IsOk());
+  const auto& data = dynamic_cast<GeneratorTask&>(**opened).split();
+  auto& changing = dynamic_cast<kinds::ChangesWithEpochs&>(**opened);
+  const std::vector<kinds::Draw> some{{0, false}, {1, true}, {2, false}, {3, true}};
+  changing.begin_epoch(2);
+  const auto later = load_maps(data, some);
+  changing.begin_epoch(1);
+  EXPECT_FALSE(torch::equal(load_maps(data, some), later));
+  EXPECT_FALSE(torch::equal(load_maps(data, some), load_maps(dynamic_cast<GeneratorTask&>(*task).split(), some)));
+  std::vector<float> map(data.geometry.map_size());
+  data::make_velocity_map(data::Family::curvefault_a, 1, 6 + 4 + 1, map);
+  EXPECT_EQ(denormalize_velocity(load_maps(data, some))[1][0][7][69].item<float>(), map[7 * 70]) << "mirrored";
+
+  const auto decoded = torch::full({4, 1, 70, 70}, 2500.0F);
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const auto one = training_shots(data, some, decoded, 0.5);
+  at::set_num_threads(2);
+  const auto two = training_shots(data, some, decoded, 0.5);
+  at::set_num_threads(threads);
+  EXPECT_TRUE(torch::equal(one.maps, two.maps));
+  EXPECT_TRUE(torch::equal(one.gathers, two.gathers));
+  // What stands in the file are toy gathers; these obey the wave equation.
+  data::Geometry geometry = data.geometry;
+  geometry.shots = 1;
+  geometry.source_columns = {static_cast<std::size_t>(one.columns[0].item<std::int64_t>())};
+  data::AcousticSolver solver(geometry);
+  ASSERT_THAT(solver.set_velocity({one.maps[0].data_ptr<float>(), geometry.map_size()}), IsOk());
+  std::vector<float> gather(geometry.shot_size());
+  solver.shoot(0, gather);
+  EXPECT_EQ(one.gathers[0].flatten()[400 * 70 + 30].item<float>(), log_scaled(gather[400 * 70 + 30]) / std::log1p(60.0F));
 }
 
 TEST_F(FromMap, learns_and_says_so_in_its_columns) {

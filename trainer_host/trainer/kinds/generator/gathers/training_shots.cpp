@@ -24,11 +24,10 @@ std::int64_t size_of(std::size_t extent) {
   return static_cast<std::int64_t>(extent);
 }
 
-Tensor map_of(const earth::Samples& samples, std::size_t sample, bool mirrored, const data::Geometry& geometry) {
-  const auto values = samples.velocity(sample);
-  const auto map = torch::from_blob(const_cast<float*>(values.data()),
-                                    {size_of(geometry.depth), size_of(geometry.width)}, torch::kFloat);
-  return mirrored ? map.flip({1}) : map.clone();
+Tensor map_of(const earth::SplitData& data, const kinds::Draw& draw) {
+  auto map = torch::empty({size_of(data.geometry.depth), size_of(data.geometry.width)});
+  data.write_map(draw.sample, {map.data_ptr<float>(), data.geometry.map_size()});
+  return draw.mirrored ? map.flip({1}) : map;
 }
 
 // A draw of a batch for the maker: the same from the same batch, another in each epoch.
@@ -106,22 +105,27 @@ TrainingShots filled(const std::vector<Shot>& shots, const data::Geometry& geome
 
 }  // namespace
 
-TrainingShots training_shots(const earth::Samples& samples, std::span<const kinds::Draw> draws, const Tensor& decoded,
-                             const data::Geometry& geometry) {
+TrainingShots training_shots(const earth::SplitData& data, std::span<const kinds::Draw> draws, const Tensor& decoded,
+                             double share) {
   const torch::NoGradGuard no_gradient;
+  const data::Geometry& geometry = data.geometry;
   const std::uint64_t seed = seed_of(draws);
   std::vector<Shot> shots;
-  for (std::size_t i = 0; i < draws.size(); i += 2) {
+  const auto all = static_cast<double>(draws.size());
+  const auto count = static_cast<std::size_t>(std::max(1.0, std::ceil(share * all)));
+  for (std::size_t chosen = 0; chosen < count; ++chosen) {
+    const std::size_t i = chosen * draws.size() / count;
     const kinds::Draw& draw = draws[i];
     data::CounterRandom random(seed, i);
     const auto number = static_cast<std::size_t>(random.below(geometry.shots));
     const std::size_t column = geometry.source_columns[number];
-    Shot shot{.map = map_of(samples, draw.sample, draw.mirrored, geometry),
+    Shot shot{.map = map_of(data, draw),
               .column = draw.mirrored ? geometry.width - 1 - column : column,
-              .recorded = samples.gathers(draw.sample).data() + number * geometry.shot_size(),
               .mirrored = draw.mirrored};
     const std::uint64_t turn = random.below(4);
-    if (turn >= 2) shot.recorded = nullptr;
+    if (turn < 2 && !data.fresh) {
+      shot.recorded = data.training.gathers(draw.sample).data() + number * geometry.shot_size();
+    }
     if (turn == 2) {
       const double deviation = random.uniform(narrowest_blur, widest_blur);
       shot.map = blurred(shot.map.unsqueeze(0).unsqueeze(0), deviation)[0][0].contiguous();
@@ -137,7 +141,9 @@ TrainingShots recorded_shots(const earth::Samples& samples, std::size_t first, s
   std::vector<Shot> shots;
   for (std::size_t i = first; i < first + count; ++i) {
     const std::size_t number = i % geometry.shots;
-    shots.push_back({.map = map_of(samples, i, false, geometry),
+    const auto map = samples.velocity(i);
+    shots.push_back({.map = torch::from_blob(const_cast<float*>(map.data()),
+                                             {size_of(geometry.depth), size_of(geometry.width)}, torch::kFloat),
                      .column = geometry.source_columns[number],
                      .recorded = samples.gathers(i).data() + number * geometry.shot_size()});
   }

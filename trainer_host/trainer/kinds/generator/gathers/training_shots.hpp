@@ -18,13 +18,14 @@ struct TrainingShots {
   torch::Tensor kept;     // [N, times, width], 0 where the direct wave is muted, 1 behind it
 };
 
-// Of every other draw: by turns the map itself, twice, with the gather of the data; the map blurred; and what the
+// Of a `share` of the draws, one at least and as far apart: by turns the map itself, twice, with the gather of the data; the map blurred; and what the
 // velocity decoder made of it (`decoded` [draws, 1, depth, width], m/s, mirrored as the draws say), both with
 // gathers that our solver makes. Boards see only maps like the last ones, and a maker that knows only those learns
 // little of sharp edges. A mirrored map's sources are mirrored as well.
 // The same draws give the same shots: chance comes from which samples stand in the batch.
-[[nodiscard]] TrainingShots training_shots(const earth::Samples& samples, std::span<const kinds::Draw> draws,
-                                           const torch::Tensor& decoded, const data::Geometry& geometry);
+// Of maps made afresh there are no recorded gathers: all are our solver's.
+[[nodiscard]] TrainingShots training_shots(const earth::SplitData& data, std::span<const kinds::Draw> draws,
+                                           const torch::Tensor& decoded, double share);
 // Of samples `first` to `first + count`, unchanged: shot after shot by turns.
 [[nodiscard]] TrainingShots recorded_shots(const earth::Samples& samples, std::size_t first, std::size_t count,
                                            const data::Geometry& geometry);
