@@ -1,5 +1,7 @@
 #include "trainer_host/trainer/kinds/module/foreign_module.hpp"
 
+#include <caffe2/serialize/in_memory_adapter.h>
+#include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/runtime/print_handler.h>
 
@@ -167,6 +169,14 @@ Result<Module> load(BytesView file) {
   }
 }
 
+// LibTorch loads a board's file whole as well, but its layers are those of a variant: folded, rounded or packed.
+Status check_not_for_boards(BytesView file) {
+  caffe2::serialize::PyTorchStreamReader archive(
+      std::make_shared<caffe2::serialize::MemoryReadAdapter>(file.data(), static_cast<off_t>(file.size())));
+  if (!archive.hasRecord("bytecode.pkl")) return {};
+  return fail(ErrorCode::unsupported, "it is a file for boards (.ptl, it holds bytecode): bring the .pt that it was made of");
+}
+
 // A view of memory: two names for one view are one parameter.
 std::string view_of(const Tensor& tensor) {
   std::ostringstream text;
@@ -250,6 +260,7 @@ Result<ForeignModule> load_foreign(BytesView file, const std::string& name) {
   try {
     auto foreign = load_and_look(file);
     if (!foreign) return fail(foreign.error().context(name));
+    if (const Status whole = check_not_for_boards(file); !whole) return fail(whole.error().context(name));
     if (const Status plain = check_no_repeats(foreign->module); !plain) {
       return fail(plain.error().context(name));
     }

@@ -442,6 +442,20 @@ TEST_F(UserModule, that_nobody_could_serve_is_refused_with_what_would_be_right) 
   EXPECT_THAT(refusal("../modules/README"), HasSubstr("No such file"));
 }
 
+TEST_F(UserModule, that_is_a_board_s_file_is_refused) {
+  torch::jit::Module module("__torch__.Doubling");
+  module.define("def forward(self, x): return x * 2.0\n");
+  module.register_attribute("training", c10::BoolType::get(), false);
+  ASSERT_THAT(write_rows(rows(), "x", torch::rand({3, 4})), IsOk());
+  auto recipe = shipped("tied", rows());
+  recipe.file = folder_.path() / "doubling.pt";
+  module.save(recipe.file.string());
+  EXPECT_THAT(recipe.open(0), IsOk());
+  module._save_for_mobile(recipe.file.string());
+  EXPECT_THAT(load_foreign(*read_file(recipe.file, ByteCount::mib(1)), "doubling.pt"),
+              ErrorIs(ErrorCode::unsupported, AllOf(HasSubstr("doubling.pt: it is a file for boards"), HasSubstr("bring the .pt"))));
+}
+
 TEST_F(UserModule, whose_answers_are_not_finite_is_refused_by_their_name) {
   torch::jit::Module module("__torch__.Logarithm");
   module.define("def forward(self, x): return (x, torch.log(x - 1.0))\n");
