@@ -90,6 +90,11 @@ Result<http::Response> Api::host() {
   OUTCROP_TRY(needed, attention());
   std::map<std::string, std::uint64_t> lists;
   for (const auto& [model, stage] : parts_.keeper.roles().stages()) lists[model] = stage->version;
+  OUTCROP_CHECK(view_.refresh());
+  std::map<std::string, std::uint64_t> seen;
+  for (const auto& [name, row] : view_.boards()) {
+    add_list_seen(row.device, parts_.keeper.roles().director_since().has_value(), lists, seen);
+  }
   const Expiry nearest = nearest_expiry(parts_.keeper.roles());
   return respond(
       {{"version", version()},
@@ -105,7 +110,7 @@ Result<http::Response> Api::host() {
        {"expires_next", {{"role", nearest.role}, {"expires", to_rfc3339(nearest.when)}}},
        {"attention", needed},
        {"older_than_fleet", older ? Json(*older) : Json(nullptr)},
-       {"lists_seen", lists_seen(all, parts_.keeper.roles().director_since().has_value(), lists)},
+       {"lists_seen", seen},
        {"device_authorities", authorities.size()},
        {"devices", enrolled},
        {"online", parts_.ingest.online_count()},

@@ -15,7 +15,7 @@ namespace outcrop::fleet::monitor {
 struct HistoryOptions {
   std::filesystem::path folder;
   ByteCount most = ByteCount::mib(4096);  // on the disk: beyond it the oldest files go, samples before hours before days
-  std::function<Timestamp()> now;         // the clock of files' names and expiry; none: the system's
+  std::function<Timestamp()> now{};       // the clock of files' names and expiry; none: the system's
   std::chrono::milliseconds gather{50};  // what comes within it is one commit
   std::chrono::milliseconds tend{60'000};  // between looks at what is to be merged and removed
 };

@@ -67,18 +67,14 @@ std::uint64_t comparable_snapshot(const messages::DeviceStatus& status, std::uin
   return status.root_version < newest_root ? 0 : status.snapshot_version;
 }
 
-std::map<std::string, std::uint64_t> lists_seen(const std::vector<Device>& boards, bool signing,
-                                                const std::map<std::string, std::uint64_t>& here) {
-  std::map<std::string, std::uint64_t> seen;
-  for (const Device& board : boards) {
-    if (board.revoked || !board.status || (signing && !board.signs)) continue;
-    const std::uint64_t version = board.status->stage_version;
-    const auto known = here.find(board.model);
-    if (!is_ahead(version, known == here.end() ? 0 : known->second)) continue;
-    std::uint64_t& highest = seen[board.model];
-    highest = std::max(highest, version);
-  }
-  return seen;
+void add_list_seen(const Device& board, bool signing, const std::map<std::string, std::uint64_t>& here,
+                   std::map<std::string, std::uint64_t>& seen) {
+  if (board.revoked || !board.status || (signing && !board.signs)) return;
+  const std::uint64_t version = board.status->stage_version;
+  const auto known = here.find(board.model);
+  if (!is_ahead(version, known == here.end() ? 0 : known->second)) return;
+  std::uint64_t& highest = seen[board.model];
+  highest = std::max(highest, version);
 }
 
 Result<bool> BehindFleet::look_at(const Device& board, bool first, const KnownVersions& known) {

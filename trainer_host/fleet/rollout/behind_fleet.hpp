@@ -28,10 +28,10 @@ struct KnownVersions {
 [[nodiscard]] std::uint64_t comparable_snapshot(const messages::DeviceStatus& status,
                                                 std::uint64_t newest_root);
 
-// Versions of lists of releases that boards have seen, of models whose list here is older: boards take none below.
-// `signing`: only boards that sign their status count. `here`: by model.
-[[nodiscard]] std::map<std::string, std::uint64_t> lists_seen(const std::vector<Device>& boards, bool signing,
-                                                              const std::map<std::string, std::uint64_t>& here);
+// Puts into `seen`, by model, the version of the list of releases that this board has seen where the list `here` is older:
+// boards take none below. `signing`: only boards that sign their status count.
+void add_list_seen(const Device& board, bool signing, const std::map<std::string, std::uint64_t>& here,
+                   std::map<std::string, std::uint64_t>& seen);
 
 // Whether this state is older than the fleet: a backup that came back, and boards that have seen
 // more since. Then nothing is offered until a person says so, for the state would take boards back

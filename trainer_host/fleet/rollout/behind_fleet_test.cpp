@@ -106,6 +106,13 @@ TEST_F(BehindFleetTest, one_board_does_not_use_up_the_numbers_of_others) {
   EXPECT_FALSE(messages::leaps(*registry_->last_generation(), 4));
 }
 
+std::map<std::string, std::uint64_t> lists_seen(const std::vector<Device>& boards, bool signing,
+                                                const std::map<std::string, std::uint64_t>& here) {
+  std::map<std::string, std::uint64_t> seen;
+  for (const Device& board : boards) add_list_seen(board, signing, here, seen);
+  return seen;
+}
+
 TEST_F(BehindFleetTest, lists_of_releases_are_to_be_signed_above_what_boards_have_seen_of_them) {
   Device seen = board(4);
   seen.status->stage_version = 12;

@@ -28,7 +28,7 @@ struct Change {
   std::size_t throttled_before = 0;        // boards of the class whose figure heat or supply made void
   std::size_t throttled_after = 0;
   std::size_t served = 0;                  // boards of the class that serve this variant now
-  std::vector<std::pair<std::string, double>> boards;  // name and change, 0.05: slower by 5 %
+  std::vector<std::pair<std::string, double>> boards{};  // name and change, 0.05: slower by 5 %
 };
 
 // By verdict, the worst first; in it what boards serve before what they only measured, then by evidence.

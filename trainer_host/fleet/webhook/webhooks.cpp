@@ -54,7 +54,7 @@ Result<std::string> read_secret(const WebhookConfig& config) {
   OUTCROP_TRY(text, read_text_file(config.secret));
   text.erase(0, std::min(text.find_first_not_of(" \t\r\n"), text.size()));
   text.erase(text.find_last_not_of(" \t\r\n") + 1);
-  if (text.size() >= shortest_secret) return std::move(text);
+  if (text.size() >= shortest_secret) return text;
   return fail(ErrorCode::invalid_data, "the secret of webhook " + config.name + " in " + config.secret.string() + " has " +
                                            std::to_string(text.size()) + " bytes; it needs 16 (openssl rand -hex 32)");
 }
