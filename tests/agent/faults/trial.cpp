@@ -17,6 +17,7 @@
 #include "agent/slots/installed_json.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/json_text.hpp"
+#include "protocol/trust/enrolment_token.hpp"
 #include "tests/agent/faults/power_cut.hpp"
 #include "tests/agent/forge.hpp"
 #include "trainer_host/fleet/depot/blob_store.hpp"
@@ -87,6 +88,7 @@ void enroll(const fs::path& state, const fs::path& authority, const Forge& forge
   bundle.broker_port = 1;
   bundle.root_envelope = forge.root();
   bundle.root = trust::sha256(forge.root());
+  bundle.mac = trust::token_mac(trust::answer_key("0123456789abcdef0123456789abcdef").hex(), unproved_text(bundle));
   check(agent::accept_enrolment(state, bundle, Forge::model, Forge::device_class));
 }
 

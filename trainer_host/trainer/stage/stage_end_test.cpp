@@ -293,6 +293,7 @@ TEST_F(StageEnd, refuses_keys_that_cannot_sign_before_it_trains) {
     EXPECT_EQ(run({option}), 1);
     EXPECT_THAT(log(), HasSubstr("no stage key for the model 'tiny'"));
   }
+  fs::rename(path("keys/stages/other"), path("keys/stages/tiny"));
   fs::remove_all(path("data"));
   EXPECT_EQ(run({"--check-config"}), 1);
   EXPECT_THAT(log(), HasSubstr("no such folder"));
