@@ -2,7 +2,11 @@
 
 #include <utility>  // before Asio
 
+#include <sys/socket.h>
+#include <sys/time.h>
+
 #include <cerrno>
+#include <chrono>
 #include <exception>
 
 #include <boost/asio/io_context.hpp>
@@ -55,16 +59,15 @@ class Exchange {
   }
 
   error_code run() {
-    stream_.expires_after(deadline_);
-    stream_.async_connect(endpoint_, [this](const error_code& error) {
-      if (finished(error)) return;
-      wire::async_write(stream_, request_, [this](const error_code& failed, std::size_t) {
-        // A server that refuses a long body answers before it has read it: read on.
-        written_ = failed;
-        if (failed == beast::error::timeout && finished(failed)) return;
-        wire::async_read(stream_, buffer_, parser_,
-                         [this](const error_code& ended, std::size_t) { finished(ended); });
-      });
+    const auto end = std::chrono::steady_clock::now() + deadline_;
+    if (const error_code error = connect()) return error;
+    stream_.expires_at(end);
+    wire::async_write(stream_, request_, [this](const error_code& failed, std::size_t) {
+      // A server that refuses a long body answers before it has read it: read on.
+      written_ = failed;
+      if (failed == beast::error::timeout && finished(failed)) return;
+      wire::async_read(stream_, buffer_, parser_,
+                       [this](const error_code& ended, std::size_t) { finished(ended); });
     });
     loop_.run();
     return result_ && written_ ? written_ : result_;
@@ -77,6 +80,24 @@ class Exchange {
   }
 
  private:
+  // By the kernel's own call: where the server's queue is full it waits for room, which Asio takes for a connection.
+  error_code connect() {
+    error_code error;
+    stream_.socket().open(Protocol(), error);
+    if (error) return error;
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(deadline_);
+    const timeval patience{static_cast<time_t>(seconds.count()),
+                           static_cast<suseconds_t>(std::chrono::microseconds(deadline_ - seconds).count())};
+    const int socket = stream_.socket().native_handle();
+    ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    int result = 0;
+    do {
+      result = ::connect(socket, endpoint_.data(), static_cast<socklen_t>(endpoint_.size()));
+    } while (result != 0 && errno == EINTR);
+    if (result == 0) return {};
+    return errno == EAGAIN ? error_code(beast::error::timeout) : error_code(errno, boost::system::system_category());
+  }
+
   bool finished(const error_code& error) {
     result_ = error;
     return static_cast<bool>(error);
