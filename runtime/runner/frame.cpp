@@ -176,7 +176,8 @@ Result<Frame> Channel::receive_frame(Deadline deadline, UniqueFd* descriptor) {
 }
 
 bool Channel::wait(Deadline deadline) const {
-  return wait_for(fd(), POLLIN, deadline).has_value();
+  const Status ready = wait_for(fd(), POLLIN, deadline);
+  return ready || ready.error().code() != ErrorCode::timeout;
 }
 
 Result<Frame> Channel::receive(Deadline deadline) {

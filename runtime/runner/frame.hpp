@@ -34,7 +34,7 @@ class Channel {
   explicit Channel(UniqueFd socket) : socket_(std::move(socket)) {}
 
   [[nodiscard]] Status send(const Frame& frame, Deadline deadline, int descriptor = -1);
-  // For a frame to begin, or for the other end to be gone: whether receive would not wait.
+  // For a frame to begin, the other end to be gone, or an error, which receive then says: whether it would not wait.
   [[nodiscard]] bool wait(Deadline deadline) const;
   // Descriptors that come along are dropped.
   [[nodiscard]] Result<Frame> receive(Deadline deadline);
