@@ -7,6 +7,7 @@
 #include "protocol/base/version.hpp"
 #include "protocol/messages/telemetry.hpp"
 #include "protocol/transport/topics.hpp"
+#include "tests/support/measured_variant.hpp"
 
 namespace outcrop::bench {
 namespace topics = transport::topics;
@@ -19,23 +20,6 @@ constexpr std::chrono::minutes repeat_after{1};
 constexpr std::array steps{DeploymentState::downloading, DeploymentState::proving, DeploymentState::measuring,
                            DeploymentState::updated};
 constexpr const char* serving_variant = "int8-qint8";
-
-messages::ReportedVariant measured(const std::string& name, double p90) {
-  messages::ReportedVariant variant;
-  variant.name = name;
-  variant.outcome = messages::VariantOutcome::measured;
-  variant.proof = {{"velocity", 1.0, 2.0}, {"seismic", 0.001, 0.01}};
-  messages::ReportedMeasurement measurement;
-  measurement.load_ms = 10;
-  measurement.first_ms = p90;
-  measurement.calls = 100;
-  measurement.p50_ms = measurement.p90_ms = measurement.p99_ms = p90;
-  measurement.mean_ms = measurement.min_ms = measurement.max_ms = p90;
-  measurement.peak_memory = ByteCount(100'000'000);
-  measurement.engine_memory = ByteCount(60'000'000);
-  variant.measurement = measurement;
-  return variant;
-}
 
 }  // namespace
 
@@ -182,9 +166,9 @@ void Board::say_report(const messages::DeploymentId& deployment, DeploymentState
   report.active_variant = status_.active_variant;
   if (measures) {
     const double p90 = 100 * std::exp(noise(all_->random));
-    report.variants = {measured("float", 3 * p90), measured(serving_variant, p90 * std::exp(noise(all_->random)))};
+    report.variants = {measured_variant("float", 3 * p90), measured_variant(serving_variant, p90 * std::exp(noise(all_->random)))};
     if (deployment.manifest != all_->serves) {
-      report.incumbent = messages::ReportedIncumbent{all_->serves, measured(serving_variant, p90)};
+      report.incumbent = messages::ReportedIncumbent{all_->serves, measured_variant(serving_variant, p90)};
     }
   }
   ++all_->tally.reports;

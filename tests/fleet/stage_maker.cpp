@@ -14,20 +14,12 @@
 #include "runtime/runner/runner.hpp"
 #include "tests/hostile/hostile_models.hpp"
 #include "tests/support/good_quality.hpp"
+#include "tests/support/value_of.hpp"
 
 namespace outcrop {
 namespace {
 
 namespace fs = std::filesystem;
-
-template <class T>
-T value_of(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message());
-  return std::move(*result);
-}
-void check(const Status& status) {
-  if (!status) throw std::runtime_error(status.error().message());
-}
 
 // What the variant really shows on this machine, as the quantizer would have recorded it.
 std::map<std::string, messages::ShownError> shown(const fs::path& file,

@@ -1,24 +1,9 @@
 #include "tests/support/fleet_broker.hpp"
 
-#include <stdexcept>
-
 #include "protocol/base/durable_file.hpp"
+#include "tests/support/value_of.hpp"
 
 namespace outcrop {
-namespace {
-
-template <class T>
-T value_of(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message());
-  return std::move(*result);
-}
-
-void check(const Status& status) {
-  if (!status) throw std::runtime_error(status.error().message());
-}
-
-}  // namespace
-
 FleetBroker::FleetBroker(boost::asio::any_io_executor executor)
     : devices_(
           value_of(pki::Authority::open_or_make(folder_.path() / "authority", "Outcrop devices"))) {

@@ -13,6 +13,7 @@
 #include "protocol/messages/telemetry.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/envelope.hpp"
+#include "tests/support/measured_variant.hpp"
 #include "tests/support/shell.hpp"
 #include "tests/support/test_broker.hpp"
 #include "trainer_host/release/key_store.hpp"
@@ -22,28 +23,6 @@ namespace fs = std::filesystem;
 using messages::DeploymentState;
 using nlohmann::json;
 namespace topics = transport::topics;
-
-namespace {
-
-// What a board found where all is well: "float" is slow, "int8-qint8" is fast.
-messages::ReportedVariant measured(const std::string& name, double p90) {
-  messages::ReportedVariant variant;
-  variant.name = name;
-  variant.outcome = messages::VariantOutcome::measured;
-  variant.proof = {{"velocity", 1.0, 2.0}, {"seismic", 0.001, 0.01}};
-  messages::ReportedMeasurement measurement;
-  measurement.load_ms = 10;
-  measurement.first_ms = p90;
-  measurement.calls = 100;
-  measurement.p50_ms = measurement.p90_ms = measurement.p99_ms = p90;
-  measurement.mean_ms = measurement.min_ms = measurement.max_ms = p90;
-  measurement.peak_memory = ByteCount(100'000'000);
-  measurement.engine_memory = ByteCount(60'000'000);
-  variant.measurement = measurement;
-  return variant;
-}
-
-}  // namespace
 
 ScriptedBoard::ScriptedBoard(transport::Loop& loop, transport::SessionOptions session,
                              trust::PrivateKey key, messages::DeviceStatus status,
@@ -185,7 +164,7 @@ messages::Report ScriptedBoard::make_report(const messages::DeploymentId& deploy
   report.full_confinement = true;
   report.active_manifest = status_.active_manifest;
   report.active_variant = status_.active_variant;
-  report.variants = {measured("float", 300), measured("int8-qint8", 100)};
+  report.variants = {measured_variant("float", 300), measured_variant("int8-qint8", 100)};
   return report;
 }
 

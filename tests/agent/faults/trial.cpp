@@ -20,6 +20,7 @@
 #include "protocol/trust/enrolment_token.hpp"
 #include "tests/agent/faults/power_cut.hpp"
 #include "tests/agent/forge.hpp"
+#include "tests/support/value_of.hpp"
 #include "trainer_host/fleet/depot/blob_store.hpp"
 #include "trainer_host/pki/authority.hpp"
 
@@ -41,15 +42,6 @@ std::string last_line(const fs::path& file) {
   std::string last;
   for (std::string line; std::getline(stream, line);) last = line;
   return last;
-}
-
-template <class T>
-T value_of(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message());
-  return std::move(*result);
-}
-void check(const Status& status) {
-  if (!status) throw std::runtime_error(status.error().message());
 }
 
 // In a process of its own; its exit status, or 128 + the signal that ended it.

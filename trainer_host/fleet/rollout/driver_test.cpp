@@ -46,6 +46,15 @@ class DriverTest : public ::testing::Test {
     ASSERT_THAT(registry_->save(release), IsOk());
   }
 
+  // The manifest of a release whose blob is here, as it must be to be offered.
+  std::string uploaded_manifest() {
+    std::ifstream file(std::string(OUTCROP_SOURCE) + "/protocol/messages/golden/v1/manifest.json");
+    const std::string text((std::istreambuf_iterator<char>(file)), {});
+    auto blobs = BlobStore::open(folder_.path() / "blobs");
+    EXPECT_THAT(blobs->upload(trust::sha256(text), ByteCount(text.size()), ByteCount(0), as_bytes(text)), IsOk());
+    return text;
+  }
+
   // Online, and says that it has seen this generation.
   void board(const std::string& name, std::uint64_t generation) {
     Device device;
@@ -264,11 +273,7 @@ TEST_F(DriverTest, a_board_of_another_model_takes_no_newcomers_place) {
 
 // The newest rollout that is done may be of a release that nobody may install any more.
 TEST_F(DriverTest, a_withdrawn_newer_release_does_not_keep_new_boards_from_the_one_before) {
-  std::ifstream file(std::string(OUTCROP_SOURCE) + "/protocol/messages/golden/v1/manifest.json");
-  const std::string text((std::istreambuf_iterator<char>(file)), {});
-  auto blobs = BlobStore::open(folder_.path() / "blobs");
-  ASSERT_THAT(blobs->upload(trust::sha256(text), ByteCount(text.size()), ByteCount(0), as_bytes(text)),
-              IsOk());
+  const std::string text = uploaded_manifest();
   const auto done = [&](const std::string& name, const std::string& release, ReleaseState state) {
     ReleaseRecord record;
     record.manifest = trust::sha256(release);
@@ -295,11 +300,7 @@ TEST_F(DriverTest, a_withdrawn_newer_release_does_not_keep_new_boards_from_the_o
 
 // The older one goes on for those whom the newer one is not for.
 TEST_F(DriverTest, newcomers_belong_to_the_newest_rollout_that_is_for_them) {
-  std::ifstream file(std::string(OUTCROP_SOURCE) + "/protocol/messages/golden/v1/manifest.json");
-  const std::string text((std::istreambuf_iterator<char>(file)), {});
-  auto blobs = BlobStore::open(folder_.path() / "blobs");
-  ASSERT_THAT(blobs->upload(trust::sha256(text), ByteCount(text.size()), ByteCount(0), as_bytes(text)),
-              IsOk());
+  const std::string text = uploaded_manifest();
   ReleaseRecord record;
   record.manifest = trust::sha256(text);
   record.model = "curvefault";
