@@ -42,11 +42,11 @@ namespace {
 
 constexpr std::chrono::milliseconds gather{50};  // changes that are decided upon together
 constexpr std::chrono::milliseconds gather_messages{10};  // messages that are stored together, at most so many
-constexpr std::size_t most_together = 512;
+constexpr std::size_t most_together = 64;
 constexpr std::size_t most_unheard = 20'000;  // of messages: a fleet's statuses come all at once
 constexpr std::chrono::seconds reconcile_every{15};
 constexpr std::chrono::milliseconds listen_every{250};  // to boards that said too much at once
-constexpr std::chrono::seconds tell_every{1};           // who looks, what changed
+constexpr std::chrono::milliseconds tell_every{200};    // who looks, what changed
 constexpr std::chrono::seconds sign_every{60};  // looks whether something is due
 constexpr std::chrono::minutes scrub_pause{5};  // between two blobs
 constexpr std::chrono::seconds stop_at_most{5};
@@ -500,6 +500,7 @@ void Daemon::Impl::on_lost(const Error& error) {
   news_.report("no connection to the broker", fail(error));
   take_inbox();
   ingest_.on_lost();
+  driver_.on_lost();
   if (api_) api_->every_board_changed();
   depot_->on_lost();
 }

@@ -13,7 +13,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr int samples_missed = 3;  // then what the last one said is no more about now
-constexpr std::size_t boards_looked_at = 20;  // a second, although nobody told of them
+constexpr std::size_t boards_looked_at = 4;  // at each tell(), although nobody told of them
 
 // "/v1/rollouts/x/pause" as {"v1", "rollouts", "x", "pause"}.
 std::vector<std::string> segments(std::string_view path) {

@@ -131,6 +131,8 @@ class Api {
   [[nodiscard]] Result<http::Response> changes();
   [[nodiscard]] Result<http::Response> audit(const http::Request& request);
   [[nodiscard]] boost::asio::awaitable<http::Response> history(http::Request request);
+  // best.cpp
+  [[nodiscard]] boost::asio::awaitable<http::Response> best(http::Request request);
   // monitoring.cpp
   [[nodiscard]] Result<http::Response> measure(const std::string& body);
   [[nodiscard]] boost::asio::awaitable<http::Response> outliers(http::Request request);
@@ -148,6 +150,8 @@ class Api {
   [[nodiscard]] Result<http::Response> devices(const http::Request& request);
   [[nodiscard]] Result<http::Response> device(const std::string& name);
   [[nodiscard]] Result<nlohmann::json> describe_device(const Device& device, const std::optional<Assignment>& desired);
+  [[nodiscard]] nlohmann::json describe_device(const Device& device, const std::optional<Assignment>& desired,
+                                               const ReleaseRecord* active);
   // What it serves, where that is a release of this host.
   [[nodiscard]] Result<std::optional<ReleaseRecord>> active_release(const Device& device);
   [[nodiscard]] Result<http::Response> add_authority(const std::string& body);

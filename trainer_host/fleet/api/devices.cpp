@@ -82,6 +82,11 @@ Result<std::optional<ReleaseRecord>> Api::active_release(const Device& device) {
 }
 
 Result<Json> Api::describe_device(const Device& device, const std::optional<Assignment>& desired) {
+  OUTCROP_TRY(release, active_release(device));
+  return describe_device(device, desired, release ? &*release : nullptr);
+}
+
+Json Api::describe_device(const Device& device, const std::optional<Assignment>& desired, const ReleaseRecord* active) {
   Json entry = to_json(device);
   entry["online"] = parts_.ingest.online(device.name);
   // A root names a director, and this board's agent is from before.
@@ -91,8 +96,7 @@ Result<Json> Api::describe_device(const Device& device, const std::optional<Assi
   entry["desired"] = desired ? desired_to_json(*desired) : Json(nullptr);
   const messages::Progress* progress = parts_.ingest.progress(device.name);
   entry["progress"] = progress != nullptr ? progress_to_json(*progress) : Json(nullptr);
-  OUTCROP_TRY(release, active_release(device));
-  entry["active_release"] = release ? to_json(*release) : Json(nullptr);
+  entry["active_release"] = active != nullptr ? to_json(*active) : Json(nullptr);
   return entry;
 }
 
@@ -126,7 +130,8 @@ Result<http::Response> Api::devices(const http::Request& request) {
   OUTCROP_CHECK(view_.refresh());
   OUTCROP_TRY(page, select(view_, query));
   for (const BoardRow* row : page.rows) {
-    OUTCROP_TRY(entry, describe_device(row->device, row->desired));
+    const auto serves = row->device.status ? row->device.status->active_manifest : std::nullopt;
+    Json entry = describe_device(row->device, row->desired, serves ? view_.release(*serves) : nullptr);
     entry["health"] = to_string(row->health);
     entry["why"] = row->why;
     json.push_back(std::move(entry));

@@ -19,10 +19,6 @@ std::string word_of(const http::Request& request, const char* key) {
   return found == request.query.end() ? std::string() : found->second;
 }
 
-Json number_or_null(const std::optional<double>& number) {
-  return number ? Json(*number) : Json(nullptr);
-}
-
 Result<Timestamp> time_of(const http::Request& request, const char* key, Timestamp otherwise) {
   const std::string text = word_of(request, key);
   if (text.empty()) return otherwise;

@@ -15,6 +15,10 @@ constexpr std::array<std::string_view, 3> without_measurement{"hold", "fail", "a
 
 }  // namespace
 
+Json number_or_null(const std::optional<double>& number) {
+  return number ? Json(*number) : Json(nullptr);
+}
+
 Json time_or_null(const std::optional<Timestamp>& time) {
   return time ? Json(to_rfc3339(*time)) : Json(nullptr);
 }
@@ -71,6 +75,7 @@ Json to_json(const RolloutRecord& rollout) {
             {"share", rollout.target.share},
             {"group", rollout.target.group},
             {"words", in_words(rollout.target)}}},
+          {"objective", rollout.aim ? Json(to_string(*rollout.aim)) : Json(nullptr)},
           {"starts", time_or_null(rollout.schedule.starts)},
           {"windows", to_string(rollout.schedule.windows)},
           {"rings_skipped", rollout.rings_skipped},

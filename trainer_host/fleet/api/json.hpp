@@ -12,6 +12,7 @@ namespace outcrop::fleet {
 
 using Json = nlohmann::json;
 
+[[nodiscard]] Json number_or_null(const std::optional<double>& number);
 [[nodiscard]] Json time_or_null(const std::optional<Timestamp>& time);
 [[nodiscard]] Json to_json(const Device& device);
 [[nodiscard]] Json to_json(const ReleaseRecord& release);

@@ -12,6 +12,7 @@ constexpr std::size_t most_canaries = 1024;
 constexpr std::uint64_t longest_soak = 30ULL * 24 * 3600;
 constexpr std::uint64_t most_boards = 1'000'000;
 constexpr std::size_t longest_windows = 24 * 12;
+constexpr std::size_t longest_objective = 32;
 
 // Which boards it is for, and when they are offered it.
 Status read_target(ObjectReader& reader, const std::function<bool(const char*)>& given, RolloutRequest& request) {
@@ -56,18 +57,18 @@ Json describe(const std::vector<Assignment>& assignments, const Ingest& ingest, 
 }
 
 // With what its boards have shown so far; of one rollout, since all boards of the model are looked at.
-Result<Json> describe_whole(Registry& registry, const Ingest& ingest, const RolloutRecord& rollout) {
+Result<Json> describe_whole(Registry& registry, const Ingest& ingest, Timestamp now, const RolloutRecord& rollout) {
   OUTCROP_TRY(assignments, registry.assignments(rollout.name));
   OUTCROP_TRY(devices, registry.devices_of(rollout.model));
   std::map<std::string_view, const Assignment*> assigned;
   for (const Assignment& one : assignments) assigned.emplace(one.device, &one);
-  RolloutEvidence evidence;
+  RolloutEvidence evidence(rollout, now);
   for (const Device& device : devices) {
     const auto found = assigned.find(device.name);
-    evidence.add(device, found == assigned.end() ? nullptr : found->second);
+    evidence.add(device, found == assigned.end() ? nullptr : found->second, ingest.online(device.name));
   }
   Json json = describe(assignments, ingest, rollout);
-  json["evidence"] = to_json(evidence.judge(rollout, /*with_intervals=*/true));
+  json["evidence"] = to_json(evidence.judge(/*with_intervals=*/true));
   return json;
 }
 
@@ -86,7 +87,7 @@ Result<http::Response> Api::rollouts() {
 Result<http::Response> Api::rollout(const std::string& name) {
   OUTCROP_TRY(found, parts_.registry.rollout(name));
   if (!found) return fail(ErrorCode::not_found, "there is no rollout '" + name + "'");
-  OUTCROP_TRY(json, describe_whole(parts_.registry, parts_.ingest, *found));
+  OUTCROP_TRY(json, describe_whole(parts_.registry, parts_.ingest, parts_.clock.now(), *found));
   return respond(json);
 }
 
@@ -131,12 +132,16 @@ Result<http::Response> Api::start_rollout(const std::string& body) {
   if (given("byte_budget")) request.byte_budget = reader.size("byte_budget");
   read_limits(reader, given, request.limits);
   OUTCROP_CHECK(read_target(reader, given, request));
+  if (given("objective")) {
+    OUTCROP_TRY(aim, aim_from(reader.text("objective", longest_objective)));
+    request.aim = aim;
+  }
   const std::string group = given("group") ? reader.name("group") : "";
   reader.done();
   OUTCROP_CHECK(reader.status());
   if (!group.empty()) OUTCROP_CHECK(target_group(group, request));
   OUTCROP_TRY(started, parts_.driver.start(request));
-  OUTCROP_TRY(described, describe_whole(parts_.registry, parts_.ingest, started));
+  OUTCROP_TRY(described, describe_whole(parts_.registry, parts_.ingest, parts_.clock.now(), started));
   return respond(described, 201);
 }
 
@@ -149,7 +154,7 @@ Result<http::Response> Api::steer_rollout(const std::string& name, const std::st
           ? parts_.driver.skip_ring(name)
           : fail(ErrorCode::not_found, "a rollout can be told to pause, resume, abort or skip-ring, not to '" + verb + "'");
   if (!after) return fail(after.error());
-  OUTCROP_TRY(described, describe_whole(parts_.registry, parts_.ingest, *after));
+  OUTCROP_TRY(described, describe_whole(parts_.registry, parts_.ingest, parts_.clock.now(), *after));
   return respond(described);
 }
 

@@ -1,5 +1,7 @@
 #include "trainer_host/fleet/metadata/director.hpp"
 
+#include <sys/stat.h>
+
 #include <span>
 
 #include "protocol/base/version.hpp"
@@ -23,9 +25,20 @@ bool Director::signs_for(const Device& board) const {
          board.status->root_version >= *since;
 }
 
-Result<std::string> Director::write(const Device& board, const messages::Command& command) const {
+Result<trust::PrivateKey> Director::read_key() {
+  struct stat info {};
+  if (::stat(key_.c_str(), &info) != 0) return trust::PrivateKey::read_pem(key_);  // which says why
+  const KeyFile now{info.st_dev, info.st_ino, static_cast<std::uint64_t>(info.st_size), info.st_ctim.tv_sec, info.st_ctim.tv_nsec};
+  if (read_ && read_from_ == now) return *read_;
+  read_.reset();
+  OUTCROP_TRY(key, trust::PrivateKey::read_pem(key_));
+  read_from_ = now;
+  return *(read_ = std::move(key));
+}
+
+Result<std::string> Director::write(const Device& board, const messages::Command& command) {
   if (!signs_for(board)) return messages::to_json(command);
-  auto key = trust::PrivateKey::read_pem(key_);
+  auto key = read_key();
   if (!key) return fail(key.error().context("the key of the director"));
   const auto& root = roles_().root();
   if (!root.signers(trust::director_role).keys.contains(key->public_key().id())) {

@@ -1,11 +1,15 @@
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "protocol/base/clock.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/messages/command.hpp"
+#include "protocol/trust/ed25519.hpp"
 #include "trainer_host/fleet/metadata/role_set.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
 
@@ -18,7 +22,7 @@ namespace outcrop::fleet {
 // the stage role).
 class Director {
  public:
-  // The key is read each time. `roles` may change meanwhile.
+  // The key is read again whenever its file is not what it was. `roles` may change meanwhile.
   Director(const Clock& clock, std::filesystem::path key, std::function<const RoleSet&()> roles)
       : clock_(&clock), key_(std::move(key)), roles_(std::move(roles)) {}
 
@@ -27,13 +31,23 @@ class Director {
   [[nodiscard]] bool signs_for(const Device& board) const;
 
   // What to publish. Errors: those of the key's file, untrusted where the newest root names another.
-  [[nodiscard]] Result<std::string> write(const Device& board,
-                                          const messages::Command& command) const;
+  [[nodiscard]] Result<std::string> write(const Device& board, const messages::Command& command);
 
  private:
+  [[nodiscard]] Result<trust::PrivateKey> read_key();
+
+  // What tells one state of a file from another.
+  struct KeyFile {
+    std::uint64_t device = 0, inode = 0, size = 0;
+    std::int64_t changed_s = 0, changed_ns = 0;
+    bool operator==(const KeyFile&) const = default;
+  };
+
   const Clock* clock_;
   std::filesystem::path key_;
   std::function<const RoleSet&()> roles_;
+  KeyFile read_from_;
+  std::optional<trust::PrivateKey> read_;  // taking a PEM file apart takes ten times as long as signing
 };
 
 }  // namespace outcrop::fleet

@@ -277,7 +277,8 @@ TEST_F(MetadataKeeperTest, another_stage_key_lets_the_list_of_its_model_begin_an
 
 TEST_F(MetadataKeeperTest, signs_commands_for_boards_whose_root_names_a_director) {
   auto keeper = open();
-  const Director director(clock_, keys_ / "online/director.key",
+  const std::filesystem::path file = keys_ / "online/director.key";
+  Director director(clock_, file,
                           [&]() -> const RoleSet& { return keeper->roles(); });
   Device board;
   board.name = "pi-1";
@@ -300,10 +301,14 @@ TEST_F(MetadataKeeperTest, signs_commands_for_boards_whose_root_names_a_director
   EXPECT_EQ(said->device, "pi-1");
   EXPECT_EQ(said->command, command);
   EXPECT_GT(said->expires, clock_.now());
-  const Director stranger(clock_, keys_ / "online/snapshot.key",
-                          [&]() -> const RoleSet& { return keeper->roles(); });
-  EXPECT_THAT(stranger.write(board, command),
+  // A new key needs no restart, and one that went is not signed by for long.
+  std::filesystem::rename(file, keys_ / "aside.key");
+  EXPECT_THAT(director.write(board, command), ErrorIs(ErrorCode::not_found, HasSubstr("the key of the director")));
+  std::filesystem::copy_file(keys_ / "online/snapshot.key", file);
+  EXPECT_THAT(director.write(board, command),
               ErrorIs(ErrorCode::untrusted, HasSubstr("is not the one that root 1 names")));
+  std::filesystem::rename(keys_ / "aside.key", file);
+  EXPECT_THAT(director.write(board, command), IsOk());
 }
 
 TEST_F(MetadataKeeperTest, a_new_root_that_rekeys_the_online_roles_is_followed) {

@@ -169,7 +169,7 @@ void expose_rollouts(Exposition& out, const MetricsParts& parts) {
                                     : "waiting";
       ++states[board->second.device.device_class][state];
     }
-    if (const auto judgement = parts.view.judgement_of(row)) {
+    if (const auto judgement = parts.view.judgement_of(row, parts.now)) {
       for (const ClassEvidence& seen : judgement->classes) {
         double& most = evidence[seen.device_class];
         most = std::max(most, seen.slower / judgement->line);

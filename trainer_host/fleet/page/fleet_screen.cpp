@@ -95,7 +95,7 @@ Html rollouts(const FleetView& view, const std::vector<Change>& changes, Timesta
       ++asked;
       if (one.state == messages::DeploymentState::updated && !one.cancelled) ++taken;
     }
-    const auto judgement = view.judgement_of(row);
+    const auto judgement = view.judgement_of(row, now);
     const auto harm = judgement ? std::optional(judgement->evidence) : most_evidence(changes, row.record.manifest);
     const double line = judgement ? judgement->line : stop_line;
     table << "<tr><th scope=\"row\">" << rollout_link(row.record.name) << "</th><td>"

@@ -165,12 +165,14 @@ Html rollout_screen(const FleetView& view, const RolloutRow& row, const Reader& 
       changes = std::move(found);
     }
   }
-  const auto judgement = view.judgement_of(row, /*with_intervals=*/true);
+  const auto judgement = view.judgement_of(row, now, /*with_intervals=*/true);
   Html html;
   html << "<h1>Rollout " << record.name << "</h1><div data-live=\"verdict\">"
        << verdict(row, judgement, changes, view) << "<dl class=\"facts\"><div><dt>Release</dt><dd>"
        << view.name_of(record.manifest) << " <code>" << record.manifest.short_hex()
-       << "</code></dd></div><div><dt>Started</dt><dd>" << age(record.started, now)
+       << "</code></dd></div>";
+  if (record.aim) html << "<div><dt>Chosen by least</dt><dd>" << to_string(*record.aim) << "</dd></div>";
+  html << "<div><dt>Started</dt><dd>" << age(record.started, now)
        << " ago</dd></div><div><dt>Ended</dt><dd>";
   if (record.ended) {
     html << age(record.ended, now) << " ago";

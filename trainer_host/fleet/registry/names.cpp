@@ -45,12 +45,28 @@ std::string_view to_string(RolloutState state) {
   return "";
 }
 
+std::string_view to_string(TakeBack which) {
+  switch (which) {
+    case TakeBack::nothing:
+      return "nothing";
+    case TakeBack::all:
+      return "all";
+    case TakeBack::unfinished:
+      return "unfinished";
+  }
+  return "";
+}
+
 std::optional<ReleaseState> release_state_from(std::string_view text) {
   return find(text, ReleaseState::revoked);
 }
 
 std::optional<RolloutState> rollout_state_from(std::string_view text) {
   return find(text, RolloutState::aborted);
+}
+
+std::optional<TakeBack> take_back_from(std::string_view text) {
+  return find(text, TakeBack::unfinished);
 }
 
 std::optional<messages::DeploymentState> deployment_state_from(std::string_view text) {

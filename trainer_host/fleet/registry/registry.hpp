@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "protocol/base/clock.hpp"
@@ -19,6 +20,7 @@
 #include "protocol/messages/status.hpp"
 #include "protocol/trust/ed25519.hpp"
 #include "trainer_host/fleet/monitor/history.hpp"
+#include "trainer_host/fleet/registry/aim.hpp"
 #include "trainer_host/fleet/registry/rollout_limits.hpp"
 #include "trainer_host/fleet/registry/rollout_schedule.hpp"
 #include "trainer_host/fleet/registry/rollout_target.hpp"
@@ -86,6 +88,10 @@ enum class RolloutState { canary, widening, paused, done, stopped, aborted };
          state == RolloutState::aborted;
 }
 
+// Which boards an end takes back, as long as some of them are not told yet; unfinished: all but those that are UPDATED.
+enum class TakeBack { nothing, all, unfinished };
+[[nodiscard]] std::string_view to_string(TakeBack which);
+
 struct RolloutRecord {
   std::string name;
   std::string model;
@@ -99,9 +105,12 @@ struct RolloutRecord {
   RolloutLimits limits;
   RolloutTarget target;
   RolloutSchedule schedule;
+  std::optional<Aim> aim;  // by which a class's variant is chosen; none: the release's own objective
   std::uint64_t rings_skipped = 0;  // each doubles how many boards are at work at once
   Timestamp minute;                 // that boards were last offered it in, and how many in it
   std::uint64_t in_minute = 0;
+  TakeBack takes_back = TakeBack::nothing;
+  std::string takes_back_because;  // what these boards are told
   Timestamp started;
   std::optional<Timestamp> ended;
   // Of a state that was older than the fleet when it was gone on with: offers nothing any more.
@@ -152,9 +161,22 @@ enum class ReportTaken {
 // here share one such lot: a board may name any digest.
 inline constexpr std::size_t reports_kept = 64;
 
+// What was written of a board: its row or what it is to be at, or a report of it.
+enum class Written { board, report };
+
 class Registry {
  public:
   virtual ~Registry() = default;
+
+  // `hear` is told of each board of which something was written, within the transaction, and again where that came to
+  // nothing: whoever keeps what he read knows what to read anew. As long as what is returned lives. May not write.
+  using Hear = std::function<void(const std::string& device, Written what)>;
+  [[nodiscard]] std::shared_ptr<const void> listen(Hear hear) {
+    auto listener = std::make_shared<const Hear>(std::move(hear));
+    std::erase_if(listeners_, [](const auto& one) { return one.expired(); });
+    listeners_.push_back(listener);
+    return listener;
+  }
 
   // Everything between is one transaction; rolled back when the Status is an error. One within another is a
   // part of it that can be rolled back by itself.
@@ -253,6 +275,16 @@ class Registry {
 
   // A consistent copy of the whole database while it is in use.
   [[nodiscard]] virtual Status back_up(const std::filesystem::path& file) = 0;
+
+ protected:
+  void tell(const std::string& device, Written what) const {
+    for (const auto& one : listeners_) {
+      if (const auto hear = one.lock()) (*hear)(device, what);
+    }
+  }
+
+ private:
+  std::vector<std::weak_ptr<const Hear>> listeners_;
 };
 
 // WAL, synchronous=FULL, foreign keys on. One thread. A file of a newer schema is refused as

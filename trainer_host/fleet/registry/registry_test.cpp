@@ -57,6 +57,9 @@ class RegistryTest : public ::testing::Test {
     rollout.limits.false_stops = 0.001;
     rollout.limits.first_ring = 7;
     rollout.limits.at_once = 3;
+    rollout.aim = Aim::size;
+    rollout.takes_back = TakeBack::unfinished;
+    rollout.takes_back_because = "too slow";
     rollout.limits.a_minute = 4;
     rollout.limits.deadline = std::chrono::seconds(900);
     rollout.target = {"raspberry-pi-4", "lab", "pi", .5, "lab-boards"};
@@ -484,6 +487,32 @@ TEST_F(RegistryTest, a_part_of_a_transaction_fails_by_itself_and_lasts_with_the_
     return fail(ErrorCode::refused, "all of it");
   }));
   EXPECT_EQ(registry->devices()->size(), 2U);
+}
+
+TEST_F(RegistryTest, tells_which_boards_were_written_and_again_what_came_to_nothing) {
+  auto registry = open();
+  std::vector<std::string> heard;
+  auto listening = registry->listen([&](const std::string& name, Written what) {
+    heard.push_back(name + (what == Written::report ? " reported" : ""));
+  });
+  ASSERT_THAT(registry->save(device("a")), IsOk());
+  ASSERT_EQ(registry->save_tags("a", {"lab"}), true);
+  ASSERT_EQ(registry->save_tags("nobody", {"lab"}), false);
+  EXPECT_THAT(heard, ::testing::ElementsAre("a", "a"));
+  heard.clear();
+  const Status failed = registry->transaction([&]() -> Status {
+    EXPECT_EQ(registry->revoke("a", at(3000), "stolen", ""), true);
+    EXPECT_TRUE((*registry->device("a"))->revoked) << "as it is within the transaction";
+    return fail(ErrorCode::no_space, "disk full");
+  });
+  EXPECT_THAT(failed, ErrorIs(ErrorCode::no_space, HasSubstr("disk full")));
+  EXPECT_THAT(heard, ::testing::ElementsAre("a", "a"));
+  EXPECT_FALSE((*registry->device("a"))->revoked) << "what was kept of it is not of what came to nothing";
+  EXPECT_THAT((*registry->device("a"))->tags, ::testing::ElementsAre("lab"));
+  heard.clear();
+  listening.reset();
+  ASSERT_EQ(registry->save_tags("a", {}), true);
+  EXPECT_TRUE(heard.empty());
 }
 
 TEST_F(RegistryTest, knows_who_has_said_no_word_of_what_it_was_told_and_who_is_new_to_a_rollout) {

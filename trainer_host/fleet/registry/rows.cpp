@@ -139,6 +139,15 @@ Result<RolloutRecord> read_rollout(const Database::Row& row) {
   rollout.rings_skipped = count(row, 26);
   rollout.minute = to_time(row.integer(27));
   rollout.in_minute = count(row, 28);
+  const auto takes_back = take_back_from(row.text(29));
+  if (!takes_back) return damaged("rollout", rollout.name, "takes_back");
+  rollout.takes_back = *takes_back;
+  rollout.takes_back_because = row.text(30);
+  if (const std::string word = row.text(31); !word.empty()) {
+    const auto aim = aim_from(word);
+    if (!aim) return damaged("rollout", rollout.name, "aim");
+    rollout.aim = *aim;
+  }
   return rollout;
 }
 

@@ -19,7 +19,8 @@ inline constexpr const char* release_columns =
 inline constexpr const char* rollout_columns =
     "name, model, manifest, state, resume_to, reason, on_unmeasurable, soak, byte_budget, "
     "failed_share, started, ended, past, slower_allowed, false_stops, first_ring, at_once, a_minute, deadline, "
-    "target_class, target_tag, target_name, target_share, target_group, starts, windows, rings_skipped, minute, in_minute";
+    "target_class, target_tag, target_name, target_share, target_group, starts, windows, rings_skipped, minute, in_minute, "
+    "takes_back, takes_back_because, aim";
 inline constexpr const char* assignment_columns =
     "rollout, device, canary, excluded, generation, cancelled, manifest, return_to, variants, "
     "state, reason, confirmed, session, sequence, updated, slowdown, slowdown_p50";

@@ -183,6 +183,11 @@ ALTER TABLE rollout ADD COLUMN rings_skipped INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE rollout ADD COLUMN minute INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE rollout ADD COLUMN in_minute INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE saved_group (name TEXT PRIMARY KEY, filter TEXT NOT NULL) STRICT;
+)",
+                                                           R"(
+ALTER TABLE rollout ADD COLUMN takes_back TEXT NOT NULL DEFAULT 'nothing';  -- of what boards are still to be told
+ALTER TABLE rollout ADD COLUMN takes_back_because TEXT NOT NULL DEFAULT '';
+ALTER TABLE rollout ADD COLUMN aim TEXT NOT NULL DEFAULT '';  -- '': the release's own objective
 )"};
 
 Result<std::int64_t> pragma(Database& database, const std::string& name) {

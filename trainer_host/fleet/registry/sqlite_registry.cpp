@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <map>
+#include <unordered_map>
 #include <utility>
 
 #include "trainer_host/fleet/registry/registry.hpp"
@@ -36,6 +38,10 @@ class SqliteRegistry final : public Registry {
     } else if (!status) {
       (void)database_.run("ROLLBACK");
     }
+    if (!status) {
+      for (const auto& [device, what] : std::map(written_)) unkeep(device, what);
+    }
+    if (depth_ == 0) written_.clear();
     return status;
   }
 
@@ -69,7 +75,8 @@ class SqliteRegistry final : public Registry {
   Status save(const Device& device) override {
     Database::Value status = nullptr;
     if (device.status) status = messages::to_json(*device.status);
-    return write(
+    return write_of(
+        device.name, Written::board,
         "INSERT INTO device (name, model, device_class, key, certificate, enrolled, revoked, "
         "revoked_reason, status, last_seen, highest_session, attention, signs) "
         "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) "
@@ -89,7 +96,8 @@ class SqliteRegistry final : public Registry {
   Result<bool> save_word(const Device& device) override {
     Database::Value status = nullptr;
     if (device.status) status = messages::to_json(*device.status);
-    return changes(
+    return changes_of(
+        device.name,
         "UPDATE device SET status = ?, last_seen = ?, highest_session = max(highest_session, ?), "
         "attention = ?, signs = max(signs, ?) WHERE name = ? AND key = ? AND revoked IS NULL",
         {status, to_column(device.last_seen), to_column(device.highest_session), device.attention,
@@ -98,30 +106,31 @@ class SqliteRegistry final : public Registry {
 
   Result<bool> revoke(const std::string& device, Timestamp when, const std::string& reason,
                       const std::string& instead_of) override {
-    return changes(
+    return changes_of(
+        device,
         "UPDATE device SET revoked = coalesce(revoked, ?), revoked_reason = ? WHERE name = ? AND "
         "(revoked IS NULL OR (?4 <> '' AND revoked_reason = ?4))",
         {to_column(when), reason, device, instead_of});
   }
 
   Result<std::optional<Device>> device(const std::string& name) override {
-    return one<Device>(select(device_columns, "device WHERE name = ?"), {name}, read_device);
+    if (const auto kept = devices_.find(name); kept != devices_.end()) return std::optional(kept->second);
+    return one<Device>(select(device_columns, "device WHERE name = ?"), {name}, as_kept());
   }
 
   Result<std::vector<Device>> devices() override {
-    return all<Device>(select(device_columns, "device ORDER BY name"), {}, read_device);
+    return all<Device>(select(device_columns, "device ORDER BY name"), {}, as_kept());
   }
 
   Result<std::vector<Device>> devices_of(const std::string& model) override {
-    return all<Device>(select(device_columns, "device WHERE model = ? ORDER BY name"), {model},
-                       read_device);
+    return all<Device>(select(device_columns, "device WHERE model = ? ORDER BY name"), {model}, as_kept());
   }
 
   Result<std::vector<Device>> devices_without_word() override {
     return all<Device>(
         select(device_columns, "device WHERE revoked IS NULL AND name IN (SELECT device FROM assignment WHERE "
                                "state IS NULL AND generation > 0) ORDER BY name"),
-        {}, read_device);
+        {}, as_kept());
   }
 
   Result<std::vector<BoardLabels>> newcomers(const RolloutRecord& rollout) override {
@@ -132,7 +141,7 @@ class SqliteRegistry final : public Registry {
   }
 
   Result<bool> save_tags(const std::string& device, const std::set<std::string>& tags) override {
-    return changes("UPDATE device SET tags = ? WHERE name = ?", {names_to_json({tags.begin(), tags.end()}), device});
+    return changes_of(device, "UPDATE device SET tags = ? WHERE name = ?", {names_to_json({tags.begin(), tags.end()}), device});
   }
 
   Result<std::size_t> count_enrolled() override {
@@ -199,11 +208,13 @@ class SqliteRegistry final : public Registry {
         "INSERT INTO rollout (name, model, manifest, state, resume_to, reason, on_unmeasurable, soak, byte_budget, "
         "failed_share, started, ended, past, slower_allowed, false_stops, first_ring, at_once, a_minute, deadline, "
         "target_class, target_tag, target_name, target_share, target_group, starts, windows, rings_skipped, minute, "
-        "in_minute, place) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, (SELECT "
+        "in_minute, takes_back, takes_back_because, aim, place) VALUES "
+        "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, (SELECT "
         "coalesce(max(place), 0) + 1 FROM rollout)) "
         "ON CONFLICT (name) DO UPDATE SET state = excluded.state, resume_to = excluded.resume_to, "
         "reason = excluded.reason, ended = excluded.ended, past = excluded.past, rings_skipped = excluded.rings_skipped, "
-        "minute = excluded.minute, in_minute = excluded.in_minute",
+        "minute = excluded.minute, in_minute = excluded.in_minute, takes_back = excluded.takes_back, "
+        "takes_back_because = excluded.takes_back_because",
         {rollout.name, rollout.model, rollout.manifest.hex(), std::string(to_string(rollout.state)),
          std::string(to_string(rollout.resume_to)), rollout.reason,
          static_cast<std::int64_t>(rollout.on_unmeasurable), std::int64_t{rollout.soak.count()},
@@ -212,7 +223,8 @@ class SqliteRegistry final : public Registry {
          to_column(limits.at_once), to_column(limits.a_minute), std::int64_t{limits.deadline.count()},
          target.device_class, target.tag, target.part_of_name, target.share, target.group,
          to_column(rollout.schedule.starts), to_string(rollout.schedule.windows), to_column(rollout.rings_skipped),
-         to_column(rollout.minute), to_column(rollout.in_minute)});
+         to_column(rollout.minute), to_column(rollout.in_minute), std::string(to_string(rollout.takes_back)),
+         rollout.takes_back_because, rollout.aim ? std::string(to_string(*rollout.aim)) : std::string()});
   }
 
   Result<std::optional<RolloutRecord>> rollout(const std::string& name) override {
@@ -258,7 +270,8 @@ class SqliteRegistry final : public Registry {
     if (a.state) state = std::string(messages::to_string(*a.state));
     Database::Value slowdown = nullptr, slowdown_p50 = nullptr;
     if (a.slowdown) slowdown = a.slowdown->p90, slowdown_p50 = a.slowdown->p50;
-    return write(
+    return write_of(
+        a.device, Written::board,
         "INSERT INTO assignment (rollout, device, canary, excluded, generation, cancelled, "
         "manifest, return_to, variants, state, reason, confirmed, session, sequence, updated, slowdown, slowdown_p50) "
         "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
@@ -277,8 +290,8 @@ class SqliteRegistry final : public Registry {
   }
 
   Status remove(const Assignment& assignment) override {
-    return write("DELETE FROM assignment WHERE rollout = ? AND device = ?",
-                 {assignment.rollout, assignment.device});
+    return write_of(assignment.device, Written::board, "DELETE FROM assignment WHERE rollout = ? AND device = ?",
+                    {assignment.rollout, assignment.device});
   }
 
   Result<std::optional<Assignment>> assignment(const std::string& rollout,
@@ -322,11 +335,12 @@ class SqliteRegistry final : public Registry {
       if (taken == ReportTaken::repeated) return {};
       OUTCROP_TRY(known, release(report.deployment.manifest));
       OUTCROP_CHECK(
-          write("INSERT INTO report (device, key, session, sequence, copy, manifest, received, "
-                "report, envelope, known) VALUES (?,?,?,?,?,?,?,?,?,?)",
-                {header.device, key.hex(), to_column(header.session), to_column(header.sequence),
-                 copy, report.deployment.manifest.hex(), to_column(received), text,
-                 std::string(envelope), std::int64_t{known.has_value()}}));
+          write_of(header.device, Written::report,
+                   "INSERT INTO report (device, key, session, sequence, copy, manifest, received, "
+                   "report, envelope, known) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                   {header.device, key.hex(), to_column(header.session), to_column(header.sequence),
+                    copy, report.deployment.manifest.hex(), to_column(received), text,
+                    std::string(envelope), std::int64_t{known.has_value()}}));
       return make_room(header.device, report.deployment.manifest, known.has_value());
     }));
     return taken;
@@ -476,6 +490,38 @@ class SqliteRegistry final : public Registry {
         {device, manifest.hex(), kept});
   }
 
+  void unkeep(const std::string& device, Written what) {
+    devices_.erase(device);
+    tell(device, what);
+  }
+  void wrote(const std::string& device, Written what) {
+    if (depth_ > 0) {
+      const auto [place, first] = written_.emplace(device, what);
+      if (!first && what == Written::report) place->second = what;
+    }
+    unkeep(device, what);
+  }
+  Status write_of(const std::string& device, Written what, const std::string& sql,
+                  std::initializer_list<Database::Value> values) {
+    OUTCROP_CHECK(write(sql, values));
+    wrote(device, what);
+    return {};
+  }
+  Result<bool> changes_of(const std::string& device, const std::string& sql, std::initializer_list<Database::Value> values) {
+    OUTCROP_TRY(changed, changes(sql, values));
+    if (changed) wrote(device, Written::board);
+    return changed;
+  }
+  // What a board says is a document that takes longer to read than all else here, and is read for each of its messages.
+  std::function<Result<Device>(const Database::Row&)> as_kept() {
+    return [this](const Database::Row& row) -> Result<Device> {
+      const std::string name = row.text(0);
+      if (const auto kept = devices_.find(name); kept != devices_.end()) return kept->second;
+      OUTCROP_TRY(device, read_device(row));
+      return devices_.emplace(name, std::move(device)).first->second;
+    };
+  }
+
   Result<bool> changes(const std::string& sql, std::initializer_list<Database::Value> values) {
     OUTCROP_TRY(rows, database_.run(sql, values));
     return rows > 0;
@@ -487,9 +533,8 @@ class SqliteRegistry final : public Registry {
     return {};
   }
 
-  template <class T>
-  Result<std::vector<T>> all(const std::string& sql, std::initializer_list<Database::Value> values,
-                             Result<T> (*read)(const Database::Row&)) {
+  template <class T, class Read>
+  Result<std::vector<T>> all(const std::string& sql, std::initializer_list<Database::Value> values, Read read) {
     std::vector<T> found;
     OUTCROP_CHECK(database_.query(sql, values, [&](const Database::Row& row) -> Status {
       OUTCROP_TRY(record, read(row));
@@ -499,10 +544,8 @@ class SqliteRegistry final : public Registry {
     return found;
   }
 
-  template <class T>
-  Result<std::optional<T>> one(const std::string& sql,
-                               std::initializer_list<Database::Value> values,
-                               Result<T> (*read)(const Database::Row&)) {
+  template <class T, class Read>
+  Result<std::optional<T>> one(const std::string& sql, std::initializer_list<Database::Value> values, Read read) {
     OUTCROP_TRY(found, all<T>(sql, values, read));
     if (found.empty()) return std::optional<T>();
     return std::optional<T>(std::move(found.front()));
@@ -510,6 +553,8 @@ class SqliteRegistry final : public Registry {
 
   Database database_;
   int depth_ = 0;  // of transactions in each other
+  std::map<std::string, Written> written_;  // by the transaction that is open
+  std::unordered_map<std::string, Device> devices_;  // as they are in the database
 };
 
 }  // namespace

@@ -89,17 +89,24 @@ std::optional<double> gain_in_error(const messages::Manifest& manifest, const Re
   return worst_of_one - worst_of_other;
 }
 
-// How much better `other` is than `one` on a board that measured both, by the manifest's objective: above 0 where it is.
-// Times and memory by their ratio: boards of a class differ by factors.
-std::optional<double> gain(const messages::Manifest& manifest, const ReportedVariant& one, const ReportedVariant& other) {
-  switch (manifest.objective) {
-    case messages::Objective::p50_ms:
+double bytes_of(const messages::Manifest& manifest, const ReportedVariant& variant) {
+  const messages::Variant* const known = manifest.variant(variant.name);
+  return known == nullptr ? 0 : static_cast<double>(known->blob.size.value());
+}
+
+// How much better `other` is than `one` on a board that measured both: above 0 where it is.
+// Times, memory and sizes by their ratio: boards of a class differ by factors.
+std::optional<double> gain(const messages::Manifest& manifest, Aim aim, const ReportedVariant& one, const ReportedVariant& other) {
+  switch (aim) {
+    case Aim::p50_ms:
       return std::log(one.measurement->p50_ms / other.measurement->p50_ms);
-    case messages::Objective::memory_mb:
+    case Aim::memory_mb:
       return std::log(megabytes(*one.measurement) / megabytes(*other.measurement));
-    case messages::Objective::error:
+    case Aim::size:
+      return bytes_of(manifest, one) - bytes_of(manifest, other);
+    case Aim::error:
       return gain_in_error(manifest, one, other);
-    case messages::Objective::p90_ms:
+    case Aim::p90_ms:
       break;
   }
   return std::log(one.measurement->p90_ms / other.measurement->p90_ms);
@@ -107,26 +114,26 @@ std::optional<double> gain(const messages::Manifest& manifest, const ReportedVar
 
 // The median over boards that measured both; nothing without such a board. Medians of different boards would compare the
 // boards: {20, 80} ms of one variant and {60} ms of another say nothing of the two.
-std::optional<double> gain_on_boards(const messages::Manifest& manifest, const OfBoards& one, const OfBoards& other) {
+std::optional<double> gain_on_boards(const messages::Manifest& manifest, Aim aim, const OfBoards& one, const OfBoards& other) {
   std::vector<double> gains;
   for (const auto& [board, variant] : one) {
     const auto found = other.find(board);
     if (found == other.end()) continue;
-    if (const auto value = gain(manifest, *variant, *found->second)) gains.push_back(*value);
+    if (const auto value = gain(manifest, aim, *variant, *found->second)) gains.push_back(*value);
   }
   if (gains.empty()) return std::nullopt;
   return median(std::move(gains));
 }
 
 std::string in_words(const std::string& variant, const OfBoards& boards,
-                     messages::Objective objective) {
+                     Aim aim) {
   const double p90 = median_over(boards, [](const auto& v) { return v.measurement->p90_ms; });
   const double memory =
       median_over(boards, [](const auto& v) { return megabytes(*v.measurement); });
   char figures[96];
   std::snprintf(figures, sizeof figures, "p90 %.4g ms, %.4g MB on %zu %s", p90, memory,
                 boards.size(), boards.size() == 1 ? "canary" : "canaries");
-  return variant + " (least " + std::string(messages::to_string(objective)) +
+  return variant + " (least " + std::string(to_string(aim)) +
          " within the budget: " + figures + ")";
 }
 
@@ -173,7 +180,8 @@ bool any_measured(const std::map<std::string, OfBoards>& words) {
 }  // namespace
 
 ClassChoice choose_variant(const messages::Manifest& manifest, const std::string& device_class,
-                           const std::vector<Report>& reports, bool unmeasured_too) {
+                           const std::vector<Report>& reports, bool unmeasured_too, std::optional<Aim> wanted) {
+  const Aim aim = wanted.value_or(aim_of(manifest.objective));
   const auto words = newest_words(reports);
   const bool measured = any_measured(words);
   // What nobody could measure no budget can judge.
@@ -208,7 +216,7 @@ ClassChoice choose_variant(const messages::Manifest& manifest, const std::string
       best = &variant.name;
       continue;
     }
-    const auto better = gain_on_boards(manifest, fitting.at(*best), found->second);
+    const auto better = gain_on_boards(manifest, aim, fitting.at(*best), found->second);
     if (!better) apart.push_back(variant.name);
     if (better && *better > 0) best = &variant.name;
   }
@@ -218,10 +226,10 @@ ClassChoice choose_variant(const messages::Manifest& manifest, const std::string
   }
   std::string not_on_one_board;
   for (const std::string& name : apart) {
-    if (gain_on_boards(manifest, fitting.at(*best), fitting.at(name))) continue;
+    if (gain_on_boards(manifest, aim, fitting.at(*best), fitting.at(name))) continue;
     not_on_one_board += "; no canary measured both it and " + name;
   }
-  return {*best, in_words(*best, fitting.at(*best), manifest.objective) + not_on_one_board +
+  return {*best, in_words(*best, fitting.at(*best), aim) + not_on_one_board +
                      not_compared(manifest, reports, words)};
 }
 

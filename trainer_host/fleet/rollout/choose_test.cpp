@@ -59,6 +59,25 @@ TEST(Choose, the_least_by_each_objective) {
   EXPECT_EQ(chosen(Objective::error, reports), "float");
 }
 
+TEST(Choose, by_the_objective_of_the_rollout_where_it_has_one) {
+  const std::vector<Report> reports{report("c", {variant("float", 90, 150, 0, 0), variant("quint8", 60, 120, 5, 4),
+                                                 variant("qint8", 30, 140, 4, 5)})};
+  messages::Manifest release = manifest(Objective::p90_ms);
+  release.variants[0].blob.size = ByteCount(4000);
+  release.variants[1].blob.size = ByteCount(1200);
+  release.variants[2].blob.size = ByteCount(1100);
+  const auto chosen_by = [&](const char* word) { return choose_variant(release, "pi", reports, false, *aim_from(word)); };
+  EXPECT_EQ(chosen_by("p50_ms").variant, "float");
+  EXPECT_EQ(chosen_by("memory").variant, "quint8");
+  EXPECT_EQ(chosen_by("size").variant, "qint8");
+  EXPECT_EQ(chosen_by("error").variant, "float");
+  EXPECT_THAT(chosen_by("size").reason, HasSubstr("least size within the budget"));
+  EXPECT_EQ(choose_variant(release, "pi", reports).variant, "qint8") << "by the release's own";
+  const auto unknown = aim_from("p99");
+  ASSERT_FALSE(unknown);
+  EXPECT_THAT(unknown.error().message(), HasSubstr("'p99' is no objective: one of p90_ms, p50_ms, memory_mb, size, error is"));
+}
+
 TEST(Choose, operators_of_our_own_where_every_canary_found_them_much_faster) {
   auto release = manifest(Objective::memory_mb);
   release.variants[2].operators = {"outcrop::linear_int4"};

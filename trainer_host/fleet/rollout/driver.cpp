@@ -3,8 +3,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <set>
-#include <string_view>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -24,51 +22,6 @@ constexpr std::uint64_t highest_generation = (std::uint64_t{1} << 53) - 1;
 // only the first is known.
 int protocol_with(const Device& device) {
   return device.status ? std::min(protocol_version, device.status->speaks) : first_protocol;
-}
-
-// Reading reports is the costly part of a decision: only where boards may be offered a variant. Not
-// where a board that needs one is left without: it would stay out for good.
-bool needs_choices(const RolloutView& view) {
-  const RolloutRecord& rollout = view.rollout;
-  const RolloutState phase =
-      rollout.state == RolloutState::paused ? rollout.resume_to : rollout.state;
-  if (phase == RolloutState::widening) return true;
-  if (phase == RolloutState::canary) {
-    std::set<std::string_view> revoked;  // they are left out by this very decision
-    for (const Device& device : view.devices) {
-      if (device.revoked) revoked.insert(device.name);
-    }
-    return std::all_of(view.assignments.begin(), view.assignments.end(), [&](const Assignment& a) {
-      return a.confirmed || a.excluded || !a.canary || revoked.contains(a.device);
-    });
-  }
-  std::set<std::string_view> assigned;
-  for (const Assignment& assignment : view.assignments) assigned.insert(assignment.device);
-  return view.serves_newcomers &&
-         std::any_of(view.devices.begin(), view.devices.end(), [&](const Device& device) {
-           return !device.revoked && !assigned.contains(device.name);
-         });
-}
-
-// Whether `one` was started after `other`: `all` has the newest first.
-bool is_newer(const RolloutRecord& one, const RolloutRecord& other,
-              const std::vector<RolloutRecord>& all) {
-  for (const RolloutRecord& rollout : all) {
-    if (rollout.name == one.name) return true;
-    if (rollout.name == other.name) return false;
-  }
-  return false;
-}
-
-bool is_for(const RolloutRecord& rollout, const std::vector<RolloutTarget>& claims, const BoardLabels& board) {
-  const auto holds = [&](const RolloutTarget& target) { return target.holds(board.name, board.device_class, board.tags); };
-  return holds(rollout.target) && std::none_of(claims.begin(), claims.end(), holds);
-}
-
-// Of the rollouts that have ended only those that may still have something to say.
-bool is_at_rest(const RolloutView& view) {
-  return has_ended(view.rollout.state) && !view.serves_newcomers &&
-         view.release.state != ReleaseState::revoked;
 }
 
 // Whether boards that have not seen their offers get them when they come back. A cancel they get
@@ -104,14 +57,6 @@ std::string evidence_of(const RolloutView& view, const RolloutRecord& after) {
   return json_text(evidence);
 }
 
-// By a state that was newer than this one: what that told the board is not known here.
-bool has_seen_more(const std::vector<Device>& devices, const Assignment& assignment) {
-  return std::any_of(devices.begin(), devices.end(), [&](const Device& device) {
-    return device.name == assignment.device && device.status &&
-           device.status->generation > assignment.generation;
-  });
-}
-
 }  // namespace
 
 RolloutDriver::RolloutDriver(Registry& registry, const Clock& clock, BlobStore blobs,
@@ -120,8 +65,10 @@ RolloutDriver::RolloutDriver(Registry& registry, const Clock& clock, BlobStore b
       clock_(&clock),
       blobs_(std::move(blobs)),
       surroundings_(std::move(surroundings)),
-      patience_(patience),
-      behind_(registry, clock) {}
+      behind_(registry, clock),
+      views_(registry, clock,
+             {surroundings_.online, [this](const trust::Sha256Digest& digest) { return manifest(digest); }, patience,
+              surroundings_.lot}) {}
 
 Result<const messages::Manifest*> RolloutDriver::manifest(const trust::Sha256Digest& digest) {
   if (const auto found = manifests_.find(digest); found != manifests_.end()) return &found->second;
@@ -129,88 +76,6 @@ Result<const messages::Manifest*> RolloutDriver::manifest(const trust::Sha256Dig
   OUTCROP_TRY(blob, trust::verify_bytes(bytes, digest));
   OUTCROP_TRY(parsed, messages::parse_manifest(blob));
   return &manifests_.emplace(digest, std::move(parsed)).first->second;
-}
-
-// Whose newcomers are another rollout's: of newer ones that are done, and of one that widens, where boards may be offered
-// its release.
-Result<std::vector<RolloutTarget>> RolloutDriver::claims_before(const RolloutRecord& rollout) {
-  std::vector<RolloutTarget> claims;
-  OUTCROP_TRY(all, registry_->rollouts());
-  for (const RolloutRecord& other : all) {
-    if (other.model != rollout.model || other.name == rollout.name || other.past) continue;
-    const bool newer_done = other.state == RolloutState::done && is_newer(other, rollout, all);
-    if (other.state != RolloutState::widening && !newer_done) continue;
-    OUTCROP_TRY(release, registry_->release(other.manifest));
-    if (release && release->state == ReleaseState::published) claims.push_back(other.target);
-  }
-  return claims;
-}
-
-Result<RolloutView> RolloutDriver::view_of(const RolloutRecord& rollout) {
-  RolloutView view;
-  view.rollout = rollout;
-  view.now = clock_->now();
-  view.patience = patience_;
-  OUTCROP_TRY(release, registry_->release(rollout.manifest));
-  if (!release) return fail(ErrorCode::internal, "rollout " + rollout.name + " has no release");
-  view.release = *release;
-  std::vector<RolloutTarget> claims;
-  if (rollout.state == RolloutState::done && !rollout.past) {
-    OUTCROP_TRY(before, claims_before(rollout));
-    claims = std::move(before);
-    OUTCROP_TRY(newcomers, registry_->newcomers(rollout));
-    view.serves_newcomers = std::any_of(newcomers.begin(), newcomers.end(), [&](const BoardLabels& board) {
-      return is_for(rollout, claims, board);
-    });
-  }
-  if (is_at_rest(view)) return view;
-  OUTCROP_TRY(assignments, registry_->assignments(rollout.name));
-  view.assignments = std::move(assignments);
-  OUTCROP_TRY(devices, registry_->devices_of(rollout.model));
-  view.devices = std::move(devices);
-  std::set<std::string_view> assigned;
-  for (const Assignment& assignment : view.assignments) assigned.insert(assignment.device);
-  std::erase_if(view.devices, [&](const Device& device) {
-    return !assigned.contains(device.name) && !is_for(rollout, claims, {device.name, device.device_class, device.tags});
-  });
-  for (const Device& device : view.devices) {
-    if (surroundings_.online(device.name)) view.online.insert(device.name);
-  }
-  for (const Assignment& assignment : view.assignments) {
-    OUTCROP_TRY(desired, registry_->desired(assignment.device));
-    if (desired && desired->rollout != rollout.name) view.superseded.insert(assignment.device);
-    if (rollout.past && has_seen_more(view.devices, assignment)) {
-      view.superseded.insert(assignment.device);
-    }
-  }
-  if (needs_choices(view)) {
-    OUTCROP_TRY(choices, choices_of(view));
-    view.choices = std::move(choices);
-  }
-  return view;
-}
-
-Result<std::map<std::string, ClassChoice>> RolloutDriver::choices_of(const RolloutView& view) {
-  OUTCROP_TRY(found, manifest(view.rollout.manifest));
-  std::map<std::string, std::vector<messages::Report>> by_class;
-  for (const Device& device : view.devices) by_class[device.device_class];
-  for (const Assignment& assignment : view.assignments) {
-    if (!assignment.canary) continue;
-    const auto device =
-        std::find_if(view.devices.begin(), view.devices.end(),
-                     [&](const Device& entry) { return entry.name == assignment.device; });
-    if (device == view.devices.end()) continue;
-    OUTCROP_TRY(reports, registry_->reports(device->name, view.rollout.manifest, reports_kept));
-    for (StoredReport& stored : reports) {
-      by_class[device->device_class].push_back(std::move(stored.report));
-    }
-  }
-  std::map<std::string, ClassChoice> choices;
-  for (const auto& [device_class, reports] : by_class) {
-    const bool unmeasured_too = view.rollout.on_unmeasurable == messages::OnUnmeasurable::activate;
-    choices.emplace(device_class, choose_variant(*found, device_class, reports, unmeasured_too));
-  }
-  return choices;
 }
 
 // Above everything that we gave out and everything that this board has seen: its word raises its
@@ -271,19 +136,22 @@ Status RolloutDriver::tell(const RolloutView& view, const Decision& decision) {
 }
 
 // What is read is of one moment, and what is decided by it is written before anything else is.
-Status RolloutDriver::decide_within(
-    const std::string& name, const std::function<Result<Decision>(const RolloutView&)>& how) {
-  RolloutView view;
+Status RolloutDriver::decide_within(const std::string& name, const How& how) {
+  const RolloutView* view = nullptr;
   Decision decision;
   OUTCROP_CHECK(registry_->transaction([&]() -> Status {
     OUTCROP_TRY(rollout, record_of(name));
-    OUTCROP_TRY(read, view_of(rollout));
-    view = std::move(read);
-    OUTCROP_TRY(made, how(view));
+    OUTCROP_TRY(read, views_.read(rollout));
+    view = read;
+    OUTCROP_TRY(made, how(*view));
     decision = std::move(made);
-    return write(view, decision);
+    return write(*view, decision);
   }));
-  return tell(view, decision);
+  if (decision.more) {
+    changed_.insert(name);
+    surroundings_.wake();
+  }
+  return tell(*view, decision);
 }
 
 bool RolloutDriver::is_behind() const {
@@ -385,6 +253,7 @@ void RolloutDriver::on_status(const std::string& device, bool first) {
   }
   news_.report(device, status);
   // A board that came or went may be what a rollout waits for.
+  views_.came_or_went(device);
   if (record && *record) changed_models_.insert((*record)->model);
   surroundings_.wake();
 }

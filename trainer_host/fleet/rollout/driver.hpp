@@ -17,6 +17,7 @@
 #include "trainer_host/fleet/rollout/behind_fleet.hpp"
 #include "trainer_host/fleet/rollout/engine.hpp"
 #include "trainer_host/fleet/rollout/observe.hpp"
+#include "trainer_host/fleet/rollout/view_reader.hpp"
 
 namespace outcrop::fleet {
 
@@ -31,6 +32,7 @@ struct RolloutRequest {
   RolloutLimits limits;
   RolloutTarget target;
   RolloutSchedule schedule;
+  std::optional<Aim> aim;
 };
 
 // What the driver needs of the rest of outcropd.
@@ -48,6 +50,8 @@ struct RolloutSurroundings {
   std::function<void(const std::string& device, const messages::Command& command)> send;
   // Asks for tick_changed() soon: several changes are then decided upon at once.
   std::function<void()> wake = [] {};
+  // Boards that one decision tells something, at most: whoever else wants the loop has his turn before the next.
+  std::size_t lot = 64;
   // Keeps what was decided of a rollout, and by what: a JSON object. Within the transaction of the decision.
   std::function<Status(const std::string& rollout, const std::string& evidence)> record =
       [](const std::string&, const std::string&) { return Status(); };
@@ -73,6 +77,8 @@ class RolloutDriver {
   // What boards say. `first`: for the first time since it was enrolled.
   void on_statement(const std::string& device, const Statement& statement);
   void on_status(const std::string& device, bool first);
+  // Nobody is known to be online any more.
+  void on_lost() { views_.everybody_went(); }
 
   // While it is, nothing is decided or offered, and the five above are refused.
   [[nodiscard]] const BehindFleet& behind_fleet() const { return behind_; }
@@ -94,9 +100,6 @@ class RolloutDriver {
  private:
   [[nodiscard]] bool is_behind() const;
   [[nodiscard]] Result<RolloutRecord> record_of(const std::string& name);
-  [[nodiscard]] Result<std::vector<RolloutTarget>> claims_before(const RolloutRecord& rollout);
-  [[nodiscard]] Result<RolloutView> view_of(const RolloutRecord& rollout);
-  [[nodiscard]] Result<std::map<std::string, ClassChoice>> choices_of(const RolloutView& view);
   using How = std::function<Result<Decision>(const RolloutView&)>;
   [[nodiscard]] Result<RolloutRecord> act(const std::string& name, const How& how);
   [[nodiscard]] Status decide_within(const std::string& name, const How& how);
@@ -126,8 +129,8 @@ class RolloutDriver {
   const Clock* clock_;
   BlobStore blobs_;
   RolloutSurroundings surroundings_;
-  std::chrono::seconds patience_;
   BehindFleet behind_;
+  ViewReader views_;
   mutable News news_;
   std::map<trust::Sha256Digest, messages::Manifest> manifests_;
   std::map<std::string, Sent> sent_;

@@ -38,7 +38,12 @@ class DriverTest : public ::testing::Test {
                       device);
       protocols_[device] = std::visit([](const auto& c) { return c.protocol; }, command);
     };
-    driver_.emplace(*registry_, clock_, std::move(*blobs), surroundings, std::chrono::hours(24));
+    surroundings.wake = [this] { woken_ = true; };
+    begin_ = [this, surroundings, blobs = *blobs]() mutable {
+      surroundings.lot = lot_;
+      driver_.emplace(*registry_, clock_, blobs, surroundings, std::chrono::hours(24));
+    };
+    begin_();
     ReleaseRecord release;
     release.manifest = trust::sha256("m");
     release.manifest_size = ByteCount(3000);
@@ -102,6 +107,9 @@ class DriverTest : public ::testing::Test {
   SystemClock clock_;
   std::unique_ptr<Registry> registry_;
   std::optional<RolloutDriver> driver_;
+  std::function<void()> begin_;  // as outcropd does after a kill
+  std::size_t lot_ = 64;
+  bool woken_ = false;
   std::set<std::string> online_;
   std::vector<std::string> sent_;
   std::map<std::string, int> protocols_;  // of the last command to each board
@@ -326,6 +334,31 @@ TEST_F(DriverTest, newcomers_belong_to_the_newest_rollout_that_is_for_them) {
   ASSERT_EQ(registry_->save_tags("one", {"lab"}), true);
   driver_->tick();
   EXPECT_TRUE(registry_->assignment("lab", "one")->has_value()) << "it got the tag later";
+}
+
+TEST_F(DriverTest, boards_are_taken_back_in_lots_each_of_them_once_over_a_kill) {
+  lot_ = 2;
+  begin_();
+  rollout(RolloutState::canary);
+  for (const char* name : {"a", "b", "c", "d", "e"}) {
+    board(name, 0);
+    canary(name, *registry_->next_generation(), DeploymentState::downloading);
+  }
+  ASSERT_THAT(driver_->abort("r"), IsOk());
+  EXPECT_THAT(sent_, ElementsAre("cancel a", "cancel b"));
+  EXPECT_EQ(rollout().state, RolloutState::aborted);
+  EXPECT_EQ(rollout().takes_back, TakeBack::all) << "written before anybody was told";
+  EXPECT_TRUE(std::exchange(woken_, false)) << "the next lot comes soon";
+  begin_();
+  driver_->tick();
+  EXPECT_THAT(sent_, ElementsAre("cancel a", "cancel b", "cancel c", "cancel d"));
+  EXPECT_TRUE(std::exchange(woken_, false));
+  driver_->tick_changed();
+  EXPECT_THAT(sent_, ElementsAre("cancel a", "cancel b", "cancel c", "cancel d", "cancel e"));
+  EXPECT_EQ(rollout().takes_back, TakeBack::nothing);
+  EXPECT_FALSE(woken_);
+  driver_->tick();
+  EXPECT_EQ(sent_.size(), 5U);
 }
 
 TEST_F(DriverTest, decides_only_on_the_rollouts_that_something_was_said_about) {

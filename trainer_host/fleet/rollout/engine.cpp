@@ -1,8 +1,9 @@
 #include "trainer_host/fleet/rollout/engine.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <limits>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "protocol/base/cut_short.hpp"
@@ -26,12 +27,21 @@ std::string plural(std::size_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
 
-// One decision under way: a copy of the view that changes as steps are taken.
+// One decision under way: the view, over which what the steps change is laid.
 class Deciding {
  public:
   explicit Deciding(const RolloutView& view) : view_(view), rollout_(view.rollout) {
+    boards_.reserve(view.devices.size());
+    std::unordered_map<std::string_view, std::size_t> places;
+    places.reserve(view.devices.size());
+    const auto add = [&](const std::string& name, const Device* device) {
+      places.emplace(name, boards_.size());
+      boards_.push_back({name, device, nullptr, view.online.contains(name)});
+    };
+    for (const Device& device : view.devices) add(device.name, &device);
     for (const Assignment& assignment : view.assignments) {
-      assignments_.emplace(assignment.device, assignment);
+      if (!places.contains(assignment.device)) add(assignment.device, nullptr);
+      boards_[places.at(assignment.device)].assignment = &assignment;
     }
   }
 
@@ -47,13 +57,19 @@ class Deciding {
     return rollout_.state == RolloutState::paused ? rollout_.resume_to : rollout_.state;
   }
   [[nodiscard]] bool paused() const { return rollout_.state == RolloutState::paused; }
-  [[nodiscard]] bool is_overdue(const Assignment& assignment) const;
-  [[nodiscard]] bool is_silent(const Assignment& assignment) const;
-  [[nodiscard]] bool failed(const Assignment& assignment) const;
-  [[nodiscard]] std::string why_failed(const Assignment& assignment) const;
+  struct Board {
+    std::string_view name;
+    const Device* device = nullptr;          // none: it is of another model by now
+    const Assignment* assignment = nullptr;  // none: its turn is still to come
+    bool online = false;
+  };
+  [[nodiscard]] bool is_overdue(const Board& board) const;
+  [[nodiscard]] bool is_silent(const Board& board) const;
+  [[nodiscard]] bool failed(const Board& board) const;
+  [[nodiscard]] std::string why_failed(const Board& board) const;
   [[nodiscard]] bool measured_only(const Assignment& assignment) const;
   [[nodiscard]] bool passed(const Assignment& assignment) const;
-  [[nodiscard]] std::optional<std::string> given_up(const Assignment& canary) const;
+  [[nodiscard]] std::optional<std::string> given_up(const Board& canary) const;
   [[nodiscard]] bool can_be_taken_back(const Assignment& assignment) const;
 
   void drop_revoked_boards();
@@ -65,25 +81,42 @@ class Deciding {
   [[nodiscard]] std::size_t to_come() const;
   void decide_canaries();
   void widen();
-  void offer_to(const Device& device);
+  void offer_to(Board& board);
   void offer_to_canaries();
   void decide_widened();
   void finish_where_all_are_done();
-  void take_back(const std::function<bool(const Assignment&)>& which, const std::string& reason);
+  void take_back(TakeBack which, const std::string& reason);
+  void go_on_taking_back();
+  void stop(TakeBack which, const std::string& reason);
   void end(RolloutState state, const std::string& reason);
   void explain(const std::string& reason) { rollout_.reason = shortened(reason); }
-  void change(Assignment assignment, bool command);
+  void change(Board& board, Assignment assignment, bool command);
+  [[nodiscard]] bool is_full();
 
   const RolloutView& view_;
   RolloutRecord rollout_;
-  std::map<std::string, Assignment> assignments_;  // by device
-  std::map<std::string, bool> changed_;            // device -> whether it is to be told
+  std::vector<Board> boards_;  // the devices of the view in its order, then those that are none of them
+  std::map<std::string, Step> steps_;  // by device
+  bool more_ = false;
 };
 
-void Deciding::change(Assignment assignment, bool command) {
+void Deciding::change(Board& board, Assignment assignment, bool command) {
   assignment.updated = view_.now;
-  changed_[assignment.device] = changed_[assignment.device] || command;
-  assignments_.insert_or_assign(assignment.device, std::move(assignment));
+  Step& step = steps_[assignment.device];
+  step.command = step.command || command;
+  step.assignment = std::move(assignment);
+  board.assignment = &step.assignment;
+}
+
+// What is left is decided upon again, by what has become of these.
+bool Deciding::is_full() {
+  if (steps_.size() < view_.most_steps) return false;
+  return more_ = true;
+}
+
+void Deciding::stop(TakeBack which, const std::string& reason) {
+  take_back(which, "rollout " + rollout_.name + " stopped: " + reason);
+  end(RolloutState::stopped, reason);
 }
 
 void Deciding::end(RolloutState state, const std::string& reason) {
@@ -92,26 +125,23 @@ void Deciding::end(RolloutState state, const std::string& reason) {
   explain(reason);
 }
 
-// One that was away when it was offered has not heard of it.
-bool Deciding::is_silent(const Assignment& assignment) const {
-  const std::chrono::seconds deadline = rollout_.limits.deadline;
-  if (deadline.count() == 0 || assignment.generation == 0 || assignment.cancelled) return false;
-  const bool has_heard = assignment.state || view_.online.contains(assignment.device);
-  const bool is_to_answer = !assignment.state || is_under_way(*assignment.state);
-  return has_heard && is_to_answer && view_.now - assignment.updated >= deadline + rollout_.soak;
+bool Deciding::is_silent(const Board& board) const {
+  return fleet::is_silent(rollout_, *board.assignment, board.online, view_.now);
 }
 
-std::string Deciding::why_failed(const Assignment& assignment) const {
+std::string Deciding::why_failed(const Board& board) const {
+  const Assignment& assignment = *board.assignment;
   const std::string state(assignment.state ? to_string(*assignment.state) : "without a word");
   return assignment.device + " " + state + (assignment.reason.empty() ? "" : ": " + assignment.reason) +
-         (is_silent(assignment) ? ", and nothing that it signed for longer than its deadline of " +
+         (is_silent(board) ? ", and nothing that it signed for longer than its deadline of " +
                                       std::to_string(rollout_.limits.deadline.count()) + " s"
                                 : "");
 }
 
-bool Deciding::failed(const Assignment& assignment) const {
+bool Deciding::failed(const Board& board) const {
+  const Assignment& assignment = *board.assignment;
   if (assignment.excluded) return false;
-  if (is_silent(assignment)) return true;
+  if (is_silent(board)) return true;
   if (!assignment.state) return false;
   return has_failed(*assignment.state) ||
          (*assignment.state == DeploymentState::not_measurable &&
@@ -131,18 +161,19 @@ bool Deciding::passed(const Assignment& assignment) const {
 // Every state has a deadline: since the board was told, or since it last signed anything, as long as
 // patience lasts, and as long as the offer wants it to soak. A connection that comes and goes, or a
 // board that says for ever that it is at work, does not move it.
-bool Deciding::is_overdue(const Assignment& assignment) const {
-  const bool works = view_.online.contains(assignment.device) &&
-                     (!assignment.state || is_under_way(*assignment.state));
+bool Deciding::is_overdue(const Board& board) const {
+  const Assignment& assignment = *board.assignment;
+  const bool works = board.online && (!assignment.state || is_under_way(*assignment.state));
   const auto patience = assignment.canary || works ? std::max(view_.patience, least_patience)
                                                    : view_.patience;
   return view_.now - assignment.updated >= patience + rollout_.soak;
 }
 
 // Why it is waited for no longer. None while it is.
-std::optional<std::string> Deciding::given_up(const Assignment& canary) const {
-  if (canary.generation == 0 || !is_overdue(canary)) return std::nullopt;
-  const bool offline = !view_.online.contains(canary.device);
+std::optional<std::string> Deciding::given_up(const Board& board) const {
+  const Assignment& canary = *board.assignment;
+  if (canary.generation == 0 || !is_overdue(board)) return std::nullopt;
+  const bool offline = !board.online;
   const std::string where = offline         ? "offline"
                             : canary.state ? std::string(to_string(*canary.state))
                                            : "without a word";
@@ -160,27 +191,36 @@ bool Deciding::can_be_taken_back(const Assignment& assignment) const {
          !view_.superseded.contains(assignment.device);
 }
 
-void Deciding::take_back(const std::function<bool(const Assignment&)>& which,
-                         const std::string& reason) {
-  for (auto& [device, held] : std::map(assignments_)) {
-    if (!can_be_taken_back(held) || !which(held)) continue;
-    Assignment assignment = held;
+// Written with what it follows from, before any board is told: who is killed between two lots goes on with it.
+void Deciding::take_back(TakeBack which, const std::string& reason) {
+  rollout_.takes_back = which;
+  rollout_.takes_back_because = shortened(reason);
+  go_on_taking_back();
+}
+
+void Deciding::go_on_taking_back() {
+  for (Board& board : boards_) {
+    if (board.assignment == nullptr || !can_be_taken_back(*board.assignment)) continue;
+    if (rollout_.takes_back == TakeBack::unfinished && board.assignment->state == DeploymentState::updated) continue;
+    if (is_full()) return;
+    Assignment assignment = *board.assignment;
     assignment.cancelled = true;
     assignment.state.reset();
     assignment.confirmed = false;
-    assignment.reason = shortened(reason);
-    change(std::move(assignment), true);
+    assignment.reason = rollout_.takes_back_because;
+    change(board, std::move(assignment), true);
   }
+  rollout_.takes_back = TakeBack::nothing;
+  rollout_.takes_back_because.clear();
 }
 
 void Deciding::drop_revoked_boards() {
-  for (const Device& device : view_.devices) {
-    const auto found = assignments_.find(device.name);
-    if (!device.revoked || found == assignments_.end() || found->second.excluded) continue;
-    Assignment assignment = found->second;
+  for (Board& board : boards_) {
+    if (board.device == nullptr || !board.device->revoked || board.assignment == nullptr || board.assignment->excluded) continue;
+    Assignment assignment = *board.assignment;
     assignment.excluded = true;
-    assignment.reason = "the board is revoked: " + device.revoked_reason;
-    change(std::move(assignment), false);
+    assignment.reason = "the board is revoked: " + board.device->revoked_reason;
+    change(board, std::move(assignment), false);
   }
 }
 
@@ -188,26 +228,18 @@ void Deciding::decide_canaries() {
   std::size_t canaries = 0;
   std::size_t updated = 0;
   std::string waiting;
-  for (const auto& [device, assignment] : assignments_) {
-    if (!assignment.canary || assignment.excluded) continue;
+  for (const Board& board : boards_) {
+    if (board.assignment == nullptr || !board.assignment->canary || board.assignment->excluded) continue;
+    const Assignment& assignment = *board.assignment;
     ++canaries;
-    if (failed(assignment)) {
-      const std::string reason = "canary " + why_failed(assignment);
-      take_back([](const Assignment& other) { return other.canary; },
-                "rollout " + rollout_.name + " stopped: " + reason);
-      return end(RolloutState::stopped, reason);
-    }
+    if (failed(board)) return stop(TakeBack::all, "canary " + why_failed(board));
     if (passed(assignment)) {
       ++updated;
-    } else if (const auto reason = given_up(assignment); !paused() && reason) {
-      take_back([](const Assignment& other) { return other.canary; },
-                "rollout " + rollout_.name + " stopped: " + *reason);
-      return end(RolloutState::stopped, *reason);
+    } else if (const auto reason = given_up(board); !paused() && reason) {
+      return stop(TakeBack::all, *reason);
     } else {
-      const bool offline = !view_.online.contains(device);
       const std::string state(assignment.state ? to_string(*assignment.state) : "no word yet");
-      waiting += (waiting.empty() ? "" : "; ") + device + ": " +
-                 (offline ? "offline, " + state : state) +
+      waiting += (waiting.empty() ? "" : "; ") + assignment.device + ": " + (board.online ? state : "offline, " + state) +
                  (assignment.reason.empty() ? "" : " (" + assignment.reason + ")");
     }
   }
@@ -227,26 +259,28 @@ void Deciding::decide_canaries() {
 }
 
 void Deciding::offer_to_canaries() {
-  for (const auto& [device, assignment] : std::map(assignments_)) {
-    if (assignment.generation == 0 && !assignment.excluded) change(assignment, true);
+  for (Board& board : boards_) {
+    if (board.assignment == nullptr || board.assignment->generation > 0 || board.assignment->excluded) continue;
+    if (is_full()) return;
+    change(board, *board.assignment, true);
   }
 }
 
-void Deciding::offer_to(const Device& device) {
+void Deciding::offer_to(Board& board) {
   Assignment assignment;
   assignment.rollout = rollout_.name;
-  assignment.device = device.name;
+  assignment.device = board.device->name;
   assignment.manifest = rollout_.manifest;
-  const auto choice = view_.choices->find(device.device_class);
+  const auto choice = view_.choices->find(board.device->device_class);
   if (choice == view_.choices->end() || !choice->second.variant) {
     assignment.excluded = true;
     assignment.reason = "stays out: " + (choice == view_.choices->end()
-                                             ? "no canary is of the class " + device.device_class
+                                             ? "no canary is of the class " + board.device->device_class
                                              : choice->second.reason);
-    return change(std::move(assignment), false);
+    return change(board, std::move(assignment), false);
   }
   assignment.variants = {*choice->second.variant};
-  change(std::move(assignment), true);
+  change(board, std::move(assignment), true);
 }
 
 // How many more boards may be at work: those that took it vouch for as many others, so that what goes
@@ -254,11 +288,12 @@ void Deciding::offer_to(const Device& device) {
 std::size_t Deciding::room() const {
   std::size_t at_work = 0;
   std::size_t updated = 0;
-  for (const auto& [device, assignment] : assignments_) {
-    if (assignment.excluded || assignment.cancelled) continue;
+  for (const Board& board : boards_) {
+    if (board.assignment == nullptr || board.assignment->excluded || board.assignment->cancelled) continue;
+    const Assignment& assignment = *board.assignment;
     updated += assignment.state == DeploymentState::updated ? 1 : 0;
     const bool works = !assignment.state || is_under_way(*assignment.state);
-    at_work += works && view_.online.contains(device) && !is_overdue(assignment) ? 1 : 0;
+    at_work += works && board.online && !is_overdue(board) ? 1 : 0;
   }
   const RolloutLimits& limits = rollout_.limits;
   std::uint64_t most = std::max<std::uint64_t>({limits.first_ring, 1, updated});
@@ -283,10 +318,9 @@ void Deciding::count_in_minute() {
 
 // Boards whose turn is still to come.
 std::size_t Deciding::to_come() const {
-  return static_cast<std::size_t>(
-      std::count_if(view_.devices.begin(), view_.devices.end(), [&](const Device& device) {
-        return !device.revoked && !assignments_.contains(device.name);
-      }));
+  return static_cast<std::size_t>(std::count_if(boards_.begin(), boards_.end(), [](const Board& board) {
+    return board.assignment == nullptr && !board.device->revoked;
+  }));
 }
 
 // By choices only: without them every board would stay out for good.
@@ -295,11 +329,11 @@ void Deciding::widen() {
   std::size_t left = room();
   // One that is away works on nothing: it gets its turn when all that are there have had theirs.
   for (const bool online : {true, false}) {
-    for (const Device& device : view_.devices) {
-      if (device.revoked || assignments_.contains(device.name) || view_.online.contains(device.name) != online) continue;
-      if (left == 0 || left_of_minute() == 0) return;
-      offer_to(device);
-      if (assignments_.at(device.name).excluded) continue;
+    for (Board& board : boards_) {
+      if (board.assignment != nullptr || board.device->revoked || board.online != online) continue;
+      if (left == 0 || left_of_minute() == 0 || is_full()) return;
+      offer_to(board);
+      if (board.assignment->excluded) continue;
       count_in_minute();
       if (online) --left;
     }
@@ -307,21 +341,18 @@ void Deciding::widen() {
 }
 
 Judgement Deciding::evidence(bool with_intervals) const {
-  RolloutEvidence evidence;
-  for (const Device& device : view_.devices) {
-    const auto found = assignments_.find(device.name);
-    evidence.add(device, found == assignments_.end() ? nullptr : &found->second);
+  RolloutEvidence evidence(rollout_, view_.now);
+  for (const Board& board : boards_) {
+    if (board.device != nullptr) evidence.add(*board.device, board.assignment, board.online);
   }
-  return evidence.judge(rollout_, with_intervals);
+  return evidence.judge(with_intervals);
 }
 
 bool Deciding::stopped_by_evidence() {
   const Judgement judgement = evidence();
   if (!judgement.stop) return false;
   // Where it is slower it is slower for good; where it failed too often, it works on boards that have it.
-  take_back([&](const Assignment& assignment) { return judgement.stop_is_slowness || assignment.state != DeploymentState::updated; },
-            "rollout " + rollout_.name + " stopped: " + *judgement.stop);
-  end(RolloutState::stopped, *judgement.stop);
+  stop(judgement.stop_is_slowness ? TakeBack::all : TakeBack::unfinished, *judgement.stop);
   return true;
 }
 
@@ -329,22 +360,17 @@ void Deciding::decide_widened() {
   std::size_t boards = to_come();
   std::size_t failures = 0;
   std::string first;
-  for (const auto& [device, assignment] : assignments_) {
-    if (assignment.excluded) continue;
+  for (const Board& board : boards_) {
+    if (board.assignment == nullptr || board.assignment->excluded) continue;
     ++boards;
-    if (!failed(assignment)) continue;
+    if (!failed(board)) continue;
     ++failures;
-    if (first.empty()) first = why_failed(assignment);
+    if (first.empty()) first = why_failed(board);
   }
   const double share =
       boards == 0 ? 0 : static_cast<double>(failures) / static_cast<double>(boards);
   if (failures > 0 && share > rollout_.limits.failed_share) {
-    const std::string reason =
-        plural(failures, "board") + " of " + std::to_string(boards) + " failed; " + first;
-    take_back(
-        [](const Assignment& assignment) { return assignment.state != DeploymentState::updated; },
-        "rollout " + rollout_.name + " stopped: " + reason);
-    return end(RolloutState::stopped, reason);
+    return stop(TakeBack::unfinished, plural(failures, "board") + " of " + std::to_string(boards) + " failed; " + first);
   }
   if (stopped_by_evidence()) return;
   if (paused() || !view_.choices) return;
@@ -359,19 +385,21 @@ void Deciding::finish_where_all_are_done() {
   std::size_t late = 0;
   std::size_t only_measured = 0;
   std::string waiting;
-  for (const auto& [device, assignment] : assignments_) {
+  for (const Board& board : boards_) {
+    if (board.assignment == nullptr) continue;
+    const Assignment& assignment = *board.assignment;
     if (assignment.excluded) {
       ++out;
     } else if (assignment.state == DeploymentState::updated) {
       ++updated;
-    } else if (failed(assignment)) {
+    } else if (failed(board)) {
       ++failures;
     } else if (measured_only(assignment)) {
       ++only_measured;
-    } else if (is_overdue(assignment)) {
+    } else if (is_overdue(board)) {
       ++late;
-    } else {
-      waiting += (waiting.empty() ? "" : ", ") + device;
+    } else if (waiting.size() <= longest_reason) {  // what is longer is cut
+      waiting += (waiting.empty() ? "" : ", ") + assignment.device;
     }
   }
   const std::size_t waiting_for_turn = to_come();
@@ -397,13 +425,14 @@ void Deciding::finish_where_all_are_done() {
 void Deciding::run() {
   if (view_.release.state == ReleaseState::revoked) {
     const std::string reason = "the release is revoked: " + view_.release.reason;
-    take_back([](const Assignment&) { return true; }, reason);
+    take_back(TakeBack::all, reason);
     if (!has_ended(rollout_.state) || rollout_.state == RolloutState::done) {
       end(RolloutState::stopped, reason);
     }
     return;
   }
   if (has_ended(rollout_.state)) {
+    if (rollout_.takes_back != TakeBack::nothing) return go_on_taking_back();
     if (rollout_.state == RolloutState::done && view_.serves_newcomers &&
         view_.release.state == ReleaseState::published) {
       widen();
@@ -411,13 +440,8 @@ void Deciding::run() {
     return;
   }
   if (view_.release.state == ReleaseState::withdrawn) {
-    const bool canaries = phase() == RolloutState::canary;
     const std::string reason = "the release is withdrawn: " + view_.release.reason;
-    take_back(
-        [&](const Assignment& assignment) {
-          return canaries || assignment.state != DeploymentState::updated;
-        },
-        reason);
+    take_back(phase() == RolloutState::canary ? TakeBack::all : TakeBack::unfinished, reason);
     return end(RolloutState::stopped, reason);
   }
   drop_revoked_boards();
@@ -426,7 +450,7 @@ void Deciding::run() {
 }
 
 void Deciding::abort(const std::string& reason) {
-  take_back([](const Assignment&) { return true; }, reason);
+  take_back(TakeBack::all, reason);
   end(RolloutState::aborted, reason);
 }
 
@@ -438,18 +462,17 @@ void Deciding::pause() {
 
 void Deciding::resume() {
   if (paused()) rollout_.state = rollout_.resume_to;
-  for (auto& [device, held] : std::map(assignments_)) {  // nobody was waited for meanwhile
-    const bool waits = held.generation > 0 && !held.excluded && !held.cancelled && !passed(held) &&
-                       !failed(held);
-    if (waits) change(held, false);
-  }
-  for (auto& [device, held] : std::map(assignments_)) {
-    if (held.state != DeploymentState::not_measurable || held.cancelled || held.excluded) continue;
-    Assignment assignment = held;
-    assignment.state.reset();
-    assignment.confirmed = false;
-    assignment.reason.clear();
-    change(std::move(assignment), true);
+  for (Board& board : boards_) {
+    if (board.assignment == nullptr || board.assignment->cancelled || board.assignment->excluded) continue;
+    Assignment assignment = *board.assignment;
+    if (assignment.state == DeploymentState::not_measurable) {
+      assignment.state.reset();
+      assignment.confirmed = false;
+      assignment.reason.clear();
+      change(board, std::move(assignment), true);
+    } else if (assignment.generation > 0 && !passed(assignment) && !failed(board)) {
+      change(board, std::move(assignment), false);  // nobody was waited for meanwhile
+    }
   }
   run();
 }
@@ -461,13 +484,13 @@ void Deciding::skip_ring() {
 
 Decision Deciding::finish() {
   Decision decision;
-  for (const auto& [device, command] : changed_) {
-    decision.steps.push_back({assignments_.at(device), command});
-  }
+  for (auto& [device, step] : steps_) decision.steps.push_back(std::move(step));
+  decision.more = more_;
   const RolloutRecord& before = view_.rollout;
   if (rollout_.state != before.state || rollout_.resume_to != before.resume_to ||
       rollout_.reason != before.reason || rollout_.rings_skipped != before.rings_skipped ||
-      rollout_.minute != before.minute || rollout_.in_minute != before.in_minute) {
+      rollout_.minute != before.minute || rollout_.in_minute != before.in_minute ||
+      rollout_.takes_back != before.takes_back) {
     decision.rollout = rollout_;
   }
   return decision;
@@ -481,7 +504,16 @@ tl::unexpected<Error> not_now(const RolloutView& view, const std::string& verb) 
 
 }  // namespace
 
-void RolloutEvidence::add(const Device& device, const Assignment* assignment) {
+// One that was away when it was offered has not heard of it.
+bool is_silent(const RolloutRecord& rollout, const Assignment& assignment, bool online, Timestamp now) {
+  const std::chrono::seconds deadline = rollout.limits.deadline;
+  if (deadline.count() == 0 || assignment.generation == 0 || assignment.cancelled || assignment.excluded) return false;
+  const bool has_heard = assignment.state || online;
+  const bool is_to_answer = !assignment.state || is_under_way(*assignment.state);
+  return has_heard && is_to_answer && now - assignment.updated >= deadline + rollout.soak;
+}
+
+void RolloutEvidence::add(const Device& device, const Assignment* assignment, bool online) {
   if (assignment == nullptr ? device.revoked.has_value() : assignment->excluded) return;
   Observed& seen = classes_[device.device_class];
   ++seen.all;
@@ -492,12 +524,14 @@ void RolloutEvidence::add(const Device& device, const Assignment* assignment) {
   }
   // What was taken back went back because it was told to.
   const bool has_ended = assignment->state && is_final(*assignment->state) && !assignment->cancelled;
-  seen.ended += has_ended ? 1 : 0;
-  seen.failures += has_ended && has_failed(*assignment->state) ? 1 : 0;
+  const bool silent = is_silent(*rollout_, *assignment, online, now_);
+  seen.ended += has_ended || silent ? 1 : 0;
+  seen.silent += silent ? 1 : 0;
+  seen.failures += silent || (has_ended && has_failed(*assignment->state)) ? 1 : 0;
 }
 
-Judgement RolloutEvidence::judge(const RolloutRecord& rollout, bool with_intervals) const {
-  return fleet::judge(classes_, rollout.limits, with_intervals);
+Judgement RolloutEvidence::judge(bool with_intervals) const {
+  return fleet::judge(classes_, rollout_->limits, with_intervals);
 }
 
 std::string in_words(RolloutState state) {

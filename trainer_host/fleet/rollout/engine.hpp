@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -35,6 +36,9 @@ namespace outcrop::fleet {
 //   paused    offers nothing and does not widen; still stops.
 //   stopped   by itself. aborted: by a person, and every board is returned, UPDATED or not.
 //
+// What ends a rollout is written with whom it takes back (RolloutRecord::takes_back), before anybody is told: boards are told in
+// lots (RolloutView::most_steps), each decided by what has become of those before.
+//
 // A release that is withdrawn stops its rollout; one that is revoked is taken back from all boards,
 // in whatever state its rollout is.
 
@@ -48,6 +52,8 @@ struct RolloutView {
   std::set<std::string> online;
   std::set<std::string> superseded;  // boards that a later rollout has taken over
   bool serves_newcomers = false;     // there are some, it is the newest that is done, and no other one widens
+  // That one decision takes: more of them follow by the next.
+  std::size_t most_steps = std::numeric_limits<std::size_t>::max();
   Timestamp now;
   // So long after it was told something, or signed something, a board is to have come to an end. One
   // that has not does not keep a rollout from being done; what it was offered waits for it. A canary
@@ -63,19 +69,26 @@ struct Step {
 struct Decision {
   std::vector<Step> steps;
   std::optional<RolloutRecord> rollout;  // where it changed
+  bool more = false;  // there is more to do at once, by another decision when these steps are written
   [[nodiscard]] bool empty() const { return steps.empty() && !rollout; }
 };
 
 [[nodiscard]] Decision decide(const RolloutView& view);
 
+// Whether a board has heard of what it was told and signed nothing for longer than the rollout's deadline: it has failed.
+[[nodiscard]] bool is_silent(const RolloutRecord& rollout, const Assignment& assignment, bool online, Timestamp now);
+
 // What the boards of its model have shown of a rollout so far.
 class RolloutEvidence {
  public:
+  RolloutEvidence(const RolloutRecord& rollout, Timestamp now) : rollout_(&rollout), now_(now) {}
   // `assignment`: null where the board's turn is still to come.
-  void add(const Device& device, const Assignment* assignment);
-  [[nodiscard]] Judgement judge(const RolloutRecord& rollout, bool with_intervals = false) const;
+  void add(const Device& device, const Assignment* assignment, bool online);
+  [[nodiscard]] Judgement judge(bool with_intervals = false) const;
 
  private:
+  const RolloutRecord* rollout_;
+  Timestamp now_;
   std::map<std::string, Observed> classes_;
 };
 

@@ -1,5 +1,8 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <set>
+
 #include "tests/support/result_matchers.hpp"
 #include "trainer_host/fleet/rollout/engine.hpp"
 
@@ -201,6 +204,80 @@ TEST(Engine, offers_no_more_in_a_minute_than_it_may) {
   EXPECT_EQ(decide(*view).steps.size(), 3U);
 }
 
+// As the driver does: what was decided is written, and the next decision is made by that.
+void write(View& view, const Decision& decision) {
+  if (decision.rollout) view->rollout = *decision.rollout;
+  for (const Step& step : decision.steps) {
+    auto& all = view->assignments;
+    const auto found = std::find_if(all.begin(), all.end(), [&](const Assignment& one) { return one.device == step.assignment.device; });
+    Assignment& written = found == all.end() ? all.emplace_back() : *found;
+    written = step.assignment;
+    if (step.command) written.generation = 100 + all.size();
+  }
+}
+
+TEST(Engine, a_lot_is_decided_by_what_became_of_the_lots_before) {
+  View view = forty();
+  view->rollout.limits.first_ring = 40;
+  view->rollout.limits.failed_share = 0.05;
+  view->most_steps = 7;
+  std::multiset<std::string> offered;
+  for (const std::size_t expected : {7U, 7U, 7U}) {
+    const Decision decision = decide(*view);
+    EXPECT_EQ(decision.steps.size(), expected);
+    EXPECT_TRUE(decision.more);
+    for (const Step& step : decision.steps) offered.insert(step.assignment.device);
+    write(view, decision);
+  }
+  EXPECT_EQ(offered.size(), std::set<std::string>(offered.begin(), offered.end()).size()) << "nobody twice";
+  for (int i = 0; i < 3; ++i) view->assignments[i].state = DeploymentState::failed;
+  const Decision decision = decide(*view);
+  EXPECT_EQ(decision.rollout->state, RolloutState::stopped) << "although some have had no turn yet";
+  EXPECT_THAT(decision.rollout->reason, HasSubstr("3 boards of 40 failed"));
+  for (const Step& step : decision.steps) EXPECT_TRUE(offered.contains(step.assignment.device));
+}
+
+TEST(Engine, lots_of_one_minute_share_what_it_may_offer) {
+  View view = forty();
+  view->rollout.limits.first_ring = 40;
+  view->rollout.limits.a_minute = 10;
+  view->most_steps = 4;
+  for (const std::size_t expected : {4U, 4U, 2U, 0U}) {
+    const Decision decision = decide(*view);
+    EXPECT_EQ(decision.steps.size(), expected);
+    EXPECT_EQ(decision.more, expected == 4);
+    write(view, decision);
+  }
+}
+
+TEST(Engine, an_end_is_written_with_whom_it_takes_back_and_goes_on_until_all_are) {
+  View view = forty();
+  view->most_steps = 10;
+  for (int i = 0; i < 40; ++i) view.assign("b" + std::to_string(i), DeploymentState::downloading);
+  view->assignments[3].state = DeploymentState::failed;
+  Decision decision = decide(*view);
+  EXPECT_EQ(decision.rollout->state, RolloutState::stopped);
+  EXPECT_EQ(decision.rollout->takes_back, TakeBack::unfinished);
+  const std::string reason = decision.rollout->reason;
+  write(view, decision);
+  view->assignments[30].state = DeploymentState::updated;  // meanwhile: it works there
+  std::size_t told = decision.steps.size();
+  while (decision.more) {
+    decision = decide(*view);
+    EXPECT_LE(decision.steps.size(), 10U);
+    for (const Step& step : decision.steps) {
+      EXPECT_TRUE(step.command && step.assignment.cancelled);
+      EXPECT_THAT(step.assignment.reason, HasSubstr("rollout r stopped: 1 board of 40 failed; b3"));
+    }
+    told += decision.steps.size();
+    write(view, decision);
+  }
+  EXPECT_EQ(told, 38U) << "neither the one that failed nor the one that has it";
+  EXPECT_EQ(view->rollout.takes_back, TakeBack::nothing);
+  EXPECT_EQ(view->rollout.reason, reason);
+  EXPECT_TRUE(decide(*view).empty());
+}
+
 TEST(Engine, offers_nothing_before_it_starts_and_outside_of_its_windows) {
   for (const RolloutState state : {RolloutState::canary, RolloutState::widening}) {
     View view(state);
@@ -243,6 +320,26 @@ TEST(Engine, silence_beyond_the_deadline_is_a_failure) {
   canary->assignments.front().generation = 5;
   canary->now += std::chrono::minutes(10);
   EXPECT_THAT(decide(*canary).rollout->reason, HasSubstr("canary c without a word, and nothing"));
+}
+
+// Where failures are allowed the share of the whole fleet is reached long after silence has become evidence.
+TEST(Engine, silence_beyond_the_deadline_is_evidence_of_failure) {
+  View view = forty();
+  for (int i = 40; i < 1000; ++i) view.board("b" + std::to_string(i));
+  view->rollout.limits.failed_share = 0.02;
+  view->rollout.limits.deadline = std::chrono::minutes(10);
+  for (int i = 0; i < 40; ++i) view.assign("b" + std::to_string(i), i < 32 ? DeploymentState::updated : DeploymentState::measuring);
+  EXPECT_NE(decide(*view).rollout->state, RolloutState::stopped) << "they are at work";
+  for (int i = 32; i < 40; ++i) view->assignments[i].updated = now - std::chrono::minutes(11);
+  const Decision decision = decide(*view);
+  EXPECT_EQ(decision.rollout->state, RolloutState::stopped) << "8 of 1000 boards are within what is allowed";
+  // A mean over shares p above .02 of (p / .02)^8 ((1 - p) / .98)^32, each with the weight (1 - p)^4; half of it: there are two questions.
+  EXPECT_THAT(decision.rollout->reason, HasSubstr("after 40 boards: 8 of 40 boards failed on pi (8 silent beyond the deadline), evidence "));
+  EXPECT_GT(failure_evidence(8, 40, 0.02) / 2, 100);
+  EXPECT_EQ(decision.steps.size(), 8U) << "it works on the others";
+  view->assignments.resize(35);  // three silent ones are no evidence yet
+  EXPECT_LT(failure_evidence(3, 35, 0.02), 100);
+  EXPECT_NE(decide(*view).rollout->state, RolloutState::stopped);
 }
 
 TEST(Engine, a_ring_that_is_skipped_doubles_what_is_at_work) {

@@ -31,9 +31,9 @@ class RatioEvidence {
   explicit RatioEvidence(double allowed, bool mirrored = false);
   void add(double ratio);                 // above 0; the order of boards does not matter
   [[nodiscard]] double value() const;     // 1 before the first
+  static constexpr std::array<double, 4> lambdas{10, 20, 40, 80};  // for slow-downs of some 10 % down to 1 %
 
  private:
-  static constexpr std::array<double, 4> lambdas{10, 20, 40, 80};  // for slow-downs of some 10 % down to 1 %
   double line_;
   double sign_;
   std::array<double, lambdas.size()> logs_{};
@@ -59,8 +59,9 @@ struct Observed {
   std::vector<double> ratios;  // of boards that measured both: of p90
   // ... the lesser of p90's and p50's: of few calls, one that was disturbed is enough to move p90 threefold, but not both.
   std::vector<double> throughout;
-  std::size_t ended = 0;       // boards that took it or failed
+  std::size_t ended = 0;       // boards that took it or failed, or were silent beyond the deadline, which is failure
   std::size_t failures = 0;
+  std::size_t silent = 0;      // of these
   std::size_t all = 0;  // boards that the class has
 };
 
@@ -74,6 +75,7 @@ struct ClassEvidence {
   double not_slower = 1;
   std::size_t ended = 0;
   std::size_t failures = 0;
+  std::size_t silent = 0;     // of these
   double failed = 1;          // evidence
   bool too_few = false;       // even if all its boards were slower, evidence could not reach the line
 };

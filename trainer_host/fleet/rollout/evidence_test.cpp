@@ -62,6 +62,16 @@ TEST(Evidence, of_failures_is_the_mean_of_what_it_is_said_to_be) {
   EXPECT_NEAR(mean, 1, 1e-9);
 }
 
+TEST(Evidence, interval_of_thousands_is_that_of_each_of_them) {
+  std::vector<double> few;
+  for (int i = 0; i < 400; ++i) few.push_back(std::exp(0.03 * std::sin(12.9898 * i)));
+  std::vector<double> many;
+  for (int copy = 0; copy < 2; ++copy) many.insert(many.end(), few.begin(), few.end());
+  const Interval interval = ratio_interval(many, 0.01);  // boards that are alike are counted together
+  EXPECT_NEAR(slower_evidence(many, interval.low) / 200, 1, 0.05);
+  EXPECT_NEAR(not_slower_evidence(many, interval.high) / 200, 1, 0.05);
+}
+
 TEST(Evidence, interval_holds_the_truth_and_closes_with_boards) {
   const Interval few = ratio_interval(ratios_around(1.05, 0.03, 4, 1), 0.01);
   EXPECT_EQ(few.low, 0);

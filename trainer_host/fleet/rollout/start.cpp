@@ -152,6 +152,7 @@ Result<RolloutRecord> RolloutDriver::start(const RolloutRequest& request) {
   rollout.limits = request.limits;
   rollout.target = request.target;
   rollout.schedule = request.schedule;
+  rollout.aim = request.aim;
   rollout.started = clock_->now();
   OUTCROP_TRY(canaries, choose_canaries(request, rollout.model));
   OUTCROP_CHECK(registry_->transaction([&]() -> Status {

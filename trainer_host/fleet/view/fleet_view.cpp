@@ -1,6 +1,9 @@
 #include "trainer_host/fleet/view/fleet_view.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <utility>
 
 #include "trainer_host/fleet/rollout/engine.hpp"
 #include "trainer_host/fleet/rollout/observe.hpp"
@@ -13,6 +16,7 @@ constexpr std::size_t releases_looked_at = 6;
 constexpr std::size_t reports_looked_at = 2;
 constexpr std::size_t rollouts_looked_at = 200;
 constexpr std::size_t rollouts_watched = 2;
+constexpr std::chrono::milliseconds longest_look{10};
 
 Figure figure_of(const StoredReport& stored, const messages::ReportedVariant& variant) {
   const messages::ReportedMeasurement& measured = *variant.measurement;
@@ -35,11 +39,12 @@ bool same(const Assignment& one, const Assignment& other) {
          one.excluded == other.excluded && one.reason == other.reason;
 }
 
-bool same(const RolloutRow& one, const RolloutRow& other) {
-  return one.record.state == other.record.state && one.record.reason == other.record.reason &&
-         std::equal(one.assignments.begin(), one.assignments.end(), other.assignments.begin(),
-                    other.assignments.end(),
-                    [](const Assignment& a, const Assignment& b) { return same(a, b); });
+bool same(const RolloutRecord& one, const RolloutRecord& other) {
+  return one.state == other.state && one.reason == other.reason;
+}
+
+bool is_before(const Assignment& one, const Assignment& other) {
+  return one.device < other.device;
 }
 
 bool same_figures(const BoardRow& one, const BoardRow& other) {
@@ -60,6 +65,14 @@ bool same(const BoardRow& one, const BoardRow& other) {
 }
 
 }  // namespace
+
+FleetView::FleetView(Registry& registry, Surroundings surroundings)
+    : registry_(&registry),
+      surroundings_(std::move(surroundings)),
+      listening_(registry.listen([this](const std::string& device, Written what) {
+        dirty_.insert(device);
+        if (what == Written::report) reported_.insert(device);
+      })) {}
 
 bool Figure::throttled() const {
   return std::any_of(void_because.begin(), void_because.end(), [](const std::string& reason) {
@@ -105,7 +118,7 @@ const ReleaseRecord* FleetView::release(const trust::Sha256Digest& manifest) con
   return nullptr;
 }
 
-std::optional<Judgement> FleetView::judgement_of(const RolloutRow& row, bool with_intervals) const {
+std::optional<Judgement> FleetView::judgement_of(const RolloutRow& row, Timestamp now, bool with_intervals) const {
   std::map<std::string_view, const Assignment*> assigned;
   bool compared = false;
   for (const Assignment& one : row.assignments) {
@@ -113,13 +126,13 @@ std::optional<Judgement> FleetView::judgement_of(const RolloutRow& row, bool wit
     compared = compared || one.slowdown;
   }
   if (!compared) return std::nullopt;
-  RolloutEvidence evidence;
+  RolloutEvidence evidence(row.record, now);
   for (const auto& [name, board] : boards_) {
     if (board.device.model != row.record.model) continue;
     const auto found = assigned.find(name);
-    evidence.add(board.device, found == assigned.end() ? nullptr : found->second);
+    evidence.add(board.device, found == assigned.end() ? nullptr : found->second, board.online);
   }
-  return evidence.judge(row.record, with_intervals);
+  return evidence.judge(with_intervals);
 }
 
 std::string FleetView::name_of(const trust::Sha256Digest& manifest) const {
@@ -137,11 +150,18 @@ Status FleetView::refresh() {
     for (const Device& device : all) dirty_.insert(device.name);
     all_dirty_ = false;
   }
-  if (rollouts_dirty_) OUTCROP_CHECK(read_rollouts());  // and marks boards whose part in them changed
+  if (rollouts_dirty_) OUTCROP_CHECK(read_rollouts());
+  const auto end = std::chrono::steady_clock::now() + longest_look;
   for (std::size_t i = 0; i < most_at_once && !dirty_.empty(); ++i) {
+    if (i >= least_at_once && std::chrono::steady_clock::now() > end) break;
     const std::string name = std::move(dirty_.extract(dirty_.begin()).value());
-    OUTCROP_CHECK(read(name));
+    if (const Status status = read(name); !status) {
+      dirty_.insert(name);
+      put_in_order();
+      return status;
+    }
   }
+  put_in_order();
   return {};
 }
 
@@ -151,24 +171,49 @@ void FleetView::look_around(std::size_t count) {
     if (next == boards_.end()) next = boards_.begin();
     looked_at_ = next->first;
     dirty_.insert(looked_at_);
+    reported_.insert(looked_at_);
     ++next;
   }
 }
 
-// Both are by device.
-void FleetView::mark_differing(const std::vector<Assignment>& before,
-                               const std::vector<Assignment>& now) {
-  std::map<std::string, const Assignment*> were;
-  for (const Assignment& one : before) were.emplace(one.device, &one);
-  for (const Assignment& one : now) {
-    const auto was = were.find(one.device);
-    if (was == were.end() || !same(*was->second, one)) dirty_.insert(one.device);
-    if (was != were.end()) were.erase(was);
+// What this board is to do by a rollout that is followed.
+Status FleetView::read_part(RolloutRow& row, const std::string& device) {
+  const auto followed = followed_.find(row.record.name);
+  if (followed == followed_.end()) return {};
+  OUTCROP_TRY(now, registry_->assignment(row.record.name, device));
+  Assignment wanted;
+  wanted.device = device;
+  const auto known = std::lower_bound(row.assignments.begin(), row.assignments.end(), wanted, is_before);
+  const bool is_known = known != row.assignments.end() && known->device == device;
+  if (is_known && now) {
+    followed->second.changed = followed->second.changed || !same(*known, *now);
+    *known = std::move(*now);
+  } else if (is_known) {
+    row.assignments.erase(known);
+    followed->second.changed = true;
+  } else if (now) {
+    followed->second.new_boards.push_back(std::move(*now));
+    followed->second.changed = true;
   }
-  for (const auto& [device, gone] : were) dirty_.insert(device);
+  return {};
+}
+
+void FleetView::put_in_order() {
+  for (RolloutRow& row : rollouts_) {
+    const auto followed = followed_.find(row.record.name);
+    if (followed == followed_.end()) continue;
+    std::vector<Assignment>& added = followed->second.new_boards;
+    std::sort(added.begin(), added.end(), is_before);
+    const auto before = static_cast<std::ptrdiff_t>(row.assignments.size());
+    row.assignments.insert(row.assignments.end(), std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()));
+    std::inplace_merge(row.assignments.begin(), row.assignments.begin() + before, row.assignments.end(), is_before);
+    added.clear();
+    if (std::exchange(followed->second.changed, false)) on_rollout(row);
+  }
 }
 
 Status FleetView::read(const std::string& name) {
+  for (RolloutRow& row : rollouts_) OUTCROP_CHECK(read_part(row, name));
   OUTCROP_TRY(device, registry_->device(name));
   if (!device) {
     figures_revision_ += boards_.erase(name);
@@ -179,9 +224,16 @@ Status FleetView::read(const std::string& name) {
   row.online = surroundings_.online(name);
   OUTCROP_TRY(desired, registry_->desired(name));
   row.desired = std::move(desired);
-  OUTCROP_CHECK(read_figures(row));
-  judge_health(row);
   const auto before = boards_.find(name);
+  // Which releases it has figures of depends on what it serves.
+  const auto serves = [](const BoardRow& board) { return board.device.status ? board.device.status->active_manifest : std::nullopt; };
+  if (before == boards_.end() || serves(before->second) != serves(row) || reported_.contains(name)) {
+    OUTCROP_CHECK(read_figures(row));
+    reported_.erase(name);
+  } else {
+    row.figures = before->second.figures;
+  }
+  judge_health(row);
   const bool changed = before == boards_.end() || !same(before->second, row);
   if (before == boards_.end() || !same_figures(before->second, row)) ++figures_revision_;
   BoardRow& kept = boards_[name];
@@ -212,6 +264,7 @@ Status FleetView::read_figures(BoardRow& row, const trust::Sha256Digest& manifes
       if (!variant.measurement || row.figure(manifest, variant.name) != nullptr) continue;
       Figure figure = figure_of(stored, variant);
       for (const messages::OutputDistance& proof : variant.proof) {
+        figure.errors.push_back(proof.mean_abs);
         const auto allowed = surroundings_.allowed_error(manifest, variant.name, proof.output);
         if (!allowed || *allowed <= 0) continue;
         figure.error = std::max(figure.error.value_or(0), proof.mean_abs / *allowed);
@@ -254,24 +307,25 @@ Status FleetView::read_rollouts() {
   std::map<std::string, RolloutRow> before;
   for (RolloutRow& row : rollouts_) before.emplace(row.record.name, std::move(row));
   rollouts_.clear();
+  const auto followed_before = std::exchange(followed_, {});
   for (RolloutRecord& record : records) {
-    const auto known = before.find(record.name);
+    const std::string name = record.name;
+    const auto known = before.find(name);
     // What ended long ago stays as it was; boards go on returning from what ended just now.
-    const bool settled = known != before.end() && has_ended(record.state) &&
-                         known->second.record.state == record.state &&
-                         rollouts_.size() >= rollouts_watched;
+    const bool followed = !has_ended(record.state) || rollouts_.size() < rollouts_watched;
+    if (followed) followed_[name];
     RolloutRow row{std::move(record), {}};
-    if (settled) {
+    // While it is followed each part of it comes with its board.
+    const bool is_whole = known != before.end() && (!followed || followed_before.contains(name));
+    if (is_whole) {
       row.assignments = std::move(known->second.assignments);
     } else {
-      OUTCROP_TRY(assignments, registry_->assignments(row.record.name));
+      OUTCROP_TRY(assignments, registry_->assignments(name));
       row.assignments = std::move(assignments);
+      for (const Assignment& one : row.assignments) dirty_.insert(one.device);
     }
+    if (followed && (known == before.end() || !same(known->second.record, row.record))) followed_[name].changed = true;
     rollouts_.push_back(std::move(row));
-    if (settled) continue;
-    mark_differing(known == before.end() ? std::vector<Assignment>() : known->second.assignments,
-                   rollouts_.back().assignments);
-    if (known == before.end() || !same(known->second, rollouts_.back())) on_rollout(rollouts_.back());
   }
   rollouts_dirty_ = false;
   return {};

@@ -24,6 +24,7 @@ struct Figure {
   double p50_ms = 0, p90_ms = 0, load_ms = 0, first_ms = 0;
   std::uint64_t peak_memory = 0;
   std::optional<double> error;  // the worst output's mean error, as a share of what the release allows
+  std::vector<double> errors;   // each output's mean error, in its own unit, in the order of the proof
   [[nodiscard]] bool counts() const { return void_because.empty(); }
   // Held back by heat or a weak supply, by the words of what measured (runtime/measure/throttling).
   [[nodiscard]] bool throttled() const;
@@ -69,19 +70,21 @@ class FleetView {
     std::function<std::optional<std::string>(const std::string& device)> held_back =
         [](const std::string&) { return std::nullopt; };
   };
-  FleetView(Registry& registry, Surroundings surroundings)
-      : registry_(&registry), surroundings_(std::move(surroundings)) {}
+  FleetView(Registry& registry, Surroundings surroundings);
+  FleetView(const FleetView&) = delete;
+  FleetView& operator=(const FleetView&) = delete;
 
-  // Something of this board, or of the rollouts, was written.
+  // Something that is not in the registry is not what it was: who is online. What is written there it hears by itself.
   void changed(const std::string& device) { dirty_.insert(device); }
   void changed_everything() { all_dirty_ = true; }
   void rollouts_changed() { rollouts_dirty_ = true; }
   // The next `count` boards are read again although nobody said anything of them: what nobody told comes in time.
   void look_around(std::size_t count);
 
-  // Reads what changed, at most so many boards: whoever looks calls it first, and what is left comes with the
-  // next call.
+  // Reads what changed: at most so many boards, and not for longer than a moment once it has some. Whoever looks calls it
+  // first, and what is left comes with the next call.
   static constexpr std::size_t most_at_once = 500;
+  static constexpr std::size_t least_at_once = 50;
   [[nodiscard]] Status refresh();
   [[nodiscard]] std::size_t unread() const { return dirty_.size(); }
 
@@ -90,7 +93,7 @@ class FleetView {
   [[nodiscard]] const std::vector<ReleaseRecord>& releases() const { return releases_; }
   [[nodiscard]] const ReleaseRecord* release(const trust::Sha256Digest& manifest) const;
   // What its boards have shown beside what served them (rollout/evidence.hpp); none where no board measured both.
-  [[nodiscard]] std::optional<Judgement> judgement_of(const RolloutRow& row, bool with_intervals = false) const;
+  [[nodiscard]] std::optional<Judgement> judgement_of(const RolloutRow& row, Timestamp now, bool with_intervals = false) const;
   // "curvefault stage 2", or the start of the digest of what is no release here.
   [[nodiscard]] std::string name_of(const trust::Sha256Digest& manifest) const;
 
@@ -105,10 +108,11 @@ class FleetView {
 
  private:
   [[nodiscard]] Status read(const std::string& name);
+  [[nodiscard]] Status read_part(RolloutRow& row, const std::string& device);
+  void put_in_order();
   [[nodiscard]] Status read_figures(BoardRow& row);
   [[nodiscard]] Status read_figures(BoardRow& row, const trust::Sha256Digest& manifest);
   [[nodiscard]] Status read_rollouts();
-  void mark_differing(const std::vector<Assignment>& before, const std::vector<Assignment>& now);
   void judge_health(BoardRow& row) const;
 
   Registry* registry_;
@@ -117,11 +121,19 @@ class FleetView {
   std::vector<RolloutRow> rollouts_;
   std::vector<ReleaseRecord> releases_;
   std::set<std::string> dirty_;
+  std::set<std::string> reported_;  // of these, those whose figures are to be read again: reports are the longest to read
+  // Rollouts whose boards are followed, with what is new of them: under way, or not long ago.
+  struct Followed {
+    std::vector<Assignment> new_boards;  // not in the row yet, in no order
+    bool changed = false;
+  };
+  std::map<std::string, Followed> followed_;
   std::string looked_at_;  // the board that was looked at last, of look_around
   std::uint64_t figures_revision_ = 0;
   mutable std::shared_ptr<KeptChanges> kept_changes_;
   bool all_dirty_ = true;
   bool rollouts_dirty_ = true;
+  std::shared_ptr<const void> listening_;
 };
 
 }  // namespace outcrop::fleet
