@@ -12,6 +12,7 @@
 #include "protocol/base/join.hpp"
 #include "trainer_host/cli/device_filter.hpp"
 #include "trainer_host/cli/fleet_adopt.hpp"
+#include "trainer_host/cli/fleet_best.hpp"
 #include "trainer_host/cli/fleet_monitor.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
 #include "trainer_host/cli/fleet_tag.hpp"
@@ -183,6 +184,7 @@ void add_fleet(CLI::App& app, Action& chosen) {
   parent->require_subcommand(1);
   add_devices(*parent, chosen);
   add_reports(*parent, chosen);
+  add_fleet_best(*parent, chosen);
   add_fleet_monitor(*parent, chosen);
   add_adopt(*parent, chosen);
   add_fleet_tags(*parent, chosen);

@@ -1,3 +1,4 @@
+#include "trainer_host/cli/best_output.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
 
 #include <gmock/gmock.h>
@@ -403,6 +404,26 @@ TEST(RolloutOutput, shows_what_a_release_costs_beside_what_served) {
   EXPECT_LE(widest_line(rollout_page(rollout, nullptr, {}, {now, 60})), 60u);
   rollout["evidence"]["classes"] = Json::array();
   EXPECT_THAT(rollout_page(rollout, nullptr, {}, anywhere), Not(HasSubstr("beside")));
+}
+
+TEST(BestOutput, shows_what_is_best_and_what_that_is_worth) {
+  const auto contender = [](const char* variant, Json ratio, Json low, Json high, const char* words) {
+    return Json{{"manifest", manifest}, {"variant", variant}, {"boards", 14}, {"ratio", ratio}, {"low", low}, {"high", high},
+                {"better", 1}, {"worse", 1}, {"words", words}};
+  };
+  const Json served = contender("qint8", 1.0, nullptr, nullptr, "what 14 of 15 boards serve");
+  Json best{{"model", "curvefault"}, {"device_class", "raspberry-pi-4"}, {"boards", 15}, {"serving", 14}, {"incumbent", served},
+            {"variants", {contender("quint8", .88, .86, nullptr, "less, evidence 212 of 100"), served,
+                          contender("float", nullptr, nullptr, nullptr, "no board measured both")}},
+            {"releases", {served}}, {"words", "quint8 is better than qint8: -12.0 %"}};
+  const Json answer{{"objective", "size"}, {"unread", 3}, {"classes", {best}}};
+  const std::string text = best_tables(answer, {}, anywhere);
+  EXPECT_THAT(text, AllOf(HasSubstr("curvefault on raspberry-pi-4 (15 boards), by least size, beside qint8 of"), HasSubstr("which 14 serve"),
+                          HasSubstr("quint8   -12.0 %  -14.0 % to open      14  less, evidence 212 of 100"),
+                          HasSubstr("no board measured both"), HasSubstr("\nquint8 is better than qint8: -12.0 %\n"),
+                          HasSubstr("3 boards are still to be read")));
+  EXPECT_LE(widest_line(best_tables(answer, {}, {now, 60})), 60u);
+  EXPECT_THAT(best_tables({{"objective", "size"}, {"unread", 0}, {"classes", Json::array()}}, {}, anywhere), HasSubstr("no board is like that"));
 }
 
 TEST(RolloutOutput, says_what_would_help_where_nothing_goes_on_by_itself) {

@@ -39,7 +39,7 @@ struct StartOptions {
   std::optional<std::uint64_t> deadline_minutes;
   std::string device_class, tag, group;
   std::optional<double> share;  // per cent
-  std::string starts, windows;
+  std::string starts, windows, objective;
   fs::path host;
   bool json = false;
 };
@@ -79,6 +79,7 @@ void add_target(Json& body, const StartOptions& options) {
   add("group", options.group);
   add("starts", options.starts);
   add("windows", options.windows);
+  add("objective", options.objective);
   if (options.share) body["share"] = *options.share / 100;
   if (options.at_once) body["at_once"] = *options.at_once;
   if (options.a_minute) body["a_minute"] = *options.a_minute;
@@ -176,6 +177,10 @@ void add_start(CLI::App& parent, Action& chosen) {
                            "taken it; default: outcropd's, 10"),
           "BOARDS")
       ->check(CLI::Range(1, 1'000'000));
+  verb->add_option("--objective", options->objective,
+                   "The variant that a class gets is that with the least of: p90_ms, p50_ms, memory_mb, size (bytes to pull), error; "
+                   "default: what the release says. Canaries serve what they choose by the release's")
+      ->type_name("WORD");
   add_target_options(*verb, *options);
   add_host_option(*verb, options->host);
   verb->add_flag("--json", options->json, "Print a JSON object instead of text");

@@ -203,6 +203,12 @@ std::string for_whom(const Json& rollout) {
   return words == "all boards" ? "" : ", for " + words;
 }
 
+// Where it is another than the release's own.
+std::string by_what(const Json& rollout) {
+  const std::string objective = text_at(rollout, "objective");
+  return objective.empty() ? "" : ", each class gets what has least " + objective;
+}
+
 }  // namespace
 
 std::string rollout_page(const Json& rollout, const Json& devices, const ReleaseDetails& releases,
@@ -211,7 +217,7 @@ std::string rollout_page(const Json& rollout, const Json& devices, const Release
   std::string title = "Rollout " + text_at(rollout, "name") + " of " + text_at(rollout, "model");
   if (releases.contains(manifest)) title += " " + stage_in_words(releases, manifest);
   title += ", manifest " + short_digest(manifest) + ", started " +
-           age(text_at(rollout, "started"), view.now) + for_whom(rollout) + "\n";
+           age(text_at(rollout, "started"), view.now) + for_whom(rollout) + by_what(rollout) + "\n";
   Table table({"board", "group", "state", "at", "for"});
   table.less_needed({"group"});
   std::string notes;

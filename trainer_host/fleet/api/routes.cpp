@@ -74,6 +74,8 @@ const std::vector<Api::Route>& Api::routes() {
        at_once([](Api& api, Request& r, Names&) { return api.reports(r); })},
       {"GET", "/v1/changes", Role::viewer,
        at_once([](Api& api, Request&, Names&) { return api.changes(); })},
+      {"GET", "/v1/best", Role::viewer,
+       [](Api& api, Request request, Names) { return api.best(std::move(request)); }},
       {"GET", "/v1/history", Role::viewer,
        [](Api& api, Request request, Names) { return api.history(std::move(request)); }},
       {"GET", "/v1/outliers", Role::viewer,
