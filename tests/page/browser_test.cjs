@@ -84,12 +84,21 @@ async function main() {
     await page.getByRole('button', { name: 'Filter' }).click();
     assert.match(page.url(), /class=zero-2w/);
     await page.getByRole('link', { name: 'p90' }).click();
-    const figures = await page.locator('tbody tr td:nth-child(7)').allTextContents();
+    const figures = await page.locator('tbody tr td:nth-child(8)').allTextContents();
     const numbers = figures.filter((one) => one.endsWith(' ms')).map(parseFloat); // void ones stand at the end
     assert.ok(numbers.length > 20 && numbers.every((one, i) => i === 0 || one >= numbers[i - 1]), 'sorted by p90');
     const first = await page.locator('tbody tr th').first().textContent();
     await page.getByRole('link', { name: 'Next page' }).click();
     assert.notEqual(await page.locator('tbody tr th').first().textContent(), first);
+    await page.goto(many.url + '/boards');
+    await page.getByLabel('Tag').selectOption('roof');
+    await page.getByRole('button', { name: 'Filter' }).click();
+    assert.match(page.url(), /tag=roof/);
+    const tags = await page.locator('tbody tr td:nth-child(3)').allTextContents();
+    assert.ok(tags.length > 20 && tags.every((one) => one === 'lab, roof'), 'boards with the tag, and their tags');
+    await page.getByRole('link', { name: 'lab', exact: true }).first().click();
+    assert.match(page.url(), /tag=lab/);
+    assert.equal(await page.getByLabel('Tag').inputValue(), 'lab');
     await page.goto(many.url + '/boards/pi-1');
     assert.ok(await page.getByText('Figures').first().isVisible());
     assert.ok(await page.locator('figure.chart table').first().isVisible(), 'figures of a chart without JavaScript');

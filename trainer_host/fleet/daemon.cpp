@@ -33,6 +33,7 @@
 #include "trainer_host/fleet/monitor/audit.hpp"
 #include "trainer_host/fleet/monitor/feed.hpp"
 #include "trainer_host/fleet/prune/prune.hpp"
+#include "trainer_host/fleet/registry/file_in_place.hpp"
 #include "trainer_host/fleet/state_folder.hpp"
 #include "trainer_host/fleet/webhook/webhooks.hpp"
 
@@ -93,12 +94,13 @@ Result<std::unique_ptr<Registry>> open_registry(const StateFolder& state) {
 
 class Daemon::Impl {
  public:
-  Impl(asio::io_context& io, HostConfig config, UniqueFd lock, std::unique_ptr<Registry> registry,
+  Impl(asio::io_context& io, HostConfig config, UniqueFd lock, std::unique_ptr<Registry> registry, FileInPlace in_place,
        BlobStore blobs, MetadataKeeper keeper, Tokens tokens)
       : io_(&io),
         config_(std::move(config)),
         lock_(std::move(lock)),
         registry_(std::move(registry)),
+        in_place_(std::move(in_place)),
         blobs_(std::move(blobs)),
         keeper_(std::move(keeper)),
         tokens_(std::move(tokens)),
@@ -141,6 +143,7 @@ class Daemon::Impl {
   void on_lost(const Error& error);
   void on_message(transport::Message message);
   void take_inbox();
+  [[nodiscard]] bool ends_without_its_database();
   void publish(const RoleEnvelopes& roles);
   void send(const std::string& device, const messages::Command& command);
   void sign_above(const std::string& device);
@@ -159,6 +162,7 @@ class Daemon::Impl {
   News news_;
   UniqueFd lock_;
   std::unique_ptr<Registry> registry_;
+  FileInPlace in_place_;  // it
   BlobStore blobs_;
   MetadataKeeper keeper_;
   Tokens tokens_;
@@ -284,7 +288,9 @@ Status Daemon::Impl::start() {
     api_->rollouts_changed();
     show_status();
   });
-  every(listen_timer_, listen_every, [this] { ingest_.take_waiting(); });
+  every(listen_timer_, listen_every, [this] {
+    if (!ends_without_its_database()) ingest_.take_waiting();
+  });
   every(tell_timer_, tell_every, [this] { api_->tell(); });
   every(sign_timer_, sign_every, [this] {
     const auto changed = keeper_.refresh();
@@ -396,7 +402,7 @@ Status Daemon::Impl::start_server() {
                  news_.report("the audit log", audit_.record(who, what.action, what.subject, what.detail));
                },
                [this](const monitor::MeasureRequest& request) { return asker_.measure(request); },
-               StateFolder{config_.state}.registry(), [this] {
+               StateFolder{config_.state}.registry(), [this] { return in_place_.check(); }, [this] {
                  return webhooks_ ? webhooks_->undelivered() : std::vector<std::string>();
                }});
   api_->look_at_older_releases();
@@ -516,7 +522,18 @@ void Daemon::Impl::on_message(transport::Message message) {
   });
 }
 
+// What a board was told is kept would be nowhere.
+bool Daemon::Impl::ends_without_its_database() {
+  const Status here = in_place_.check();
+  if (here) return false;
+  news_.report("the registry", here);
+  inbox_.clear();
+  stop();
+  return true;
+}
+
 void Daemon::Impl::take_inbox() {
+  if (ends_without_its_database()) return;
   ingest_.take(std::exchange(inbox_, {}));
 }
 
@@ -626,11 +643,12 @@ Result<std::unique_ptr<Daemon>> Daemon::start(asio::io_context& io, const HostCo
               try_lock_file(state.lock(), 0640,
                             "another outcropd works in the state folder " + state.folder.string()));
   OUTCROP_TRY(registry, open_registry(state));
+  OUTCROP_TRY(in_place, FileInPlace::of(state.registry()));
   OUTCROP_TRY(blobs, BlobStore::open(state.blobs()));
   static const SystemClock clock;
   OUTCROP_TRY(keeper, MetadataKeeper::open(*registry, clock, metadata_options(config.trust)));
   OUTCROP_TRY(tokens, Tokens::open(state.tokens()));
-  auto impl = std::make_unique<Impl>(io, config, std::move(lock), std::move(registry),
+  auto impl = std::make_unique<Impl>(io, config, std::move(lock), std::move(registry), std::move(in_place),
                                      std::move(blobs), std::move(keeper), std::move(tokens));
   OUTCROP_CHECK(impl->start());
   return std::unique_ptr<Daemon>(new Daemon(std::move(impl)));

@@ -33,9 +33,17 @@ TEST_F(OutcropdTest, a_rollout_for_a_group_brings_its_release_to_those_boards_an
   EXPECT_EQ(names_of(get("/v1/devices?group=lab-boards")), (std::set<std::string>{"one", "two"}));
   EXPECT_EQ(names_of(get("/v1/devices?tag=lab&q=tw")), (std::set<std::string>{"two"}));
   EXPECT_EQ(get("/v1/devices/one")["tags"], json::array({"lab"}));
-  const json started = post("/v1/rollouts", {{"name", "r"}, {"manifest", manifest}, {"group", "lab-boards"}}, 201);
+  const json started = post("/v1/rollouts", {{"name", "r"}, {"manifest", manifest}, {"group", "lab-boards"}, {"objective", "memory"}}, 201);
+  EXPECT_EQ(started["objective"], "memory_mb");
+  EXPECT_EQ(get("/v1/audit?action=rollout-started")["entries"][0]["detail"]["asked"]["objective"], "memory");
   EXPECT_EQ(started["target"]["words"], "boards of the class raspberry-pi-4 with the tag lab (group lab-boards)");
   ASSERT_TRUE(rollout_is("r", "done"));
+  EXPECT_NE(get("/v1/rollouts/r")["reason"].get<std::string>().find("least memory_mb within the budget"), std::string::npos);
+  const json best = get("/v1/best?objective=size&class=raspberry-pi-4");
+  ASSERT_EQ(best["classes"].size(), 1U);
+  EXPECT_EQ(best["classes"][0]["boards"], 3);
+  EXPECT_EQ(best["classes"][0]["incumbent"]["manifest"], manifest);
+  EXPECT_TRUE(get("/v1/best?class=toaster")["classes"].empty());
   EXPECT_FALSE(boards[0]->offers().empty());
   EXPECT_FALSE(boards[1]->offers().empty());
   EXPECT_TRUE(boards[2]->offers().empty());
@@ -85,6 +93,10 @@ TEST_F(OutcropdTest, refuses_bad_tags_groups_and_targets_by_name) {
   EXPECT_NE(refused({{"tag", "roof"}}, 409).find("among boards with the tag roof"), std::string::npos);
   EXPECT_NE(refused({{"tag", "roof"}, {"canaries", json::array({"board"})}}, 400).find("none of those that the rollout is for"), std::string::npos);
   EXPECT_NE(refused({{"windows", "22-4"}}, 400).find("22:00-04:00 (UTC)"), std::string::npos);
+  EXPECT_NE(refused({{"objective", "p99"}}, 400).find("one of p90_ms, p50_ms, memory_mb, size, error"), std::string::npos);
+  const auto no_best = call("GET", "/v1/best?objective=p99", nullptr, 400)["error"]["message"].get<std::string>();
+  EXPECT_NE(no_best.find("one of p90_ms, p50_ms, memory_mb, size, error"), std::string::npos);
+  call("GET", "/v1/best?colour=red", nullptr, 400);
   refused({{"share", 0}}, 400);
   refused({{"a_minute", -1}}, 400);
 }

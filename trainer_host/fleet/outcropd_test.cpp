@@ -5,6 +5,7 @@
 #include <fstream>
 #include <future>
 
+#include "platform/http/client.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/envelope.hpp"
@@ -684,6 +685,24 @@ TEST_F(OutcropdTest, a_backup_made_while_it_runs_serves_in_its_place) {
   EXPECT_EQ(get("/v1/rollouts/r")["state"], "done");
   EXPECT_EQ(get("/v1/blobs/" + manifest)["have"], true);
   EXPECT_FALSE(get("/v1/reports")["reports"].empty());
+}
+
+TEST_F(OutcropdTest, ends_where_its_database_is_replaced_and_answers_nothing_from_the_old_one) {
+  start();
+  publish(1);
+  const std::string copy = (home_ / "copy").string();
+  ASSERT_EQ(run({"backup", copy, "--config", config_.string()}), 0) << output_;
+  std::filesystem::remove_all(home_ / "state");
+  for (const char* target : {"/v1/releases", "/"}) {
+    const auto answer = http::call(socket_, {"GET", target});
+    if (!answer) continue;  // it has ended already
+    EXPECT_EQ(answer->status, 503) << target;
+    EXPECT_NE(answer->body.find("was removed under outcropd"), std::string::npos) << answer->body;
+  }
+  kill(0);  // waits for its end, which it comes to by itself
+  std::filesystem::rename(copy, home_ / "state");
+  start();
+  EXPECT_EQ(get("/v1/releases")["releases"].size(), 1U);
 }
 
 TEST_F(OutcropdTest, tells_listeners_what_changes_and_who_has_it_already_that_nothing_did) {

@@ -162,6 +162,7 @@ asio::awaitable<http::Response> Api::handle(http::Request request) {
 
 asio::awaitable<http::Response> Api::show(const http::Request& request,
                                           const page::Reader& reader) {
+  if (const Status here = parts_.in_place(); !here) co_return http::error_response(here.error(), 503);
   const auto begun = std::chrono::steady_clock::now();
   http::Response response = co_await page_.handle(request, reader);
   times_.add("page", "GET", response.status, std::chrono::steady_clock::now() - begun);
@@ -169,6 +170,7 @@ asio::awaitable<http::Response> Api::show(const http::Request& request,
 }
 
 asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller) {
+  if (const Status here = parts_.in_place(); !here) co_return http::error_response(here.error(), 503);
   const auto begun = std::chrono::steady_clock::now();
   const std::string what = request.method + " " + request.path;
   const std::string method = request.method;

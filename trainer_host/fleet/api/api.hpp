@@ -70,6 +70,8 @@ struct ApiParts {
   std::function<Result<monitor::MeasureAnswer>(const monitor::MeasureRequest&)> measure =
       [](const monitor::MeasureRequest&) { return monitor::MeasureAnswer(); };
   std::filesystem::path database{};  // of the registry, for its size
+  // Whether that is still the file that was opened; nothing is answered from one that is not.
+  std::function<Status()> in_place = [] { return Status(); };
   // Who does not take what webhooks tell, a sentence each.
   std::function<std::vector<std::string>()> undelivered = [] { return std::vector<std::string>(); };
 };

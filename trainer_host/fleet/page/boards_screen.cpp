@@ -1,5 +1,6 @@
 #include <array>
 #include <set>
+#include <utility>
 
 #include "trainer_host/fleet/page/screens.hpp"
 #include "trainer_host/fleet/page/words.hpp"
@@ -20,10 +21,11 @@ Html choice(const std::string& name, const std::string& label, const std::string
 }
 
 Html form(const FleetView& view, const BoardQuery& query) {
-  std::set<std::string> classes, models, healths;
+  std::set<std::string> classes, models, healths, tags;
   for (const auto& [name, row] : view.boards()) {
     classes.insert(row.device.device_class);
     models.insert(row.device.model);
+    tags.insert(row.device.tags.begin(), row.device.tags.end());
   }
   for (int i = 0; i < health_count; ++i) healths.emplace(to_string(static_cast<Health>(i)));
   Html html;
@@ -32,6 +34,8 @@ Html form(const FleetView& view, const BoardQuery& query) {
        << query.part_of_name << "\"></label>"
        << choice("class", "Class", query.device_class, classes)
        << choice("health", "Health", query.health, healths);
+  if (!query.tag.empty()) tags.insert(query.tag);  // which no board has any more
+  if (!tags.empty()) html << choice("tag", "Tag", query.tag, tags);
   if (models.size() > 1) html << choice("model", "Model", query.model, models);
   if (query.sort != "name" || query.descending) {
     html << "<input type=\"hidden\" name=\"sort\" value=\""
@@ -54,10 +58,21 @@ Html heading(const BoardQuery& query, const std::string& order, const std::strin
   return html << "</a></th>";
 }
 
-Html row_of(const FleetView& view, const BoardRow& row, Timestamp now) {
+// Each leads to the boards of the query that have it.
+Html tags_of(const BoardRow& row, const BoardQuery& query) {
+  Html html;
+  bool first = true;
+  for (const std::string& tag : row.device.tags) {
+    if (!std::exchange(first, false)) html << ", ";
+    html << "<a href=\"/boards?" << query.words({{"tag", tag}}) << "\">" << tag << "</a>";
+  }
+  return html;
+}
+
+Html row_of(const FleetView& view, const BoardRow& row, const BoardQuery& query, Timestamp now) {
   Html html;
   html << "<tr><th scope=\"row\">" << board_link(row.device.name) << "</th><td>"
-       << row.device.device_class << "</td><td>" << chip(row.health) << "</td><td>"
+       << row.device.device_class << "</td><td>" << tags_of(row, query) << "</td><td>" << chip(row.health) << "</td><td>"
        << age(row.device.last_seen, now) << "</td><td>";
   const auto& status = row.device.status;
   if (status && status->active_manifest) {
@@ -85,12 +100,12 @@ Html boards_screen(const FleetView& view, const BoardQuery& query, const BoardPa
   Html table;
   table << "<table class=\"dense\"><caption class=\"sr\">Boards</caption><thead><tr>"
         << heading(query, "name", "Board", false) << heading(query, "class", "Class", false)
-        << heading(query, "health", "Health", false) << heading(query, "seen", "Heard", false)
+        << "<th scope=\"col\">Tags</th>" << heading(query, "health", "Health", false) << heading(query, "seen", "Heard", false)
         << "<th scope=\"col\">Serves</th>" << heading(query, "p50", "p50", true)
         << heading(query, "p90", "p90", true) << heading(query, "memory", "Memory", true)
         << "<th scope=\"col\">Measured</th></tr></thead><tbody>";
-  for (const BoardRow* row : page.rows) table << row_of(view, *row, now);
-  if (page.rows.empty()) table << "<tr><td colspan=\"9\">No board is like that.</td></tr>";
+  for (const BoardRow* row : page.rows) table << row_of(view, *row, query, now);
+  if (page.rows.empty()) table << "<tr><td colspan=\"10\">No board is like that.</td></tr>";
   table << "</tbody></table>";
   Html html;
   html << "<h1>Boards</h1>" << form(view, query) << "<section data-live=\"boards\"><p>"

@@ -83,6 +83,22 @@ TEST_F(ScreenTest, steering_is_offered_to_who_may_and_while_there_is_something_t
   EXPECT_THAT(rollout_screen(view_, row, {"v", false}, fleet_.now).text(), Not(HasSubstr("Roll back")));
 }
 
+TEST_F(ScreenTest, boards_show_their_tags_and_are_found_by_them) {
+  const auto boards_by = [&](const std::map<std::string, std::string>& words) {
+    EXPECT_THAT(view_.refresh(), IsOk());
+    const auto query = BoardQuery::read(words);
+    return boards_screen(view_, *query, *select(view_, *query), fleet_.now).text();
+  };
+  EXPECT_THAT(boards_by({}), Not(HasSubstr("name=\"tag\""))) << "nothing to choose from";
+  fleet_.add("pi-2", "raspberry-pi-5", 0);
+  ASSERT_EQ(fleet_.registry().save_tags("pi-1", {"lab", "roof"}), true);
+  EXPECT_THAT(boards_by({{"class", "raspberry-pi-4"}}), HasSubstr("<a href=\"/boards?class=raspberry-pi-4&amp;tag=lab\">lab</a>, <a"));
+  const std::string page = boards_by({{"tag", "roof"}});
+  EXPECT_THAT(page, HasSubstr("<option selected>roof</option>"));
+  EXPECT_THAT(page, Not(HasSubstr("/boards/pi-2")));
+  EXPECT_THAT(boards_by({{"tag", "gone"}}), HasSubstr("<option selected>gone</option>")) << "what is asked for is shown";
+}
+
 TEST_F(ScreenTest, a_few_boards_are_not_taken_for_evidence) {
   ASSERT_THAT(view_.refresh(), IsOk());
   const std::string page = fleet_screen(view_, {}, fleet_.now).text();

@@ -8,6 +8,7 @@
 
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/fleet/registry/file_in_place.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
 #include "trainer_host/fleet/registry/schema.hpp"
 #include "trainer_host/fleet/registry/sqlite.hpp"
@@ -556,6 +557,18 @@ TEST_F(RegistryTest, a_kill_in_the_middle_of_a_transaction_leaves_nothing_of_it)
   ASSERT_THAT(devices, IsOk());
   ASSERT_EQ(devices->size(), 1U);
   EXPECT_EQ(devices->front().name, "before");
+}
+
+TEST_F(RegistryTest, a_file_that_was_replaced_is_not_the_one_that_was_opened) {
+  auto registry = open();
+  const auto opened = FileInPlace::of(file_);
+  ASSERT_THAT(opened, IsOk());
+  EXPECT_THAT(opened->check(), IsOk());
+  std::filesystem::rename(file_, file_.string() + ".aside");
+  EXPECT_THAT(opened->check(), ErrorIs(ErrorCode::refused, HasSubstr("was removed under outcropd")));
+  std::filesystem::copy_file(file_.string() + ".aside", file_);
+  EXPECT_THAT(opened->check(), ErrorIs(ErrorCode::refused, HasSubstr("was replaced under outcropd")));
+  EXPECT_THAT(FileInPlace::of(file_.string() + ".none"), ErrorIs(ErrorCode::not_found, HasSubstr("looking at")));
 }
 
 TEST_F(RegistryTest, refuses_a_newer_schema_and_leaves_the_file_as_it_is) {

@@ -15,8 +15,13 @@ namespace outcrop::fleet {
 namespace {
 
 constexpr std::chrono::seconds resend_after{10};
+constexpr std::chrono::seconds least_leap{30};
 constexpr std::size_t longest_evidence = 12 * 1024;
 constexpr std::uint64_t highest_generation = (std::uint64_t{1} << 53) - 1;
+
+std::chrono::nanoseconds since_begin(Timestamp time) {
+  return time.time_since_epoch();
+}
 
 // Neighbouring versions speak the lower one's protocol; of a board that never said what it speaks
 // only the first is known.
@@ -68,7 +73,8 @@ RolloutDriver::RolloutDriver(Registry& registry, const Clock& clock, BlobStore b
       behind_(registry, clock),
       views_(registry, clock,
              {surroundings_.online, [this](const trust::Sha256Digest& digest) { return manifest(digest); }, patience,
-              surroundings_.lot}) {}
+              surroundings_.lot}),
+      ahead_(since_begin(clock.now()) - surroundings_.steady().time_since_epoch()) {}
 
 Result<const messages::Manifest*> RolloutDriver::manifest(const trust::Sha256Digest& digest) {
   if (const auto found = manifests_.find(digest); found != manifests_.end()) return &found->second;
@@ -166,6 +172,26 @@ Status RolloutDriver::adopt() {
   return {};
 }
 
+// Deadlines are times of the clock: where that leaps, since it was set or the machine slept, boards have as long left as before.
+Status RolloutDriver::look_at_clock() {
+  const std::chrono::nanoseconds ahead = since_begin(clock_->now()) - surroundings_.steady().time_since_epoch();
+  const auto leap = std::chrono::duration_cast<std::chrono::seconds>(ahead - std::exchange(ahead_, ahead));
+  if (std::chrono::abs(leap) < least_leap) return {};
+  spdlog::warn("the clock leapt by {} s: no board is waited for any longer or shorter for that", leap.count());
+  OUTCROP_TRY(rollouts, registry_->rollouts_under_way());
+  return registry_->transaction([&]() -> Status {
+    for (const RolloutRecord& rollout : rollouts) {
+      OUTCROP_TRY(assignments, registry_->assignments(rollout.name));
+      for (Assignment& assignment : assignments) {
+        if (assignment.generation == 0 || (assignment.state && is_final(*assignment.state))) continue;
+        assignment.updated = std::min(assignment.updated + leap, clock_->now());
+        OUTCROP_CHECK(registry_->save(assignment));
+      }
+    }
+    return {};
+  });
+}
+
 void RolloutDriver::tick() {
   changed_.clear();
   changed_models_.clear();
@@ -186,6 +212,7 @@ void RolloutDriver::tick_changed() {
 
 void RolloutDriver::decide_where(const std::function<bool(const RolloutRecord&)>& chosen) {
   if (is_behind()) return;
+  news_.report("the clock", look_at_clock());
   const auto rollouts = registry_->rollouts();
   news_.report("reading rollouts", rollouts ? Status() : fail(rollouts.error()));
   if (!rollouts) return;

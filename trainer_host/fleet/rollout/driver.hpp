@@ -52,6 +52,8 @@ struct RolloutSurroundings {
   std::function<void()> wake = [] {};
   // Boards that one decision tells something, at most: whoever else wants the loop has his turn before the next.
   std::size_t lot = 64;
+  // Goes on evenly, whatever is done to the clock.
+  std::function<std::chrono::steady_clock::time_point()> steady = [] { return std::chrono::steady_clock::now(); };
   // Keeps what was decided of a rollout, and by what: a JSON object. Within the transaction of the decision.
   std::function<Status(const std::string& rollout, const std::string& evidence)> record =
       [](const std::string&, const std::string&) { return Status(); };
@@ -99,6 +101,7 @@ class RolloutDriver {
 
  private:
   [[nodiscard]] bool is_behind() const;
+  [[nodiscard]] Status look_at_clock();
   [[nodiscard]] Result<RolloutRecord> record_of(const std::string& name);
   using How = std::function<Result<Decision>(const RolloutView&)>;
   [[nodiscard]] Result<RolloutRecord> act(const std::string& name, const How& how);
@@ -131,6 +134,7 @@ class RolloutDriver {
   RolloutSurroundings surroundings_;
   BehindFleet behind_;
   ViewReader views_;
+  std::chrono::nanoseconds ahead_{0};  // the clock, of what goes on evenly, when it was looked at last
   mutable News news_;
   std::map<trust::Sha256Digest, messages::Manifest> manifests_;
   std::map<std::string, Sent> sent_;

@@ -22,6 +22,12 @@ using ::testing::IsEmpty;
 
 constexpr std::uint64_t highest_generation = (std::uint64_t{1} << 53) - 1;
 
+class SettableClock : public Clock {
+ public:
+  [[nodiscard]] Timestamp now() const override { return SystemClock().now() + by; }
+  std::chrono::seconds by{0};
+};
+
 class DriverTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -104,7 +110,7 @@ class DriverTest : public ::testing::Test {
   RolloutRecord rollout() { return **registry_->rollout("r"); }
 
   TemporaryFolder folder_;
-  SystemClock clock_;
+  SettableClock clock_;
   std::unique_ptr<Registry> registry_;
   std::optional<RolloutDriver> driver_;
   std::function<void()> begin_;  // as outcropd does after a kill
@@ -334,6 +340,21 @@ TEST_F(DriverTest, newcomers_belong_to_the_newest_rollout_that_is_for_them) {
   ASSERT_EQ(registry_->save_tags("one", {"lab"}), true);
   driver_->tick();
   EXPECT_TRUE(registry_->assignment("lab", "one")->has_value()) << "it got the tag later";
+}
+
+TEST_F(DriverTest, a_clock_that_leaps_makes_no_board_silent) {
+  board("canary", 4);
+  rollout(RolloutState::canary);
+  canary("canary", 4, DeploymentState::measuring);
+  driver_->tick();
+  clock_.by = std::chrono::days(30);
+  driver_->tick();
+  EXPECT_EQ(rollout().state, RolloutState::canary) << "patience is not over: a moment went by";
+  EXPECT_GT(at("canary").updated, clock_.now() - std::chrono::minutes(1));
+  clock_.by = std::chrono::seconds(0);
+  driver_->tick();
+  EXPECT_LE(at("canary").updated, clock_.now()) << "and not in the future when it is set back";
+  EXPECT_EQ(rollout().state, RolloutState::canary);
 }
 
 TEST_F(DriverTest, boards_are_taken_back_in_lots_each_of_them_once_over_a_kill) {
