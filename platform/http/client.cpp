@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <exception>
+#include <thread>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -25,6 +26,8 @@ namespace wire = boost::beast::http;
 using boost::system::error_code;
 using Protocol = asio::local::stream_protocol;
 
+constexpr std::chrono::seconds longest_restart{15};  // of a server whose answer was lost
+constexpr std::chrono::milliseconds ask_again{250};
 constexpr std::uint64_t longest_answer = 272u << 20;  // what a runner may answer, and its header
 
 Error error_of(const std::string& what, const error_code& error) {
@@ -53,6 +56,7 @@ class Exchange {
     request_.set(wire::field::host, "local");
     request_.keep_alive(false);
     if (!call.body.empty()) request_.set(wire::field::content_type, call.content_type);
+    if (!call.idempotency_key.empty()) request_.set("Idempotency-Key", call.idempotency_key);
     request_.body() = call.body;
     request_.prepare_payload();
     parser_.body_limit(longest_answer);
@@ -61,6 +65,7 @@ class Exchange {
   error_code run() {
     const auto end = std::chrono::steady_clock::now() + deadline_;
     if (const error_code error = connect()) return error;
+    connected_ = true;
     stream_.expires_at(end);
     wire::async_write(stream_, request_, [this](const error_code& failed, std::size_t) {
       // A server that refuses a long body answers before it has read it: read on.
@@ -72,6 +77,8 @@ class Exchange {
     loop_.run();
     return result_ && written_ ? written_ : result_;
   }
+
+  [[nodiscard]] bool connected() const { return connected_; }
 
   Answer answer() {
     auto response = parser_.release();
@@ -112,16 +119,24 @@ class Exchange {
   wire::response_parser<wire::string_body> parser_;
   error_code result_;
   error_code written_;
+  bool connected_ = false;
 };
 
 }  // namespace
 
 Result<Answer> call(const std::filesystem::path& socket, const Call& call) {
   const std::string what = "speaking to " + socket.string();
+  const auto give_up = std::chrono::steady_clock::now() + std::min<std::chrono::milliseconds>(call.deadline, longest_restart);
   try {
-    Exchange exchange(socket.string(), call);
-    if (const error_code error = exchange.run()) return fail(error_of(what, error));
-    return exchange.answer();
+    for (bool lost = false;;) {
+      Exchange exchange(socket.string(), call);
+      const error_code error = exchange.run();
+      if (!error) return exchange.answer();
+      lost = lost || exchange.connected();
+      const bool again = lost && !call.idempotency_key.empty() && error != beast::error::timeout;
+      if (!again || std::chrono::steady_clock::now() >= give_up) return fail(error_of(what, error));
+      std::this_thread::sleep_for(ask_again);
+    }
   } catch (const boost::system::system_error& error) {
     return fail(error_of(what, error.code()));
   } catch (const std::exception& error) {

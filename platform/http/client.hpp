@@ -20,6 +20,9 @@ struct Call {
   std::string content_type = "application/json";
   std::string body{};
   std::chrono::milliseconds deadline{30'000};
+  // Where there is one, the call is made again when its connection breaks before the answer: a server that is started
+  // anew has seen it or not, and does what is asked once.
+  std::string idempotency_key{};
 };
 
 // One request over a Unix socket, blocking. Errors: not_found where there is no socket ("is

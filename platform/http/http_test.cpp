@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <future>
 #include <optional>
@@ -15,6 +16,8 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "platform/http/client.hpp"
 #include "protocol/base/unique_fd.hpp"
@@ -276,6 +279,42 @@ TEST_F(HttpTest, other_files_are_never_replaced) {
       Server::listen(io_.get_executor(),
                      {folder_.path() / std::string(120, 'a'), 0600, ByteCount::kib(64)}, answer),
       ErrorIs(ErrorCode::invalid_argument, HasSubstr("must have 1 to 107 bytes")));
+}
+
+// One that is killed before it answers, then is back.
+TEST_F(HttpTest, a_call_with_a_key_is_made_again_where_its_answer_was_lost) {
+  std::atomic<int> calls = 0;
+  std::promise<void> gone;
+  const auto restart = [&] {
+    boost::asio::post(io_, [&] {
+      server_.reset();
+      gone.set_value();
+    });
+    gone.get_future().wait();
+    listen([&](const Request& request) -> awaitable<Response> {
+      ++calls;
+      co_return Response{200, "text/plain", request.header("idempotency-key")};
+    });
+  };
+  boost::asio::post(io_, [&] {
+    server_.reset();
+    listen([&](const Request&) -> awaitable<Response> {
+      if (++calls == 1) boost::asio::post(io_, [&] { server_.reset(); });
+      boost::asio::steady_timer later(io_, std::chrono::milliseconds(300));
+      co_await later.async_wait(boost::asio::use_awaitable);
+      co_return Response();
+    });
+    gone.set_value();
+  });
+  gone.get_future().wait();
+  gone = std::promise<void>();
+  auto asked = std::async(std::launch::async, [&] { return call(socket_, {"POST", "/x", "", "{}", std::chrono::seconds(20), "k-1"}); });
+  while (calls == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  restart();
+  const auto answer = asked.get();
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_EQ(answer->body, "k-1");
+  EXPECT_EQ(calls, 2);
 }
 
 TEST_F(HttpTest, a_silent_server_is_given_up_in_time) {

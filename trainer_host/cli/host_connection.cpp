@@ -1,7 +1,9 @@
 #include "trainer_host/cli/host_connection.hpp"
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <random>
 
 #include "platform/http/client.hpp"
 #include "protocol/base/json_text.hpp"
@@ -18,6 +20,18 @@ fs::path chosen_socket(const fs::path& named) {
   if (!named.empty()) return named;
   const char* const variable = std::getenv("OUTCROP_SOCKET");
   return variable != nullptr && *variable != '\0' ? variable : default_socket;
+}
+
+// By which outcropd knows a request that is made again since its answer was lost.
+std::string new_key() {
+  std::random_device random;
+  std::string key;
+  while (key.size() < 32) {
+    std::array<char, 16> word{};
+    std::snprintf(word.data(), word.size(), "%08x", random());
+    key += word.data();
+  }
+  return key;
 }
 
 // The socket is the only thing a person can mend: say how.
@@ -71,7 +85,8 @@ Result<Json> HostConnection::put(const std::string& target, std::string bytes) c
 Result<Json> HostConnection::ask(const std::string& method, const std::string& target,
                                  const std::string& content_type, std::string body) const {
   // Whether outcropd was reached is told by call(), what it thinks by call_ok()'s error.
-  const http::Call request{method, target, content_type, std::move(body), longest_answer};
+  const http::Call request{method, target, content_type, std::move(body), longest_answer,
+                           method == "POST" ? new_key() : std::string()};
   auto reached = http::call(socket_, request);
   if (!reached) return fail(explain(reached.error(), socket_));
   OUTCROP_TRY(answer, http::checked(std::move(*reached), request));

@@ -18,7 +18,8 @@ using Json = nlohmann::json;
 // /run/outcrop/outcropd.sock.
 void add_host_option(CLI::App& verb, std::filesystem::path& socket);
 
-// How verbs speak to outcropd: requests over its Unix socket, answers in JSON.
+// How verbs speak to outcropd: requests over its Unix socket, answers in JSON. What is posted has a key, and is posted
+// again where outcropd is started anew before it has answered: it has its effect once.
 class HostConnection {
  public:
   // `socket` as add_host_option left it; empty: the default.

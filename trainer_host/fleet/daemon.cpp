@@ -539,13 +539,15 @@ void Daemon::Impl::take_inbox() {
 
 void Daemon::Impl::publish(const RoleEnvelopes& roles) {
   if (!session_ || !session_->connected()) return;  // all of it after the next connect
-  for (const auto& [role, envelope] : roles) {
-    session_->publish({transport::topics::metadata(role), envelope, true},
-                      transport::Delivery::at_least_once,
-                      [this, role = role](const Status& status) {
-                        news_.report("publishing " + role, status);
-                      });
-  }
+  registry_->when_committed([this, roles] {
+    for (const auto& [role, envelope] : roles) {
+      session_->publish({transport::topics::metadata(role), envelope, true},
+                        transport::Delivery::at_least_once,
+                        [this, role = role](const Status& status) {
+                          news_.report("publishing " + role, status);
+                        });
+    }
+  });
 }
 
 void Daemon::Impl::send(const std::string& device, const messages::Command& command) {
@@ -559,12 +561,14 @@ void Daemon::Impl::send(const std::string& device, const messages::Command& comm
   // What is lost here is sent again when the board's status says that it has not seen it.
   const std::string topic = messages::is_asked(command) ? transport::topics::ask(device)
                                                         : transport::topics::command(device);
-  session_->publish({topic, *text, false},
-                    transport::Delivery::at_least_once, [device](Status status) {
-                      if (!status) {
-                        spdlog::debug("command to {}: {}", device, status.error().message());
-                      }
-                    });
+  registry_->when_committed([this, topic, text = *text, device] {
+    session_->publish({topic, text, false},
+                      transport::Delivery::at_least_once, [device](Status status) {
+                        if (!status) {
+                          spdlog::debug("command to {}: {}", device, status.error().message());
+                        }
+                      });
+  });
 }
 
 void Daemon::Impl::wake() {

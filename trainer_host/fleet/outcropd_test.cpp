@@ -340,6 +340,49 @@ TEST_F(OutcropdTest, pauses_resumes_and_aborts) {
   post("/v1/rollouts/none/abort", nullptr, 404);
 }
 
+// Whoever lost an answer asks again.
+TEST_F(OutcropdTest, a_request_with_a_key_has_its_effect_once_over_any_kill) {
+  start();
+  const std::string manifest = publish(1);
+  auto board = enroll("board");
+  board->answer_with(DeploymentState::downloading);
+  const auto ask = [&](const std::string& target, const json& body, const std::string& key) {
+    const auto answer = http::call(socket_, {"POST", target, "application/json", body.is_null() ? "" : body.dump(),
+                                             std::chrono::seconds(30), key});
+    EXPECT_TRUE(answer);
+    return answer.value_or(http::Answer());
+  };
+  const json wanted{{"manifest", manifest}, {"soak_seconds", 1}};
+  EXPECT_EQ(ask("/v1/rollouts", {{"manifest", "0"}}, "k-1").status, 404);  // no effect: its key is free
+  const http::Answer first = ask("/v1/rollouts", wanted, "\"k-1\"");
+  ASSERT_EQ(first.status, 201) << first.body;
+  const std::string name = json::parse(first.body)["name"];
+  EXPECT_EQ(ask("/v1/rollouts", wanted, "k-2").status, 409) << "one at a time";
+  kill(SIGKILL);
+  start();
+  const http::Answer again = ask("/v1/rollouts", wanted, "k-1");
+  EXPECT_EQ(again.status, 201);
+  EXPECT_EQ(again.body, first.body);
+  EXPECT_EQ(get("/v1/rollouts")["rollouts"].size(), 1U);
+  EXPECT_EQ(get("/v1/audit?action=rollout-started")["entries"].size(), 1U);
+  const http::Answer other = ask("/v1/rollouts", {{"manifest", manifest}}, "k-1");
+  EXPECT_EQ(other.status, 422);
+  EXPECT_EQ(other.content_type, "application/problem+json");
+  EXPECT_NE(other.body.find("another request's"), std::string::npos) << other.body;
+  EXPECT_EQ(ask("/v1/rollouts/" + name + "/pause", nullptr, "k-1").status, 422);
+  EXPECT_EQ(ask("/v1/rollouts/" + name + "/pause", nullptr, "k-3").status, 200);
+  post("/v1/rollouts/" + name + "/resume", nullptr);
+  EXPECT_EQ(json::parse(ask("/v1/rollouts/" + name + "/pause", nullptr, "k-3").body)["state"], "paused");
+  EXPECT_EQ(get("/v1/rollouts/" + name)["state"], "canary") << "said again, not done again";
+  // The board hears of it as of any other.
+  board->connect();
+  EXPECT_TRUE(until([&] { return board->offers().size() == 1; }));
+  const json made = json::parse(ask("/v1/tokens", {{"name", "ops"}, {"role", "viewer"}}, "k-4").body);
+  EXPECT_TRUE(made["token"].is_string());
+  EXPECT_TRUE(json::parse(ask("/v1/tokens", {{"name", "ops"}, {"role", "viewer"}}, "k-4").body)["token"].is_null());
+  EXPECT_EQ(ask("/v1/tokens", {{"name", "more"}, {"role", "viewer"}}, "no key").status, 400);
+}
+
 TEST_F(OutcropdTest, refuses_bad_requests_by_name) {
   start();
   post("/v1/rollouts", {{"manifest", "ab"}, {"colour", 1}}, 400);

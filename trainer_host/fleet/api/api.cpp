@@ -92,6 +92,7 @@ Api::Api(ApiParts parts)
              },
              [this](const std::string& device) { return held_back(device); }}),
       events_(parts_.executor, std::to_string(parts_.clock.now().time_since_epoch().count())),
+      once_(parts_.registry, parts_.clock),
       page_({view_, parts_.registry, parts_.clock, parts_.worker,
              [this] {
                auto words = attention();
@@ -190,6 +191,7 @@ asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller)
     others += (others.empty() ? "" : ", ") + one.method;
   }
   http::Response response;
+  auto repeatable = fleet::repeatable(caller.name, request);
   if (route == nullptr && !others.empty()) {
     response = http::error_response(
         Error(ErrorCode::invalid_argument, "there is no " + what + ", only " + others), 405);
@@ -200,10 +202,16 @@ asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller)
     response = http::error_response(
         Error(ErrorCode::untrusted, caller.name + " may not: that is for the role " +
                                         std::string(to_string(route->role))));
+  } else if (!repeatable) {
+    response = http::error_response(repeatable.error());
+  } else if (auto before = *repeatable ? once_.answered(**repeatable) : std::nullopt) {
+    response = std::move(*before);
   } else {
+    std::optional<Once::Place> place;
+    if (*repeatable) place.emplace(once_, **repeatable);
     const http::Request asked{method, request.path, {}, "", "", 0, request.headers};
     const std::string body = !reads && request.body.size() <= longest_audited_body ? request.body : "";
-    response = co_await route->answer(*this, std::move(request), std::move(names));
+    response = co_await route->answer(*this, std::move(request), std::move(names), std::move(*repeatable));
     add_etag(asked, route->path, response);
     // Whatever was asked for may have changed anything; the rows tell what.
     if (!reads && response.status < 300) {
@@ -224,6 +232,14 @@ asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller)
   spdlog::log(level, "{} by {}: {}{}", what, caller.name, response.status,
               response.status >= 400 ? " " + response.body : "");
   co_return response;
+}
+
+Result<http::Response> Api::in_one_commit(const std::optional<Repeatable>& request, const Once::Effect& effect) {
+  if (!request) return effect();
+  return once_.carry_out(*request, effect, [this] {
+    if (const Status read = parts_.keeper.read_again(); !read) spdlog::error("metadata: {}", read.error().message());
+    view_.changed_everything();
+  });
 }
 
 boost::asio::awaitable<http::Response> Api::upload(http::Request request) {

@@ -20,6 +20,7 @@
 #include "protocol/base/clock.hpp"
 #include "trainer_host/fleet/access/tokens.hpp"
 #include "trainer_host/fleet/api/audited.hpp"
+#include "trainer_host/fleet/api/once.hpp"
 #include "trainer_host/fleet/config/host_config.hpp"
 #include "trainer_host/fleet/depot/blob_store.hpp"
 #include "trainer_host/fleet/ingest/ingest.hpp"
@@ -109,6 +110,10 @@ class Api {
   // Tells listeners what changed since. Now and then.
   void tell();
 
+  // Carries it out as Once does, where it may come again.
+  [[nodiscard]] Result<http::Response> in_one_commit(const std::optional<Repeatable>& request,
+                                                     const Once::Effect& effect);
+
   struct Route;
   // Every call there is; the document of them is held against it by a test.
   [[nodiscard]] static const std::vector<Route>& routes();
@@ -169,7 +174,8 @@ class Api {
   [[nodiscard]] Result<std::map<std::string, std::string>> words_of_group(const std::string& name);
   [[nodiscard]] Result<RolloutTarget> target_of_group(const std::string& name, const std::string& model);
   // releases.cpp
-  [[nodiscard]] boost::asio::awaitable<http::Response> publish_release(std::string body);
+  [[nodiscard]] boost::asio::awaitable<http::Response> publish_release(std::string body,
+                                                                       std::optional<Repeatable> repeatable);
   [[nodiscard]] Result<http::Response> releases();
   [[nodiscard]] Result<http::Response> release(const std::string& manifest);
   [[nodiscard]] Result<ReleaseRecord> check_release(const std::string& body,
@@ -193,6 +199,7 @@ class Api {
   FleetView view_;
   Events events_;
   RequestTimes times_;
+  Once once_;
   std::map<std::string, Timestamp> reports_told_;  // the newest of each board
   page::Page page_;
 };
@@ -201,7 +208,8 @@ struct Api::Route {
   std::string method;
   std::string path;  // "/v1/devices/{name}/revoke"
   Role role = Role::viewer;
-  std::function<boost::asio::awaitable<http::Response>(Api&, http::Request, Names)> answer;
+  // Of a request that may come again the effect is in_one_commit().
+  std::function<boost::asio::awaitable<http::Response>(Api&, http::Request, Names, std::optional<Repeatable>)> answer;
 };
 
 }  // namespace outcrop::fleet

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <set>
 
+#include "tests/support/result_matchers.hpp"
+#include "tests/support/temporary_folder.hpp"
 #include "trainer_host/fleet/api/openapi.hpp"
 
 namespace outcrop::fleet {
@@ -27,6 +29,8 @@ TEST(OpenApi, says_of_every_call_what_it_is_and_of_nothing_else) {
       written.emplace(upper(method), path, call["x-role"]);
       EXPECT_TRUE(ids.insert(call["operationId"]).second) << call["operationId"];
       EXPECT_TRUE(call["responses"].contains("default")) << path;
+      const std::string told = call.dump();
+      EXPECT_EQ(told.find("Idempotency-Key") != std::string::npos, method == "post") << path;
       // Each name in the path is a parameter, and each parameter of the path a name in it.
       std::size_t named = 0;
       for (const auto& parameter : call.value("parameters", nlohmann::json::array())) {
@@ -57,6 +61,49 @@ void check_references(const nlohmann::json& at, const nlohmann::json& document) 
 TEST(OpenApi, refers_to_what_it_has) {
   const auto document = nlohmann::json::parse(openapi_document());
   check_references(document, document);
+}
+
+TEST(Once, keeps_what_was_answered_and_names_what_is_being_answered) {
+  const TemporaryFolder folder;
+  const auto registry = open_sqlite_registry(folder.path() / "registry.sqlite");
+  ASSERT_THAT(registry, IsOk());
+  const SystemClock clock;
+  Once once(**registry, clock);
+  http::Request request;
+  request.method = "POST";
+  request.path = "/v1/tags";
+  request.body = "{}";
+  EXPECT_EQ(*repeatable("uid 0", request), std::nullopt);
+  request.headers["idempotency-key"] = "\"a key\"";
+  EXPECT_THAT(repeatable("uid 0", request), ErrorIs(ErrorCode::invalid_argument, testing::HasSubstr("1 to 128 letters")));
+  request.headers["idempotency-key"] = "\"k-1\"";
+  const auto asked = *repeatable("uid 0", request);
+  const auto of_another = *repeatable("uid 1", request);
+  request.body = "{ }";
+  const auto another = *repeatable("uid 0", request);
+  ASSERT_TRUE(asked && of_another && another);
+  {
+    const Once::Place place(once, *asked);
+    ASSERT_TRUE(once.answered(*asked));
+    EXPECT_EQ(once.answered(*asked)->status, 409);
+    EXPECT_EQ(once.answered(*of_another), std::nullopt);
+  }
+  EXPECT_EQ(once.answered(*asked), std::nullopt);
+  bool undone = false;
+  const auto carry_out = [&](const Result<http::Response>& answer) {
+    return once.carry_out(*asked, [&] { return answer; }, [&] { undone = true; });
+  };
+  EXPECT_FALSE(carry_out(fail(ErrorCode::refused, "not now")));
+  EXPECT_EQ(once.answered(*asked), std::nullopt) << "what was refused may be asked again";
+  EXPECT_THAT(carry_out(http::Response{201, "application/json", R"({"name": "x", "token": "oct_secret"})"}), IsOk());
+  ASSERT_TRUE(once.answered(*asked));
+  EXPECT_EQ(once.answered(*asked)->status, 201);
+  EXPECT_EQ(once.answered(*asked)->body, R"({"name":"x","token":null})");
+  EXPECT_EQ(once.answered(*another)->status, 422);
+  EXPECT_FALSE(undone);
+  // Where the commit fails, nothing was answered.
+  EXPECT_FALSE(carry_out(http::Response{200, "application/json", "{}"})) << "its key is there already";
+  EXPECT_TRUE(undone);
 }
 
 TEST(Audited, says_what_was_done_to_what_and_no_secret) {

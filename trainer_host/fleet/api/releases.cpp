@@ -124,7 +124,8 @@ Result<http::Response> Api::release(const std::string& manifest) {
   return respond(json);
 }
 
-boost::asio::awaitable<http::Response> Api::publish_release(std::string body) {
+boost::asio::awaitable<http::Response> Api::publish_release(std::string body,
+                                                            std::optional<Repeatable> repeatable) {
   MetadataSubmission submission;
   auto release = check_release(body, submission);
   if (!release) co_return http::error_response(release.error());
@@ -136,7 +137,7 @@ boost::asio::awaitable<http::Response> Api::publish_release(std::string body) {
   auto quality = co_await on_worker<Result<std::string>>(parts_.worker, std::move(work));
   if (!quality) co_return http::error_response(quality.error().context("golden output"));
   release->quality = std::move(*quality);
-  auto added = add_release(*release, submission);
+  auto added = in_one_commit(repeatable, [&] { return add_release(*release, submission); });
   co_return added ? std::move(*added) : http::error_response(added.error());
 }
 

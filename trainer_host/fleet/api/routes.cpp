@@ -11,9 +11,9 @@ namespace asio = boost::asio;
 // Of what is answered at once.
 template <class Answer>
 auto at_once(Answer answer) {
-  return [answer](Api& api, http::Request request,
-                  std::vector<std::string> names) -> asio::awaitable<http::Response> {
-    Result<http::Response> result = answer(api, request, names);
+  return [answer](Api& api, http::Request request, std::vector<std::string> names,
+                  std::optional<Repeatable> repeatable) -> asio::awaitable<http::Response> {
+    Result<http::Response> result = api.in_one_commit(repeatable, [&] { return answer(api, request, names); });
     co_return result ? std::move(*result) : http::error_response(result.error());
   };
 }
@@ -22,6 +22,7 @@ auto at_once(Answer answer) {
 
 const std::vector<Api::Route>& Api::routes() {
   using http::Request;
+  using Again = std::optional<Repeatable>;
   static const std::vector<Route> all{
       {"GET", "/v1/host", Role::viewer,
        at_once([](Api& api, Request&, Names&) { return api.host(); })},
@@ -48,13 +49,15 @@ const std::vector<Api::Route>& Api::routes() {
       {"DELETE", "/v1/groups/{name}", Role::fleet_operator,
        at_once([](Api& api, Request&, Names& n) { return api.remove_group(n[0]); })},
       {"GET", "/v1/blobs/{sha256}", Role::admin,
-       [](Api& api, Request, Names names) { return api.blob(names[0]); }},
+       [](Api& api, Request, Names names, Again) { return api.blob(names[0]); }},
       {"PUT", "/v1/blobs/{sha256}", Role::admin,
-       [](Api& api, Request request, Names) { return api.upload(std::move(request)); }},
+       [](Api& api, Request request, Names, Again) { return api.upload(std::move(request)); }},
       {"GET", "/v1/releases", Role::viewer,
        at_once([](Api& api, Request&, Names&) { return api.releases(); })},
       {"POST", "/v1/releases", Role::admin,
-       [](Api& api, Request request, Names) { return api.publish_release(std::move(request.body)); }},
+       [](Api& api, Request request, Names, Again again) {
+         return api.publish_release(std::move(request.body), std::move(again));
+       }},
       {"GET", "/v1/releases/{sha256}", Role::viewer,
        at_once([](Api& api, Request&, Names& n) { return api.release(n[0]); })},
       {"POST", "/v1/metadata", Role::admin,
@@ -77,9 +80,9 @@ const std::vector<Api::Route>& Api::routes() {
       {"GET", "/v1/best", Role::viewer,
        [](Api& api, Request request, Names) { return api.best(std::move(request)); }},
       {"GET", "/v1/history", Role::viewer,
-       [](Api& api, Request request, Names) { return api.history(std::move(request)); }},
+       [](Api& api, Request request, Names, Again) { return api.history(std::move(request)); }},
       {"GET", "/v1/outliers", Role::viewer,
-       [](Api& api, Request request, Names) { return api.outliers(std::move(request)); }},
+       [](Api& api, Request request, Names, Again) { return api.outliers(std::move(request)); }},
       {"POST", "/v1/measure", Role::fleet_operator,
        at_once([](Api& api, Request& r, Names&) { return api.measure(r.body); })},
       {"GET", "/v1/audit", Role::viewer,

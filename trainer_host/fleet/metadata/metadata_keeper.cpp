@@ -158,6 +158,13 @@ Result<RoleEnvelopes> MetadataKeeper::accept(const MetadataSubmission& submissio
   return changed;
 }
 
+Status MetadataKeeper::read_again() {
+  OUTCROP_TRY(stored, registry_->metadata());
+  OUTCROP_TRY(roles, check(options_, stored));
+  roles_ = std::move(roles);
+  return {};
+}
+
 Result<RoleEnvelopes> MetadataKeeper::refresh() {
   RoleSet next = roles_;
   RoleEnvelopes changed;

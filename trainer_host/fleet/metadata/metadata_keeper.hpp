@@ -49,6 +49,9 @@ class MetadataKeeper {
   // The roles as they would be, without taking anything.
   [[nodiscard]] Result<RoleSet> preview(const MetadataSubmission& submission) const;
 
+  // Goes back to what the registry holds, where a commit of what was taken here failed.
+  [[nodiscard]] Status read_again();
+
   // Signs what is due: timestamp after a day and whenever snapshot changed; nothing by a clock that
   // leapt (ClockGuard). To be called now and then.
   [[nodiscard]] Result<RoleEnvelopes> refresh();

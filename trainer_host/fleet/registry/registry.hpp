@@ -157,6 +157,20 @@ enum class ReportTaken {
   number_used,  // added, beside another report of the same number
 };
 
+// What was answered to a request that its caller may send again, and that must not have its effect twice.
+struct GivenAnswer {
+  std::string caller;
+  std::string key;  // as the caller named it
+  trust::Sha256Digest request;
+  Timestamp given;
+  int status = 200;
+  std::string body;
+};
+// Kept for a day; of one caller as many, and no more bytes, the newest in any case.
+inline constexpr std::chrono::hours answers_kept_for{24};
+inline constexpr std::size_t answers_kept = 256;
+inline constexpr ByteCount answer_bytes_kept = ByteCount::mib(16);
+
 // Reports of one board about one release that are kept, the newest. Those about what is no release
 // here share one such lot: a board may name any digest.
 inline constexpr std::size_t reports_kept = 64;
@@ -181,6 +195,9 @@ class Registry {
   // Everything between is one transaction; rolled back when the Status is an error. One within another is a
   // part of it that can be rolled back by itself.
   [[nodiscard]] virtual Status transaction(const std::function<Status()>& work) = 0;
+  // Runs `work` when what is being written now is committed: at once outside of a transaction, never where it, or the
+  // part of it that this is said in, is rolled back. For what nobody may hear before.
+  virtual void when_committed(std::function<void()> work) = 0;
   // Only rises, across everything. A board may have seen higher ones (from a database that was
   // lost since): who offers goes above those.
   [[nodiscard]] virtual Result<std::uint64_t> next_generation() = 0;
@@ -258,6 +275,12 @@ class Registry {
   [[nodiscard]] virtual Status save(const Group& group) = 0;
   [[nodiscard]] virtual Result<bool> remove_group(const std::string& name) = 0;
   [[nodiscard]] virtual Result<std::vector<Group>> groups() = 0;  // by name
+
+  // Refused where the caller has one of this key. Makes room (answers_kept).
+  [[nodiscard]] virtual Status save(const GivenAnswer& answer) = 0;
+  // None where it is older than is kept by `now`.
+  [[nodiscard]] virtual Result<std::optional<GivenAnswer>> answer(const std::string& caller, const std::string& key,
+                                                                  Timestamp now) = 0;
 
   // What outcropd is to remember about the fleet as a whole, by name.
   [[nodiscard]] virtual Status save_note(const std::string& name, const std::string& value) = 0;

@@ -431,6 +431,7 @@ TEST_F(RegistryTest, finds_what_it_is_asked_for_by_indexes) {
       }
     }
     ASSERT_THAT(registry.audit_after(5, 10), IsOk());
+    ASSERT_THAT(registry.answer("uid 0", "k", at(1)), IsOk());
   }
   auto database = Database::open(file_);
   ASSERT_THAT(database, IsOk());
@@ -514,6 +515,60 @@ TEST_F(RegistryTest, tells_which_boards_were_written_and_again_what_came_to_noth
   listening.reset();
   ASSERT_EQ(registry->save_tags("a", {}), true);
   EXPECT_TRUE(heard.empty());
+}
+
+TEST_F(RegistryTest, what_waits_for_a_commit_is_done_after_it_and_not_where_it_was_rolled_back) {
+  const auto registry = open();
+  std::vector<std::string> done;
+  const auto note = [&](const std::string& what) { registry->when_committed([&done, what] { done.push_back(what); }); };
+  note("at once");
+  EXPECT_EQ(done, std::vector<std::string>{"at once"});
+  EXPECT_THAT(registry->transaction([&]() -> Status {
+    note("whole");
+    EXPECT_THAT(registry->transaction([&]() -> Status { return note("part"), Status(); }), IsOk());
+    EXPECT_FALSE(registry->transaction([&]() -> Status { return note("failed"), fail(ErrorCode::refused, "no"); }));
+    EXPECT_EQ(done.size(), 1U);
+    return {};
+  }), IsOk());
+  EXPECT_EQ(done, (std::vector<std::string>{"at once", "whole", "part"}));
+  EXPECT_FALSE(registry->transaction([&]() -> Status { return note("lost"), fail(ErrorCode::refused, "no"); }));
+  EXPECT_EQ(done.size(), 3U);
+}
+
+TEST_F(RegistryTest, keeps_answers_for_a_day_and_of_each_caller_so_many) {
+  const auto registry = open();
+  const auto given = [&](const std::string& caller, const std::string& key, Timestamp when, std::size_t bytes = 1) {
+    return GivenAnswer{caller, key, trust::sha256(key), when, 201, std::string(bytes, 'x')};
+  };
+  ASSERT_THAT(registry->save(given("uid 0", "k", at(0))), IsOk());
+  ASSERT_THAT(registry->save(given("token ops", "k", at(0))), IsOk());
+  EXPECT_THAT(registry->save(given("uid 0", "k", at(0))), ErrorIs(ErrorCode::refused, HasSubstr("")));
+  const auto kept = [&](const std::string& caller, const std::string& key, Timestamp now) {
+    const auto found = registry->answer(caller, key, now);
+    EXPECT_THAT(found, IsOk());
+    return found && found->has_value();
+  };
+  ASSERT_TRUE(kept("uid 0", "k", at(0) + std::chrono::hours(23)));
+  EXPECT_EQ((*registry->answer("uid 0", "k", at(0)))->status, 201);
+  EXPECT_EQ((*registry->answer("uid 0", "k", at(0)))->request, trust::sha256("k"));
+  EXPECT_FALSE(kept("uid 0", "k", at(0) + std::chrono::hours(24)));
+  EXPECT_FALSE(kept("uid 1", "k", at(0)));
+  // One caller's many leave another's alone.
+  ASSERT_THAT(registry->transaction([&]() -> Status {
+    for (std::size_t i = 0; i < answers_kept; ++i) {
+      OUTCROP_CHECK(registry->save(given("uid 0", std::to_string(i), at(1))));
+    }
+    return {};
+  }), IsOk());
+  EXPECT_FALSE(kept("uid 0", "k", at(1)));
+  EXPECT_TRUE(kept("uid 0", "0", at(1)));
+  EXPECT_TRUE(kept("token ops", "k", at(1)));
+  ASSERT_THAT(registry->save(given("uid 0", "long", at(1), answer_bytes_kept.value() + 1)), IsOk());
+  EXPECT_TRUE(kept("uid 0", "long", at(1)));
+  EXPECT_FALSE(kept("uid 0", "255", at(1)));
+  // A day later the old ones are gone from the file, too.
+  ASSERT_THAT(registry->save(given("uid 1", "k", at(2) + std::chrono::hours(24))), IsOk());
+  EXPECT_FALSE(kept("token ops", "k", at(0)));
 }
 
 TEST_F(RegistryTest, knows_who_has_said_no_word_of_what_it_was_told_and_who_is_new_to_a_rollout) {

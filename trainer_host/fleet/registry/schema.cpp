@@ -188,6 +188,21 @@ CREATE TABLE saved_group (name TEXT PRIMARY KEY, filter TEXT NOT NULL) STRICT;
 ALTER TABLE rollout ADD COLUMN takes_back TEXT NOT NULL DEFAULT 'nothing';  -- of what boards are still to be told
 ALTER TABLE rollout ADD COLUMN takes_back_because TEXT NOT NULL DEFAULT '';
 ALTER TABLE rollout ADD COLUMN aim TEXT NOT NULL DEFAULT '';  -- '': the release's own objective
+)",
+                                                           R"(
+-- What was answered to requests with an Idempotency-Key.
+CREATE TABLE given_answer (
+  place INTEGER PRIMARY KEY,
+  caller TEXT NOT NULL,
+  key TEXT NOT NULL,
+  request TEXT NOT NULL,             -- digest of what was asked
+  given INTEGER NOT NULL,
+  status INTEGER NOT NULL,
+  body TEXT NOT NULL,
+  UNIQUE (caller, key)
+) STRICT;
+CREATE INDEX given_answer_of_caller ON given_answer (caller, place, length(body));
+CREATE INDEX given_answer_at ON given_answer (given);
 )"};
 
 Result<std::int64_t> pragma(Database& database, const std::string& name) {

@@ -23,6 +23,7 @@ class SqliteRegistry final : public Registry {
     // One within another is a savepoint of it: it fails by itself, and lasts with the other.
     const bool within = depth_ > 0;
     OUTCROP_CHECK(database_.run(within ? "SAVEPOINT part" : "BEGIN IMMEDIATE"));
+    const std::size_t waiting = when_committed_.size();
     ++depth_;
     Status status = work();
     --depth_;
@@ -42,7 +43,16 @@ class SqliteRegistry final : public Registry {
       for (const auto& [device, what] : std::map(written_)) unkeep(device, what);
     }
     if (depth_ == 0) written_.clear();
+    if (!status) when_committed_.resize(waiting);
+    if (!within) {
+      for (const auto& told : std::exchange(when_committed_, {})) told();
+    }
     return status;
+  }
+
+  void when_committed(std::function<void()> work) override {
+    if (depth_ == 0) return work();
+    when_committed_.push_back(std::move(work));
   }
 
   Result<std::uint64_t> next_generation() override {
@@ -419,6 +429,31 @@ class SqliteRegistry final : public Registry {
                       [](const Database::Row& row) -> Result<Group> { return Group{row.text(0), row.text(1)}; });
   }
 
+  Status save(const GivenAnswer& answer) override {
+    return transaction([&]() -> Status {
+      OUTCROP_CHECK(write("DELETE FROM given_answer WHERE given <= ?", {to_column(answer.given - answers_kept_for)}));
+      OUTCROP_CHECK(write("INSERT INTO given_answer (caller, key, request, given, status, body) VALUES (?,?,?,?,?,?)",
+                          {answer.caller, answer.key, answer.request.hex(), to_column(answer.given),
+                           std::int64_t{answer.status}, answer.body}));
+      // Of one caller alone: nobody can make another's go.
+      return write(
+          "DELETE FROM given_answer WHERE caller = ?1 AND place <= (SELECT place FROM (SELECT place, row_number() OVER "
+          "newest AS number, sum(length(body)) OVER newest AS bytes FROM given_answer WHERE caller = ?1 WINDOW newest "
+          "AS (ORDER BY place DESC)) WHERE number > ?2 OR (number > 1 AND bytes > ?3) ORDER BY place DESC LIMIT 1)",
+          {answer.caller, static_cast<std::int64_t>(answers_kept), static_cast<std::int64_t>(answer_bytes_kept.value())});
+    });
+  }
+
+  Result<std::optional<GivenAnswer>> answer(const std::string& caller, const std::string& key, Timestamp now) override {
+    return one<GivenAnswer>(
+        "SELECT caller, key, request, given, status, body FROM given_answer WHERE caller = ? AND key = ? AND given > ?",
+        {caller, key, to_column(now - answers_kept_for)}, [](const Database::Row& row) -> Result<GivenAnswer> {
+          OUTCROP_TRY(request, trust::Sha256Digest::from_hex(row.text(2)));
+          return GivenAnswer{row.text(0), row.text(1), request, to_time(row.integer(3)),
+                             static_cast<int>(row.integer(4)), row.text(5)};
+        });
+  }
+
   Status save_note(const std::string& name, const std::string& value) override {
     return write(
         "INSERT INTO note VALUES (?,?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -555,6 +590,7 @@ class SqliteRegistry final : public Registry {
   int depth_ = 0;  // of transactions in each other
   std::map<std::string, Written> written_;  // by the transaction that is open
   std::unordered_map<std::string, Device> devices_;  // as they are in the database
+  std::vector<std::function<void()>> when_committed_;
 };
 
 }  // namespace
