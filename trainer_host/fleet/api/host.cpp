@@ -155,7 +155,7 @@ Result<http::Response> Api::reports(const http::Request& request) {
     return found == request.query.end() ? std::string() : found->second;
   };
   std::optional<trust::Sha256Digest> manifest;
-  if (const std::string text = value("manifest"); !text.empty()) {
+  if (const std::string text = value("manifest"); request.query.contains("manifest")) {
     OUTCROP_TRY(digest, trust::Sha256Digest::from_hex(text));
     manifest = digest;
   }

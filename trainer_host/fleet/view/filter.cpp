@@ -87,6 +87,13 @@ std::string encoded(std::string_view text) {
   return result;
 }
 
+bool is_health(const std::string& text) {
+  for (int i = 0; i < health_count; ++i) {
+    if (text == to_string(static_cast<Health>(i))) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Result<BoardQuery> BoardQuery::read(const std::map<std::string, std::string>& words) {
@@ -113,6 +120,10 @@ Result<BoardQuery> BoardQuery::read(const std::map<std::string, std::string>& wo
                   "boards are asked for by class, model, tag, health, rollout, q, sort, limit and after, "
                   "not by '" + word + "'");
     }
+  }
+  if (!query.health.empty() && !is_health(query.health)) {
+    return fail(ErrorCode::invalid_argument, "'" + query.health + "' is no health of a board: failed, silent, throttled, "
+                                             "waiting, well or revoked");
   }
   if (query.sort.starts_with("-")) {
     query.descending = true;

@@ -223,6 +223,7 @@ TEST_F(FleetViewTest, words_that_mean_nothing_and_cursors_of_other_queries_are_r
   ASSERT_THAT(view_.refresh(), IsOk());
   EXPECT_THAT(BoardQuery::read({{"limit", "0"}}), ErrorIs(ErrorCode::invalid_argument, HasSubstr("limit")));
   EXPECT_THAT(BoardQuery::read({{"sort", "luck"}}), ErrorIs(ErrorCode::invalid_argument, HasSubstr("sorted")));
+  EXPECT_THAT(BoardQuery::read({{"health", "luck"}}), ErrorIs(ErrorCode::invalid_argument, HasSubstr("no health of a board")));
   EXPECT_THAT(BoardQuery::read({{"colour", "red"}}), ErrorIs(ErrorCode::invalid_argument, HasSubstr("'colour'")));
   auto query = *BoardQuery::read({{"limit", "2"}});
   const auto page = select(view_, query);
