@@ -32,6 +32,7 @@
 #include "trainer_host/fleet/monitor/asker.hpp"
 #include "trainer_host/fleet/monitor/audit.hpp"
 #include "trainer_host/fleet/monitor/feed.hpp"
+#include "trainer_host/fleet/monitor/store.hpp"
 #include "trainer_host/fleet/prune/prune.hpp"
 #include "trainer_host/fleet/registry/file_in_place.hpp"
 #include "trainer_host/fleet/state_folder.hpp"
@@ -84,6 +85,14 @@ MetadataOptions metadata_options(const TrustConfig& trust) {
   return options;
 }
 
+monitor::HistoryOptions history_options(const HostConfig& config) {
+  monitor::HistoryOptions options;
+  options.folder = StateFolder{config.state}.history();
+  options.postgres = config.history.store;
+  options.most = config.monitor.history;
+  return options;
+}
+
 Result<std::unique_ptr<Registry>> open_registry(const StateFolder& state) {
   auto registry = open_sqlite_registry(state.registry());
   if (!registry) return fail(registry.error().context("the registry"));
@@ -107,7 +116,7 @@ class Daemon::Impl {
         director_(clock_, config_.trust.director_key,
                   [this]() -> const RoleSet& { return keeper_.roles(); }),
         audit_(*registry_, clock_),
-        feed_(io.get_executor(), {StateFolder{config_.state}.history(), config_.monitor.history},
+        feed_(io.get_executor(), history_options(config_),
               [this](const std::string& device, const messages::Acknowledgement& kept) { send(device, kept); }),
         asker_(*registry_, clock_, {config_.monitor.interval, config_.monitor.measure_every},
                asker_surroundings()),
@@ -646,6 +655,12 @@ Result<std::unique_ptr<Daemon>> Daemon::start(asio::io_context& io, const HostCo
   OUTCROP_TRY(lock,
               try_lock_file(state.lock(), 0640,
                             "another outcropd works in the state folder " + state.folder.string()));
+  if (!config.history.store.empty()) {
+    // A server may be away for now; a URL that means nothing, or no libpq, will not mend itself.
+    if (const auto store = monitor::open_postgres_store(config.history.store); !store) {
+      return fail(store.error().context("[history] store"));
+    }
+  }
   OUTCROP_TRY(registry, open_registry(state));
   OUTCROP_TRY(in_place, FileInPlace::of(state.registry()));
   OUTCROP_TRY(blobs, BlobStore::open(state.blobs()));
@@ -673,6 +688,11 @@ Result<std::vector<std::string>> Daemon::check(const HostConfig& config) {
     OUTCROP_TRY(authority, read_text_file(config.broker.external->boards_authority));
   } else {
     OUTCROP_CHECK(check_program(config.broker.program));
+  }
+  if (!config.history.store.empty()) {
+    if (const Status checked = monitor::check_postgres_store(config.history.store); !checked) {
+      return fail(checked.error().context("[history] store"));
+    }
   }
   std::vector<std::string> soon;
   if (auto words = expiry_words(roles, SystemClock().now())) soon.push_back(std::move(*words));

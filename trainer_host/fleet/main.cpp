@@ -40,6 +40,10 @@ Status back_up(const outcrop::fleet::HostConfig& config, const std::string& fold
                  "anew\n",
                  blob.c_str());
   }
+  const bool in_files = config.history.store.empty();
+  std::printf("%s has the registry, the releases%s and what the broker needs; no tokens, no keys and no host.toml%s\n", folder.c_str(),
+              in_files ? ", the history" : "",
+              in_files ? "" : ". The history is in PostgreSQL: back that up there, by pg_dump");
   return {};
 }
 

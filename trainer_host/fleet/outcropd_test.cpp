@@ -13,6 +13,7 @@
 #include "tests/support/fleet_broker.hpp"
 #include "tests/support/shell.hpp"
 #include "tests/support/test_broker.hpp"
+#include "trainer_host/fleet/monitor/postgres_server_for_tests.hpp"
 #include "trainer_host/fleet/outcropd_fixture.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
 #include "trainer_host/fleet/registry/sqlite.hpp"
@@ -123,6 +124,43 @@ TEST_F(OutcropdTest, keeps_how_boards_fare_over_a_kill_and_has_them_measure_agai
   const std::string second = publish(2);
   post("/v1/rollouts", {{"name", "second"}, {"manifest", second}}, 201);
   EXPECT_TRUE(rollout_is("second", "done"));
+}
+
+TEST_F(OutcropdTest, keeps_its_history_in_postgresql_and_goes_on_where_that_is_away) {
+  if (!monitor::PostgresServer::is_here()) GTEST_SKIP() << "no PostgreSQL here: script/bootstrap --postgresql, then build again";
+  monitor::PostgresServer server;
+  write_config("[broker]\nport = " + std::to_string(free_port()) + "\n[history]\nstore = \"" +
+               server.make_database("outcrop") + "\"\n");
+  const std::vector<std::string> check{"--check-config", "--config", config_.string()};
+  EXPECT_EQ(run(check), 0) << output_;
+  start();
+  const std::string manifest = publish(1);
+  auto board = enroll("pi-1");
+  board->connect();
+  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
+  const auto acknowledged = [&](const messages::MessageId& id) {
+    const auto& all = board->acknowledged();
+    return std::find(all.begin(), all.end(), id) != all.end();
+  };
+  const messages::MessageId told = board->tell(55.5);
+  ASSERT_TRUE(until([&] { return acknowledged(told); }));
+  kill(SIGKILL);
+  start();
+  ASSERT_TRUE(until([&] { return board->connected() && get("/v1/host")["online"] == 1; }));
+  EXPECT_EQ(get("/v1/history?measure=temperature&device=pi-1&resolution=raw")["points"][0]["max"], 55.5);
+  EXPECT_FALSE(std::filesystem::exists(home_ / "state/history"));
+  server.stop();
+  EXPECT_NE(run(check), 0);
+  EXPECT_NE(output_.find("[history] store: the database outcrop on"), std::string::npos) << output_;
+  const messages::MessageId waits = board->tell(60);
+  ASSERT_TRUE(until([&] { return get("/v1/host")["attention"].dump().find("how boards fare cannot be kept") != std::string::npos; }));
+  EXPECT_FALSE(acknowledged(waits));
+  post("/v1/rollouts", {{"name", "first"}, {"manifest", manifest}}, 201);
+  EXPECT_TRUE(rollout_is("first", "done"));
+  server.start();
+  EXPECT_TRUE(until([&] { return acknowledged(waits); }));
+  EXPECT_EQ(run({"backup", (home_ / "copy").string(), "--config", config_.string()}), 0);
+  EXPECT_NE(output_.find("The history is in PostgreSQL"), std::string::npos) << output_;
 }
 
 TEST_F(OutcropdTest, a_failed_canary_stops_it_returns_the_others_and_touches_no_other_board) {

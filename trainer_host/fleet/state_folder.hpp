@@ -9,7 +9,7 @@ namespace outcrop::fleet {
 //   registry.sqlite   devices, releases, rollouts, reports, metadata
 //   blobs/            manifests, variants, golden files, chunk tables
 //   broker/           certificates and configuration of the broker that outcropd starts
-//   history/          how boards fared, by days (monitor/history_file.hpp)
+//   history/          how boards fared, by days (monitor/history_file.hpp), where that is not in PostgreSQL
 //   tokens.json       who may come by TCP: names, roles and hashes
 //   lock              held while an outcropd works in this folder
 struct StateFolder {

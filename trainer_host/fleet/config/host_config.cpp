@@ -129,6 +129,17 @@ MonitorConfig read_monitor(TomlReader::Table table) {
   return monitor;
 }
 
+HistoryConfig read_history(TomlReader::Table table) {
+  HistoryConfig history;
+  history.store = table.text("store", "");
+  if (!history.store.empty() && !history.store.starts_with("postgresql://") && !history.store.starts_with("postgres://")) {
+    table.refuse("store", "is no URL of PostgreSQL; write it as \"postgresql://user@host/database\", or leave it out: then the "
+                          "history is in files");
+  }
+  table.finish();
+  return history;
+}
+
 // "127.0.0.1:8443", "[::1]:8443".
 bool split_address(const std::string& text, HttpConfig& http) {
   const std::size_t colon = text.rfind(':');
@@ -210,6 +221,7 @@ Result<HostConfig> read_host_config(const std::filesystem::path& file) {
   config.broker = read_broker(root.table("broker"));
   config.rollout = read_rollout(root.table("rollout"));
   config.monitor = read_monitor(root.table("monitor"));
+  config.history = read_history(root.table("history"));
   if (root.has("http")) config.http = read_http(root.table("http"));
   if (root.has("webhooks")) {
     TomlReader::Table webhooks = root.table("webhooks");

@@ -59,6 +59,11 @@ struct MonitorConfig {
   ByteCount history = ByteCount::mib(4096);  // on the disk, at most
 };
 
+// Where the history is kept; host.toml, [history].
+struct HistoryConfig {
+  std::string store;  // "postgresql://..."; "": in files below the state folder
+};
+
 // Pages and API by TCP, beside the Unix socket.
 struct HttpConfig {
   std::string address;  // numeric; one that is not loopback has a certificate
@@ -87,6 +92,7 @@ struct HostConfig {
   BrokerConfig broker;
   RolloutConfig rollout;
   MonitorConfig monitor;
+  HistoryConfig history;
   std::optional<HttpConfig> http;
   std::vector<WebhookConfig> webhooks;
 };

@@ -58,6 +58,9 @@ TEST_F(HostConfigTest, says_how_boards_are_watched) {
   EXPECT_EQ(config->monitor.history, ByteCount::mib(64));
   EXPECT_THAT(read(std::string(trust) + "[monitor]\ninterval_seconds = 9\n"),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("10 to 86400")));
+  EXPECT_THAT(read(std::string(trust) + "[history]\nstore = \"mysql://user:secret@x/y\"\n"),
+              ErrorIs(ErrorCode::invalid_argument, ::testing::AllOf(HasSubstr("store"), ::testing::Not(HasSubstr("secret")))));
+  EXPECT_EQ(read(std::string(trust) + "[history]\nstore = \"postgresql:///outcrop\"\n")->history.store, "postgresql:///outcrop");
   EXPECT_THAT(read(std::string(trust) + "[monitor]\nhistory_mb = 1\n"),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("history_mb")));
 }

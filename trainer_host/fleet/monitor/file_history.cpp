@@ -53,17 +53,12 @@ BoardSample sample_of(const HistoryEntry& entry) {
 
 class ThreadedHistory final : public FileHistory {
  public:
-  ThreadedHistory(const HistoryOptions& options, Kept kept)
-      : options_(options), kept_(std::move(kept)), writer_(options) {
+  ThreadedHistory(const HistoryOptions& options, std::unique_ptr<Store> store, Kept kept)
+      : options_(options), kept_(std::move(kept)), store_(std::move(store)), writer_(*store_, options.most) {
     if (!options_.now) options_.now = system_now;
-    disk_use_ = writer_.disk_use();
-    auto latest = read_latest(options_.folder, options_.now() - raw_kept);
-    if (latest) {
-      latest_ = std::move(*latest);
-    } else {
-      health_.problem = latest.error().message();
-      spdlog::error("history: {}", health_.problem);
-    }
+    disk_use_.most = options_.most;
+    set_problem(read_back());
+    if (read_back_) disk_use_ = writer_.disk_use().value_or(disk_use_);
     thread_ = std::thread([this] { run(); });
   }
 
@@ -104,13 +99,13 @@ class ThreadedHistory final : public FileHistory {
   }
 
   Result<Series> series(const Selection& selection) override {
-    return read_series(options_.folder, selection, options_.now());
+    return read_series(*store_, selection, options_.now());
   }
   Result<std::vector<Cell>> cells(const Selection& selection) override {
-    return read_cells(options_.folder, selection, options_.now());
+    return read_cells(*store_, selection, options_.now());
   }
   Result<std::vector<Outlier>> outliers(Timestamp from, Timestamp to, std::size_t limit) override {
-    return read_outliers(options_.folder, from, to, limit);
+    return read_outliers(*store_, from, to, limit);
   }
 
   std::vector<BoardSample> latest() const override {
@@ -156,11 +151,22 @@ class ThreadedHistory final : public FileHistory {
       if (wanted > tend_done_ || Steady::now() >= next_tend) {
         if (wanted > tend_done_ && !queue_.empty() && health_.problem.empty()) continue;
         tend(lock);
-        next_tend = Steady::now() + options_.tend;
+        next_tend = Steady::now() + (health_.problem.empty() ? options_.tend : std::min<std::chrono::milliseconds>(options_.tend, try_again));
         tend_done_ = wanted;
         tended_.notify_all();
       }
     }
+  }
+
+  // What boards said last before the program's start; why it cannot be had, in words, until it is.
+  std::string read_back() {
+    if (read_back_) return "";
+    auto latest = read_latest(*store_, options_.now() - raw_kept);
+    if (!latest) return latest.error().message();
+    read_back_ = true;
+    const std::scoped_lock lock(mutex_);
+    latest_.merge(*latest);  // what was said since counts
+    return "";
   }
 
   void write(std::unique_lock<std::mutex>& lock) {
@@ -194,12 +200,14 @@ class ThreadedHistory final : public FileHistory {
   void tend(std::unique_lock<std::mutex>& lock) {
     lock.unlock();
     const auto full = writer_.tend(options_.now(), Steady::now());
-    const DiskUse use = writer_.disk_use();
+    const auto disk_use = writer_.disk_use();
+    const std::string unread = full ? read_back() : "";
     lock.lock();
+    const DiskUse use = disk_use.value_or(disk_use_);
     disk_use_ = use;
     full_ = full && *full;
-    if (!full) {
-      set_problem(full.error().message());
+    if (!full || !unread.empty()) {
+      set_problem(full ? unread : full.error().message());
     } else if (full_) {
       set_problem("the history has " + use.used.human() + " on the disk, and may have " + use.most.human() +
                   " ([monitor] history_mb); nothing of today can go");
@@ -220,7 +228,9 @@ class ThreadedHistory final : public FileHistory {
 
   HistoryOptions options_;
   Kept kept_;
+  std::unique_ptr<Store> store_;
   HistoryWriter writer_;  // of the thread
+  bool read_back_ = false;
   mutable std::mutex mutex_;
   // Guarded by mutex_:
   std::condition_variable wake_;
@@ -241,13 +251,17 @@ class ThreadedHistory final : public FileHistory {
 }  // namespace
 
 Result<std::unique_ptr<FileHistory>> FileHistory::open(const HistoryOptions& options, Kept kept) {
+  if (!options.postgres.empty()) {
+    OUTCROP_TRY(store, open_postgres_store(options.postgres));
+    return std::make_unique<ThreadedHistory>(options, std::move(store), std::move(kept));
+  }
   std::error_code error;
   fs::create_directories(options.folder, error);
   if (error || !fs::is_directory(options.folder)) {
     return fail(ErrorCode::io, "making the folder of the history " + options.folder.string() + ": " +
                                    (error ? error.message() : "it is no folder"));
   }
-  return std::make_unique<ThreadedHistory>(options, std::move(kept));
+  return std::make_unique<ThreadedHistory>(options, open_file_store(options.folder), std::move(kept));
 }
 
 }  // namespace outcrop::fleet::monitor

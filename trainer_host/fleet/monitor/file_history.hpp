@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "protocol/messages/command.hpp"
@@ -14,6 +15,7 @@ namespace outcrop::fleet::monitor {
 
 struct HistoryOptions {
   std::filesystem::path folder;
+  std::string postgres{};  // a URL: the history is there, and in no folder
   ByteCount most = ByteCount::mib(4096);  // on the disk: beyond it the oldest files go, samples before hours before days
   std::function<Timestamp()> now{};       // the clock of files' names and expiry; none: the system's
   std::chrono::milliseconds gather{50};  // what comes within it is one commit
@@ -34,15 +36,16 @@ struct HistoryEntry {
   std::vector<messages::ReportedVariant> measured;
 };
 
-// The history in SQLite files (history_file.hpp), apart from the registry: what happens to one leaves the other as it
-// is. One thread of its own writes them, merges hours and days, and removes what is old; queries read on the thread
-// that asks. While nothing can be written (a full disk) up to 20,000 entries wait, and no more are taken.
+// The history in SQLite files (history_file.hpp) or in PostgreSQL (store.hpp), apart from the registry: what happens to one
+// leaves the other as it is. One thread of its own writes it, merges hours and days, and removes what is old; queries read on the thread
+// that asks. While nothing can be written (a full disk, a
+// server that is away) up to 20,000 entries wait, and no more are taken.
 class FileHistory : public History {
  public:
   // `kept` is called on the writer's thread with what is on the disk by now, in lots.
   using Kept = std::function<void(const std::vector<HistoryEntry>&)>;
 
-  // Errors: those of making the folder. What is wrong with a file is told by health().
+  // Errors: those of making the folder, or of the URL. What is wrong with a file or a server is told by health().
   [[nodiscard]] static Result<std::unique_ptr<FileHistory>> open(const HistoryOptions& options, Kept kept);
 
   // From any thread. False where it cannot be taken now, and is not acknowledged: its sender says it again.

@@ -17,8 +17,7 @@
 
 namespace outcrop::fleet::monitor {
 
-// What is known of how the fleet fared, asked. An interface: files of SQLite now (open_history() in
-// file_history.hpp), PostgreSQL later. Everything may be called from any thread; what reads the disk says
+// What is known of how the fleet fared, asked (file_history.hpp keeps it, in files or in PostgreSQL). Everything may be called from any thread; what reads the disk says
 // so ("blocks") and belongs on a worker. A query never reads more than its bounds allow.
 
 // What a figure is of. `served_ms` and those of the machine come by telemetry, the others by reports.

@@ -249,19 +249,19 @@ Result<LogHistogram> histogram_from(const std::string& text) {
   return LogHistogram::from_parts(std::move(buckets), head[0], head[1], head[2]);
 }
 
-Result<std::int64_t> key_number(Database& database, const RowKey& key) {
+Result<std::int64_t> key_number(Tables& tables, const RowKey& key) {
   std::optional<std::int64_t> number;
   const auto find = [&] {
-    return database.query(
+    return tables.query(
         "SELECT id FROM key WHERE device = ? AND class = ? AND release = ? AND variant = ?",
-        {key.device, key.device_class, key.release, key.variant}, [&](const Database::Row& row) {
+        {key.device, key.device_class, key.release, key.variant}, [&](const Tables::Row& row) {
           number = row.integer(0);
           return Status();
         });
   };
   OUTCROP_CHECK(find());
   if (number) return *number;
-  OUTCROP_TRY(rows, database.run("INSERT INTO key (device, class, release, variant) VALUES (?,?,?,?)",
+  OUTCROP_TRY(rows, tables.run("INSERT INTO key (device, class, release, variant) VALUES (?,?,?,?)",
                                  {key.device, key.device_class, key.release, key.variant}));
   (void)rows;
   OUTCROP_CHECK(find());

@@ -9,6 +9,7 @@
 
 #include "protocol/base/clock.hpp"
 #include "trainer_host/fleet/monitor/history.hpp"
+#include "trainer_host/fleet/monitor/tables.hpp"
 #include "trainer_host/fleet/registry/sqlite.hpp"
 
 namespace outcrop::fleet::monitor {
@@ -66,7 +67,7 @@ struct RowKey {
   auto operator<=>(const RowKey&) const = default;
 };
 // The number that stands for it in this file.
-[[nodiscard]] Result<std::int64_t> key_number(Database& database, const RowKey& key);
+[[nodiscard]] Result<std::int64_t> key_number(Tables& tables, const RowKey& key);
 
 // Measures of which rows of hours and days have a histogram, in the order of their columns h0, h1, ...
 inline constexpr std::array<Measure, 6> telemetry_measures{

@@ -10,8 +10,6 @@
 namespace outcrop::fleet::monitor {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::size_t most_rows = 200'000;  // that one query reads
 constexpr std::size_t most_cells = 1000;
 constexpr std::chrono::hours raw_of_many{2};  // of all boards, samples one by one
@@ -83,7 +81,7 @@ void merge(Point& into, const Point& other) {
 using EachPoint = std::function<void(const RowKey& key, Point point)>;
 
 // Measurements are rows of their own, in the files of months.
-Result<bool> each_measured(Database& database, const Selection& selection, std::size_t most,
+Result<bool> each_measured(Tables& database, const Selection& selection, std::size_t most,
                            const EachPoint& each) {
   const RowKey wanted = like(selection);
   std::size_t read = 0;
@@ -101,7 +99,7 @@ Result<bool> each_measured(Database& database, const Selection& selection, std::
       {wanted.device, wanted.device_class, wanted.release, wanted.variant,
        std::int64_t{selection.from.time_since_epoch().count()},
        std::int64_t{selection.to.time_since_epoch().count()}, static_cast<std::int64_t>(most) + 1},
-      [&](const Database::Row& row) {
+      [&](const Tables::Row& row) {
         if (++read > most || row.is_null(6)) return Status();
         Point point;
         point.at = Timestamp(std::chrono::seconds(row.integer(4)));
@@ -120,17 +118,17 @@ Result<bool> each_measured(Database& database, const Selection& selection, std::
 }
 
 // False where there was more than a query may read: the newest were read.
-Result<bool> each_point(const fs::path& folder, const Selection& selection, Resolution resolution,
+Result<bool> each_point(Store& store, const Selection& selection, Resolution resolution,
                         const EachPoint& each) {
   const bool measured = is_measured(selection.measure);
   const FileKind kind = measured ? FileKind::day : kind_of(resolution);
-  auto files = list_files(folder);
+  OUTCROP_TRY(files, store.list());
   std::reverse(files.begin(), files.end());
   std::size_t left = most_rows;
   bool all = true;
   for (const FileSpan& span : files) {
     if (span.kind != kind || span.to <= selection.from || span.from >= selection.to) continue;
-    OUTCROP_TRY(database, read_history_file(folder, span));
+    OUTCROP_TRY(database, store.read(span));
     if (!database) continue;
     std::size_t read = 0;
     if (measured) {
@@ -193,7 +191,7 @@ std::vector<Point> gathered(std::map<Timestamp, Point> by_time, const Selection&
 
 }  // namespace
 
-Result<Series> read_series(const fs::path& folder, const Selection& selection, Timestamp now) {
+Result<Series> read_series(Store& store, const Selection& selection, Timestamp now) {
   OUTCROP_CHECK(check(selection));
   Series series;
   series.resolution = choose(selection, now);
@@ -204,14 +202,14 @@ Result<Series> read_series(const fs::path& folder, const Selection& selection, T
     if (!fresh) merge(found->second, point);
     if (!key.device.empty()) boards[point.at].insert(key.device);
   };
-  OUTCROP_TRY(all, each_point(folder, selection, series.resolution, each));
+  OUTCROP_TRY(all, each_point(store, selection, series.resolution, each));
   for (auto& [at, names] : boards) by_time[at].boards = std::max<std::uint64_t>(by_time[at].boards, names.size());
   series.cut = !all;
   series.points = gathered(std::move(by_time), selection, width_of(series.resolution));
   return series;
 }
 
-Result<std::vector<Cell>> read_cells(const fs::path& folder, const Selection& selection, Timestamp now) {
+Result<std::vector<Cell>> read_cells(Store& store, const Selection& selection, Timestamp now) {
   OUTCROP_CHECK(check(selection));
   struct Gathered {
     Point point;
@@ -219,7 +217,7 @@ Result<std::vector<Cell>> read_cells(const fs::path& folder, const Selection& se
     std::set<std::string> boards;
   };
   std::map<RowKey, Gathered> cells;
-  OUTCROP_TRY(all, each_point(folder, selection, choose(selection, now), [&](RowKey key, Point point) {
+  OUTCROP_TRY(all, each_point(store, selection, choose(selection, now), [&](RowKey key, Point point) {
                 const std::string device = std::exchange(key.device, "");
                 Gathered& into = cells[key];
                 into.last = std::max(into.last, point.at);
@@ -245,17 +243,19 @@ Result<std::vector<Cell>> read_cells(const fs::path& folder, const Selection& se
   return found;
 }
 
-Result<std::map<std::string, BoardSample>> read_latest(const fs::path& folder, Timestamp since) {
+Result<std::map<std::string, BoardSample>> read_latest(Store& store, Timestamp since) {
   std::map<std::string, BoardSample> latest;
-  for (const FileSpan& span : list_files(folder)) {  // older ones first
+  OUTCROP_TRY(files, store.list());
+  for (const FileSpan& span : files) {  // older ones first
     if (span.kind != FileKind::raw || span.to <= since) continue;
-    OUTCROP_TRY(database, read_history_file(folder, span));
+    OUTCROP_TRY(database, store.read(span));
     if (!database) continue;
     OUTCROP_CHECK(database->query(
-        "SELECT k.device, k.class, k.release, k.variant, max(r.at), r.received, r.time, r.interval, r.calls, "
+        "SELECT k.device, k.class, k.release, k.variant, r.at, r.received, r.time, r.interval, r.calls, "
         "r.errors, r.served, r.temperature, r.frequency, r.throttled_now, r.throttled_since, r.free_memory, "
-        "r.free_disk, r.uptime, r.restarts FROM key k JOIN raw r ON r.key = k.id GROUP BY r.key",
-        {}, [&](const Database::Row& row) -> Status {
+        "r.free_disk, r.uptime, r.restarts FROM key k JOIN raw r ON r.key = k.id WHERE r.at = (SELECT max(at) FROM raw "
+        "WHERE raw.key = k.id)",
+        {}, [&](const Tables::Row& row) -> Status {
           const auto time = [&](int column) { return Timestamp(std::chrono::seconds(row.integer(column))); };
           const auto count = [&](int column) { return static_cast<std::uint64_t>(row.integer(column)); };
           const auto maybe = [&](int column) {

@@ -15,6 +15,9 @@
 #include "trainer_host/fleet/monitor/file_history.hpp"
 #include "trainer_host/fleet/monitor/history_file.hpp"
 #include "trainer_host/fleet/monitor/history_writer.hpp"
+#include "trainer_host/fleet/monitor/postgres_server_for_tests.hpp"
+#include "trainer_host/fleet/monitor/store.hpp"
+#include "trainer_host/fleet/registry/sqlite.hpp"
 
 namespace outcrop::fleet::monitor {
 namespace {
@@ -22,19 +25,31 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-class HistoryTest : public ::testing::Test {
+// In files, or in PostgreSQL.
+class HistoryFixture {
  protected:
+  [[nodiscard]] HistoryOptions options() const {
+    HistoryOptions options;
+    options.folder = folder_.path() / "history";
+    options.postgres = postgres_;
+    options.gather = std::chrono::milliseconds(1);
+    return options;
+  }
+  [[nodiscard]] std::unique_ptr<Store> store() const {
+    if (postgres_.empty()) return open_file_store(options().folder);
+    auto store = open_postgres_store(postgres_);
+    EXPECT_THAT(store, IsOk());
+    return std::move(*store);
+  }
   // 2026-11-29 00:00 and so many hours.
   static Timestamp at(double hours) {
     return Timestamp(std::chrono::seconds(1'795'910'400 + static_cast<std::int64_t>(hours * 3600)));
   }
   void open(ByteCount most = ByteCount::mib(1000)) {
     history_.reset();
-    HistoryOptions options;
-    options.folder = folder_.path() / "history";
+    HistoryOptions options = this->options();
     options.most = most;
     options.now = [this] { return now_.load(); };
-    options.gather = std::chrono::milliseconds(1);
     auto opened = FileHistory::open(options, [this](const std::vector<HistoryEntry>& entries) {
       const std::scoped_lock lock(mutex_);
       for (const HistoryEntry& entry : entries) kept_.emplace_back(entry.device, entry.id.sequence);
@@ -99,20 +114,39 @@ class HistoryTest : public ::testing::Test {
     selection.device = device;
     return selection;
   }
-  bool has_file(const std::string& name) { return fs::exists(folder_.path() / "history" / name); }
+  // The span that a file of this name has.
+  bool has_file(const std::string& name) {
+    const auto all = store()->list();
+    EXPECT_THAT(all, IsOk());
+    return std::find(all->begin(), all->end(), *span_of(name)) != all->end();
+  }
   std::size_t kept() {
     const std::scoped_lock lock(mutex_);
     return kept_.size();
   }
 
   TemporaryFolder folder_;
+  std::string postgres_;  // a URL
   std::atomic<Timestamp> now_{at(12)};
   std::mutex mutex_;
   std::vector<std::pair<std::string, std::uint64_t>> kept_;
   std::unique_ptr<FileHistory> history_;
 };
 
-TEST_F(HistoryTest, gives_back_what_a_board_told) {
+class HistoryTest : public HistoryFixture, public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    if (GetParam() != "PostgreSQL") return;
+    if (!PostgresServer::is_here()) GTEST_SKIP() << "no PostgreSQL here: script/bootstrap --postgresql, then build again";
+    static int number = 0;
+    postgres_ = shared_postgres().make_database("history_" + std::to_string(++number));
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Kept, HistoryTest, ::testing::Values("InFiles", "PostgreSQL"), [](const auto& where) { return where.param; });
+
+class HistoryFileTest : public HistoryFixture, public ::testing::Test {};
+
+TEST_P(HistoryTest, gives_back_what_a_board_told) {
   open();
   add(sample("pi-1", 1, at(10), {8, 9, 10}, 55));
   add(sample("pi-1", 2, at(10.5), {20}, 85));
@@ -136,7 +170,7 @@ TEST_F(HistoryTest, gives_back_what_a_board_told) {
 }
 
 // By histograms: an average of the boards' p90 would be 54.
-TEST_F(HistoryTest, hours_and_days_are_what_all_samples_of_them_are_together) {
+TEST_P(HistoryTest, hours_and_days_are_what_all_samples_of_them_are_together) {
   open();
   LogHistogram all;
   std::mt19937 random(3);
@@ -179,7 +213,7 @@ TEST_F(HistoryTest, hours_and_days_are_what_all_samples_of_them_are_together) {
   EXPECT_TRUE(series(other, Resolution::hour).points.empty());
 }
 
-TEST_F(HistoryTest, a_sample_that_comes_late_is_in_its_hour_and_the_same_twice_is_one) {
+TEST_P(HistoryTest, a_sample_that_comes_late_is_in_its_hour_and_the_same_twice_is_one) {
   open();
   add(sample("pi-1", 1, at(3), {8}));
   now_ = at(10);
@@ -195,7 +229,7 @@ TEST_F(HistoryTest, a_sample_that_comes_late_is_in_its_hour_and_the_same_twice_i
   EXPECT_EQ(hours.points[0].samples, 2U);
 }
 
-TEST_F(HistoryTest, points_are_merged_where_there_are_more_than_are_wanted) {
+TEST_P(HistoryTest, points_are_merged_where_there_are_more_than_are_wanted) {
   open();
   for (std::uint64_t i = 0; i < 120; ++i) {
     add(sample("pi-1", i + 1, at(static_cast<double>(i) / 60), {static_cast<double>(i + 1)}));
@@ -214,7 +248,7 @@ TEST_F(HistoryTest, points_are_merged_where_there_are_more_than_are_wanted) {
   EXPECT_THAT(history_->series(selection), ErrorIs(ErrorCode::invalid_argument, HasSubstr("ends after it begins")));
 }
 
-TEST_F(HistoryTest, a_matrix_of_class_release_and_variant) {
+TEST_P(HistoryTest, a_matrix_of_class_release_and_variant) {
   open();
   add(sample("pi-1", 1, at(10), {8}));
   add(sample("pi-2", 1, at(10), {9}));
@@ -231,7 +265,7 @@ TEST_F(HistoryTest, a_matrix_of_class_release_and_variant) {
   EXPECT_EQ(cells->at(1).variant, "int8");
 }
 
-TEST_F(HistoryTest, measurements_are_kept_as_they_were_and_once) {
+TEST_P(HistoryTest, measurements_are_kept_as_they_were_and_once) {
   open();
   add(measured("pi-1", 1, at(1), 8));
   add(measured("pi-1", 2, at(2), 8));  // the same figures, told with another report
@@ -247,7 +281,7 @@ TEST_F(HistoryTest, measurements_are_kept_as_they_were_and_once) {
 }
 
 // Boards that measured under load passed as valid, at p90 23 to 32 ms where they have 8 to 10.
-TEST_F(HistoryTest, shows_what_is_far_from_a_boards_own_history_or_from_its_class) {
+TEST_P(HistoryTest, shows_what_is_far_from_a_boards_own_history_or_from_its_class) {
   open();
   std::uint64_t sequence = 0;
   for (int day = 0; day < 4; ++day) {
@@ -271,7 +305,7 @@ TEST_F(HistoryTest, shows_what_is_far_from_a_boards_own_history_or_from_its_clas
   EXPECT_TRUE(history_->outliers(at(0), at(8), 10)->empty());
 }
 
-TEST_F(HistoryTest, old_files_go) {
+TEST_P(HistoryTest, old_files_go) {
   open();
   add(sample("pi-1", 1, at(10), {8}));
   add(measured("pi-1", 2, at(10), 8));
@@ -298,7 +332,7 @@ TEST_F(HistoryTest, old_files_go) {
   EXPECT_TRUE(has_file("day-2026-11.sqlite"));
 }
 
-TEST_F(HistoryTest, a_clock_that_leaps_removes_nothing) {
+TEST_P(HistoryTest, a_clock_that_leaps_removes_nothing) {
   open();
   add(sample("pi-1", 1, at(10), {8}));
   history_->tend_now();
@@ -315,10 +349,9 @@ TEST_F(HistoryTest, a_clock_that_leaps_removes_nothing) {
   history_->tend_now();
   EXPECT_TRUE(has_file("raw-2026-11-29.sqlite"));
   // One that stands for a day is believed.
-  HistoryOptions options;
-  options.folder = folder_.path() / "history";
   history_.reset();
-  HistoryWriter writer(options);
+  const auto kept_in = store();
+  HistoryWriter writer(*kept_in, ByteCount::mib(1000));
   const auto steady = std::chrono::steady_clock::now();
   ASSERT_THAT(writer.tend(at(24 * 3000), steady), IsOk());
   EXPECT_TRUE(has_file("raw-2026-11-29.sqlite"));
@@ -326,8 +359,9 @@ TEST_F(HistoryTest, a_clock_that_leaps_removes_nothing) {
   EXPECT_FALSE(has_file("raw-2026-11-29.sqlite"));
 }
 
-TEST_F(HistoryTest, takes_no_more_of_the_disk_than_it_may) {
-  open(ByteCount::kib(400));
+TEST_P(HistoryTest, takes_no_more_of_the_disk_than_it_may) {
+  const ByteCount most = postgres_.empty() ? ByteCount::kib(400) : ByteCount::kib(2000);  // whose smallest tables are larger
+  open(most);
   std::uint64_t sequence = 0;
   for (int day = 0; day < 5; ++day) {
     for (int i = 0; i < 100; ++i) add(sample("pi-" + std::to_string(i), ++sequence, at(24 * day + 1), {8, 9, 10}));
@@ -336,12 +370,12 @@ TEST_F(HistoryTest, takes_no_more_of_the_disk_than_it_may) {
   history_->tend_now();
   const DiskUse use = history_->disk_use();
   EXPECT_LE(use.used, use.most);
-  EXPECT_EQ(use.most, ByteCount::kib(400));
+  EXPECT_EQ(use.most, most);
   EXPECT_FALSE(has_file("raw-2026-11-29.sqlite")) << "the oldest samples go first";
   EXPECT_GT(use.files, 0U);
 }
 
-TEST_F(HistoryTest, says_so_where_today_alone_is_more_than_it_may_have_and_takes_no_more) {
+TEST_F(HistoryFileTest, says_so_where_today_alone_is_more_than_it_may_have_and_takes_no_more) {
   open(ByteCount::kib(30));
   add(sample("pi-1", 1, at(10), {8}));
   history_->tend_now();
@@ -349,7 +383,7 @@ TEST_F(HistoryTest, says_so_where_today_alone_is_more_than_it_may_have_and_takes
   EXPECT_FALSE(history_->add(sample("pi-1", 2, at(11), {8})));
 }
 
-TEST_F(HistoryTest, names_a_file_of_a_newer_version_and_keeps_what_comes_until_it_is_gone) {
+TEST_F(HistoryFileTest, names_a_file_of_a_newer_version_and_keeps_what_comes_until_it_is_gone) {
   open();
   add(sample("pi-1", 1, at(10), {8}));
   history_->tend_now();
@@ -368,7 +402,7 @@ TEST_F(HistoryTest, names_a_file_of_a_newer_version_and_keeps_what_comes_until_i
   EXPECT_EQ(history_->health().waiting, 1U);
 }
 
-TEST_F(HistoryTest, a_damaged_file_is_set_aside) {
+TEST_F(HistoryFileTest, a_damaged_file_is_set_aside) {
   open();
   add(sample("pi-1", 1, at(10), {8}));
   history_->tend_now();
@@ -380,21 +414,19 @@ TEST_F(HistoryTest, a_damaged_file_is_set_aside) {
   add(sample("pi-1", 2, at(11), {8}));
   history_->tend_now();
   history_->tend_now();
-  EXPECT_TRUE(has_file("damaged"));
+  EXPECT_TRUE(fs::exists(folder_.path() / "history" / "damaged"));
   EXPECT_EQ(kept(), 2U);
 }
 
 // What was acknowledged is there, whenever the program is killed.
-TEST_F(HistoryTest, a_kill_loses_nothing_that_was_acknowledged) {
+TEST_P(HistoryTest, a_kill_loses_nothing_that_was_acknowledged) {
   int pipes[2];
   ASSERT_EQ(::pipe(pipes), 0);
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    HistoryOptions options;
-    options.folder = folder_.path() / "history";
+    HistoryOptions options = this->options();
     options.now = [] { return at(12); };
-    options.gather = std::chrono::milliseconds(1);
     auto opened = FileHistory::open(options, [&](const std::vector<HistoryEntry>& entries) {
       for (const HistoryEntry& entry : entries) {
         const std::uint64_t number = entry.id.sequence;
@@ -417,11 +449,12 @@ TEST_F(HistoryTest, a_kill_loses_nothing_that_was_acknowledged) {
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFSIGNALED(status));
   ASSERT_GE(acknowledged.size(), 50U);
-  auto database = read_history_file(folder_.path() / "history", span_of(FileKind::raw, at(10)));
-  ASSERT_THAT(database, IsOk());
-  ASSERT_TRUE(database->has_value());
+  const auto kept_in = store();
+  const auto tables = kept_in->read(span_of(FileKind::raw, at(10)));
+  ASSERT_THAT(tables, IsOk());
+  ASSERT_NE(*tables, nullptr);
   std::set<std::uint64_t> there;
-  ASSERT_THAT((*database)->query("SELECT sequence FROM raw", {}, [&](const Database::Row& row) {
+  ASSERT_THAT((*tables)->query("SELECT sequence FROM raw", {}, [&](const Tables::Row& row) {
     there.insert(static_cast<std::uint64_t>(row.integer(0)));
     return Status();
   }), IsOk());
@@ -429,15 +462,13 @@ TEST_F(HistoryTest, a_kill_loses_nothing_that_was_acknowledged) {
 }
 
 // A full disk, as a limit on the size of files: in a child, since it counts for a whole process.
-TEST_F(HistoryTest, waits_and_says_so_while_the_disk_is_full) {
+TEST_F(HistoryFileTest, waits_and_says_so_while_the_disk_is_full) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
     ::signal(SIGXFSZ, SIG_IGN);
-    HistoryOptions options;
-    options.folder = folder_.path() / "history";
+    HistoryOptions options = this->options();
     options.now = [] { return at(12); };
-    options.gather = std::chrono::milliseconds(1);
     std::atomic<std::size_t> kept = 0;
     auto opened = FileHistory::open(options, [&](const std::vector<HistoryEntry>& entries) { kept += entries.size(); });
     if (!opened) ::_exit(1);
@@ -459,7 +490,7 @@ TEST_F(HistoryTest, waits_and_says_so_while_the_disk_is_full) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
-TEST_F(HistoryTest, counts_what_was_refused_by_its_reason) {
+TEST_P(HistoryTest, counts_what_was_refused_by_its_reason) {
   open();
   history_->count_refused("from the future");
   history_->count_refused("from the future");

@@ -1,7 +1,5 @@
 #include "trainer_host/fleet/monitor/history_writer.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 
 #include <spdlog/spdlog.h>
@@ -12,16 +10,14 @@
 namespace outcrop::fleet::monitor {
 namespace {
 
-namespace fs = std::filesystem;
 using Steady = std::chrono::steady_clock;
 
 constexpr std::chrono::minutes merge_again{5};  // an hour in which more comes
-constexpr std::size_t most_open = 6;
 constexpr std::chrono::hours leap{1};
 constexpr std::chrono::hours clock_stands = std::chrono::days(1);
 
 template <class Value>
-Database::Value or_null(const std::optional<Value>& value) {
+Tables::Value or_null(const std::optional<Value>& value) {
   if (!value) return nullptr;
   if constexpr (std::is_same_v<Value, double>) {
     return *value;
@@ -32,11 +28,6 @@ Database::Value or_null(const std::optional<Value>& value) {
   } else {
     return static_cast<std::int64_t>(*value);
   }
-}
-
-std::vector<fs::path> parts_of(const fs::path& folder, const FileSpan& span) {
-  const std::string name = file_name(span);
-  return {folder / name, folder / (name + "-wal"), folder / (name + "-shm")};
 }
 
 // The same figures, told again, are the same text.
@@ -62,65 +53,18 @@ std::string hex_or_empty(const std::optional<trust::Sha256Digest>& digest) {
 
 }  // namespace
 
-ByteCount size_on_disk(const fs::path& folder, const FileSpan& span) {
-  std::uint64_t bytes = 0;
-  for (const fs::path& part : parts_of(folder, span)) {
-    struct stat info {};
-    if (::stat(part.c_str(), &info) == 0) bytes += static_cast<std::uint64_t>(info.st_blocks) * 512;
-  }
-  return ByteCount(bytes);
-}
-
-DiskUse HistoryWriter::disk_use() const {
+Result<DiskUse> HistoryWriter::disk_use() const {
+  OUTCROP_TRY(spans, store_->list());
+  OUTCROP_TRY(used, store_->size());
   DiskUse use;
-  use.most = options_.most;
-  std::uint64_t bytes = 0;
-  for (const FileSpan& span : list_files(options_.folder)) {
-    bytes += size_on_disk(options_.folder, span).value();
-    ++use.files;
-    use.oldest = std::min(use.oldest.value_or(span.from), span.from);
-  }
-  use.used = ByteCount(bytes);
+  use.most = most_;
+  use.used = used;
+  use.files = spans.size();
+  for (const FileSpan& span : spans) use.oldest = std::min(use.oldest.value_or(span.from), span.from);
   return use;
 }
 
-Result<Database*> HistoryWriter::open(const FileSpan& span) {
-  if (const auto found = open_.find(span); found != open_.end()) return &found->second;
-  auto opened = open_history_file(options_.folder, span);
-  if (!opened) return fail(opened.error());
-  return &open_.emplace(span, std::move(*opened)).first->second;
-}
-
-// Not while one of them is at work.
-void HistoryWriter::close_some() {
-  while (open_.size() > most_open) open_.erase(open_.begin());  // of the oldest of the first kind
-}
-
-// A damaged file is not written to again; what is in it may be looked at by a person.
-void HistoryWriter::set_aside(const FileSpan& span) {
-  open_.erase(span);
-  const auto parts = parts_of(options_.folder, span);
-  std::error_code error;
-  fs::rename(parts[0], options_.folder / "damaged", error);
-  for (std::size_t i = 1; i < parts.size(); ++i) fs::remove(parts[i], error);
-  spdlog::error("history: {} is damaged and was set aside as {}", parts[0].string(),
-                (options_.folder / "damaged").string());
-}
-
-Status HistoryWriter::in_transaction(const FileSpan& span, const std::function<Status(Database&)>& work) {
-  const Status done = [&]() -> Status {
-    OUTCROP_TRY(database, open(span));
-    OUTCROP_CHECK(database->script("BEGIN IMMEDIATE"));
-    Status status = work(*database);
-    if (status) status = database->script("COMMIT");
-    if (!status) (void)database->script("ROLLBACK");
-    return status;
-  }();
-  if (!done && done.error().code() == ErrorCode::invalid_data) set_aside(span);
-  return done;
-}
-
-Status HistoryWriter::write_telemetry(Database& database, const HistoryEntry& entry) {
+Status HistoryWriter::write_telemetry(Tables& database, const HistoryEntry& entry) {
   const messages::Telemetry& told = *entry.telemetry;
   OUTCROP_TRY(key, key_number(database, {entry.device, told.device_class, hex_or_empty(told.active_manifest),
                                          told.active_variant}));
@@ -131,9 +75,9 @@ Status HistoryWriter::write_telemetry(Database& database, const HistoryEntry& en
     since = told.throttled->since_start;
   }
   OUTCROP_TRY(added, database.run(
-      "INSERT OR IGNORE INTO raw (key, at, session, sequence, received, time, interval, calls, errors, served, "
+      "INSERT INTO raw (key, at, session, sequence, received, time, interval, calls, errors, served, "
       "temperature, frequency, throttled_now, throttled_since, free_memory, free_disk, uptime, restarts) VALUES "
-      "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+      "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
       {key, seconds_of(entry.at), static_cast<std::int64_t>(entry.id.session),
        static_cast<std::int64_t>(entry.id.sequence), seconds_of(entry.received), seconds_of(told.header.time),
        std::int64_t{told.interval.count()}, static_cast<std::int64_t>(told.served.calls),
@@ -143,20 +87,20 @@ Status HistoryWriter::write_telemetry(Database& database, const HistoryEntry& en
        static_cast<std::int64_t>(told.runner_restarts)}));
   if (added == 0) return {};  // it was here already
   const auto hour = std::chrono::floor<std::chrono::hours>(entry.at);
-  const auto noted = database.run("INSERT OR IGNORE INTO pending VALUES (?)",
+  const auto noted = database.run("INSERT INTO pending VALUES (?) ON CONFLICT DO NOTHING",
                                   {std::int64_t{std::chrono::seconds(hour.time_since_epoch()).count()}});
   return noted ? Status() : fail(noted.error());
 }
 
-Status HistoryWriter::write_measured(Database& database, const HistoryEntry& entry) {
+Status HistoryWriter::write_measured(Tables& database, const HistoryEntry& entry) {
   for (const messages::ReportedVariant& variant : entry.measured) {
     if (!variant.measurement) continue;
     const messages::ReportedMeasurement& m = *variant.measurement;
     OUTCROP_TRY(key, key_number(database, {entry.device, entry.device_class, hex_or_empty(entry.release),
                                            variant.name}));
     const auto added = database.run(
-        "INSERT OR IGNORE INTO measured (key, at, figures, p50, p90, load, first, memory, error, void) VALUES "
-        "(?,?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO measured (key, at, figures, p50, p90, load, first, memory, error, void) VALUES "
+        "(?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
         {key, seconds_of(entry.at), figures_of(m), m.p50_ms, m.p90_ms, m.load_ms, m.first_ms,
          static_cast<std::int64_t>(m.peak_memory.value()), or_null(worst_error(variant)),
          std::int64_t{!m.void_because.empty()}});
@@ -173,9 +117,9 @@ std::vector<HistoryEntry> HistoryWriter::write(std::vector<HistoryEntry>& entrie
   }
   std::set<std::size_t> failed;
   problem.clear();
-  close_some();
+  store_->release_some();
   for (const auto& [span, indexes] : by_file) {
-    const Status written = in_transaction(span, [&, kind = span.kind](Database& database) -> Status {
+    const Status written = store_->in_transaction(span, [&, kind = span.kind](Tables& database) -> Status {
       for (const std::size_t i : indexes) {
         OUTCROP_CHECK(kind == FileKind::raw ? write_telemetry(database, entries[i])
                                             : write_measured(database, entries[i]));
@@ -197,21 +141,21 @@ std::vector<HistoryEntry> HistoryWriter::write(std::vector<HistoryEntry>& entrie
 
 // The hour that is not over is merged now and then as well, so that a query of hours has it.
 Status HistoryWriter::merge_hours(const FileSpan& raw_span) {
-  OUTCROP_TRY(raw, open(raw_span));
+  OUTCROP_TRY(raw, store_->open(raw_span));
   std::vector<Timestamp> hours;
-  OUTCROP_CHECK(raw->query("SELECT hour FROM pending ORDER BY hour", {}, [&](const Database::Row& row) {
+  OUTCROP_CHECK(raw->query("SELECT hour FROM pending ORDER BY hour", {}, [&](const Tables::Row& row) {
     hours.emplace_back(std::chrono::seconds(row.integer(0)));
     return Status();
   }));
   for (const Timestamp hour : hours) {
     const auto before = merged_.find(hour);
     if (before != merged_.end() && Steady::now() - before->second < merge_again) continue;
-    OUTCROP_CHECK(in_transaction(span_of(FileKind::hour, hour), [&](Database& merged) -> Status {
-      OUTCROP_TRY(source, open(raw_span));
+    OUTCROP_CHECK(store_->in_transaction(span_of(FileKind::hour, hour), [&](Tables& merged) -> Status {
+      OUTCROP_TRY(source, store_->open(raw_span));
       return merge_hour(*source, merged, hour);
     }));
     // Only now: after a kill it is merged again.
-    OUTCROP_CHECK(in_transaction(raw_span, [&](Database& source) -> Status {
+    OUTCROP_CHECK(store_->in_transaction(raw_span, [&](Tables& source) -> Status {
       const auto done = source.run("DELETE FROM pending WHERE hour = ?", {seconds_of(hour)});
       return done ? Status() : fail(done.error());
     }));
@@ -221,18 +165,18 @@ Status HistoryWriter::merge_hours(const FileSpan& raw_span) {
 }
 
 Status HistoryWriter::merge_days(const FileSpan& hours_span) {
-  OUTCROP_TRY(hours, open(hours_span));
+  OUTCROP_TRY(hours, store_->open(hours_span));
   std::vector<Timestamp> days;
-  OUTCROP_CHECK(hours->query("SELECT day FROM pending", {}, [&](const Database::Row& row) {
+  OUTCROP_CHECK(hours->query("SELECT day FROM pending", {}, [&](const Tables::Row& row) {
     days.emplace_back(std::chrono::seconds(row.integer(0)));
     return Status();
   }));
   for (const Timestamp day : days) {
-    OUTCROP_CHECK(in_transaction(span_of(FileKind::day, day), [&](Database& merged) -> Status {
-      OUTCROP_TRY(source, open(hours_span));
+    OUTCROP_CHECK(store_->in_transaction(span_of(FileKind::day, day), [&](Tables& merged) -> Status {
+      OUTCROP_TRY(source, store_->open(hours_span));
       return merge_day(*source, merged, day);
     }));
-    OUTCROP_CHECK(in_transaction(hours_span, [&](Database& source) -> Status {
+    OUTCROP_CHECK(store_->in_transaction(hours_span, [&](Tables& source) -> Status {
       const auto done = source.run("DELETE FROM pending WHERE day = ?", {seconds_of(day)});
       return done ? Status() : fail(done.error());
     }));
@@ -240,14 +184,13 @@ Status HistoryWriter::merge_days(const FileSpan& hours_span) {
   return {};
 }
 
-void HistoryWriter::remove(const FileSpan& span) {
-  open_.erase(span);
-  std::error_code error;
-  for (const fs::path& part : parts_of(options_.folder, span)) fs::remove(part, error);
+Status HistoryWriter::remove(const FileSpan& span) {
+  OUTCROP_CHECK(store_->remove(span));
   spdlog::info("history: {} was removed", file_name(span));
+  return {};
 }
 
-bool HistoryWriter::may_remove(Timestamp now, Steady::time_point steady) {
+bool HistoryWriter::may_remove(const std::vector<FileSpan>& spans, Timestamp now, Steady::time_point steady) {
   bool leapt = false;
   if (looked_) {
     const auto by_clock = now - looked_->first;
@@ -255,8 +198,7 @@ bool HistoryWriter::may_remove(Timestamp now, Steady::time_point steady) {
     leapt = std::chrono::abs(by_clock - std::chrono::duration_cast<std::chrono::seconds>(passed)) > leap;
   } else {
     // After a start: where all there is would be old by now, the clock is the likelier cause.
-    const auto files = list_files(options_.folder);
-    leapt = !files.empty() && std::all_of(files.begin(), files.end(), [&](const FileSpan& span) {
+    leapt = !spans.empty() && std::all_of(spans.begin(), spans.end(), [&](const FileSpan& span) {
       return span.kind == FileKind::day || now - span.to > kept_for(span.kind) || span.from > now;
     });
   }
@@ -275,32 +217,36 @@ Result<bool> HistoryWriter::tend(Timestamp now, Steady::time_point steady) {
   const auto note = [&](const Status& status) {
     if (!status && first_failure) first_failure = status;
   };
-  for (const FileSpan& span : list_files(options_.folder)) {
+  OUTCROP_TRY(samples, store_->list());
+  for (const FileSpan& span : samples) {
     if (span.kind == FileKind::raw) note(merge_hours(span));
-    close_some();
+    store_->release_some();
   }
-  for (const FileSpan& span : list_files(options_.folder)) {
+  OUTCROP_TRY(spans, store_->list());  // with the hours that were made
+  for (const FileSpan& span : spans) {
     if (span.kind == FileKind::hour) note(merge_days(span));
-    close_some();
+    store_->release_some();
   }
-  if (may_remove(now, steady)) {
-    for (const FileSpan& span : list_files(options_.folder)) {
-      if (now - span.to > kept_for(span.kind)) remove(span);
+  if (may_remove(spans, now, steady)) {
+    for (const FileSpan& span : spans) {
+      if (now - span.to > kept_for(span.kind)) note(remove(span));
     }
   }
   std::erase_if(merged_, [&](const auto& entry) { return now - entry.first > std::chrono::days(3); });
   // By kind: samples go first, and of those the oldest.
   bool full = false;
-  DiskUse use = disk_use();
+  OUTCROP_TRY(use, disk_use());
   while (use.used > use.most && !full) {
     full = true;
-    for (const FileSpan& span : list_files(options_.folder)) {
+    OUTCROP_TRY(left, store_->list());
+    for (const FileSpan& span : left) {
       if (span.to > now && span.from <= now) continue;  // what is written to
-      remove(span);
+      OUTCROP_CHECK(remove(span));
       full = false;
       break;
     }
-    use = disk_use();
+    OUTCROP_TRY(after, disk_use());
+    use = after;
   }
   if (!first_failure) return fail(first_failure.error());
   return full;

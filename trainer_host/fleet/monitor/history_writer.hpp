@@ -2,19 +2,22 @@
 
 #include <chrono>
 #include <map>
-#include <set>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "trainer_host/fleet/monitor/file_history.hpp"
-#include "trainer_host/fleet/monitor/history_file.hpp"
+#include "trainer_host/fleet/monitor/store.hpp"
 
 namespace outcrop::fleet::monitor {
 
-// Writes the files of a history; for one thread. What it does can be done again after a kill anywhere.
+// Writes the spans of a history, of which `most` may be on the disk; for one thread. What it does can be done again after a kill
+// anywhere.
 class HistoryWriter {
  public:
-  explicit HistoryWriter(const HistoryOptions& options) : options_(options) {}
+  HistoryWriter(Store& store, ByteCount most) : store_(&store), most_(most) {}
 
-  // Writes what it can, a transaction for each file, and takes it out of `entries`; returns it. `problem`: why the
+  // Writes what it can, a transaction for each span, and takes it out of `entries`; returns it. `problem`: why the
   // rest is still there.
   [[nodiscard]] std::vector<HistoryEntry> write(std::vector<HistoryEntry>& entries, std::string& problem);
 
@@ -23,27 +26,22 @@ class HistoryWriter {
   // until it has stood for a day.
   [[nodiscard]] Result<bool> tend(Timestamp now, std::chrono::steady_clock::time_point steady);
 
-  [[nodiscard]] DiskUse disk_use() const;
+  [[nodiscard]] Result<DiskUse> disk_use() const;
 
  private:
-  [[nodiscard]] Result<Database*> open(const FileSpan& span);
-  [[nodiscard]] Status in_transaction(const FileSpan& span, const std::function<Status(Database&)>& work);
-  [[nodiscard]] Status write_telemetry(Database& database, const HistoryEntry& entry);
-  [[nodiscard]] Status write_measured(Database& database, const HistoryEntry& entry);
-  void close_some();
+  [[nodiscard]] Status write_telemetry(Tables& database, const HistoryEntry& entry);
+  [[nodiscard]] Status write_measured(Tables& database, const HistoryEntry& entry);
   [[nodiscard]] Status merge_hours(const FileSpan& raw);
   [[nodiscard]] Status merge_days(const FileSpan& hours);
-  void remove(const FileSpan& span);
-  void set_aside(const FileSpan& span);
-  [[nodiscard]] bool may_remove(Timestamp now, std::chrono::steady_clock::time_point steady);
+  [[nodiscard]] Status remove(const FileSpan& span);
+  [[nodiscard]] bool may_remove(const std::vector<FileSpan>& spans, Timestamp now,
+                                std::chrono::steady_clock::time_point steady);
 
-  HistoryOptions options_;
-  std::map<FileSpan, Database> open_;
+  Store* store_;
+  ByteCount most_;
   std::map<Timestamp, std::chrono::steady_clock::time_point> merged_;  // hours, when
   std::optional<std::pair<Timestamp, std::chrono::steady_clock::time_point>> looked_;
   std::optional<std::chrono::steady_clock::time_point> hold_until_;
 };
-
-[[nodiscard]] ByteCount size_on_disk(const std::filesystem::path& folder, const FileSpan& span);
 
 }  // namespace outcrop::fleet::monitor

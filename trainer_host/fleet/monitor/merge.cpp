@@ -16,7 +16,7 @@ const char* const merged_columns =
     "r.at, r.calls, r.errors, r.samples, r.boards, r.t0, r.t1, r.t2, r.t3, r.h0, r.h1, r.h2, r.h3, "
     "r.h4, r.h5";
 
-Result<Merged> read_raw(const Database::Row& row, int column) {
+Result<Merged> read_raw(const Tables::Row& row, int column) {
   Merged merged;
   merged.samples = 1;
   merged.boards = 1;
@@ -34,7 +34,7 @@ Result<Merged> read_raw(const Database::Row& row, int column) {
   return merged;
 }
 
-Result<Merged> read_merged(const Database::Row& row, int column) {
+Result<Merged> read_merged(const Tables::Row& row, int column) {
   Merged merged;
   const auto number = [&](int i) { return static_cast<std::uint64_t>(row.integer(column + i)); };
   merged.calls = number(1);
@@ -49,7 +49,7 @@ Result<Merged> read_merged(const Database::Row& row, int column) {
   return merged;
 }
 
-Status write_rows(Database& database, Timestamp at, const std::map<RowKey, Merged>& rows) {
+Status write_rows(Tables& database, Timestamp at, const std::map<RowKey, Merged>& rows) {
   for (const auto& [key, merged] : rows) {
     OUTCROP_TRY(number, key_number(database, key));
     const auto integer = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
@@ -67,7 +67,7 @@ Status write_rows(Database& database, Timestamp at, const std::map<RowKey, Merge
   return {};
 }
 
-Status remove_rows(Database& database, Timestamp at) {
+Status remove_rows(Tables& database, Timestamp at) {
   const auto removed = database.run("DELETE FROM merged WHERE at = ?", {seconds_of(at)});
   return removed ? Status() : fail(removed.error());
 }
@@ -88,20 +88,20 @@ void Merged::merge(const Merged& other) {
   for (std::size_t i = 0; i < values.size(); ++i) values[i].merge(other.values[i]);
 }
 
-Result<std::vector<RowKey>> find_keys(Database& database, const RowKey& like, bool of_classes) {
+Result<std::vector<RowKey>> find_keys(Tables& database, const RowKey& like, bool of_classes) {
   std::vector<RowKey> keys;
   OUTCROP_CHECK(database.query(
       "SELECT device, class, release, variant FROM key WHERE (?1 = '' OR device = ?1) AND (?2 = '' OR class = "
-      "?2) AND (?3 = '' OR release = ?3) AND (?4 = '' OR variant = ?4) AND (device = '') = ?5",
+      "?2) AND (?3 = '' OR release = ?3) AND (?4 = '' OR variant = ?4) AND CASE device WHEN '' THEN 1 ELSE 0 END = ?5",
       {like.device, like.device_class, like.release, like.variant, std::int64_t{of_classes}},
-      [&](const Database::Row& row) {
+      [&](const Tables::Row& row) {
         keys.push_back({row.text(0), row.text(1), row.text(2), row.text(3)});
         return Status();
       }));
   return keys;
 }
 
-Result<bool> read_rows(Database& database, FileKind kind, const std::optional<std::vector<RowKey>>& keys,
+Result<bool> read_rows(Tables& database, FileKind kind, const std::optional<std::vector<RowKey>>& keys,
                        Timestamp from, Timestamp to, std::size_t most, const EachHistoryRow& each) {
   const bool raw = kind == FileKind::raw;
   const std::string what = std::string("SELECT k.device, k.class, k.release, k.variant, ") +
@@ -111,7 +111,7 @@ Result<bool> read_rows(Database& database, FileKind kind, const std::optional<st
   std::size_t read = 0;
   bool cut = false;
   const std::set<RowKey> wanted = keys ? std::set<RowKey>(keys->begin(), keys->end()) : std::set<RowKey>();
-  const auto take = [&](const Database::Row& row) -> Status {
+  const auto take = [&](const Tables::Row& row) -> Status {
     RowKey key{row.text(0), row.text(1), row.text(2), row.text(3)};
     if (++read > most) {
       cut = true;
@@ -135,7 +135,7 @@ Result<bool> read_rows(Database& database, FileKind kind, const std::optional<st
   return !cut;
 }
 
-Status merge_hour(Database& raw, Database& hours, Timestamp hour) {
+Status merge_hour(Tables& raw, Tables& hours, Timestamp hour) {
   std::map<RowKey, Merged> rows;
   std::map<RowKey, std::set<std::string>> boards;
   OUTCROP_TRY(all, read_rows(raw, FileKind::raw, std::nullopt, hour, hour + std::chrono::hours(1), SIZE_MAX / 4,
@@ -151,12 +151,12 @@ Status merge_hour(Database& raw, Database& hours, Timestamp hour) {
   OUTCROP_CHECK(remove_rows(hours, hour));
   OUTCROP_CHECK(write_rows(hours, hour, rows));
   const auto day = std::chrono::floor<std::chrono::days>(hour);
-  const auto noted = hours.run("INSERT OR IGNORE INTO pending VALUES (?)",
+  const auto noted = hours.run("INSERT INTO pending VALUES (?) ON CONFLICT DO NOTHING",
                                {seconds_of(Timestamp(day.time_since_epoch()))});
   return noted ? Status() : fail(noted.error());
 }
 
-Status merge_day(Database& hours, Database& days, Timestamp day) {
+Status merge_day(Tables& hours, Tables& days, Timestamp day) {
   std::map<RowKey, Merged> rows;
   OUTCROP_TRY(all, read_rows(hours, FileKind::hour, std::nullopt, day, day + std::chrono::days(1), SIZE_MAX / 4,
                              [&](HistoryRow row) {

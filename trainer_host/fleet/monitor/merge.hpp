@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "trainer_host/fleet/monitor/history_file.hpp"
+#include "trainer_host/fleet/monitor/tables.hpp"
 
 namespace outcrop::fleet::monitor {
 
@@ -31,17 +32,17 @@ using EachHistoryRow = std::function<Status(HistoryRow)>;
 
 // Rows with from <= at < to, newest first, at most `most` of them; returns whether that was all. `keys`: only of
 // these, by a look at the file for each where they are few; all where it is none.
-[[nodiscard]] Result<bool> read_rows(Database& database, FileKind kind,
+[[nodiscard]] Result<bool> read_rows(Tables& database, FileKind kind,
                                      const std::optional<std::vector<RowKey>>& keys, Timestamp from,
                                      Timestamp to, std::size_t most, const EachHistoryRow& each);
 // The keys of a file that fit; empty texts fit all.
-[[nodiscard]] Result<std::vector<RowKey>> find_keys(Database& database, const RowKey& like,
+[[nodiscard]] Result<std::vector<RowKey>> find_keys(Tables& database, const RowKey& like,
                                                     bool of_classes);
 
 // Makes the rows of an hour anew from its samples, and notes that its day has changed. Within the transaction of
 // `hours`; can be done again.
-[[nodiscard]] Status merge_hour(Database& raw, Database& hours, Timestamp hour);
+[[nodiscard]] Status merge_hour(Tables& raw, Tables& hours, Timestamp hour);
 // The same for a day, from its hours.
-[[nodiscard]] Status merge_day(Database& hours, Database& days, Timestamp day);
+[[nodiscard]] Status merge_day(Tables& hours, Tables& days, Timestamp day);
 
 }  // namespace outcrop::fleet::monitor

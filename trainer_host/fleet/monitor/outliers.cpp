@@ -52,21 +52,21 @@ bool is_far(double figure, const Usual& usual) {
 
 }  // namespace
 
-Result<std::vector<Outlier>> read_outliers(const std::filesystem::path& folder, Timestamp from, Timestamp to,
+Result<std::vector<Outlier>> read_outliers(Store& store, Timestamp from, Timestamp to,
                                            std::size_t limit) {
   std::map<RowKey, std::vector<Measured>> by_variant;  // without the device, by time
   std::size_t left = most_measurements;
-  auto files = list_files(folder);
+  OUTCROP_TRY(files, store.list());
   std::reverse(files.begin(), files.end());
   for (const FileSpan& span : files) {
     if (span.kind != FileKind::day || span.from >= to) continue;
-    OUTCROP_TRY(database, read_history_file(folder, span));
+    OUTCROP_TRY(database, store.read(span));
     if (!database) continue;
     OUTCROP_CHECK(database->query(
         "SELECT k.device, k.class, k.release, k.variant, m.at, m.p90 FROM measured m JOIN key k ON k.id = m.key "
         "WHERE m.void = 0 AND m.at < ? ORDER BY m.at DESC LIMIT ?",
         {std::int64_t{to.time_since_epoch().count()}, static_cast<std::int64_t>(left)},
-        [&](const Database::Row& row) {
+        [&](const Tables::Row& row) {
           by_variant[{"", row.text(1), row.text(2), row.text(3)}].push_back(
               {Timestamp(std::chrono::seconds(row.integer(4))), row.text(0), row.number(5)});
           --left;
