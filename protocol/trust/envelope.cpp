@@ -58,6 +58,11 @@ Result<Envelope> parse_envelope(std::string_view text, std::string_view kind) {
   return envelope;
 }
 
+std::string envelope_text(std::string_view kind, BytesView payload, const Json& signatures) {
+  return json_text(
+      Json{{"payload", to_base64(payload)}, {"payloadType", payload_type(kind)}, {"signatures", signatures}});
+}
+
 }  // namespace
 
 std::string payload_type(std::string_view kind) {
@@ -73,15 +78,28 @@ Bytes pre_authentication_encoding(std::string_view type, BytesView body) {
 
 std::string sign_envelope(std::string_view kind, BytesView payload,
                           std::span<const PrivateKey> keys) {
-  const std::string type = payload_type(kind);
-  const Bytes encoding = pre_authentication_encoding(type, payload);
+  const Bytes encoding = pre_authentication_encoding(payload_type(kind), payload);
   Json signatures = Json::array();
   for (const PrivateKey& key : keys) {
     signatures.push_back(
         {{"keyid", key.public_key().id().hex()}, {"sig", to_base64(key.sign(encoding))}});
   }
-  return json_text(
-      Json{{"payload", to_base64(payload)}, {"payloadType", type}, {"signatures", signatures}});
+  return envelope_text(kind, payload, signatures);
+}
+
+std::string write_envelope(std::string_view kind, BytesView payload, const Signatures& signatures) {
+  Json list = Json::array();
+  for (const auto& [key, signature] : signatures) {
+    list.push_back({{"keyid", key.hex()}, {"sig", to_base64(signature)}});
+  }
+  return envelope_text(kind, payload, list);
+}
+
+Result<Signatures> unverified_signatures(std::string_view text, std::string_view kind) {
+  OUTCROP_TRY(envelope, parse_envelope(text, kind));
+  Signatures signatures;
+  for (Signature& signature : envelope.signatures) signatures.emplace(signature.key, std::move(signature.bytes));
+  return signatures;
 }
 
 Result<VerifiedPayload> verify_envelope(std::string_view text, std::string_view kind,

@@ -64,6 +64,11 @@ class VerifiedPayload {
                                                       std::string_view kind,
                                                       const Signers& signers);
 
+// Signatures by key, not looked at: for documents that wait for more of them.
+using Signatures = std::map<KeyId, Bytes>;
+[[nodiscard]] Result<Signatures> unverified_signatures(std::string_view envelope, std::string_view kind);
+[[nodiscard]] std::string write_envelope(std::string_view kind, BytesView payload, const Signatures& signatures);
+
 // The payload of an envelope that nobody vouches for yet: for the one document that names its own
 // keys, the first root (roles.hpp), and for showing what was refused.
 [[nodiscard]] Result<Bytes> unverified_payload(std::string_view envelope, std::string_view kind);

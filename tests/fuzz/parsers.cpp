@@ -31,6 +31,7 @@
 #include "runtime/engine/tensor_file.hpp"
 #include "runtime/runner/frame.hpp"
 #include "runtime/runner/messages.hpp"
+#include "trainer_host/release/signing_request.hpp"
 
 namespace outcrop::fuzz {
 namespace {
@@ -175,6 +176,14 @@ void certificate_request(BytesView input) {
   (void)trust::read_certificate_request(as_text(input));
 }
 
+void signing_request(BytesView input) {
+  const auto request = release::SigningRequest::parse(as_text(input));
+  if (!request) return;
+  (void)request->in_words();
+  const auto again = release::SigningRequest::parse(request->to_json());
+  require(again && again->documents() == request->documents(), "a request is read again as the same");
+}
+
 template <auto parse>
 void text(BytesView input) {
   same_again(parse, input);
@@ -213,6 +222,7 @@ std::span<const Parser> parsers() {
       {"role-timestamp", role<trust::TimestampMetadata>, {}},
       {"runner-frame", runner_frame, {}},
       {"signed-command", bytes<messages::parse_signed_command>, {"command.json"}},
+      {"signing-request", signing_request, {}},
       {"status", text<messages::parse_status>, {"status.json", "status-first-will.json"}},
       {"telemetry", bytes<messages::parse_telemetry>, {"telemetry.json"}},
       {"tensor-file", tensor_file, {}},

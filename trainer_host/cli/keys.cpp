@@ -12,11 +12,14 @@
 #include "protocol/base/json_text.hpp"
 #include "protocol/trust/trusted_roles.hpp"
 #include "trainer_host/cli/host_connection.hpp"
+#include "trainer_host/cli/keys_request.hpp"
 #include "trainer_host/cli/keys_rotate.hpp"
+#include "trainer_host/cli/keys_signers.hpp"
 #include "trainer_host/cli/publish.hpp"
 #include "trainer_host/release/delegate.hpp"
 #include "trainer_host/release/key_store.hpp"
 #include "trainer_host/release/offline_key.hpp"
+#include "trainer_host/release/sign_documents.hpp"
 
 namespace outcrop::cli {
 namespace fs = std::filesystem;
@@ -91,6 +94,7 @@ void add_init(CLI::App& keys, Action& chosen) {
 struct RenewOptions {
   fs::path folder;
   int expires_days = 365;
+  release::Missing missing = release::Missing::refuse;
 };
 
 void add_renew(CLI::App& keys, Action& chosen) {
@@ -101,11 +105,13 @@ void add_renew(CLI::App& keys, Action& chosen) {
   renew->add_option("--expires-days", options->expires_days, "Days that they are valid from now")
       ->capture_default_str()
       ->check(CLI::Range(1, 36500));
+  add_request_option(*renew, options->missing);
   renew->footer("Example:\n  outcrop keys renew --dir keys");
   renew->callback([options, &chosen] {
     chosen = [options]() -> Status {
       OUTCROP_CHECK(release::renew_targets(
-          options->folder, std::chrono::days(options->expires_days), SystemClock().now()));
+          options->folder, std::chrono::days(options->expires_days), SystemClock().now(), options->missing));
+      if (say_waiting(options->folder)) return {};
       OUTCROP_TRY(trust, release::read_key_store(options->folder));
       std::printf("targets version %llu, valid until %s\n",
                   static_cast<unsigned long long>(trust.targets->version),
@@ -119,12 +125,14 @@ struct AddModelOptions {
   fs::path folder;
   std::vector<std::string> models;
   int expires_days = 365;
+  release::Missing missing = release::Missing::refuse;
   bool json = false;
 };
 
 Status run_add_model(const AddModelOptions& options) {
-  OUTCROP_CHECK(release::add_models(options.folder, options.models,
-                                    std::chrono::days(options.expires_days), SystemClock().now()));
+  OUTCROP_CHECK(release::add_models(options.folder, options.models, std::chrono::days(options.expires_days),
+                                    SystemClock().now(), options.missing));
+  if (say_waiting(options.folder)) return {};
   OUTCROP_TRY(trust, release::read_key_store(options.folder));
   const std::string folder = options.folder.string();
   if (options.json) {
@@ -157,6 +165,7 @@ void add_add_model(CLI::App& keys, Action& chosen) {
   add->add_option("--expires-days", options->expires_days, "Days that the new targets are valid")
       ->capture_default_str()
       ->check(CLI::Range(1, 36500));
+  add_request_option(*add, options->missing);
   add->add_flag("--json", options->json, "Print a JSON object instead of text");
   add->footer("Example:\n  outcrop keys add-model --dir keys flatvel");
   add->callback([options, &chosen] { chosen = [options] { return run_add_model(*options); }; });
@@ -166,12 +175,14 @@ struct DelegateOptions {
   fs::path folder;
   std::string model;
   int expires_days = 365;
+  release::Missing missing = release::Missing::refuse;
 };
 
 Status run_delegate(const DelegateOptions& options) {
   OUTCROP_CHECK(release::delegate_anew(options.folder, options.model,
                                        std::chrono::days(options.expires_days),
-                                       SystemClock().now()));
+                                       SystemClock().now(), options.missing));
+  if (say_waiting(options.folder)) return {};
   OUTCROP_TRY(trust, release::read_key_store(options.folder));
   const std::string folder = options.folder.string();
   std::printf("Made %s/stages/%s/stage.key: from targets version %llu on it alone signs stages of '%s'.\n"
@@ -191,6 +202,7 @@ void add_delegate(CLI::App& keys, Action& chosen) {
   delegate->add_option("--expires-days", options->expires_days, "Days that the new targets are valid")
       ->capture_default_str()
       ->check(CLI::Range(1, 36500));
+  add_request_option(*delegate, options->missing);
   delegate->footer(
       "Revoke the old key first (outcrop keys revoke --stage-key). What this folder has signed is "
       "signed\nanew; what a thief signed beside it counts no more.\n"
@@ -204,6 +216,7 @@ struct KeyRevokeOptions {
   std::string key;
   std::string reason;
   int expires_days = 365;
+  release::Missing missing = release::Missing::refuse;
 };
 
 Status run_key_revoke(const KeyRevokeOptions& options) {
@@ -214,8 +227,9 @@ Status run_key_revoke(const KeyRevokeOptions& options) {
   const trust::Revocation entry{*what, options.reason, now};
   const std::chrono::days expires(options.expires_days);
   OUTCROP_CHECK(options.manifest.empty()
-                    ? release::revoke_key(options.folder, entry, expires, now)
-                    : release::revoke_manifest(options.folder, entry, expires, now));
+                    ? release::revoke_key(options.folder, entry, expires, now, options.missing)
+                    : release::revoke_manifest(options.folder, entry, expires, now, options.missing));
+  if (say_waiting(options.folder)) return {};
   OUTCROP_TRY(trust, release::read_key_store(options.folder));
   std::printf("revoked list version %llu: %zu releases, %zu keys\n",
               static_cast<unsigned long long>(trust.revoked->version),
@@ -236,6 +250,7 @@ void add_key_revoke(CLI::App& keys, Action& chosen) {
   revoke->add_option("--expires-days", options->expires_days, "Days that the new list is valid")
       ->capture_default_str()
       ->check(CLI::Range(1, 36500));
+  add_request_option(*revoke, options->missing);
   revoke->footer(
       "Example:\n  outcrop keys revoke --dir keys --manifest 4f2a… --reason \"trained on bad "
       "data\"");
@@ -271,6 +286,9 @@ Status run_key_publish(const PassOnOptions& options) {
   OUTCROP_TRY(metadata, key_folder_metadata(options.folder, std::nullopt));
   OUTCROP_TRY(answer, host.post("/v1/metadata", metadata));
   OUTCROP_CHECK(check_taken(answer, options.folder));
+  if (const auto waiting = release::waiting_requests(options.folder); !waiting.empty()) {
+    return fail(ErrorCode::refused, "all that is signed was handed over, but " + waiting.front());
+  }
   if (options.json) {
     std::printf("%s\n", json_text(answer, 2).c_str());
   } else {
@@ -297,7 +315,7 @@ void add_key_publish(CLI::App& keys, Action& chosen) {
 
 void add_keys(CLI::App& app, Action& chosen) {
   CLI::App* keys = app.add_subcommand(
-      "keys", "Make, add, renew, revoke and rotate signing keys, publish what they signed");
+      "keys", "Make, add, renew, revoke and rotate signing keys, say how many must sign, publish what they signed");
   keys->require_subcommand(1);
   add_init(*keys, chosen);
   add_add_model(*keys, chosen);
@@ -305,6 +323,8 @@ void add_keys(CLI::App& app, Action& chosen) {
   add_renew(*keys, chosen);
   add_key_revoke(*keys, chosen);
   add_rotate(*keys, chosen);
+  add_signers(*keys, chosen);
+  add_signing(*keys, chosen);
   add_encrypt(*keys, chosen);
   add_key_publish(*keys, chosen);
 }

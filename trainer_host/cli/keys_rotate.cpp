@@ -11,6 +11,7 @@
 
 #include "protocol/base/clock.hpp"
 #include "protocol/base/json_text.hpp"
+#include "trainer_host/cli/keys_request.hpp"
 #include "trainer_host/release/key_store.hpp"
 #include "trainer_host/release/rotate.hpp"
 
@@ -21,13 +22,15 @@ struct RotateOptions {
   std::filesystem::path folder;
   std::vector<std::string> roles;
   int root_expires_days = 5 * 365;
+  release::Missing missing = release::Missing::refuse;
   bool json = false;
 };
 
 Status run_rotate(const RotateOptions& options) {
   OUTCROP_CHECK(release::rotate_keys(options.folder, options.roles,
                                      std::chrono::days(options.root_expires_days),
-                                     SystemClock().now()));
+                                     SystemClock().now(), options.missing));
+  if (say_waiting(options.folder)) return {};
   OUTCROP_TRY(trust, release::read_key_store(options.folder));
   const std::uint64_t version = trust.root->version;
   const std::string expires = to_rfc3339(trust.root->expires);
@@ -68,6 +71,7 @@ void add_rotate(CLI::App& keys, Action& chosen) {
                    "Days that the new root is valid")
       ->capture_default_str()
       ->check(CLI::Range(1, 36500));
+  add_request_option(*rotate, options->missing);
   rotate->add_flag("--json", options->json, "Print a JSON object instead of text");
   rotate->footer(
       "After a key was stolen or lost: boards that follow the new root believe the old keys no "

@@ -12,7 +12,7 @@
 #include "protocol/messages/names.hpp"
 #include "protocol/trust/freshness.hpp"
 #include "trainer_host/release/new_file.hpp"
-#include "trainer_host/release/offline_key.hpp"
+#include "trainer_host/release/sign_documents.hpp"
 
 namespace outcrop::release {
 namespace fs = std::filesystem;
@@ -140,8 +140,9 @@ Status open_metadata_to_all(const KeyStorePaths& paths) {
 // Adds `entry` to the list that `which` selects and signs the next version.
 Status revoke(const fs::path& folder, const trust::Revocation& entry,
               std::vector<trust::Revocation> trust::RevokedMetadata::*which,
-              std::chrono::days expires, Timestamp now) {
+              std::chrono::days expires, Timestamp now, Missing missing) {
   const KeyStorePaths paths(folder);
+  OUTCROP_CHECK(take_up_request(folder));
   OUTCROP_TRY(store, read_key_store(folder));
   trust::RevokedMetadata next = *store.revoked;
   auto& list = next.*which;
@@ -149,11 +150,11 @@ Status revoke(const fs::path& folder, const trust::Revocation& entry,
                   [&](const trust::Revocation& old) { return old.what == entry.what; })) {
     return {};
   }
-  OUTCROP_TRY(key, read_offline_key(paths.offline_key("targets")));
+  OUTCROP_TRY(keys, keys_at_hand(paths, store, "revoked", missing));
   list.push_back(entry);
   ++next.version;
   next.expires = now + expires;
-  return write_file_durably(paths.metadata() / revoked_file, sign_role(next, key));
+  return sign_documents(paths, store, {std::nullopt, std::nullopt, std::move(next)}, keys, missing);
 }
 
 }  // namespace
@@ -237,10 +238,14 @@ Result<KeyStoreTrust> read_key_store(const fs::path& folder) {
   OUTCROP_TRY(first, pin_root_file(first_root));
   OUTCROP_TRY(root, follow_roots(std::move(first), paths.metadata()));
   OUTCROP_TRY(targets_envelope, read_envelope(paths.metadata() / targets_file));
-  OUTCROP_TRY(targets, trust::verify_targets(root, targets_envelope));
+  auto targets = trust::verify_targets(root, targets_envelope);
+  if (!targets && fs::exists(request_file(folder), error)) {
+    return fail(targets.error().context(folder.string() + " was left while it changed (outcrop keys join finishes that)"));
+  }
+  if (!targets) return fail(std::move(targets).error());
   OUTCROP_TRY(revoked_envelope, read_envelope(paths.metadata() / revoked_file));
   OUTCROP_TRY(revoked, trust::verify_revoked(root, revoked_envelope));
-  return KeyStoreTrust{std::move(root), std::move(targets), std::move(revoked)};
+  return KeyStoreTrust{std::move(root), std::move(*targets), std::move(revoked)};
 }
 
 Status check_fresh(const KeyStoreTrust& trust, Timestamp now) {
@@ -268,31 +273,34 @@ std::vector<std::string> expiring_soon(const KeyStoreTrust& trust, Timestamp now
   return words;
 }
 
-Status renew_targets(const fs::path& folder, std::chrono::days expires, Timestamp now) {
+Status renew_targets(const fs::path& folder, std::chrono::days expires, Timestamp now, Missing missing) {
   const KeyStorePaths paths(folder);
+  OUTCROP_CHECK(take_up_request(folder));
   OUTCROP_TRY(store, read_key_store(folder));
-  OUTCROP_TRY(key, read_offline_key(paths.offline_key("targets")));
+  OUTCROP_TRY(keys, keys_at_hand(paths, store, "targets", missing));
+  OUTCROP_TRY(of_revoked, keys_at_hand(paths, store, "revoked", missing));
+  keys.insert(keys.end(), of_revoked.begin(), of_revoked.end());
   trust::TargetsMetadata targets = *store.targets;
   ++targets.version;
   targets.expires = now + expires;
   trust::RevokedMetadata revoked = *store.revoked;
   ++revoked.version;
   revoked.expires = now + expires;
-  OUTCROP_CHECK(write_file_durably(paths.metadata() / targets_file, sign_role(targets, key)));
-  return write_file_durably(paths.metadata() / revoked_file, sign_role(revoked, key));
+  return sign_documents(paths, store, {std::nullopt, std::move(targets), std::move(revoked)}, keys, missing);
 }
 
 Status add_models(const fs::path& folder, const std::vector<std::string>& models,
-                  std::chrono::days expires, Timestamp now) {
+                  std::chrono::days expires, Timestamp now, Missing missing) {
   OUTCROP_CHECK(check_models(models));
   const KeyStorePaths paths(folder);
+  OUTCROP_CHECK(take_up_request(folder));
   OUTCROP_TRY(store, read_key_store(folder));
   for (const std::string& model : models) {
     if (store.targets->delegation(model) == nullptr) continue;
     return fail(ErrorCode::already_exists,
                 folder.string() + " signs stages of '" + model + "' already");
   }
-  OUTCROP_TRY(signer, read_offline_key(paths.offline_key("targets")));
+  OUTCROP_TRY(signers, keys_at_hand(paths, store, "targets", missing));
   trust::TargetsMetadata targets = *store.targets;
   ++targets.version;
   targets.expires = now + expires;
@@ -300,17 +308,17 @@ Status add_models(const fs::path& folder, const std::vector<std::string>& models
   // The keys first: what targets names must be there.
   OUTCROP_CHECK(sync_folder(paths.folder() / "stages"));
   for (const std::string& model : models) OUTCROP_CHECK(sync_folder(paths.stage(model)));
-  return write_file_durably(paths.metadata() / targets_file, sign_role(targets, signer));
+  return sign_documents(paths, store, {std::nullopt, std::move(targets), std::nullopt}, signers, missing);
 }
 
 Status revoke_manifest(const fs::path& folder, const trust::Revocation& manifest,
-                       std::chrono::days expires, Timestamp now) {
-  return revoke(folder, manifest, &trust::RevokedMetadata::manifests, expires, now);
+                       std::chrono::days expires, Timestamp now, Missing missing) {
+  return revoke(folder, manifest, &trust::RevokedMetadata::manifests, expires, now, missing);
 }
 
 Status revoke_key(const fs::path& folder, const trust::Revocation& key, std::chrono::days expires,
-                  Timestamp now) {
-  return revoke(folder, key, &trust::RevokedMetadata::keys, expires, now);
+                  Timestamp now, Missing missing) {
+  return revoke(folder, key, &trust::RevokedMetadata::keys, expires, now, missing);
 }
 
 }  // namespace outcrop::release

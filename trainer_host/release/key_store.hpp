@@ -16,7 +16,8 @@ namespace outcrop::release {
 // The folder that `outcrop keys init` makes:
 //
 //   offline/root.key, targets.key           sign roots, delegations and revocations; to be moved
-//                                           to a medium that is kept apart
+//                                           to a medium that is kept apart. Further keys of a role
+//                                           that are at hand: <role>-*.key
 //   online/timestamp.key, snapshot.key,     for the host's daemon
 //          director.key                     (director: commands to boards)
 //   stages/<model>/stage.key                for the trainer: signs the releases of one model
@@ -76,19 +77,24 @@ struct KeyStoreTrust {
 [[nodiscard]] Result<trust::TrustedRoot> pin_root_file(const std::filesystem::path& file);
 [[nodiscard]] std::string root_file_name(std::uint64_t version);  // "1.root.json"
 
-// Offline operations: they need offline/targets.key and write new versions of the documents, valid
+// What becomes of a document that the keys at hand do not suffice for: nothing, or it waits for signatures that are
+// made elsewhere (sign_documents.hpp).
+enum class Missing { refuse, request };
+
+// Offline operations: they need keys of targets and write new versions of the documents, valid
 // for `expires` from `now`. Revoking what is revoked already changes nothing.
 [[nodiscard]] Status renew_targets(const std::filesystem::path& folder, std::chrono::days expires,
-                                   Timestamp now);
+                                   Timestamp now, Missing missing = Missing::refuse);
 // Makes stage keys for further models; a key that an attempt before left behind is taken up, none is
 // overwritten. already_exists where stages of a model are signed for already.
 [[nodiscard]] Status add_models(const std::filesystem::path& folder,
                                 const std::vector<std::string>& models, std::chrono::days expires,
-                                Timestamp now);
+                                Timestamp now, Missing missing = Missing::refuse);
 [[nodiscard]] Status revoke_manifest(const std::filesystem::path& folder,
                                      const trust::Revocation& manifest, std::chrono::days expires,
-                                     Timestamp now);
+                                     Timestamp now, Missing missing = Missing::refuse);
 [[nodiscard]] Status revoke_key(const std::filesystem::path& folder, const trust::Revocation& key,
-                                std::chrono::days expires, Timestamp now);
+                                std::chrono::days expires, Timestamp now,
+                                Missing missing = Missing::refuse);
 
 }  // namespace outcrop::release

@@ -90,6 +90,17 @@ Status write_like(const trust::PrivateKey& key, const fs::path& path, const fs::
   return key.write_pem(path, opened.passphrase);
 }
 
+Result<trust::PublicKey> make_offline_key(const fs::path& file, bool encrypted) {
+  std::string passphrase;
+  if (encrypted) {
+    OUTCROP_TRY(asked, ask("A passphrase for " + file.string(), true));
+    passphrase = std::move(asked);
+  }
+  OUTCROP_TRY(key, trust::PrivateKey::generate());
+  OUTCROP_CHECK(key.write_pem(file, passphrase));
+  return key.public_key();
+}
+
 Result<std::vector<fs::path>> encrypt_offline_keys(const fs::path& folder) {
   const KeyStorePaths paths(folder);
   std::vector<std::pair<fs::path, trust::PrivateKey>> keys;

@@ -20,6 +20,10 @@ namespace outcrop::release {
 [[nodiscard]] Status write_like(const trust::PrivateKey& key, const std::filesystem::path& path,
                                 const std::filesystem::path& file);
 
+// Makes a key in a file of its own, for a person who is to sign for a role; encrypted where asked for. already_exists
+// where a file is there.
+[[nodiscard]] Result<trust::PublicKey> make_offline_key(const std::filesystem::path& file, bool encrypted);
+
 // Encrypts the keys in offline/ of a key folder under one new passphrase, also those that are encrypted already; returns
 // their files. A key is replaced as a whole or not at all.
 [[nodiscard]] Result<std::vector<std::filesystem::path>> encrypt_offline_keys(const std::filesystem::path& folder);

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "protocol/base/durable_file.hpp"
 #include "trainer_host/release/key_store.hpp"
 #include "trainer_host/release/offline_key.hpp"
+#include "trainer_host/release/role_change.hpp"
+#include "trainer_host/release/settle.hpp"
+#include "trainer_host/release/sign_documents.hpp"
 
 namespace outcrop::release {
 namespace {
@@ -13,66 +17,56 @@ namespace {
 namespace fs = std::filesystem;
 using trust::PrivateKey;
 
-fs::path role_key_file(const KeyStorePaths& paths, const std::string& role) {
-  const bool offline = role == "root" || role == "targets";
-  return offline ? paths.offline_key(role) : paths.online_key(role);
-}
-
-fs::path new_key_file(const KeyStorePaths& paths, const std::string& role) {
-  fs::path file = role_key_file(paths, role);
-  file += ".new";
-  return file;
-}
-
-bool holds(const trust::RootMetadata& root, const std::string& role, const PrivateKey& key) {
-  const auto found = root.roles.find(role);
-  if (found == root.roles.end()) return false;
-  const auto& ids = found->second.keyids;
-  return std::find(ids.begin(), ids.end(), key.public_key().id()) != ids.end();
-}
-
-// A key that waits beside the old one takes its place where the root names it; else it comes from a
-// rotation that was cut off before it counted.
-Status settle(const KeyStorePaths& paths, const trust::RootMetadata& root) {
-  for (const std::string& role : rotatable_roles()) {
-    const fs::path waiting = new_key_file(paths, role);
-    std::error_code error;
-    if (!fs::exists(waiting, error)) continue;
-    OUTCROP_TRY(key, read_offline_key(waiting));
-    if (holds(root, role, key)) {
-      fs::rename(waiting, role_key_file(paths, role), error);
-    } else {
-      fs::remove(waiting, error);
-    }
-    if (error) return fail(ErrorCode::io, waiting.string() + ": " + error.message());
-    OUTCROP_CHECK(sync_folder(waiting.parent_path()));
-  }
-  return {};
-}
-
-Result<PrivateKey> present_key(const KeyStorePaths& paths, const trust::RootMetadata& root,
-                               const std::string& role) {
+Result<SigningKey> present_key(const KeyStorePaths& paths, const KeyStoreTrust& store, const std::string& role) {
   const fs::path file = role_key_file(paths, role);
-  OUTCROP_TRY(key, read_offline_key(file));
-  if (!holds(root, role, key)) {
+  OUTCROP_TRY(key, open_signing_key(file));
+  if (!store.root.signers(role).keys.contains(key.id())) {
     return fail(ErrorCode::untrusted, file.string() + " is not the key that root version " +
-                                          std::to_string(root.version) + " names for " + role);
+                                          std::to_string(store.root->version) + " names for " + role);
   }
   return key;
 }
 
-using NewKeys = std::map<std::string, PrivateKey>;
+bool is_offline(const std::string& role) {
+  return role == "root" || role == "targets";
+}
 
-Result<NewKeys> make_keys(const KeyStorePaths& paths, const std::vector<std::string>& roles) {
-  NewKeys keys;
+// A role's new key, and the one whose place it takes: of a role that is kept offline the one that is here, of the
+// host's, which have one key each, whatever there was.
+struct Replacement {
+  PrivateKey next;
+  std::optional<trust::KeyId> old;
+};
+using NewKeys = std::map<std::string, Replacement>;
+
+Result<NewKeys> make_keys(const KeyStorePaths& paths, const KeyStoreTrust& store, const std::vector<std::string>& roles) {
+  std::map<std::string, std::optional<trust::KeyId>> present;
   for (const std::string& role : roles) {
+    if (!is_offline(role)) {
+      present[role] = std::nullopt;
+      continue;
+    }
+    OUTCROP_TRY(key, present_key(paths, store, role));
+    present[role] = key.id();
+  }
+  NewKeys keys;
+  for (const auto& [role, old] : present) {
     OUTCROP_TRY(key, PrivateKey::generate());
-    const fs::path file = new_key_file(paths, role);
+    const fs::path file = waiting_key_file(role_key_file(paths, role));
     OUTCROP_CHECK(write_like(key, file, role_key_file(paths, role)));
     OUTCROP_CHECK(sync_folder(file.parent_path()));
-    keys.emplace(role, std::move(key));
+    keys.emplace(role, Replacement{std::move(key), old});
   }
   return keys;
+}
+
+void replace(trust::RoleKeys& keys, const Replacement& replacement) {
+  const trust::KeyId next = replacement.next.public_key().id();
+  if (replacement.old) {
+    std::replace(keys.keyids.begin(), keys.keyids.end(), *replacement.old, next);
+  } else {
+    keys = {{next}, 1};
+  }
 }
 
 trust::RootMetadata next_root(const trust::RootMetadata& before, const NewKeys& keys,
@@ -80,37 +74,14 @@ trust::RootMetadata next_root(const trust::RootMetadata& before, const NewKeys& 
   trust::RootMetadata root = before;
   ++root.version;
   root.expires = expires;
-  for (const auto& [role, key] : keys) {
-    const trust::PublicKey& public_key = key.public_key();
+  for (const auto& [role, replacement] : keys) {
+    const trust::PublicKey& public_key = replacement.next.public_key();
     root.keys.emplace(public_key.id(), public_key);
-    root.roles[role] = {{public_key.id()}, 1};
-    if (role == "targets") root.roles["revoked"] = root.roles[role];
+    replace(root.roles[role], replacement);
+    if (role == "targets") replace(root.roles["revoked"], replacement);
   }
-  std::erase_if(root.keys, [&](const auto& entry) {
-    return std::none_of(root.roles.begin(), root.roles.end(), [&](const auto& role) {
-      const auto& ids = role.second.keyids;
-      return std::find(ids.begin(), ids.end(), entry.first) != ids.end();
-    });
-  });
+  drop_keys_without_a_role(root);
   return root;
-}
-
-template <class Role>
-std::string sign(const Role& role, const std::vector<PrivateKey>& keys) {
-  return trust::sign_envelope(Role::kind, as_bytes(trust::to_json(role)), keys);
-}
-
-// By the old key and the new one, so that they hold under the old root and the new one.
-Status sign_targets_anew(const KeyStorePaths& paths, const KeyStoreTrust& store,
-                         const PrivateKey& next) {
-  OUTCROP_TRY(present, present_key(paths, *store.root, "targets"));
-  const std::vector<PrivateKey> both{present, next};
-  trust::TargetsMetadata targets = *store.targets;
-  ++targets.version;
-  trust::RevokedMetadata revoked = *store.revoked;
-  ++revoked.version;
-  OUTCROP_CHECK(write_file_durably(paths.metadata() / "targets.json", sign(targets, both)));
-  return write_file_durably(paths.metadata() / "revoked.json", sign(revoked, both));
 }
 
 Status check_roles(const std::vector<std::string>& roles) {
@@ -138,22 +109,33 @@ const std::vector<std::string>& rotatable_roles() {
 }
 
 Status rotate_keys(const fs::path& folder, const std::vector<std::string>& roles,
-                   std::chrono::days expires, Timestamp now) {
+                   std::chrono::days expires, Timestamp now, Missing missing) {
   OUTCROP_CHECK(check_roles(roles));
   const KeyStorePaths paths(folder);
+  OUTCROP_CHECK(take_up_request(folder));
   OUTCROP_TRY(store, read_key_store(folder));
-  OUTCROP_CHECK(settle(paths, *store.root));
-  OUTCROP_TRY(root_key, present_key(paths, *store.root, "root"));
-  OUTCROP_TRY(keys, make_keys(paths, roles));
-  const trust::RootMetadata root = next_root(*store.root, keys, now + expires);
-  std::vector<PrivateKey> signers{root_key};
-  if (const auto next = keys.find("root"); next != keys.end()) signers.push_back(next->second);
-  if (const auto next = keys.find("targets"); next != keys.end()) {
-    OUTCROP_CHECK(sign_targets_anew(paths, store, next->second));
+  OUTCROP_CHECK(settle_keys(paths));
+  OUTCROP_TRY(signers, keys_at_hand(paths, store, "root", missing));
+  OUTCROP_TRY(keys, make_keys(paths, store, roles));
+  NextDocuments next;
+  next.root = next_root(*store.root, keys, now + expires);
+  for (const auto& [role, replacement] : keys) signers.emplace_back(replacement.next);
+  if (keys.contains("targets")) {
+    // A key that signs no more has its documents signed anew, by those that do.
+    next.targets = *store.targets;
+    ++next.targets->version;
+    next.revoked = *store.revoked;
+    ++next.revoked->version;
+    for (const char* role : {"targets", "revoked"}) {
+      OUTCROP_TRY(others, keys_at_hand(paths, store, role, Missing::request));
+      signers.insert(signers.end(), others.begin(), others.end());
+    }
   }
-  const fs::path file = paths.metadata() / root_file_name(root.version);
-  OUTCROP_CHECK(write_file_durably(file, sign(root, signers)));
-  return settle(paths, root);
+  const Status done = sign_documents(paths, store, next, signers, missing);
+  // What nothing names goes; the error of it is not what the caller is to hear.
+  std::error_code error;
+  if (!done && !fs::exists(request_file(folder), error)) (void)settle_keys(paths);
+  return done;
 }
 
 }  // namespace outcrop::release

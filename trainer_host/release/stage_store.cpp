@@ -1,12 +1,12 @@
 #include "trainer_host/release/stage_store.hpp"
 
 #include <algorithm>
-#include <span>
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/file_lock.hpp"
 #include "protocol/messages/manifest.hpp"
 #include "protocol/trust/freshness.hpp"
+#include "trainer_host/release/sign_documents.hpp"
 
 namespace outcrop::release {
 namespace fs = std::filesystem;
@@ -16,9 +16,9 @@ constexpr std::string_view key_file = "stage.key";
 constexpr std::string_view list_file = "stage.json";
 constexpr ByteCount longest_path = ByteCount::kib(8);
 
-Status check_key(const trust::PrivateKey& key, const std::string& model,
+Status check_key(const SigningKey& key, const std::string& model,
                  const KeyStoreTrust& trust) {
-  const trust::KeyId id = key.public_key().id();
+  const trust::KeyId id = key.id();
   const trust::Delegation* delegation = trust.targets->delegation(model);
   if (delegation == nullptr) {
     return fail(ErrorCode::untrusted, "targets delegates no key for the model '" + model + "'");
@@ -61,9 +61,9 @@ Result<StageStore> StageStore::open(const fs::path& keys, std::string_view model
                                           "': " + (folder / key_file).string() + " is missing");
   }
   OUTCROP_TRY(lock, lock_file(folder / "lock", 0600));
-  OUTCROP_TRY(key, trust::PrivateKey::read_pem(folder / key_file));
+  OUTCROP_TRY(key, open_signing_key(folder / key_file));
   OUTCROP_CHECK(check_key(key, std::string(model), trust));
-  return StageStore(folder, std::string(model), std::move(key), std::move(lock));
+  return StageStore(KeyStorePaths(keys), std::string(model), std::move(key), std::move(lock));
 }
 
 Result<std::optional<std::string>> StageStore::made(const trust::Sha256Digest& inputs) const {
@@ -108,7 +108,7 @@ Result<std::string> StageStore::permit(const trust::PermittedRelease& release,
   }
   if (list.release(release.manifest) == nullptr) list.releases.push_back(release);
   list.expires = now + expires;
-  return sign(std::move(list));
+  return sign(std::move(list), trust);
 }
 
 Result<std::string> StageStore::withdraw(const trust::Sha256Digest& manifest,
@@ -124,7 +124,7 @@ Result<std::string> StageStore::withdraw(const trust::Sha256Digest& manifest,
     return release.manifest == manifest;
   });
   list.expires = now + expires;
-  return sign(std::move(list));
+  return sign(std::move(list), trust);
 }
 
 Result<std::uint64_t> StageStore::sign_above(std::uint64_t version, std::chrono::days expires, Timestamp now,
@@ -137,21 +137,17 @@ Result<std::uint64_t> StageStore::sign_above(std::uint64_t version, std::chrono:
   if (list.version >= version) return list.version;
   list.version = version;
   list.expires = now + expires;
-  OUTCROP_CHECK(sign(std::move(list)));
+  OUTCROP_CHECK(sign(std::move(list), trust));
   return version + 1;
 }
 
-Result<std::string> StageStore::sign(trust::StageMetadata list) {
+Result<std::string> StageStore::sign(trust::StageMetadata list, const KeyStoreTrust& trust) {
   ++list.version;
-  std::string envelope = trust::sign_envelope(trust::StageMetadata::kind,
-                                              as_bytes(trust::to_json(list)), std::span(&key_, 1));
-  if (envelope.size() > trust::envelope_limit.value()) {
-    return fail(ErrorCode::refused, "the list of permitted releases of '" + model_ +
-                                        "' would be too long; withdraw "
-                                        "releases that nobody should install any more");
-  }
-  OUTCROP_CHECK(write_file_durably(folder_ / list_file, envelope));
-  return envelope;
+  OUTCROP_TRY(envelope, sign_list(paths_, trust, list, key_));
+  if (envelope) return std::move(*envelope);
+  const std::string file = stage_request_file(paths_, model_).string();
+  return fail(ErrorCode::refused, "the list of releases of '" + model_ + "' needs further signatures: " + file +
+                                      " waits for them (outcrop keys sign, outcrop keys join); then say this again");
 }
 
 Result<std::optional<SignedList>> read_signed_list(const fs::path& keys, std::string_view model,

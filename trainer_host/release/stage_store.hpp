@@ -9,8 +9,8 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/base/unique_fd.hpp"
-#include "protocol/trust/ed25519.hpp"
 #include "trainer_host/release/key_store.hpp"
+#include "trainer_host/release/signing_key.hpp"
 
 namespace outcrop::release {
 
@@ -50,6 +50,9 @@ class StageStore {
   // What was signed so far, verified but for expiry; nothing before the first release.
   [[nodiscard]] Result<std::optional<SignedList>> signed_list(const KeyStoreTrust& trust) const;
 
+  // Where the model's threshold asks for more signatures than this key's, what signs a list fails with refused, and the
+  // list waits in request.json (sign_documents.hpp); once it is joined, the same call finds it signed.
+
   // The signed list (an envelope) with this release in it. Signs a new version, valid for
   // `expires`, only where the release is not in the newest or that has expired.
   [[nodiscard]] Result<std::string> permit(const trust::PermittedRelease& release,
@@ -68,17 +71,19 @@ class StageStore {
                                                  const KeyStoreTrust& trust);
 
  private:
-  [[nodiscard]] Result<std::string> sign(trust::StageMetadata list);
+  [[nodiscard]] Result<std::string> sign(trust::StageMetadata list, const KeyStoreTrust& trust);
 
-  StageStore(std::filesystem::path folder, std::string model, trust::PrivateKey key, UniqueFd lock)
-      : folder_(std::move(folder)),
+  StageStore(KeyStorePaths paths, std::string model, SigningKey key, UniqueFd lock)
+      : paths_(std::move(paths)),
+        folder_(paths_.stage(model)),
         model_(std::move(model)),
         key_(std::move(key)),
         lock_(std::move(lock)) {}
 
+  KeyStorePaths paths_;
   std::filesystem::path folder_;
   std::string model_;
-  trust::PrivateKey key_;
+  SigningKey key_;
   UniqueFd lock_;
 };
 
