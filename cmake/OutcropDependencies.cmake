@@ -8,6 +8,7 @@ find_path(OUTCROP_EXPECTED_INCLUDE tl/expected.hpp REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
+pkg_check_modules(P11_KIT REQUIRED IMPORTED_TARGET p11-kit-1)
 find_package(Boost 1.74 REQUIRED CONFIG)  # Asio and Beast: headers only
 find_package(SQLite3 REQUIRED)
 pkg_check_modules(LIBPQ IMPORTED_TARGET libpq)

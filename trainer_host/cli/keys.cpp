@@ -30,6 +30,8 @@ struct InitOptions {
   std::vector<std::string> models;
   int expires_days = 365;
   int root_expires_days = 5 * 365;
+  std::string root_key;
+  std::string targets_key;
   bool json = false;
 };
 
@@ -63,6 +65,8 @@ void print_init(const InitOptions& options, const release::KeyStoreTrust& trust)
 Status run_init(const InitOptions& options) {
   release::KeyStoreOptions store;
   store.models = options.models;
+  store.root_key = options.root_key;
+  store.targets_key = options.targets_key;
   store.targets_expires = std::chrono::days(options.expires_days);
   store.root_expires = std::chrono::days(options.root_expires_days);
   OUTCROP_CHECK(release::init_key_store(options.folder, store, SystemClock().now()));
@@ -86,8 +90,13 @@ void add_init(CLI::App& keys, Action& chosen) {
   init->add_option("--root-expires-days", options->root_expires_days, "Days that the root is valid")
       ->capture_default_str()
       ->check(CLI::Range(1, 36500));
+  init->add_option("--root-key", options->root_key, "PKCS#11 URI of a token's Ed25519 key for root; default: a file is made");
+  init->add_option("--targets-key", options->targets_key, "The same for targets and the revoked list");
   init->add_flag("--json", options->json, "Print a JSON object instead of text");
-  init->footer("Example:\n  outcrop keys init --dir keys --model curvefault");
+  init->footer(
+      "A token's PIN is asked for on the terminal, or read from the file that pin-source names in the URI.\n"
+      "Examples:\n  outcrop keys init --dir keys --model curvefault\n"
+      "  outcrop keys init --dir keys --model curvefault --root-key 'pkcs11:token=root;object=root'");
   init->callback([options, &chosen] { chosen = [options] { return run_init(*options); }; });
 }
 

@@ -92,7 +92,7 @@ void add_sign_verb(CLI::App& keys, Action& chosen) {
   auto options = std::make_shared<RequestOptions>();
   CLI::App* sign = keys.add_subcommand("sign", "Show what a signing request asks for, and sign it where the key is");
   sign->add_option("request", options->request, "The request, or a copy of it: KEYS/request.json")->required();
-  sign->add_option("--key", options->key, "Key to sign with, a PEM file; without it the request is only shown");
+  sign->add_option("--key", options->key, "Key to sign with: a PEM file or a PKCS#11 URI; without it the request is only shown");
   sign->add_option("--out", options->out, "File to write; default: the request itself");
   sign->footer(
       "Needs neither the key folder nor a network. Read what is shown: the signature is yours.\n"

@@ -133,7 +133,7 @@ void add_signers(CLI::App& keys, Action& chosen) {
   Shared added = options();
   CLI::App* add = add_verb(keys, "add-key", "Have a role accept a further key (root signs, for a stage targets)", run_add_key, added, chosen);
   add_role(*add, added);
-  add->add_option("key", added->key, "Public half: 64 hexadecimal digits, or a PEM file of the key")->required();
+  add->add_option("key", added->key, "Public half: 64 hexadecimal digits, a PEM file of the key, or its PKCS#11 URI")->required();
   add_folder(*add, added);
   add->footer("Example:\n  outcrop keys add-key root 3b6a…29 --dir keys");
 

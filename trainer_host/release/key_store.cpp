@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <set>
-#include <span>
 #include <tuple>
 #include <utility>
 
@@ -13,6 +12,7 @@
 #include "protocol/trust/freshness.hpp"
 #include "trainer_host/release/new_file.hpp"
 #include "trainer_host/release/sign_documents.hpp"
+#include "trainer_host/release/token_key.hpp"
 
 namespace outcrop::release {
 namespace fs = std::filesystem;
@@ -24,12 +24,26 @@ constexpr std::string_view targets_file = "targets.json";
 constexpr std::string_view revoked_file = "revoked.json";
 
 template <class Role>
-std::string sign_role(const Role& role, const PrivateKey& key) {
-  return trust::sign_envelope(Role::kind, as_bytes(trust::to_json(role)), std::span(&key, 1));
+Result<std::string> sign_role(const Role& role, const SigningKey& key) {
+  const Bytes payload = to_bytes(trust::to_json(role));
+  OUTCROP_TRY(signature, key.sign(trust::pre_authentication_encoding(trust::payload_type(Role::kind), payload)));
+  return trust::write_envelope(Role::kind, payload, {{key.id(), signature}});
 }
 
-void add_role(trust::RootMetadata& root, const std::string& role, const PrivateKey& key) {
-  const trust::PublicKey& public_key = key.public_key();
+// In a file, or on the token that `uri` names: then that is what the file says.
+Result<SigningKey> make_offline(const fs::path& file, const std::string& uri) {
+  if (!uri.empty()) {
+    if (token_uri(uri) != uri) return fail(ErrorCode::invalid_argument, "'" + uri + "' is no PKCS #11 URI (pkcs11:token=…;object=…)");
+    OUTCROP_TRY(key, open_signing_key(uri));
+    OUTCROP_CHECK(write_new_file(file, uri + "\n"));
+    return key;
+  }
+  OUTCROP_TRY(key, PrivateKey::generate());
+  OUTCROP_CHECK(key.write_pem(file));
+  return SigningKey(key);
+}
+
+void add_role(trust::RootMetadata& root, const std::string& role, const trust::PublicKey& public_key) {
   root.keys.emplace(public_key.id(), public_key);
   root.roles[role] = {{public_key.id()}, 1};
 }
@@ -60,34 +74,34 @@ Status fill_key_store(const KeyStorePaths& paths, const KeyStoreOptions& options
     OUTCROP_CHECK(make_folder(paths.folder() / name, 0700));
   }
   OUTCROP_CHECK(make_folder(paths.metadata(), 0755));
-  OUTCROP_TRY(root_key, PrivateKey::generate());
-  OUTCROP_TRY(targets_key, PrivateKey::generate());
+  OUTCROP_TRY(root_key, make_offline(paths.offline_key("root"), options.root_key));
+  OUTCROP_TRY(targets_key, make_offline(paths.offline_key("targets"), options.targets_key));
   OUTCROP_TRY(snapshot_key, PrivateKey::generate());
   OUTCROP_TRY(timestamp_key, PrivateKey::generate());
   OUTCROP_TRY(director_key, PrivateKey::generate());
-  OUTCROP_CHECK(root_key.write_pem(paths.offline_key("root")));
-  OUTCROP_CHECK(targets_key.write_pem(paths.offline_key("targets")));
   OUTCROP_CHECK(snapshot_key.write_pem(paths.online_key("snapshot")));
   OUTCROP_CHECK(timestamp_key.write_pem(paths.online_key("timestamp")));
   OUTCROP_CHECK(director_key.write_pem(paths.online_key(trust::director_role)));
 
   trust::RootMetadata root;
   root.expires = now + options.root_expires;
-  add_role(root, "root", root_key);
-  add_role(root, "targets", targets_key);
-  add_role(root, "revoked", targets_key);
-  add_role(root, "snapshot", snapshot_key);
-  add_role(root, "timestamp", timestamp_key);
-  add_role(root, std::string(trust::director_role), director_key);
+  add_role(root, "root", root_key.public_key());
+  add_role(root, "targets", targets_key.public_key());
+  add_role(root, "revoked", targets_key.public_key());
+  add_role(root, "snapshot", snapshot_key.public_key());
+  add_role(root, "timestamp", timestamp_key.public_key());
+  add_role(root, std::string(trust::director_role), director_key.public_key());
   trust::TargetsMetadata targets;
   targets.expires = now + options.targets_expires;
   OUTCROP_CHECK(add_delegations(paths, options.models, targets));
   trust::RevokedMetadata revoked;
   revoked.expires = now + options.targets_expires;
-  OUTCROP_CHECK(
-      write_new_file(paths.metadata() / root_file_name(root.version), sign_role(root, root_key)));
-  OUTCROP_CHECK(write_new_file(paths.metadata() / targets_file, sign_role(targets, targets_key)));
-  return write_new_file(paths.metadata() / revoked_file, sign_role(revoked, targets_key));
+  OUTCROP_TRY(root_envelope, sign_role(root, root_key));
+  OUTCROP_TRY(targets_envelope, sign_role(targets, targets_key));
+  OUTCROP_TRY(revoked_envelope, sign_role(revoked, targets_key));
+  OUTCROP_CHECK(write_new_file(paths.metadata() / root_file_name(root.version), root_envelope));
+  OUTCROP_CHECK(write_new_file(paths.metadata() / targets_file, targets_envelope));
+  return write_new_file(paths.metadata() / revoked_file, revoked_envelope);
 }
 
 Status check_models(const std::vector<std::string>& models) {

@@ -9,9 +9,11 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <map>
 
 #include "protocol/base/durable_file.hpp"
 #include "trainer_host/release/key_store.hpp"
+#include "trainer_host/release/token_key.hpp"
 
 namespace outcrop::release {
 namespace fs = std::filesystem;
@@ -22,18 +24,20 @@ constexpr std::size_t longest = 1024;
 constexpr const char* variable = "OUTCROP_PASSPHRASE_FILE";
 
 Result<std::string> from_file(const fs::path& file) {
-  const std::string where = std::string(variable) + " (" + file.string() + ")";
-  struct stat info {};
-  if (::stat(file.c_str(), &info) != 0) return fail(Error::from_errno("opening " + where));
-  if ((info.st_mode & 077) != 0) return fail(ErrorCode::untrusted, where + ": others than its owner may use it; chmod 600 it");
-  OUTCROP_TRY(text, read_text_file(file, ByteCount(longest)));
-  text.resize(std::min(text.find('\n'), text.size()));
-  if (text.empty()) return fail(ErrorCode::invalid_data, where + ": its first line, the passphrase, is empty");
-  return text;
+  return read_secret_file(file, variable);
 }
-
 bool has_terminal() {
   return ::access("/dev/tty", R_OK | W_OK) == 0 && (::isatty(STDIN_FILENO) != 0 || ::isatty(STDERR_FILENO) != 0);
+}
+
+// What is typed without being shown; `again`: twice the same.
+Result<std::string> type_in(const std::string& prompt, bool again) {
+  std::array<char, longest> typed{};
+  const int failed = ::EVP_read_pw_string_min(typed.data(), again ? shortest : 0, typed.size() - 1, (prompt + ": ").c_str(), again ? 1 : 0);
+  std::string secret(typed.data());
+  ::OPENSSL_cleanse(typed.data(), typed.size());
+  if (failed != 0) return fail(ErrorCode::refused, prompt + ": nothing was typed, or not the same twice (" + std::to_string(shortest) + " characters at least)");
+  return secret;
 }
 
 // `again`: a new one, typed twice.
@@ -42,12 +46,7 @@ Result<std::string> ask(const std::string& prompt, bool again) {
   if (!has_terminal()) {
     return fail(ErrorCode::refused, prompt + " cannot be asked for, as there is no terminal: put it into a file that only you may read, and its name into " + variable);
   }
-  std::array<char, longest> typed{};
-  const int failed = ::EVP_read_pw_string_min(typed.data(), again ? shortest : 0, typed.size() - 1, (prompt + ": ").c_str(), again ? 1 : 0);
-  std::string passphrase(typed.data());
-  ::OPENSSL_cleanse(typed.data(), typed.size());
-  if (failed != 0) return fail(ErrorCode::refused, prompt + ": nothing was typed, or not the same twice (" + std::to_string(shortest) + " characters at least)");
-  return passphrase;
+  return type_in(prompt, again);
 }
 
 // Those that opened a key in this program: the next key is likely to have the same.
@@ -78,6 +77,30 @@ Result<Opened> open(const fs::path& file) {
 
 }  // namespace
 
+Result<std::string> read_secret_file(const fs::path& file, const std::string& named_by) {
+  const std::string where = named_by + " (" + file.string() + ")";
+  struct stat info {};
+  if (::stat(file.c_str(), &info) != 0) return fail(Error::from_errno("opening " + where));
+  if ((info.st_mode & 077) != 0) return fail(ErrorCode::untrusted, where + ": others than its owner may use it; chmod 600 it");
+  OUTCROP_TRY(text, read_text_file(file, ByteCount(longest)));
+  text.resize(std::min(text.find('\n'), text.size()));
+  if (text.empty()) return fail(ErrorCode::invalid_data, where + ": its first line, the secret, is empty");
+  return text;
+}
+
+Result<std::string> ask_pin(const std::string& token) {
+  static std::map<std::string, std::string> typed;
+  const auto known_pin = typed.find(token);
+  if (known_pin != typed.end()) return known_pin->second;
+  const std::string prompt = "The PIN of the token '" + token + "'";
+  if (!has_terminal()) {
+    return fail(ErrorCode::refused, prompt + " cannot be asked for, as there is no terminal: put it into a file that only you may read, and name that by ?pin-source=file:… in the URI");
+  }
+  OUTCROP_TRY(pin, type_in(prompt, false));
+  typed.emplace(token, pin);
+  return pin;
+}
+
 Result<trust::PrivateKey> read_offline_key(const fs::path& file) {
   OUTCROP_TRY(opened, open(file));
   return std::move(opened.key);
@@ -106,6 +129,7 @@ Result<std::vector<fs::path>> encrypt_offline_keys(const fs::path& folder) {
   std::vector<std::pair<fs::path, trust::PrivateKey>> keys;
   for (const char* role : {"root", "targets"}) {
     const fs::path file = paths.offline_key(role);
+    if (token_uri(file)) continue;
     std::error_code error;
     if (!fs::exists(file, error)) {
       return fail(ErrorCode::not_found, file.string() + " is not here: bring the offline keys back to " + folder.string() + " first");
@@ -113,6 +137,7 @@ Result<std::vector<fs::path>> encrypt_offline_keys(const fs::path& folder) {
     OUTCROP_TRY(key, read_offline_key(file));
     keys.emplace_back(file, std::move(key));
   }
+  if (keys.empty()) return fail(ErrorCode::refused, "the offline keys of " + folder.string() + " are on tokens, which keep them");
   OUTCROP_TRY(passphrase, ask("A new passphrase for the offline keys", true));
   std::vector<fs::path> files;
   for (const auto& [file, key] : keys) {

@@ -13,6 +13,12 @@ namespace outcrop::release {
 // `openssl pkcs8 -topk8 -v2 aes-256-cbc`. The passphrase is asked for on the terminal, once a program for each passphrase;
 // without a terminal it is the first line of the file that OUTCROP_PASSPHRASE_FILE names, which nobody else may read.
 
+// The first line of a file that nobody else may read; `named_by` is for messages.
+[[nodiscard]] Result<std::string> read_secret_file(const std::filesystem::path& file, const std::string& named_by);
+
+// Asks for a token's PIN on the terminal, once a program. refused where there is none.
+[[nodiscard]] Result<std::string> ask_pin(const std::string& token);
+
 // Reads a key of offline/, encrypted or not. untrusted where the passphrase is wrong; refused where nobody can be asked.
 [[nodiscard]] Result<trust::PrivateKey> read_offline_key(const std::filesystem::path& file);
 

@@ -10,6 +10,7 @@
 #include "trainer_host/release/role_change.hpp"
 #include "trainer_host/release/settle.hpp"
 #include "trainer_host/release/sign_documents.hpp"
+#include "trainer_host/release/token_key.hpp"
 
 namespace outcrop::release {
 namespace {
@@ -45,6 +46,10 @@ Result<NewKeys> make_keys(const KeyStorePaths& paths, const KeyStoreTrust& store
     if (!is_offline(role)) {
       present[role] = std::nullopt;
       continue;
+    }
+    if (token_uri(role_key_file(paths, role))) {
+      return fail(ErrorCode::refused, "the key of " + role + " is on a token, where another is made by the token's own means: then outcrop keys "
+                                      "add-key and remove-key");
     }
     OUTCROP_TRY(key, present_key(paths, store, role));
     present[role] = key.id();

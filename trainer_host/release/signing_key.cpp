@@ -5,6 +5,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/trust/openssl.hpp"
 #include "trainer_host/release/offline_key.hpp"
+#include "trainer_host/release/token_key.hpp"
 
 namespace outcrop::release {
 namespace fs = std::filesystem;
@@ -39,6 +40,7 @@ Result<Bytes> SigningKey::sign(BytesView message) const {
 }
 
 Result<SigningKey> open_signing_key(const std::string& reference) {
+  if (const auto uri = token_uri(reference)) return open_token_key(*uri, ask_pin);
   OUTCROP_TRY(key, read_offline_key(reference));
   return SigningKey(key);
 }

@@ -29,7 +29,8 @@ class SigningKey {
   Sign sign_;
 };
 
-// A PEM file (offline_key.hpp says whom its passphrase is asked of).
+// A PEM file (offline_key.hpp says whom its passphrase is asked of), the PKCS #11 URI of a key on a token, or a file that
+// holds such a URI (token_key.hpp).
 [[nodiscard]] Result<SigningKey> open_signing_key(const std::string& reference);
 
 // The public half of such a key, of a PEM file of a public key (`openssl pkey -pubout` writes it), or of 64
