@@ -114,7 +114,7 @@ class Daemon::Impl {
         keeper_(std::move(keeper)),
         tokens_(std::move(tokens)),
         director_(clock_, config_.trust.director_key,
-                  [this]() -> const RoleSet& { return keeper_.roles(); }),
+                  [this]() -> const RoleSet& { return keeper_.roles(); }, [this] { return keeper_.check_clock(); }),
         audit_(*registry_, clock_),
         feed_(io.get_executor(), history_options(config_),
               [this](const std::string& device, const messages::Acknowledgement& kept) { send(device, kept); }),

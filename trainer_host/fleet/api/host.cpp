@@ -126,7 +126,9 @@ Result<http::Response> Api::adopt() {
   return host();
 }
 
+// A new board believes nothing older than the time in it.
 Result<http::Response> Api::enrolment() {
+  OUTCROP_CHECK(parts_.keeper.check_clock());
   const trust::TrustedRoot& root = parts_.keeper.roles().root();
   return respond({{"broker_authority", parts_.broker.authority},
                   {"broker_host", parts_.broker.host},

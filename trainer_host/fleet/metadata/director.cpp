@@ -38,6 +38,7 @@ Result<trust::PrivateKey> Director::read_key() {
 
 Result<std::string> Director::write(const Device& board, const messages::Command& command) {
   if (!signs_for(board)) return messages::to_json(command);
+  OUTCROP_CHECK(check_clock_());
   auto key = read_key();
   if (!key) return fail(key.error().context("the key of the director"));
   const auto& root = roles_().root();

@@ -22,15 +22,17 @@ namespace outcrop::fleet {
 // the stage role).
 class Director {
  public:
-  // The key is read again whenever its file is not what it was. `roles` may change meanwhile.
-  Director(const Clock& clock, std::filesystem::path key, std::function<const RoleSet&()> roles)
-      : clock_(&clock), key_(std::move(key)), roles_(std::move(roles)) {}
+  // The key is read again whenever its file is not what it was. `roles` may change meanwhile. `check_clock` says whether
+  // the time may be signed: a command of a day that a leapt clock made long would be good for as long.
+  Director(const Clock& clock, std::filesystem::path key, std::function<const RoleSet&()> roles,
+           std::function<Status()> check_clock)
+      : clock_(&clock), key_(std::move(key)), roles_(std::move(roles)), check_clock_(std::move(check_clock)) {}
 
   // Whether this board is told by signed commands: the root that it has says who signs them.
   // Others are served as before, unsigned: an agent before protocol 5, or a root without a director.
   [[nodiscard]] bool signs_for(const Device& board) const;
 
-  // What to publish. Errors: those of the key's file, untrusted where the newest root names another.
+  // What to publish. Errors: those of the clock and of the key's file, untrusted where the newest root names another.
   [[nodiscard]] Result<std::string> write(const Device& board, const messages::Command& command);
 
  private:
@@ -46,6 +48,7 @@ class Director {
   const Clock* clock_;
   std::filesystem::path key_;
   std::function<const RoleSet&()> roles_;
+  std::function<Status()> check_clock_;
   KeyFile read_from_;
   std::optional<trust::PrivateKey> read_;  // taking a PEM file apart takes ten times as long as signing
 };

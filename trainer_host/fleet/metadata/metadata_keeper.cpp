@@ -118,6 +118,11 @@ Status check_keys(const trust::TrustedRoot& root, const MetadataOptions& options
   return check_key(root, std::string(trust::director_role), options.director_key);
 }
 
+std::optional<Timestamp> issued_of(const RoleSet& roles) {
+  if (!roles.timestamp()) return std::nullopt;
+  return (*roles.timestamp())->issued;
+}
+
 }  // namespace
 
 Result<RoleSet> MetadataKeeper::check(const MetadataOptions& options,
@@ -194,14 +199,16 @@ std::uint64_t MetadataKeeper::snapshot_version() const {
 
 Status MetadataKeeper::sign(RoleSet& roles, RoleEnvelopes& changed) {
   if (!roles.targets() || !roles.revoked()) return {};  // nothing was released yet
-  std::optional<Timestamp> issued;
-  if (roles.timestamp()) issued = (*roles.timestamp())->issued;
-  OUTCROP_CHECK(guard_.check(clock_->now(), issued));
+  OUTCROP_CHECK(guard_.check(clock_->now(), issued_of(roles)));
   OUTCROP_TRY(snapshot, sign_snapshot(roles));
   if (snapshot) changed.emplace_back("snapshot", roles.snapshot()->envelope());
   OUTCROP_TRY(timestamp, sign_timestamp(roles));
   if (timestamp) changed.emplace_back("timestamp", roles.timestamp()->envelope());
   return {};
+}
+
+Status MetadataKeeper::check_clock() {
+  return guard_.check(clock_->now(), issued_of(roles_));
 }
 
 Result<bool> MetadataKeeper::sign_snapshot(RoleSet& roles) const {

@@ -60,6 +60,9 @@ class MetadataKeeper {
   // what is to be published.
   [[nodiscard]] Result<RoleEnvelopes> sign_above(std::uint64_t snapshot);
 
+  // Whether the time may be signed or told as right, by whoever does (ClockGuard). Errors: refused.
+  [[nodiscard]] Status check_clock();
+
   [[nodiscard]] const RoleSet& roles() const { return roles_; }
   // 0 before anything was released.
   [[nodiscard]] std::uint64_t snapshot_version() const;

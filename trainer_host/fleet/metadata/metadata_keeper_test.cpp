@@ -278,8 +278,8 @@ TEST_F(MetadataKeeperTest, another_stage_key_lets_the_list_of_its_model_begin_an
 TEST_F(MetadataKeeperTest, signs_commands_for_boards_whose_root_names_a_director) {
   auto keeper = open();
   const std::filesystem::path file = keys_ / "online/director.key";
-  Director director(clock_, file,
-                          [&]() -> const RoleSet& { return keeper->roles(); });
+  Director director(clock_, file, [&]() -> const RoleSet& { return keeper->roles(); },
+                    [&] { return keeper->check_clock(); });
   Device board;
   board.name = "pi-1";
   const messages::Command command = messages::Used{7};
@@ -393,6 +393,13 @@ TEST_F(MetadataKeeperTest, signs_nothing_by_a_clock_that_nobody_keeps_and_that_l
   EXPECT_TRUE(keeper->refresh()->empty());
   EXPECT_THAT(keeper->problem(), AllOf(HasSubstr("it was set by 120000 hours"),
                                        HasSubstr("believe_clock = true")));
+  // A command of a day would be good for years.
+  const Director director(clock_, keys_ / "online/director.key",
+                          [&]() -> const RoleSet& { return keeper->roles(); }, [&] { return keeper->check_clock(); });
+  Device board;
+  board.name = "pi-1";
+  board.signs = true;
+  EXPECT_THAT(director.write(board, messages::Used{7}), ErrorIs(ErrorCode::refused, HasSubstr("it was set by")));
   open_registry();
   auto again = open();  // which has only what was signed to go by
   ASSERT_THAT(again, IsOk());
