@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/transport/paho/paho_session.hpp"
@@ -127,6 +128,9 @@ TEST_F(BrokerTest, one_that_hangs_is_noticed_and_restarted) {
                               broker.restart();
                             });
   const int before = broker.process_id();
+  int score = 0;
+  std::ifstream("/proc/" + std::to_string(before) + "/oom_score_adj") >> score;
+  EXPECT_EQ(score, 900) << "the kernel ends it before the host";
   ASSERT_EQ(::kill(before, SIGSTOP), 0);
   EXPECT_TRUE(loop_.until([&] { return connects >= 2; }));
   EXPECT_GE(silences, 1);

@@ -72,6 +72,13 @@ std::string last_words(const fs::path& log) {
 [[noreturn]] void become(const char* program, const char* configuration, int output, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(126);
+  // Where memory runs out, the kernel ends the broker, which comes back, before the host.
+  const int score = ::open("/proc/self/oom_score_adj", O_WRONLY);
+  if (score >= 0) {
+    constexpr std::string_view first = "900";
+    [[maybe_unused]] const ssize_t written = ::write(score, first.data(), first.size());
+    ::close(score);
+  }
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
