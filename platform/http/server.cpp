@@ -73,7 +73,7 @@ std::uint16_t Server::port() const {
 
 Result<Server> Server::listen(asio::any_io_executor executor, const ServerOptions& options,
                               Handler handler) {
-  OUTCROP_TRY(listener, UnixListener::open(options.socket, options.mode));
+  OUTCROP_TRY(listener, UnixListener::open(options.socket, options.mode, options.group));
   try {
     const int listening = listener.release();
     ServerRules rules{options.longest_body, std::move(handler)};

@@ -64,6 +64,7 @@ struct ServerOptions {
   std::filesystem::path socket;
   unsigned mode = 0660;  // of the socket file
   ByteCount longest_body = ByteCount::mib(1);
+  std::optional<std::string> group{};  // of the file; none: the process's. It must be in the group
 };
 
 // A name or address, and a port, on this machine; 0: a free one.

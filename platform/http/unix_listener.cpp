@@ -1,5 +1,6 @@
 #include "platform/http/unix_listener.hpp"
 
+#include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -55,9 +56,18 @@ Status clear_stale(const fs::path& path, const sockaddr_un& address) {
   return {};
 }
 
+Status give_to_group(const fs::path& path, const std::string& name) {
+  const group* found = ::getgrnam(name.c_str());
+  if (found == nullptr) return fail(ErrorCode::not_found, "there is no group '" + name + "' for the socket " + path.string());
+  if (::chown(path.c_str(), static_cast<uid_t>(-1), found->gr_gid) == 0) return {};
+  return fail(Error::from_errno("giving the socket " + path.string() + " to the group '" + name +
+                                "', which this process must be in (SupplementaryGroups= of its unit)"));
+}
+
 }  // namespace
 
-Result<UnixListener> UnixListener::open(const fs::path& path, unsigned mode) {
+Result<UnixListener> UnixListener::open(const fs::path& path, unsigned mode,
+                                        const std::optional<std::string>& group) {
   OUTCROP_TRY(address, address_of(path));
   OUTCROP_CHECK(clear_stale(path, address));
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -76,6 +86,7 @@ Result<UnixListener> UnixListener::open(const fs::path& path, unsigned mode) {
     listener.device_ = info.st_dev;
     listener.inode_ = info.st_ino;
   }
+  if (group) OUTCROP_CHECK(give_to_group(path, *group));
   if (::listen(listener.fd_.get(), backlog) != 0 || ::chmod(path.c_str(), mode) != 0) {
     return fail(Error::from_errno("opening the socket " + path.string()));
   }

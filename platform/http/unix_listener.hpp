@@ -3,6 +3,8 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "protocol/base/error.hpp"
@@ -16,8 +18,9 @@ class UnixListener {
   // Errors: already_exists where somebody listens there or the name is another kind of file's;
   // invalid_argument where the path is too long for a socket; io. A socket that nobody listens on,
   // left by a process that was killed, is replaced. Nobody but the owner can connect before the
-  // file has its `mode`.
-  [[nodiscard]] static Result<UnixListener> open(const std::filesystem::path& path, unsigned mode);
+  // file has its `group` and `mode`. not_found where there is no such group.
+  [[nodiscard]] static Result<UnixListener> open(const std::filesystem::path& path, unsigned mode,
+                                                 const std::optional<std::string>& group = std::nullopt);
 
   UnixListener(UnixListener&& other) noexcept
       : path_(std::move(other.path_)),

@@ -9,6 +9,7 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/base/join.hpp"
 #include "protocol/base/json_text.hpp"
+#include "trainer_host/cli/device_authorities.hpp"
 #include "trainer_host/cli/device_filter.hpp"
 #include "trainer_host/cli/device_publish.hpp"
 #include "trainer_host/cli/device_sign.hpp"
@@ -294,13 +295,14 @@ void add_device_publish(CLI::App& parent, Action& chosen) {
 }  // namespace
 
 void add_device(CLI::App& app, Action& chosen) {
-  CLI::App* parent = app.add_subcommand("device", "Enrol, list and revoke boards");
+  CLI::App* parent = app.add_subcommand("device", "Enrol, list and revoke boards, and who vouches for them");
   parent->require_subcommand(1);
   add_enroll(*parent, chosen);
   add_sign(*parent, chosen);
   add_device_list(*parent, chosen);
   add_device_revoke(*parent, chosen);
   add_device_publish(*parent, chosen);
+  add_device_authorities(*parent, chosen);
 }
 
 }  // namespace outcrop::cli

@@ -1,5 +1,7 @@
 #include "trainer_host/cli/host_connection.hpp"
 
+#include <unistd.h>
+
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -13,13 +15,17 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* default_socket = "/run/outcrop/outcropd.sock";
+constexpr const char* readers_socket = "/run/outcrop/readers.sock";
 // Publishing verifies every blob of a release, and a slow disk may be at work.
 constexpr std::chrono::minutes longest_answer{5};
 
 fs::path chosen_socket(const fs::path& named) {
   if (!named.empty()) return named;
   const char* const variable = std::getenv("OUTCROP_SOCKET");
-  return variable != nullptr && *variable != '\0' ? variable : default_socket;
+  if (variable != nullptr && *variable != '\0') return variable;
+  // Who may not rule may still look.
+  const bool reads_only = ::access(default_socket, W_OK) != 0 && ::access(readers_socket, W_OK) == 0;
+  return reads_only ? readers_socket : default_socket;
 }
 
 // By which outcropd knows a request that is made again since its answer was lost.
@@ -47,7 +53,7 @@ Error explain(const Error& error, const fs::path& socket) {
       return {ErrorCode::refused,
               "you may not use the socket " + name +
                   ": it belongs to outcropd's user and group (usually 'outcrop'). Join the group "
-                  "(sudo usermod -aG outcrop $USER, then log in anew)"};
+                  "(sudo usermod -aG outcrop $USER, then log in anew; outcrop-readers is to look only)"};
     case ErrorCode::timeout:
       return error.context("outcropd is there but does not answer");
     default:

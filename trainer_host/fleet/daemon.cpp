@@ -1,6 +1,7 @@
 #include "trainer_host/fleet/daemon.hpp"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
@@ -24,6 +25,7 @@
 #include "trainer_host/fleet/broker/mosquitto.hpp"
 #include "trainer_host/fleet/depot/depot.hpp"
 #include "trainer_host/fleet/depot/scrub.hpp"
+#include "trainer_host/fleet/ingest/removed_authorities.hpp"
 #include "trainer_host/fleet/ingest/revocations.hpp"
 #include "trainer_host/fleet/log/news.hpp"
 #include "trainer_host/fleet/metadata/director.hpp"
@@ -191,6 +193,7 @@ class Daemon::Impl {
   std::unique_ptr<Webhooks> webhooks_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<http::Server> server_;
+  std::unique_ptr<http::Server> readers_;  // none where no group is to read only
   std::unique_ptr<http::Server> pages_;  // none where [http] is not said
   asio::steady_timer inbox_timer_;
   asio::steady_timer decide_timer_;
@@ -348,6 +351,8 @@ Status Daemon::Impl::start_broker() {
     const Status trusted = trust_devices(authority);
     if (!trusted) spdlog::error("a device authority: {}", trusted.error().message());
   }
+  OUTCROP_TRY(removed, removed_authorities(*registry_));
+  for (const RemovedAuthority& authority : removed) OUTCROP_CHECK(broker_->distrust_devices(authority.key));
   return {};
 }
 
@@ -395,6 +400,9 @@ BrokerAccess Daemon::Impl::broker_access() {
   access.trust_devices = [this](const DeviceAuthority& authority) {
     return trust_devices(authority);
   };
+  access.distrust_devices = [this](const trust::KeyId& authority) {
+    return broker_ ? broker_->distrust_devices(authority) : Status();
+  };
   access.disconnect = [this](const std::string& device) {
     if (broker_) broker_->disconnect(device);
   };
@@ -423,9 +431,18 @@ Status Daemon::Impl::start_server() {
   options.longest_body = ByteCount::mib(10);
   OUTCROP_TRY(server,
               http::Server::listen(io_->get_executor(), options, [this](http::Request request) {
-                return api_->handle(std::move(request));
+                return api_->handle(std::move(request), Role::admin);
               }));
   server_ = std::make_unique<http::Server>(std::move(server));
+  if (config_.readers_group) {
+    options.socket = config_.readers_socket();
+    options.mode = 0660;
+    options.group = config_.readers_group;
+    OUTCROP_TRY(readers, http::Server::listen(io_->get_executor(), options, [this](http::Request request) {
+                  return api_->handle(std::move(request), Role::viewer);
+                }));
+    readers_ = std::make_unique<http::Server>(std::move(readers));
+  }
   if (!config_.http) return {};
   http::TcpOptions tcp;
   tcp.address = config_.http->address;
@@ -630,6 +647,7 @@ void Daemon::Impl::stop() {
   stopping_ = true;
   platform::notify_stopping();
   server_.reset();
+  readers_.reset();
   pages_.reset();
   scrub_.reset();
   heartbeat_.reset();
@@ -675,6 +693,9 @@ Result<std::unique_ptr<Daemon>> Daemon::start(asio::io_context& io, const HostCo
 
 Result<std::vector<std::string>> Daemon::check(const HostConfig& config) {
   OUTCROP_CHECK(check_mounted(config.state));
+  if (config.readers_group && ::getgrnam(config.readers_group->c_str()) == nullptr) {
+    return fail(ErrorCode::not_found, "readers_group: there is no group '" + *config.readers_group + "' here (systemd-sysusers makes outcrop-readers)");
+  }
   RoleEnvelopes stored;
   std::error_code error;
   if (const StateFolder state{config.state}; std::filesystem::exists(state.registry(), error)) {

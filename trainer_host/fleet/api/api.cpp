@@ -152,8 +152,8 @@ void Api::tell() {
   }
 }
 
-asio::awaitable<http::Response> Api::handle(http::Request request) {
-  const Caller caller{Role::admin, "uid " + std::to_string(request.peer_uid)};
+asio::awaitable<http::Response> Api::handle(http::Request request, Role role) {
+  const Caller caller{role, "uid " + std::to_string(request.peer_uid)};
   if (request.method == "GET" && page::Page::serves(request.path)) {
     const page::Reader reader{caller.name};
     co_return co_await show(request, reader);

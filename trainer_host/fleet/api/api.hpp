@@ -44,6 +44,7 @@ struct BrokerAccess {
   std::string authority;          // PEM; what boards must trust to believe it
   std::function<bool()> running;  // whether outcropd is connected
   std::function<Status(const DeviceAuthority&)> trust_devices;
+  std::function<Status(const trust::KeyId& authority)> distrust_devices;
   std::function<void(const std::string& device)> disconnect;
   std::function<void()> ask_for_status;  // of every board again
 };
@@ -77,7 +78,7 @@ struct ApiParts {
   std::function<std::vector<std::string>()> undelivered = [] { return std::vector<std::string>(); };
 };
 
-// Who asks: by the Unix socket, whose mode says who may, or by TCP with a token.
+// Who asks: by a Unix socket, whose group and mode say who may, or by TCP with a token.
 struct Caller {
   Role role = Role::admin;
   std::string name;         // "uid 1000", "token ops"
@@ -99,8 +100,8 @@ class Api {
   // of an earlier version published them. Blocks; once, before it serves.
   void look_at_older_releases();
 
-  // An http::Handler of the Unix socket, and one of TCP.
-  [[nodiscard]] boost::asio::awaitable<http::Response> handle(http::Request request);
+  // An http::Handler of a Unix socket, where whoever comes has the role, and one of TCP.
+  [[nodiscard]] boost::asio::awaitable<http::Response> handle(http::Request request, Role role);
   [[nodiscard]] boost::asio::awaitable<http::Response> handle_tcp(http::Request request);
 
   // Something of this board was written, or of rollouts: whoever listens is told at the next tell().
@@ -166,6 +167,9 @@ class Api {
   [[nodiscard]] Result<http::Response> revoke_device(const std::string& name,
                                                      const std::string& body);
   [[nodiscard]] Status take(const DeviceAuthority& authority);
+  // authorities.cpp
+  [[nodiscard]] Result<http::Response> authorities();
+  [[nodiscard]] Result<http::Response> remove_authority(const std::string& keyid, const std::string& body);
   // groups.cpp
   [[nodiscard]] Result<http::Response> tag_devices(const std::string& body);
   [[nodiscard]] Result<http::Response> groups();

@@ -13,6 +13,7 @@ const std::map<std::string, std::string>& actions() {
   static const std::map<std::string, std::string> all{
       {"POST /v1/host/adopt", "state-adopted"},
       {"POST /v1/device-authority", "authority-added"},
+      {"POST /v1/device-authorities/{keyid}/remove", "authority-removed"},
       {"POST /v1/devices", "enrolled"},
       {"POST /v1/devices/{name}/revoke", "revoked"},
       {"POST /v1/releases", "release-published"},
@@ -44,7 +45,8 @@ Audited audited(const std::string& method, const std::string& route, const std::
   const auto answered = nlohmann::json::parse(answer, nullptr, false);
   const std::string name = text_of(answered, "name");
   const std::string manifest = text_of(answered, "manifest");
-  entry.subject = !name.empty() ? name : !manifest.empty() ? manifest : path;
+  const std::string keyid = text_of(answered, "keyid");
+  entry.subject = !name.empty() ? name : !manifest.empty() ? manifest : !keyid.empty() ? keyid : path;
   if (call == "POST /v1/rollouts/{name}/{verb}") entry.action = "rollout-" + path.substr(path.rfind('/') + 1);
   nlohmann::json detail{{"call", method + " " + path}, {"status", status}};
   if (body.size() <= longest_audited_body) {

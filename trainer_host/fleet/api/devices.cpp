@@ -2,6 +2,7 @@
 #include "protocol/trust/certificate.hpp"
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/api/json.hpp"
+#include "trainer_host/fleet/ingest/removed_authorities.hpp"
 #include "trainer_host/fleet/ingest/revocations.hpp"
 #include "trainer_host/fleet/view/filter.hpp"
 #include "trainer_host/pki/revocation_list.hpp"
@@ -158,6 +159,7 @@ Result<http::Response> Api::add_authority(const std::string& body) {
 // refuses one that is older than the one it has.
 Status Api::take(const DeviceAuthority& authority) {
   OUTCROP_TRY(list, pki::RevocationList::read(authority.certificate, authority.crl));
+  OUTCROP_CHECK(check_not_removed(parts_.registry, authority));
   OUTCROP_CHECK(parts_.broker.trust_devices(authority));
   OUTCROP_CHECK(parts_.registry.save(authority));
   OUTCROP_TRY(revoked, revoke_listed(parts_.registry, authority, parts_.clock.now()));

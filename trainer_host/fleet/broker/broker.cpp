@@ -168,6 +168,17 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
     return again;
   }
 
+  Status distrust_devices(const trust::KeyId& authority) {
+    OUTCROP_TRY(known, devices_.remove(authority));
+    if (!known) return {};
+    OUTCROP_CHECK(write_clients());
+    if (!child_) return {};  // it reads them when it comes back
+    end_child();
+    Status again = launch();
+    if (!again) restart_later();
+    return again;
+  }
+
   void restart() {
     if (!child_) return;
     child_->kill();
@@ -356,6 +367,9 @@ const std::string& Broker::authority() const {
 }
 Status Broker::trust_devices(std::string_view authority_pem, std::string_view crl_pem) {
   return impl_->trust_devices(authority_pem, crl_pem);
+}
+Status Broker::distrust_devices(const trust::KeyId& authority) {
+  return impl_->distrust_devices(authority);
 }
 void Broker::restart() {
   impl_->restart();

@@ -13,6 +13,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include "protocol/base/error.hpp"
+#include "protocol/trust/ed25519.hpp"
 #include "protocol/transport/session.hpp"
 
 namespace outcrop::fleet {
@@ -65,6 +66,9 @@ class Broker {
   // Errors: invalid_data, untrusted (a CRL that this authority did not sign), expired (a CRL older
   // than the one known).
   [[nodiscard]] Status trust_devices(std::string_view authority_pem, std::string_view crl_pem);
+  // Clients of this device authority are let in no more. Durable; restarts the broker where it was known, which ends
+  // their connections (the others come back).
+  [[nodiscard]] Status distrust_devices(const trust::KeyId& authority);
   // Kills it and starts it anew, for one that hangs. Nothing while it is down: it comes back by
   // itself.
   void restart();

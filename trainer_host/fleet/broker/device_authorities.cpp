@@ -82,6 +82,17 @@ Result<DeviceAuthorities::Change> DeviceAuthorities::add(std::string_view author
   return change;
 }
 
+Result<bool> DeviceAuthorities::remove(const trust::KeyId& key) {
+  const fs::path authority = folder_ / (key.hex() + ".pem");
+  std::error_code error;
+  // The authority first: one without its list would let its revoked boards in.
+  const bool known = fs::remove(authority, error);
+  if (!error) fs::remove(folder_ / (key.hex() + ".crl"), error);
+  if (error) return fail(ErrorCode::io, authority.string() + ": " + error.message());
+  if (known) OUTCROP_CHECK(sync_folder(folder_));
+  return known;
+}
+
 Result<DeviceAuthorities::All> DeviceAuthorities::all() const {
   std::vector<fs::path> files;
   std::error_code error;

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "protocol/base/error.hpp"
+#include "protocol/trust/ed25519.hpp"
 
 namespace outcrop::fleet {
 
@@ -22,6 +23,9 @@ class DeviceAuthorities {
   // invalid_data for what is no authority or no list, untrusted for a list that it did not sign,
   // expired for a list older than the one that is known.
   [[nodiscard]] Result<Change> add(std::string_view authority_pem, std::string_view crl_pem);
+
+  // Its boards are let in no more. False where it was not known.
+  [[nodiscard]] Result<bool> remove(const trust::KeyId& key);
 
   struct All {
     std::string authorities;  // PEM, one behind the other

@@ -212,6 +212,7 @@ Result<HostConfig> read_host_config(const std::filesystem::path& file) {
   config.state = root.path("state", config.state);
   config.socket = root.path("socket", config.socket);
   config.socket_mode = read_mode(root);
+  if (root.has("readers_group")) config.readers_group = root.text("readers_group", std::nullopt);
   config.log = root.text("log", config.log);
   if (std::find(log_levels.begin(), log_levels.end(), config.log) == log_levels.end()) {
     root.refuse(

@@ -87,6 +87,8 @@ struct HostConfig {
   std::filesystem::path state = "/var/lib/outcrop";
   std::filesystem::path socket = "/run/outcrop/outcropd.sock";
   unsigned socket_mode = 0660;
+  std::optional<std::string> readers_group;  // may read by a socket of its own, and do nothing
+  [[nodiscard]] std::filesystem::path readers_socket() const { return socket.parent_path() / "readers.sock"; }
   std::string log = "info";
   TrustConfig trust;
   BrokerConfig broker;

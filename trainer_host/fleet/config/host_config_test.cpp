@@ -36,6 +36,14 @@ TEST_F(HostConfigTest, needs_nothing_but_what_it_trusts) {
   EXPECT_FALSE(config->broker.external);
 }
 
+TEST_F(HostConfigTest, names_who_may_only_read) {
+  EXPECT_FALSE(read(trust)->readers_group);
+  const auto config = read("socket = \"/run/x/outcropd.sock\"\nreaders_group = \"lookers\"\n" + std::string(trust));
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->readers_group, "lookers");
+  EXPECT_EQ(config->readers_socket(), "/run/x/readers.sock");
+}
+
 TEST_F(HostConfigTest, reads_another_broker) {
   const auto config = read(std::string(trust) +
                            "[broker.external]\nhost = \"mqtt.lab\"\nport = 8884\n"

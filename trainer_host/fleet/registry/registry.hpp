@@ -271,6 +271,7 @@ class Registry {
 
   [[nodiscard]] virtual Status save(const DeviceAuthority& authority) = 0;
   [[nodiscard]] virtual Result<std::vector<DeviceAuthority>> authorities() = 0;
+  [[nodiscard]] virtual Status remove(const DeviceAuthority& authority) = 0;
 
   [[nodiscard]] virtual Status save(const Group& group) = 0;
   [[nodiscard]] virtual Result<bool> remove_group(const std::string& name) = 0;

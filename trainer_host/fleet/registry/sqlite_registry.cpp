@@ -415,6 +415,10 @@ class SqliteRegistry final : public Registry {
                                 });
   }
 
+  Status remove(const DeviceAuthority& authority) override {
+    return write("DELETE FROM authority WHERE certificate = ?", {authority.certificate});
+  }
+
   Status save(const Group& group) override {
     return write("INSERT INTO saved_group VALUES (?,?) ON CONFLICT (name) DO UPDATE SET filter = excluded.filter",
                  {group.name, group.filter});
