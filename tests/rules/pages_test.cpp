@@ -51,6 +51,17 @@ std::set<std::string> anchors_of(const std::string& text) {
   return anchors;
 }
 
+// Names of tests are sentences: three underscores at least.
+std::set<std::string> tests_named_in(const std::string& text) {
+  static const std::regex pattern(R"(`([a-z0-9]+(_[a-z0-9]+){3,})`)");
+  std::set<std::string> names;
+  for (std::sregex_iterator at(text.begin(), text.end(), pattern), end; at != end; ++at) {
+    const std::string name = (*at)[1];
+    if (!name.ends_with("_test")) names.insert(name);  // else a program of them
+  }
+  return names;
+}
+
 void expect_links_lead_somewhere(const fs::path& page) {
   const std::string text = text_of(page);
   for (const std::string& link : links_of(text)) {
@@ -81,6 +92,20 @@ TEST(Pages, link_to_what_is_there) {
   const auto pages = pages_of_the_tree();
   ASSERT_GT(pages.size(), 8U);
   for (const fs::path& page : pages) expect_links_lead_somewhere(page);
+}
+
+// What is promised is tried by what is there.
+TEST(Pages, name_tests_that_there_are) {
+  const fs::path source(OUTCROP_SOURCE);
+  std::string tests;
+  for (const char* folder : {"agent", "platform", "protocol", "runtime", "tests", "trainer_host"}) {
+    for (const auto& file : fs::recursive_directory_iterator(source / folder)) {
+      if (file.path().string().ends_with("_test.cpp")) tests += text_of(file.path());
+    }
+  }
+  const auto named = tests_named_in(text_of(source / "docs/security.md"));
+  EXPECT_GT(named.size(), 20U);
+  for (const std::string& name : named) EXPECT_NE(tests.find(", " + name + ")"), std::string::npos) << name;
 }
 
 TEST(Pages, are_found_from_the_readme) {
