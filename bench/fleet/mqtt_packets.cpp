@@ -140,6 +140,13 @@ std::string publish(std::uint16_t id, const transport::Message& message) {
   return packet(0x32 | (message.retained ? 1 : 0), rest + message.payload);
 }
 
+std::string publish_at_most_once(const transport::Message& message) {
+  std::string rest;
+  add_text(rest, message.topic);
+  rest += '\0';
+  return packet(0x30 | (message.retained ? 1 : 0), rest + message.payload);
+}
+
 std::string acknowledge(std::uint16_t id) {
   std::string rest;
   add_number(rest, id);

@@ -23,6 +23,7 @@ struct Connect {
 [[nodiscard]] std::string connect(const Connect& what);
 [[nodiscard]] std::string subscribe(std::uint16_t id, const std::vector<std::string>& filters);  // at least once
 [[nodiscard]] std::string publish(std::uint16_t id, const transport::Message& message);          // at least once
+[[nodiscard]] std::string publish_at_most_once(const transport::Message& message);
 [[nodiscard]] std::string acknowledge(std::uint16_t id);
 [[nodiscard]] std::string ping();
 
