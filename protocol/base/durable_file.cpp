@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/base/regular_file.hpp"
 #include "protocol/base/unfinished_files.hpp"
 #include "protocol/base/unique_fd.hpp"
 #include "protocol/base/vacant_folder.hpp"
@@ -141,14 +142,9 @@ Status publish_folder(const fs::path& staged, const fs::path& final_path) {
 }
 
 Result<Bytes> read_file(const fs::path& path, ByteCount limit) {
-  // O_NONBLOCK: a pipe that nobody writes to is refused, not waited for.
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return fail(Error::from_errno("opening " + path.string()));
+  OUTCROP_TRY(fd, open_regular_file(path));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return fail(Error::from_errno("reading " + path.string()));
-  if (!S_ISREG(info.st_mode)) {
-    return fail(ErrorCode::invalid_argument, path.string() + " is not a regular file");
-  }
   const ByteCount size(static_cast<std::uint64_t>(info.st_size));
   if (size > limit) {
     return fail(ErrorCode::invalid_data, path.string() + " has " + size.human() +

@@ -81,6 +81,7 @@ TEST_F(VerifiedBlobTest, does_not_wait_for_a_pipe_in_a_blobs_place) {
   ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
   EXPECT_THAT(verify_blob(path_, sha256("abc"), ByteCount(3)),
               ErrorIs(ErrorCode::untrusted, HasSubstr("regular file")));
+  EXPECT_THAT(sha256_file(path_), ErrorIs(ErrorCode::invalid_data, HasSubstr("regular file")));
 }
 
 TEST_F(VerifiedBlobTest, may_be_empty_and_moves) {

@@ -1,6 +1,5 @@
 #include "protocol/trust/digest.hpp"
 
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <unistd.h>
 
@@ -10,7 +9,7 @@
 #include <cstring>
 
 #include "protocol/base/hex.hpp"
-#include "protocol/base/unique_fd.hpp"
+#include "protocol/base/regular_file.hpp"
 
 namespace outcrop::trust {
 namespace {
@@ -82,8 +81,7 @@ Sha256Digest sha256(BytesView bytes) {
 }
 
 Result<Sha256Digest> sha256_file(const std::filesystem::path& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return fail(Error::from_errno("opening " + path.string()));
+  OUTCROP_TRY(fd, open_regular_file(path));
   Sha256Hasher hasher;
   Bytes buffer(std::size_t{1} << 18);
   while (true) {

@@ -8,10 +8,10 @@
 #include <torch/csrc/jit/runtime/print_handler.h>
 
 #include <algorithm>
-#include <fstream>
 #include <optional>
 #include <sstream>
 
+#include "protocol/base/regular_file.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/models/module_tensors.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
@@ -93,10 +93,7 @@ AnalyzedModel::AnalyzedModel(std::string name, Module module)
 
 Result<AnalyzedModel> AnalyzedModel::load(const std::filesystem::path& file) {
   const std::string name = file.filename().string();
-  {
-    const std::ifstream stream(file, std::ios::binary);
-    if (!stream) return fail(Error::from_errno("opening " + file.string()));
-  }
+  OUTCROP_TRY(checked, open_regular_file(file));  // the library waits for a pipe
   // What it prints, at load too, goes nowhere: a terminal takes orders.
   torch::jit::setPrintHandler([](const std::string&) {});
   try {

@@ -1,14 +1,12 @@
 #include "trainer_host/trainer/data/gzip_file.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <memory>
 #include <utility>
 
-#include "protocol/base/unique_fd.hpp"
+#include "protocol/base/regular_file.hpp"
 
 namespace outcrop::data {
 namespace {
@@ -16,14 +14,7 @@ namespace {
 using GzipStream = std::unique_ptr<gzFile_s, int (*)(gzFile)>;
 
 Result<GzipStream> open_stream(const std::filesystem::path& path) {
-  // O_NONBLOCK: a pipe that nobody writes to is refused, not waited for.
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return fail(Error::from_errno("opening " + path.string()));
-  struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) return fail(Error::from_errno("reading " + path.string()));
-  if (!S_ISREG(info.st_mode)) {
-    return fail(ErrorCode::invalid_data, path.string() + " is not a regular file");
-  }
+  OUTCROP_TRY(fd, open_regular_file(path));
   GzipStream stream(::gzdopen(fd.get(), "rb"), &::gzclose);
   if (!stream) {
     return fail(ErrorCode::out_of_memory, "reading " + path.string() + ": no memory to unpack it");

@@ -1,25 +1,19 @@
 #include "trainer_host/trainer/data/mapped_file.hpp"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <utility>
 
+#include "protocol/base/regular_file.hpp"
 #include "trainer_host/trainer/data/mapping_guard.hpp"
 
 namespace outcrop::data {
 
 Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
-  // O_NONBLOCK: a pipe that nobody writes to is refused, not waited for.
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  OUTCROP_TRY(fd, open_regular_file(path));
   struct stat info {};
-  if (!fd || ::fstat(fd.get(), &info) != 0) {
-    return fail(Error::from_errno("opening " + path.string()));
-  }
-  if (!S_ISREG(info.st_mode)) {
-    return fail(ErrorCode::invalid_data, "reading " + path.string() + ": it is no regular file");
-  }
+  if (::fstat(fd.get(), &info) != 0) return fail(Error::from_errno("reading " + path.string()));
   return map(fd, static_cast<std::size_t>(info.st_size), path);
 }
 

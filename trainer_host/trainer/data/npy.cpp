@@ -1,6 +1,5 @@
 #include "trainer_host/trainer/data/npy.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -10,7 +9,7 @@
 #include <utility>
 
 #include "protocol/base/durable_file.hpp"
-#include "protocol/base/unique_fd.hpp"
+#include "protocol/base/regular_file.hpp"
 #include "runtime/engine/npy_header.hpp"
 
 namespace outcrop::data {
@@ -95,14 +94,9 @@ Status write_npy(const fs::path& path, const Shape& shape, std::span<const float
 }
 
 Result<NpyArray> NpyArray::open(const fs::path& path) {
-  // O_NONBLOCK: a pipe that nobody writes to is refused, not waited for.
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return fail(Error::from_errno("opening " + path.string()));
+  OUTCROP_TRY(fd, open_regular_file(path));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return fail(Error::from_errno("reading " + path.string()));
-  if (!S_ISREG(info.st_mode)) {
-    return fail(ErrorCode::invalid_data, path.string() + " is not a regular file");
-  }
   NpyArray array;
   array.path_ = path;
   array.stamp_ = stamp_of(info);

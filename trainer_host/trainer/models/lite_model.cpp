@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/base/regular_file.hpp"
 #include "runtime/engine/torch/int4/int4_operator.hpp"
 #include "trainer_host/trainer/models/module_tensors.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
@@ -36,6 +37,7 @@ void prepare_engine() {
 }
 
 Result<LiteModel> LiteModel::load(const std::filesystem::path& file) {
+  OUTCROP_TRY(checked, open_regular_file(file));  // the library waits for a pipe
   std::ifstream stream(file, std::ios::binary);
   if (!stream) return fail(Error::from_errno("opening " + file.string()));
   return load_stream(stream, file.filename().string(), [](auto module, auto name) {

@@ -103,7 +103,7 @@ TEST_F(ModelFiles, whose_header_is_a_trap_are_refused) {
   EXPECT_THAT(description_in(to_json(outside)), ErrorIs(ErrorCode::invalid_data, HasSubstr("no name")));
   ASSERT_EQ(::mkfifo((path().string() + ".fifo").c_str(), 0600), 0);
   EXPECT_THAT(read_model_file(path().string() + ".fifo"),
-              ErrorIs(ErrorCode::invalid_data, HasSubstr("no regular file")));
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("not a regular file")));
 }
 
 TEST(Description, of_a_version_that_knew_one_kind_is_a_generator) {

@@ -38,7 +38,8 @@ Result<std::vector<NamedModel>> models_of(const Arguments& arguments) {
   std::vector<NamedModel> models;
   if (!fs::is_directory(arguments.model.file)) return std::vector{arguments.model};
   for (const auto& entry : fs::directory_iterator(arguments.model.file)) {
-    if (entry.path().extension() != ".pt") continue;
+    const bool hidden = entry.path().filename().string().starts_with('.');  // what file managers leave
+    if (hidden || entry.path().extension() != ".pt") continue;
     models.push_back(arguments.model);
     models.back().file = entry.path();
   }

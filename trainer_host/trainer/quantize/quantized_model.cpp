@@ -4,6 +4,7 @@
 #include <array>
 #include <fstream>
 
+#include "protocol/base/regular_file.hpp"
 #include "trainer_host/trainer/kinds/foreign_code.hpp"
 
 namespace outcrop::quantize {
@@ -45,12 +46,10 @@ Result<OpenedModel> open_weights(const NamedModel& model, const kinds::Register&
 }  // namespace
 
 Result<bool> is_torch_script(const fs::path& file) {
+  OUTCROP_TRY(checked, open_regular_file(file));
   std::ifstream stream(file, std::ios::binary);
   std::array<char, 4> first{};
-  if (!stream.read(first.data(), first.size())) {
-    if (!fs::exists(file)) return fail(ErrorCode::not_found, file.string() + " is not there");
-    return false;
-  }
+  if (!stream.read(first.data(), first.size())) return false;
   return first == std::array<char, 4>{'P', 'K', '\3', '\4'};  // a zip archive
 }
 

@@ -319,7 +319,7 @@ TEST(WeightsFile, is_told_by_its_first_bytes) {
   ASSERT_THAT(weights, IsOk());
   expect_floats(*weights, "w", {2, 2}, values);
   EXPECT_THAT(read_weights(folder.path() / "none.pt"), ErrorIs(ErrorCode::not_found, HasSubstr("none.pt")));
-  EXPECT_THAT(read_weights(folder.path()), refused("no regular file"));
+  EXPECT_THAT(read_weights(folder.path()), refused("not a regular file"));
   ASSERT_THAT(write_file_durably(path, std::string_view()), IsOk());
   EXPECT_THAT(read_weights(path), refused("it is empty"));
   ASSERT_THAT(write_file_durably(path, std::string_view("outcrop weights 1\n{}\n")), IsOk());
