@@ -223,8 +223,9 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   Status launch() {
+    // It opens the listener of this host last (write_configuration), and all others before.
     auto child = Mosquitto::start(options_.program, paths_.configuration(), paths_.log(),
-                                  local_address(options_.listen), port_);
+                                  std::string(host_address), host_port_);
     if (!child) return fail(std::move(child).error());
     OUTCROP_TRY(end, child->end_descriptor());
     child_ = std::make_unique<Mosquitto>(std::move(*child));

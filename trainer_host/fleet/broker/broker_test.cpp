@@ -18,6 +18,7 @@
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/test_broker.hpp"
 #include "trainer_host/fleet/broker/heartbeat.hpp"
+#include "trainer_host/fleet/broker/mosquitto.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -84,6 +85,8 @@ TEST_F(BrokerTest, is_reached_by_its_own_host_wherever_it_listens) {
     auto broker = Broker::start(loop_.executor(), options);
     if (!broker && listen.starts_with("::")) continue;  // a machine without IPv6
     ASSERT_THAT(broker, IsOk());
+    EXPECT_THAT(check_port_free("127.0.0.1", (*broker)->host_session().port), ErrorIs(ErrorCode::already_exists, _))
+        << "the host would not get in at its first try";
     Client host(loop_, (*broker)->host_session(), {"outcrop/v1/#"});
     EXPECT_TRUE(host.ready()) << listen;
     SessionOptions by_ipv4 = (*broker)->client_session();
