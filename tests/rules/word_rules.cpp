@@ -20,6 +20,7 @@ const std::vector<Places>& rules() {
   constexpr std::string_view one_text = "JSON becomes text by json_text: dump() throws";
   constexpr std::string_view one_kind =
       "what a model is about is known to its kind and to data; elsewhere read its signature";
+  constexpr std::string_view one_reader = "numbers take their unit by cli::in_unit, which keeps them strict";
   const std::vector<std::string_view> of_kinds{
       "trainer_host/trainer/kinds/earth/", "trainer_host/trainer/kinds/generator/",
       "trainer_host/trainer/kinds/segmentation/", "trainer_host/trainer/data/",
@@ -30,7 +31,18 @@ const std::vector<Places>& rules() {
   static const std::vector<Places> all{{".dump(", {"protocol/base/json_text.cpp"}, one_text},
                                        {"->dump(", {"protocol/base/json_text.cpp"}, one_text},
                                        {"velocity", of_kinds, one_kind},
-                                       {"seismic", of_kinds, one_kind}};
+                                       {"seismic", of_kinds, one_kind},
+                                       {"type_name(\"db", {}, one_reader},
+                                       {"type_name(\"seconds", {}, one_reader},
+                                       {"type_name(\"minutes", {}, one_reader},
+                                       {"type_name(\"hours", {}, one_reader},
+                                       {"type_name(\"days", {}, one_reader},
+                                       {"type_name(\"ms", {}, one_reader},
+                                       {"type_name(\"bytes", {}, one_reader},
+                                       {"type_name(\"mb", {}, one_reader},
+                                       {"type_name(\"percent", {}, one_reader},
+                                       {"type_name(\"boards", {}, one_reader},
+                                       {"type_name(\"n\"", {}, one_reader}};
   return all;
 }
 

@@ -326,8 +326,7 @@ void add_status(CLI::App& parent, Action& chosen) {
                               "Follow it to its end: exit code 0 when done, 1 when stopped or "
                               "aborted, 3 when it is not over after --at-most");
   wait->excludes(watch);
-  verb->add_option("--at-most", options->wait_at_most, "How long to wait")
-      ->type_name("SECONDS")
+  in_unit(verb->add_option("--at-most", options->wait_at_most, "How long to wait"), "SECONDS")
       ->capture_default_str()
       ->check(CLI::Range(1, 365 * 24 * 3600))
       ->needs(wait);

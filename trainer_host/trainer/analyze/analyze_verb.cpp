@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "platform/cli/strict_numbers.hpp"
 #include "platform/console/progress_bar.hpp"
 #include "platform/console/step_progress.hpp"
 #include "protocol/base/durable_file.hpp"
@@ -200,11 +201,11 @@ void add_analyze(CLI::App& app, cli::Action& chosen, const kinds::Register& kind
   verb->add_option("--rows", arguments->rows, "Rows that layers are compared on; outputs and --loss are on all")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
-  verb->add_option("--float-below", arguments->float_below,
-                   "Layers whose SQNR is below so many decibels are float in plan.toml")
+  cli::in_unit(verb->add_option("--float-below", arguments->float_below,
+                                "Layers whose SQNR is below so many decibels are float in plan.toml"),
+               "DB")
       ->capture_default_str()
-      ->check(CLI::Range(-100.0, 200.0))
-      ->type_name("DB");
+      ->check(CLI::Range(-100.0, 200.0));
   verb->add_flag("--no-measure", arguments->skip_measuring, "Leave out times and memory");
   verb->add_flag("--allow-reduced-confinement", arguments->allow_reduced,
                  "Go on where this machine cannot confine the process");
