@@ -1,7 +1,12 @@
 #include "trainer_host/trainer/train/identity.hpp"
 
+#include <array>
+#include <charconv>
 #include <map>
+#include <optional>
 #include <sstream>
+
+#include "protocol/base/number.hpp"
 
 namespace outcrop::train {
 namespace {
@@ -19,11 +24,21 @@ std::map<std::string, std::string> values_of(const std::string& text) {
   return values;
 }
 
+// As a person would write it: the text that identifies a run has 17 digits, 0.0030000000000000001.
+std::string shortest(double number) {
+  std::array<char, 32> text{};
+  const auto [end, error] = std::to_chars(text.begin(), text.end(), number, std::chars_format::general);
+  return error == std::errc() ? std::string(text.begin(), end) : std::to_string(number);
+}
+
 std::string shown_value(const std::string& value) {
   constexpr std::size_t digest_length = 64;
   const bool digest = value.size() == digest_length &&
                       value.find_first_not_of("0123456789abcdef") == std::string::npos;
-  return digest ? "digest " + value.substr(0, 12) + "…" : value;
+  if (digest) return "digest " + value.substr(0, 12) + "…";
+  const bool fraction = value.find_first_of(".e") != std::string::npos;
+  const auto number = fraction ? read_number<double>(value) : std::nullopt;
+  return number ? shortest(*number) : value;
 }
 
 }  // namespace
