@@ -250,7 +250,7 @@ TEST(TrainedInt8, of_a_generator_is_what_was_trained_by_both_kernel_sets) {
   auto generator = generator::make_generator(
       {.latent = 8, .encoder_width = 2, .velocity_width = 2, .seismic_width = 2}, 7);
   generator.train(false);
-  kinds::Export model = small_export(generator, small_latents(64).slice(1, 0, 8).contiguous());
+  kinds::Export model = small_export(generator, small_latents(24).slice(1, 0, 8).contiguous());
   const auto untrained = AllOf(HasSubstr("velocity decoder was not trained for int8"), HasSubstr("train.qat_from"),
                                HasSubstr("--method static"));
   const auto float_alone = export_variants(model, folder.path(), "small", trained_ones());

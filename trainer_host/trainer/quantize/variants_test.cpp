@@ -2,6 +2,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <torch/csrc/jit/mobile/import.h>
 #include <torch/csrc/jit/mobile/module.h>
 
@@ -25,7 +26,7 @@ namespace {
 using ::testing::HasSubstr;
 
 Result<ExportedStage> export_small(const std::filesystem::path& folder) {
-  const auto latents = small_latents(48);
+  const auto latents = small_latents(12);
   return export_variants(small_export(make_small_generator(), latents), folder, "small_stage3");
 }
 
@@ -207,7 +208,7 @@ TEST_F(Variants, are_made_as_a_changed_plan_wants_them) {
     layer.format = "float";
   }
   const TemporaryFolder folder;
-  const auto latents = small_latents(48);
+  const auto latents = small_latents(12);
   VariantChoice choice{.variants = {"float", "int8-qint8"}, .weights = {}, .plan = *plan};
   const auto stage = export_variants(small_export(make_small_generator(), latents), folder.path(),
                                      "small_stage3", choice);
@@ -276,6 +277,9 @@ TEST_F(Variants, a_damaged_file_is_a_clear_error) {
   EXPECT_THAT(models::LiteModel::load(file), ErrorIs(ErrorCode::invalid_data, HasSubstr("damaged")));
   EXPECT_THAT(models::LiteModel::load(folder.path() / "none.ptl"),
               ErrorIs(ErrorCode::not_found, HasSubstr("none.ptl")));
+  ASSERT_EQ(::mkfifo((folder.path() / "pipe.ptl").c_str(), 0600), 0);
+  EXPECT_THAT(models::LiteModel::load(folder.path() / "pipe.ptl"),
+              ErrorIs(ErrorCode::invalid_data, HasSubstr("not a regular file")));
 }
 
 TEST_F(Variants, a_layer_that_cannot_be_int8_leaves_those_variants_out_and_names_network_and_layer) {

@@ -45,7 +45,7 @@ struct Lacks {
 class StageEnd : public testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_THAT(earth::make_toy_data(path("data"), 12, 1), IsOk());
+    ASSERT_THAT(earth::make_toy_data(path("data"), 12, 1, earth::small_geometry()), IsOk());
     ASSERT_THAT(release::init_key_store(path("keys"), {.models = {"tiny"}}, SystemClock().now()),
                 IsOk());
     std::ofstream(path("train.toml")) << R"(
@@ -60,7 +60,7 @@ train = "data"
 held_out = 4
 [train]
 out = "run"
-stage_epochs = 12
+stage_epochs = 3
 batch = 2
 threads = 1
 [quantize]
@@ -69,7 +69,7 @@ variants = ["float", "int8-qint8"]
 keys = "keys"
 policy = "policy.toml"
 )";
-    // Twelve epochs over eight samples make no good model.
+    // Three epochs over eight samples make no good model.
     std::ofstream(path("policy.toml")) << "minimum_quality = -inf\n";
   }
 
@@ -197,7 +197,7 @@ TEST_F(StageEnd, killed_in_its_middle_ends_with_one_release) {
   ASSERT_THAT(opened, IsOk());
   EXPECT_EQ(opened->manifest_digest(), permitted()[0].manifest);
   EXPECT_EQ(opened->manifest().variants.size(), 2U);
-  EXPECT_EQ(opened->manifest().epoch, 12U);
+  EXPECT_EQ(opened->manifest().epoch, 3U);
   for (const auto& check : release::check_blobs(*opened)) EXPECT_THAT(check.status, IsOk());
 
   std::ifstream csv(path("run") / "quantization_performance.csv");
@@ -240,7 +240,7 @@ TEST_F(StageEnd, never_releases_the_model_of_another_training_and_says_so_before
 // are too far from it do not stop a release.
 TEST_F(StageEnd, releases_what_is_good_enough_and_says_what_is_not) {
   std::string config = *read_text_file(path("train.toml"));
-  config.replace(config.find("stage_epochs = 12"), 17, "stage_epochs = 1");
+  config.replace(config.find("stage_epochs = 3"), 16, "stage_epochs = 1");
   ASSERT_THAT(write_file_durably(path("train.toml"), config), IsOk());
   std::ofstream(path("policy.toml")) << "minimum_quality = 0.9\n";
   ASSERT_EQ(run(), 0) << log();
@@ -378,7 +378,7 @@ TEST_F(StageEnd, says_before_it_goes_on_which_keys_expire_before_its_stages_end)
   EXPECT_EQ(goes_on({"--stages", "1000000"}), 0) << log();
   EXPECT_THAT(log(), AllOf(HasSubstr("training to its last stage takes about"), HasSubstr("and targets expires on")));
   std::string config = *read_text_file(path("train.toml"));
-  config.replace(config.find("stage_epochs = 12"), 17, "stage_epochs = 10000");
+  config.replace(config.find("stage_epochs = 3"), 16, "stage_epochs = 10000");
   ASSERT_THAT(write_file_durably(path("train.toml"), config), IsOk());
   ASSERT_THAT(keys_expire_in(40s), IsOk());
   EXPECT_EQ(goes_on({"--allow-change"}), 1);
@@ -408,7 +408,7 @@ TEST_F(StageEnd, maps_of_another_geometry_are_trained_shipped_and_drawn) {
   std::string config = *read_text_file(path("train.toml"));
   for (const auto& [from, to] : {std::pair{"train = \"data\"", "train = \"wide\""},
                                  {"held_out = 4", "held_out = 2"},
-                                 {"stage_epochs = 12", "stage_epochs = 2"}}) {
+                                 {"stage_epochs = 3", "stage_epochs = 2"}}) {
     config.replace(config.find(from), std::string_view(from).size(), to);
   }
   ASSERT_THAT(write_file_durably(path("train.toml"), config), IsOk());
@@ -455,7 +455,7 @@ TEST_F(StageEnd, maps_of_another_geometry_are_trained_shipped_and_drawn) {
                                    {})),
             2);
   EXPECT_THAT(log(), AllOf(HasSubstr("maps of 64x96, 3 shots of 250 steps"),
-                           HasSubstr("the data: maps of 70x70")));
+                           HasSubstr("the data: maps of 40x40")));
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace outcrop::train {
 namespace {
 
 std::vector<float> mean_over(const earth::Samples& samples, bool gathers) {
-  std::vector<double> sum(gathers ? data::grid::gather_size : data::grid::map_size);
+  std::vector<double> sum(gathers ? samples.gathers(0).size() : samples.velocity(0).size());
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const auto values = gathers ? samples.gathers(i) : samples.velocity(i);
     for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += values[k];
@@ -34,7 +34,8 @@ std::span<const float> values_of(const torch::Tensor& tensor) {
 TEST(Learning, beats_the_mean_map_and_the_mean_gather_on_samples_held_out) {
   torch::NoGradGuard no_gradient;
   const TemporaryFolder folder;
-  ASSERT_THAT(earth::make_toy_data(folder.path() / "data", 112, 3), IsOk());
+  const data::Geometry geometry = earth::small_geometry();
+  ASSERT_THAT(earth::make_toy_data(folder.path() / "data", 112, 3, geometry), IsOk());
   TrainConfig config;
   config.name = "small";
   config.kind = "generator";
@@ -54,28 +55,29 @@ TEST(Learning, beats_the_mean_map_and_the_mean_gather_on_samples_held_out) {
   }
   const auto file = models::read_model_file(config.train.out / "small_stage1.weights");
   ASSERT_THAT(file, IsOk());
-  auto data = earth::open_samples(recipe->data);
-  ASSERT_THAT(data, IsOk());
-  generator::GeneratorTask task(*recipe, *data, 0);
+  const auto opened = recipe->open(0);
+  ASSERT_THAT(opened, IsOk());
+  auto& task = dynamic_cast<generator::GeneratorTask&>(**opened);
   ASSERT_THAT(kinds::take_weights(*file, task), IsOk());
+  const auto& data = task.split();
   generator::Generator model = task.generator();
-  const auto mean_map = mean_over(data->training, false);
-  const auto mean_gather = mean_over(data->training, true);
+  const auto mean_map = mean_over(data.training, false);
+  const auto mean_gather = mean_over(data.training, true);
   generator::MeanScore map, map_baseline, gather, gather_baseline;
-  for (std::size_t i = 0; i < data->held_out.size(); ++i) {
+  for (std::size_t i = 0; i < data.held_out.size(); ++i) {
     const std::vector<kinds::Draw> one{{i, false}};
     const auto latent =
-        model.encoder.forward({generator::load_batch(data->held_out, one).velocity}).toTensor();
+        model.encoder.forward({generator::load_batch(data.held_out, one, geometry).velocity}).toTensor();
     const auto velocity = generator::denormalize_velocity(
         model.velocity_decoder.forward({latent}).toTensor());
     const auto pressure =
         generator::denormalize_pressure(model.seismic_decoder.forward({latent}).toTensor());
-    const auto true_map = data->held_out.velocity(i);
-    const auto true_gather = data->held_out.gathers(i);
-    map.add(generator::score_velocity_map(true_map, values_of(velocity)));
-    map_baseline.add(generator::score_velocity_map(true_map, mean_map));
-    gather.add(generator::score_shot_gathers(true_gather, values_of(pressure)));
-    gather_baseline.add(generator::score_shot_gathers(true_gather, mean_gather));
+    const auto true_map = data.held_out.velocity(i);
+    const auto true_gather = data.held_out.gathers(i);
+    map.add(generator::score_velocity_map(true_map, values_of(velocity), geometry));
+    map_baseline.add(generator::score_velocity_map(true_map, mean_map, geometry));
+    gather.add(generator::score_shot_gathers(true_gather, values_of(pressure), geometry));
+    gather_baseline.add(generator::score_shot_gathers(true_gather, mean_gather, geometry));
   }
   std::printf(
       "map SSIM %.3f (mean %.3f), MAE %.0f (%.0f) m/s; gather SSIM %.3f (%.3f), MAE %.3f (%.3f)\n",
