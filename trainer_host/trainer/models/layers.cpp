@@ -33,6 +33,13 @@ std::string pooled(const std::string& x, std::int64_t pool) {
   return "torch.max_pool2d(" + x + ", " + square + ", " + square + ", [0, 0], [1, 1], False)";
 }
 
+// values [B, C, 1, 1], weighed at each position by weights [B, C, rows, columns]. As a product of matrices: no pass of
+// quantization takes its operands for tensors of codes.
+std::string averaged(const std::string& weights, const std::string& values) {
+  return "torch.reshape(torch.matmul(torch.unsqueeze(torch.flatten(" + values + ", 1), 1), torch.flatten(" + weights +
+         ", 2)), [" + weights + ".size(0), 1, " + weights + ".size(2), " + weights + ".size(3)])";
+}
+
 Module make_convolution(const CompilationUnit& unit, const Layer& layer, at::Generator random) {
   const bool transposed = layer.kind == Layer::Kind::transposed_convolution;
   const auto taps = static_cast<double>(layer.kernel[0] * layer.kernel[1]);
@@ -84,8 +91,11 @@ class Results {
     for (const Layer& layer : layers) {
       asked_.insert(layer.input);
       asked_.insert(layer.plus);
+      asked_.insert(layer.values);
     }
   }
+  // What to write before all steps.
+  [[nodiscard]] std::string begin() { return keep(Layer::network_input); }
   [[nodiscard]] std::string of(const std::string& layer) const {
     if (layer.empty()) return "x";
     TORCH_CHECK(there_.contains(layer), "no layer '", layer, "' before the one that asks for it");
@@ -134,7 +144,9 @@ Module build_network(const std::string& type_name, const std::vector<Layer>& lay
   network.register_attribute("training", c10::BoolType::get(), true);
   std::string body = "def forward(self, x):\n";
   Results results(layers);
+  body += results.begin();
   for (const Layer& layer : layers) {
+    TORCH_CHECK(layer.name != Layer::network_input, "'input' is what layers take, and none of them");
     network.register_module(layer.name, make_convolution(unit, layer, random));
     std::string step = "self." + layer.name + ".forward(" + results.of(layer.input) + ")";
     if (layer.batch_norm) {
@@ -142,6 +154,10 @@ Module build_network(const std::string& type_name, const std::vector<Layer>& lay
       step = "self." + layer.name + "_norm.forward(" + step + ")";
     }
     if (!layer.plus.empty()) step = "torch.add(" + step + ", " + results.of(layer.plus) + ")";
+    if (!layer.values.empty()) {
+      body += "    w = torch.softmax(" + step + ", 1)\n";
+      step = averaged("w", results.of(layer.values));
+    }
     if (layer.relu) step = "torch.relu(" + step + ")";
     if (layer.pool > 1) step = pooled(step, layer.pool);
     if (layer.grid.rows > 0) step = laid_out(step, layer.grid);

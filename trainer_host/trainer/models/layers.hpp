@@ -13,6 +13,7 @@ namespace outcrop::models {
 // it says otherwise, which `build_network` writes
 // down as TorchScript: what is trained (training_form.hpp), exported and quantized.
 struct Layer {
+  static constexpr const char* network_input = "input";  // no layer's name
   enum class Kind { convolution, transposed_convolution };
 
   std::string name;  // of the child module, unique in the network
@@ -27,12 +28,16 @@ struct Layer {
   // Where above 1: of each square of so many rows and columns the largest value, what is left over
   // at the end dropped (after the ReLU).
   std::int64_t pool = 1;
-  // The layer whose result this one takes; empty: the one before it, or the network's input.
+  // The layer whose result this one takes, or `network_input`; empty: the one before it, or the network's input.
   std::string input{};
   // A layer whose result, of the same shape, is added to this one's before ReLU. With it, the
   // concatenation of a and b under a convolution is two of them, each with weights (and, in int8,
   // scales) of its own: conv(cat(a, b)) = conv_a(a) + conv_b(b).
   std::string plus{};
+  // A layer without positions, as many channels as this one has: at each position these values are averaged, weighed by
+  // this one's channels (softmax over them), and one channel comes out. What the weights belong to is flat, and ends
+  // where they change.
+  std::string values{};
   // Where rows > 0: the output channels at the single position are laid out as this grid, each
   // value with weights of its own, out_channels = channels · rows · columns.
   struct Grid {

@@ -8,9 +8,9 @@ namespace outcrop::quantize {
 
 // A generator of small width whose batch norms have seen data: untrained, but with the ranges of
 // a real one. The same weights at every call.
-inline generator::Generator make_small_generator() {
+inline generator::Generator make_small_generator(std::int64_t levels = 0) {
   const generator::GeneratorShape shape{
-      .latent = 32, .encoder_width = 4, .velocity_width = 4, .seismic_width = 8};
+      .latent = 32, .encoder_width = 4, .velocity_width = 4, .levels = levels, .seismic_width = 8};
   generator::Generator generator = generator::make_generator(shape, 7);
   const torch::NoGradGuard no_grad;
   at::Generator random = at::detail::createCPUGenerator(11);

@@ -84,10 +84,12 @@ INSTANTIATE_TEST_SUITE_P(Kernels, StaticQuantizationOf,
 TEST_P(StaticQuantizationOf, decoders_executes_every_planned_layer_in_int8) {
   const torch::NoGradGuard no_grad;
   const auto small = make_small_generator();
+  const auto levelled = make_small_generator(/*levels=*/6);
   const auto latents = small_latents(32).reshape({32, 32, 1, 1});
   const std::vector<std::pair<Module, std::size_t>> decoders{
       {small.velocity_decoder, generator::velocity_decoder_layers(small.shape).size()},
-      {small.seismic_decoder, generator::seismic_decoder_layers(small.shape).size()}};
+      {small.seismic_decoder, generator::seismic_decoder_layers(small.shape).size()},
+      {levelled.velocity_decoder, generator::velocity_decoder_layers(levelled.shape).size()}};
   for (const auto& [decoder, layers] : decoders) {
     auto quantized = quantize_static(decoder, latents, options());
     ASSERT_THAT(quantized, IsOk());

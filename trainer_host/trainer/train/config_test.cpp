@@ -247,6 +247,17 @@ TEST_F(Config, reads_a_diffusion_and_says_what_it_cannot_be) {
   EXPECT_THAT(read(odd), refused("multiple of 8 values, not of 20"));
 }
 
+TEST_F(Config, lets_maps_choose_from_levels) {
+  const auto levels = [&](const std::string& count) { return read(with("latent = 64", "latent = 64\nlevels = " + count)); };
+  const auto config = levels("16");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(recipe_of(*config).shape.levels, 16);
+  EXPECT_THAT(config->fingerprint(), HasSubstr("\nmodel.levels = 16"));
+  EXPECT_EQ(levels("0")->fingerprint(), read(whole)->fingerprint());
+  EXPECT_THAT(levels("1"), ErrorIs(ErrorCode::invalid_argument, AllOf(HasSubstr("model.levels"), HasSubstr("2 to 64"))));
+  EXPECT_THAT(levels("65"), ErrorIs(ErrorCode::invalid_argument, HasSubstr("model.levels: 65 is out of range")));
+}
+
 TEST_F(Config, makes_maps_online_where_gathers_come_from_them) {
   const auto online = [&](const std::string& gathers) {
     std::string text = with("latent = 64", "latent = 64\ngathers = \"" + gathers + "\"");

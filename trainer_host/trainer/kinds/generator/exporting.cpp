@@ -147,6 +147,15 @@ torch::Tensor checked_rows(const torch::Tensor& latents) {
 
 constexpr double clamped = 1.0;  // denormalization clamps to [-1, 1]
 
+// Maps that are means of levels are floats: finer than 8 bits, and no codes.
+kinds::ExportPart velocity_part(const torch::jit::Module& decoder, const torch::Tensor& latents) {
+  return {.name = "velocity_decoder",
+          .network = decoder,
+          .calibration = {latents},
+          .output_limit = clamped,
+          .answers_floats = decoder.hasattr(levels_layer)};
+}
+
 }  // namespace
 
 kinds::Export make_export(const Generator& generator, const LatentPrior& prior,
@@ -157,7 +166,7 @@ kinds::Export make_export(const Generator& generator, const LatentPrior& prior,
   const auto phased = models::with_phase_convolution(generator.seismic_decoder,
                                                      seismic_decoder_layers(generator.shape));
   kinds::Export exported = begin_export(prior, rows, generator.encoder, geometry, sampler);
-  exported.parts = {{"velocity_decoder", generator.velocity_decoder, {inputs}, clamped},
+  exported.parts = {velocity_part(generator.velocity_decoder, inputs),
                     {"seismic_decoder", generator.seismic_decoder, {inputs}, clamped, phased.network}};
   if (sampler) add_sampler(*sampler, rows.size(1), exported);
   exported.compose = [prior, phases = phased.phases, bounds = earth::bounds_of(geometry),
@@ -175,7 +184,7 @@ kinds::Export make_export(const torch::jit::Module& velocity_decoder, const torc
   const auto rows = checked_rows(latents);
   const auto inputs = rows.reshape({rows.size(0), rows.size(1), 1, 1});
   kinds::Export exported = begin_export(prior, rows, encoder, geometry, sampler);
-  exported.parts = {{"velocity_decoder", velocity_decoder, {inputs}, clamped}};
+  exported.parts = {velocity_part(velocity_decoder, inputs)};
   const auto makers = maker.parts();
   const auto seen = part_inputs(velocity_decoder, maker, inputs, geometry);
   for (std::size_t i = 0; i < makers.size(); ++i) {

@@ -75,6 +75,8 @@ Pair gather_grid(const GeneratorShape& shape) {
           (shape.columns + gather_stride[1] - 1) / gather_stride[1]};
 }
 
+constexpr double widest_level = 0.9;
+
 Status check_extent(const char* what, std::int64_t extent, std::int64_t least, std::int64_t most,
                     bool even) {
   if (extent >= least && extent <= most && !(even && extent % 2 != 0)) return {};
@@ -121,7 +123,16 @@ std::vector<Layer> velocity_decoder_layers(const GeneratorShape& shape) {
                       {down[step].padding, across[step].padding});
   };
   const Pair smallest{halved(shape.rows).back(), halved(shape.columns).back()};
-  return {transposed("up1", shape.latent, 16 * w, smallest, {1, 1}, {0, 0}),  // 1 → 5
+  Layer first = transposed("up1", shape.latent, 16 * w, smallest, {1, 1}, {0, 0});  // 1 → 5
+  Layer last = without_relu(convolution("map", w, std::max<std::int64_t>(1, shape.levels)));
+  std::vector<Layer> layers;
+  if (shape.levels > 0) {
+    layers.push_back(without_relu(pointwise(levels_layer, shape.latent, shape.levels)));
+    first.input = Layer::network_input;
+    last.values = levels_layer;
+  }
+  const std::vector<Layer> maps{
+          first,
           normalized(convolution("mix1", 16 * w, 16 * w)),
           up("up2", 16 * w, 8 * w, 0),  // 5 → 10
           normalized(convolution("mix2", 8 * w, 8 * w)),
@@ -131,7 +142,9 @@ std::vector<Layer> velocity_decoder_layers(const GeneratorShape& shape) {
           normalized(convolution("mix4", 2 * w, 2 * w)),
           up("up5", 2 * w, w, 3),  // 35 → 70
           normalized(convolution("mix5", w, w)),
-          without_relu(convolution("map", w, 1))};
+          last};
+  layers.insert(layers.end(), maps.begin(), maps.end());
+  return layers;
 }
 
 std::vector<Layer> seismic_decoder_layers(const GeneratorShape& shape) {
@@ -161,13 +174,20 @@ void Generator::train(bool on) {
 Generator make_generator(const GeneratorShape& shape, std::uint64_t seed) {
   // A generator of its own: the global one belongs to the program.
   const at::Generator random = at::detail::createCPUGenerator(seed);
-  return {.shape = shape,
+  Generator generator{.shape = shape,
           .encoder = models::build_network("__torch__.outcrop.Encoder", encoder_layers(shape), random),
           .velocity_decoder = models::build_network("__torch__.outcrop.VelocityDecoder",
                                             velocity_decoder_layers(shape), random),
           .seismic_decoder = models::build_network(
               "__torch__.outcrop.SeismicDecoder",
               from_map(shape.gathers) ? std::vector<Layer>() : seismic_decoder_layers(shape), random)};
+  if (shape.levels > 0) {
+    // Before anything is learned the levels lie all over the bounds.
+    const torch::NoGradGuard no_gradient;
+    generator.velocity_decoder.attr(levels_layer).toModule().attr("bias").toTensor().copy_(
+        torch::linspace(-widest_level, widest_level, shape.levels));
+  }
+  return generator;
 }
 
 }  // namespace outcrop::generator

@@ -22,6 +22,7 @@ struct GeneratorShape {
   std::int64_t latent = 128;         // values; a multiple of 4
   std::int64_t encoder_width = 16;   // channels at full size; grows eightfold
   std::int64_t velocity_width = 16;  // channels at the maps' size; sixteenfold at a sixteenth of it
+  std::int64_t levels = 0;           // velocities that each cell of a map chooses from; 0: maps of free values
   std::int64_t seismic_width = 8;    // channels at an eighth of the times x half the columns, 16-fold before
   GatherMaker gathers = GatherMaker::decoder;
   std::optional<DiffusionShape> diffusion{};  // what latents are drawn by; none: a Gaussian
@@ -37,7 +38,8 @@ struct GeneratorShape {
 
 // The three networks as TorchScript modules, trained and exported as the same objects.
 //   encoder           normalized map [B,1,rows,columns] → latent [B,latent,1,1]; no activation at its end
-//   velocity_decoder  latent [B,latent,1,1] → normalized map [B,1,rows,columns]
+//   velocity_decoder  latent [B,latent,1,1] → normalized map [B,1,rows,columns]; with levels, each cell's softmax over
+//                     velocities that the latent says: layers are flat by nature, and what is learned is where they end
 //   seismic_decoder   latent [B,latent,1,1] → normalized gathers [B,shots,times,columns]; works at
 //                     an eighth of the times and ends in one transposed convolution of stride (8, 2)
 // Outputs lie near [-1, 1] and are not clamped: denormalization does that.
@@ -58,6 +60,9 @@ struct Generator {
 [[nodiscard]] std::vector<models::Layer> encoder_layers(const GeneratorShape& shape);
 [[nodiscard]] std::vector<models::Layer> velocity_decoder_layers(const GeneratorShape& shape);
 [[nodiscard]] std::vector<models::Layer> seismic_decoder_layers(const GeneratorShape& shape);
+
+// The name of the layer that makes levels.
+inline constexpr const char* levels_layer = "levels";
 
 // The same weights from the same seed, on every machine of the same LibTorch. In training mode.
 [[nodiscard]] Generator make_generator(const GeneratorShape& shape, std::uint64_t seed);

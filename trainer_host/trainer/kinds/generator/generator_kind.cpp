@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::int64_t largest_width = 256;  // channels
 constexpr std::int64_t largest_latent = 128;
+constexpr std::int64_t most_levels = 64;
 constexpr std::int64_t width_step = 8;  // of the diffusion: groups of its norms
 constexpr std::int64_t largest_multiplier = 16;
 constexpr double rate_from_map = 1.5;
@@ -26,6 +27,8 @@ constexpr const char* help_text = R"(kind = "generator": pairs of velocity maps 
   latent = 128              # values; a multiple of 4, up to 128
   encoder_width = 16        # channels of the largest maps of each network
   velocity_width = 16
+  levels = 0                # velocities that each cell of a map chooses from, 2 to 64: layers are flat and end sharply
+                            # (docs/maps.md); 0: each cell is a value of its own
   seismic_width = 8         # of "decoder"
   gathers = "decoder"       # what makes gathers: "decoder", of the latent, beside the map; or, from the map itself,
                             # "kirchhoff" (echoes of learned features, then a U-Net), "wave" (a coarse wave equation,
@@ -157,6 +160,8 @@ class GeneratorKind final : public kinds::Kind {
     shape.encoder_width = model.integer("encoder_width", shape.encoder_width, 1, largest_width);
     shape.velocity_width = model.integer("velocity_width", shape.velocity_width, 1, largest_width);
     shape.seismic_width = model.integer("seismic_width", shape.seismic_width, 1, largest_width);
+    shape.levels = model.integer("levels", shape.levels, 0, most_levels);
+    if (shape.levels == 1) model.refuse("levels", "nothing is chosen from one velocity; say 2 to 64, or 0");
     const auto maker = gather_maker(model.text("gathers", std::string(name_of(shape.gathers))));
     if (maker) {
       shape.gathers = *maker;
@@ -197,6 +202,10 @@ class GeneratorKind final : public kinds::Kind {
                                        {"seismic_width", &recipe->shape.seismic_width}}) {
         OUTCROP_TRY(extent, json_integer(json.at(key), key, 1, largest_width));
         *value = extent;
+      }
+      if (json.contains("levels")) {
+        OUTCROP_TRY(levels, json_integer(json.at("levels"), "levels", 2, most_levels));
+        recipe->shape.levels = levels;
       }
       if (json.contains("gathers")) {
         OUTCROP_TRY(maker, gather_maker(json.at("gathers").get<std::string>()));
@@ -247,6 +256,7 @@ std::string GeneratorRecipe::fingerprint() const {
        << "\nmodel.encoder_width = " << shape.encoder_width
        << "\nmodel.velocity_width = " << shape.velocity_width
        << "\nmodel.seismic_width = " << shape.seismic_width
+       << (shape.levels > 0 ? "\nmodel.levels = " + std::to_string(shape.levels) : std::string())
        << (from_map(shape.gathers) ? "\nmodel.gathers = " + std::string(name_of(shape.gathers)) +
                                          "\nmodel.sponge = " + std::to_string(shape.sponge)
                                    : std::string())

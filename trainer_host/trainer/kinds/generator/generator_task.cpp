@@ -99,6 +99,7 @@ std::string GeneratorTask::shape() const {
                       {"encoder_width", shape.encoder_width},
                       {"velocity_width", shape.velocity_width},
                       {"seismic_width", shape.seismic_width}};
+  if (shape.levels > 0) json["levels"] = shape.levels;
   if (from_map(shape.gathers)) {
     json["gathers"] = name_of(shape.gathers);
     json["sponge"] = shape.sponge;

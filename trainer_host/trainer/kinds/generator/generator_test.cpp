@@ -144,6 +144,41 @@ TEST(TrainingForm, computes_as_the_exported_graph_over_the_same_tensors) {
   }
 }
 
+TEST(Layers, of_maps_with_levels_weigh_what_the_latent_says) {
+  const torch::NoGradGuard no_gradient;
+  GeneratorShape shape = small;
+  shape.levels = 3;
+  Generator generator = make_generator(shape, 1);
+  generator.train(false);
+  auto& decoder = generator.velocity_decoder;
+  const auto child = [&](const char* name) { return decoder.attr(name).toModule(); };
+  const auto latent = torch::randn({2, 16, 1, 1});
+  auto levels = child("levels");
+  const Tensor velocities = levels.forward({latent}).toTensor();
+  ASSERT_EQ(velocities.sizes(), (std::vector<std::int64_t>{2, 3, 1, 1}));
+
+  // Where one channel is far above the others, its level is what comes out.
+  child("map").attr("weight").toTensor().zero_();
+  const Tensor bias = child("map").attr("bias").toTensor();
+  for (std::int64_t chosen = 0; chosen < 3; ++chosen) {
+    bias.zero_();
+    bias[chosen] = 100.0;
+    const Tensor map = decoder.forward({latent}).toTensor();
+    ASSERT_EQ(map.sizes(), (std::vector<std::int64_t>{2, 1, 70, 70}));
+    EXPECT_TRUE(torch::allclose(map, velocities.slice(1, chosen, chosen + 1).expand_as(map)));
+  }
+  bias.zero_();
+  const Tensor mean = decoder.forward({latent}).toTensor();
+  EXPECT_TRUE(torch::allclose(mean, velocities.mean(1, true).expand_as(mean), 1e-4, 1e-6));
+}
+
+TEST(Layers, of_maps_with_levels_begin_all_over_the_bounds) {
+  GeneratorShape shape = small;
+  shape.levels = 4;
+  const auto bias = make_generator(shape, 1).velocity_decoder.attr("levels").toModule().attr("bias").toTensor();
+  EXPECT_TRUE(torch::allclose(bias.detach(), torch::tensor({-0.9, -0.3, 0.3, 0.9})));
+}
+
 TEST(TrainingForm, differentiates_into_the_modules_own_parameters) {
   const Generator generator = make_generator(small, 5);
   TrainingForm seismic(generator.seismic_decoder);
@@ -163,6 +198,12 @@ TEST(TrainingForm, names_the_first_child_whose_output_is_not_finite) {
   EXPECT_EQ(output.sizes(), (std::vector<std::int64_t>{2, 1, 70, 70}));
   generator.velocity_decoder.attr("mix2").toModule().attr("bias").toTensor()[1] = std::nanf("");
   EXPECT_EQ(velocity.first_non_finite(latent, output), "mix2");
+
+  GeneratorShape levelled = small;
+  levelled.levels = 3;
+  const Generator with_levels = make_generator(levelled, 5);
+  with_levels.velocity_decoder.attr("levels").toModule().attr("bias").toTensor()[1] = std::nanf("");
+  EXPECT_EQ(TrainingForm(with_levels.velocity_decoder).first_non_finite(latent, output), "levels");
 }
 
 TEST(Layers, same_seed_gives_the_same_weights_whatever_the_global_generator) {

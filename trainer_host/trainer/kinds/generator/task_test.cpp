@@ -85,6 +85,7 @@ TEST(Recipe, knows_the_geometry_that_weights_learned_from) {
   ASSERT_THAT(sized, IsOk());
   GeneratorRecipe other = recipe;
   other.shape = *sized;
+  other.shape.levels = 5;
   const std::string shape = GeneratorTask(other, none, 1).shape();
   auto again = make_kind()->recipe(shape);
   ASSERT_THAT(again, IsOk());

@@ -104,6 +104,12 @@ TEST(Layers, name_what_they_take_and_add) {
   const auto of_first = run("first", x);
   EXPECT_TRUE(torch::allclose(network.forward({x}).toTensor(),
                               run("sum", of_first) + run("second", of_first)));
+  sum.input = models::Layer::network_input;
+  EXPECT_TRUE(torch::allclose(
+      models::build_network("Input", {first, second, sum}, at::detail::createCPUGenerator(1)).forward({x}).toTensor(),
+      run("sum", x) + run("second", of_first)));
+  second.name = models::Layer::network_input;
+  EXPECT_THROW((void)models::build_network("Bad", {first, second}, at::detail::createCPUGenerator(1)), c10::Error);
   sum.plus = "later";
   EXPECT_THROW((void)models::build_network("Bad", {first, sum}, at::detail::createCPUGenerator(1)),
                c10::Error);
