@@ -49,6 +49,7 @@ constexpr std::chrono::milliseconds gather_messages{10};  // messages that are s
 constexpr std::size_t most_together = 64;
 constexpr std::size_t most_unheard = 20'000;  // of messages: a fleet's statuses come all at once
 constexpr std::chrono::seconds reconcile_every{15};
+constexpr std::chrono::milliseconds most_late{60};  // beyond, a lot is not waited with for longer
 constexpr std::chrono::milliseconds listen_every{250};  // to boards that said too much at once
 constexpr std::chrono::milliseconds tell_every{200};    // who looks, what changed
 constexpr std::chrono::seconds sign_every{60};  // looks whether something is due
@@ -208,6 +209,7 @@ class Daemon::Impl {
   std::string said_of_expiry_;
   std::uint64_t overflowed_ = 0;  // of the session, when it was looked at last
   std::chrono::nanoseconds last_tick_{0};  // how long it took
+  std::chrono::nanoseconds late_{0};       // after its time, it began
   std::vector<transport::Message> inbox_;  // of boards, not taken yet
   bool decide_soon_ = false;
   bool stopping_ = false;
@@ -600,12 +602,14 @@ void Daemon::Impl::send(const std::string& device, const messages::Command& comm
 void Daemon::Impl::wake() {
   if (decide_soon_ || stopping_) return;
   decide_soon_ = true;
-  // Never more than a fifth of the time, however much there is to decide.
-  decide_timer_.expires_after(std::max<std::chrono::nanoseconds>(gather, 4 * last_tick_));
+  // Never more than a fifth of the time, however much there is to decide; and less where the loop is behind with what boards
+  // said of the last lot: whoever is offered something has something to say.
+  decide_timer_.expires_after(std::max<std::chrono::nanoseconds>(gather, 4 * (last_tick_ + late_)));
   decide_timer_.async_wait([this](const boost::system::error_code& error) {
     decide_soon_ = false;
     if (error) return;
     const auto begun = std::chrono::steady_clock::now();
+    late_ = std::min<std::chrono::nanoseconds>(begun - decide_timer_.expiry(), most_late);
     driver_.tick_changed();
     api_->rollouts_changed();
     show_status();

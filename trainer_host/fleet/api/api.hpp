@@ -159,7 +159,8 @@ class Api {
   [[nodiscard]] Result<http::Response> device(const std::string& name);
   [[nodiscard]] Result<nlohmann::json> describe_device(const Device& device, const std::optional<Assignment>& desired);
   [[nodiscard]] nlohmann::json describe_device(const Device& device, const std::optional<Assignment>& desired,
-                                               const ReleaseRecord* active);
+                                               const nlohmann::json& active);
+  [[nodiscard]] const nlohmann::json& shown(const Device& device);
   // What it serves, where that is a release of this host.
   [[nodiscard]] Result<std::optional<ReleaseRecord>> active_release(const Device& device);
   [[nodiscard]] Result<http::Response> add_authority(const std::string& body);
@@ -205,6 +206,10 @@ class Api {
   RequestTimes times_;
   Once once_;
   std::map<std::string, Timestamp> reports_told_;  // the newest of each board
+  struct Shown : Device {
+    nlohmann::json json;
+  };
+  std::map<std::string, Shown> shown_;  // boards of lists, as they were shown
   page::Page page_;
 };
 

@@ -16,6 +16,7 @@ constexpr ByteCount device_body_limit = ByteCount::mib(4);
 constexpr std::size_t longest_certificate = 64 * 1024;
 constexpr std::size_t longest_crl = 2 * 1024 * 1024;
 constexpr std::size_t longest_reason = 1024;
+constexpr std::size_t most_shown = 2000;
 
 Json desired_to_json(const Assignment& desired) {
   return {{"rollout", desired.rollout},         {"generation", desired.generation},
@@ -84,11 +85,24 @@ Result<std::optional<ReleaseRecord>> Api::active_release(const Device& device) {
 
 Result<Json> Api::describe_device(const Device& device, const std::optional<Assignment>& desired) {
   OUTCROP_TRY(release, active_release(device));
-  return describe_device(device, desired, release ? &*release : nullptr);
+  return describe_device(device, desired, release ? to_json(*release) : Json(nullptr));
 }
 
-Json Api::describe_device(const Device& device, const std::optional<Assignment>& desired, const ReleaseRecord* active) {
-  Json entry = to_json(device);
+// Of a list most is as it was when it was asked for last: what a board says of itself is turned into JSON once.
+const Json& Api::shown(const Device& device) {
+  if (shown_.size() >= most_shown) shown_.clear();
+  Shown& kept = shown_[device.name];
+  const bool same = !kept.json.is_null() && kept.status == device.status && kept.last_seen == device.last_seen && kept.revoked == device.revoked &&
+                    kept.revoked_reason == device.revoked_reason && kept.attention == device.attention && kept.enrolled == device.enrolled &&
+                    kept.signs == device.signs && kept.tags == device.tags && kept.model == device.model && kept.device_class == device.device_class;
+  if (same) return kept.json;
+  static_cast<Device&>(kept) = device;
+  kept.json = to_json(device);
+  return kept.json;
+}
+
+Json Api::describe_device(const Device& device, const std::optional<Assignment>& desired, const Json& active) {
+  Json entry = shown(device);
   entry["online"] = parts_.ingest.online(device.name);
   // A root names a director, and this board's agent is from before.
   entry["unsigned"] = device.status && !device.signs &&
@@ -97,7 +111,7 @@ Json Api::describe_device(const Device& device, const std::optional<Assignment>&
   entry["desired"] = desired ? desired_to_json(*desired) : Json(nullptr);
   const messages::Progress* progress = parts_.ingest.progress(device.name);
   entry["progress"] = progress != nullptr ? progress_to_json(*progress) : Json(nullptr);
-  entry["active_release"] = active != nullptr ? to_json(*active) : Json(nullptr);
+  entry["active_release"] = active;
   return entry;
 }
 
@@ -130,9 +144,12 @@ Result<http::Response> Api::devices(const http::Request& request) {
   OUTCROP_TRY(query, BoardQuery::read(words));
   OUTCROP_CHECK(view_.refresh());
   OUTCROP_TRY(page, select(view_, query));
+  std::map<trust::Sha256Digest, Json> releases;  // most boards serve the same
   for (const BoardRow* row : page.rows) {
     const auto serves = row->device.status ? row->device.status->active_manifest : std::nullopt;
-    Json entry = describe_device(row->device, row->desired, serves ? view_.release(*serves) : nullptr);
+    const ReleaseRecord* const active = serves ? view_.release(*serves) : nullptr;
+    if (active != nullptr && !releases.contains(*serves)) releases.emplace(*serves, to_json(*active));
+    Json entry = describe_device(row->device, row->desired, active != nullptr ? releases.at(*serves) : Json(nullptr));
     entry["health"] = to_string(row->health);
     entry["why"] = row->why;
     json.push_back(std::move(entry));

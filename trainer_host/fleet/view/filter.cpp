@@ -17,8 +17,8 @@ constexpr std::array<std::string_view, 7> orders{"name", "class", "health", "see
 struct Key {
   bool missing = false;
   double number = 0;
-  std::string text;
-  std::string name;
+  std::string_view text;  // of the row
+  std::string_view name;
 };
 
 Key key_of(const BoardRow& row, const std::string& sort) {

@@ -16,7 +16,7 @@ constexpr std::size_t releases_looked_at = 6;
 constexpr std::size_t reports_looked_at = 2;
 constexpr std::size_t rollouts_looked_at = 200;
 constexpr std::size_t rollouts_watched = 2;
-constexpr std::chrono::milliseconds longest_look{10};
+constexpr std::chrono::milliseconds longest_look{5};
 
 Figure figure_of(const StoredReport& stored, const messages::ReportedVariant& variant) {
   const messages::ReportedMeasurement& measured = *variant.measurement;

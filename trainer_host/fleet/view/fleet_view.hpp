@@ -84,7 +84,7 @@ class FleetView {
   // Reads what changed: at most so many boards, and not for longer than a moment once it has some. Whoever looks calls it
   // first, and what is left comes with the next call.
   static constexpr std::size_t most_at_once = 500;
-  static constexpr std::size_t least_at_once = 50;
+  static constexpr std::size_t least_at_once = 25;
   [[nodiscard]] Status refresh();
   [[nodiscard]] std::size_t unread() const { return dirty_.size(); }
 
