@@ -28,6 +28,7 @@ struct Options {
   fs::path board, blob;  // the board's state folder, a file named by its digest
   pid_t host = 0, broker = 0, agent = 0;
   std::chrono::seconds each{20};
+  std::string only;
   std::string json;
 };
 
@@ -125,6 +126,7 @@ Status flood_all(const Options& options) {
   Table table({"flood", "of", "host, ms (p50 / p99 / most)", "agent, ms", "host", "broker", "agent", "sent"});
   ordered_json figures = ordered_json::array();
   for (const Flood& flood : floods()) {
+    if (flood.name.find(options.only) == std::string::npos) continue;
     std::fprintf(stderr, "%s…\n", flood.name.c_str());
     Watch watch(options);
     const std::string sent = flood.run(besieged, Steady::now() + options.each);
@@ -155,6 +157,7 @@ int run(int argc, char** argv) {
   app.add_option("--board", options.board, "State folder of an enrolled board whose agent does not run")->required();
   app.add_option("--blob", options.blob, "File of a blob that the host has, named by its digest")->required();
   app.add_option("--seconds", each, "Of each flood")->check(CLI::Range(1, 3600))->capture_default_str();
+  app.add_option("--only", options.only, "Those whose name has this in it");
   app.add_option("--json", options.json, "Also write the figures to this file");
   try {
     app.parse(argc, argv);

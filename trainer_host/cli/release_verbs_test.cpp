@@ -149,6 +149,33 @@ TEST(ManualPage, is_made_with_the_program) {
                                       HasSubstr(".SH ENVIRONMENT")));
 }
 
+// Two persons, two machines: neither alone changes what boards believe.
+TEST_F(ReleaseVerbsTest, a_role_of_two_signers_changes_by_both_alone) {
+  const std::string dir = " --dir " + keys_.string();
+  const std::string alice = (folder_.path() / "alice.key").string();
+  const std::string copy = (folder_.path() / "copy.json").string();
+  const std::string request = (keys_ / "request.json").string();
+  ASSERT_EQ(run("keys make-key " + alice).code, 0);
+  ASSERT_EQ(run("keys add-key root " + alice + dir).code, 0);
+  const ShellOutcome alone = run("keys threshold root 2" + dir);
+  EXPECT_EQ(alone.code, 1);
+  EXPECT_THAT(alone.output, HasSubstr("root is signed by 1 of the 2 keys"));
+  const ShellOutcome asked = run("keys threshold root 2 --request" + dir);
+  EXPECT_EQ(asked.code, 0);
+  EXPECT_THAT(asked.output, HasSubstr(request + " waits for signatures"));
+  const ShellOutcome shown = run("keys sign " + request);
+  EXPECT_THAT(shown.output, ::testing::AllOf(HasSubstr("root version 3, valid until"), HasSubstr("root: 2 of"), HasSubstr("Missing:")));
+  EXPECT_EQ(run("keys join " + request + dir).code, 1) << "it brings nothing";
+  ASSERT_EQ(run("keys sign " + request + " --key " + alice + " --out " + copy).code, 0);
+  EXPECT_EQ(run("keys sign " + copy + " --key " + alice).code, 1) << "a key counts once";
+  const auto version = [&] { return nlohmann::json::parse(run("keys show --json" + dir).output)["root_version"]; };
+  EXPECT_EQ(version(), 2);
+  ASSERT_EQ(run("keys join " + copy + dir).code, 0);
+  EXPECT_EQ(version(), 3);
+  EXPECT_EQ(run("keys drop" + dir).code, 1) << "nothing waits any more";
+  EXPECT_EQ(run("keys threshold root 9" + dir).code, 2);
+}
+
 TEST_F(ReleaseVerbsTest, wrong_use_is_told_from_failure) {
   EXPECT_EQ(run("release verify").code, 2);
   EXPECT_EQ(run("keys init --dir " + (folder_.path() / "k").string() + " --model 'Bad Name'").code,
