@@ -30,6 +30,7 @@ std::optional<Request> to_request(Parser::value_type& message, const Peer& peer,
   request.body = std::move(message.body());
   request.peer_uid = peer.uid;
   request.address = peer.address;
+  request.certificate = peer.certificate;
   request.secure = secure;
   return request;
 }

@@ -21,6 +21,7 @@ using AnySocket =
 struct Peer {
   std::uint32_t uid = 0;    // of a Unix socket
   std::string address{};    // of TCP
+  std::string certificate{};  // of TLS: common name of the client's
 };
 
 // One connection: requests one after the other, each answered before the next is read.

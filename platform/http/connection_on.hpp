@@ -13,6 +13,8 @@
 #include <boost/beast/http.hpp>
 
 
+struct ssl_st;  // SSL
+
 namespace outcrop::http {
 
 namespace asio = boost::asio;
@@ -33,6 +35,8 @@ inline auto awaiting(boost::system::error_code& error) {
 }
 
 [[nodiscard]] std::optional<Request> to_request(Parser::value_type& message, const Peer& peer, bool secure);
+// The common name in the certificate that the peer has shown, "" where there is none; tcp.cpp.
+[[nodiscard]] std::string certificate_of(ssl_st* connection);
 // What to answer to bytes that are no request of ours; nothing where the peer has gone.
 [[nodiscard]] std::optional<Response> refusal(const boost::system::error_code& error, ByteCount longest_body);
 
@@ -84,6 +88,7 @@ class ConnectionOn final : public Connection {
     if constexpr (secure) {
       plain().expires_after(longest_handshake);
       co_await stream_.async_handshake(Stream::server, awaiting(error));
+      if (!error) peer_.certificate = certificate_of(stream_.native_handle());
     }
     co_return !error;
   }

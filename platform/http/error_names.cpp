@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <boost/beast/http/status.hpp>
+
 #include "protocol/base/json_text.hpp"
 
 namespace outcrop::http {
@@ -39,10 +41,11 @@ std::string problem_body(const Error& error, int status) {
   const auto* const known = std::find_if(
       names.begin(), names.end(), [&](const auto& entry) { return entry.first == error.code(); });
   const std::string_view name = known == names.end() ? "internal" : known->second;
-  std::string title(name);
-  std::replace(title.begin(), title.end(), '_', ' ');
+  // Of no type of its own a problem has the title of its status.
+  const auto reason = boost::beast::http::obsolete_reason(static_cast<boost::beast::http::status>(status));
+  const std::string title(reason.data(), reason.size());
   const Json body{{"type", "about:blank"},
-                  {"title", std::move(title)},
+                  {"title", title},
                   {"status", status},
                   {"detail", error.message()},
                   {"error", {{"code", name}, {"message", error.message()}}}};

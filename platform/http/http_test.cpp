@@ -127,7 +127,7 @@ TEST_F(HttpTest, errors_cross_the_socket_and_come_back) {
   EXPECT_EQ(answer->content_type, "application/problem+json");
   EXPECT_EQ(answer->body,
             R"({"detail":"no such board","error":{"code":"not_found","message":"no such board"},)"
-            R"("status":404,"title":"not found","type":"about:blank"})");
+            R"("status":404,"title":"Not Found","type":"about:blank"})");
   EXPECT_THAT(call_ok(socket_, {"GET", "/missing"}),
               ErrorIs(ErrorCode::not_found, HasSubstr("no such board")));
   EXPECT_EQ(error_response(Error(ErrorCode::no_space, "")).status, 507);

@@ -33,6 +33,7 @@ struct Request {
   std::map<std::string, std::string> headers{};  // names in lower case; of one that came twice, the first
   std::string address{};                         // who asked over TCP; "" over a Unix socket
   bool secure = false;                           // over TLS
+  std::string certificate{};  // common name of the client's, which its authority vouches for; "": none
   [[nodiscard]] std::string header(const std::string& name) const {
     const auto found = headers.find(name);
     return found == headers.end() ? std::string() : found->second;
@@ -74,6 +75,8 @@ struct TcpOptions {
   struct Tls {
     std::filesystem::path certificate;  // PEM, the chain
     std::filesystem::path key;
+    // PEM; clients may show certificates that it vouches for, and others are refused. None: nobody is asked for one.
+    std::optional<std::filesystem::path> client_authority{};
   };
   std::optional<Tls> tls{};  // none: only on loopback
   ByteCount longest_body = ByteCount::mib(1);

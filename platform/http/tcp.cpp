@@ -5,6 +5,8 @@
 
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 namespace outcrop::http {
 
@@ -13,6 +15,24 @@ using Secure = asio::ssl::stream<Plain>;
 
 namespace {
 
+// Who has none is served as well; one that does not hold ends the handshake.
+Status ask_for_certificates(asio::ssl::context& context, const std::filesystem::path& authority) {
+  boost::system::error_code error;
+  context.load_verify_file(authority.string(), error);
+  STACK_OF(X509_NAME)* const names = error ? nullptr : SSL_load_client_CA_file(authority.c_str());
+  if (names == nullptr) {
+    return fail(ErrorCode::invalid_data, "the authority of clients' certificates " + authority.string() +
+                                             " is no certificate in PEM");
+  }
+  SSL_CTX_set_client_CA_list(context.native_handle(), names);
+  context.set_verify_mode(asio::ssl::verify_peer);
+  // Else no session of a client with a certificate could be resumed.
+  constexpr std::string_view sessions = "outcrop";
+  SSL_CTX_set_session_id_context(context.native_handle(), reinterpret_cast<const unsigned char*>(sessions.data()),
+                                 static_cast<unsigned>(sessions.size()));
+  return {};
+}
+
 Result<std::shared_ptr<asio::ssl::context>> tls_of(const TcpOptions::Tls& files) {
   try {
     auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
@@ -20,6 +40,9 @@ Result<std::shared_ptr<asio::ssl::context>> tls_of(const TcpOptions::Tls& files)
                          asio::ssl::context::no_sslv3);
     context->use_certificate_chain_file(files.certificate.string());
     context->use_private_key_file(files.key.string(), asio::ssl::context::pem);
+    if (files.client_authority) {
+      OUTCROP_CHECK(ask_for_certificates(*context, *files.client_authority));
+    }
     return context;
   } catch (const boost::system::system_error& error) {
     return fail(ErrorCode::invalid_data, "certificate " + files.certificate.string() + " with key " +
@@ -29,6 +52,20 @@ Result<std::shared_ptr<asio::ssl::context>> tls_of(const TcpOptions::Tls& files)
 }
 
 }  // namespace
+
+std::string certificate_of(ssl_st* connection) {
+  const X509* const certificate = SSL_get0_peer_certificate(connection);
+  if (certificate == nullptr || SSL_get_verify_result(connection) != X509_V_OK) return "";
+  X509_NAME* const subject = X509_get_subject_name(certificate);
+  const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0) return "";  // several: whose?
+  unsigned char* text = nullptr;
+  const int length = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+  if (length < 0) return "";
+  const std::string name(reinterpret_cast<const char*>(text), static_cast<std::size_t>(length));
+  OPENSSL_free(text);
+  return name;
+}
 
 Peer peer_of(tcp::socket& socket) {
   boost::system::error_code error;

@@ -96,6 +96,15 @@ monitor::HistoryOptions history_options(const HostConfig& config) {
   return options;
 }
 
+std::map<std::string, Role> certificates_of(const HostConfig& config) {
+  std::map<std::string, Role> roles;
+  if (!config.http || !config.http->certificates) return roles;
+  for (const auto& [name, word] : config.http->certificates->roles) {
+    if (const auto role = role_from(word)) roles.emplace(name, *role);
+  }
+  return roles;
+}
+
 Result<std::unique_ptr<Registry>> open_registry(const StateFolder& state) {
   auto registry = open_sqlite_registry(state.registry());
   if (!registry) return fail(registry.error().context("the registry"));
@@ -423,7 +432,7 @@ Status Daemon::Impl::start_server() {
                [this](const monitor::MeasureRequest& request) { return asker_.measure(request); },
                StateFolder{config_.state}.registry(), [this] { return in_place_.check(); }, [this] {
                  return webhooks_ ? webhooks_->undelivered() : std::vector<std::string>();
-               }});
+               }, certificates_of(config_)});
   api_->look_at_older_releases();
   std::error_code error;
   std::filesystem::create_directories(config_.socket.parent_path(), error);
@@ -452,6 +461,7 @@ Status Daemon::Impl::start_server() {
   tcp.longest_body = options.longest_body;
   if (config_.http->certificate) {
     tcp.tls = http::TcpOptions::Tls{*config_.http->certificate, *config_.http->key};
+    if (config_.http->certificates) tcp.tls->client_authority = config_.http->certificates->authority;
   }
   OUTCROP_TRY(pages,
               http::Server::listen_tcp(io_->get_executor(), tcp, [this](http::Request request) {

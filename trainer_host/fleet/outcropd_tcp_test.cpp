@@ -116,6 +116,44 @@ TEST_F(OutcropdTcpTest, speaks_tls_with_the_certificate_it_is_given) {
   EXPECT_NE(entered.find("HttpOnly; SameSite=Strict; Max-Age=2592000; Secure"), std::string::npos) << entered;
 }
 
+TEST_F(OutcropdTcpTest, who_has_a_certificate_needs_no_token_and_does_what_its_role_may) {
+  using Usage = pki::Authority::Usage;
+  const auto people = pki::Authority::open_or_make(home_ / "people", "People");
+  ASSERT_TRUE(people);
+  const auto issue = [&](const pki::Authority& authority, const std::string& name, const std::string& file, Usage usage) {
+    const auto key = trust::PrivateKey::generate();
+    const auto certificate = authority.issue(
+        {name, usage == Usage::server ? std::vector<std::string>{"127.0.0.1"} : std::vector<std::string>(), usage}, key->public_key());
+    ASSERT_TRUE(certificate) << certificate.error().message();
+    ASSERT_TRUE(write_file_durably(home_ / (file + ".pem"), *certificate));
+    ASSERT_TRUE(key->write_pem(home_ / (file + ".key")));
+  };
+  issue(*people, "host", "host", Usage::server);
+  for (const std::string name : {"alice", "bob", "carol"}) issue(*people, name, name, Usage::client);
+  issue(*devices_, "alice", "stranger", Usage::client);
+  ASSERT_TRUE(write_file_durably(home_ / "people.pem", people->certificate()));
+  tls_ = true;
+  serve_tcp("certificate = \"host.pem\"\nkey = \"host.key\"\n[http.certificates]\nauthority = \"people.pem\"\n"
+            "viewers = [\"bob\"]\nadmins = [\"alice\"]\n");
+  const std::string trusts = "--cacert " + (home_ / "people.pem").string() + " ";
+  const auto as = [&](const std::string& name) {
+    const std::string file = (home_ / name).string();
+    return trusts + "--cert " + file + ".pem --key " + file + ".key ";
+  };
+  EXPECT_TRUE(curl(trusts, "/v1/host").ends_with("401")) << "who has none may bring a token";
+  EXPECT_TRUE(curl(trusts + token("v", "viewer"), "/v1/host").ends_with("200"));
+  EXPECT_TRUE(curl(as("alice"), "/v1/tokens").ends_with("200"));
+  EXPECT_TRUE(curl(as("bob"), "/v1/host").ends_with("200"));
+  EXPECT_TRUE(curl(as("bob"), "/v1/tokens").ends_with("403"));
+  EXPECT_NE(curl(as("carol"), "/v1/host").find("nothing is said of a certificate of 'carol'"), std::string::npos);
+  EXPECT_TRUE(curl(as("stranger"), "/v1/host").ends_with("000")) << "of another authority";
+  // A browser shows it by itself, also where a page of another site asks.
+  const std::string add = "-d '{\"name\": \"x\", \"role\": \"viewer\"}' ";
+  EXPECT_TRUE(curl(as("alice") + add + "-H 'Origin: https://evil.example'", "/v1/tokens").ends_with("403"));
+  EXPECT_TRUE(curl(as("alice") + add, "/v1/tokens").ends_with("201"));
+  EXPECT_EQ(get("/v1/audit?action=token-added")["entries"][0]["who"], "certificate alice");
+}
+
 // A Prometheus of its own, which ends with this object.
 class Prometheus {
  public:

@@ -97,6 +97,8 @@ TEST_F(OutcropdTest, keeps_how_boards_fare_over_a_kill_and_has_them_measure_agai
   const auto heat = [&] { return get("/v1/history?measure=temperature&device=pi-1&resolution=raw")["points"]; };
   ASSERT_EQ(heat().size(), 1U);
   EXPECT_EQ(heat()[0]["max"], 55.5);
+  EXPECT_GT(get("/v1/host")["history"]["most_bytes"], 0);
+  EXPECT_EQ(get("/v1/host")["history"]["problem"], "");
   const auto measured = get("/v1/history?measure=measured_p90_ms&device=pi-1&variant=int8-qint8")["points"];
   ASSERT_EQ(measured.size(), 1U) << "of the canary's report";
   EXPECT_EQ(get("/v1/outliers")["outliers"], json::array());
@@ -808,6 +810,7 @@ TEST_F(OutcropdTest, tells_listeners_what_changes_and_who_has_it_already_that_no
   const std::string again = ask + "/v1/devices/board -o /dev/null -w '%{http_code}' -H 'If-None-Match: ";
   EXPECT_EQ(run_shell(again + etag + "'").output, "304") << etag;
   EXPECT_EQ(run_shell(again + "\"x\"'").output, "200");
+  EXPECT_EQ(run_shell(again + "\"x\", W/" + etag + "'").output, "304");
   // A page of those that are asked for.
   enroll("other", "toaster");
   const json page = get("/v1/devices?class=toaster&limit=1");

@@ -48,6 +48,11 @@ std::string etag_of(const std::string& body) {
   return "\"" + trust::sha256(body).hex().substr(0, 32) + "\"";
 }
 
+// Whether a header of ETags, "*" or several with commas between, has this one: its quotes are a part of it.
+bool names_etag(const std::string& header, const std::string& etag) {
+  return header == "*" || header.find(etag) != std::string::npos;
+}
+
 // Of what stands for one thing and has one form: who has it already is told so.
 void add_etag(const http::Request& request, const std::string& pattern, http::Response& response) {
   if (request.method != "GET" || response.status != 200) return;
@@ -56,7 +61,7 @@ void add_etag(const http::Request& request, const std::string& pattern, http::Re
     return;
   }
   const std::string etag = etag_of(response.body);
-  if (request.header("if-none-match") == etag) {
+  if (names_etag(request.header("if-none-match"), etag)) {
     response = {304, "", ""};
   }
   response.headers.emplace_back("ETag", etag);
@@ -127,7 +132,7 @@ std::optional<http::Response> Api::not_as_it_was(const http::Request& request,
   if (wanted.empty()) return std::nullopt;
   const auto now = rollout(name);
   if (!now) return http::error_response(now.error());
-  if (etag_of(now->body) == wanted) return std::nullopt;
+  if (names_etag(wanted, etag_of(now->body))) return std::nullopt;
   return http::error_response(
       Error(ErrorCode::refused, "the rollout '" + name + "' is not as it was any more: look again"), 412);
 }

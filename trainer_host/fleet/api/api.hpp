@@ -76,9 +76,10 @@ struct ApiParts {
   std::function<Status()> in_place = [] { return Status(); };
   // Who does not take what webhooks tell, a sentence each.
   std::function<std::vector<std::string>()> undelivered = [] { return std::vector<std::string>(); };
+  std::map<std::string, Role> certificates{};  // of those who come by TLS, by common name
 };
 
-// Who asks: by a Unix socket, whose group and mode say who may, or by TCP with a token.
+// Who asks: by a Unix socket, whose group and mode say who may, or by TCP with a token or a certificate.
 struct Caller {
   Role role = Role::admin;
   std::string name;         // "uid 1000", "token ops"

@@ -43,6 +43,21 @@ Result<std::optional<std::string>> missing_words(const BlobStore& blobs, Rollout
   return whole ? std::optional<std::string>() : std::optional(words);
 }
 
+Json history_words(const monitor::History* history) {
+  if (history == nullptr) return nullptr;
+  const monitor::DiskUse disk = history->disk_use();
+  const monitor::HistoryHealth health = history->health();
+  return {{"used_bytes", disk.used.value()},
+          {"most_bytes", disk.most.value()},
+          {"parts", disk.files},
+          {"oldest", time_or_null(disk.oldest)},
+          {"kept", health.taken},
+          {"waiting", health.waiting},
+          {"lost", health.lost},
+          {"refused", health.refused},
+          {"problem", health.problem}};
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> Api::attention() {
@@ -109,6 +124,7 @@ Result<http::Response> Api::host() {
        {"metadata_problem", parts_.keeper.problem()},
        {"expires_next", {{"role", nearest.role}, {"expires", to_rfc3339(nearest.when)}}},
        {"attention", needed},
+       {"history", history_words(parts_.history)},
        {"older_than_fleet", older ? Json(*older) : Json(nullptr)},
        {"lists_seen", seen},
        {"device_authorities", authorities.size()},

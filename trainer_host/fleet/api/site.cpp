@@ -87,6 +87,9 @@ std::optional<Caller> Api::caller_of(const http::Request& request) const {
   if (const Token* token = parts_.tokens.of(cookie_in(request.header("cookie"))); token != nullptr) {
     return Caller{token->role, "token " + token->name, true};
   }
+  if (const auto known = parts_.certificates.find(request.certificate); known != parts_.certificates.end()) {
+    return Caller{known->second, "certificate " + known->first};
+  }
   if (parts_.anybody_may_look && !request.secure) return Caller{Role::viewer, request.address};
   return std::nullopt;
 }
@@ -134,7 +137,10 @@ asio::awaitable<http::Response> Api::handle_tcp(http::Request request) {
   if (!caller) {
     if (wants_page(request)) co_return see_other("/login");
     http::Response response = http::error_response(
-        Error(ErrorCode::untrusted, "a token is needed: Authorization: Bearer TOKEN"), 401);
+        Error(ErrorCode::untrusted, request.certificate.empty()
+                                        ? "a token is needed: Authorization: Bearer TOKEN"
+                                        : "nothing is said of a certificate of '" + request.certificate +
+                                              "' ([http.certificates]): a token is needed"), 401);
     response.headers.emplace_back("WWW-Authenticate", "Bearer");
     co_return response;
   }

@@ -154,6 +154,22 @@ bool split_address(const std::string& text, HttpConfig& http) {
   return !http.address.empty();
 }
 
+HttpConfig::Certificates read_certificates(TomlReader::Table table) {
+  HttpConfig::Certificates certificates;
+  certificates.authority = table.path("authority", std::nullopt);
+  for (const auto& [key, role] : {std::pair("viewers", "viewer"), std::pair("operators", "operator"), std::pair("admins", "admin")}) {
+    for (const std::string& name : table.texts(key, std::vector<std::string>(), most_names)) {
+      if (name.empty()) {
+        table.refuse(key, "'' is no common name of a certificate");
+      } else if (!certificates.roles.emplace(name, role).second) {
+        table.refuse(key, "'" + name + "' is named twice: each certificate has one role");
+      }
+    }
+  }
+  table.finish();
+  return certificates;
+}
+
 HttpConfig read_http(TomlReader::Table table) {
   HttpConfig http;
   const std::string listen = table.text("listen", std::nullopt);
@@ -173,6 +189,10 @@ HttpConfig read_http(TomlReader::Table table) {
   }
   if (http.open_to_viewers && (!loopback || http.certificate)) {
     table.refuse("open_to_viewers", "is for this machine alone: in plain, on 127.0.0.1");
+  }
+  if (table.has("certificates")) {
+    http.certificates = read_certificates(table.table("certificates"));
+    if (!http.certificate) table.refuse("certificates", "are shown by TLS: give certificate and key of this host, too");
   }
   table.finish();
   return http;

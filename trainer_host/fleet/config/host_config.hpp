@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -71,6 +72,12 @@ struct HttpConfig {
   std::optional<std::filesystem::path> certificate;  // PEM, with its chain; both or neither
   std::optional<std::filesystem::path> key;
   bool open_to_viewers = false;  // on loopback in plain: who has no token may look
+  // Who comes with a certificate of this authority needs no token.
+  struct Certificates {
+    std::filesystem::path authority;           // PEM
+    std::map<std::string, std::string> roles;  // of common names: viewer, operator, admin
+  };
+  std::optional<Certificates> certificates;
 };
 
 // Who is told what happens; host.toml, [webhooks.NAME].

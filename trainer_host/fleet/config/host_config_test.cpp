@@ -73,6 +73,18 @@ TEST_F(HostConfigTest, says_how_boards_are_watched) {
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("history_mb")));
 }
 
+TEST_F(HostConfigTest, says_whose_certificates_have_which_role) {
+  const std::string tls = std::string(trust) + "[http]\nlisten = \"0.0.0.0:8443\"\ncertificate = \"h.pem\"\nkey = \"h.key\"\n";
+  const auto config = read(tls + "[http.certificates]\nauthority = \"people.pem\"\nviewers = [\"bob\"]\nadmins = [\"alice\"]\n");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->http->certificates->authority, folder_.path() / "people.pem");
+  EXPECT_EQ(config->http->certificates->roles, (std::map<std::string, std::string>{{"bob", "viewer"}, {"alice", "admin"}}));
+  EXPECT_THAT(read(tls + "[http.certificates]\nauthority = \"p\"\nviewers = [\"a\"]\nadmins = [\"a\"]\n"),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("'a' is named twice")));
+  EXPECT_THAT(read(std::string(trust) + "[http]\nlisten = \"127.0.0.1:8443\"\n[http.certificates]\nauthority = \"p\"\n"),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("shown by TLS")));
+}
+
 struct Refused {
   const char* text;
   const char* says;
