@@ -45,8 +45,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds gather{50};  // changes that are decided upon together
-constexpr std::chrono::milliseconds gather_messages{10};  // messages that are stored together, at most so many
-constexpr std::size_t most_together = 64;
+constexpr std::chrono::milliseconds gather_messages{10};  // messages that are stored together
 constexpr std::size_t most_unheard = 20'000;  // of messages: a fleet's statuses come all at once
 constexpr std::chrono::seconds reconcile_every{15};
 constexpr std::chrono::milliseconds most_late{60};  // beyond, a lot is not waited with for longer
@@ -552,7 +551,7 @@ void Daemon::Impl::on_lost(const Error& error) {
 void Daemon::Impl::on_message(transport::Message message) {
   if (depot_->on_message(message)) return;
   inbox_.push_back(std::move(message));
-  if (inbox_.size() >= most_together) return take_inbox();
+  if (inbox_.size() >= ingest_.lot()) return take_inbox();
   if (inbox_.size() > 1) return;
   inbox_timer_.expires_after(gather_messages);
   inbox_timer_.async_wait([this](const boost::system::error_code& error) {

@@ -2,17 +2,13 @@
 #include <signal.h>
 
 #include <filesystem>
-#include <fstream>
 #include <future>
 
-#include "platform/http/client.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/envelope.hpp"
 #include "protocol/trust/roles.hpp"
-#include "tests/support/fleet_broker.hpp"
 #include "tests/support/shell.hpp"
-#include "tests/support/test_broker.hpp"
 #include "trainer_host/fleet/monitor/postgres_server_for_tests.hpp"
 #include "trainer_host/fleet/outcropd_fixture.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
@@ -222,59 +218,6 @@ TEST_F(OutcropdTest, goes_on_after_it_was_killed_in_the_middle_of_a_rollout) {
   EXPECT_GE(get("/v1/host")["snapshot_version"], 1);
 }
 
-TEST_F(OutcropdTest, an_offer_that_was_lost_is_sent_again_and_duplicates_do_no_harm) {
-  start();
-  const std::string manifest = publish(1);
-  auto board = enroll("board");
-  post("/v1/rollouts", {{"manifest", manifest}}, 201);  // while the board is away
-  board->connect();
-  ASSERT_TRUE(until([&] { return board->offers().size() == 1; }));
-  const std::string name = board->offers()[0].rollout;
-  ASSERT_TRUE(rollout_is(name, "done"));
-  // It forgets everything but its highest generation, and one that says less is offered again.
-  board->disconnect();
-  board->status().generation = 0;
-  board->status().deployment.reset();
-  board->connect();
-  ASSERT_TRUE(until([&] { return board->offers().size() == 2; }));
-  EXPECT_EQ(board->offers()[1], board->offers()[0]);
-  // What a board has seen of more than this database gave out is not to be undone by it.
-  board->disconnect();
-  board->status().generation = 1000;
-  board->status().deployment->id.generation = 1000;
-  board->status().snapshot_version = 50;
-  board->connect();
-  ASSERT_TRUE(until([&] { return !get("/v1/host")["older_than_fleet"].is_null(); }));
-  EXPECT_GT(get("/v1/host")["snapshot_version"], 50);
-  post("/v1/rollouts", {{"name", "next"}, {"manifest", manifest}}, 409);
-  EXPECT_TRUE(post("/v1/host/adopt", nullptr)["older_than_fleet"].is_null());
-  post("/v1/host/adopt", nullptr, 409);
-  EXPECT_EQ(board->offers().size(), 2U);
-  post("/v1/rollouts", {{"name", "next"}, {"manifest", manifest}}, 201);
-  ASSERT_TRUE(rollout_is("next", "done"));
-  EXPECT_GT(board->offers().back().generation, 1000U);
-  EXPECT_GT(board->offers().back().snapshot_version, 50U);
-}
-
-TEST_F(OutcropdTest, survives_its_broker_being_killed) {
-  start();
-  const std::string manifest = publish(1);
-  auto board = enroll("board");
-  board->connect();
-  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
-  const pid_t broker = mosquitto();
-  ASSERT_GT(broker, 1);
-  ASSERT_EQ(::kill(broker, SIGKILL), 0);
-  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 0; }));
-  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
-  const auto& seen = board->topics();
-  EXPECT_TRUE(until([&] {
-    return std::count(seen.begin(), seen.end(), transport::topics::metadata("timestamp")) >= 2;
-  }));
-  post("/v1/rollouts", {{"name", "r"}, {"manifest", manifest}}, 201);
-  ASSERT_TRUE(rollout_is("r", "done"));
-}
-
 TEST_F(OutcropdTest, a_revoked_board_is_disconnected_and_its_name_can_be_enrolled_anew) {
   start();
   publish(1);
@@ -443,157 +386,6 @@ TEST_F(OutcropdTest, refuses_bad_requests_by_name) {
   post("/v1/releases", body, 403);
 }
 
-TEST_F(OutcropdTest, counts_bad_reports_and_goes_on) {
-  start();
-  const std::string manifest = publish(1);
-  auto board = enroll("board");
-  board->connect();
-  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
-  const auto refused = [&](const char* kind) {
-    return get("/v1/host")["refused_messages"][kind].get<int>();
-  };
-  const std::string topic = transport::topics::up("board", "report");
-  const messages::Report report = board->make_report(
-      {"none", 1, *trust::Sha256Digest::from_hex(manifest)}, DeploymentState::failed, "");
-  board->publish(topic, "{}");
-  board->publish(topic, std::string(900'000, '['));
-  ASSERT_TRUE(until([&] { return refused("malformed") == 2; }));
-  const auto other = trust::PrivateKey::generate();
-  board->publish(topic,
-                 trust::sign_envelope("report", as_bytes(to_json(report)), std::span(&*other, 1)));
-  ASSERT_TRUE(until([&] { return refused("forged") == 1; }));
-  // The same good one twice: both acknowledged, stored once. Of an unknown rollout, and kept.
-  board->publish(topic, board->sign(report));
-  board->publish(topic, board->sign(report));
-  ASSERT_TRUE(until([&] { return board->acknowledged().size() == 2; }));
-  EXPECT_EQ(get("/v1/reports?device=board")["reports"].size(), 1U);
-  EXPECT_EQ(get("/v1/reports?manifest=" + manifest)["reports"].size(), 1U);
-}
-
-// 88,000 valid statuses kept the API silent for minutes, and the watchdog unfed.
-TEST_F(OutcropdTest, answers_while_a_board_floods_it) {
-  start();
-  auto board = enroll("board");
-  auto other = enroll("other");
-  board->connect();
-  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
-  constexpr std::uint64_t flood = 4000;
-  for (std::uint64_t i = 1; i <= flood; ++i) {
-    board->status().generation = i;
-    board->publish_status();
-  }
-  other->connect();
-  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 2; })) << "others are heard";
-  EXPECT_TRUE(until([&] {
-    return get("/v1/devices")["devices"][0]["status"]["generation"] == flood;
-  })) << "and what it said last is known in the end";
-  EXPECT_GT(get("/v1/devices")["devices"][0]["limited"], 0);
-  EXPECT_EQ(get("/v1/devices")["devices"][1]["limited"], 0);
-  EXPECT_GT(get("/v1/host")["refused_messages"]["limited"], 0);
-}
-
-TEST_F(OutcropdTest, works_with_the_broker_of_somebody_else) {
-  FleetBroker broker(loop_.executor());
-  const auto host = broker.host();
-  write_config("[broker.external]\nhost = \"" + host.host +
-               "\"\nport = " + std::to_string(host.port) + "\nauthority = \"" +
-               host.tls->authority.string() + "\"\ncertificate = \"" +
-               host.tls->certificate.string() + "\"\nkey = \"" + host.tls->key.string() + "\"\n");
-  start();
-  publish(1);
-  EXPECT_EQ(get("/v1/enrolment")["broker_port"], host.port);
-  transport::Client board(loop_, broker.enroll("board"), {"outcrop/v1/meta/#"});
-  ASSERT_TRUE(board.has_messages(6));  // root/1, targets, revoked, stage, snapshot, timestamp
-  // What it cannot do there, it does not claim.
-  enroll("lost");
-  EXPECT_EQ(post("/v1/devices/lost/revoke",
-                 {{"reason", "lost"}, {"crl", revoke_certificate("lost")}})["disconnected"],
-            false);
-}
-
-// What was done since is neither undone by it nor in its way.
-TEST_F(OutcropdTest, an_older_backup_that_comes_back_offers_nothing_old_and_goes_on_when_told) {
-  start();
-  auto stolen = enroll("stolen");
-  auto board = enroll("board");
-  board->connect();
-  post("/v1/rollouts", {{"name", "r1"}, {"manifest", publish(1)}, {"canaries", {"board"}}}, 201);
-  stolen->connect();
-  ASSERT_TRUE(rollout_is("r1", "done"));
-  const std::string copy = (home_ / "copy").string();
-  ASSERT_EQ(run({"backup", copy, "--config", config_.string()}), 0) << output_;
-  post("/v1/rollouts", {{"name", "r2"}, {"manifest", publish(2)}, {"canaries", {"board"}}}, 201);
-  ASSERT_TRUE(rollout_is("r2", "done"));
-  board->status().snapshot_version = get("/v1/host")["snapshot_version"];
-  stolen->disconnect();
-  const std::string list = revoke_certificate("stolen");
-  post("/v1/devices/stolen/revoke", {{"reason", "stolen"}, {"crl", list}});
-  kill(SIGTERM);
-  std::filesystem::remove_all(home_ / "state");
-  std::filesystem::rename(copy, home_ / "state");
-
-  const std::size_t offers = board->offers().size();
-  devices_.reset();  // nobody has brought its list yet
-  start();
-  ASSERT_TRUE(until([&] { return !get("/v1/host")["older_than_fleet"].is_null(); }));
-  stolen->connect();
-  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 2; }));
-  const std::string third = publish(3);
-  EXPECT_NE(post("/v1/rollouts", {{"name", "r3"}, {"manifest", third}}, 409).dump().find("adopt"),
-            std::string::npos);
-  // The list of its authority is remembered, and can be brought again by anybody.
-  post("/v1/device-authority",
-       {{"authority", *read_text_file(home_ / "authority/authority.pem")}, {"crl", list}});
-  ASSERT_TRUE(until([&] { return !stolen->connected(); }));
-  EXPECT_EQ(get("/v1/host")["devices"], 1);
-  const json again =
-      post("/v1/devices/stolen/revoke", {{"reason", "said again"}, {"crl", list}});
-  EXPECT_EQ(again["revoked_reason"], "said again");
-  EXPECT_EQ(post("/v1/devices/never-heard-of/revoke", {{"reason", "x"}, {"crl", list}})["known"],
-            false);
-
-  EXPECT_EQ(board->offers().size(), offers);
-  post("/v1/host/adopt", nullptr);
-  const auto version = get("/v1/host")["snapshot_version"].get<std::uint64_t>();
-  EXPECT_GT(version, board->status().snapshot_version);
-  post("/v1/rollouts", {{"name", "r3"}, {"manifest", third}}, 201);
-  ASSERT_TRUE(rollout_is("r3", "done"));
-  EXPECT_EQ(board->offers().size(), offers + 1);
-  EXPECT_EQ(board->offers().back().manifest.hex(), third);
-  EXPECT_GE(board->offers().back().snapshot_version, version);
-}
-
-TEST_F(OutcropdTest, a_board_that_spoke_before_it_was_known_is_asked_again_once_it_is) {
-  start();
-  auto board = enroll("board");
-  const std::string certificate = *read_text_file(home_ / "board-1.pem");
-  kill(SIGTERM);
-  // As if it had never been told of the board.
-  for (const char* rest : {"", "-wal", "-shm"}) {
-    std::filesystem::remove(home_ / "state" / ("registry.sqlite" + std::string(rest)));
-  }
-  start();
-  board->connect();
-  ASSERT_TRUE(until([&] { return get("/v1/host")["refused_messages"]["unknown"] >= 1; }));
-  post("/v1/devices",
-       {{"name", "board"},
-        {"model", "curvefault"},
-        {"device_class", "raspberry-pi-4"},
-        {"certificate", certificate}},
-       201);
-  EXPECT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
-}
-
-TEST_F(OutcropdTest, a_blob_that_its_disk_damaged_is_taken_again_when_its_release_is_published) {
-  start();
-  const std::string manifest = publish(1);
-  const auto blob = home_ / "state/blobs" / manifest.substr(0, 2) / manifest;
-  std::fstream(blob, std::ios::in | std::ios::out).put('x');
-  EXPECT_EQ(get("/v1/blobs/" + manifest)["have"], false);
-  EXPECT_EQ(get("/v1/blobs/" + manifest)["bytes"], 0);
-  EXPECT_FALSE(std::filesystem::exists(blob));
-}
-
 TEST_F(OutcropdTest, how_good_a_release_is_was_read_when_it_was_published) {
   start();
   const std::string manifest = publish(1);
@@ -615,26 +407,6 @@ TEST_F(OutcropdTest, how_good_a_release_is_was_read_when_it_was_published) {
   kill(SIGTERM);
   start();
   EXPECT_EQ(shown()["samples"], 64);
-}
-
-TEST_F(OutcropdTest, a_broker_that_hangs_is_restarted_and_the_boards_come_back) {
-  write_config("[broker]\nport = " + std::to_string(free_port()) + "\npatience_seconds = 2\n");
-  start();
-  auto board = enroll("board");
-  board->connect();
-  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
-  const pid_t hanging = mosquitto();
-  ASSERT_GT(hanging, 1);
-  ASSERT_EQ(::kill(hanging, SIGSTOP), 0);
-  const auto restarted = [&] {
-    const pid_t now = mosquitto();
-    return now > 1 && now != hanging;
-  };
-  ASSERT_TRUE(until(restarted));
-  EXPECT_NE(log().find("it is ended and started again"), std::string::npos);
-  const std::string manifest = publish(1);  // a new connection carries what counts
-  post("/v1/rollouts", {{"name", "r"}, {"manifest", manifest}}, 201);
-  ASSERT_TRUE(rollout_is("r", "done"));
 }
 
 TEST_F(OutcropdTest, starts_no_rollout_under_a_role_that_has_expired) {
@@ -669,125 +441,6 @@ TEST_F(OutcropdTest, starts_no_rollout_under_a_role_that_has_expired) {
   EXPECT_NE(words.find("outcrop release create"), std::string::npos) << words;
   EXPECT_TRUE(get("/v1/rollouts")["rollouts"].empty());
   EXPECT_TRUE(board->offers().empty());
-}
-
-TEST_F(OutcropdTest, a_board_whose_card_was_set_back_is_told_which_numbers_are_used) {
-  start();
-  const std::string manifest = publish(1);
-  auto board = enroll("board");
-  for (int session = 1; session <= 3; ++session) {
-    if (session > 1) board->disconnect();
-    board->connect();
-    ASSERT_TRUE(until([&] {
-      const json known = get("/v1/devices")["devices"][0];
-      return known["online"] == true && known["status"]["session"] == session;
-    }));
-  }
-  board->disconnect();
-  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 0; }));
-  board->status().session = 0;
-  board->connect();
-  ASSERT_TRUE(until([&] { return !board->used().empty(); }));
-  EXPECT_EQ(board->used().front(), 3U);
-  EXPECT_EQ(get("/v1/host")["online"], 1);
-  EXPECT_NE(get("/v1/devices")["devices"][0]["attention"], "");
-  post("/v1/rollouts", {{"name", "r"}, {"manifest", manifest}}, 201);
-  EXPECT_TRUE(rollout_is("r", "done"));
-}
-
-TEST_F(OutcropdTest, a_second_one_on_the_same_state_is_refused) {
-  start();
-  EXPECT_EQ(run({"--config", config_.string()}), 1);
-  EXPECT_NE(output_.find("another outcropd"), std::string::npos) << output_;
-  EXPECT_EQ(get("/v1/host")["devices"], 0);
-}
-
-TEST_F(OutcropdTest, refuses_files_that_are_missing_or_mixed_up_before_it_starts_and_at_its_start) {
-  const auto refuses = [&](const std::string& broker, const std::string& why) {
-    write_config(broker);
-    const std::vector<std::string> start{"--config", config_.string()};
-    const std::vector<std::string> check{"--config", config_.string(), "--check-config"};
-    for (const auto& arguments : {check, start}) {
-      EXPECT_EQ(run(arguments), 1) << output_;
-      EXPECT_NE(output_.find(why), std::string::npos) << output_;
-    }
-  };
-  const std::string port = "[broker]\nport = " + std::to_string(free_port()) + "\n";
-  EXPECT_EQ(run({"--config", config_.string(), "--check-config"}), 0) << output_;
-  refuses(port + "program = \"/nowhere/mosquitto\"\n", "no MQTT broker at /nowhere/mosquitto");
-
-  const auto online = keys_ / "online";
-  std::filesystem::rename(online / "timestamp.key", online / "kept.key");
-  std::filesystem::rename(online / "snapshot.key", online / "timestamp.key");
-  std::filesystem::rename(online / "kept.key", online / "snapshot.key");
-  refuses(port, (online / "timestamp.key").string() +
-                    ": root 1 names another key for the role timestamp, and this one is that of "
-                    "snapshot");
-  std::filesystem::remove(keys_ / "metadata/1.root.json");
-  refuses(port, "1.root.json: No such file or directory");
-}
-
-TEST_F(OutcropdTest, does_not_begin_anew_where_the_disk_of_its_state_is_not_mounted) {
-  const std::string table = (home_ / "fstab").string();
-  ASSERT_TRUE(write_file_durably(
-      table, "/dev/sdz1 " + (home_ / "state").string() + " ext4 defaults 0 2\n"));
-  const std::string here =
-      "unshare -rm sh -c 'mount --bind " + table + " /etc/fstab && exec \"$@\"' sh ";
-  if (run_shell(here + "true").code != 0) GTEST_SKIP() << "no mount namespace can be had here";
-  for (const char* how : {"", " --check-config"}) {
-    const ShellOutcome outcome =
-        run_shell(here + OUTCROP_BIN "/outcropd --config " + config_.string() + how);
-    EXPECT_EQ(outcome.code, 1) << outcome.output;
-    EXPECT_NE(outcome.output.find("nothing is mounted there: mount it first"), std::string::npos)
-        << outcome.output;
-  }
-  EXPECT_FALSE(std::filesystem::exists(home_ / "state"));
-}
-
-TEST_F(OutcropdTest, a_backup_made_while_it_runs_serves_in_its_place) {
-  start();
-  const std::string manifest = publish(1);
-  auto board = enroll("board");
-  board->connect();
-  post("/v1/rollouts", {{"name", "r"}, {"manifest", manifest}}, 201);
-  ASSERT_TRUE(rollout_is("r", "done"));
-  const std::string copy = (home_ / "copy").string();
-  ASSERT_EQ(run({"backup", copy, "--config", config_.string()}), 0) << output_;
-  EXPECT_EQ(run({"backup", copy, "--config", config_.string()}), 1);  // never overwritten
-  // What happens to one leaves the other as it is.
-  const auto blob = std::filesystem::path("blobs") / manifest.substr(0, 2) / manifest;
-  EXPECT_EQ(std::filesystem::hard_link_count(copy / blob), 1U);
-  std::fstream(home_ / "state" / blob, std::ios::in | std::ios::out).put('x');
-  ASSERT_EQ(run({"backup", copy + "-2", "--config", config_.string()}), 0) << output_;
-  EXPECT_NE(output_.find(blob.string() + ", which is damaged"), std::string::npos) << output_;
-  EXPECT_FALSE(std::filesystem::exists(std::filesystem::path(copy + "-2") / blob));
-  kill(SIGTERM);
-  std::filesystem::remove_all(home_ / "state");
-  std::filesystem::rename(copy, home_ / "state");
-  start();
-  // The board trusts the restored broker, and the host knows the board.
-  ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
-  EXPECT_EQ(get("/v1/rollouts/r")["state"], "done");
-  EXPECT_EQ(get("/v1/blobs/" + manifest)["have"], true);
-  EXPECT_FALSE(get("/v1/reports")["reports"].empty());
-}
-
-TEST_F(OutcropdTest, ends_where_its_database_is_replaced_and_answers_nothing_from_the_old_one) {
-  start();
-  publish(1);
-  const std::string copy = (home_ / "copy").string();
-  ASSERT_EQ(run({"backup", copy, "--config", config_.string()}), 0) << output_;
-  std::filesystem::remove_all(home_ / "state");
-  for (const char* target : {"/v1/releases", "/"}) {
-    const auto answer = http::call(socket_, {"GET", target});
-    if (!answer) continue;  // it has ended already
-    EXPECT_EQ(answer->status, 503) << target;
-    EXPECT_NE(answer->body.find("was removed under outcropd"), std::string::npos) << answer->body;
-  }
-  kill(0);  // waits for its end, which it comes to by itself
-  std::filesystem::rename(copy, home_ / "state");
-  start();
-  EXPECT_EQ(get("/v1/releases")["releases"].size(), 1U);
 }
 
 TEST_F(OutcropdTest, tells_listeners_what_changes_and_who_has_it_already_that_nothing_did) {

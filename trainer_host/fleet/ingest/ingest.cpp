@@ -20,6 +20,8 @@ constexpr std::size_t longest_telemetry_envelope =
 constexpr std::chrono::minutes clocks_differ{5};
 constexpr std::chrono::hours samples_kept{48};
 constexpr std::size_t most_at_once = 16;
+constexpr std::chrono::milliseconds a_moment{20}, least_work{1};
+constexpr double least_together = 32, most_together = 512;
 // So many set-backs of one board within so long are two boards.
 constexpr std::size_t too_many_set_backs = 3;
 constexpr std::chrono::hours set_backs_within{1};
@@ -80,11 +82,19 @@ void Ingest::take(const std::vector<transport::Message>& messages) {
   }
   if (others.empty()) return;
   together_ = true;
+  using Steady = std::chrono::steady_clock;
+  const auto begun = Steady::now();
+  auto worked = begun;
   const Status kept = registry_->transaction([&]() -> Status {
     for (const transport::Message* message : others) on_message(*message);
+    worked = Steady::now();
     return {};
   });
   together_ = false;
+  const std::chrono::duration<double> work = worked - begun;
+  const std::chrono::duration<double> enough = std::max<std::chrono::duration<double>>(a_moment, Steady::now() - worked);
+  const double wanted = static_cast<double>(others.size()) * enough / std::max<std::chrono::duration<double>>(work, least_work);
+  lot_ = static_cast<std::size_t>(std::clamp<double>(wanted, least_together, most_together));
   news_.report("storing what boards say", kept);
   const auto then = std::exchange(afterwards_, {});
   if (!kept) owes_status_ = true;

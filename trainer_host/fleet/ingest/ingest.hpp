@@ -89,6 +89,9 @@ class Ingest {
   // Messages that came together, by one commit. Where that fails nobody is told of any of them, and boards say again
   // what counts.
   void take(const std::vector<transport::Message>& messages);
+  // How many are best taken together, by the lot before: as many as a moment is enough for, or as long as the disk takes to
+  // commit them, so that a slow one does not set the pace.
+  [[nodiscard]] std::size_t lot() const { return lot_; }
   // Takes statuses that waited, where their boards may be listened to again. Now and then.
   void take_waiting();
   // Forgets who is online: the broker says it again after the next connect.
@@ -168,6 +171,7 @@ class Ingest {
   std::map<std::string, messages::Progress> progress_;
   bool owes_status_ = false;
   bool together_ = false;  // messages are taken by one commit
+  std::size_t lot_ = 64;
   std::vector<std::function<void()>> afterwards_;
 
   struct SetBack {

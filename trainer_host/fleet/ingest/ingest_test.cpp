@@ -139,6 +139,12 @@ TEST_F(IngestTest, stores_what_came_together_and_tells_of_it_afterwards) {
   EXPECT_EQ(statistics().forged, 1U);
 }
 
+TEST_F(IngestTest, brings_as_many_together_as_a_moment_is_enough_for) {
+  ingest_->take({{topics::status("pi-1"), to_json(status(1)), false}});
+  EXPECT_GE(ingest_->lot(), 32U);
+  EXPECT_LE(ingest_->lot(), 512U);
+}
+
 TEST_F(IngestTest, acknowledges_nothing_that_could_not_be_committed) {
   auto database = Database::open(folder_.path() / "registry.sqlite");
   ASSERT_THAT(database, IsOk());
