@@ -611,9 +611,9 @@ void Daemon::Impl::send(const std::string& device, const messages::Command& comm
 void Daemon::Impl::wake() {
   if (decide_soon_ || stopping_) return;
   decide_soon_ = true;
-  // Never more than a fifth of the time, however much there is to decide; and less where the loop is behind with what boards
+  // Never more than a quarter of the time, however much there is to decide; and less where the loop is behind with what boards
   // said of the last lot: whoever is offered something has something to say.
-  decide_timer_.expires_after(std::max<std::chrono::nanoseconds>(gather, 4 * (last_tick_ + late_)));
+  decide_timer_.expires_after(std::max<std::chrono::nanoseconds>(gather, 3 * last_tick_ + 2 * late_));
   decide_timer_.async_wait([this](const boost::system::error_code& error) {
     decide_soon_ = false;
     if (error) return;
