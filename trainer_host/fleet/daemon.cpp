@@ -23,6 +23,7 @@
 #include "trainer_host/fleet/broker/broker.hpp"
 #include "trainer_host/fleet/broker/heartbeat.hpp"
 #include "trainer_host/fleet/broker/mosquitto.hpp"
+#include "trainer_host/fleet/broker/slow_readers.hpp"
 #include "trainer_host/fleet/depot/depot.hpp"
 #include "trainer_host/fleet/depot/scrub.hpp"
 #include "trainer_host/fleet/ingest/removed_authorities.hpp"
@@ -197,6 +198,7 @@ class Daemon::Impl {
   std::unique_ptr<transport::Session> session_;
   std::unique_ptr<Heartbeat> heartbeat_;
   std::unique_ptr<Depot> depot_;
+  std::optional<SlowReaders> slow_readers_;  // none where the broker is another's
   asio::thread_pool worker_{1};
   std::unique_ptr<Scrub> scrub_;
   std::unique_ptr<Webhooks> webhooks_;
@@ -384,6 +386,9 @@ void Daemon::Impl::start_session() {
   options.most_waiting = most_unheard;
   session_ = transport::make_paho_session(io_->get_executor(), options);
   depot_ = std::make_unique<Depot>(*session_, blobs_, "host");
+  if (broker_) {
+    slow_readers_.emplace([this] { return depot_->take_heaviest(); }, [this](const std::string& device) { broker_->disconnect(device); });
+  }
   transport::SessionHandlers handlers;
   handlers.connected = [this] { on_connected(); };
   handlers.lost = [this](const Error& error) { on_lost(error); };
@@ -532,6 +537,7 @@ void Daemon::Impl::on_connected() {
   spdlog::info("connected to the broker");
   news_.report("no connection to the broker", {});
   for (const char* kind : {"progress", "report", "telemetry"}) subscribe(transport::topics::up("+", kind));
+  if (slow_readers_) subscribe(SlowReaders::topic);
   ask_for_status();
   depot_->on_connected();
   // The broker may have lost what it retained.
@@ -549,6 +555,11 @@ void Daemon::Impl::on_lost(const Error& error) {
 }
 
 void Daemon::Impl::on_message(transport::Message message) {
+  if (message.topic == SlowReaders::topic) {
+    const Status reads = slow_readers_->on_heap(message.payload, std::chrono::steady_clock::now());
+    if (!reads) news_.report("boards that do not read", reads);
+    return;
+  }
   if (depot_->on_message(message)) return;
   inbox_.push_back(std::move(message));
   if (inbox_.size() >= ingest_.lot()) return take_inbox();

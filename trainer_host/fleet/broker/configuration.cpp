@@ -88,6 +88,7 @@ Status write_configuration(const BrokerPaths& paths, const std::string& listen, 
   // outcropd is sent what all boards have retained at once, so that it is bytes that bound a queue.
   line("max_queued_messages", std::to_string(most_connections));
   line("max_queued_bytes", std::to_string(ByteCount::mib(16).value()));
+  line("sys_interval", "1");  // slow_readers.hpp
   line("memory_limit", std::to_string(memory_limit.value()));
   line("log_dest", "file " + paths.log().string());
   for (const char* type : {"error", "warning", "notice", "information"}) line("log_type", type);

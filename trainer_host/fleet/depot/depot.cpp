@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <map>
 #include <optional>
 
 #include <spdlog/spdlog.h>
@@ -24,6 +26,7 @@ using blob::ChunkAnswer;
 using transport::Delivery;
 
 constexpr std::size_t most_unfinished = 16;
+constexpr std::chrono::seconds counted_for{30};
 
 struct RequestTopic {
   std::string device;
@@ -89,6 +92,13 @@ class Depot::Impl : public std::enable_shared_from_this<Depot::Impl> {
     return true;
   }
 
+  std::optional<std::string> take_heaviest() {
+    auto sent = std::exchange(sent_, {});
+    for (const auto& [device, bytes] : std::exchange(sent_before_, {})) sent[device] += bytes;
+    const auto most = std::max_element(sent.begin(), sent.end(), [](const auto& one, const auto& other) { return one.second < other.second; });
+    return most == sent.end() ? std::nullopt : std::optional(most->first);
+  }
+
   DepotStatistics statistics_;
 
  private:
@@ -130,7 +140,19 @@ class Depot::Impl : public std::enable_shared_from_this<Depot::Impl> {
     }
     ++statistics_.chunks;
     statistics_.bytes += size;
+    count(asked.device, size);
     return frame;
+  }
+
+  // Of the last minute at most: what was pulled long ago says nothing about who reads now.
+  void count(const std::string& device, std::uint64_t bytes) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - window_ > counted_for) {
+      sent_before_ = now - window_ > 2 * counted_for ? decltype(sent_)() : std::move(sent_);
+      sent_.clear();
+      window_ = now;
+    }
+    sent_[device] += bytes;
   }
 
   [[nodiscard]] std::string header(const AskedChunk& asked, ChunkAnswer answer,
@@ -156,6 +178,8 @@ class Depot::Impl : public std::enable_shared_from_this<Depot::Impl> {
   OpenBlobs blobs_;
   std::string name_;
   WaitingBoards waiting_;
+  std::map<std::string, std::uint64_t> sent_, sent_before_;  // bytes by board, in this window and the one before
+  std::chrono::steady_clock::time_point window_;
   News news_;
   std::size_t unfinished_ = 0;
   bool open_ = true;  // false once the depot is gone, and perhaps the session with it
@@ -176,6 +200,9 @@ void Depot::on_lost() {
 }
 bool Depot::on_message(const transport::Message& message) {
   return impl_->on_message(message);
+}
+std::optional<std::string> Depot::take_heaviest() {
+  return impl_->take_heaviest();
 }
 const DepotStatistics& Depot::statistics() const {
   return impl_->statistics_;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "protocol/transport/session.hpp"
@@ -32,6 +33,8 @@ class Depot {
   void on_lost();
   bool on_message(const transport::Message& message);
 
+  // The board that was sent most bytes lately (a minute at most), since this was asked last; none where nobody was.
+  [[nodiscard]] std::optional<std::string> take_heaviest();
   [[nodiscard]] const DepotStatistics& statistics() const;
 
  private:
