@@ -182,7 +182,7 @@ class Api {
   // releases.cpp
   [[nodiscard]] boost::asio::awaitable<http::Response> publish_release(std::string body,
                                                                        std::optional<Repeatable> repeatable);
-  [[nodiscard]] Result<http::Response> releases();
+  [[nodiscard]] Result<http::Response> releases(const http::Request& request);
   [[nodiscard]] Result<http::Response> release(const std::string& manifest);
   [[nodiscard]] Result<ReleaseRecord> check_release(const std::string& body,
                                                     MetadataSubmission& submission);
@@ -194,7 +194,7 @@ class Api {
   [[nodiscard]] std::optional<http::Response> not_as_it_was(const http::Request& request,
                                                             const std::string& rollout);
   // rollouts.cpp
-  [[nodiscard]] Result<http::Response> rollouts();
+  [[nodiscard]] Result<http::Response> rollouts(const http::Request& request);
   [[nodiscard]] Result<http::Response> rollout(const std::string& name);
   [[nodiscard]] Result<http::Response> start_rollout(const std::string& body);
   [[nodiscard]] Status target_group(const std::string& group, RolloutRequest& request);

@@ -8,6 +8,7 @@
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/fleet/api/openapi.hpp"
+#include "trainer_host/fleet/api/paged.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -104,6 +105,29 @@ TEST(Once, keeps_what_was_answered_and_names_what_is_being_answered) {
   // Where the commit fails, nothing was answered.
   EXPECT_FALSE(carry_out(http::Response{200, "application/json", "{}"})) << "its key is there already";
   EXPECT_TRUE(undone);
+}
+
+TEST(ListPage, holds_every_row_once_also_where_new_ones_come) {
+  const auto name_of = [](const std::string& one) { return one; };
+  const auto ask = [&](std::vector<std::string> all, std::map<std::string, std::string> words) {
+    http::Request request;
+    request.query = std::move(words);
+    return page_of(std::move(all), request, name_of);
+  };
+  EXPECT_EQ(ask({"c", "b", "a"}, {})->rows.size(), 3U);
+  EXPECT_EQ(ask({"c", "b", "a"}, {})->after, "");
+  const auto first = ask({"c", "b", "a"}, {{"limit", "2"}});
+  ASSERT_THAT(first, IsOk());
+  EXPECT_EQ(first->rows, (std::vector<std::string>{"c", "b"}));
+  const auto second = ask({"d", "c", "b", "a"}, {{"limit", "2"}, {"after", first->after}});
+  ASSERT_THAT(second, IsOk());
+  EXPECT_EQ(second->rows, std::vector<std::string>{"a"});
+  EXPECT_EQ(second->after, "");
+  EXPECT_TRUE(ask({}, {{"limit", "1"}})->rows.empty());
+  EXPECT_THAT(ask({"a"}, {{"after", "z"}}), ErrorIs(ErrorCode::invalid_argument, testing::HasSubstr("no cursor")));
+  for (const char* limit : {"0", "1001", "-1", "x"}) {
+    EXPECT_THAT(ask({"a"}, {{"limit", limit}}), ErrorIs(ErrorCode::invalid_argument, testing::HasSubstr("1 to 1000")));
+  }
 }
 
 TEST(Audited, says_what_was_done_to_what_and_no_secret) {

@@ -7,6 +7,7 @@
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/api/json.hpp"
 #include "trainer_host/fleet/api/on_worker.hpp"
+#include "trainer_host/fleet/api/paged.hpp"
 #include "trainer_host/fleet/metadata/release_states.hpp"
 #include "trainer_host/release/golden_quality.hpp"
 
@@ -105,13 +106,17 @@ void Api::look_at_older_releases() {
   }
 }
 
-Result<http::Response> Api::releases() {
+Result<http::Response> Api::releases(const http::Request& request) {
   OUTCROP_TRY(all, parts_.registry.releases());
+  if (const auto model = request.query.find("model"); model != request.query.end()) {
+    std::erase_if(all, [&](const ReleaseRecord& one) { return one.model != model->second; });
+  }
+  OUTCROP_TRY(page, page_of(std::move(all), request, [](const ReleaseRecord& one) { return one.manifest.hex(); }));
   Json json = Json::array();
-  for (const ReleaseRecord& release : all) {
+  for (const ReleaseRecord& release : page.rows) {
     json.push_back(to_json(release));
   }
-  return respond({{"releases", std::move(json)}});
+  return respond({{"releases", std::move(json)}, {"after", page.after.empty() ? Json(nullptr) : Json(page.after)}});
 }
 
 Result<http::Response> Api::release(const std::string& manifest) {

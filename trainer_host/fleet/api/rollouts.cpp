@@ -1,6 +1,7 @@
 #include "protocol/messages/json_reader.hpp"
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/api/json.hpp"
+#include "trainer_host/fleet/api/paged.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -74,14 +75,18 @@ Result<Json> describe_whole(Registry& registry, const Ingest& ingest, Timestamp 
 
 }  // namespace
 
-Result<http::Response> Api::rollouts() {
+Result<http::Response> Api::rollouts(const http::Request& request) {
   OUTCROP_TRY(all, parts_.registry.rollouts());
+  if (const auto model = request.query.find("model"); model != request.query.end()) {
+    std::erase_if(all, [&](const RolloutRecord& one) { return one.model != model->second; });
+  }
+  OUTCROP_TRY(page, page_of(std::move(all), request, [](const RolloutRecord& one) { return one.name; }));
   Json json = Json::array();
-  for (const RolloutRecord& rollout : all) {
+  for (const RolloutRecord& rollout : page.rows) {
     OUTCROP_TRY(assignments, parts_.registry.assignments(rollout.name));
     json.push_back(describe(assignments, parts_.ingest, rollout));
   }
-  return respond({{"rollouts", std::move(json)}});
+  return respond({{"rollouts", std::move(json)}, {"after", page.after.empty() ? Json(nullptr) : Json(page.after)}});
 }
 
 Result<http::Response> Api::rollout(const std::string& name) {

@@ -57,7 +57,7 @@ const std::vector<Api::Route>& Api::routes() {
       {"PUT", "/v1/blobs/{sha256}", Role::admin,
        [](Api& api, Request request, Names, Again) { return api.upload(std::move(request)); }},
       {"GET", "/v1/releases", Role::viewer,
-       at_once([](Api& api, Request&, Names&) { return api.releases(); })},
+       at_once([](Api& api, Request& r, Names&) { return api.releases(r); })},
       {"POST", "/v1/releases", Role::admin,
        [](Api& api, Request request, Names, Again again) {
          return api.publish_release(std::move(request.body), std::move(again));
@@ -67,7 +67,7 @@ const std::vector<Api::Route>& Api::routes() {
       {"POST", "/v1/metadata", Role::admin,
        at_once([](Api& api, Request& r, Names&) { return api.add_metadata(r.body); })},
       {"GET", "/v1/rollouts", Role::viewer,
-       at_once([](Api& api, Request&, Names&) { return api.rollouts(); })},
+       at_once([](Api& api, Request& r, Names&) { return api.rollouts(r); })},
       {"POST", "/v1/rollouts", Role::fleet_operator,
        at_once([](Api& api, Request& r, Names&) { return api.start_rollout(r.body); })},
       {"GET", "/v1/rollouts/{name}", Role::viewer,
