@@ -44,7 +44,7 @@ TEST_F(OutcropdApiTest, answers_as_its_document_says_whatever_it_is_asked) {
   const ShellOutcome tried = run_shell(
       "cd " + home_.string() + " && OUTCROP_TOKEN=" + token + " timeout 120 " + tools_ + "/st --config-file " OUTCROP_SOURCE
       "/tests/api/schemathesis.toml run " + document_ + " --url http://127.0.0.1:" + port +
-      " --max-examples 5 --phases coverage,fuzzing,stateful --generation-deterministic --exclude-operation-id listen"
+      " --max-examples 3 --phases coverage,fuzzing,stateful --generation-deterministic --exclude-operation-id listen"
       " --exclude-operation-id removeToken --no-shrink --continue-on-failure --warnings off --no-color 2>&1");
   EXPECT_EQ(tried.code, 0) << tried.output;
   EXPECT_NE(tried.output.find(" generated"), std::string::npos) << tried.output;

@@ -377,6 +377,8 @@ TEST_F(OutcropdTest, refuses_bad_requests_by_name) {
   call("GET", "/v1/reports?limit=-1", nullptr, 400);
   call("GET", "/v1/reports?manifest=", nullptr, 400);
   call("GET", "/v1/devices?health=luck", nullptr, 400);
+  call("GET", "/v1/rollouts?limit=0", nullptr, 400);
+  call("GET", "/v1/releases?after=none", nullptr, 400);
   const std::string manifest = publish(1);
   json body = submission(folder_.path() / "release-1");
   body["manifest"] = std::string(64, 'a');
