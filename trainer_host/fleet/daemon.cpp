@@ -387,6 +387,11 @@ void Daemon::Impl::start_session() {
   session_ = transport::make_paho_session(io_->get_executor(), options);
   depot_ = std::make_unique<Depot>(*session_, blobs_, "host");
   if (broker_) {
+    depot_->on_flood([this](const std::string& device) {
+      news_.report("a board that asks without end",
+                   fail(ErrorCode::refused, "'" + device + "' was disconnected; where that goes on, revoke it"));
+      broker_->disconnect(device);
+    });
     slow_readers_.emplace([this] { return depot_->take_heaviest(); }, [this](const std::string& device) { broker_->disconnect(device); });
   }
   transport::SessionHandlers handlers;

@@ -16,6 +16,7 @@
 #include "protocol/transport/topics.hpp"
 #include "trainer_host/fleet/depot/open_blobs.hpp"
 #include "trainer_host/fleet/depot/waiting_boards.hpp"
+#include "trainer_host/fleet/ingest/allowance.hpp"
 #include "trainer_host/fleet/log/news.hpp"
 
 namespace outcrop::fleet {
@@ -27,6 +28,7 @@ using transport::Delivery;
 
 constexpr std::size_t most_unfinished = 16;
 constexpr std::chrono::seconds counted_for{30};
+constexpr std::chrono::seconds flood_pause{2};
 
 struct RequestTopic {
   std::string device;
@@ -80,6 +82,7 @@ class Depot::Impl : public std::enable_shared_from_this<Depot::Impl> {
     const auto topic = parse_topic(message.topic);
     if (!topic) return false;
     if (!topic->depot.empty() && topic->depot != name_) return true;
+    if (floods(topic->device)) return true;
     const auto request = blob::decode_chunk_request(message.payload);
     if (!request || !messages::is_name(topic->device)) {
       ++statistics_.refused;
@@ -100,8 +103,23 @@ class Depot::Impl : public std::enable_shared_from_this<Depot::Impl> {
   }
 
   DepotStatistics statistics_;
+  std::function<void(const std::string&)> told_of_flood_;
 
  private:
+  // A board asks eight times a window; the fastest network takes some thousand chunks a second.
+  bool floods(const std::string& device) {
+    if (!messages::is_name(device)) return false;  // refused below
+    const auto now = std::chrono::steady_clock::now();
+    Asker& asker = askers_.try_emplace(device).first->second;
+    if (asker.requests.take(now)) return false;
+    ++statistics_.refused;
+    if (now - asker.told < flood_pause) return true;
+    asker.told = now;
+    waiting_.forget(device);
+    if (told_of_flood_) told_of_flood_(device);
+    return true;
+  }
+
   void subscribe(std::string filter) {
     session_.subscribe(filter, Delivery::at_least_once, [filter](Status status) {
       if (!status) spdlog::warn("subscribing to {}: {}", filter, status.error().message());
@@ -178,6 +196,11 @@ class Depot::Impl : public std::enable_shared_from_this<Depot::Impl> {
   OpenBlobs blobs_;
   std::string name_;
   WaitingBoards waiting_;
+  struct Asker {
+    Allowance requests{20'000, 4'000};
+    std::chrono::steady_clock::time_point told;
+  };
+  std::map<std::string, Asker> askers_;
   std::map<std::string, std::uint64_t> sent_, sent_before_;  // bytes by board, in this window and the one before
   std::chrono::steady_clock::time_point window_;
   News news_;
@@ -200,6 +223,9 @@ void Depot::on_lost() {
 }
 bool Depot::on_message(const transport::Message& message) {
   return impl_->on_message(message);
+}
+void Depot::on_flood(std::function<void(const std::string&)> told) {
+  impl_->told_of_flood_ = std::move(told);
 }
 std::optional<std::string> Depot::take_heaviest() {
   return impl_->take_heaviest();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +27,10 @@ class Depot {
   // `name` as in SCHEMA.md, [a-z0-9-]{1,63}. Lives on the session's executor.
   Depot(transport::Session& session, BlobStore store, std::string name);
   ~Depot();
+
+  // Called with a board that asks for far more than any can take: its requests fill the broker's queue for this host,
+  // which then does not hear even the broker itself. Every few seconds while that goes on.
+  void on_flood(std::function<void(const std::string& device)> told);
 
   // To be called by the owner of the session's handlers: after each connect (subscribes), after
   // each loss, and with each message; returns whether it was a request.

@@ -174,5 +174,20 @@ TEST_F(DepotTest, may_go_before_its_publishes_are_acknowledged) {
   while (host_->unacknowledged() > 0) host_->acknowledge();
 }
 
+TEST_F(DepotTest, tells_of_a_board_that_asks_without_end_and_serves_the_others) {
+  std::vector<std::string> told;
+  depot_->on_flood([&](const std::string& device) { told.push_back(device); });
+  const Message request{topics::request("pi-1"), encode(blob::ChunkRequest{9, digest_, {0}}), false};
+  for (int i = 0; i < 200'000 && told.empty(); ++i) EXPECT_TRUE(depot_->on_message(request));
+  EXPECT_EQ(told, std::vector<std::string>{"pi-1"});
+  run();
+  frames_.clear();
+  ask(topics::request("pi-2"), digest_, {1});
+  ASSERT_EQ(frames_.size(), 1U);
+  EXPECT_EQ(frames_[0].device, "pi-2");
+  EXPECT_EQ(depot_->take_heaviest(), "pi-1");
+  EXPECT_EQ(depot_->take_heaviest(), std::nullopt);
+}
+
 }  // namespace
 }  // namespace outcrop::fleet
