@@ -82,7 +82,7 @@ const std::vector<Api::Route>& Api::routes() {
       {"GET", "/v1/changes", Role::viewer,
        at_once([](Api& api, Request&, Names&) { return api.changes(); })},
       {"GET", "/v1/best", Role::viewer,
-       [](Api& api, Request request, Names) { return api.best(std::move(request)); }},
+       [](Api& api, Request request, Names, Again) { return api.best(std::move(request)); }},
       {"GET", "/v1/history", Role::viewer,
        [](Api& api, Request request, Names, Again) { return api.history(std::move(request)); }},
       {"GET", "/v1/outliers", Role::viewer,

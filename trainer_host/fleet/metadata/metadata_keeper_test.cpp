@@ -394,8 +394,8 @@ TEST_F(MetadataKeeperTest, signs_nothing_by_a_clock_that_nobody_keeps_and_that_l
   EXPECT_THAT(keeper->problem(), AllOf(HasSubstr("it was set by 120000 hours"),
                                        HasSubstr("believe_clock = true")));
   // A command of a day would be good for years.
-  const Director director(clock_, keys_ / "online/director.key",
-                          [&]() -> const RoleSet& { return keeper->roles(); }, [&] { return keeper->check_clock(); });
+  Director director(clock_, keys_ / "online/director.key",
+                    [&]() -> const RoleSet& { return keeper->roles(); }, [&] { return keeper->check_clock(); });
   Device board;
   board.name = "pi-1";
   board.signs = true;
