@@ -560,6 +560,7 @@ void Daemon::Impl::on_lost(const Error& error) {
 }
 
 void Daemon::Impl::on_message(transport::Message message) {
+  if (heartbeat_) heartbeat_->heard();
   if (message.topic == SlowReaders::topic) {
     const Status reads = slow_readers_->on_heap(message.payload, std::chrono::steady_clock::now());
     if (!reads) news_.report("boards that do not read", reads);

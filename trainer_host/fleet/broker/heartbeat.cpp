@@ -40,6 +40,11 @@ class Heartbeat::Impl : public std::enable_shared_from_this<Heartbeat::Impl> {
     });
   }
 
+  void heard() {
+    answered_ = Steady::now();
+    asked_ = false;
+  }
+
  private:
   void ask() {
     asked_ = true;
@@ -70,5 +75,9 @@ Heartbeat::Heartbeat(boost::asio::any_io_executor executor, transport::Session& 
 }
 
 Heartbeat::~Heartbeat() = default;
+
+void Heartbeat::heard() {
+  impl_->heard();
+}
 
 }  // namespace outcrop::fleet

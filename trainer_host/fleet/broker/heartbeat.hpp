@@ -32,6 +32,9 @@ class Heartbeat {
             std::function<void(std::chrono::milliseconds silence)> silent);
   ~Heartbeat();
 
+  // A message came from it: it is not silent, though an acknowledgement may have found no room among too many messages.
+  void heard();
+
  private:
   class Impl;
   std::shared_ptr<Impl> impl_;
