@@ -125,7 +125,7 @@ TEST_F(BrokerTest, one_that_hangs_is_noticed_and_restarted) {
                   .lost = [](const Error&) {},
                   .message = [](const Message&) {}});
   ASSERT_TRUE(loop_.until([&] { return connects == 1; }));
-  const Heartbeat heartbeat(loop_.executor(), *session, {50ms, 2000ms},
+  Heartbeat heartbeat(loop_.executor(), *session, {50ms, 2000ms},
                             [&](std::chrono::milliseconds) {
                               ++silences;
                               broker.restart();
@@ -135,6 +135,11 @@ TEST_F(BrokerTest, one_that_hangs_is_noticed_and_restarted) {
   std::ifstream("/proc/" + std::to_string(before) + "/oom_score_adj") >> score;
   EXPECT_EQ(score, 900) << "the kernel ends it before the host";
   ASSERT_EQ(::kill(before, SIGSTOP), 0);
+  for (int i = 0; i < 30; ++i) {
+    heartbeat.heard();
+    loop_.run_for(100ms);
+  }
+  EXPECT_EQ(silences, 0) << "whose messages come is not silent";
   EXPECT_TRUE(loop_.until([&] { return connects >= 2; }));
   EXPECT_GE(silences, 1);
   EXPECT_NE(broker.process_id(), before);
