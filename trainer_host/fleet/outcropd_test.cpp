@@ -2,13 +2,16 @@
 #include <signal.h>
 
 #include <filesystem>
+#include <fstream>
 #include <future>
 
+#include "platform/http/client.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/envelope.hpp"
 #include "protocol/trust/roles.hpp"
 #include "tests/support/shell.hpp"
+#include "tests/support/test_broker.hpp"
 #include "trainer_host/fleet/monitor/postgres_server_for_tests.hpp"
 #include "trainer_host/fleet/outcropd_fixture.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
