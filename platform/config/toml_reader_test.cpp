@@ -172,7 +172,7 @@ TEST_F(TomlReaderTest, says_what_cannot_be_read) {
   EXPECT_THAT(open(), ErrorIs(ErrorCode::io, HasSubstr("a.toml.d")));
   fs::remove(folder_.path() / "a.toml.d");
   fs::create_directories(folder_.path() / "a.toml.d/folder.toml");
-  EXPECT_THAT(open(), ErrorIs(ErrorCode::invalid_argument, HasSubstr("folder.toml")));
+  EXPECT_THAT(open(), ErrorIs(ErrorCode::invalid_data, HasSubstr("folder.toml is not a regular file")));
 }
 
 }  // namespace
