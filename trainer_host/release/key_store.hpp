@@ -34,8 +34,8 @@ struct KeyStoreOptions {
   std::chrono::days root_expires{5 * 365};  // longest time between two uses of root.key
   std::chrono::days targets_expires{365};   // the same for targets.key
   // PKCS #11 URIs (token_key.hpp) of keys that are on tokens already: offline/ then holds the URI. "": a file is made.
-  std::string root_key;
-  std::string targets_key;
+  std::string root_key{};
+  std::string targets_key{};
 };
 
 // Where things are in a key store.

@@ -91,9 +91,9 @@ void Ingest::take(const std::vector<transport::Message>& messages) {
     return {};
   });
   together_ = false;
-  const std::chrono::duration<double> work = worked - begun;
+  const std::chrono::duration<double> working = worked - begun;
   const std::chrono::duration<double> enough = std::max<std::chrono::duration<double>>(a_moment, Steady::now() - worked);
-  const double wanted = static_cast<double>(others.size()) * enough / std::max<std::chrono::duration<double>>(work, least_work);
+  const double wanted = static_cast<double>(others.size()) * enough / std::max<std::chrono::duration<double>>(working, least_work);
   lot_ = static_cast<std::size_t>(std::clamp<double>(wanted, least_together, most_together));
   news_.report("storing what boards say", kept);
   const auto then = std::exchange(afterwards_, {});
