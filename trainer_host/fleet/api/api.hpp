@@ -170,7 +170,7 @@ class Api {
                                                      const std::string& body);
   [[nodiscard]] Status take(const DeviceAuthority& authority);
   // authorities.cpp
-  [[nodiscard]] Result<http::Response> authorities();
+  [[nodiscard]] boost::asio::awaitable<http::Response> authorities();
   [[nodiscard]] Result<http::Response> remove_authority(const std::string& keyid, const std::string& body);
   // groups.cpp
   [[nodiscard]] Result<http::Response> tag_devices(const std::string& body);

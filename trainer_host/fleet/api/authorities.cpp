@@ -1,7 +1,12 @@
+#include <functional>
+#include <utility>
+#include <vector>
+
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/trust/certificate.hpp"
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/api/json.hpp"
+#include "trainer_host/fleet/api/on_worker.hpp"
 #include "trainer_host/fleet/ingest/removed_authorities.hpp"
 
 namespace outcrop::fleet {
@@ -12,25 +17,35 @@ using messages::ObjectReader;
 constexpr ByteCount removal_limit = ByteCount::kib(16);
 constexpr std::size_t longest_removal_reason = 1024;
 
-}  // namespace
-
-Result<http::Response> Api::authorities() {
+Result<Json> describe(const std::vector<DeviceAuthority>& authorities, const std::vector<Device>& devices) {
   Json known = Json::array();
-  OUTCROP_TRY(all, parts_.registry.authorities());
-  for (const DeviceAuthority& authority : all) {
+  for (const DeviceAuthority& authority : authorities) {
     OUTCROP_TRY(info, trust::read_certificate(authority.certificate));
-    OUTCROP_TRY(boards, boards_of(parts_.registry, authority));
     known.push_back({{"keyid", info.key.id().hex()},
                      {"name", info.common_name},
-                     {"devices", boards.size()},
+                     {"devices", boards_of(devices, authority).size()},
                      {"certificate", authority.certificate}});
   }
+  return known;
+}
+
+}  // namespace
+
+boost::asio::awaitable<http::Response> Api::authorities() {
+  auto all = parts_.registry.authorities();
+  if (!all) co_return http::error_response(all.error());
+  auto devices = parts_.registry.devices();
+  if (!devices) co_return http::error_response(devices.error());
+  const auto removed = removed_authorities(parts_.registry);
+  if (!removed) co_return http::error_response(removed.error());
   Json gone = Json::array();
-  OUTCROP_TRY(removed, removed_authorities(parts_.registry));
-  for (const RemovedAuthority& one : removed) {
+  for (const RemovedAuthority& one : *removed) {
     gone.push_back({{"keyid", one.key.hex()}, {"removed", to_rfc3339(one.when)}, {"reason", one.reason}});
   }
-  return respond({{"authorities", std::move(known)}, {"removed", std::move(gone)}});
+  std::function<Result<Json>()> work = [all = std::move(*all), devices = std::move(*devices)] { return describe(all, devices); };
+  const auto known = co_await on_worker<Result<Json>>(parts_.worker, std::move(work));
+  if (!known) co_return http::error_response(known.error());
+  co_return respond({{"authorities", *known}, {"removed", std::move(gone)}});
 }
 
 Result<http::Response> Api::remove_authority(const std::string& keyid, const std::string& body) {
@@ -44,19 +59,20 @@ Result<http::Response> Api::remove_authority(const std::string& keyid, const std
   for (const DeviceAuthority& authority : all) {
     OUTCROP_TRY(info, trust::read_certificate(authority.certificate));
     if (info.key.id().hex() != keyid) continue;
-    OUTCROP_TRY(boards, boards_of(parts_.registry, authority));
+    OUTCROP_TRY(devices, parts_.registry.devices());
+    const auto boards = boards_of(devices, authority);
     if (!boards.empty() && !revoke) {
       return fail(ErrorCode::refused, std::to_string(boards.size()) + " boards are enrolled by this authority (" + boards.front() +
                                           (boards.size() > 1 ? ", …" : "") + "): say that they are revoked with it");
     }
-    OUTCROP_TRY(revoked, fleet::remove_authority(parts_.registry, authority, {info.key.id(), parts_.clock.now(), reason}));
-    for (const std::string& name : revoked) {
+    OUTCROP_CHECK(fleet::remove_authority(parts_.registry, authority, {info.key.id(), parts_.clock.now(), reason}, boards));
+    for (const std::string& name : boards) {
       parts_.ingest.forget(name);
       view_.changed(name);
     }
     OUTCROP_CHECK(parts_.broker.distrust_devices(info.key.id()));
-    if (!revoked.empty()) parts_.driver.tick();
-    return respond({{"keyid", keyid}, {"revoked", revoked}, {"disconnected", parts_.broker.ours}});
+    if (!boards.empty()) parts_.driver.tick();
+    return respond({{"keyid", keyid}, {"revoked", boards}, {"disconnected", parts_.broker.ours}});
   }
   return fail(ErrorCode::not_found, "no device authority has the key id " + keyid + " here");
 }

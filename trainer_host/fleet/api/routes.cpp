@@ -33,7 +33,7 @@ const std::vector<Api::Route>& Api::routes() {
       {"POST", "/v1/device-authority", Role::admin,
        at_once([](Api& api, Request& r, Names&) { return api.add_authority(r.body); })},
       {"GET", "/v1/device-authorities", Role::viewer,
-       at_once([](Api& api, Request&, Names&) { return api.authorities(); })},
+       [](Api& api, Request, Names, Again) { return api.authorities(); }},
       {"POST", "/v1/device-authorities/{keyid}/remove", Role::admin,
        at_once([](Api& api, Request& r, Names& n) { return api.remove_authority(n[0], r.body); })},
       {"GET", "/v1/devices", Role::viewer,

@@ -41,24 +41,20 @@ Status check_not_removed(Registry& registry, const DeviceAuthority& authority) {
   return {};
 }
 
-Result<std::vector<std::string>> boards_of(Registry& registry, const DeviceAuthority& authority) {
+std::vector<std::string> boards_of(const std::vector<Device>& devices, const DeviceAuthority& authority) {
   std::vector<std::string> names;
-  OUTCROP_TRY(devices, registry.devices());
   for (const Device& device : devices) {
     if (!device.revoked && trust::check_issued_by(device.certificate, authority.certificate)) names.push_back(device.name);
   }
   return names;
 }
 
-Result<std::vector<std::string>> remove_authority(Registry& registry, const DeviceAuthority& authority,
-                                                  const RemovedAuthority& removed) {
-  std::vector<std::string> revoked;
-  OUTCROP_CHECK(registry.transaction([&]() -> Status {
-    OUTCROP_TRY(boards, boards_of(registry, authority));
+Status remove_authority(Registry& registry, const DeviceAuthority& authority, const RemovedAuthority& removed,
+                        const std::vector<std::string>& boards) {
+  return registry.transaction([&]() -> Status {
     for (const std::string& name : boards) {
       OUTCROP_CHECK(registry.revoke(name, removed.when, "its device authority was removed: " + removed.reason, ""));
     }
-    revoked = std::move(boards);
     OUTCROP_TRY(all, removed_authorities(registry));
     all.push_back(removed);
     json list = json::array();
@@ -67,8 +63,7 @@ Result<std::vector<std::string>> remove_authority(Registry& registry, const Devi
     }
     OUTCROP_CHECK(registry.save_note(note_of_removed, json_text(list)));
     return registry.remove(authority);
-  }));
-  return revoked;
+  });
 }
 
 }  // namespace outcrop::fleet

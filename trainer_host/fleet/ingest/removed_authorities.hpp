@@ -23,12 +23,13 @@ struct RemovedAuthority {
 // revoked, with when and why, where it was removed.
 [[nodiscard]] Status check_not_removed(Registry& registry, const DeviceAuthority& authority);
 
-// The boards that are enrolled by its certificates and not revoked.
-[[nodiscard]] Result<std::vector<std::string>> boards_of(Registry& registry, const DeviceAuthority& authority);
+// The boards of these that are enrolled by its certificates and not revoked. Checks a signature of each: whoever only looks
+// has it done by a worker.
+[[nodiscard]] std::vector<std::string> boards_of(const std::vector<Device>& devices, const DeviceAuthority& authority);
 
-// Removes it and revokes its boards, all or nothing; returns their names. A board whose name is to be used again is
+// Removes it and revokes `boards`, which are all of its own, all or nothing. A board whose name is to be used again is
 // enrolled anew, by another authority.
-[[nodiscard]] Result<std::vector<std::string>> remove_authority(Registry& registry, const DeviceAuthority& authority,
-                                                                const RemovedAuthority& removed);
+[[nodiscard]] Status remove_authority(Registry& registry, const DeviceAuthority& authority, const RemovedAuthority& removed,
+                                      const std::vector<std::string>& boards);
 
 }  // namespace outcrop::fleet
