@@ -1,10 +1,5 @@
 #include "bench/fleet/connection.hpp"
 
-#include <openssl/bio.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <openssl/x509.h>
-
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/write.hpp>
 
@@ -12,22 +7,9 @@ namespace outcrop::bench {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-namespace {
-
-struct Free {
-  void operator()(BIO* bio) const { ::BIO_free(bio); }
-  void operator()(X509* certificate) const { ::X509_free(certificate); }
-};
-
-}  // namespace
-
 Connection::Connection(const asio::any_io_executor& executor, asio::ssl::context& tls, const Identity& identity)
     : stream_(executor, tls) {
-  const std::unique_ptr<BIO, Free> text(
-      ::BIO_new_mem_buf(identity.certificate.data(), static_cast<int>(identity.certificate.size())));
-  const std::unique_ptr<X509, Free> certificate(::PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr));
-  ::SSL_use_certificate(stream_.native_handle(), certificate.get());
-  ::SSL_use_PrivateKey(stream_.native_handle(), static_cast<EVP_PKEY*>(identity.key.openssl()));
+  identity.prove_by(stream_.native_handle());
 }
 
 void Connection::start(const asio::ip::tcp::endpoint& broker, const mqtt::Connect& as, Handlers handlers) {

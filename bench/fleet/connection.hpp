@@ -12,17 +12,10 @@
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
 
+#include "bench/fleet/identity.hpp"
 #include "bench/fleet/mqtt_packets.hpp"
-#include "protocol/trust/ed25519.hpp"
 
 namespace outcrop::bench {
-
-// Who a board is to its broker.
-struct Identity {
-  std::string name;
-  trust::PrivateKey key;
-  std::string certificate;  // PEM
-};
 
 // One connection of one board: TCP, mutual TLS, MQTT v5. Made once, used once, on the thread of its executor.
 class Connection : public std::enable_shared_from_this<Connection> {

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -10,8 +11,6 @@
 
 #include <array>
 #include <cstring>
-
-#include "protocol/trust/openssl.hpp"
 
 namespace outcrop::bench {
 namespace {
@@ -76,10 +75,7 @@ bool Intruder::connect(Time end) {
   ::setsockopt(tls_->fd.get(), SOL_SOCKET, SO_SNDTIMEO, &longest_wait, sizeof longest_wait);
   tls_->ssl.reset(::SSL_new(tls_->context.get()));
   SSL* ssl = tls_->ssl.get();
-  const auto bio = trust::read_only_bio(identity_.certificate);
-  const trust::Owned<X509> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-  ::SSL_use_certificate(ssl, certificate.get());
-  ::SSL_use_PrivateKey(ssl, static_cast<EVP_PKEY*>(identity_.key.openssl()));
+  identity_.prove_by(ssl);
   ::SSL_set_fd(ssl, tls_->fd.get());
   int done = 0;
   while ((done = ::SSL_connect(ssl)) != 1 && again(ssl, done) && std::chrono::steady_clock::now() < end) {}

@@ -17,13 +17,13 @@ class RoleVerifier {
   }
 };
 
-namespace {
-
-Signers make_signers(std::string role, const Keys& keys, const RoleKeys& role_keys) {
+Signers signers_of(std::string role, const Keys& keys, const RoleKeys& role_keys) {
   Signers signers{std::move(role), {}, role_keys.threshold};
   for (const KeyId& id : role_keys.keyids) signers.keys.emplace(id, keys.at(id));
   return signers;
 }
+
+namespace {
 
 // Whose key signed it, if another model's stage key did: for a message that helps.
 std::string other_signer(const TargetsMetadata& targets, std::string_view model,
@@ -31,7 +31,7 @@ std::string other_signer(const TargetsMetadata& targets, std::string_view model,
   for (const Delegation& delegation : targets.delegations) {
     if (delegation.model == model) continue;
     const Signers signers =
-        make_signers(stage_role(delegation.model), targets.keys, delegation.keys);
+        signers_of(stage_role(delegation.model), targets.keys, delegation.keys);
     if (verify_envelope(envelope, StageMetadata::kind, signers)) return delegation.model;
   }
   return {};
@@ -54,7 +54,7 @@ std::string remove_revoked(const RevokedMetadata& revoked, Signers& signers) {
 Result<TrustedRoot> TrustedRoot::pin(std::string_view envelope) {
   OUTCROP_TRY(payload, unverified_payload(envelope, RootMetadata::kind));
   OUTCROP_TRY(claimed, parse_role<RootMetadata>(payload));
-  const Signers own = make_signers("root", claimed.keys, claimed.roles.at("root"));
+  const Signers own = signers_of("root", claimed.keys, claimed.roles.at("root"));
   OUTCROP_TRY(root, RoleVerifier::verify<RootMetadata>(envelope, own));
   return TrustedRoot(std::move(root));
 }
@@ -78,7 +78,7 @@ Result<TrustedRoot> TrustedRoot::follow(std::string_view envelope) const {
 Signers TrustedRoot::signers(std::string_view role) const {
   const auto found = root_->roles.find(role);
   if (found == root_->roles.end()) return {std::string(role), {}, 1};  // nobody
-  return make_signers(std::string(role), root_->keys, found->second);
+  return signers_of(std::string(role), root_->keys, found->second);
 }
 
 Result<Verified<TargetsMetadata>> verify_targets(const TrustedRoot& root,
@@ -110,7 +110,7 @@ Result<Verified<StageMetadata>> verify_stage(const Verified<TargetsMetadata>& ta
     return fail(ErrorCode::untrusted,
                 role + ": targets delegates no key for the model '" + std::string(model) + "'");
   }
-  const Signers all = make_signers(role, targets->keys, delegation->keys);
+  const Signers all = signers_of(role, targets->keys, delegation->keys);
   Signers unrevoked = all;
   const std::string revocation = remove_revoked(*revoked, unrevoked);
   auto stage = RoleVerifier::verify<StageMetadata>(envelope, unrevoked);

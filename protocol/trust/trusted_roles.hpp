@@ -28,6 +28,9 @@ class Verified {
   std::string envelope_;
 };
 
+// The keys of `role_keys`, of which `keys` holds every one.
+[[nodiscard]] Signers signers_of(std::string role, const Keys& keys, const RoleKeys& role_keys);
+
 // The root that a board or a user trusts. All verification starts here. Pure functions of their
 // arguments: neither clock nor files; expiry and version floors are in freshness.hpp.
 class TrustedRoot {

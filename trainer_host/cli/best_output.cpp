@@ -1,7 +1,5 @@
 #include "trainer_host/cli/best_output.hpp"
 
-#include <cstdio>
-
 #include "platform/console/columns.hpp"
 #include "platform/console/table.hpp"
 #include "trainer_host/cli/human.hpp"
@@ -9,17 +7,10 @@
 namespace outcrop::cli {
 namespace {
 
-std::string change_in_percent(const Json& ratio) {
-  if (!ratio.is_number()) return "–";
-  char text[32];
-  std::snprintf(text, sizeof text, "%+.1f %%", 100 * (ratio.get<double>() - 1));
-  return text;
-}
-
 // A bound that boards leave open is shown as such.
 std::string interval_of(const Json& one) {
   if (one.at("low").is_null() && one.at("high").is_null()) return "";
-  const auto bound = [&](const char* key) { return one.at(key).is_null() ? std::string("open") : change_in_percent(one.at(key)); };
+  const auto bound = [&](const char* key) { return in_percent(one.at(key), "open"); };
   return bound("low") + " to " + bound("high");
 }
 
@@ -34,7 +25,7 @@ std::string table_of(const Json& contenders, const std::string& first, const Rel
     std::vector<std::string> cells;
     if (of_releases) cells.push_back(stage_of(releases, text_at(one, "manifest")));
     cells.push_back(text_at(one, "variant"));
-    cells.push_back(change_in_percent(one.at("ratio")));
+    cells.push_back(in_percent(one.at("ratio"), "–"));
     cells.push_back(interval_of(one));
     cells.push_back(std::to_string(one.at("boards").get<std::size_t>()));
     cells.push_back(text_at(one, "words"));

@@ -59,4 +59,11 @@ std::string short_number(double value) {
   return text.data();
 }
 
+std::string in_percent(const nlohmann::json& ratio, const char* none) {
+  if (!ratio.is_number()) return none;
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%+.1f %%", 100 * (ratio.get<double>() - 1));
+  return text.data();
+}
+
 }  // namespace outcrop::cli

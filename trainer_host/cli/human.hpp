@@ -31,4 +31,7 @@ namespace outcrop::cli {
 // Two or three significant digits: "180", "4.52", "0.013"; no exponent from 0.001 to a million.
 [[nodiscard]] std::string short_number(double value);
 
+// Of a ratio of 1.051: "+5.1 %"; what stands for `none` where it is null.
+[[nodiscard]] std::string in_percent(const nlohmann::json& ratio, const char* none);
+
 }  // namespace outcrop::cli

@@ -86,13 +86,6 @@ std::string why(const Json& rollout, const Json& device) {
          " s before it is committed";
 }
 
-std::string in_percent(const Json& ratio) {
-  if (!ratio.is_number()) return "open";
-  char text[32];
-  std::snprintf(text, sizeof text, "%+.1f %%", 100 * (ratio.get<double>() - 1));
-  return text;
-}
-
 std::string in_short(double evidence) {
   char text[32];
   std::snprintf(text, sizeof text, evidence < 10 ? "%.1f" : "%.0f", evidence);
@@ -116,8 +109,8 @@ std::string evidence_table(const Json& rollout, const View& view) {
     if (boards == 0 && failures == 0) continue;
     const bool open = !seen.at("interval").is_array() || (seen.at("interval")[0].is_null() && seen.at("interval")[1].is_null());
     table.add_row({text_at(seen, "device_class"), std::to_string(boards),
-                   boards > 0 ? in_percent(seen.at("ratio")) : "",
-                   open ? "" : in_percent(seen.at("interval")[0]) + " to " + in_percent(seen.at("interval")[1]),
+                   boards > 0 ? in_percent(seen.at("ratio"), "open") : "",
+                   open ? "" : in_percent(seen.at("interval")[0], "open") + " to " + in_percent(seen.at("interval")[1], "open"),
                    in_short(seen.at("slower").get<double>()) + line,
                    std::to_string(failures) + " of " + std::to_string(seen.at("ended").get<std::size_t>())});
   }

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -48,6 +49,9 @@ class ScriptedBoard {
   [[nodiscard]] const std::vector<messages::Offer>& offers() const { return offers_; }
   [[nodiscard]] const std::vector<messages::Cancel>& cancels() const { return cancels_; }
   [[nodiscard]] const std::vector<messages::MessageId>& acknowledged() const { return acked_; }
+  [[nodiscard]] bool has_acknowledged(const messages::MessageId& id) const {
+    return std::find(acked_.begin(), acked_.end(), id) != acked_.end();
+  }
   [[nodiscard]] const std::vector<std::uint64_t>& used() const { return used_; }
   [[nodiscard]] const std::vector<messages::Command>& asked() const { return asked_; }
   [[nodiscard]] const std::vector<std::string>& topics() const { return topics_; }

@@ -2,7 +2,6 @@
 #include <signal.h>
 
 #include <filesystem>
-#include <fstream>
 #include <future>
 
 #include "platform/http/client.hpp"
@@ -84,12 +83,8 @@ TEST_F(OutcropdTest, keeps_how_boards_fare_over_a_kill_and_has_them_measure_agai
   call("POST", "/v1/measure", json::object(), 400);
   call("POST", "/v1/measure", {{"device", "nobody"}}, 404);
 
-  const auto acknowledged = [&](const messages::MessageId& id) {
-    const auto& all = board->acknowledged();
-    return std::find(all.begin(), all.end(), id) != all.end();
-  };
   const messages::MessageId told = board->tell(55.5);
-  ASSERT_TRUE(until([&] { return acknowledged(told); }));
+  ASSERT_TRUE(until([&] { return board->has_acknowledged(told); }));
   kill(SIGKILL);
   start();
   ASSERT_TRUE(until([&] { return board->connected() && get("/v1/host")["online"] == 1; }));
@@ -121,7 +116,7 @@ TEST_F(OutcropdTest, keeps_how_boards_fare_over_a_kill_and_has_them_measure_agai
   ASSERT_TRUE(until([&] { return board->connected() && get("/v1/host")["online"] == 1; }));
   const messages::MessageId lost = board->tell(60);
   ASSERT_TRUE(until([&] { return get("/v1/host")["attention"].dump().find("newer outcropd") != std::string::npos; }));
-  EXPECT_FALSE(acknowledged(lost));
+  EXPECT_FALSE(board->has_acknowledged(lost));
   const std::string second = publish(2);
   post("/v1/rollouts", {{"name", "second"}, {"manifest", second}}, 201);
   EXPECT_TRUE(rollout_is("second", "done"));
@@ -139,12 +134,8 @@ TEST_F(OutcropdTest, keeps_its_history_in_postgresql_and_goes_on_where_that_is_a
   auto board = enroll("pi-1");
   board->connect();
   ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
-  const auto acknowledged = [&](const messages::MessageId& id) {
-    const auto& all = board->acknowledged();
-    return std::find(all.begin(), all.end(), id) != all.end();
-  };
   const messages::MessageId told = board->tell(55.5);
-  ASSERT_TRUE(until([&] { return acknowledged(told); }));
+  ASSERT_TRUE(until([&] { return board->has_acknowledged(told); }));
   kill(SIGKILL);
   start();
   ASSERT_TRUE(until([&] { return board->connected() && get("/v1/host")["online"] == 1; }));
@@ -155,11 +146,11 @@ TEST_F(OutcropdTest, keeps_its_history_in_postgresql_and_goes_on_where_that_is_a
   EXPECT_NE(output_.find("[history] store: the database outcrop on"), std::string::npos) << output_;
   const messages::MessageId waits = board->tell(60);
   ASSERT_TRUE(until([&] { return get("/v1/host")["attention"].dump().find("how boards fare cannot be kept") != std::string::npos; }));
-  EXPECT_FALSE(acknowledged(waits));
+  EXPECT_FALSE(board->has_acknowledged(waits));
   post("/v1/rollouts", {{"name", "first"}, {"manifest", manifest}}, 201);
   EXPECT_TRUE(rollout_is("first", "done"));
   server.start();
-  EXPECT_TRUE(until([&] { return acknowledged(waits); }));
+  EXPECT_TRUE(until([&] { return board->has_acknowledged(waits); }));
   EXPECT_EQ(run({"backup", (home_ / "copy").string(), "--config", config_.string()}), 0);
   EXPECT_NE(output_.find("The history is in PostgreSQL"), std::string::npos) << output_;
 }

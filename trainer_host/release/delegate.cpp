@@ -63,11 +63,7 @@ Status delegate_anew(const fs::path& folder, const std::string& model, std::chro
   OUTCROP_CHECK(key.write_pem(waiting_key_file(file)));
   OUTCROP_CHECK(sync_folder(file.parent_path()));
   const trust::TargetsMetadata targets = next_targets(*store.targets, model, old, key.public_key(), now + expires);
-  const Status done = sign_documents(paths, store, {std::nullopt, targets, std::nullopt}, signers, missing);
-  // What nothing names goes; the error of it is not what the caller is to hear.
-  std::error_code error;
-  if (!done && !fs::exists(request_file(folder), error)) (void)settle_keys(paths);
-  return done;
+  return sign_documents_of_new_keys(paths, store, {std::nullopt, targets, std::nullopt}, signers, missing);
 }
 
 }  // namespace outcrop::release

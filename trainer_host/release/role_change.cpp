@@ -25,9 +25,7 @@ Status add_signers(const KeyStorePaths& paths, const KeyStoreTrust& store, const
 }
 
 bool holds_under(const trust::RootMetadata& root, std::string_view role, std::string_view envelope) {
-  const trust::RoleKeys& named = root.roles.find(role)->second;
-  trust::Signers signers{std::string(role), {}, named.threshold};
-  for (const trust::KeyId& id : named.keyids) signers.keys.emplace(id, root.keys.at(id));
+  const trust::Signers signers = trust::signers_of(std::string(role), root.keys, root.roles.find(role)->second);
   return trust::verify_envelope(envelope, role, signers).has_value();
 }
 

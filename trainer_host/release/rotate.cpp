@@ -28,10 +28,6 @@ Result<SigningKey> present_key(const KeyStorePaths& paths, const KeyStoreTrust& 
   return key;
 }
 
-bool is_offline(const std::string& role) {
-  return role == "root" || role == "targets";
-}
-
 // A role's new key, and the one whose place it takes: of a role that is kept offline the one that is here, of the
 // host's, which have one key each, whatever there was.
 struct Replacement {
@@ -43,7 +39,7 @@ using NewKeys = std::map<std::string, Replacement>;
 Result<NewKeys> make_keys(const KeyStorePaths& paths, const KeyStoreTrust& store, const std::vector<std::string>& roles) {
   std::map<std::string, std::optional<trust::KeyId>> present;
   for (const std::string& role : roles) {
-    if (!is_offline(role)) {
+    if (!is_kept_offline(role)) {
       present[role] = std::nullopt;
       continue;
     }
@@ -136,11 +132,7 @@ Status rotate_keys(const fs::path& folder, const std::vector<std::string>& roles
       signers.insert(signers.end(), others.begin(), others.end());
     }
   }
-  const Status done = sign_documents(paths, store, next, signers, missing);
-  // What nothing names goes; the error of it is not what the caller is to hear.
-  std::error_code error;
-  if (!done && !fs::exists(request_file(folder), error)) (void)settle_keys(paths);
-  return done;
+  return sign_documents_of_new_keys(paths, store, next, signers, missing);
 }
 
 }  // namespace outcrop::release

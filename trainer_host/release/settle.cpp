@@ -56,9 +56,12 @@ Status settle_list(const KeyStorePaths& paths, const KeyStoreTrust& store, const
 
 }  // namespace
 
+bool is_kept_offline(const std::string& role) {
+  return role == "root" || role == "targets";
+}
+
 fs::path role_key_file(const KeyStorePaths& paths, const std::string& role) {
-  const bool offline = role == "root" || role == "targets";
-  return offline ? paths.offline_key(role) : paths.online_key(role);
+  return is_kept_offline(role) ? paths.offline_key(role) : paths.online_key(role);
 }
 
 fs::path waiting_key_file(const fs::path& key) {

@@ -12,6 +12,8 @@ namespace outcrop::release {
 // threshold, are signed anew where their key is here. Not to be called while a request waits.
 [[nodiscard]] Status settle_keys(const KeyStorePaths& paths);
 
+// Of rotatable_roles(): whether its key is in offline/, and a person's; else it is in online/, and the host's.
+[[nodiscard]] bool is_kept_offline(const std::string& role);
 [[nodiscard]] std::filesystem::path role_key_file(const KeyStorePaths& paths, const std::string& role);
 [[nodiscard]] std::filesystem::path waiting_key_file(const std::filesystem::path& key);
 

@@ -164,6 +164,15 @@ Status sign_documents(const KeyStorePaths& paths, const KeyStoreTrust& store, co
   return fail(ErrorCode::refused, sentence_of(lacking) + ". Have it signed where those keys are (outcrop keys … --request)");
 }
 
+Status sign_documents_of_new_keys(const KeyStorePaths& paths, const KeyStoreTrust& store, const NextDocuments& next,
+                                  const std::vector<SigningKey>& keys, Missing missing) {
+  const Status done = sign_documents(paths, store, next, keys, missing);
+  std::error_code error;
+  // The error of this is not what the caller is to hear.
+  if (!done && !fs::exists(request_file(paths.folder()), error)) (void)settle_keys(paths);
+  return done;
+}
+
 Result<std::optional<std::string>> sign_list(const KeyStorePaths& paths, const KeyStoreTrust& store,
                                              const trust::StageMetadata& list, const SigningKey& key) {
   const fs::path file = stage_request_file(paths, list.model);

@@ -39,6 +39,12 @@ struct NextDocuments {
 [[nodiscard]] Status sign_documents(const KeyStorePaths& paths, const KeyStoreTrust& store, const NextDocuments& next,
                                     const std::vector<SigningKey>& keys, Missing missing);
 
+// The same of documents that name new keys, which wait beside those that they replace (settle.hpp): where nothing comes of
+// it, and nothing waits for signatures, they go.
+[[nodiscard]] Status sign_documents_of_new_keys(const KeyStorePaths& paths, const KeyStoreTrust& store,
+                                                const NextDocuments& next, const std::vector<SigningKey>& keys,
+                                                Missing missing);
+
 // Signs a model's list and puts it in place; nothing where it waits for further signatures now. refused where one
 // waits already.
 [[nodiscard]] Result<std::optional<std::string>> sign_list(const KeyStorePaths& paths, const KeyStoreTrust& store,

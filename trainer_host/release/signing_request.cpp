@@ -27,12 +27,6 @@ std::string short_ids(const std::set<KeyId>& ids) {
   return text;
 }
 
-Signers signers_of(std::string role, const trust::Keys& keys, const trust::RoleKeys& role_keys) {
-  Signers signers{std::move(role), {}, role_keys.threshold};
-  for (const KeyId& id : role_keys.keyids) signers.keys.emplace(id, keys.at(id));
-  return signers;
-}
-
 template <class Role>
 Result<Role> payload_of(std::string_view envelope) {
   OUTCROP_TRY(payload, trust::unverified_payload(envelope, Role::kind));
@@ -178,14 +172,14 @@ Result<std::vector<Signers>> SigningRequest::asked(const Document& document) con
     if (delegation == nullptr) {
       return fail(ErrorCode::untrusted, "targets delegates no key for the model '" + stage.model + "'");
     }
-    return std::vector{signers_of(trust::stage_role(stage.model), targets.keys, delegation->keys)};
+    return std::vector{trust::signers_of(trust::stage_role(stage.model), targets.keys, delegation->keys)};
   }
   std::vector<Signers> asked;
   const auto next = find("root");
   if (next == documents_.end() || document.kind == "root") asked.push_back(root_.signers(document.kind));
   if (next != documents_.end()) {
     OUTCROP_TRY(root, payload_of<trust::RootMetadata>(next->envelope));
-    asked.push_back(signers_of(document.kind, root.keys, root.roles.at(document.kind)));
+    asked.push_back(trust::signers_of(document.kind, root.keys, root.roles.at(document.kind)));
   }
   return asked;
 }

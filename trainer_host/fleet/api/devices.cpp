@@ -92,10 +92,7 @@ Result<Json> Api::describe_device(const Device& device, const std::optional<Assi
 const Json& Api::shown(const Device& device) {
   if (shown_.size() >= most_shown) shown_.clear();
   Shown& kept = shown_[device.name];
-  const bool same = !kept.json.is_null() && kept.status == device.status && kept.last_seen == device.last_seen && kept.revoked == device.revoked &&
-                    kept.revoked_reason == device.revoked_reason && kept.attention == device.attention && kept.enrolled == device.enrolled &&
-                    kept.signs == device.signs && kept.tags == device.tags && kept.model == device.model && kept.device_class == device.device_class;
-  if (same) return kept.json;
+  if (!kept.json.is_null() && static_cast<const Device&>(kept) == device) return kept.json;
   static_cast<Device&>(kept) = device;
   kept.json = to_json(device);
   return kept.json;

@@ -46,6 +46,8 @@ struct Device {
   std::string attention;              // what its owner should know of who it says it is; "" mostly
   bool signs = false;  // its status came signed: from then on only a signed one counts
   std::set<std::string> tags;  // of its place in the fleet, by operators; they stay when another board takes its name
+
+  bool operator==(const Device&) const = default;
 };
 
 // Of a board as much as decides whether a rollout is for it.

@@ -41,10 +41,10 @@ class SqliteRegistry final : public Registry {
     }
     if (!status) {
       for (const auto& [device, what] : std::map(written_)) unkeep(device, what);
+      when_committed_.resize(waiting);
     }
-    if (depth_ == 0) written_.clear();
-    if (!status) when_committed_.resize(waiting);
     if (!within) {
+      written_.clear();
       for (const auto& told : std::exchange(when_committed_, {})) told();
     }
     return status;

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "protocol/base/median.hpp"
+#include "trainer_host/fleet/rollout/figures_in_words.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -31,28 +32,11 @@ double median_ratio(const std::vector<double>& ratios) {
   return std::exp(median(std::move(logs)));
 }
 
-// "+5.1 %"
-std::string percent(double ratio) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%+.1f %%", 100 * (ratio - 1));
-  return text;
-}
-
 std::string bound(double ratio) {
   if (ratio <= 0) return "-∞";
   if (!std::isfinite(ratio)) return "∞";
   char text[32];
   std::snprintf(text, sizeof text, "%+.1f", 100 * (ratio - 1));
-  return text;
-}
-
-std::string boards_in_words(std::size_t boards) {
-  return std::to_string(boards) + (boards == 1 ? " board" : " boards");
-}
-
-std::string rounded(double evidence) {
-  char text[32];
-  std::snprintf(text, sizeof text, evidence < 10 ? "%.1f" : "%.0f", std::min(evidence, 1e6));
   return text;
 }
 

@@ -4,39 +4,10 @@
 #include <string_view>
 #include <utility>
 
+#include "trainer_host/fleet/registry/rows_by_name.hpp"
+
 namespace outcrop::fleet {
 namespace {
-
-// Of rows in the order of a name, the one that has it.
-template <class Row, class Name>
-Row* find(std::vector<Row>& rows, const std::string& name, Name name_of) {
-  const auto found = std::lower_bound(rows.begin(), rows.end(), name,
-                                      [&](const Row& row, const std::string& wanted) { return name_of(row) < wanted; });
-  return found != rows.end() && name_of(*found) == name ? &*found : nullptr;
-}
-
-// Puts `added`, which are in order, among `rows`, which are.
-template <class Row, class Name>
-void merge(std::vector<Row>& rows, std::vector<Row> added, Name name_of) {
-  if (added.empty()) return;
-  const auto before = static_cast<std::ptrdiff_t>(rows.size());
-  rows.insert(rows.end(), std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()));
-  std::inplace_merge(rows.begin(), rows.begin() + before, rows.end(),
-                     [&](const Row& one, const Row& other) { return name_of(one) < name_of(other); });
-}
-
-// Takes what was read for what is there, or is there no more.
-template <class Row, class Name>
-void put(std::vector<Row>& rows, std::vector<Row>& added, const std::string& name, std::optional<Row> now, Name name_of) {
-  Row* const before = find(rows, name, name_of);
-  if (before == nullptr) {
-    if (now) added.push_back(std::move(*now));
-  } else if (now) {
-    *before = std::move(*now);
-  } else {
-    rows.erase(rows.begin() + (before - rows.data()));
-  }
-}
 
 const std::string& name_of_device(const Device& device) { return device.name; }
 const std::string& device_of(const Assignment& assignment) { return assignment.device; }

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <utility>
 
+#include "trainer_host/fleet/rollout/figures_in_words.hpp"
 #include "trainer_host/fleet/view/paired_change.hpp"
 
 namespace outcrop::fleet {
@@ -50,30 +50,14 @@ std::optional<double> log_ratio(Aim aim, const Figure& figure, const Figure& inc
   return std::log(one / other);
 }
 
-std::string percent(double ratio) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%+.1f %%", 100 * (ratio - 1));
-  return text;
-}
-
-std::string in_short(double evidence) {
-  char text[32];
-  std::snprintf(text, sizeof text, evidence < 10 ? "%.1f" : "%.0f", std::min(evidence, 1e6));
-  return text;
-}
-
-std::string boards_in_words(std::size_t boards) {
-  return std::to_string(boards) + (boards == 1 ? " board" : " boards");
-}
-
 std::string worth(const Contender& one, Aim aim) {
-  const std::string line = " of " + in_short(stop_line);
+  const std::string line = " of " + rounded(stop_line);
   if (one.boards == 0) return "no board measured both";
   if (aim == Aim::size) return "by the manifest: no evidence is needed";
-  if (one.better >= stop_line) return "less, evidence " + in_short(one.better) + line;
-  if (one.worse >= stop_line) return "more, evidence " + in_short(one.worse) + line;
+  if (one.better >= stop_line) return "less, evidence " + rounded(one.better) + line;
+  if (one.worse >= stop_line) return "more, evidence " + rounded(one.worse) + line;
   if (one.boards < least_boards) return boards_in_words(one.boards) + ": too few for evidence";
-  return "no evidence of a difference of more than 2 % (" + in_short(std::max(one.better, one.worse)) + line + ")";
+  return "no evidence of a difference of more than 2 % (" + rounded(std::max(one.better, one.worse)) + line + ")";
 }
 
 Contender judged(const Contest::Pairs& pairs, Aim aim) {

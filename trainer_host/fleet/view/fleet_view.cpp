@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iterator>
 #include <utility>
 
+#include "trainer_host/fleet/registry/rows_by_name.hpp"
 #include "trainer_host/fleet/rollout/engine.hpp"
 #include "trainer_host/fleet/rollout/observe.hpp"
 
@@ -43,8 +43,8 @@ bool same(const RolloutRecord& one, const RolloutRecord& other) {
   return one.state == other.state && one.reason == other.reason;
 }
 
-bool is_before(const Assignment& one, const Assignment& other) {
-  return one.device < other.device;
+const std::string& device_of(const Assignment& assignment) {
+  return assignment.device;
 }
 
 bool same_figures(const BoardRow& one, const BoardRow& other) {
@@ -181,20 +181,10 @@ Status FleetView::read_part(RolloutRow& row, const std::string& device) {
   const auto followed = followed_.find(row.record.name);
   if (followed == followed_.end()) return {};
   OUTCROP_TRY(now, registry_->assignment(row.record.name, device));
-  Assignment wanted;
-  wanted.device = device;
-  const auto known = std::lower_bound(row.assignments.begin(), row.assignments.end(), wanted, is_before);
-  const bool is_known = known != row.assignments.end() && known->device == device;
-  if (is_known && now) {
-    followed->second.changed = followed->second.changed || !same(*known, *now);
-    *known = std::move(*now);
-  } else if (is_known) {
-    row.assignments.erase(known);
-    followed->second.changed = true;
-  } else if (now) {
-    followed->second.new_boards.push_back(std::move(*now));
-    followed->second.changed = true;
-  }
+  const Assignment* const known = find(row.assignments, device, device_of);
+  const bool is_same = known != nullptr && now ? same(*known, *now) : known == nullptr && !now;
+  followed->second.changed = followed->second.changed || !is_same;
+  put(row.assignments, followed->second.new_boards, device, std::move(now), device_of);
   return {};
 }
 
@@ -202,12 +192,7 @@ void FleetView::put_in_order() {
   for (RolloutRow& row : rollouts_) {
     const auto followed = followed_.find(row.record.name);
     if (followed == followed_.end()) continue;
-    std::vector<Assignment>& added = followed->second.new_boards;
-    std::sort(added.begin(), added.end(), is_before);
-    const auto before = static_cast<std::ptrdiff_t>(row.assignments.size());
-    row.assignments.insert(row.assignments.end(), std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()));
-    std::inplace_merge(row.assignments.begin(), row.assignments.begin() + before, row.assignments.end(), is_before);
-    added.clear();
+    merge(row.assignments, std::exchange(followed->second.new_boards, {}), device_of);
     if (std::exchange(followed->second.changed, false)) on_rollout(row);
   }
 }

@@ -124,7 +124,7 @@ class FleetView {
   std::set<std::string> reported_;  // of these, those whose figures are to be read again: reports are the longest to read
   // Rollouts whose boards are followed, with what is new of them: under way, or not long ago.
   struct Followed {
-    std::vector<Assignment> new_boards;  // not in the row yet, in no order
+    std::vector<Assignment> new_boards;  // not in the row yet, in the order of names: that of dirty_
     bool changed = false;
   };
   std::map<std::string, Followed> followed_;
