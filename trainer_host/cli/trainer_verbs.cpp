@@ -23,7 +23,7 @@ struct TrainerVerb {
   std::string_view name;
   std::string_view does;
 };
-constexpr std::array<TrainerVerb, 11> trainer_verbs{{
+constexpr std::array<TrainerVerb, 12> trainer_verbs{{
     {"synth", "Make velocity maps and their shot gathers from the wave equation"},
     {"train", "Train a model in stages; each ends quantized, measured and released"},
     {"import", "Take a TorchScript module of yours as it is: quantized, measured, ready to be released"},
@@ -34,6 +34,7 @@ constexpr std::array<TrainerVerb, 11> trainer_verbs{{
     {"evaluate", "Score a stage on data, beside what learned nothing, with a gallery"},
     {"analyze", "Say what a quantization did to a model, layer by layer, as a report"},
     {"compare", "Put results of quantization beside each other: error, size, speed"},
+    {"condition", "Draw samples that agree with what is known, or that vary a given one"},
     {"draw", "Draw samples that a board generated"},
 }};
 

@@ -8,6 +8,7 @@
 #include "trainer_host/trainer/analyze/analyze_verb.hpp"
 #include "trainer_host/trainer/analyze/compare_verb.hpp"
 #include "trainer_host/trainer/data/synth_verb.hpp"
+#include "trainer_host/trainer/evaluate/condition_verb.hpp"
 #include "trainer_host/trainer/evaluate/draw_verb.hpp"
 #include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
 #include "trainer_host/trainer/kinds/sample_picture.hpp"
@@ -45,7 +46,8 @@ int trainer_main(int argc, char** argv, const kinds::Register& kinds) {
          [&](CLI::App& app, Action& chosen) { quantize::add_recommend(app, chosen, kinds); },
          [&](CLI::App& app, Action& chosen) { analyze::add_analyze(app, chosen, kinds); },
          analyze::add_compare,
-         [&](CLI::App& app, Action& chosen) { evaluate::add_evaluate(app, chosen, kinds); }});
+         [&](CLI::App& app, Action& chosen) { evaluate::add_evaluate(app, chosen, kinds); },
+         [&](CLI::App& app, Action& chosen) { evaluate::add_condition(app, chosen, kinds); }});
   });
 }
 

@@ -7,7 +7,7 @@
 #include "platform/console/progress_bar.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "trainer_host/trainer/evaluate/evaluation_text.hpp"
-#include "trainer_host/trainer/evaluate/gnuplot.hpp"
+#include "trainer_host/trainer/evaluate/result_folder.hpp"
 #include "trainer_host/trainer/evaluate/stage_files.hpp"
 #include "trainer_host/trainer/kinds/foreign_code.hpp"
 #include "trainer_host/trainer/models/confined_model.hpp"
@@ -28,32 +28,6 @@ struct Arguments {
   bool allow_reduced = false;
   bool json = false;
 };
-
-// Scores need no picture: where none can be drawn they are had all the same, and this says why.
-void say_no_picture(const Status& picture) {
-  if (picture) return;
-  std::fprintf(stderr, "note: no picture: %s\n", picture.error().message().c_str());
-}
-
-// The picture, or nothing: never that of other scores.
-DrawnPicture draw_or_remove(const kinds::Evaluation& evaluation, const std::string& title,
-                            const fs::path& folder) {
-  const fs::path png = folder / evaluation.picture;
-  const Status drawn = evaluation.draw(title, png);
-  if (drawn) return {evaluation.picture, ""};
-  std::error_code ignored;
-  fs::remove(png, ignored);
-  say_no_picture(drawn);
-  return {"", drawn.error().message()};
-}
-
-Status make_folder(const fs::path& out) {
-  std::error_code error;
-  fs::create_directories(out, error);
-  if (error) return fail(ErrorCode::io, "making " + out.string() + ": " + error.message());
-  say_no_picture(check_drawing());
-  return {};
-}
 
 Result<std::vector<models::ConfinedModel>> load_variants(const StageFiles& files,
                                                          const Arguments& arguments) {
@@ -109,11 +83,11 @@ Status run(const Arguments& arguments, const kinds::Register& kinds) {
                                            .validation = {arguments.data},
                                            .only_scored = true}));
   const fs::path out(arguments.out);
-  if (!arguments.out.empty()) OUTCROP_CHECK(make_folder(out));
+  if (!arguments.out.empty()) OUTCROP_CHECK(make_result_folder(out));
   OUTCROP_TRY(evaluation, evaluate(files, arguments, *opened.task));
   const std::string title = title_of(opened.description);
   DrawnPicture picture;
-  if (!arguments.out.empty() && evaluation.draw) picture = draw_or_remove(evaluation, title, out);
+  if (!arguments.out.empty() && evaluation.draw) picture = draw_into(out, evaluation, title);
   // Shown before they are stored: a full disk takes no score away.
   const std::string text = arguments.json
                                ? evaluation_json(evaluation, opened.description, picture) + "\n"

@@ -13,6 +13,11 @@ Status Task::set_fitted(const models::NamedTensors& tensors) {
   return {};
 }
 
+Result<Conditioned> Task::condition(const Conditions& conditions) {
+  (void)conditions;
+  return fail(ErrorCode::unsupported, "models of this kind draw nothing from noise, which is what conditions are put on");
+}
+
 bool Task::train_through(const std::string& part, std::optional<models::OtherForm> form) {
   (void)part;
   return !form;

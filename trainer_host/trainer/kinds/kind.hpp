@@ -15,6 +15,7 @@
 #include "platform/config/toml_reader.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/messages/quality.hpp"
+#include "trainer_host/trainer/kinds/conditioning.hpp"
 #include "trainer_host/trainer/kinds/evaluation.hpp"
 #include "trainer_host/trainer/kinds/export.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
@@ -127,6 +128,9 @@ class Task {
   // All of what can be said of variants on held-out samples, for people: by default the metrics of
   // judge(), and no picture.
   [[nodiscard]] virtual Result<Evaluation> evaluate(const EvaluationRequest& request);
+  // Samples under conditions (`outcrop condition`). unsupported by kinds that draw none from noise, and where nothing is
+  // fitted yet; invalid_argument where the conditions are none of this model's.
+  [[nodiscard]] virtual Result<Conditioned> condition(const Conditions& conditions);
   // Takes over what weights hold besides the parts. invalid_data where it does not fit.
   [[nodiscard]] virtual Status set_fitted(const models::NamedTensors& tensors);
 

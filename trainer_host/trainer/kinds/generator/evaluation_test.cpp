@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "protocol/base/durable_file.hpp"
+#include "runtime/engine/tensor_file.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/shell.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -96,9 +97,10 @@ class Evaluate : public ::testing::Test {
     return all;
   }
 
-  // `outcrop-trainer evaluate`, with what stands in front of it in the shell.
-  static ShellOutcome run(const std::vector<std::string>& arguments, const std::string& before = "") {
-    std::string command = before + " '" + OUTCROP_BIN "/outcrop-trainer' evaluate";
+  // `outcrop-trainer evaluate` (or another verb), with what stands in front of it in the shell.
+  static ShellOutcome run(const std::vector<std::string>& arguments, const std::string& before = "",
+                          const std::string& verb = "evaluate") {
+    std::string command = before + " '" + OUTCROP_BIN "/outcrop-trainer' " + verb;
     for (const std::string& argument : arguments) command += " '" + argument + "'";
     return run_shell(command);
   }
@@ -360,6 +362,40 @@ TEST_F(Evaluate, says_how_much_of_what_it_shows_is_no_number) {
   EXPECT_EQ(result->generated.samples, 3U);
   EXPECT_EQ(result->generated.diversity, 0.0);
   EXPECT_TRUE(result->generated_rows.empty());
+}
+
+TEST_F(Evaluate, draws_maps_that_agree_with_what_is_known_or_vary_one) {
+  const auto condition = [&](std::vector<std::string> arguments, const fs::path& out) {
+    arguments.insert(arguments.begin(), {stage().string(), out.string()});
+    return run(arguments, "", "condition");
+  };
+  const auto map = (data() / "vel4_1_0.npy").string();
+  const fs::path out = folder_->path() / "completed";
+  const auto completed = condition({"--known", map, "--sample", "2", "--columns", "10,50", "--count", "3"}, out);
+  ASSERT_EQ(completed.code, 0) << completed.output;
+  EXPECT_THAT(completed.output, HasSubstr("maps that agree"));
+  const auto json = nlohmann::json::parse(as_text(*read_file(out / "conditioned.json", ByteCount::mib(1))));
+  const auto& agreeing = json.at("variants").at(0).at("velocity");
+  const auto& free = json.at("baselines").at(0).at("velocity");
+  EXPECT_LT(agreeing.at("mae_where_known").get<double>(), free.at("mae_where_known").get<double>());
+  EXPECT_GT(agreeing.at("deviation_elsewhere").get<double>(), 0.0);
+  const auto tensors = runtime::read_tensor_file(out / "conditioned.safetensors");
+  ASSERT_THAT(tensors, IsOk());
+  ASSERT_EQ(tensors->size(), 2U);
+  EXPECT_EQ(tensors->at(0).shape, (std::vector<std::int64_t>{3, 1, 70, 70}));
+  EXPECT_EQ(tensors->at(1).shape, (std::vector<std::int64_t>{3, 5, 1000, 70}));
+
+  const auto varied = condition({"--around", map, "--strength", "0.2", "--count", "2", "--json"}, folder_->path() / "varied");
+  ASSERT_EQ(varied.code, 0) << varied.output;
+  const auto figures = nlohmann::json::parse(varied.output.substr(varied.output.find('{')));
+  EXPECT_LT(figures.at("variants").at(0).at("velocity").at("deviation").get<double>(),
+            figures.at("baselines").at(0).at("velocity").at("deviation").get<double>());
+
+  const auto neither = condition({}, out);
+  EXPECT_EQ(neither.code, 2) << neither.output;
+  const auto far = condition({"--known", map, "--sample", "9"}, out);
+  EXPECT_EQ(far.code, 2) << far.output;
+  EXPECT_THAT(far.output, HasSubstr("samples 0 to 4"));
 }
 
 TEST_F(Evaluate, a_single_file_asks_for_its_weights) {

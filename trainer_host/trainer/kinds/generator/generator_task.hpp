@@ -84,6 +84,7 @@ class GeneratorTask final : public kinds::Task, public kinds::ChangesWithEpochs 
   [[nodiscard]] Result<messages::Quality> judge(models::CallableModel& model) override;
   [[nodiscard]] Result<kinds::Evaluation> evaluate(
       const kinds::EvaluationRequest& request) override;
+  [[nodiscard]] Result<kinds::Conditioned> condition(const kinds::Conditions& conditions) override;
 
   [[nodiscard]] Generator generator() const;
   // The same for a batch that is already here.

@@ -13,6 +13,7 @@
 #include "trainer_host/trainer/kinds/earth/toy_data.hpp"
 #include "trainer_host/trainer/kinds/generator/comparison.hpp"
 #include "trainer_host/trainer/kinds/generator/compose.hpp"
+#include "trainer_host/trainer/kinds/generator/conditional/noise_space.hpp"
 #include "trainer_host/trainer/kinds/generator/decoding.hpp"
 #include "trainer_host/trainer/kinds/generator/diffusion/denoiser.hpp"
 #include "trainer_host/trainer/kinds/generator/diffusion/latent_diffusion.hpp"
@@ -254,6 +255,30 @@ TEST(Sampler, calibrates_its_denoiser_with_what_that_sees_on_its_way) {
     const auto clean = (seen.slice(1, 0, 8) * level.signal - v * level.noise).clamp(-sampler.reach, sampler.reach);
     EXPECT_LT(relative(clean, path.select(1, step)), 1e-5) << step;
   }
+}
+
+TEST(Sampler, goes_the_files_way_in_this_process_where_it_can_be_differentiated) {
+  const Sampler sampler = sampler_of(trained_diffusion());
+  const auto noise = normal(4, 8, 5).set_requires_grad(true);
+  const Tensor values = denoised(sampler, noise, 16);
+  EXPECT_LT(relative(values.detach(), drawn_by(sampler, noise.detach())), 1e-5);
+  // By each row's own noise alone.
+  const Tensor gradient = torch::autograd::grad({values[1].sum()}, {noise}).front();
+  EXPECT_GT(gradient[1].abs().max().item<double>(), 0.0);
+  EXPECT_EQ(gradient[0].abs().max().item<double>(), 0.0);
+  EXPECT_THROW((void)denoised(sampler, noise, 17), c10::Error);
+  EXPECT_THROW((void)denoised(sampler, noise, 0), c10::Error);
+}
+
+TEST(NoiseSpace, of_a_diffusion_takes_what_was_turned_back_to_what_is_likely) {
+  const torch::NoGradGuard no_gradient;
+  const Sampler sampler = sampler_of(trained_diffusion());
+  const NoiseSpace space({torch::zeros({8}), torch::eye(8)}, sampler);
+  const auto noise = space.draw(4, 5);
+  const auto clean = drawn_by(sampler, normal(4, 8, 5));
+  EXPECT_TRUE(torch::equal(space.around(clean, noise, 0.0), clean));
+  EXPECT_LT(relative(space.around(clean, noise, 0.2), clean), relative(space.around(clean, noise, 0.9), clean));
+  EXPECT_LT(relative(space.around(clean, noise, 1.0), space.latents(noise)), 0.05);
 }
 
 double distance_to_data(torch::jit::Module file) {

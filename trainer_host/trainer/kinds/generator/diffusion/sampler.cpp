@@ -3,7 +3,6 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <cmath>
-#include <memory>
 
 #include "trainer_host/trainer/kinds/generator/diffusion/denoiser.hpp"
 
@@ -85,21 +84,6 @@ def path(self, noise: Tensor) -> Tensor:
     return torch.stack(seen, 1)[:noise.size(0)]
 )";
 
-constexpr const char* way_methods = R"(
-def forward(self, noise: Tensor) -> Tensor:
-    x = noise
-    v = x
-    inputs: List[Tensor] = []
-    steps = len(self.signals)
-    for taken in range(steps):
-        at = steps - 1 - taken
-        inputs.append(self.told(x, at))
-        before = v
-        v = self.v_at(x, at)
-        x = self.stepped(x, v, before, at, taken)
-    return torch.cat(inputs)
-)";
-
 double angle_of(const NoiseLevel& level) { return std::atan2(level.noise, level.signal); }
 
 }  // namespace
@@ -113,15 +97,42 @@ Sampler sampler_of(const LatentDiffusion& diffusion) {
           diffusion.reach()};
 }
 
+namespace {
+
+// sampler_methods' way in this process; `told` gets what the denoiser sees in each step.
+Tensor follow(const Sampler& sampler, const Tensor& noised, std::int64_t steps, std::vector<Tensor>* told) {
+  // A graph that is optimized for one way of calling it is not worth making: the calls are few.
+  const torch::jit::GraphOptimizerEnabledGuard plain(false);
+  torch::jit::Module denoiser = sampler.denoiser;
+  const auto along = steps_along(sampler.levels);
+  Tensor x = noised;
+  Tensor before;
+  for (std::int64_t at = steps - 1; at >= 0; --at) {
+    const auto place = static_cast<std::size_t>(at);
+    const Tensor input = torch::constant_pad_nd(x, {0, 1}, static_cast<double>(at));
+    if (told != nullptr) told->push_back(input);
+    Tensor v = denoiser.forward({input}).toTensor();
+    const Tensor clean = x * sampler.levels[place].signal - v * sampler.levels[place].noise;
+    v = v + (clean - clean.clamp(-sampler.reach, sampler.reach)) / sampler.levels[place].noise;
+    x = before.defined() ? x + v * along[place].along + before * along[place].back : x + v * along[place].alone;
+    before = v;
+  }
+  return x.clamp(-sampler.reach, sampler.reach);
+}
+
+}  // namespace
+
+Tensor denoised(const Sampler& sampler, const Tensor& noised, std::int64_t steps) {
+  const auto most = static_cast<std::int64_t>(sampler.levels.size());
+  TORCH_CHECK(steps >= 1 && steps <= most, steps, " steps of a sampler that has ", most);
+  return follow(sampler, noised, steps, nullptr);
+}
+
 Tensor denoiser_inputs(const Sampler& sampler, const Tensor& noise) {
   const torch::NoGradGuard no_gradient;
-  const torch::jit::GraphOptimizerEnabledGuard plain(false);
-  torch::jit::Module way("__torch__.outcrop.SamplersWay", std::make_shared<torch::jit::CompilationUnit>(),
-                         /*shouldMangle=*/true);
-  way.register_module("denoiser", sampler.denoiser);
-  register_sampler(way, sampler.levels, sampler.reach);
-  way.define(std::string(step_methods) + way_methods);
-  return way.forward({noise}).toTensor();
+  std::vector<Tensor> told;
+  follow(sampler, noise, static_cast<std::int64_t>(sampler.levels.size()), &told);
+  return torch::cat(told);
 }
 
 std::vector<SamplerStep> steps_along(const std::vector<NoiseLevel>& levels) {

@@ -34,6 +34,10 @@ struct SamplerStep {
 // From each of these levels, the cleanest first, to the one before it; from the first one to no noise.
 [[nodiscard]] std::vector<SamplerStep> steps_along(const std::vector<NoiseLevel>& levels);
 
+// The last `steps` steps of the way, from values noised as the first of them expects: [N, latent], in the diffusion's space
+// both. As exported files go it, and to be differentiated by `noised`. Throws c10::Error unless 1 <= steps <= levels.
+[[nodiscard]] torch::Tensor denoised(const Sampler& sampler, const torch::Tensor& noised, std::int64_t steps);
+
 // What the denoiser sees on the way from `noise` [N, latent], step by step: [steps · N, latent + 1].
 [[nodiscard]] torch::Tensor denoiser_inputs(const Sampler& sampler, const torch::Tensor& noise);
 

@@ -174,6 +174,11 @@ std::string velocity_bar(int x, int block, PixelSize picture, const PanelScale& 
          number(tic * wide * (bar_width(block) < 250 ? 2.0 : 1.0), "%g") + "\n";
 }
 
+std::string spread_bar(int x, int block, PixelSize picture, float most) {
+  return bar(x, block, picture, "m/s", "") + "set cbrange [0:" + number(static_cast<double>(most), "%g") + "]\nset cbtics " +
+         number(most > 800.0F ? 500.0 : most > 400.0F ? 200.0 : 100.0, "%g") + "\nset format cb '%g'\n";
+}
+
 std::string pressure_bar(int x, int block, PixelSize picture, const PanelScale& scale) {
   const bool seconds = std::string_view(scale.time_unit) == "s";
   return bar(x, block, picture,

@@ -20,6 +20,8 @@ inline constexpr int panel_gap = 12;
 inline constexpr const char* velocity_palette =
     "set palette defined (0 '#440154', 1 '#482878', 2 '#3e4989', 3 '#31688e', 4 '#26828e', "
     "5 '#1f9e89', 6 '#35b779', 7 '#6ece58', 8 '#b5de2b', 9 '#fde725')\n";
+// From nothing, white, on: what differs.
+inline constexpr const char* spread_palette = "set palette defined (0 '#ffffff', 1 '#fdae6b', 2 '#d94801', 3 '#4a1486')\n";
 inline constexpr const char* seismic_palette = "set palette defined (0 '#000000', 1 '#f8f8f8')\n";
 
 // What stands before the first panel: borders, tics, fonts.
@@ -77,6 +79,8 @@ struct PanelPlace {
 // Horizontal bars at the picture's foot, centred below a block of panels from x on.
 [[nodiscard]] std::string velocity_bar(int x, int width, PixelSize picture,
                                        const PanelScale& scale = {});
+// From 0 to `most` m/s.
+[[nodiscard]] std::string spread_bar(int x, int width, PixelSize picture, float most);
 [[nodiscard]] std::string pressure_bar(int x, int width, PixelSize picture,
                                        const PanelScale& scale = {});
 
