@@ -62,16 +62,37 @@ void merge(toml::table& into, toml::table&& from) {
   }
 }
 
+// How messages name what stands in no file.
+constexpr std::string_view set_option = "--set ";
+
 }  // namespace
 
-Result<TomlReader> TomlReader::open(const fs::path& file) {
+Result<TomlReader> TomlReader::open(const fs::path& file, const std::vector<std::string>& settings) {
   TomlReader reader;
   reader.file_ = file;
   reader.files_ = {file};
   OUTCROP_TRY(root, parse(file));
   reader.root_ = std::move(root);
   OUTCROP_CHECK(reader.merge_drop_ins());
+  for (const std::string& setting : settings) OUTCROP_CHECK(reader.merge_setting(setting));
   return reader;
+}
+
+Status TomlReader::merge_setting(const std::string& setting) {
+  const auto refuse = [&](const std::string& why) {
+    return fail(ErrorCode::invalid_argument,
+                std::string(set_option) + setting + ": " + why +
+                    "; it must be KEY=VALUE as in the file, train.batch=64, with texts in quotes: model.name='\"waves\"'");
+  };
+  const std::size_t equals = setting.find('=');
+  if (equals == 0 || equals == std::string::npos) return refuse("there is no key and its value");
+  if (setting.find_first_of("\r\n") != std::string::npos) return refuse("it has more than one line");
+  try {
+    merge(root_, toml::parse(setting, std::string(set_option) + setting));
+  } catch (const toml::parse_error& error) {
+    return refuse("this is not TOML: " + std::string(error.description()));
+  }
+  return {};
 }
 
 Status TomlReader::merge_drop_ins() {
@@ -110,7 +131,7 @@ void TomlReader::fail_at(const toml::node* node, const std::string& key, const s
   const auto line = node != nullptr ? node->source().begin.line : 0;
   const auto source = node != nullptr ? node->source().path : nullptr;
   std::string place = source ? *source : file_.string();
-  if (line > 0) place += ":" + std::to_string(line);
+  if (line > 0 && !place.starts_with(set_option)) place += ":" + std::to_string(line);
   error_ = Error(ErrorCode::invalid_argument, place + ": " + key + ": " + why);
 }
 

@@ -23,8 +23,10 @@ namespace outcrop::platform {
 class TomlReader {
  public:
   // not_found or io when a file cannot be read; invalid_argument when it is no TOML. FILE must be
-  // there, FILE.d need not.
-  [[nodiscard]] static Result<TomlReader> open(const std::filesystem::path& file);
+  // there, FILE.d need not. `settings` are said on a command line and replace what files say, one key each, as
+  // TOML has it: "train.batch=64", "model.widths=[16, 32]".
+  [[nodiscard]] static Result<TomlReader> open(const std::filesystem::path& file,
+                                               const std::vector<std::string>& settings = {});
 
   // One table of the file, [name]; a missing one reads as empty.
   class Table {
@@ -80,6 +82,7 @@ class TomlReader {
 
  private:
   Status merge_drop_ins();
+  Status merge_setting(const std::string& setting);
   void fail_at(const toml::node* node, const std::string& key, const std::string& why);
   // A misspelt key is a missing one, too: what is wrong is the spelling.
   void refuse_unknown(const toml::node* node, const std::string& key, const std::string& right);

@@ -165,6 +165,34 @@ TEST_F(TomlReaderTest, several_paths_may_stand_where_one_does) {
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("gone: is missing")));
 }
 
+TEST_F(TomlReaderTest, what_a_command_line_sets_goes_before_files_and_is_named_in_errors) {
+  write("a.toml", "n = 1\nlist = [1, 2]\n[table]\na = 1\nb = 2\n");
+  write("a.toml.d/10.toml", "[table]\na = 3\n");
+  const auto with = [&](const std::vector<std::string>& settings) {
+    return TomlReader::open(folder_.path() / "a.toml", settings);
+  };
+  auto reader = with({"table.a=4", "list=[5]", "new.text='x=y'"});
+  ASSERT_THAT(reader, IsOk());
+  auto root = reader->root();
+  EXPECT_EQ(root.integer("n", {}, 0, 9), 1);
+  EXPECT_THAT(root.integers("list", {}, 0, 9, 4), ElementsAre(5));
+  auto table = root.table("table");
+  EXPECT_EQ(table.integer("a", {}, 0, 9), 4);
+  EXPECT_EQ(table.integer("b", {}, 0, 9), 2);
+  EXPECT_EQ(root.table("new").text("text", {}), "x=y");
+  EXPECT_THAT(reader->status(), IsOk());
+
+  auto refused = with({"table.a=40"});
+  ASSERT_THAT(refused, IsOk());
+  auto refused_root = refused->root();
+  (void)refused_root.table("table").integer("a", {}, 0, 9);
+  EXPECT_THAT(refused->status(), ErrorIs(ErrorCode::invalid_argument, HasSubstr("--set table.a=40: table.a: 40 is out")));
+
+  for (const char* wrong : {"table.a", "=4", "table.a=", "table.a=four", "n=1\nm=2", ""}) {
+    EXPECT_THAT(with({wrong}), ErrorIs(ErrorCode::invalid_argument, HasSubstr("it must be KEY=VALUE"))) << wrong;
+  }
+}
+
 TEST_F(TomlReaderTest, says_what_cannot_be_read) {
   EXPECT_THAT(open(), ErrorIs(ErrorCode::not_found, HasSubstr("a.toml")));
   write("a.toml", "");

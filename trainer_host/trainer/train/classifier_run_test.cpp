@@ -11,6 +11,7 @@
 #include "trainer_host/trainer/kinds/classifier/trained_for_tests.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/quantize/aware_training.hpp"
+#include "trainer_host/trainer/train/rehearsal.hpp"
 #include "trainer_host/trainer/train/trainer.hpp"
 
 namespace outcrop::train {
@@ -300,6 +301,67 @@ TEST_F(ClassifierRun, refuses_a_warm_up_that_is_all_of_a_stage_for_int8) {
   TrainOptions options;
   options.for_int8 = std::make_shared<quantize::AwareTraining>();
   EXPECT_THAT(look_ahead(config, options), IsOk());
+}
+
+TEST_F(ClassifierRun, keeps_as_many_stages_as_it_is_told_and_the_newest_release) {
+  TrainConfig config = small("run");
+  config.train.keep_stages = 2;
+  const auto there = [&](const std::string& name) { return std::filesystem::exists(config.train.out / name); };
+  const StageEnd releases_the_first = [&](const StageContext& context) -> Status {
+    const std::string number = std::to_string(context.stage);
+    std::filesystem::create_directories(config.train.out / ("stage" + number));
+    if (context.stage < 3) std::filesystem::create_directories(config.train.out / "releases" / ("stripes-stage" + number));
+    return {};
+  };
+  std::filesystem::create_directories(config.train.out / "releases" / "others-stage1");
+  ASSERT_THAT(run(config, 4, releases_the_first), IsOk());
+  for (const char* gone : {"stage1", "stage2", "stripes_stage2.weights", "releases/stripes-stage1"}) {
+    EXPECT_FALSE(there(gone)) << gone;
+  }
+  for (const char* kept : {"stage3", "stage4", "stripes_stage3.weights", "stripes_stage4.weights",
+                           "releases/stripes-stage2", "releases/others-stage1"}) {
+    EXPECT_TRUE(there(kept)) << kept;
+  }
+  ASSERT_THAT(run(config, 5, releases_the_first), IsOk());
+  EXPECT_FALSE(there("stage3"));
+}
+
+TEST_F(ClassifierRun, begins_nothing_where_the_disk_does_not_take_a_stage) {
+  const TrainConfig config = small("run");
+  TrainOptions options;
+  options.stages = 1;
+  options.free_space = [](const std::filesystem::path&) { return ByteCount::mib(3); };
+  EXPECT_THAT(train(config, options, {}),
+              ErrorIs(ErrorCode::no_space, testing::AllOf(HasSubstr("has room for"), HasSubstr("a stage takes about"),
+                                                          HasSubstr("train.keep_stages"))));
+  EXPECT_FALSE(std::filesystem::exists(config.train.out / "checkpoint"));
+  EXPECT_THAT(look_ahead(config, options), ErrorIs(ErrorCode::no_space, testing::_));
+  // What is trained needs no more room.
+  ASSERT_THAT(run(config, 1), IsOk());
+  EXPECT_THAT(train(config, options, {}), IsOk());
+}
+
+TEST_F(ClassifierRun, tells_what_a_run_takes_by_some_batches_and_writes_nothing) {
+  TrainConfig config = small("run");
+  config.train.int8.from = 2;
+  const auto rehearsal = rehearse(config, 2);
+  ASSERT_THAT(rehearsal, IsOk());
+  EXPECT_EQ(rehearsal->batches, 3U);
+  ASSERT_EQ(rehearsal->stages.size(), 2U);
+  EXPECT_FALSE(rehearsal->stages[0].for_int8);
+  EXPECT_TRUE(rehearsal->stages[1].for_int8);
+  EXPECT_EQ(rehearsal->stages[0].trained, rehearsal->parameters());
+  const auto task = config.recipe->open(1);
+  ASSERT_THAT(task, IsOk());
+  std::int64_t parameters = 0;
+  for (const auto& trained : kinds::whole(**task).trained) parameters += trained.tensor.numel();
+  EXPECT_EQ(rehearsal->parameters(), parameters);
+  EXPECT_GT(rehearsal->batch.count(), 0.0);
+  EXPECT_GT(rehearsal->memory, ByteCount::mib(16));
+  EXPECT_THAT(rehearsal_text(*rehearsal, config.train),
+              testing::AllOf(HasSubstr(std::to_string(parameters) + " parameters"), HasSubstr("whole, for int8"),
+                             HasSubstr("3 batches of 8")));
+  EXPECT_FALSE(std::filesystem::exists(config.train.out));
 }
 
 class NeverForInt8 final : public kinds::TrainingForInt8 {

@@ -66,6 +66,7 @@ LoopConfig read_loop(TomlReader::Table& table) {
   loop.seed = static_cast<std::uint64_t>(table.integer(
       "seed", static_cast<std::int64_t>(loop.seed), 0, std::numeric_limits<std::int64_t>::max()));
   loop.threads = table.integer("threads", loop.threads, 0, 256);
+  loop.keep_stages = table.integer("keep_stages", loop.keep_stages, 0, 1'000'000);
   return loop;
 }
 
@@ -140,8 +141,9 @@ std::string TrainConfig::fingerprint() const {
   return text.str() + recipe->fingerprint();
 }
 
-Result<TrainConfig> read_config(const std::filesystem::path& file, const kinds::Register& kinds) {
-  OUTCROP_TRY(reader, TomlReader::open(file));
+Result<TrainConfig> read_config(const std::filesystem::path& file, const kinds::Register& kinds,
+                                const std::vector<std::string>& settings) {
+  OUTCROP_TRY(reader, TomlReader::open(file, settings));
   auto root = reader.root();
   auto model = root.table("model");
   auto data = root.table("data");

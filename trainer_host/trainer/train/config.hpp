@@ -33,6 +33,7 @@ struct LoopConfig {
   } int8;
   std::uint64_t seed = 1;
   std::int64_t threads = 0;  // 0: as many as available_processors()
+  std::int64_t keep_stages = 0;  // the newest so many stay on disk (output_folder.hpp); 0: all
 };
 
 // What a stage's end needs to sign its release; without the section no release is made.
@@ -68,8 +69,9 @@ struct TrainConfig {
 
 // Reads and checks a whole file. invalid_argument names file, line, key and what would be right
 // for unknown keys, wrong types, values out of range, a kind that there is not, and a missing key
-// without default.
+// without default. `settings` ("train.batch=64") go before what files say (platform/config/toml_reader.hpp).
 [[nodiscard]] Result<TrainConfig> read_config(const std::filesystem::path& file,
-                                              const kinds::Register& kinds);
+                                              const kinds::Register& kinds,
+                                              const std::vector<std::string>& settings = {});
 
 }  // namespace outcrop::train

@@ -13,6 +13,8 @@ namespace outcrop::train {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr std::string_view releases = "releases/";
+
 // "stage12" with before "stage" and behind "" gives 12; nothing where a name has another form.
 std::optional<std::int64_t> number_within(std::string_view name, std::string_view before,
                                           std::string_view behind) {
@@ -44,10 +46,10 @@ EarlierWork look_at(const fs::path& out, const std::string& model) {
     }
     work.curve = work.curve || name == "training.csv";
   }
-  for (const auto& entry : fs::directory_iterator(out / "releases", error)) {
+  for (const auto& entry : fs::directory_iterator(out / releases, error)) {
     const std::string name = entry.path().filename().string();
     if (const auto stage = number_within(name, model + "-stage", "")) {
-      work.finished.emplace(*stage, "releases/" + name);
+      work.finished.emplace(*stage, std::string(releases) + name);
     }
   }
   return work;
@@ -116,6 +118,29 @@ Status check_same_curve(const fs::path& out, const std::string& table) {
   return fail(ErrorCode::already_exists,
               out.string() + " holds another training than this checkpoint's (its training.csv has "
                              "other epochs); nothing was changed. Name another folder (--out DIR)");
+}
+
+Status remove_old_stages(const fs::path& out, const std::string& model, std::int64_t newest,
+                         std::int64_t keep) {
+  if (keep == 0) return {};
+  const EarlierWork work = look_at(out, model);
+  const auto is_release = [](const std::string& name) { return name.starts_with(releases); };
+  std::int64_t last_release = 0;
+  for (const auto& [stage, name] : work.finished) {
+    if (is_release(name) && stage <= newest) last_release = std::max(last_release, stage);
+  }
+  auto old = work.finished;
+  old.insert(work.weights.begin(), work.weights.end());
+  for (const auto& [stage, name] : old) {
+    if (stage > newest - keep || (is_release(name) && stage == last_release)) continue;
+    std::error_code error;
+    fs::remove_all(out / name, error);
+    if (error) {
+      return fail(ErrorCode::io, "removing " + (out / name).string() +
+                                     ", which train.keep_stages no longer keeps: " + error.message());
+    }
+  }
+  return {};
 }
 
 }  // namespace outcrop::train

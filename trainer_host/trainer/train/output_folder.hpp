@@ -25,4 +25,10 @@ namespace outcrop::train {
 // already_exists where the training.csv there is that of another training.
 [[nodiscard]] Status check_same_curve(const std::filesystem::path& out, const std::string& table);
 
+// Bounds what a run leaves on disk: of the stages of `model` up to `newest` removes all but the last `keep` (0: none is
+// removed): stage<N>, <model>_stage<N>.weights and releases/<model>-stage<N>. The newest release stays, whatever its stage:
+// the next one descends from it. What a kill leaves of it, the next call removes. io names what cannot be removed.
+[[nodiscard]] Status remove_old_stages(const std::filesystem::path& out, const std::string& model,
+                                       std::int64_t newest, std::int64_t keep);
+
 }  // namespace outcrop::train

@@ -1,5 +1,6 @@
 #include "trainer_host/trainer/train/train_verb.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -8,6 +9,7 @@
 #include "platform/console/progress_bar.hpp"
 #include "protocol/base/json_text.hpp"
 #include "trainer_host/trainer/kinds/foreign_code.hpp"
+#include "trainer_host/trainer/train/rehearsal.hpp"
 #include "trainer_host/trainer/train/trainer.hpp"
 
 namespace outcrop::train {
@@ -25,7 +27,7 @@ names and paths, which have none; relative paths start at the file's folder):
   #validation = "other"     # or a folder of its own, or several, instead of held_out
 
   [train]
-  out = "run"               # checkpoint, training.csv, weights of each stage
+  out = "run"               # checkpoint, training.csv, TensorBoard's events, weights of each stage
   stage_epochs = 20
   batch = 8                 # samples a step
   learning_rate = 0.002     # at the peak of each stage's cycle
@@ -40,6 +42,7 @@ names and paths, which have none; relative paths start at the file's folder):
                             # qat_warm_up
   seed = 1
   threads = 0               # 0: one for each processor
+  keep_stages = 0           # the newest so many stages stay on disk, and the newest release; 0: all
 
   [quantize]                # what each stage makes; float first, which others are compared with
   variants = ["float", "float-mobile", "int8-quint8", "int8-qint8"]
@@ -61,6 +64,11 @@ Examples:
   outcrop train demo.toml --stages 2     train two stages, or what is missing of them
   outcrop train demo.toml                go on until Ctrl-C, stage after stage
   outcrop train demo.toml --check-config look at all that it needs, and train nothing
+  outcrop train demo.toml --stages 3 --dry-run
+                                         say what that takes: parameters, memory, space, time
+  outcrop train demo.toml --set train.learning_rate=0.001 --out other
+                                         with one key otherwise, in a folder of its own
+  tensorboard --logdir run               look at the curves while it trains
   outcrop train demo.toml --allow-change go on though rate, losses, batch, average or data changed,
                                          or to train for int8 from some stage on (qat_from)
   outcrop train fine.toml --init run/curvefault_stage2.weights
@@ -83,7 +91,10 @@ struct Arguments {
   std::string out;
   bool allow_change = false;
   bool allow_reduced = false;
+  std::vector<std::string> settings;
   bool check_config = false;
+  bool dry_run = false;
+  bool weights_only = false;
   bool json = false;
 };
 
@@ -140,18 +151,28 @@ Status enclose(const Arguments& arguments, const TrainConfig& config, const kind
   return kinds::enclose(*kind, read, {config.train.out}, arguments.allow_reduced);
 }
 
+Result<StageEnd> stage_end_of(const Arguments& arguments, const TrainConfig& config,
+                              const MakeStageEnd& make_stage_end) {
+  if (arguments.weights_only) return StageEnd();
+  return make_stage_end(config, {arguments.allow_reduced});
+}
+
 Status check(const Arguments& arguments, const TrainConfig& config, const TrainOptions& options,
              const MakeStageEnd& make_stage_end) {
-  OUTCROP_TRY(stage_end, make_stage_end(config, {arguments.allow_reduced}));
+  OUTCROP_TRY(stage_end, stage_end_of(arguments, config, make_stage_end));
   OUTCROP_TRY(outlook, look_ahead(config, options, stage_end));
   std::printf("%s is good: %zu samples to train on, %zu held out; it %s\n",
               arguments.config.c_str(), outlook.training, outlook.held_out, outlook.from.c_str());
+  if (!arguments.dry_run) return {};
+  const auto rehearsal = rehearse(config, std::max<std::int64_t>(1, arguments.stages));
+  if (!rehearsal) return fail(rehearsal.error());
+  std::printf("%s", rehearsal_text(*rehearsal, config.train).c_str());
   return {};
 }
 
 Status run(const Arguments& arguments, const kinds::Register& kinds,
            const MakeStageEnd& make_stage_end, const MakeForInt8& make_for_int8) {
-  OUTCROP_TRY(config, read_config(arguments.config, kinds));
+  OUTCROP_TRY(config, read_config(arguments.config, kinds, arguments.settings));
   if (!arguments.out.empty()) config.train.out = arguments.out;
   TrainOptions options = options_of(arguments);
   options.for_int8 = make_for_int8();
@@ -160,8 +181,8 @@ Status run(const Arguments& arguments, const kinds::Register& kinds,
                 "--resume PATH goes on with a run, --init begins another: give one of them");
   }
   OUTCROP_CHECK(enclose(arguments, config, kinds));
-  if (arguments.check_config) return check(arguments, config, options, make_stage_end);
-  OUTCROP_TRY(stage_end, make_stage_end(config, {arguments.allow_reduced}));
+  if (arguments.check_config || arguments.dry_run) return check(arguments, config, options, make_stage_end);
+  OUTCROP_TRY(stage_end, stage_end_of(arguments, config, make_stage_end));
   OUTCROP_TRY(summary, train(config, options, stage_end));
   print(summary, arguments.json);
   return {};
@@ -195,6 +216,14 @@ void add_train(CLI::App& app, cli::Action& chosen, const kinds::Register& kinds,
       ->type_name("DIR");
   verb->add_flag("--check-config", arguments->check_config,
                  "Look at CONFIG and all that it names, say what is wrong, and train nothing");
+  verb->add_option("--set", arguments->settings,
+                   "A key of CONFIG that is otherwise here, as TOML has it, repeatable: train.batch=64")
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE");
+  verb->add_flag("--dry-run", arguments->dry_run,
+                 "Say what it would train, with parameters, memory, space and time by some batches, and write nothing");
+  verb->add_flag("--weights-only", arguments->weights_only,
+                 "Make nothing of a stage but its weights: no variants, no measurements, no release");
   verb->add_flag("--allow-reduced-confinement", arguments->allow_reduced,
                  "Measure and prove variants on a machine that cannot confine them fully");
   verb->add_flag("--json", arguments->json, "Print the result as JSON");

@@ -16,7 +16,9 @@
 #include "trainer_host/trainer/train/average.hpp"
 #include "trainer_host/trainer/train/beginning.hpp"
 #include "trainer_host/trainer/train/checkpoint.hpp"
+#include "trainer_host/trainer/train/event_file.hpp"
 #include "trainer_host/trainer/train/identity.hpp"
+#include "trainer_host/trainer/train/output_folder.hpp"
 #include "trainer_host/trainer/train/process.hpp"
 #include "trainer_host/trainer/train/prompt_stop.hpp"
 #include "trainer_host/trainer/train/schedule.hpp"
@@ -82,6 +84,8 @@ class Run {
   Status check_int8();
   // Whether the stage's end can be made when this run comes to it, as far as its epochs tell when that is.
   [[nodiscard]] Status check_time(std::optional<std::int64_t> last_stage) const;
+  // Whether the disk takes another stage.
+  [[nodiscard]] Status check_space(std::optional<std::int64_t> last_stage, const FreeSpace& free_space) const;
   // Says where it begins, and brings the tables beside the checkpoint to there.
   Status announce() const;
   Status run(std::optional<std::int64_t> last_stage, PromptStop& prompt_stop);
@@ -98,7 +102,6 @@ class Run {
   Status make_of_averaged(std::int64_t stage);
   Status save();
   Status write_tables() const;
-  void note_little_room() const;
   [[nodiscard]] std::int64_t stage_at_work() const;
   [[nodiscard]] double progress_in_stage(std::size_t batch) const;
   [[nodiscard]] std::string shown_scores() const;
@@ -156,7 +159,6 @@ Status Run::check_time(std::optional<std::int64_t> last_stage) const {
 Status Run::announce() const {
   say(std::to_string(task_->data().training) + " samples to train on, " +
       std::to_string(task_->data().held_out) + " held out");
-  note_little_room();
   say(from_);
   for (const Change& change : progress_.lineage.changes) {
     if (change.epoch != progress_.epoch) continue;
@@ -165,19 +167,18 @@ Status Run::announce() const {
   return progress_.epoch > 0 ? write_tables() : Status();
 }
 
-// A full disk loses nothing of a run, but stops it: better known now than in the morning. A checkpoint
-// has three values for each weight (four with an average) and stands twice while it is saved; a stage
-// with its release takes about eight times the weights, and its goldens and tables some megabytes.
-void Run::note_little_room() const {
+// A full disk loses nothing of a run, but stops it: better known now than in the morning.
+Status Run::check_space(std::optional<std::int64_t> last_stage, const FreeSpace& free_space) const {
+  if (last_stage && progress_.ended_stages >= *last_stage) return {};
   std::uint64_t weights = 0;
   for (const auto& [name, tensor] : kinds::state_of(*task_)) weights += tensor.nbytes();
-  const std::uint64_t copies = average_.on() ? 16 : 14;
-  const ByteCount needed(copies * weights + ByteCount::mib(16).value());
-  std::error_code error;
-  const auto space = fs::space(config_.train.out, error);
-  if (error || space.available >= needed.value()) return;
-  say("note: " + config_.train.out.string() + " has room for " + ByteCount(space.available).human() +
-      ", and a stage takes about " + needed.human());
+  const ByteCount needed = space_of_stage(ByteCount(weights), average_.on());
+  const auto available = free_space(config_.train.out);
+  if (!available || *available >= needed) return {};
+  return fail(ErrorCode::no_space, config_.train.out.string() + " has room for " + available->human() +
+                                       ", and a stage takes about " + needed.human() +
+                                       ": make room there, or choose another folder (--out DIR)" +
+                                       (config_.train.keep_stages == 0 ? "; train.keep_stages bounds what stays of earlier stages" : ""));
 }
 
 Status Run::run(std::optional<std::int64_t> last_stage, PromptStop& prompt_stop) {
@@ -324,13 +325,15 @@ Status Run::write_tables() const {
     OUTCROP_CHECK(
         write_file_durably(config_.train.out / "lineage.json", lineage_to_json(lineage)));
   }
-  return write_file_durably(config_.train.out / "training.csv", to_csv(progress_.history));
+  OUTCROP_CHECK(write_file_durably(config_.train.out / "training.csv", to_csv(progress_.history)));
+  return write_event_file(config_.train.out, progress_.history);
 }
 
 Status Run::end_stage(std::int64_t stage) {
   OUTCROP_CHECK(make_of_averaged(stage));
   progress_.ended_stages = stage;
-  return save();
+  OUTCROP_CHECK(save());
+  return remove_old_stages(config_.train.out, config_.name, stage, config_.train.keep_stages);
 }
 
 // What a stage leaves, all of it of the averaged weights. The checkpoint keeps both.
@@ -442,6 +445,7 @@ Result<TrainSummary> train_in_folder(const TrainConfig& config, const TrainOptio
   Run run(config, std::move(task), stage_end, options.for_int8);
   OUTCROP_CHECK(run.begin(options));
   OUTCROP_CHECK(run.check_int8());
+  OUTCROP_CHECK(run.check_space(options.stages, options.free_space));
   OUTCROP_CHECK(run.check_time(options.stages));
   OUTCROP_CHECK(run.announce());
   say(threads);
@@ -456,6 +460,7 @@ Result<Outlook> look_from_outside(const TrainConfig& config, const TrainOptions&
   Run run(config, std::move(task), stage_end, options.for_int8);
   OUTCROP_CHECK(run.begin(options));
   OUTCROP_CHECK(run.check_int8());
+  OUTCROP_CHECK(run.check_space(options.stages, options.free_space));
   OUTCROP_CHECK(run.check_time(options.stages));
   return run.outlook();
 }
@@ -475,6 +480,19 @@ auto without_exceptions(Work work) -> decltype(work()) {
 }
 
 }  // namespace
+
+ByteCount space_of_stage(ByteCount weights, bool averaged) {
+  const std::uint64_t copies = averaged ? 16 : 14;
+  return ByteCount(copies * weights.value() + ByteCount::mib(16).value());
+}
+
+std::optional<ByteCount> free_space_at(const fs::path& folder) {
+  std::error_code error;
+  fs::path place = fs::absolute(folder, error);
+  while (!fs::exists(place, error) && place.has_relative_path()) place = place.parent_path();
+  const auto space = fs::space(place, error);
+  return error ? std::nullopt : std::optional(ByteCount(space.available));
+}
 
 Result<TrainSummary> train(const TrainConfig& config, const TrainOptions& options,
                            const StageEnd& stage_end) {

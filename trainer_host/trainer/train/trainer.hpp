@@ -2,18 +2,28 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "protocol/base/bytes.hpp"
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/kinds/training_for_int8.hpp"
 #include "trainer_host/trainer/train/config.hpp"
 #include "trainer_host/trainer/train/stage_end.hpp"
 
 namespace outcrop::train {
+
+// Bytes that a folder, which need not be there yet, has room for; nothing where nobody knows.
+[[nodiscard]] std::optional<ByteCount> free_space_at(const std::filesystem::path& folder);
+using FreeSpace = std::function<std::optional<ByteCount>(const std::filesystem::path&)>;
+
+// What a stage takes on disk, about: a checkpoint has three values for each weight (four with an average) and stands
+// twice while it is saved; a stage with its release takes eight times the weights, goldens and tables some megabytes.
+[[nodiscard]] ByteCount space_of_stage(ByteCount weights, bool averaged);
 
 struct TrainOptions {
   enum class Resume {
@@ -30,6 +40,7 @@ struct TrainOptions {
   std::filesystem::path init;
   // Trains stages for int8 (train.qat_from), of one run; null: they are refused.
   std::shared_ptr<kinds::TrainingForInt8> for_int8{};
+  FreeSpace free_space = free_space_at;
 };
 
 struct TrainSummary {
@@ -55,7 +66,7 @@ struct Outlook {
 
 // Trains by stages until `options.stages` is done. In `config.train.out` it keeps
 //   checkpoint             after every epoch, crash-safe
-//   training.csv           a row for each finished epoch
+//   training.csv           a row for each finished epoch, and the same for TensorBoard (event_file.hpp)
 //   lineage.json           what the run began with and what was changed on the way, where there is any
 //   <model>_stage<N>.weights
 // With train.average, held-out scores, weights and what a stage's end makes are those of averaged
@@ -65,7 +76,7 @@ struct Outlook {
 // error, with a progress bar for each stage.
 //
 // Fails with `diverged` at the first loss or gradient that is not finite (the last good epoch
-// stays in the checkpoint), with `interrupted` after Ctrl-C, with `refused` where another process
+// stays in the checkpoint), with `no_space` where the disk does not take another stage, with `interrupted` after Ctrl-C, with `refused` where another process
 // trains in the same folder, with `already_exists` where another training's work stands in it. Sets
 // the process's threads. A signal to stop ends the process within two seconds (prompt_stop.hpp).
 [[nodiscard]] Result<TrainSummary> train(const TrainConfig& config, const TrainOptions& options,
