@@ -1,6 +1,7 @@
 #include "trainer_host/trainer/analyze/charts.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <functional>
 #include <numbers>
@@ -21,7 +22,7 @@ constexpr const char* blue = "0x0072b2";    // as on the page
 constexpr const char* orange = "0xd55e00";
 constexpr std::size_t most_lines = 24;
 constexpr std::size_t longest_name = 30;
-constexpr double label_height = 0.055;  // of a panel
+constexpr double label_height = 0.085;  // of a panel
 constexpr double label_width = 0.35;
 
 // A text in a block of data.
@@ -131,46 +132,78 @@ std::string layer_panel(const Analysis& analysis) {
   return bar_panel("layers", title, "dB", bars);
 }
 
-std::string scatter_panel(const std::vector<Contender>& contenders) {
+// Something of each against its size on disk.
+struct Scatter {
+  std::string block;  // a name of its own
+  std::string title;
+  std::string label;
+  std::function<std::optional<double>(const Contender&)> value;
+  bool from_zero = true;
+};
+
+std::string scatter_panel(const std::vector<Contender>& contenders, const Scatter& scatter) {
   const ByteUnit unit = byte_unit_of(contenders);
-  std::vector<const Contender*> shown;
+  std::vector<std::pair<double, const Contender*>> shown;
   double most_x = 0;
-  double most_y = 0;
   for (const Contender& one : contenders) {
-    if (!one.error || one.disk == 0) continue;
-    shown.push_back(&one);
+    const auto value = scatter.value(one);
+    if (!value || one.disk == 0) continue;
+    shown.emplace_back(*value, &one);
     most_x = std::max(most_x, static_cast<double>(one.disk) / unit.bytes);
-    most_y = std::max(most_y, *one.error);
   }
   if (shown.size() < 2) return {};
-  if (most_y == 0) most_y = 1;
-  std::stable_sort(shown.begin(), shown.end(), [](const Contender* a, const Contender* b) { return *a->error < *b->error; });
+  std::stable_sort(shown.begin(), shown.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  const double least_y = scatter.from_zero ? 0.0 : shown.front().first;
+  double range = shown.back().first - least_y;
+  if (!(range > 0)) range = scatter.from_zero || least_y == 0 ? 1 : 0.02 * std::abs(least_y);
   std::ostringstream out;
-  out << "reset\n$points << EOD\n";
+  out << "reset\n$" << scatter.block << " << EOD\n";
   std::vector<std::pair<double, double>> labels;  // of neighbours, one above the other
-  for (const Contender* one : shown) {
+  double highest = shown.back().first;
+  for (const auto& [value, one] : shown) {
     const double x = static_cast<double>(one->disk) / unit.bytes;
-    double y = *one->error;
+    double y = value;
     for (const auto& [other_x, other_y] : labels) {
-      if (std::abs(x - other_x) < label_width * most_x && y < other_y + label_height * most_y) {
-        y = other_y + label_height * most_y;
+      if (std::abs(x - other_x) < label_width * most_x && y < other_y + label_height * range) {
+        y = other_y + label_height * range;
       }
     }
     labels.emplace_back(x, y);
-    out << word(one->name) << " " << x << " " << *one->error << " " << (one->is_float ? blue : orange) << " " << y << "\n";
+    highest = std::max(highest, y);
+    out << word(one->name) << " " << x << " " << value << " " << (one->is_float ? blue : orange) << " " << y << "\n";
   }
-  out << "EOD\nset title 'Error against size: the lower left corner is best'\n"
-      << "set xlabel " << quoted("on disk, " + unit.name) << "\nset ylabel 'mean error'\nset xrange [0:"
-      << 1.4 * most_x << "]\nset yrange [" << -0.05 * most_y << ":" << 1.3 * most_y << "]\nunset key\n"
+  out << "EOD\nset title " << quoted(scatter.title) << "\nset xlabel " << quoted("on disk, " + unit.name)
+      << "\nset ylabel " << quoted(scatter.label) << "\nset xrange [0:" << 1.4 * most_x << "]\nset yrange ["
+      << least_y - (scatter.from_zero ? 0.05 : 0.15) * range << ":" << highest + 0.15 * range << "]\nunset key\n"
       << "set border 3 lc rgb '#808080'\nset tics nomirror\nset grid lc rgb '#d8d8d8'\n"
-      << "plot $points using 2:3:4 with points pt 7 ps 1.6 lc rgb variable, \\\n"
-      << "  $points using 2:5:1 with labels left offset 1.2,0\n";
+      << "plot $" << scatter.block << " using 2:3:4 with points pt 7 ps 1.6 lc rgb variable, \\\n"
+      << "  $" << scatter.block << " using 2:5:1 with labels left offset 1.2,0\n";
   return out.str();
+}
+
+std::string error_scatter_panel(const std::vector<Contender>& contenders) {
+  return scatter_panel(contenders, {"points", "Error against size: the lower left corner is best", "mean error",
+                                    [](const Contender& one) { return one.error; }});
+}
+
+std::string score_scatter_panel(const std::vector<Contender>& contenders) {
+  std::string metric;
+  for (const Contender& one : contenders) {
+    if (metric.empty() && one.score) metric = one.metric;
+  }
+  if (metric.empty()) return {};
+  std::string title = metric + " against size";
+  title.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(title.front())));
+  return scatter_panel(contenders, {"scores", title, metric,
+                                    [](const Contender& one) {
+                                      return one.score ? std::optional(one.score->value) : std::nullopt;
+                                    },
+                                    /*from_zero=*/false});
 }
 
 std::string radar_panel(const std::vector<Contender>& contenders) {
   const Radar radar = radar_of(contenders);
-  if (radar.axes.empty() || radar.shapes.empty()) return {};
+  if (radar.axes.empty() || radar.shapes.size() < 2) return {};
   const std::size_t axes = radar.axes.size();
   const auto point = [&](std::size_t axis, double value) {
     const double angle = 2 * std::numbers::pi * static_cast<double>(axis % axes) / static_cast<double>(axes);
@@ -257,7 +290,8 @@ std::vector<Panel> cost_panels(const std::vector<Contender>& contenders) {
   const int height = bars_height(contenders.size());
   return {{"size.png", size_panel(contenders), height},
           {"speed.png", speed_panel(contenders), height},
-          {"error_against_size.png", scatter_panel(contenders), 440},
+          {"error_against_size.png", error_scatter_panel(contenders), 440},
+          {"accuracy_against_size.png", score_scatter_panel(contenders), 440},
           {"memory.png", memory_panel(contenders), height},
           {"radar.png", radar_panel(contenders), 420}};
 }
@@ -273,11 +307,11 @@ Status draw_charts(const Analysis& analysis, const fs::path& folder) {
   return draw_panels(title_of(analysis) + " beside float", panels, folder);
 }
 
-Status draw_charts(const std::vector<Contender>& contenders, const fs::path& folder) {
+Status draw_charts(const std::vector<Contender>& contenders, const fs::path& folder, const std::string& title) {
   OUTCROP_CHECK(evaluate::check_drawing());
   std::vector<Panel> panels = cost_panels(contenders);
   panels.insert(panels.begin(), {"error.png", error_panel(contenders), bars_height(contenders.size())});
-  return draw_panels("Quantizations side by side", panels, folder);
+  return draw_panels(title, panels, folder);
 }
 
 }  // namespace outcrop::analyze

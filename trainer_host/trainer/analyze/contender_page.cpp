@@ -109,6 +109,24 @@ std::string table_of(const std::vector<Contender>& contenders) {
   return table.to_string();
 }
 
+std::string score_scatter(const std::vector<Contender>& contenders) {
+  std::vector<Dot> dots;
+  const ByteUnit unit = byte_unit_of(contenders);
+  for (const Contender& one : contenders) {
+    if (!one.score || one.disk == 0) continue;
+    dots.push_back({one.name, static_cast<double>(one.disk) / unit.bytes, one.score->value, colour_of(one)});
+  }
+  if (dots.size() < 2) return {};
+  const std::string metric = metric_of(contenders);
+  return scatter_chart(metric + " against size", "on disk, " + unit.name, metric, dots, /*from_zero=*/false);
+}
+
+std::string notes_of(const std::vector<ResultNote>& notes) {
+  HtmlTable table({"result", "", "what is to be known"});
+  for (const ResultNote& note : notes) table.add_row({note.result, note.amiss ? "missing" : "", note.text});
+  return table.to_string();
+}
+
 }  // namespace
 
 std::string contender_charts(const std::vector<Contender>& contenders) {
@@ -182,7 +200,8 @@ std::string contenders_csv(const std::vector<Contender>& contenders) {
   return text;
 }
 
-std::string comparison_page(const std::vector<Contender>& contenders, const std::vector<std::string>& results) {
+std::string comparison_page(const std::vector<Contender>& contenders, const std::vector<std::string>& results,
+                            const std::vector<ResultNote>& notes, const std::string& more_sections) {
   std::string body = "<ul class=\"summary\">\n";
   for (const std::string& sentence : comparison_summary(contenders)) body += "<li>" + escaped(sentence) + "</li>\n";
   body += "</ul>\n<p class=\"key\"><i class=\"before\"></i>float<i class=\"after\"></i>quantized</p>\n";
@@ -196,8 +215,10 @@ std::string comparison_page(const std::vector<Contender>& contenders, const std:
     if (!one.score) return std::nullopt;
     return Bar{one.name, one.score->value, fixed(one.score->value, 4)};
   });
-  body += html_section("Error", "", "<div class=\"charts\">\n" + errors + scores + "</div>\n");
+  body += html_section("Error", "", "<div class=\"charts\">\n" + errors + scores + score_scatter(contenders) + "</div>\n");
   body += html_section("Cost", "", contender_charts(contenders));
+  body += more_sections;
+  if (!notes.empty()) body += html_section("How it was made", "", notes_of(notes));
   return html_page("Quantizations side by side", join(results), body);
 }
 

@@ -45,6 +45,7 @@ std::string milliseconds(const std::optional<double>& value) {
 }
 
 std::string interval_text(const Interval& interval, int decimals) {
+  if (interval.low == interval.high) return fixed(interval.value, decimals);
   return fixed(interval.value, decimals) + " [" + fixed(interval.low, decimals) + ", " +
          fixed(interval.high, decimals) + "]";
 }

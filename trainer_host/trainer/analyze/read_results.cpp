@@ -69,6 +69,17 @@ void take_answers(const ReadJson& json, const std::string& role, Contender& one)
   one.score = interval_in(*task, role == "original" ? "before" : "after");
 }
 
+// Of a step of an experiment, whose forms have answers each.
+void take_own_answers(const ReadJson& form, Contender& one) {
+  if (const auto error = number_in(form, "mean_abs_error")) one.error = error;
+  if (const auto db = number_in(form, "sqnr_db")) one.sqnr_db = db;
+  if (const auto share = number_in(form, "multiply_adds_in_codes")) one.in_codes = share;
+  const auto score = interval_in(form, "score");
+  if (!score) return;
+  one.metric = text_in(form, "metric");
+  one.score = score;
+}
+
 Result<std::vector<Contender>> read_analysis(const fs::path& file) {
   OUTCROP_TRY(json, read_json(file));
   const auto forms = json.find("forms");
@@ -86,6 +97,7 @@ Result<std::vector<Contender>> read_analysis(const fs::path& file) {
     one.p50_ms = number_in(form, "p50_ms");
     one.p90_ms = number_in(form, "p90_ms");
     take_answers(json, role, one);
+    take_own_answers(form, one);
     contenders.push_back(std::move(one));
   }
   return contenders;

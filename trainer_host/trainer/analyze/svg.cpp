@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 #include <numbers>
 
 #include "protocol/base/cut_short.hpp"
@@ -39,6 +40,13 @@ std::string line_at(double x1, double y1, double x2, double y2, const std::strin
 }
 
 // Whole steps of 1, 2 or 5 that cut a range into at most six.
+// Round numbers: as many digits as they need.
+std::string tick_text(double tick) {
+  std::ostringstream text;
+  text << tick;
+  return text.str();
+}
+
 std::vector<double> ticks_of(double least, double most) {
   const double rough = (most - least) / 6;
   if (!(rough > 0) || !std::isfinite(rough)) return {least};
@@ -100,26 +108,30 @@ std::string bar_chart(const std::string& title, const std::vector<Bar>& bars, co
 }
 
 std::string scatter_chart(const std::string& title, const std::string& x_label, const std::string& y_label,
-                          const std::vector<Dot>& dots) {
+                          const std::vector<Dot>& dots, bool from_zero) {
   constexpr double height = 330, left = 78, right = 20, top = 16, bottom = 48;
   double x_most = 0;
-  double y_most = 0;
+  double y_least = from_zero || dots.empty() ? 0 : dots.front().y;
+  double y_most = y_least;
   for (const Dot& dot : dots) {
     x_most = std::max(x_most, dot.x);
+    y_least = std::min(y_least, dot.y);
     y_most = std::max(y_most, dot.y);
   }
   x_most = x_most > 0 ? 1.2 * x_most : 1;  // room for labels
-  y_most = y_most > 0 ? 1.12 * y_most : 1;
+  const double margin = y_most > y_least ? 0.12 * (y_most - y_least) : 1;
+  y_most += margin;
+  if (!from_zero) y_least -= margin;
   const auto x_of = [&](double x) { return left + x / x_most * (chart_width - left - right); };
-  const auto y_of = [&](double y) { return height - bottom - y / y_most * (height - top - bottom); };
+  const auto y_of = [&](double y) { return height - bottom - (y - y_least) / (y_most - y_least) * (height - top - bottom); };
   std::string svg = begin_svg(title, chart_width, height);
-  for (const double tick : ticks_of(0, y_most)) {
+  for (const double tick : ticks_of(y_least, y_most)) {
     svg += line_at(left, y_of(tick), chart_width - right, y_of(tick), "grid");
-    svg += text_at(left - 6, y_of(tick) + 4, "end", significant(tick), "quiet");
+    svg += text_at(left - 6, y_of(tick) + 4, "end", tick_text(tick), "quiet");
   }
   for (const double tick : ticks_of(0, x_most)) {
     svg += line_at(x_of(tick), height - bottom, x_of(tick), top, "grid");
-    svg += text_at(x_of(tick), height - bottom + 16, "middle", significant(tick), "quiet");
+    svg += text_at(x_of(tick), height - bottom + 16, "middle", tick_text(tick), "quiet");
   }
   svg += text_at((left + chart_width) / 2, height - 8, "middle", x_label);
   svg += "<text transform=\"translate(14," + at((height - bottom) / 2) +

@@ -28,8 +28,10 @@ struct Dot {
   double y = 0;
   std::string colour = "after";
 };
+// Upwards from zero, or, where scores are near each other, over their own range.
 [[nodiscard]] std::string scatter_chart(const std::string& title, const std::string& x_label,
-                                        const std::string& y_label, const std::vector<Dot>& dots);
+                                        const std::string& y_label, const std::vector<Dot>& dots,
+                                        bool from_zero = true);
 
 // Before as a filled shape, after as a line over it.
 [[nodiscard]] std::string histogram_chart(const std::string& title, const HistogramPair& pair);
