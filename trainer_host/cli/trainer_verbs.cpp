@@ -23,7 +23,7 @@ struct TrainerVerb {
   std::string_view name;
   std::string_view does;
 };
-constexpr std::array<TrainerVerb, 12> trainer_verbs{{
+constexpr auto trainer_verbs = std::to_array<TrainerVerb>({
     {"synth", "Make velocity maps and their shot gathers from the wave equation"},
     {"train", "Train a model in stages; each ends quantized, measured and released"},
     {"import", "Take a TorchScript module of yours as it is: quantized, measured, ready to be released"},
@@ -35,8 +35,10 @@ constexpr std::array<TrainerVerb, 12> trainer_verbs{{
     {"analyze", "Say what a quantization did to a model, layer by layer, as a report"},
     {"compare", "Put results of quantization beside each other: error, size, speed"},
     {"condition", "Draw samples that agree with what is known, or that vary a given one"},
+    {"experiment", "Train a model, quantize it in several ways, and compare them, by one command"},
+    {"sweep", "Train with several values of keys of a configuration, and say which are best"},
     {"draw", "Draw samples that a board generated"},
-}};
+});
 
 }  // namespace
 

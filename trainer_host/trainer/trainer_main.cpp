@@ -11,6 +11,7 @@
 #include "trainer_host/trainer/evaluate/condition_verb.hpp"
 #include "trainer_host/trainer/evaluate/draw_verb.hpp"
 #include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
+#include "trainer_host/trainer/experiment/experiment_verb.hpp"
 #include "trainer_host/trainer/kinds/sample_picture.hpp"
 #include "trainer_host/trainer/quantize/aware_training.hpp"
 #include "trainer_host/trainer/quantize/example_verb.hpp"
@@ -19,6 +20,7 @@
 #include "trainer_host/trainer/quantize/recommend_verb.hpp"
 #include "trainer_host/trainer/stage/import_verb.hpp"
 #include "trainer_host/trainer/stage/stage_end.hpp"
+#include "trainer_host/trainer/sweep/sweep_verb.hpp"
 #include "trainer_host/trainer/train/process.hpp"
 #include "trainer_host/trainer/train/train_verb.hpp"
 
@@ -46,8 +48,10 @@ int trainer_main(int argc, char** argv, const kinds::Register& kinds) {
          [&](CLI::App& app, Action& chosen) { quantize::add_recommend(app, chosen, kinds); },
          [&](CLI::App& app, Action& chosen) { analyze::add_analyze(app, chosen, kinds); },
          analyze::add_compare,
-         [&](CLI::App& app, Action& chosen) { evaluate::add_evaluate(app, chosen, kinds); },
-         [&](CLI::App& app, Action& chosen) { evaluate::add_condition(app, chosen, kinds); }});
+         [&](CLI::App& app, Action& chosen) { evaluate::add_condition(app, chosen, kinds); },
+         [&](CLI::App& app, Action& chosen) { experiment::add_experiment(app, chosen, kinds); },
+         [&](CLI::App& app, Action& chosen) { sweep::add_sweep(app, chosen, kinds); },
+         [&](CLI::App& app, Action& chosen) { evaluate::add_evaluate(app, chosen, kinds); }});
   });
 }
 

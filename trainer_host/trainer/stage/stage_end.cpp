@@ -217,6 +217,8 @@ evaluate::CurveText curve_text(const kinds::Task& task) {
 
 void draw_curve(const train::StageContext& context) {
   const fs::path& out = context.config.train.out;
+  std::error_code error;
+  if (!fs::exists(out / "training.csv", error)) return;  // nothing was trained here
   const Status drawn = evaluate::draw_loss_curve(
       out / "training.csv", out / "loss.png",
       context.config.name + ", " + human_duration(context.trained) + " of training",
