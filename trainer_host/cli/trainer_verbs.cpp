@@ -28,6 +28,7 @@ constexpr auto trainer_verbs = std::to_array<TrainerVerb>({
     {"train", "Train a model in stages; each ends quantized, measured and released"},
     {"import", "Take a TorchScript module of yours as it is: quantized, measured, ready to be released"},
     {"quantize", "Quantize a model by one method or several: int8, 4 bits, half precision"},
+    {"export", "Write a model for other runtimes: .tflite, .onnx, or its weights as .safetensors"},
     {"list", "Show all ways to quantize, what each needs, and whether this machine can"},
     {"example", "Make a small trained model to try the ways to quantize on"},
     {"recommend", "Say which ways to quantize to try first on a model"},

@@ -12,6 +12,7 @@
 #include "trainer_host/trainer/evaluate/draw_verb.hpp"
 #include "trainer_host/trainer/evaluate/evaluate_verb.hpp"
 #include "trainer_host/trainer/experiment/experiment_verb.hpp"
+#include "trainer_host/trainer/exchange/export_verb.hpp"
 #include "trainer_host/trainer/kinds/sample_picture.hpp"
 #include "trainer_host/trainer/quantize/aware_training.hpp"
 #include "trainer_host/trainer/quantize/example_verb.hpp"
@@ -44,6 +45,7 @@ int trainer_main(int argc, char** argv, const kinds::Register& kinds) {
          },
          [&](CLI::App& app, Action& chosen) { stage::add_import(app, chosen, kinds); },
          [&](CLI::App& app, Action& chosen) { quantize::add_quantize(app, chosen, kinds); },
+         [&](CLI::App& app, Action& chosen) { exchange::add_export(app, chosen, kinds); },
          quantize::add_list, quantize::add_example,
          [&](CLI::App& app, Action& chosen) { quantize::add_recommend(app, chosen, kinds); },
          [&](CLI::App& app, Action& chosen) { analyze::add_analyze(app, chosen, kinds); },

@@ -28,7 +28,7 @@ bool is_vacant_or_ours(const fs::path& folder) {
   std::error_code error;
   if (!fs::exists(folder, error) || fs::is_empty(folder, error)) return true;
   for (const char* mark : {".lock", "checkpoint", "training.csv", "quantization_performance.csv",
-                           "quantization.json", "evaluation.json", "metrics.json"}) {
+                           "quantization.json", "evaluation.json", "metrics.json", "export.json"}) {
     if (fs::exists(folder / mark, error)) return true;
   }
   for (const auto& entry : fs::directory_iterator(folder, error)) {
