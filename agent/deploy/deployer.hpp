@@ -17,6 +17,7 @@
 #include "agent/deploy/announcer.hpp"
 #include "agent/deploy/ledger.hpp"
 #include "agent/deploy/recovery.hpp"
+#include "agent/prove/fitting.hpp"
 #include "agent/prove/serving.hpp"
 #include "agent/pull/puller.hpp"
 #include "agent/slots/slots.hpp"
@@ -26,13 +27,14 @@
 
 namespace outcrop::agent {
 
-// Waiting times that a test shortens, and faults that it brings about.
+// Waiting times that a test shortens, a machine that it invents, and faults that it brings about.
 struct DeployTimes {
   std::chrono::milliseconds metadata{120'000};     // connected, for metadata that an offer asks for
   std::chrono::milliseconds soak_interval{5'000};  // between golden inferences of a soak
   std::chrono::milliseconds progress{500};         // between messages while downloading
   std::chrono::milliseconds first_retry{10'000};   // of what could not be read or pulled again
   std::string boot = this_boot();
+  std::function<ByteCount()> available_memory = agent::available_memory;
   // Called where a state is "written" and where it is "saved" once more, where its work "begins" and
   // where it "ends" ("SOAKING ends"). A failure becomes that of the work.
   std::function<Status(const std::string& point)> reached;

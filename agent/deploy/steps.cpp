@@ -349,9 +349,17 @@ asio::awaitable<Result<Fitting>> Steps::find_fitting(messages::Manifest manifest
   if (!answer->missing_operators) {
     co_return fail(answer->missing_operators.error().context("asking the runner what it can run"));
   }
-  Fitting fitting =
-      fit(manifest, machine_.deployment().offer.variants, *answer->hello,
-          {parts_.config.memory_limit, available_memory(), std::move(*answer->missing_operators)});
+  const auto fit_now = [&] {
+    return fit(manifest, machine_.deployment().offer.variants, *answer->hello,
+               {parts_.config.memory_limit, parts_.times.available_memory(), *answer->missing_operators});
+  };
+  Fitting fitting = fit_now();
+  if (fitting.short_of_memory && parts_.serving.loaded()) {
+    // What serves is loaded again with the next call.
+    co_await parts_.serving.rest();
+    if (interrupted_) co_return fail(ErrorCode::interrupted, "interrupted");
+    fitting = fit_now();
+  }
   if (!fitting.variants.empty()) co_return fitting;
   // For the report: nothing was tried.
   machine_.deployment().variants = fitting.left_out;

@@ -37,8 +37,10 @@ void Steps::start_trial() {
   request.manifest = plan_->manifest;
   request.variants = plan_->fitting.variants;
   if (const auto& active = parts_.slots.active(); active && active->manifest != machine_.deployment().offer.manifest) {
-    request.incumbent = {*active, plan_->fitting.room, plan_->fitting.engine_memory};
+    request.incumbent = *active;
   }
+  request.engine_memory = plan_->fitting.engine_memory;
+  request.available_memory = parts_.times.available_memory;
   request.config = &parts_.config;
   request.slots = &parts_.slots;
   request.abandoned = trial_->abandoned;

@@ -12,7 +12,7 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-// Why the variant cannot run here; empty where it can.
+// Why the variant can never run here; empty where it can.
 std::string obstacle(const messages::Variant& variant, const runtime::Hello& engine,
                      const BoardLimits& limits) {
   if (variant.engine != engine.engine) {
@@ -43,12 +43,16 @@ std::string obstacle(const messages::Variant& variant, const runtime::Hello& eng
     return "needs " + variant.memory.human() + "; the runner's limit is " +
            limits.memory_limit.human();
   }
-  const ByteCount wanted(variant.memory.value() + engine.memory.value());
-  if (limits.memory_available != ByteCount() && wanted > limits.memory_available) {
-    return "needs " + wanted.human() + " with its engine; this board has " +
-           limits.memory_available.human() + " to give";
-  }
   return {};
+}
+
+// Why it cannot run now.
+std::string lack_of_memory(const messages::Variant& variant, const runtime::Hello& engine,
+                           const BoardLimits& limits) {
+  const ByteCount wanted(variant.memory.value() + engine.memory.value());
+  if (limits.memory_available == ByteCount() || wanted <= limits.memory_available) return {};
+  return "needs " + wanted.human() + " with its engine; this board has " +
+         limits.memory_available.human() + " to give";
 }
 
 }  // namespace
@@ -67,26 +71,25 @@ Fitting fit(const messages::Manifest& manifest, const std::vector<std::string>& 
             const runtime::Hello& engine, const BoardLimits& limits) {
   Fitting fitting;
   fitting.engine_memory = engine.memory;
-  std::uint64_t taken = 0;
   for (const messages::Variant& variant : manifest.variants) {
     std::string reason;
     if (!asked.empty() && !contains(asked, variant.name)) {
       reason = "not asked for";
     } else {
       reason = obstacle(variant, engine, limits);
+      if (reason.empty()) {
+        reason = lack_of_memory(variant, engine, limits);
+        fitting.short_of_memory = fitting.short_of_memory || !reason.empty();
+      }
     }
     if (reason.empty()) {
       fitting.variants.push_back(variant.name);
-      taken += variant.memory.value() + engine.memory.value();
     } else {
       messages::ReportedVariant left_out;
       left_out.name = variant.name;
       left_out.reason = reason;
       fitting.left_out.push_back(std::move(left_out));
     }
-  }
-  if (const std::uint64_t available = limits.memory_available.value(); available > 0) {
-    fitting.room = ByteCount(available > taken ? available - taken : 0);
   }
   return fitting;
 }

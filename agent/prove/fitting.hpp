@@ -23,8 +23,7 @@ struct BoardLimits {
 struct Fitting {
   std::vector<std::string> variants;                // to be tried, in the manifest's order
   std::vector<messages::ReportedVariant> left_out;  // the others, each with its reason
-  // What is left beside runners of all of them, for one more and its model; none where memory is unknown.
-  std::optional<ByteCount> room;
+  bool short_of_memory = false;  // some of them because of what the machine has now
   ByteCount engine_memory;  // of a runner without a model
 };
 

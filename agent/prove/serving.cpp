@@ -183,6 +183,12 @@ void Serving::end() {
   impl_->end();
 }
 
+asio::awaitable<void> Serving::rest() {
+  auto impl = impl_;
+  std::function<void()> job = [impl] { impl->forget(); };
+  co_await impl->worker_.run(std::move(job));
+}
+
 bool Serving::loaded() const {
   return impl_->is_loaded_;
 }

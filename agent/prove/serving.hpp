@@ -49,6 +49,8 @@ class Serving {
 
   // Ends the runner, after the call at work.
   void end();
+  // The same, and waits for it.
+  [[nodiscard]] boost::asio::awaitable<void> rest();
 
   [[nodiscard]] bool loaded() const;
   // A call at work or waiting.

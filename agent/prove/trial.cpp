@@ -95,30 +95,27 @@ struct Prepared {
   runtime::TrialOptions options;
 };
 
-runtime::Candidate candidate_of(const messages::Variant& variant, const trust::VerifiedBlob& blob, int threads) {
+runtime::Candidate candidate_of(const messages::Variant& variant, const trust::VerifiedBlob& blob,
+                                const TrialRequest& request) {
   runtime::Candidate candidate;
   candidate.name = variant.name;
   candidate.blob = &blob;
-  candidate.load = load_request(variant, threads);
+  candidate.load = load_request(variant, request.config->threads);
+  candidate.memory = ByteCount(variant.memory.value() + request.engine_memory.value());
   candidate.tolerances = tolerances(variant);
   return candidate;
 }
 
 // Adds what serves to the candidates. Errors say why it is not measured.
 Status add_incumbent(const TrialRequest& request, Prepared& prepared) {
-  const TrialRequest::Incumbent& incumbent = *request.incumbent;
-  const Installed& release = incumbent.release;
+  const Installed& release = *request.incumbent;
   OUTCROP_TRY(manifest, request.slots->manifest(release.manifest, release.manifest_size));
   const messages::Variant* variant = manifest.variant(release.variant);
   if (variant == nullptr) return fail(ErrorCode::internal, "no variant '" + release.variant + "'");
-  const ByteCount wanted(variant->memory.value() + incumbent.engine_memory.value());
-  if (incumbent.room && wanted > *incumbent.room) {
-    return fail(ErrorCode::no_space, "it needs " + wanted.human() + ", and beside the new release there are " + incumbent.room->human());
-  }
   OUTCROP_TRY(goldens, read_goldens(*request.slots, manifest));
   OUTCROP_TRY(blob, request.slots->blob(variant->blob.sha256, variant->blob.size));
   prepared.blobs.push_back(std::move(blob));
-  runtime::Candidate candidate = candidate_of(*variant, prepared.blobs.back(), request.config->threads);
+  runtime::Candidate candidate = candidate_of(*variant, prepared.blobs.back(), request);
   candidate.name = incumbent_name;
   candidate.goldens = std::move(goldens);
   prepared.candidates.push_back(std::move(candidate));
@@ -137,7 +134,7 @@ Result<Prepared> prepare(const TrialRequest& request) {
     if (variant == nullptr) return fail(ErrorCode::internal, "no variant '" + name + "'");
     OUTCROP_TRY(blob, request.slots->blob(variant->blob.sha256, variant->blob.size));
     prepared.blobs.push_back(std::move(blob));
-    prepared.candidates.push_back(candidate_of(*variant, prepared.blobs.back(), request.config->threads));
+    prepared.candidates.push_back(candidate_of(*variant, prepared.blobs.back(), request));
   }
   if (request.incumbent) {
     if (const Status added = add_incumbent(request, prepared); !added) {
@@ -150,6 +147,7 @@ Result<Prepared> prepare(const TrialRequest& request) {
   options.time = request.config->measure_time;
   options.rounds = request.config->measure_rounds;
   options.patience = request.config->measure_patience;
+  options.available_memory = request.available_memory;
   if (request.abandoned) {
     options.stopped = [abandoned = request.abandoned] { return abandoned->load(); };
   }

@@ -20,13 +20,10 @@ namespace outcrop::agent {
 struct TrialRequest {
   messages::Manifest manifest;
   std::vector<std::string> variants;
-  // What serves, another release, to be measured beside them where it and its engine fit in `room`.
-  struct Incumbent {
-    Installed release;
-    std::optional<ByteCount> room;  // none: unknown
-    ByteCount engine_memory;
-  };
-  std::optional<Incumbent> incumbent;
+  // What serves, another release, to be measured beside them.
+  std::optional<Installed> incumbent;
+  ByteCount engine_memory;  // of a runner without a model
+  std::function<ByteCount()> available_memory;  // as runtime::TrialOptions has it
   const AgentConfig* config = nullptr;
   Slots* slots = nullptr;
   // Called from the thread that runs the trial, with what comes next: "measuring int8-qint8".

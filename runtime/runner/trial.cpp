@@ -6,49 +6,126 @@
 namespace outcrop::runtime {
 namespace {
 
-// A candidate on its way: its runner lives until all are measured.
+// A candidate on its way.
 struct Entry {
   const Candidate& candidate;
   TrialResult result;
-  std::optional<Runner> runner;
+  std::optional<Runner> runner;  // none: not started yet, made way for another, or given up
+  ByteCount memory;              // of its runner: what was seen, else what was said
+  std::size_t used_at = 0;       // a later use has a higher number
+  bool given_up = false;
+  bool warm = false;             // this runner was measured before
 };
 
 const std::vector<ProofCall>& goldens_of(const Candidate& candidate, const TrialOptions& options) {
   return candidate.goldens.empty() ? options.goldens : candidate.goldens;
 }
 
-Status admit(Entry& entry, const TrialOptions& options) {
-  auto runner = Runner::start(options.runner);
-  if (!runner) return fail(std::move(runner).error());
-  entry.runner.emplace(std::move(*runner));
-  entry.result.hello = entry.runner->hello();
-  LoadRequest request = entry.candidate.load;
-  if (entry.candidate.allow_all_operators) {
-    OUTCROP_TRY(inspection, entry.runner->inspect(*entry.candidate.blob));
-    request.allowed_operators = inspection.operators;
+// The runners of a trial, as many alive together as memory allows.
+class Runners {
+ public:
+  Runners(std::vector<Entry>& entries, const TrialOptions& options)
+      : entries_(entries), options_(options) {}
+
+  // Starts and loads the candidate's runner where it is not alive, then does `work` with it. Once more, alone, where the
+  // kernel killed it beside others.
+  Status with(Entry& entry, const std::function<Status(Runner&)>& work) {
+    bool alone = false;
+    for (;;) {
+      if (!entry.runner) alone = make_room(entry);
+      Status done = entry.runner ? Status() : start(entry);
+      if (done) done = work(*entry.runner);
+      see_memory(entry);
+      if (done) return done;
+      const bool killed = entry.runner && entry.runner->killed();
+      alone = alone || others_alive(entry) == nullptr;
+      if (!killed || alone) {
+        entry.result.no_memory = killed;
+        return done;
+      }
+      entry.runner.reset();
+      while (Entry* other = others_alive(entry)) other->runner.reset();
+    }
   }
-  OUTCROP_TRY(load, entry.runner->load(*entry.candidate.blob, request));
-  entry.result.load = std::move(load);
+
+ private:
+  // Whether no other is alive.
+  bool make_room(const Entry& entry) {
+    Entry* other = others_alive(entry);
+    while (other != nullptr && !fits(entry)) {
+      other->runner.reset();
+      other = others_alive(entry);
+    }
+    return other == nullptr;
+  }
+
+  [[nodiscard]] bool fits(const Entry& entry) const {
+    if (!options_.available_memory) return true;
+    const ByteCount available = options_.available_memory();
+    return available == ByteCount() || entry.memory <= available;
+  }
+
+  // The one that was not used for longest; none where there is none.
+  [[nodiscard]] Entry* others_alive(const Entry& entry) const {
+    Entry* oldest = nullptr;
+    for (Entry& other : entries_) {
+      if (&other == &entry || !other.runner) continue;
+      if (oldest == nullptr || other.used_at < oldest->used_at) oldest = &other;
+    }
+    return oldest;
+  }
+
+  Status start(Entry& entry) {
+    auto runner = Runner::start(options_.runner);
+    if (!runner) return fail(std::move(runner).error());
+    entry.runner.emplace(std::move(*runner));
+    entry.warm = false;
+    entry.result.hello = entry.runner->hello();
+    LoadRequest request = entry.candidate.load;
+    if (entry.candidate.allow_all_operators) {
+      OUTCROP_TRY(inspection, entry.runner->inspect(*entry.candidate.blob));
+      request.allowed_operators = inspection.operators;
+    }
+    OUTCROP_TRY(load, entry.runner->load(*entry.candidate.blob, request));
+    if (!entry.result.load) entry.result.load = std::move(load);
+    return {};
+  }
+
+  void see_memory(Entry& entry) {
+    entry.used_at = ++uses_;
+    if (!entry.runner) return;
+    if (const auto peak = entry.runner->peak_memory()) entry.memory = std::max(entry.memory, *peak);
+  }
+
+  std::vector<Entry>& entries_;
+  const TrialOptions& options_;
+  std::size_t uses_ = 0;
+};
+
+Status prove_entry(Entry& entry, Runner& runner, const TrialOptions& options) {
   const std::vector<ProofCall>& goldens = goldens_of(entry.candidate, options);
   if (goldens.empty()) {
-    OUTCROP_TRY(outputs, entry.runner->infer(options.measured->method, options.measured->arguments));
+    OUTCROP_TRY(outputs, runner.infer(options.measured->method, options.measured->arguments));
     // It can be measured all the same.
     entry.result.outcome = check_finite(options.measured->method, outputs);
     return {};
   }
-  OUTCROP_TRY(proof, prove(*entry.runner, goldens));
+  OUTCROP_TRY(proof, prove(runner, goldens));
   entry.result.proof = std::move(proof);
   if (entry.candidate.tolerances.empty()) return {};
   return check_tolerances(*entry.result.proof, entry.candidate.tolerances);
 }
 
-void end_runner(Entry& entry) {
-  entry.result.no_memory = entry.runner && entry.runner->killed();
+void give_up(Entry& entry, Status why) {
+  entry.result.outcome = std::move(why);
+  entry.given_up = true;
   entry.runner.reset();
 }
 
-Status measure_round(Entry& entry, const MeasurementLock& lock, const MeasureRequest& request) {
-  OUTCROP_TRY(round, entry.runner->measure(lock, request));
+Status measure_round(Entry& entry, Runner& runner, const MeasurementLock& lock, MeasureRequest request) {
+  if (entry.warm) request.warm_up_calls = 1;  // the turn before evicted its caches
+  OUTCROP_TRY(round, runner.measure(lock, request));
+  entry.warm = true;
   if (entry.result.measurement) return append(*entry.result.measurement, round);
   entry.result.measurement = std::move(round);
   return {};
@@ -89,7 +166,7 @@ Status check_proof_is_possible(const std::vector<Candidate>& candidates,
   return {};
 }
 
-Status measure_in_turns(std::vector<Entry>& entries, const MeasurementLock& lock,
+Status measure_in_turns(std::vector<Entry>& entries, Runners& runners, const MeasurementLock& lock,
                         const TrialOptions& options, std::size_t rounds,
                         const std::function<void(const std::string&)>& next) {
   std::vector<Entry*> order;
@@ -104,13 +181,11 @@ Status measure_in_turns(std::vector<Entry>& entries, const MeasurementLock& lock
     for (Entry* entry : order) {
       OUTCROP_CHECK(check_wanted(options));
       next("measuring " + entry->candidate.name);
-      if (!entry->runner) continue;
-      MeasureRequest request = round_request(entry->candidate, options, rounds);
-      if (round > 0) request.warm_up_calls = 1;  // it is warm; the turn before evicted its caches
-      if (auto measured = measure_round(*entry, lock, request); !measured) {
-        entry->result.outcome = std::move(measured);
-        end_runner(*entry);
-      }
+      if (entry->given_up) continue;
+      Status measured = runners.with(*entry, [&](Runner& runner) {
+        return measure_round(*entry, runner, lock, round_request(entry->candidate, options, rounds));
+      });
+      if (!measured) give_up(*entry, std::move(measured));
     }
   }
   return {};
@@ -144,27 +219,26 @@ Result<Trial> try_candidates(const std::vector<Candidate>& candidates,
 
   std::vector<Entry> entries;
   for (const Candidate& candidate : candidates) {
-    entries.push_back({candidate, {}, std::nullopt});
+    entries.push_back({candidate, {}, std::nullopt, candidate.memory});
     entries.back().result.name = candidate.name;
   }
+  Runners runners(entries, options);
   for (Entry& entry : entries) {
     OUTCROP_CHECK(check_wanted(options));
     next("proving " + entry.candidate.name);
-    if (auto admitted = admit(entry, options); !admitted) {
-      entry.result.outcome = std::move(admitted);
-      end_runner(entry);
-    }
+    Status proved = runners.with(entry, [&](Runner& runner) { return prove_entry(entry, runner, options); });
+    if (!proved) give_up(entry, std::move(proved));
   }
 
   Trial trial;
   const auto lock = wait_for_lock(options);
   if (lock) {
     trial.lock_note = lock->note();
-    OUTCROP_CHECK(measure_in_turns(entries, *lock, options, rounds, next));
+    OUTCROP_CHECK(measure_in_turns(entries, runners, *lock, options, rounds, next));
   }
   OUTCROP_CHECK(check_wanted(options));
   for (Entry& entry : entries) {
-    if (lock || !entry.runner) continue;
+    if (lock || entry.given_up) continue;
     entry.result.unmeasured = true;
     entry.result.outcome = fail(lock.error());
   }

@@ -23,6 +23,7 @@ struct Candidate {
   bool allow_all_operators = false;
   std::vector<Tolerance> tolerances;  // empty: errors are shown and not judged
   std::vector<ProofCall> goldens;     // its own, where it is of another release than the others
+  ByteCount memory;                   // that its runner may take, engine and model; 0: unknown
 };
 
 // A call that is timed.
@@ -45,6 +46,8 @@ struct TrialOptions {
   std::function<void(std::size_t done, std::size_t total, const std::string& next)> progress;
   // Called where another process holds the machine's lock, before it is waited for, with who does.
   std::function<void(const std::string& why)> waits;
+  // What the machine could give to one more runner now; 0: unknown. None: it has enough for all together.
+  std::function<ByteCount()> available_memory;
   // Asked between steps and while it waits for the lock: whether nobody waits for the trial any
   // more, which then ends with interrupted. Called from the thread of the trial.
   std::function<bool()> stopped;
@@ -72,7 +75,9 @@ struct Trial {
 // Starts, loads and proves every candidate in a runner of its own, then measures those that
 // passed in turns under the machine's lock, so that what disturbs one disturbs all: each first round in an
 // order drawn by chance, the next in the reverse of it (ABBA), so that neither heat nor a drift favours
-// one of them. All runners are alive together. Where the lock cannot be had, what was proved stays and nothing is measured.
+// one of them. As many runners are alive together as memory allows, by what each was seen to take; one that had to make way
+// is started and loaded again for its next turn, and one that the kernel kills beside others tries once more alone.
+// Where the lock cannot be had, what was proved stays and nothing is measured.
 // Fails as a whole with interrupted where it was stopped, and with invalid_argument where there are
 // tolerances without goldens, or neither goldens nor a call to be measured.
 [[nodiscard]] Result<Trial> try_candidates(const std::vector<Candidate>& candidates,

@@ -112,6 +112,45 @@ TEST_F(AgentTest, leaves_out_a_variant_whose_runner_the_kernel_kills) {
   EXPECT_EQ(report->active_manifest, mixed.manifest);
 }
 
+// One runner fits, that of what serves included: each makes way for the next.
+TEST_F(AgentTest, tries_four_variants_where_memory_holds_one_runner) {
+  fault_ = {"boot-1", "nowhere", "70"};
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  EXPECT_EQ(agent_says("infer --seed 1 --out " + (folder_.path() / "made.safetensors").string() +
+                       " --config " + config_.string()).code, 0);
+  const ForgedRelease four = released({.stage = 2,
+                                       .variants = {{.name = "float", .call_ms = 30},
+                                                    {.name = "float-mobile", .call_ms = 30},
+                                                    {.name = "int8-quint8", .call_ms = 30},
+                                                    {.name = "int8-qint8", .call_ms = 1}}});
+  host_.send(host_.offer(four, 2, forge_));
+  const auto* report = ends(2, State::updated);
+  ASSERT_NE(report, nullptr);
+  EXPECT_EQ(report->active_variant, "int8-qint8");
+  for (const auto& variant : report->variants) {
+    EXPECT_EQ(variant.outcome, VariantOutcome::measured) << variant.name << ": " << variant.reason;
+  }
+  ASSERT_TRUE(report->incumbent);
+  EXPECT_EQ(report->incumbent->variant.outcome, VariantOutcome::measured);
+  int most = 0;
+  std::ifstream(config_.string() + ".runners") >> most;
+  EXPECT_EQ(most, 1);
+}
+
+// Killed beside others, it has not shown yet that it does not fit.
+TEST_F(AgentTest, tries_a_runner_once_more_alone_that_the_kernel_killed_beside_others) {
+  configure("[measure]\ncalls = 4\nrounds = 1\n");
+  agent_is_online();
+  // Its second life proves nothing anew, and so has two calls less.
+  const ForgedRelease mixed =
+      released({.stage = 1, .variants = {{}, {.name = "large", .kill_at_call = 9}}});
+  host_.send(host_.offer(mixed, 1, forge_));
+  const auto* report = ends(1, State::updated);
+  ASSERT_NE(report, nullptr);
+  EXPECT_EQ(report->variants.at(1).outcome, VariantOutcome::measured) << report->variants.at(1).reason;
+}
+
 TEST_F(AgentTest, rolls_back_a_release_whose_runner_crashes_while_it_soaks) {
   agent_is_online();
   const ForgedRelease first = first_release();

@@ -1,10 +1,13 @@
-// outcrop-faulty-agent CONFIG BOOT POINT: the agent, started in the boot BOOT of its board,
+// outcrop-faulty-agent CONFIG BOOT POINT [MIB]: the agent, started in the boot BOOT of its board,
 // that ends by SIGKILL when it comes to POINT ("SOAKING written"), and says so in CONFIG.hit
-// first. POINT may be "nowhere". What it cannot read it looks at again soon.
+// first. POINT may be "nowhere". What it cannot read it looks at again soon. With MIB its machine has so much memory,
+// of which each runner takes 64 MiB; CONFIG.runners has the most that were alive together.
 
 #include <signal.h>
 
+#include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -12,9 +15,22 @@
 
 #include "agent/agent.hpp"
 
+namespace {
+
+int own_children() {
+  int count = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream file(task.path() / "children");
+    for (int child = 0; file >> child;) ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace outcrop;
-  if (argc != 4) return 2;
+  if (argc != 4 && argc != 5) return 2;
   const std::string file = argv[1];
   const std::string fatal = argv[3];
   const auto config = agent::read_config(file);
@@ -32,6 +48,18 @@ int main(int argc, char** argv) {
     ::raise(SIGKILL);
     return {};
   };
+  int most_runners = 0;
+  if (argc == 5) {
+    times.available_memory = [&, all = std::stoull(argv[4])] {
+      const int runners = own_children();
+      if (runners > most_runners) {
+        most_runners = runners;
+        std::ofstream(file + ".runners") << runners << std::flush;
+      }
+      const std::uint64_t taken = 64U * static_cast<std::uint64_t>(runners);
+      return ByteCount::mib(all > taken ? all - taken : 1);
+    };
+  }
   boost::asio::io_context io;
   auto agent = agent::Agent::open(io.get_executor(), *config, times);
   if (!agent) {
