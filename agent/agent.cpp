@@ -7,6 +7,7 @@
 #include "agent/enroll/identity.hpp"
 #include "agent/telemetry/telemeter.hpp"
 #include "agent/verify/commands.hpp"
+#include "agent/verify/metadata_follower.hpp"
 #include "platform/http/server.hpp"
 #include "platform/service/service.hpp"
 #include "platform/spawn/spawn.hpp"
@@ -31,6 +32,9 @@ constexpr ByteCount longest_request = ByteCount::mib(64);
 
 using SteadyClock = std::chrono::steady_clock;
 
+// Thousands of boards may have lost the same broker: they come back over so long, and then over twice as long.
+constexpr std::chrono::seconds first_retry{2};
+
 transport::SessionOptions session_options(const Identity& identity, const AgentConfig& config) {
   const messages::EnrolmentBundle& enrolment = identity.enrolment();
   transport::SessionOptions options;
@@ -39,6 +43,7 @@ transport::SessionOptions session_options(const Identity& identity, const AgentC
   options.client_id = identity.device();
   options.tls = transport::TlsFiles{identity.authority_file(), identity.certificate_file(),
                                     identity.key_file()};
+  options.first_retry = first_retry;
   return options;
 }
 
@@ -71,6 +76,7 @@ class Agent::Impl {
                                    [this] { return join(troubles(), "; "); }}),
         broker_(options.host + ":" + std::to_string(options.port)),
         session_(make_session(executor, with_will(std::move(options)))),
+        follower_(*session_, metadata_, config_.model),
         puller_(executor, *session_, identity_.device()),
         serving_(executor, config_, slots_),
         telemeter_(executor,
@@ -169,8 +175,7 @@ class Agent::Impl {
   asio::awaitable<void> subscribe() {
     const std::vector<std::string> filters{topics::receive(identity_.device()),
                                            topics::command(identity_.device()),
-                                           topics::ask(identity_.device()),
-                                           std::string(topics::metadata_prefix) + "#"};
+                                           topics::ask(identity_.device())};
     for (std::size_t i = 0; i < filters.size(); ++i) {
       const Status done =
           co_await transport::subscribe(*session_, filters[i], transport::Delivery::at_least_once);
@@ -178,6 +183,10 @@ class Agent::Impl {
         spdlog::warn("subscribing to {}: {}", filters[i], done.error().message());
         co_return;  // the connection is gone; the next one tries again
       }
+    }
+    if (const Status begun = co_await follower_.begin(); !begun) {
+      spdlog::warn("asking for metadata: {}", begun.error().message());
+      co_return;
     }
     puller_.on_connected();
     announcer_.status(deployer_.record());
@@ -257,6 +266,7 @@ class Agent::Impl {
     if (role.starts_with("stage-") && role != trust::stage_role(config_.model)) return;
     const bool directed = metadata_.director().has_value();
     const auto accepted = metadata_.accept(role, envelope);
+    follower_.on_role(role, envelope);
     if (!accepted) {
       // Kept aside: what is still to come may vouch for it.
       spdlog::info("metadata {} does not count yet: {}", role, accepted.error().message());
@@ -280,6 +290,7 @@ class Agent::Impl {
   Announcer announcer_;
   std::string broker_;
   std::unique_ptr<transport::Session> session_;
+  MetadataFollower follower_;
   Puller puller_;
   Serving serving_;
   Telemeter telemeter_;

@@ -261,6 +261,10 @@ class MetadataStore::Impl {
     return trust::check_not_revoked(state_.revoked->list, manifest);
   }
 
+  bool counts(std::string_view role, std::string_view envelope) const {
+    return SetBuilder(state_, candidates_, std::nullopt).counts(std::string(role), envelope);
+  }
+
   std::optional<std::string> trouble() const { return unwritable_ ? unwritable_ : trouble_; }
   const TrustedState& state() const { return state_; }
   bool clock_synchronised() const { return clock_synchronised_(); }
@@ -337,6 +341,10 @@ std::optional<std::string> MetadataStore::trouble() const {
 
 Result<bool> MetadataStore::accept(std::string_view role, std::string_view envelope) {
   return impl_->accept(role, envelope);
+}
+
+bool MetadataStore::counts(std::string_view role, std::string_view envelope) const {
+  return impl_->counts(role, envelope);
 }
 
 std::uint64_t MetadataStore::root_version() const {

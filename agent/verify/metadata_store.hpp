@@ -57,6 +57,9 @@ class MetadataStore {
   // have signed one.
   [[nodiscard]] Result<bool> accept(std::string_view role, std::string_view envelope);
 
+  // Whether this very envelope is what is believed of its role.
+  [[nodiscard]] bool counts(std::string_view role, std::string_view envelope) const;
+
   [[nodiscard]] std::uint64_t root_version() const;
   [[nodiscard]] std::uint64_t snapshot_version() const;  // 0: no consistent set yet
   [[nodiscard]] std::uint64_t stage_version() const;  // of the model's list, below which none is taken; 0: none yet

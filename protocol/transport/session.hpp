@@ -42,7 +42,7 @@ struct SessionOptions {
   // A broker that hangs is noticed after twice this and a little.
   std::chrono::seconds keep_alive{20};
   std::chrono::seconds connect_timeout{10};  // of the name; at least 4 for each of its addresses
-  // Back-off between attempts: doubled from the first to the last, with random jitter.
+  // Between attempts (backoff.hpp).
   std::chrono::milliseconds first_retry{500};
   std::chrono::milliseconds last_retry{60'000};
   std::uint16_t receive_maximum = 64;

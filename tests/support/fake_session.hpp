@@ -107,6 +107,7 @@ class FakeSession final : public Session {
     done({});
   }
 
+  [[nodiscard]] const std::vector<std::string>& filters() const { return client_->filters; }
   [[nodiscard]] std::size_t published() const { return published_; }
   [[nodiscard]] std::size_t unacknowledged() const { return held_.size(); }
 

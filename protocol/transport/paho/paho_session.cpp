@@ -12,6 +12,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "protocol/transport/backoff.hpp"
 #include "protocol/transport/inbox.hpp"
 #include "protocol/transport/name_lookup.hpp"
 #include "protocol/transport/paho/no_delay.hpp"
@@ -40,7 +41,7 @@ class Core : public std::enable_shared_from_this<Core> {
       : executor_(std::move(executor)),
         options_(std::move(options)),
         timer_(executor_),
-        retry_(options_.first_retry) {}
+        backoff_(options_.first_retry, options_.last_retry) {}
 
   void start(SessionHandlers handlers) {
     if (phase_ != Phase::idle) return;
@@ -203,7 +204,7 @@ class Core : public std::enable_shared_from_this<Core> {
     // Only a long connection was a good one: two of the same identity throw each other out, which
     // mosquitto 2.0 does not tell from any other loss, and must come to do so ever less often.
     if (Clock::now() - connected_at_ > options_.last_retry) {
-      retry_ = options_.first_retry;
+      backoff_.begin_anew();
       brief_connections_ = 0;
     }
     if (taken_over) error = Error(ErrorCode::already_exists, error.message());
@@ -223,10 +224,8 @@ class Core : public std::enable_shared_from_this<Core> {
     link_.reset();
     phase_ = Phase::waiting;
     fail_pending(error);
-    if (taken_over) retry_ = options_.last_retry;
-    std::uniform_int_distribution<milliseconds::rep> jitter(retry_.count() / 2, retry_.count());
-    after(milliseconds(jitter(random_)), [this] { connect(); });
-    retry_ = std::min(retry_ * 2, options_.last_retry);
+    if (taken_over) backoff_.stay_away();
+    after(backoff_.next(random_), [this] { connect(); });
     const auto handlers = handlers_;
     if (handlers->lost) handlers->lost(error);
   }
@@ -296,7 +295,7 @@ class Core : public std::enable_shared_from_this<Core> {
   Phase phase_ = Phase::idle;
   asio::steady_timer timer_;
   std::uint64_t timer_ticket_ = 0;
-  milliseconds retry_;
+  Backoff backoff_;
   Clock::time_point connected_at_;
   int brief_connections_ = 0;  // lost one after the other, each soon after it was made
   std::minstd_rand random_{std::random_device{}()};
