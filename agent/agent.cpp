@@ -85,6 +85,7 @@ class Agent::Impl {
         authority_(config_.state / "commands.json", identity_.enrolment().certificate, metadata_),
         deployer_(executor, {config_, metadata_, slots_, puller_, announcer_, serving_, engine_,
                              authority_, ledger_, times}) {
+    serving_.tell([this](const Installed& release, CallEnd end) { deployer_.on_call(release, end); });
     announcer_.speak_through(*session_);
     telemeter_.speak_through(*session_);
   }

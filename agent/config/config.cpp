@@ -146,6 +146,7 @@ void read_measure(Table table, AgentConfig& config) {
   config.measure_attempts = count(table, "attempts", config.measure_attempts, 100);
   config.measure_patience = seconds(table, "patience_seconds", config.measure_patience, 0, 86'400);
   config.measure_again = seconds(table, "again_seconds", config.measure_again, 1, 86'400);
+  config.prove_again = seconds(table, "prove_again_seconds", config.prove_again, 1, 2'592'000);
   table.finish();
 }
 

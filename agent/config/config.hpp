@@ -34,6 +34,7 @@ struct AgentConfig {
   std::size_t measure_attempts = 3;
   std::chrono::seconds measure_patience{600};
   std::chrono::seconds measure_again{600};
+  std::chrono::seconds prove_again{86'400};
   ByteCount disk_reserve = ByteCount::mib(64);
   bool approve_updates = false;
   bool tell_telemetry = true;

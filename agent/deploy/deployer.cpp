@@ -13,6 +13,8 @@ namespace outcrop::agent {
 namespace asio = boost::asio;
 namespace {
 
+using SteadyClock = std::chrono::steady_clock;
+
 std::string describe(const Owner& owner) {
   return "owner (uid " + std::to_string(owner.uid) + ")";
 }
@@ -25,7 +27,9 @@ class Deployer::Impl {
       : parts_(parts),
         machine_(parts_),
         changed_(executor),
-        steps_(executor, parts_, machine_, changed_) {}
+        steps_(executor, parts_, machine_, changed_),
+        watch_(parts_.config.state / "proved.json",
+               {parts_.config.prove_again, parts_.config.measure_again, parts_.config.runner_program}, clock_) {}
 
   asio::awaitable<void> run() {
     machine_.open();
@@ -97,6 +101,11 @@ class Deployer::Impl {
     changed_.notify();
   }
 
+  void on_call(const Installed& release, CallEnd end) {
+    watch_.on_call(release, end);
+    if (watch_.complaint_of_calls()) changed_.notify();
+  }
+
   void on_unloadable() {
     looked_at_.reset();
     look_again();
@@ -163,6 +172,7 @@ class Deployer::Impl {
   std::vector<std::string> troubles() const {
     std::vector<std::string> all;
     if (machine_.trouble()) all.push_back(*machine_.trouble());
+    if (unhealthy_) all.push_back(*unhealthy_);
     for (const auto& release : {parts_.slots.active(), parts_.slots.previous()}) {
       if (!release || parts_.slots.lies(*release) == Slots::Lies::whole) continue;
       all.push_back("release " + release->manifest.short_hex() +
@@ -185,6 +195,8 @@ class Deployer::Impl {
   // Between attempts to measure what serves.
   static constexpr std::chrono::hours last_measure_after{24};
   static constexpr std::chrono::seconds look_for_rest{5};
+  // For a change of what proofs hang on.
+  static constexpr std::chrono::minutes look_around_every{5};
 
   asio::awaitable<Outcome> step() {
     const std::string state(messages::to_string(machine_.deployment().state));
@@ -293,14 +305,19 @@ class Deployer::Impl {
 
   // What to do while no deployment is at work, until something changes.
   asio::awaitable<void> look_after() {
+    watch_.serves(parts_.slots.serving(), SteadyClock::now());
     if (looked_at_ != installed()) {
       co_await look_over();
+    } else if (const auto complaint = watch_.complaint_of_calls()) {
+      leave_unhealthy(*complaint);
     } else if (const auto damaged = damaged_release()) {
       co_await pull_again(*damaged);
     } else if (measure_asked_) {
       co_await measure_as_asked();
     } else if (serves_unmeasured()) {
       co_await measure_at_rest();
+    } else if (watch_.due() && SteadyClock::now() >= *watch_.due()) {
+      co_await prove_again();
     } else {
       measure_at_.reset();
       co_await wait_for_change();
@@ -310,7 +327,12 @@ class Deployer::Impl {
   // What cannot be read may be readable later, and so with what could not be written down.
   asio::awaitable<void> wait_for_change() {
     if (!machine_.unwritten() && !unread_release()) {
-      co_await changed_.wait();
+      if (const auto due = watch_.due()) {
+        co_await changed_.wait_until(std::min(*due, SteadyClock::now() + look_around_every));
+        watch_.look_around(SteadyClock::now());
+      } else {
+        co_await changed_.wait();
+      }
       co_return;
     }
     const auto next = std::chrono::steady_clock::now() + retry_;
@@ -439,6 +461,52 @@ class Deployer::Impl {
     }
   }
 
+  // What serves is watched for as long as it does.
+  asio::awaitable<void> prove_again() {
+    if (parts_.serving.busy()) {
+      co_await changed_.wait_until(SteadyClock::now() + look_for_rest);
+      co_return;
+    }
+    parts_.serving.end();
+    steps_.begin();
+    auto measured = co_await steps_.measure_serving(*parts_.slots.serving());
+    if (steps_.interrupted() || stopping_) co_return;
+    steps_.forget();
+    if (!measured) {
+      spdlog::warn("proving what serves again: {}", measured.error().message());
+      watch_.postpone(SteadyClock::now());
+      if (Slots::judge(fail(measured.error())) == Slots::Lies::damaged) looked_at_.reset();
+      co_return;
+    }
+    const auto complaint = watch_.proved(measured->result, measured->in_words, SteadyClock::now());
+    if (measured->result == ProvedAgain::right) unhealthy_.reset();
+    if (complaint) leave_unhealthy("proved again, " + *complaint);
+  }
+
+  // To the release before, and no further: one that was returned to serves on whatever its calls say, or what a program
+  // asks would bring a board to nothing.
+  void leave_unhealthy(const std::string& why) {
+    const auto& deployment = machine_.record().deployment;
+    const auto& previous = parts_.slots.previous();
+    const bool committed_last = deployment && deployment->state == DeploymentState::updated &&
+                                !deployment->cancel && parts_.slots.active() == deployment->target();
+    if (committed_last && previous && parts_.slots.lies(*previous) == Slots::Lies::whole &&
+        parts_.metadata.check_run(previous->manifest)) {
+      (void)leave_active("what served is no good any more: " + why, Slots::Leaving::on_trial);
+      return;
+    }
+    watch_.forgive(SteadyClock::now());
+    const std::string said = "what serves is no good any more, and there is no release to return to: " + why;
+    const bool new_to_host = unhealthy_ != said;
+    unhealthy_ = said;
+    spdlog::error("{}", said);
+    if (deployment && new_to_host) {
+      Deployment about = *deployment;
+      about.reason = messages::as_reason(said);
+      parts_.announcer.report(about);
+    }
+  }
+
   // Why what the host asked for cannot be measured; none where it can.
   [[nodiscard]] std::optional<std::string> not_measured_because(const messages::Measure& asked) const {
     if (is_emulated(parts_.config)) return "an emulator starts the runner: no figure of it is valid";
@@ -513,7 +581,7 @@ class Deployer::Impl {
   }
 
   // Stops serving the active release, returns to the one before and says so.
-  Status leave_active(const std::string& reason) {
+  Status leave_active(const std::string& reason, Slots::Leaving leaving = Slots::Leaving::committed) {
     const Installed left = *parts_.slots.active();
     Record& record = machine_.record();
     const bool is_latest = record.deployment && record.deployment->target() == left &&
@@ -529,7 +597,7 @@ class Deployer::Impl {
     const auto& previous = parts_.slots.previous();
     const bool may_return = previous && parts_.slots.lies(*previous) == Slots::Lies::whole &&
                             parts_.metadata.check_run(previous->manifest).has_value();
-    auto back = may_return ? parts_.slots.roll_back() : parts_.slots.return_to(std::nullopt);
+    auto back = may_return ? parts_.slots.roll_back(leaving) : parts_.slots.return_to(std::nullopt);
     if (!back) {
       spdlog::error("returning to the previous release: {}", back.error().message());
       back = parts_.slots.return_to(std::nullopt);
@@ -552,6 +620,9 @@ class Deployer::Impl {
     return {};
   }
 
+  SystemClock clock_;
+  Watch watch_;
+  std::optional<std::string> unhealthy_;  // and serves on
   std::optional<Installations> looked_at_;  // and found whole or damaged
   std::optional<std::chrono::steady_clock::time_point> measure_at_;  // what serves unmeasured
   std::chrono::seconds measure_after_{0};
@@ -586,6 +657,9 @@ void Deployer::on_measure(const messages::Measure& measure) {
 }
 void Deployer::on_metadata() {
   impl_->on_metadata();
+}
+void Deployer::on_call(const Installed& release, CallEnd end) {
+  impl_->on_call(release, end);
 }
 void Deployer::on_unloadable() {
   impl_->on_unloadable();

@@ -17,6 +17,7 @@
 #include "agent/deploy/announcer.hpp"
 #include "agent/deploy/ledger.hpp"
 #include "agent/deploy/recovery.hpp"
+#include "agent/health/watch.hpp"
 #include "agent/prove/fitting.hpp"
 #include "agent/prove/serving.hpp"
 #include "agent/pull/puller.hpp"
@@ -78,6 +79,8 @@ class Deployer {
   void on_measure(const messages::Measure& measure);
   // The metadata store has accepted something.
   void on_metadata();
+  // A call of what serves has ended.
+  void on_call(const Installed& release, CallEnd end);
   // What serves could not be loaded: it is looked at, and pulled again where it is damaged.
   void on_unloadable();
 

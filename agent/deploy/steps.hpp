@@ -52,6 +52,7 @@ class Steps {
   // those of its files.
   struct Remeasured {
     messages::ReportedVariant variant;
+    ProvedAgain result = ProvedAgain::not_possible;
     std::string in_words;  // the figures against the budget, or why there are none
   };
   [[nodiscard]] boost::asio::awaitable<Result<Remeasured>> measure_serving(Installed release);

@@ -19,6 +19,23 @@ constexpr std::chrono::milliseconds shortest_soak_interval{200};
 constexpr std::chrono::milliseconds longest_unsaved_soak = std::chrono::minutes(10);
 constexpr std::size_t most_left_alone = 2;
 
+// What the trial of the release that serves says of it.
+ProvedAgain judge(const TrialOutcome& outcome, const Decision& decision, bool emulated) {
+  if (!outcome.runner_started) return ProvedAgain::not_possible;
+  switch (outcome.variants.front().outcome) {
+    case messages::VariantOutcome::refused:
+    case messages::VariantOutcome::failed:
+      return ProvedAgain::wrong;
+    case messages::VariantOutcome::not_measurable:
+      return emulated ? ProvedAgain::right : ProvedAgain::void_figures;
+    case messages::VariantOutcome::not_measured:
+      return ProvedAgain::not_possible;  // for want of memory
+    case messages::VariantOutcome::measured:
+      break;
+  }
+  return decision.verdict == Decision::Verdict::fail ? ProvedAgain::wrong : ProvedAgain::right;
+}
+
 }  // namespace
 
 // A trial that nobody waits for any more ends with the call it is at, which may hang for minutes:
@@ -256,7 +273,8 @@ asio::awaitable<Result<Steps::Remeasured>> Steps::measure_serving(Installed rele
   if (!trial->outcome->status) co_return fail(trial->outcome->status.error());
   const auto& variants = trial->outcome->variants;
   const Decision decision = decide(shared->manifest, parts_.config.device_class, variants);
-  co_return Remeasured{variants.front(), decision.reason};
+  co_return Remeasured{variants.front(), judge(*trial->outcome, decision, is_emulated(parts_.config)),
+                       decision.reason};
 }
 
 Outcome Steps::take_back() {

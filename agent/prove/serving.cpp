@@ -45,6 +45,7 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
 
   Result<Loaded*> load(const Installed& release) {
     if (loaded_ && loaded_->release == release) return &*loaded_;
+    loading_ = false;
     forget();
     OUTCROP_TRY(manifest, slots_.manifest(release.manifest, release.manifest_size));
     const messages::Variant* variant = manifest.variant(release.variant);
@@ -54,6 +55,7 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
     OUTCROP_TRY(goldens, read_goldens(slots_, manifest));
     OUTCROP_TRY(blob, slots_.blob(variant->blob.sha256, variant->blob.size));
     OUTCROP_TRY(runner, runtime::Runner::start(runner_options(config_)));
+    loading_ = true;
     OUTCROP_TRY(report, runner.load(blob, load_request(*variant, config_.threads)));
     (void)report;
     loaded_.emplace(
@@ -62,10 +64,13 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
     return &*loaded_;
   }
 
-  Result<std::vector<runtime::Tensor>> infer(const Installed& release, NamedArguments arguments) {
+  // `end` stays empty where nothing was asked of the release.
+  Result<std::vector<runtime::Tensor>> infer(const Installed& release, NamedArguments arguments,
+                                             std::optional<CallEnd>& end) {
     auto loaded = load(release);
     if (!loaded) {
       count_call(std::nullopt);
+      if (is_broken(loaded.error()) && loading_) end = CallEnd::broke;
       return fail(std::move(loaded).error());
     }
     const messages::Method& method = (*loaded)->manifest.signature.serves();
@@ -74,10 +79,14 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
     auto outputs = (*loaded)->runner.infer(method.name, call.arguments);
     if (!outputs) {
       count_call(std::nullopt);
+      // The kernel's want of memory is not the release's crash.
+      const bool broke = is_broken(outputs.error()) && !(*loaded)->runner.killed();
+      end = broke ? CallEnd::broke : CallEnd::failed;
       if (is_broken(outputs.error())) lose();
       return outputs;
     }
     count_call(std::chrono::steady_clock::now() - begun);
+    end = CallEnd::answered;
     OUTCROP_CHECK(runtime::name_outputs(method, call.sizes, *outputs));
     return outputs;
   }
@@ -122,11 +131,14 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
   Slots& slots_;
   std::chrono::milliseconds idle_;
   asio::steady_timer timer_;
+  std::function<void(const Installed&, CallEnd)> listener_;
   std::atomic<bool> is_loaded_ = false;
   std::atomic<std::uint64_t> restarts_ = 0;
   std::mutex served_mutex_;
   ServedCalls served_;  // guarded by served_mutex_
-  std::optional<Loaded> loaded_;  // of the worker's thread
+  // Of the worker's thread:
+  std::optional<Loaded> loaded_;
+  bool loading_ = false;  // a runner had started when loading failed
   // Last, so that its thread ends first. It then runs no job, but Loaded's runner was started by
   // that thread and is ended by it or by the kernel.
   Worker worker_;
@@ -157,8 +169,10 @@ asio::awaitable<Result<std::vector<runtime::Tensor>>> Serving::infer(Installed r
                                                                      NamedArguments arguments) {
   Result<std::vector<runtime::Tensor>> result;
   auto impl = impl_;
-  std::function<void()> job = [&] { result = impl->infer(release, std::move(arguments)); };
+  std::optional<CallEnd> end;
+  std::function<void()> job = [&] { result = impl->infer(release, std::move(arguments), end); };
   co_await impl->run(std::move(job));
+  if (end && impl->listener_) impl->listener_(release, *end);
   co_return result;
 }
 
@@ -168,6 +182,10 @@ asio::awaitable<Status> Serving::prove(Installed release) {
   std::function<void()> job = [&] { status = impl->prove(release); };
   co_await impl->run(std::move(job));
   co_return status;
+}
+
+void Serving::tell(std::function<void(const Installed&, CallEnd)> listener) {
+  impl_->listener_ = std::move(listener);
 }
 
 ServedCalls Serving::take_served() {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "agent/config/config.hpp"
+#include "agent/health/call_window.hpp"
 #include "agent/prove/named_arguments.hpp"
 #include "agent/slots/slots.hpp"
 #include "protocol/base/log_histogram.hpp"
@@ -41,6 +43,9 @@ class Serving {
 
   // The first golden call, judged by the variant's tolerances.
   [[nodiscard]] boost::asio::awaitable<Status> prove(Installed release);
+
+  // Told on the executor of each call that infer() made, by what serves then.
+  void tell(std::function<void(const Installed& release, CallEnd end)> listener);
 
   // What was served since the last time; zero from then on.
   [[nodiscard]] ServedCalls take_served();

@@ -187,6 +187,7 @@ void attempt(Prepared& prepared, TrialOutcome& outcome) {
     }
   } else {
     for (const runtime::TrialResult& result : trial->results) {
+      outcome.runner_started = outcome.runner_started || result.hello;
       replace(outcome.variants, describe(result));
     }
   }

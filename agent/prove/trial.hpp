@@ -41,6 +41,7 @@ struct TrialOutcome {
   Status status;
   std::vector<messages::ReportedVariant> variants;
   std::optional<messages::ReportedIncumbent> incumbent;
+  bool runner_started = false;  // some runner said hello; else nothing here speaks of the release
 };
 
 // Proves and measures the variants together, blocking for minutes. Where another load disturbed a

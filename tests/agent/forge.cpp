@@ -27,6 +27,8 @@ std::string script(const ScriptedVariant& variant) {
          ",\"sampler_offset\":" + std::to_string(variant.sampler_offset) +
          ",\"sampler_ms\":" + std::to_string(variant.sampler_ms) +
          ",\"crash_at_call\":" + std::to_string(variant.crash_at_call) +
+         ",\"crash_at_rows\":" + std::to_string(variant.crash_at_rows) +
+         ",\"fail_at_rows\":" + std::to_string(variant.fail_at_rows) +
          ",\"kill_at_call\":" + std::to_string(variant.kill_at_call) +
          ",\"crash_after_ms\":" + std::to_string(variant.crash_after_ms) + "}" +
          std::string(variant.padding, variant.name.back());

@@ -27,6 +27,8 @@ std::string measure_quickly() {
 
 }  // namespace
 
+const fs::path AgentTest::scripted_runner = OUTCROP_TESTS_BIN "/outcrop-scripted-runner";
+
 AgentTest::AgentTest(bool directed) : forge_(directed) {
   host_.speak_by(forge_);
   enroll();
@@ -66,8 +68,8 @@ void AgentTest::configure(const std::string& extra) {
   const std::string text =
       "state = \"" + state_.string() + "\"\nsocket = \"" +
       (folder_.path() / "agent.sock").string() + "\"\n[device]\nmodel = \"" + Forge::model +
-      "\"\nclass = \"" + Forge::device_class + "\"\n[runner]\nprogram = \"" + OUTCROP_TESTS_BIN +
-      "/outcrop-scripted-runner\"\nconfinement = \"" OUTCROP_TESTED_CONFINEMENT "\"\n" +
+      "\"\nclass = \"" + Forge::device_class + "\"\n[runner]\nprogram = \"" + scripted_runner.string() +
+      "\"\nconfinement = \"" OUTCROP_TESTED_CONFINEMENT "\"\n" +
       (extra.find("[measure]") == std::string::npos ? measure_quickly() : std::string()) + extra;
   const auto written = write_file_durably(config_, std::string_view(text));
   if (!written) throw std::runtime_error(written.error().message());

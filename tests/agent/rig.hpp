@@ -54,6 +54,8 @@ class AgentTest : public ::testing::Test {
   [[nodiscard]] std::string written_state() const;
   [[nodiscard]] std::string log() const;
 
+  static const std::filesystem::path scripted_runner;
+
   transport::Loop loop_;
   FleetBroker broker_{loop_.executor()};
   Forge forge_;

@@ -8,6 +8,8 @@
 //                   lines on its standard error; 0: none
 //   kill_at_call    the same as by a kernel that has no memory left
 //   crash_after_ms  a crash by the time since the model was loaded; 0: never
+//   crash_at_rows, fail_at_rows   a crash, or an error, of a call of so many rows; 0: never
+// A program that is named "…-drifted" adds 400 to every value, one named "…-slow" takes 25 ms longer.
 // decode(latent [1, 4]) -> velocity [1, 1, 3, 3]; forward(batch_size, seed) -> the same.
 
 #include <signal.h>
@@ -17,6 +19,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -42,6 +45,8 @@ struct Script {
   std::int64_t crash_at_call = 0;
   std::int64_t kill_at_call = 0;
   std::int64_t crash_after_ms = 0;
+  std::int64_t crash_at_rows = 0;
+  std::int64_t fail_at_rows = 0;
   std::int64_t calls = 0;
   SteadyClock::time_point loaded = SteadyClock::now();
 };
@@ -60,6 +65,9 @@ class ScriptCall final : public Call {
       ::raise(SIGSEGV);
     }
     if (script_.calls == script_.kill_at_call) ::raise(SIGKILL);
+    const auto rows = static_cast<std::int64_t>(first_.size());
+    if (rows == script_.crash_at_rows) ::raise(SIGSEGV);
+    if (rows == script_.fail_at_rows) return fail(ErrorCode::internal, "too many rows");
     const auto start = SteadyClock::now();
     if (script_.crash_after_ms > 0 &&
         start - script_.loaded > std::chrono::milliseconds(script_.crash_after_ms)) {
@@ -138,11 +146,16 @@ class ScriptEngine final : public Engine {
     script.sampler_ms = json.value("sampler_ms", 0);
     script.crash_at_call = json.value("crash_at_call", 0);
     script.kill_at_call = json.value("kill_at_call", 0);
+    script.crash_at_rows = json.value("crash_at_rows", 0);
+    script.fail_at_rows = json.value("fail_at_rows", 0);
+    if (program_.ends_with("-drifted")) script.offset += 400;
+    if (program_.ends_with("-slow")) script.call_ms += 25;
     script.crash_after_ms = json.value("crash_after_ms", 0);
     return std::unique_ptr<Model>(std::make_unique<ScriptModel>(script));
   }
 
  private:
+  std::string program_ = std::filesystem::read_symlink("/proc/self/exe");
   std::vector<Backend> backends_{{"qnnpack", {}, {}}, {"fbgemm", {"quantized::linear"}, {}}};
 };
 
