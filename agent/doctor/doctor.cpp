@@ -5,6 +5,7 @@
 #include "agent/doctor/enrolled.hpp"
 #include "agent/doctor/machine.hpp"
 #include "agent/doctor/runner.hpp"
+#include "agent/doctor/running.hpp"
 #include "agent/doctor/state.hpp"
 
 namespace outcrop::agent {
@@ -42,6 +43,7 @@ Findings examine(const DoctorOptions& options) {
 
   Findings findings = check_machine(files, config.threads, runner.runs);
   findings.push_back(check_clock(files, clock, signed_at));
+  findings.push_back(check_running(config.socket, clock));
   findings.push_back(check_config(options.config, read));
   findings.push_back(check_disk(config.state, config.disk_reserve));
   findings.push_back(check_state(config.state));

@@ -35,7 +35,7 @@ class DoctorTest : public ::testing::Test {
   const std::set<std::string> all_{
       "board",     "cores",       "processor",   "memory", "wear",          "governor",
       "frequency", "temperature", "throttling",  "clock",  "configuration", "disk",
-      "state",
+      "state",     "agent",
       "engine",    "confinement", "certificate", "broker", "metadata"};
   TemporaryFolder folder_;
   std::filesystem::path config_ = folder_.path() / "agent.toml";

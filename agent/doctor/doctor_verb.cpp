@@ -42,9 +42,9 @@ void add_doctor(CLI::App& app, cli::Action& chosen) {
   verb->footer(
       "Each check says ok, warn, fail or unknown, what was found, and what to do about it. It "
       "asks\n"
-      "no running agent, changes nothing, starts the runner once, and connects to the broker as "
-      "far\n"
-      "as TLS. Exit code 1 where a check failed, else 0. Run it as the agent's user, whose files\n"
+      "an agent that runs for its status, changes nothing, starts the runner once, and connects to the "
+      "broker\n"
+      "as far as TLS. Exit code 1 where a check failed, else 0. Run it as the agent's user, whose files\n"
       "nobody else may read.\n\n"
       "Examples:\n  sudo -u outcrop-agent outcrop-agent doctor\n"
       "  outcrop-agent doctor --config agent.toml\n"
