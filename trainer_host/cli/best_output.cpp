@@ -2,6 +2,8 @@
 
 #include "platform/console/columns.hpp"
 #include "platform/console/table.hpp"
+#include "protocol/base/counted.hpp"
+#include "trainer_host/cli/device_filter.hpp"
 #include "trainer_host/cli/human.hpp"
 
 namespace outcrop::cli {
@@ -36,12 +38,11 @@ std::string table_of(const Json& contenders, const std::string& first, const Rel
 
 std::string about_class(const Json& best, const std::string& objective, const ReleaseDetails& releases, const View& view) {
   const auto boards = best.at("boards").get<std::size_t>();
-  std::string title = text_at(best, "model") + " on " + text_at(best, "device_class") + " (" + std::to_string(boards) +
-                      (boards == 1 ? " board" : " boards") + "), by least " + objective;
+  std::string title = text_at(best, "model") + " on " + text_at(best, "device_class") + " (" + counted(boards, "board") + "), by least " + objective;
   const Json& incumbent = best.at("incumbent");
   if (!incumbent.is_null()) {
     title += ", beside " + text_at(incumbent, "variant") + " of " + stage_in_words(releases, text_at(incumbent, "manifest")) + ", which " +
-             std::to_string(best.at("serving").get<std::size_t>()) + " serve";
+             counted(best.at("serving").get<std::size_t>(), "serves", "serve");
   }
   std::string text = wrapped(title + ":\n", view.width);
   if (best.at("variants").size() > 1) text += table_of(best.at("variants"), "variant", releases, view);
@@ -51,14 +52,14 @@ std::string about_class(const Json& best, const std::string& objective, const Re
 
 }  // namespace
 
-std::string best_tables(const Json& answer, const ReleaseDetails& releases, const View& view) {
+std::string best_tables(const Json& answer, const ReleaseDetails& releases, const View& view, bool filtered) {
   std::string text;
   for (const Json& best : answer.at("classes")) {
     text += (text.empty() ? "" : "\n") + about_class(best, text_at(answer, "objective"), releases, view);
   }
-  if (text.empty()) text = "no board is like that\n";
+  if (text.empty()) text = filtered ? nobody_fits : nobody_enrolled;
   if (const auto unread = answer.at("unread").get<std::size_t>(); unread > 0) {
-    text += std::to_string(unread) + " boards are still to be read: ask again\n";
+    text += counted(unread, "board is", "boards are") + " still to be read: ask again\n";
   }
   return text;
 }

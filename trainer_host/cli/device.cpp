@@ -13,6 +13,7 @@
 #include "trainer_host/cli/device_filter.hpp"
 #include "trainer_host/cli/device_publish.hpp"
 #include "trainer_host/cli/device_sign.hpp"
+#include "trainer_host/cli/enrol_checks.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
 #include "trainer_host/cli/host_connection.hpp"
 #include "trainer_host/cli/trust_options.hpp"
@@ -133,7 +134,9 @@ Status run_enroll(EnrollOptions options) {
   const Timestamp now = SystemClock().now();
   const std::chrono::minutes valid(options.valid_minutes);
   const HostConnection host(options.host);
+  OUTCROP_CHECK(check_model_has_key(host, options.grant.model));
   OUTCROP_TRY(authority, authority_for(options, host));
+  OUTCROP_CHECK(check_authority_counts(host, authority));
   warn_of_board_in_place(options.grant.device, host);
   OUTCROP_TRY(token, pki::grant_token(authority.folder(), options.grant, now, valid));
   print_token(options, token, now + valid);

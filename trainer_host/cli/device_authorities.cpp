@@ -4,8 +4,11 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "protocol/base/counted.hpp"
 #include "trainer_host/cli/host_connection.hpp"
+#include "trainer_host/cli/whole_id.hpp"
 
 namespace outcrop::cli {
 namespace {
@@ -27,9 +30,8 @@ Status run_authorities(const AuthorityOptions& options) {
   }
   return reading_answers([&]() -> Status {
     for (const Json& one : answer.at("authorities")) {
-      std::printf("%s  %s, vouches for %llu boards\n", one.at("keyid").get<std::string>().c_str(),
-                  one.at("name").get<std::string>().c_str(),
-                  static_cast<unsigned long long>(one.at("devices").get<std::uint64_t>()));
+      std::printf("%s  %s, vouches for %s\n", one.at("keyid").get<std::string>().c_str(),
+                  one.at("name").get<std::string>().c_str(), counted(one.at("devices").get<std::uint64_t>(), "board").c_str());
     }
     for (const Json& one : answer.at("removed")) {
       std::printf("%s  removed on %s: %s\n", one.at("keyid").get<std::string>().c_str(),
@@ -39,9 +41,23 @@ Status run_authorities(const AuthorityOptions& options) {
   });
 }
 
+// Also one that is gone: outcropd says since when.
+Result<std::string> named_authority(const HostConnection& host, const std::string& start) {
+  OUTCROP_TRY(answer, host.get("/v1/device-authorities"));
+  std::vector<std::string> all;
+  OUTCROP_CHECK(reading_answers([&]() -> Status {
+    for (const char* list : {"authorities", "removed"}) {
+      for (const Json& one : answer.at(list)) all.push_back(one.at("keyid").get<std::string>());
+    }
+    return {};
+  }));
+  return whole_id(start, all, "a key id that outcrop device authorities prints");
+}
+
 Status run_remove_authority(const AuthorityOptions& options) {
   const HostConnection host(options.host);
-  OUTCROP_TRY(answer, host.post("/v1/device-authorities/" + options.keyid + "/remove",
+  OUTCROP_TRY(keyid, named_authority(host, options.keyid));
+  OUTCROP_TRY(answer, host.post("/v1/device-authorities/" + keyid + "/remove",
                                 {{"reason", options.reason}, {"revoke_devices", options.revoke_devices}}));
   if (options.json) {
     print_json(answer);
@@ -49,7 +65,7 @@ Status run_remove_authority(const AuthorityOptions& options) {
   }
   return reading_answers([&]() -> Status {
     const auto& revoked = answer.at("revoked");
-    std::printf("Removed. %zu boards were revoked with it", revoked.size());
+    std::printf("Removed. %s revoked with it", counted(revoked.size(), "board was", "boards were").c_str());
     if (answer.at("disconnected").get<bool>()) {
       std::printf(" and disconnected.\n");
     } else {
@@ -72,12 +88,12 @@ void add_device_authorities(CLI::App& device, Action& chosen) {
 
   auto options = std::make_shared<AuthorityOptions>();
   CLI::App* remove = device.add_subcommand("remove-authority", "Let the boards of a device authority in no more, for good: after it was stolen");
-  remove->add_option("keyid", options->keyid, "Key id, as outcrop device authorities prints it")->required();
+  remove->add_option("keyid", options->keyid, "Key id, as outcrop device authorities prints it; its first digits, where they are only its own")->required();
   remove->add_option("--reason", options->reason, "Why: kept with it")->required();
   remove->add_flag("--revoke-devices", options->revoke_devices, "Also where boards are enrolled by it: they are revoked and disconnected");
   add_host_option(*remove, options->host);
   remove->add_flag("--json", options->json, "Print what outcropd says, in JSON");
-  remove->footer("Example:\n  outcrop device remove-authority 4f2a… --reason stolen --revoke-devices");
+  remove->footer("Example:\n  outcrop device remove-authority 4f2a8c --reason stolen --revoke-devices");
   remove->callback([options, &chosen] { chosen = [options] { return run_remove_authority(*options); }; });
 }
 

@@ -9,6 +9,7 @@
 #include "protocol/base/json_text.hpp"
 #include "protocol/messages/enrolment.hpp"
 #include "protocol/trust/enrolment_token.hpp"
+#include "trainer_host/cli/enrol_checks.hpp"
 #include "trainer_host/pki/authority.hpp"
 #include "trainer_host/pki/device_book.hpp"
 #include "trainer_host/pki/token_book.hpp"
@@ -99,6 +100,7 @@ Status run_sign(const SignOptions& options) {
   const HostConnection host(options.host);
   // Before the token is used up: outcropd may be away.
   OUTCROP_TRY(bundle, ask_host(host));
+  OUTCROP_CHECK(check_authority_counts(host, *authority));
   OUTCROP_TRY(redeemed, pki::redeem(options.authority, request, SystemClock().now()));
   const pki::TokenGrant& grant = redeemed.grant;
   OUTCROP_TRY(certificate, pki::device_certificate(*authority, grant.device, key));

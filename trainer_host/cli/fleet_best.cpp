@@ -6,6 +6,7 @@
 #include "platform/http/client.hpp"
 #include "trainer_host/cli/best_output.hpp"
 #include "trainer_host/cli/host_connection.hpp"
+#include "trainer_host/cli/objectives.hpp"
 
 namespace outcrop::cli {
 namespace {
@@ -29,7 +30,8 @@ Status run_best(const BestOptions& options) {
   }
   OUTCROP_TRY(releases, read_releases(host));
   return reading_answers([&]() -> Status {
-    std::fputs(best_tables(answer, releases, view_of_standard_output()).c_str(), stdout);
+    std::fputs(best_tables(answer, releases, view_of_standard_output(),
+                           !options.model.empty() || !options.device_class.empty()).c_str(), stdout);
     return {};
   });
 }
@@ -41,6 +43,7 @@ void add_fleet_best(CLI::App& fleet, Action& chosen) {
   CLI::App* verb = fleet.add_subcommand("best", "Show which variant, and which release, is best for each class of boards");
   verb->add_option("--objective", options->objective, "Less of it is better: p90_ms, p50_ms, memory_mb, size (bytes to pull), error")
       ->type_name("WORD")
+      ->check(one_of_objectives())
       ->capture_default_str();
   verb->add_option("--class", options->device_class, "Only this class");
   verb->add_option("--model", options->model, "Only boards of this model");

@@ -75,9 +75,6 @@ bool has_come_to_nothing(const std::string& state) {
   return std::find(ends.begin(), ends.end(), state) != ends.end();
 }
 
-constexpr const char* nobody_enrolled =
-    "No board is enrolled: outcrop device enroll NAME --class CLASS --model MODEL\n";
-
 }  // namespace
 
 View view_of_standard_output() {
@@ -122,6 +119,7 @@ Result<Fleet> read_fleet(const HostConnection& host, const std::string& words) {
   Fleet fleet{std::move(devices), true, {}};
   OUTCROP_CHECK(reading_answers([&]() -> Status {
     fleet.listening = about.at("broker").at("running").get<bool>();
+    fleet.restarting = text_at(about.at("broker"), "restarting");
     fleet.notes = host_notes(about);
     return {};
   }));
@@ -196,7 +194,9 @@ std::string device_table(const Fleet& fleet, const ReleaseDetails& releases, con
     }
   }
   if (table.empty()) return nobody_enrolled;
-  if (!fleet.listening) {
+  if (!fleet.restarting.empty()) {
+    notes += "outcropd's broker is being started again, " + fleet.restarting + ": boards come back by themselves in a moment\n";
+  } else if (!fleet.listening) {
     notes += "outcropd is not connected to its broker: this is what boards said before "
              "(journalctl -u outcropd)\n";
   }
@@ -207,7 +207,7 @@ std::string device_table(const Fleet& fleet, const ReleaseDetails& releases, con
 
 std::vector<std::string> fleet_problems(const Fleet& fleet, Timestamp now) {
   std::vector<std::string> problems;
-  if (!fleet.listening) problems.emplace_back("outcropd is not connected to its broker");
+  if (!fleet.listening && fleet.restarting.empty()) problems.emplace_back("outcropd is not connected to its broker");
   for (const Json& device : fleet.devices.at("devices")) {
     if (!device.at("revoked").is_null()) continue;
     const std::string name = text_at(device, "name");

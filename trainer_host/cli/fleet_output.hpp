@@ -24,10 +24,14 @@ struct View {
 [[nodiscard]] std::string enrolment_table(const Json& devices, const View& view);
 
 // What outcropd knows of boards now: GET /v1/devices, and of GET /v1/host whether it hears them.
+inline constexpr const char* nobody_enrolled =
+    "No board is enrolled: outcrop device enroll NAME --class CLASS --model MODEL\n";
+
 struct Fleet {
   Json devices;
-  bool listening = true;  // else what is known of boards is from before
+  bool listening = true;   // else what is known of boards is from before
   std::string notes;      // host_notes.hpp
+  std::string restarting{};  // why its broker is being started again; "" where it is not
 };
 // `words`: of a query, "class=pi&tag=lab"; "": all boards.
 [[nodiscard]] Result<Fleet> read_fleet(const HostConnection& host, const std::string& words = "");

@@ -202,6 +202,9 @@ TEST(FleetOutput, a_board_that_is_away_is_offline_and_what_was_said_before_is_st
   EXPECT_THAT(device_table(fleet, details(), anywhere),
               AllOf(HasSubstr("stale 3 s"), HasSubstr("not connected to its broker")));
   EXPECT_THAT(fleet_problems(fleet, now), ::testing::Contains(HasSubstr("broker")));
+  fleet.restarting = "to let in boards of another device authority";
+  EXPECT_THAT(device_table(fleet, details(), anywhere), AllOf(HasSubstr("being started again, to let in"), Not(HasSubstr("not connected"))));
+  EXPECT_THAT(fleet_problems(fleet, now), Not(::testing::Contains(HasSubstr("broker"))));
   EXPECT_TRUE(fleet_problems(fleet_of({device("pi-3")}), now).empty());
 }
 
@@ -423,7 +426,9 @@ TEST(BestOutput, shows_what_is_best_and_what_that_is_worth) {
                           HasSubstr("no board measured both"), HasSubstr("\nquint8 is better than qint8: -12.0 %\n"),
                           HasSubstr("3 boards are still to be read")));
   EXPECT_LE(widest_line(best_tables(answer, {}, {now, 60})), 60u);
-  EXPECT_THAT(best_tables({{"objective", "size"}, {"unread", 0}, {"classes", Json::array()}}, {}, anywhere), HasSubstr("no board is like that"));
+  EXPECT_THAT(best_tables({{"objective", "size"}, {"unread", 0}, {"classes", Json::array()}}, {}, anywhere), HasSubstr("No board is enrolled"));
+  EXPECT_THAT(best_tables({{"objective", "size"}, {"unread", 1}, {"classes", Json::array()}}, {}, anywhere, true),
+              AllOf(HasSubstr("No board fits"), HasSubstr("1 board is still to be read")));
 }
 
 TEST(RolloutOutput, says_what_would_help_where_nothing_goes_on_by_itself) {

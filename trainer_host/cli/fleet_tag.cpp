@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "platform/http/client.hpp"
+#include "protocol/base/counted.hpp"
 #include "protocol/base/json_text.hpp"
 #include "trainer_host/cli/host_connection.hpp"
 
@@ -33,7 +34,7 @@ Status run_tag(const TagOptions& options) {
       return {};
     }
     const std::size_t changed = answer.at("changed").size();
-    std::printf("%zu of %zu boards %s the tag %s%s.\n", changed, boards.size(), options.remove ? "lost" : "got",
+    std::printf("%zu of %s %s the tag %s%s.\n", changed, counted(boards.size(), "board").c_str(), options.remove ? "lost" : "got",
                 options.words.back().c_str(),
                 changed == boards.size() ? "" : options.remove ? "; the others did not have it" : "; the others had it");
     return {};

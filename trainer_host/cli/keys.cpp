@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/clock.hpp"
+#include "protocol/base/counted.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/trust/trusted_roles.hpp"
 #include "trainer_host/cli/host_connection.hpp"
@@ -16,10 +17,12 @@
 #include "trainer_host/cli/keys_rotate.hpp"
 #include "trainer_host/cli/keys_signers.hpp"
 #include "trainer_host/cli/publish.hpp"
+#include "trainer_host/cli/whole_id.hpp"
 #include "trainer_host/release/delegate.hpp"
 #include "trainer_host/release/key_store.hpp"
 #include "trainer_host/release/offline_key.hpp"
 #include "trainer_host/release/sign_documents.hpp"
+#include "trainer_host/release/stage_store.hpp"
 
 namespace outcrop::cli {
 namespace fs = std::filesystem;
@@ -228,21 +231,34 @@ struct KeyRevokeOptions {
   release::Missing missing = release::Missing::refuse;
 };
 
+// What this folder has signed, or lets sign: what else is to be revoked is named whole.
+Result<std::string> named_to_revoke(const KeyRevokeOptions& options) {
+  OUTCROP_TRY(trust, release::read_key_store(options.folder));
+  std::vector<std::string> keys;
+  std::vector<std::string> manifests;
+  for (const trust::Delegation& delegation : trust.targets->delegations) {
+    for (const trust::KeyId& id : delegation.keys.keyids) keys.push_back(id.hex());
+    const auto list = release::read_signed_list(options.folder, delegation.model, trust);
+    if (!list || !*list) continue;
+    for (const trust::PermittedRelease& release : (*list)->metadata->releases) manifests.push_back(release.manifest.hex());
+  }
+  if (options.manifest.empty()) return whole_id(options.key, keys, "the id of a stage key (outcrop keys show)");
+  return whole_id(options.manifest, manifests, "the digest of a release's manifest");
+}
+
 Status run_key_revoke(const KeyRevokeOptions& options) {
   const Timestamp now = SystemClock().now();
-  const std::string& text = options.manifest.empty() ? options.key : options.manifest;
-  auto what = trust::Sha256Digest::from_hex(text);
-  if (!what) return fail(ErrorCode::invalid_argument, what.error().message());
-  const trust::Revocation entry{*what, options.reason, now};
+  OUTCROP_TRY(id, named_to_revoke(options));
+  OUTCROP_TRY(what, trust::Sha256Digest::from_hex(id));
+  const trust::Revocation entry{what, options.reason, now};
   const std::chrono::days expires(options.expires_days);
   OUTCROP_CHECK(options.manifest.empty()
                     ? release::revoke_key(options.folder, entry, expires, now, options.missing)
                     : release::revoke_manifest(options.folder, entry, expires, now, options.missing));
   if (say_waiting(options.folder)) return {};
   OUTCROP_TRY(trust, release::read_key_store(options.folder));
-  std::printf("revoked list version %llu: %zu releases, %zu keys\n",
-              static_cast<unsigned long long>(trust.revoked->version),
-              trust.revoked->manifests.size(), trust.revoked->keys.size());
+  std::printf("revoked list version %llu: %s, %s\n", static_cast<unsigned long long>(trust.revoked->version),
+              counted(trust.revoked->manifests.size(), "release").c_str(), counted(trust.revoked->keys.size(), "key").c_str());
   return {};
 }
 
@@ -252,8 +268,8 @@ void add_key_revoke(CLI::App& keys, Action& chosen) {
       "revoke", "Put a release or a stage key on the revoked list for good (needs offline/)");
   revoke->add_option("--dir", options->folder, "Key folder")->required();
   auto* what = revoke->add_option_group("what");
-  what->add_option("--manifest", options->manifest, "SHA-256 of the release's manifest");
-  what->add_option("--stage-key", options->key, "Key id of a stage key");
+  what->add_option("--manifest", options->manifest, "SHA-256 of the release's manifest, or its first digits");
+  what->add_option("--stage-key", options->key, "Key id of a stage key, or its first digits");
   what->require_option(1);
   revoke->add_option("--reason", options->reason, "Why: shown wherever it is refused")->required();
   revoke->add_option("--expires-days", options->expires_days, "Days that the new list is valid")
@@ -261,7 +277,7 @@ void add_key_revoke(CLI::App& keys, Action& chosen) {
       ->check(CLI::Range(1, 36500));
   add_request_option(*revoke, options->missing);
   revoke->footer(
-      "Example:\n  outcrop keys revoke --dir keys --manifest 4f2a… --reason \"trained on bad "
+      "Example:\n  outcrop keys revoke --dir keys --manifest 4f2a8c --reason \"trained on bad "
       "data\"");
   revoke->callback([options, &chosen] { chosen = [options] { return run_key_revoke(*options); }; });
 }
@@ -279,7 +295,7 @@ void add_encrypt(CLI::App& keys, Action& chosen) {
   encrypt->add_option("--dir", *folder, "Key folder")->required();
   encrypt->footer(
       "Every verb that needs them asks for it on the terminal; where there is none, the first line of the file that\n"
-      "OUTCROP_PASSPHRASE_FILE names is taken.\nExample:\n  outcrop keys encrypt --dir keys");
+      "OUTCROP_PASSPHRASE_FILE names is taken. A new one has 8 characters at least.\nExample:\n  outcrop keys encrypt --dir keys");
   encrypt->callback([folder, &chosen] { chosen = [folder] { return run_encrypt(*folder); }; });
 }
 

@@ -23,8 +23,8 @@ struct RequestOptions {
   fs::path out;
 };
 
-void print_missing(const std::vector<std::string>& missing) {
-  if (missing.empty()) std::printf("All have signed: outcrop keys join\n");
+void print_missing(const std::vector<std::string>& missing, const fs::path& request) {
+  if (missing.empty()) std::printf("All have signed; %s\n", release::how_to_join(request).c_str());
   for (const std::string& words : missing) std::printf("Missing: %s\n", words.c_str());
 }
 
@@ -32,15 +32,15 @@ Status run_sign_request(const RequestOptions& options) {
   OUTCROP_TRY(request, release::read_request(options.request));
   OUTCROP_TRY(words, request.in_words());
   std::printf("%s", words.c_str());
+  const fs::path& out = options.out.empty() ? options.request : options.out;
   if (!options.key.empty()) {
     OUTCROP_TRY(key, release::open_signing_key(options.key));
     OUTCROP_CHECK(request.sign(key));
-    const fs::path& out = options.out.empty() ? options.request : options.out;
     OUTCROP_CHECK(write_file_durably(out, request.to_json()));
     std::printf("Signed by %s: %s\n", key.id().short_hex().c_str(), out.c_str());
   }
   OUTCROP_TRY(missing, request.missing());
-  print_missing(missing);
+  print_missing(missing, options.key.empty() ? options.request : out);
   return {};
 }
 
@@ -64,7 +64,7 @@ Result<std::optional<std::string>> model_of(const SigningRequest& request) {
 }
 
 Status run_join(const JoinOptions& options) {
-  std::vector<SigningRequest> copies;
+  std::vector<release::SignedCopy> copies;
   std::optional<std::string> model = named_model(options.model);
   for (const fs::path& file : options.copies) {
     OUTCROP_TRY(copy, release::read_request(file));
@@ -73,9 +73,10 @@ Status run_join(const JoinOptions& options) {
       return fail(ErrorCode::invalid_argument, file.string() + " is of another request than what is named beside it");
     }
     model = of;
-    copies.push_back(std::move(copy));
+    copies.push_back({file.string(), std::move(copy)});
   }
-  OUTCROP_CHECK(release::join_request(options.folder, model, copies));
+  OUTCROP_TRY(left_aside, release::join_request(options.folder, model, copies));
+  for (const std::string& words : left_aside) std::fprintf(stderr, "outcrop: left aside: %s\n", words.c_str());
   std::printf("All have signed: it counts in %s from now on. Hand it to outcropd:\n  outcrop keys publish --dir %s\n",
               options.folder.c_str(), options.folder.c_str());
   say_waiting(options.folder);

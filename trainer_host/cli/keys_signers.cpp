@@ -6,11 +6,13 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/json_text.hpp"
 #include "trainer_host/cli/keys_request.hpp"
+#include "trainer_host/cli/whole_id.hpp"
 #include "trainer_host/release/key_store.hpp"
 #include "trainer_host/release/offline_key.hpp"
 #include "trainer_host/release/role_change.hpp"
@@ -86,9 +88,13 @@ Status run_add_key(const SignersOptions& options) {
 }
 
 Status run_remove_key(const SignersOptions& options) {
-  auto key = trust::KeyId::from_hex(options.key);
-  if (!key) return fail(ErrorCode::invalid_argument, "the key id: " + key.error().message() + " (outcrop keys show)");
-  OUTCROP_CHECK(release::remove_key(options.folder, options.role, *key, options.missing));
+  OUTCROP_TRY(trust, release::read_key_store(options.folder));
+  const nlohmann::json roles = roles_in_json(trust);
+  std::vector<std::string> all;
+  if (const auto role = roles.find(options.role); role != roles.end()) all = role->at("keyids").get<std::vector<std::string>>();
+  OUTCROP_TRY(id, whole_id(options.key, all, "a key id that outcrop keys show prints for " + options.role));
+  OUTCROP_TRY(key, trust::KeyId::from_hex(id));
+  OUTCROP_CHECK(release::remove_key(options.folder, options.role, key, options.missing));
   return say_changed(options);
 }
 
@@ -140,9 +146,9 @@ void add_signers(CLI::App& keys, Action& chosen) {
   Shared removed = options();
   CLI::App* remove = add_verb(keys, "remove-key", "Have a role accept a key no more", run_remove_key, removed, chosen);
   add_role(*remove, removed);
-  remove->add_option("keyid", removed->key, "Key id, as outcrop keys show prints it")->required();
+  remove->add_option("keyid", removed->key, "Key id, as outcrop keys show prints it; its first digits, where they are only its own")->required();
   add_folder(*remove, removed);
-  remove->footer("Example:\n  outcrop keys remove-key targets 4f2a… --dir keys");
+  remove->footer("Example:\n  outcrop keys remove-key targets 4f2a8c --dir keys");
 
   Shared set = options();
   CLI::App* threshold = add_verb(keys, "threshold", "Say how many of its keys must sign for a role", run_threshold, set, chosen);

@@ -9,6 +9,7 @@
 
 #include "platform/console/progress_bar.hpp"
 #include "protocol/base/clock.hpp"
+#include "protocol/base/counted.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/blob/chunk_table.hpp"
@@ -188,14 +189,14 @@ void print_published(const release::VerifiedRelease& release, const Boards& boar
               static_cast<unsigned long long>(release.manifest().stage),
               release.manifest().model.c_str(), digest.c_str());
   if (boards.serving > 0 && boards.serving == boards.all) {
-    std::printf("%zu of %zu boards of the model run it.\n", boards.serving, boards.all);
+    std::printf("%s of the model %s it.\n", counted(boards.all, "board").c_str(), boards.all == 1 ? "runs" : "run");
     return;
   }
   if (boards.serving == 0) {
     std::printf("No board runs it yet:\n");
   } else {
-    std::printf("%zu of %zu boards of the model %s it; for the others:\n", boards.serving,
-                boards.all, boards.serving == 1 ? "runs" : "run");
+    std::printf("%zu of %s of the model %s it; for the others:\n", boards.serving,
+                counted(boards.all, "board").c_str(), boards.serving == 1 ? "runs" : "run");
   }
   std::printf("  outcrop rollout start --release %s --canary 1\n", short_digest(digest).c_str());
 }

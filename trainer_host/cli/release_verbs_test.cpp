@@ -164,14 +164,20 @@ TEST_F(ReleaseVerbsTest, a_role_of_two_signers_changes_by_both_alone) {
   EXPECT_EQ(asked.code, 0);
   EXPECT_THAT(asked.output, HasSubstr(request + " waits for signatures"));
   const ShellOutcome shown = run("keys sign " + request);
-  EXPECT_THAT(shown.output, ::testing::AllOf(HasSubstr("root version 3, valid until"), HasSubstr("root: 2 of"), HasSubstr("Missing:")));
+  EXPECT_THAT(shown.output, ::testing::AllOf(HasSubstr("root version 3 (before: 2), valid until"), HasSubstr("  ! threshold of root: 2 (before: 1)"), HasSubstr("Missing:")));
   EXPECT_EQ(run("keys join " + request + dir).code, 1) << "it brings nothing";
   ASSERT_EQ(run("keys sign " + request + " --key " + alice + " --out " + copy).code, 0);
   EXPECT_EQ(run("keys sign " + copy + " --key " + alice).code, 1) << "a key counts once";
+  EXPECT_THAT(run("keys sign " + copy).output, HasSubstr("All have signed; where the key folder is: outcrop keys join " + copy + " --dir KEYS"));
   const auto version = [&] { return nlohmann::json::parse(run("keys show --json" + dir).output)["root_version"]; };
   EXPECT_EQ(version(), 2);
   ASSERT_EQ(run("keys join " + copy + dir).code, 0);
   EXPECT_EQ(version(), 3);
+  // By the first digits of its id.
+  const std::string id = nlohmann::json::parse(run("keys show --json" + dir).output)["roles"]["root"]["keyids"][0];
+  EXPECT_THAT(run("keys remove-key root " + id.substr(0, 12) + dir).output, HasSubstr("would have fewer keys"));
+  EXPECT_EQ(run("keys remove-key root zz" + dir).code, 2);
+  EXPECT_THAT(run("keys add-key root nonsense" + dir).output, HasSubstr("64 hexadecimal digits"));
   EXPECT_EQ(run("keys drop" + dir).code, 1) << "nothing waits any more";
   EXPECT_EQ(run("keys threshold root 9" + dir).code, 2);
 }

@@ -12,6 +12,7 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/base/json_text.hpp"
 #include "trainer_host/cli/host_connection.hpp"
+#include "trainer_host/cli/objectives.hpp"
 #include "trainer_host/cli/published_release.hpp"
 #include "trainer_host/cli/rollout_output.hpp"
 #include "trainer_host/cli/screen.hpp"
@@ -88,11 +89,14 @@ void add_target(Json& body, const StartOptions& options) {
 
 Status run_start(const StartOptions& options) {
   const HostConnection host(options.host);
+  // What was typed is judged before a release is looked for.
+  Json body = Json::object();
+  OUTCROP_CHECK(set_canaries(body, options.canary));
+  if (!options.starts.empty()) OUTCROP_CHECK(from_rfc3339(options.starts));
   OUTCROP_TRY(release, find_release(host, options.release));
   return reading_answers([&]() -> Status {
-    Json body{{"manifest", release.at("manifest")}};
+    body["manifest"] = release.at("manifest");
     if (!options.name.empty()) body["name"] = options.name;
-    OUTCROP_CHECK(set_canaries(body, options.canary));
     if (options.soak_seconds) body["soak_seconds"] = *options.soak_seconds;
     if (!options.on_unmeasurable.empty()) body["on_unmeasurable"] = options.on_unmeasurable;
     if (options.slower_allowed) body["slower_allowed"] = *options.slower_allowed / 100;
@@ -180,7 +184,8 @@ void add_start(CLI::App& parent, Action& chosen) {
   verb->add_option("--objective", options->objective,
                    "The variant that a class gets is that with the least of: p90_ms, p50_ms, memory_mb, size (bytes to pull), error; "
                    "default: what the release says. Canaries serve what they choose by the release's")
-      ->type_name("WORD");
+      ->type_name("WORD")
+      ->check(one_of_objectives());
   add_target_options(*verb, *options);
   add_host_option(*verb, options->host);
   verb->add_flag("--json", options->json, "Print a JSON object instead of text");

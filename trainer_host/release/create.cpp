@@ -141,6 +141,7 @@ Result<MadeManifest> manifest_bytes(const CreateRequest& request, const StageInp
     return MadeManifest{std::move(blob), std::move(manifest), std::move(left_out)};
   }
   OUTCROP_CHECK(check_quality(request.policy, inputs.artifact));
+  OUTCROP_CHECK(store.nothing_waits());  // before the proofs, which take long
   std::vector<LeftOut> left_out;
   OUTCROP_TRY(manifest, make_manifest(request, inputs, prover, progress, left_out));
   const std::string text = to_json(manifest);

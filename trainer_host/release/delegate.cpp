@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "protocol/base/counted.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "trainer_host/release/key_store.hpp"
 #include "trainer_host/release/role_change.hpp"
@@ -24,7 +25,7 @@ Result<trust::KeyId> replaced_key(const fs::path& file, const trust::Delegation&
     if (std::find(ids.begin(), ids.end(), key.id()) != ids.end()) return key.id();
   }
   if (ids.size() == 1) return ids.front();
-  return fail(ErrorCode::refused, file.string() + " is none of the " + std::to_string(ids.size()) + " keys of " +
+  return fail(ErrorCode::refused, file.string() + " is none of the " + counted(ids.size(), "key") + " of " +
                                       trust::stage_role(delegation.model) +
                                       ": outcrop keys remove-key and add-key say which is replaced");
 }

@@ -233,7 +233,12 @@ Result<trust::TrustedRoot> follow_roots(trust::TrustedRoot trusted, const fs::pa
   }
 }
 
-Result<KeyStoreTrust> read_key_store(const fs::path& folder) {
+bool is_key_folder(const fs::path& folder) {
+  std::error_code error;
+  return fs::exists(KeyStorePaths(folder).metadata() / root_file_name(1), error);
+}
+
+Status check_key_folder(const fs::path& folder) {
   const KeyStorePaths paths(folder);
   std::error_code error;
   const fs::path first_root = paths.metadata() / root_file_name(1);
@@ -249,7 +254,14 @@ Result<KeyStoreTrust> read_key_store(const fs::path& folder) {
                                           " is not a key folder: it has no metadata/1.root.json "
                                           "(outcrop keys init makes one)");
   }
-  OUTCROP_TRY(first, pin_root_file(first_root));
+  return {};
+}
+
+Result<KeyStoreTrust> read_key_store(const fs::path& folder) {
+  OUTCROP_CHECK(check_key_folder(folder));
+  const KeyStorePaths paths(folder);
+  std::error_code error;
+  OUTCROP_TRY(first, pin_root_file(paths.metadata() / root_file_name(1)));
   OUTCROP_TRY(root, follow_roots(std::move(first), paths.metadata()));
   OUTCROP_TRY(targets_envelope, read_envelope(paths.metadata() / targets_file));
   auto targets = trust::verify_targets(root, targets_envelope);

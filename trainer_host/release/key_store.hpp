@@ -65,6 +65,10 @@ struct KeyStoreTrust {
 };
 [[nodiscard]] Result<KeyStoreTrust> read_key_store(const std::filesystem::path& folder);
 
+[[nodiscard]] bool is_key_folder(const std::filesystem::path& folder);
+// not_found, with what to do, where it is none; io where that may not be looked at.
+[[nodiscard]] Status check_key_folder(const std::filesystem::path& folder);
+
 // A release under metadata that has expired could be installed nowhere: `expired` names it.
 [[nodiscard]] Status check_fresh(const KeyStoreTrust& trust, Timestamp now);
 

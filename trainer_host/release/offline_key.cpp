@@ -19,7 +19,6 @@ namespace outcrop::release {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int shortest = 8;
 constexpr std::size_t longest = 1024;
 constexpr const char* variable = "OUTCROP_PASSPHRASE_FILE";
 
@@ -33,16 +32,23 @@ bool has_terminal() {
 // What is typed without being shown; `again`: twice the same.
 Result<std::string> type_in(const std::string& prompt, bool again) {
   std::array<char, longest> typed{};
-  const int failed = ::EVP_read_pw_string_min(typed.data(), again ? shortest : 0, typed.size() - 1, (prompt + ": ").c_str(), again ? 1 : 0);
+  const int failed = ::EVP_read_pw_string_min(typed.data(), again ? static_cast<int>(shortest_passphrase) : 0, typed.size() - 1, (prompt + ": ").c_str(), again ? 1 : 0);
   std::string secret(typed.data());
   ::OPENSSL_cleanse(typed.data(), typed.size());
-  if (failed != 0) return fail(ErrorCode::refused, prompt + ": nothing was typed, or not the same twice (" + std::to_string(shortest) + " characters at least)");
+  if (failed != 0) return fail(ErrorCode::refused, prompt + ": nothing was typed, or not the same twice (" + std::to_string(shortest_passphrase) + " characters at least)");
   return secret;
 }
 
 // `again`: a new one, typed twice.
 Result<std::string> ask(const std::string& prompt, bool again) {
-  if (const char* file = std::getenv(variable); file != nullptr && *file != '\0') return from_file(file);
+  if (const char* file = std::getenv(variable); file != nullptr && *file != '\0') {
+    OUTCROP_TRY(passphrase, from_file(file));
+    if (again && passphrase.size() < shortest_passphrase) {
+      return fail(ErrorCode::invalid_argument, prompt + " (" + file + ") has " + std::to_string(passphrase.size()) + " characters; " +
+                                                   std::to_string(shortest_passphrase) + " at least would be right");
+    }
+    return passphrase;
+  }
   if (!has_terminal()) {
     return fail(ErrorCode::refused, prompt + " cannot be asked for, as there is no terminal: put it into a file that only you may read, and its name into " + variable);
   }

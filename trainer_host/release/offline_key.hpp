@@ -13,6 +13,8 @@ namespace outcrop::release {
 // `openssl pkcs8 -topk8 -v2 aes-256-cbc`. The passphrase is asked for on the terminal, once a program for each passphrase;
 // without a terminal it is the first line of the file that OUTCROP_PASSPHRASE_FILE names, which nobody else may read.
 
+inline constexpr std::size_t shortest_passphrase = 8;  // bytes, of a new one
+
 // The first line of a file that nobody else may read; `named_by` is for messages.
 [[nodiscard]] Result<std::string> read_secret_file(const std::filesystem::path& file, const std::string& named_by);
 

@@ -61,6 +61,23 @@ TEST_F(OfflineKeyTest, encrypted_keys_sign_as_before_with_their_passphrase_alone
   EXPECT_THAT(PrivateKey::read_pem(paths_.online_key("snapshot")), IsOk());
 }
 
+TEST_F(OfflineKeyTest, takes_no_new_passphrase_that_is_short) {
+  answer("ab");
+  EXPECT_THAT(encrypt_offline_keys(keys_), ErrorIs(ErrorCode::invalid_argument, HasSubstr("has 2 characters; 8 at least")));
+  EXPECT_THAT(PrivateKey::read_pem(paths_.offline_key("root")), IsOk()) << "as it was";
+  const fs::path file = folder_.path() / "alice.key";
+  EXPECT_THAT(make_offline_key(file, true), ErrorIs(ErrorCode::invalid_argument, HasSubstr("8 at least")));
+  EXPECT_FALSE(fs::exists(file));
+  // One from before is opened all the same.
+  ASSERT_THAT(PrivateKey::generate()->write_pem(file, "ab"), IsOk());
+  EXPECT_THAT(read_offline_key(file), IsOk());
+}
+
+TEST_F(OfflineKeyTest, says_what_would_be_a_public_key) {
+  EXPECT_THAT(read_public_key("nonsense"), ErrorIs(ErrorCode::invalid_argument, HasSubstr("64 hexadecimal digits")));
+  EXPECT_THAT(read_public_key("pkcs11:object=none;token=none?pin-value=1"), ErrorIs(ErrorCode::refused, HasSubstr("PIN")));
+}
+
 TEST_F(OfflineKeyTest, says_what_is_wrong_with_a_passphrase) {
   answer("what opens the key of this test");
   ASSERT_THAT(encrypt_offline_keys(keys_), IsOk());

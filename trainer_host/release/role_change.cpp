@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "protocol/base/counted.hpp"
 #include "trainer_host/release/sign_documents.hpp"
 
 namespace outcrop::release {
@@ -106,7 +107,7 @@ Status set_threshold(const fs::path& folder, const std::string& role, std::uint6
   const Change change = [&](trust::RoleKeys& keys, trust::Keys&) -> Status {
     const std::size_t most = std::min<std::size_t>(keys.keyids.size(), highest_threshold);
     if (threshold < 1 || threshold > most) {
-      return fail(ErrorCode::invalid_argument, role + " has " + std::to_string(keys.keyids.size()) + " keys: a threshold of 1 to " +
+      return fail(ErrorCode::invalid_argument, role + " has " + counted(keys.keyids.size(), "key") + ": a threshold of 1 to " +
                                                    std::to_string(most) + " would be right, not " + std::to_string(threshold) +
                                                    " (outcrop keys add-key adds one)");
     }

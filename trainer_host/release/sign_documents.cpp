@@ -4,6 +4,8 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/file_lock.hpp"
+#include "protocol/base/join.hpp"
+#include "protocol/base/shell_word.hpp"
 #include "trainer_host/release/settle.hpp"
 
 namespace outcrop::release {
@@ -16,14 +18,27 @@ SigningRequest::Document unsigned_document(const Role& role) {
 }
 
 std::string sentence_of(const std::vector<std::string>& missing) {
-  std::string text;
-  for (const std::string& words : missing) text += (text.empty() ? "" : "; ") + words;
-  return text;
+  return join(missing, "; ");
+}
+
+// The key folder of a request that lies where requests wait: KEYS/request.json, KEYS/stages/MODEL/request.json.
+std::optional<fs::path> folder_of(const fs::path& file) {
+  std::error_code error;
+  const fs::path here = fs::absolute(file, error).lexically_normal().parent_path();
+  if (is_key_folder(here)) return here;
+  const fs::path above = here.parent_path().parent_path();
+  if (here.parent_path().filename() == "stages" && is_key_folder(above)) return above;
+  return std::nullopt;
 }
 
 std::string waits(const fs::path& file, const std::vector<std::string>& missing) {
-  return file.string() + " waits for signatures: " + sentence_of(missing) +
-         ". Sign it where those keys are (outcrop keys sign), then outcrop keys join; or outcrop keys drop";
+  const std::string request = shell_word(file.string());
+  const std::string keys = shell_word(folder_of(file).value_or("KEYS").string());
+  const fs::path folder = file.parent_path();
+  const std::string model = folder.parent_path().filename() == "stages" ? " --model " + folder.filename().string() : "";
+  if (missing.empty()) return file.string() + " has all its signatures: outcrop keys join --dir " + keys + model;
+  return file.string() + " waits for signatures: " + sentence_of(missing) + ". Take a copy to where such a key is, there: outcrop keys sign " +
+         request + " --key FILE; back here: outcrop keys join COPY --dir " + keys + ". To give it up: outcrop keys drop --dir " + keys + model;
 }
 
 // By what was verified alone: a request says nothing by itself.
@@ -89,9 +104,14 @@ fs::path file_of(const fs::path& keys, const std::optional<std::string>& model) 
   return model ? stage_request_file(KeyStorePaths(keys), *model) : request_file(keys);
 }
 
-Status nothing_waits(const fs::path& file) {
-  return fail(ErrorCode::not_found, "nothing waits for signatures here: there is no " + file.string());
+Status nothing_waits(const fs::path& keys, const fs::path& file) {
+  OUTCROP_CHECK(check_key_folder(keys));
+  return fail(ErrorCode::not_found, "nothing waits for signatures here: there is no " + file.string() +
+                                        ". If it was lost, give the verb that made it again (one of offline keys with --request): that makes "
+                                        "another request, which is signed anew");
 }
+
+constexpr const char* signed_elsewhere = "give the same command with --request, and take what it leaves to where they are";
 
 }  // namespace
 
@@ -141,7 +161,7 @@ Result<std::vector<SigningKey>> keys_at_hand(const KeyStorePaths& paths, const K
   }
   if (keys.empty() && missing == Missing::refuse) {
     return fail(ErrorCode::not_found, paths.offline_key(role).string() +
-                                          " is not here: bring the offline keys back, or have it signed where they are (outcrop keys … --request)");
+                                          " is not here: bring the offline keys back, or " + signed_elsewhere);
   }
   return keys;
 }
@@ -152,7 +172,8 @@ Status sign_documents(const KeyStorePaths& paths, const KeyStoreTrust& store, co
   if (next.root) documents.push_back(unsigned_document(*next.root));
   if (next.targets) documents.push_back(unsigned_document(*next.targets));
   if (next.revoked) documents.push_back(unsigned_document(*next.revoked));
-  OUTCROP_TRY(request, SigningRequest::make(store.root.envelope(), store.targets.envelope(), std::move(documents)));
+  OUTCROP_TRY(request, SigningRequest::make(store.root.envelope(), store.targets.envelope(), std::move(documents),
+                                                    {store.revoked.envelope(), ""}));
   for (const SigningKey& key : keys) {
     const Status status = request.sign(key);
     // A key of another role of this folder, or one that two files hold.
@@ -161,7 +182,7 @@ Status sign_documents(const KeyStorePaths& paths, const KeyStoreTrust& store, co
   OUTCROP_TRY(lacking, request.missing());
   if (lacking.empty()) return install(paths, request);
   if (missing == Missing::request) return write_file_durably(request_file(paths.folder()), request.to_json());
-  return fail(ErrorCode::refused, sentence_of(lacking) + ". Have it signed where those keys are (outcrop keys … --request)");
+  return fail(ErrorCode::refused, sentence_of(lacking) + ". For keys that are kept elsewhere, " + signed_elsewhere);
 }
 
 Status sign_documents_of_new_keys(const KeyStorePaths& paths, const KeyStoreTrust& store, const NextDocuments& next,
@@ -176,13 +197,10 @@ Status sign_documents_of_new_keys(const KeyStorePaths& paths, const KeyStoreTrus
 Result<std::optional<std::string>> sign_list(const KeyStorePaths& paths, const KeyStoreTrust& store,
                                              const trust::StageMetadata& list, const SigningKey& key) {
   const fs::path file = stage_request_file(paths, list.model);
-  std::error_code error;
-  if (fs::exists(file, error)) {
-    OUTCROP_TRY(waiting, read_request(file));
-    OUTCROP_TRY(missing, waiting.missing());
-    return fail(ErrorCode::refused, waits(file, missing));
-  }
-  OUTCROP_TRY(request, SigningRequest::make(store.root.envelope(), store.targets.envelope(), {unsigned_document(list)}));
+  OUTCROP_CHECK(no_list_waits(paths, list.model));
+  // The one before may count no more: it is only shown.
+  const std::string before = read_text_file(paths.stage(list.model) / "stage.json", trust::envelope_limit).value_or("");
+  OUTCROP_TRY(request, SigningRequest::make(store.root.envelope(), store.targets.envelope(), {unsigned_document(list)}, {"", before}));
   OUTCROP_CHECK(request.sign(key));
   OUTCROP_TRY(lacking, request.missing());
   if (!lacking.empty()) {
@@ -193,11 +211,20 @@ Result<std::optional<std::string>> sign_list(const KeyStorePaths& paths, const K
   return std::optional(request.documents().front().envelope);
 }
 
-Status join_request(const fs::path& keys, const std::optional<std::string>& model,
-                    const std::vector<SigningRequest>& copies) {
+Status no_list_waits(const KeyStorePaths& paths, std::string_view model) {
+  const fs::path file = stage_request_file(paths, model);
+  std::error_code error;
+  if (!fs::exists(file, error)) return {};
+  OUTCROP_TRY(waiting, read_request(file));
+  OUTCROP_TRY(missing, waiting.missing());
+  return fail(ErrorCode::refused, waits(file, missing));
+}
+
+Result<std::vector<std::string>> join_request(const fs::path& keys, const std::optional<std::string>& model,
+                                              const std::vector<SignedCopy>& copies) {
   const fs::path file = file_of(keys, model);
   std::error_code error;
-  if (!fs::exists(file, error)) return nothing_waits(file);
+  if (!fs::exists(file, error)) return fail(nothing_waits(keys, file).error());
   const KeyStorePaths paths(keys);
   UniqueFd lock;
   if (model) {
@@ -205,11 +232,31 @@ Status join_request(const fs::path& keys, const std::optional<std::string>& mode
     lock = std::move(held);
   }
   OUTCROP_TRY(request, read_request(file));
-  for (const SigningRequest& copy : copies) OUTCROP_CHECK(request.join(copy));
+  std::vector<std::string> left_aside;
+  std::optional<Error> last;
+  for (const SignedCopy& copy : copies) {
+    const Status joined = request.join(copy.request);
+    if (joined) continue;
+    last = joined.error().context(copy.name);
+    left_aside.push_back(last->message());
+  }
+  // Nothing that was brought is of use.
+  if (last && left_aside.size() == copies.size()) return fail(Error(last->code(), join(left_aside, "; ")));
   OUTCROP_CHECK(write_file_durably(file, request.to_json()));
   OUTCROP_TRY(missing, request.missing());
-  if (!missing.empty()) return fail(ErrorCode::refused, waits(file, missing));
-  return model ? install_list(paths, *model, request) : install(paths, request);
+  if (!missing.empty()) {
+    left_aside.push_back(waits(file, missing));
+    return fail(ErrorCode::refused, join(left_aside, "; "));
+  }
+  OUTCROP_CHECK(model ? install_list(paths, *model, request) : install(paths, request));
+  return left_aside;
+}
+
+std::string how_to_join(const fs::path& file) {
+  const auto keys = folder_of(file);
+  if (!keys) return "where the key folder is: outcrop keys join " + shell_word(file.string()) + " --dir KEYS";
+  const fs::path folder = fs::absolute(file).lexically_normal().parent_path();
+  return "outcrop keys join --dir " + shell_word(keys->string()) + (folder == *keys ? "" : " --model " + folder.filename().string());
 }
 
 std::vector<std::string> waiting_requests(const fs::path& keys) {
@@ -230,7 +277,7 @@ std::vector<std::string> waiting_requests(const fs::path& keys) {
 Status drop_request(const fs::path& keys, const std::optional<std::string>& model) {
   const fs::path file = file_of(keys, model);
   std::error_code error;
-  if (!fs::exists(file, error)) return nothing_waits(file);
+  if (!fs::exists(file, error)) return nothing_waits(keys, file);
   OUTCROP_CHECK(remove_request(file));
   return model ? Status() : settle_keys(KeyStorePaths(keys));
 }

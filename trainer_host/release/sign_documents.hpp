@@ -50,10 +50,23 @@ struct NextDocuments {
 [[nodiscard]] Result<std::optional<std::string>> sign_list(const KeyStorePaths& paths, const KeyStoreTrust& store,
                                                            const trust::StageMetadata& list, const SigningKey& key);
 
-// Adds what the copies bring to the request that waits, and puts the documents in place where that is all. Errors: not_found
-// where nothing waits; those of SigningRequest::join(); refused where signatures are still missing.
-[[nodiscard]] Status join_request(const std::filesystem::path& keys, const std::optional<std::string>& model,
-                                  const std::vector<SigningRequest>& copies);
+// refused, with what to do, where a list of the model waits for signatures.
+[[nodiscard]] Status no_list_waits(const KeyStorePaths& paths, std::string_view model);
+
+struct SignedCopy {
+  std::string name;  // for messages: its file
+  SigningRequest request;
+};
+
+// Adds what the copies bring to the request that waits, and puts the documents in place where that is all. Returns what was
+// left aside, a sentence with the copy's name each: what brings nothing, or is not to be trusted, keeps the others from
+// nothing. Errors: not_found where nothing waits; those of SigningRequest::join() where no copy is of use; refused where
+// signatures are still missing.
+[[nodiscard]] Result<std::vector<std::string>> join_request(const std::filesystem::path& keys, const std::optional<std::string>& model,
+                                                            const std::vector<SignedCopy>& copies);
+
+// The command that joins a request, or a copy of it, that lies there, to be pasted.
+[[nodiscard]] std::string how_to_join(const std::filesystem::path& file);
 
 // Removes a request, as if it had never been. not_found where nothing waits.
 [[nodiscard]] Status drop_request(const std::filesystem::path& keys, const std::optional<std::string>& model);

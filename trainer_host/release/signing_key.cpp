@@ -51,6 +51,9 @@ Result<trust::PublicKey> read_public_key(const std::string& reference) {
   if (fs::is_regular_file(reference, error)) {
     OUTCROP_TRY(text, read_text_file(reference, largest_key_file));
     if (text.starts_with(public_pem)) return from_public_pem(reference, text);
+  } else if (!token_uri(reference)) {
+    return fail(ErrorCode::invalid_argument, "'" + reference + "' is no public key: 64 hexadecimal digits (outcrop keys make-key prints them), "
+                                                 "a PEM file that is there, or a PKCS #11 URI (pkcs11:token=…;object=…) would be right");
   }
   OUTCROP_TRY(key, open_signing_key(reference));
   return key.public_key();

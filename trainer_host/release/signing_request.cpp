@@ -8,6 +8,7 @@
 #include "protocol/base/version.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/trust/role_codec.hpp"
+#include "trainer_host/release/request_words.hpp"
 
 namespace outcrop::release {
 namespace {
@@ -33,21 +34,22 @@ Result<Role> payload_of(std::string_view envelope) {
   return trust::parse_role<Role>(payload);
 }
 
-bool is_asked(const std::vector<Signers>& asked, const KeyId& key) {
-  return std::any_of(asked.begin(), asked.end(), [&](const Signers& signers) { return signers.keys.contains(key); });
+using AllAsked = std::vector<SigningRequest::Asked>;
+
+auto asked_of(const AllAsked& asked, const KeyId& key) {
+  return std::find_if(asked.begin(), asked.end(), [&](const SigningRequest::Asked& one) { return one.signers.keys.contains(key); });
 }
 
 // Untrusted where a signature is by a key that is not asked for, or does not hold.
-Status check_signature(const SigningRequest::Document& document, const std::vector<Signers>& asked, const KeyId& key,
-                       BytesView signature) {
-  const auto by = std::find_if(asked.begin(), asked.end(), [&](const Signers& signers) { return signers.keys.contains(key); });
+Status check_signature(const SigningRequest::Document& document, const AllAsked& asked, const KeyId& key, BytesView signature) {
+  const auto by = asked_of(asked, key);
   if (by == asked.end()) {
     return fail(ErrorCode::untrusted, document.kind + ": signed by key " + key.short_hex() + ", which is not one of the role " +
-                                          asked.front().role);
+                                          asked.front().signers.role);
   }
   OUTCROP_TRY(payload, trust::unverified_payload(document.envelope, document.kind));
   const Bytes encoding = trust::pre_authentication_encoding(trust::payload_type(document.kind), payload);
-  if (by->keys.at(key).verifies(encoding, signature)) return {};
+  if (by->signers.keys.at(key).verifies(encoding, signature)) return {};
   return fail(ErrorCode::untrusted, document.kind + ": the signature by key " + key.short_hex() +
                                         " does not hold: the document or the signature was changed");
 }
@@ -60,62 +62,11 @@ Status add_signature(SigningRequest::Document& document, const KeyId& key, Bytes
   return {};
 }
 
-std::string header_words(std::string_view what, const trust::RoleHeader& header) {
-  return std::string(what) + " version " + std::to_string(header.version) + ", valid until " + to_rfc3339(header.expires) + "\n";
-}
-
-std::string role_words(const std::string& role, const trust::RoleKeys& keys) {
-  std::string text = "  " + role + ": " + std::to_string(keys.threshold) + " of";
-  for (const KeyId& id : keys.keyids) text += " " + id.hex();
-  return text + "\n";
-}
-
-std::string revocation_words(const char* what, const trust::Revocation& entry) {
-  return std::string("  ") + what + " " + entry.what.hex() + ": " + entry.reason + "\n";
-}
-
-std::string words_of(const trust::RootMetadata& root) {
-  std::string text = header_words("root", root);
-  for (const auto& [role, keys] : root.roles) text += role_words(role, keys);
-  return text;
-}
-std::string words_of(const trust::TargetsMetadata& targets) {
-  std::string text = header_words("targets", targets);
-  for (const trust::Delegation& delegation : targets.delegations) {
-    text += role_words(trust::stage_role(delegation.model), delegation.keys);
-  }
-  return text;
-}
-std::string words_of(const trust::RevokedMetadata& revoked) {
-  std::string text = header_words("revoked", revoked);
-  for (const trust::Revocation& entry : revoked.manifests) text += revocation_words("release", entry);
-  for (const trust::Revocation& entry : revoked.keys) text += revocation_words("stage key", entry);
-  return text;
-}
-std::string words_of(const trust::StageMetadata& stage) {
-  std::string text = header_words(trust::stage_role(stage.model), stage);
-  for (const trust::PermittedRelease& release : stage.releases) {
-    text += "  stage " + std::to_string(release.stage) + ", epoch " + std::to_string(release.epoch) + ", manifest " +
-            release.manifest.hex() + "\n";
-  }
-  return text;
-}
-template <class Role>
-Result<std::string> words_in(std::string_view envelope) {
-  return payload_of<Role>(envelope).map([](const Role& role) { return words_of(role); });
-}
-Result<std::string> words_in(const SigningRequest::Document& document) {
-  if (document.kind == "root") return words_in<trust::RootMetadata>(document.envelope);
-  if (document.kind == "targets") return words_in<trust::TargetsMetadata>(document.envelope);
-  if (document.kind == "revoked") return words_in<trust::RevokedMetadata>(document.envelope);
-  return words_in<trust::StageMetadata>(document.envelope);
-}
-
 }  // namespace
 
-Result<SigningRequest> SigningRequest::make(std::string root, std::string targets, std::vector<Document> documents) {
+Result<SigningRequest> SigningRequest::make(std::string root, std::string targets, std::vector<Document> documents, Before before) {
   OUTCROP_TRY(pinned, trust::TrustedRoot::pin(root));
-  SigningRequest request(std::move(pinned), std::move(targets), std::move(documents));
+  SigningRequest request(std::move(pinned), std::move(targets), std::move(documents), std::move(before));
   OUTCROP_CHECK(request.missing());
   return request;
 }
@@ -129,6 +80,9 @@ Result<SigningRequest> SigningRequest::parse(std::string_view text) {
   (void)reader.integer("protocol", 1);
   const std::string root = reader.lines("root", trust::envelope_limit.value());
   const std::string targets = reader.lines("targets", trust::envelope_limit.value());
+  Before before;
+  if (reader.has("revoked")) before.revoked = reader.lines("revoked", trust::envelope_limit.value());
+  if (reader.has("list")) before.list = reader.lines("list", trust::envelope_limit.value());
   std::vector<Document> documents;
   reader.objects("documents", 1, most_documents, [&](ObjectReader& element) {
     const std::size_t chosen = element.choice("kind", {"root", "targets", "revoked", "stage"});
@@ -140,7 +94,7 @@ Result<SigningRequest> SigningRequest::parse(std::string_view text) {
   });
   reader.done();
   OUTCROP_CHECK(reader.status());
-  auto request = make(root, targets, std::move(documents));
+  auto request = make(root, targets, std::move(documents), std::move(before));
   if (!request) return fail(request.error().context(what));
   return request;
 }
@@ -150,17 +104,19 @@ std::string SigningRequest::to_json() const {
   for (const Document& document : documents_) {
     documents.push_back({{"kind", document.kind}, {"envelope", document.envelope}});
   }
-  return json_text(Json{{"type", request_type},
-                        {"protocol", first_protocol},
-                        {"root", root_.envelope()},
-                        {"targets", targets_},
-                        {"documents", documents}},
-                   1);
+  Json json{{"type", request_type},
+            {"protocol", first_protocol},
+            {"root", root_.envelope()},
+            {"targets", targets_},
+            {"documents", documents}};
+  if (!before_.revoked.empty()) json["revoked"] = before_.revoked;
+  if (!before_.list.empty()) json["list"] = before_.list;
+  return json_text(json, 1);
 }
 
 // All of these have to sign. A root is signed by the keys of the one before and its own; what a new root stands
 // beside, by the keys that it names.
-Result<std::vector<Signers>> SigningRequest::asked(const Document& document) const {
+Result<std::vector<SigningRequest::Asked>> SigningRequest::asked(const Document& document) const {
   const auto find = [&](std::string_view kind) {
     return std::find_if(documents_.begin(), documents_.end(), [&](const Document& other) { return other.kind == kind; });
   };
@@ -172,14 +128,16 @@ Result<std::vector<Signers>> SigningRequest::asked(const Document& document) con
     if (delegation == nullptr) {
       return fail(ErrorCode::untrusted, "targets delegates no key for the model '" + stage.model + "'");
     }
-    return std::vector{trust::signers_of(trust::stage_role(stage.model), targets.keys, delegation->keys)};
+    return std::vector{Asked{trust::signers_of(trust::stage_role(stage.model), targets.keys, delegation->keys),
+                             "targets version " + std::to_string(targets.version)}};
   }
-  std::vector<Signers> asked;
+  std::vector<Asked> asked;
+  const auto by = [](const trust::RootMetadata& root) { return "root version " + std::to_string(root.version); };
   const auto next = find("root");
-  if (next == documents_.end() || document.kind == "root") asked.push_back(root_.signers(document.kind));
+  if (next == documents_.end() || document.kind == "root") asked.push_back({root_.signers(document.kind), by(*root_)});
   if (next != documents_.end()) {
     OUTCROP_TRY(root, payload_of<trust::RootMetadata>(next->envelope));
-    asked.push_back(trust::signers_of(document.kind, root.keys, root.roles.at(document.kind)));
+    asked.push_back({trust::signers_of(document.kind, root.keys, root.roles.at(document.kind)), by(root)});
   }
   return asked;
 }
@@ -189,7 +147,7 @@ Status SigningRequest::sign(const SigningKey& key) {
   bool signed_now = false;
   for (Document& document : documents_) {
     OUTCROP_TRY(asked_here, asked(document));
-    if (!is_asked(asked_here, key.id())) continue;
+    if (asked_of(asked_here, key.id()) == asked_here.end()) continue;
     known = true;
     OUTCROP_TRY(signatures, trust::unverified_signatures(document.envelope, document.kind));
     if (signatures.contains(key.id())) continue;
@@ -249,25 +207,54 @@ Result<std::vector<std::string>> SigningRequest::missing() const {
     for (const auto& [key, signature] : signatures) {
       OUTCROP_CHECK(check_signature(document, asked_here, key, signature));
     }
-    for (const Signers& signers : asked_here) {
+    std::vector<std::string> said;  // by the root before and by the next one alike
+    for (const Asked& one : asked_here) {
+      const Signers& signers = one.signers;
       std::set<KeyId> others;
       std::uint64_t count = 0;
       for (const auto& [id, key] : signers.keys) signatures.contains(id) ? void(++count) : void(others.insert(id));
       if (count >= signers.threshold) continue;
-      std::string sentence = document.kind + " is signed by " + std::to_string(count) + " of the " +
-                             std::to_string(signers.threshold) + " keys that the role " + signers.role + " asks for; " +
-                             std::to_string(signers.threshold - count) + " of these is missing: " + short_ids(others);
-      if (std::find(words.begin(), words.end(), sentence) == words.end()) words.push_back(std::move(sentence));
+      const std::uint64_t lacking = signers.threshold - count;
+      const std::string asks = document.kind + " is signed by " + std::to_string(count) + " of the " + std::to_string(signers.threshold) +
+                               " keys that the role " + signers.role + " asks for";
+      const std::string who = "; " + std::to_string(lacking) + " of these " + (lacking == 1 ? "is" : "are") + " missing: " + short_ids(others);
+      if (std::find(said.begin(), said.end(), asks + who) != said.end()) continue;
+      said.push_back(asks + who);
+      words.push_back(asks + " by " + one.by + who);
     }
   }
   return words;
 }
 
+std::string_view SigningRequest::before(std::string_view kind) const {
+  if (kind == "root") return root_.envelope();
+  if (kind == "targets") return targets_;
+  return kind == "revoked" ? before_.revoked : before_.list;
+}
+
+// Whether the keys that signed the request's root have signed what it is compared with.
+Status SigningRequest::check_before(const Document& document) const {
+  OUTCROP_TRY(targets, trust::verify_targets(root_, targets_));
+  if (document.kind == "revoked") OUTCROP_CHECK(trust::verify_revoked(root_, before_.revoked));
+  if (document.kind != "stage") return {};
+  OUTCROP_TRY(list, payload_of<trust::StageMetadata>(document.envelope));
+  const trust::Delegation* delegation = targets->delegation(list.model);
+  if (delegation == nullptr) return fail(ErrorCode::untrusted, "targets delegates no key for the model '" + list.model + "'");
+  const Signers signers = trust::signers_of(trust::stage_role(list.model), targets->keys, delegation->keys);
+  OUTCROP_CHECK(trust::verify_envelope(before_.list, document.kind, signers));
+  return {};
+}
+
 Result<std::string> SigningRequest::in_words() const {
-  std::string text = "under root version " + std::to_string(root_->version) + ", sha256 " + root_.digest().hex() + "\n";
+  std::string text = "under root version " + std::to_string(root_->version) + ", sha256 " + root_.digest().hex() +
+                     "\n+ new, - gone, ! changed, against what was signed before\n";
   for (const Document& document : documents_) {
-    OUTCROP_TRY(words, words_in(document));
+    OUTCROP_TRY(words, request_words(document.kind, document.envelope, before(document.kind)));
     text += words;
+    if (before(document.kind).empty()) continue;
+    if (const Status held = check_before(document); !held) {
+      text += "  what it is compared with is not signed as it should be now: " + held.error().message() + "\n";
+    }
   }
   return text;
 }

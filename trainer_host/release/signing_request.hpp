@@ -25,9 +25,22 @@ class SigningRequest {
     bool operator==(const Document&) const = default;
   };
 
+  // Whose signatures count, by which document.
+  struct Asked {
+    trust::Signers signers;
+    std::string by;  // "root version 3"
+  };
+
+  // What was signed last of the others (envelopes): only to compare with. "" where there is none.
+  struct Before {
+    std::string revoked;
+    std::string list;  // of the model
+  };
+
   // `root` and `targets` (envelopes) say whose signatures are asked for, unless the documents say so themselves.
   // Errors: those of what is malformed; unsupported where it is too new.
-  [[nodiscard]] static Result<SigningRequest> make(std::string root, std::string targets, std::vector<Document> documents);
+  [[nodiscard]] static Result<SigningRequest> make(std::string root, std::string targets, std::vector<Document> documents,
+                                                   Before before = {});
   [[nodiscard]] static Result<SigningRequest> parse(std::string_view text);
   [[nodiscard]] std::string to_json() const;
 
@@ -45,17 +58,20 @@ class SigningRequest {
   // What is missing, a sentence for each document; empty where all is signed. untrusted as of join().
   [[nodiscard]] Result<std::vector<std::string>> missing() const;
 
-  // What it would have its signers say, in words and whole: nothing here is to be signed unread.
+  // What it would have its signers say, in words and whole, with what changes: nothing here is to be signed unread.
   [[nodiscard]] Result<std::string> in_words() const;
 
  private:
-  SigningRequest(trust::TrustedRoot root, std::string targets, std::vector<Document> documents)
-      : root_(std::move(root)), targets_(std::move(targets)), documents_(std::move(documents)) {}
-  [[nodiscard]] Result<std::vector<trust::Signers>> asked(const Document& document) const;
+  SigningRequest(trust::TrustedRoot root, std::string targets, std::vector<Document> documents, Before before)
+      : root_(std::move(root)), targets_(std::move(targets)), documents_(std::move(documents)), before_(std::move(before)) {}
+  [[nodiscard]] Result<std::vector<Asked>> asked(const Document& document) const;
+  [[nodiscard]] std::string_view before(std::string_view kind) const;
+  [[nodiscard]] Status check_before(const Document& document) const;
 
   trust::TrustedRoot root_;
   std::string targets_;
   std::vector<Document> documents_;
+  Before before_;
 };
 
 }  // namespace outcrop::release

@@ -4,6 +4,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/file_lock.hpp"
+#include "protocol/base/shell_word.hpp"
 #include "protocol/messages/manifest.hpp"
 #include "protocol/trust/freshness.hpp"
 #include "trainer_host/release/sign_documents.hpp"
@@ -64,6 +65,19 @@ Result<StageStore> StageStore::open(const fs::path& keys, std::string_view model
   OUTCROP_TRY(key, open_signing_key(folder / key_file));
   OUTCROP_CHECK(check_key(key, std::string(model), trust));
   return StageStore(KeyStorePaths(keys), std::string(model), std::move(key), std::move(lock));
+}
+
+Status StageStore::signs_alone(const KeyStoreTrust& trust) const {
+  const std::uint64_t asked = trust.targets->delegation(model_)->keys.threshold;
+  if (asked > 1) {
+    return fail(ErrorCode::refused, trust::stage_role(model_) + " asks for " + std::to_string(asked) + " signatures, and " +
+                                        paths_.folder().string() + " has 1 key of it: the others would be missing");
+  }
+  return nothing_waits();
+}
+
+Status StageStore::nothing_waits() const {
+  return no_list_waits(paths_, model_);
 }
 
 Result<std::optional<std::string>> StageStore::made(const trust::Sha256Digest& inputs) const {
@@ -147,7 +161,8 @@ Result<std::string> StageStore::sign(trust::StageMetadata list, const KeyStoreTr
   if (envelope) return std::move(*envelope);
   const std::string file = stage_request_file(paths_, model_).string();
   return fail(ErrorCode::refused, "the list of releases of '" + model_ + "' needs further signatures: " + file +
-                                      " waits for them (outcrop keys sign, outcrop keys join); then say this again");
+                                      " waits for them: copy it to where such a key is, there: outcrop keys sign COPY --key FILE; back here: outcrop keys join "
+                                      "COPY --dir " + shell_word(paths_.folder().string()) + "; then say this again");
 }
 
 Result<std::optional<SignedList>> read_signed_list(const fs::path& keys, std::string_view model,

@@ -39,6 +39,12 @@ class StageStore {
   [[nodiscard]] static Result<StageStore> open(const std::filesystem::path& keys,
                                                std::string_view model, const KeyStoreTrust& trust);
 
+  // Whether what it signs counts at once. refused, with what to do, where the model's threshold asks for more signatures
+  // than this key's, or a list waits for signatures already.
+  [[nodiscard]] Status signs_alone(const KeyStoreTrust& trust) const;
+  // refused where a list waits for signatures: another cannot be signed.
+  [[nodiscard]] Status nothing_waits() const;
+
   [[nodiscard]] Result<std::optional<std::string>> made(const trust::Sha256Digest& inputs) const;
   [[nodiscard]] Status remember(const trust::Sha256Digest& inputs, std::string_view manifest);
 

@@ -411,6 +411,13 @@ Result<train::StageEnd> make_stage_end(const train::TrainConfig& config,
     OUTCROP_CHECK(release::check_fresh(keys, now));
     for (const std::string& words : release::expiring_soon(keys, now)) note(words);
     OUTCROP_TRY(store, release::StageStore::open(config.release->keys, config.name, keys));
+    if (const Status alone = store.signs_alone(keys); !alone) {
+      if (!config.release->signed_elsewhere) {
+        return fail(alone.error().context("no stage could be released when it ends (to train all the same, and have lists signed "
+                                          "elsewhere: signed_elsewhere = true in [release])"));
+      }
+      note(alone.error().message());
+    }
     OUTCROP_TRY(policy, policy_of(*config.release));
   }
   OUTCROP_CHECK(quantize::check_performance_csv(performance_file(config)));

@@ -17,10 +17,12 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/messages/artifact.hpp"
+#include "protocol/trust/new_key_for_tests.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/release/key_store.hpp"
 #include "trainer_host/release/open.hpp"
+#include "trainer_host/release/role_change.hpp"
 #include "trainer_host/release/stage_store.hpp"
 #include "runtime/engine/tensor_file.hpp"
 #include "trainer_host/trainer/data/synth.hpp"
@@ -298,6 +300,26 @@ TEST_F(StageEnd, refuses_keys_that_cannot_sign_before_it_trains) {
   EXPECT_EQ(run({"--check-config"}), 1);
   EXPECT_THAT(log(), HasSubstr("no such folder"));
   EXPECT_FALSE(fs::exists(path("run") / "checkpoint"));
+}
+
+TEST_F(StageEnd, refuses_at_start_a_list_that_needs_more_signatures_than_there_are_keys) {
+  const auto other = trust::new_key().public_key();
+  ASSERT_THAT(release::add_key(path("keys"), "stage-tiny", other, release::Missing::refuse), IsOk());
+  EXPECT_EQ(run({"--check-config"}), 0) << log();
+  ASSERT_THAT(release::set_threshold(path("keys"), "stage-tiny", 2, release::Missing::refuse), IsOk());
+  for (const char* option : {"--json", "--check-config"}) {
+    fs::remove(path("log"));
+    EXPECT_EQ(run({option}), 1);
+    EXPECT_THAT(log(), AllOf(HasSubstr("stage-tiny asks for 2 signatures"), HasSubstr("has 1 key"),
+                             HasSubstr("signed_elsewhere = true")));
+  }
+  EXPECT_FALSE(fs::exists(path("run") / "checkpoint"));
+  std::string config = *read_text_file(path("train.toml"));
+  config.replace(config.find("keys = \"keys\""), 13, "keys = \"keys\"\nsigned_elsewhere = true");
+  ASSERT_THAT(write_file_durably(path("train.toml"), config), IsOk());
+  fs::remove(path("log"));
+  EXPECT_EQ(run({"--check-config"}), 0) << log();
+  EXPECT_THAT(log(), HasSubstr("note: stage-tiny asks for 2 signatures"));
 }
 
 TEST_F(StageEnd, goes_without_times_and_pictures_where_they_cannot_be_had) {

@@ -88,6 +88,7 @@ ReleaseConfig read_release(TomlReader::Table table) {
   release.keys = table.path("keys", std::nullopt);
   release.expiry = std::chrono::days(table.integer("expiry_days", release.expiry.count(), 1, 3650));
   if (table.has("policy")) release.policy = table.path("policy", std::nullopt);
+  release.signed_elsewhere = table.boolean("signed_elsewhere", false);
   release.objective = table.text("objective", "p90_ms");
   // Whatever a manifest may say.
   const auto objective = messages::objective_from(release.objective);

@@ -41,6 +41,7 @@ struct ReleaseConfig {
   std::filesystem::path keys;  // folder made by `outcrop keys init`
   std::chrono::days expiry{90};
   std::optional<std::filesystem::path> policy{};  // what a release may be (release/policy.hpp)
+  bool signed_elsewhere = false;  // a stage's end may leave a request for signatures, and no release
   std::string objective;  // what "best" means on a board: p50_ms, p90_ms, memory_mb or error
 };
 
