@@ -34,6 +34,8 @@ class Connection {
   virtual void close() = 0;
   // Since when it has been waited for a whole request; none while one is answered.
   [[nodiscard]] const std::optional<Time>& waiting_since() const { return waiting_since_; }
+  // Whether it has not sent a byte yet that could become a request.
+  [[nodiscard]] virtual bool is_silent() = 0;
   [[nodiscard]] bool reads_pieces() const { return reads_pieces_; }
 
  protected:

@@ -62,6 +62,11 @@ class ConnectionOn final : public Connection {
     plain().close();
   }
 
+  bool is_silent() override {
+    boost::system::error_code error;
+    return !begun_ && buffer_.size() == 0 && plain().socket().available(error) == 0;
+  }
+
   awaitable<void> serve() override {
     try {
       bool again = co_await greet();
@@ -102,6 +107,7 @@ class ConnectionOn final : public Connection {
     boost::system::error_code error;
     plain().expires_after(longest_silence);
     co_await wire::async_read_header(stream_, buffer_, parser, awaiting(error));
+    begun_ = true;
     if (!error && beast::iequals(parser.get()[wire::field::expect], "100-continue")) {
       wire::response<wire::empty_body> go_on(wire::status::continue_, 11);
       co_await wire::async_write(stream_, go_on, awaiting(error));
@@ -199,6 +205,7 @@ class ConnectionOn final : public Connection {
   Peer peer_;
   std::shared_ptr<const ServerRules> rules_;
   beast::flat_buffer buffer_;
+  bool begun_ = false;  // at least a first request's head came
   bool closed_ = false;
 };
 

@@ -193,6 +193,20 @@ TEST_F(HttpTest, connections_that_ask_nothing_keep_nobody_out) {
   EXPECT_EQ(answer->status, 200);
 }
 
+// A silent one has 50 ms, whoever began to ask a second.
+TEST_F(HttpTest, connections_that_never_sent_a_byte_give_up_their_places_before_older_ones_that_did) {
+  const UniqueFd slow = connect();
+  const std::string_view ask = "GET /v1/slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  ASSERT_GT(::send(slow.get(), ask.data(), 12, MSG_NOSIGNAL), 0);
+  std::vector<UniqueFd> silent;
+  for (int i = 0; i < 300; ++i) silent.push_back(connect());
+  ASSERT_THAT(get("/v1/x"), IsOk());
+  ASSERT_GT(::send(slow.get(), ask.data() + 12, ask.size() - 12, MSG_NOSIGNAL), 0);
+  char answered[16]{};
+  EXPECT_GT(::recv(slow.get(), answered, sizeof answered, 0), 0);
+  EXPECT_THAT(std::string(answered, sizeof answered), StartsWith("HTTP/1.1 200"));
+}
+
 TEST_F(HttpTest, an_answer_in_pieces_arrives_whole_and_a_reader_that_stands_still_holds_nobody_up) {
   const UniqueFd still = connect();
   const std::string_view ask = "GET /pieces HTTP/1.1\r\nHost: a\r\n\r\n";

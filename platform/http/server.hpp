@@ -83,8 +83,8 @@ struct TcpOptions {
 };
 
 // Serves until it is destroyed; everything runs on `executor`. Connections are kept alive, 256 of them at
-// a time; where there are more, those go first that have asked nothing for a second, so that silent ones keep
-// nobody out. One without a request is closed after 60 s, one whose reader stands still after 60 s, too (15 s
+// a time; where there are more, those go first that never sent a byte (50 ms) and those that have asked nothing for a
+// second, so that silent ones keep nobody out. One without a request is closed after 60 s, one whose reader stands still after 60 s, too (15 s
 // where it reads pieces; 512 may at a time, and take no place). A body above the limit is answered
 // 413, what is no HTTP 400; a handler that throws 500. A socket file that nobody listens on is
 // replaced, one that is served fails with already_exists. A handler that is at work when the server

@@ -24,7 +24,10 @@ using asio::awaitable;
 
 inline constexpr std::size_t most_connections = 256;
 inline constexpr std::size_t most_readers = 512;              // of pieces
-inline constexpr std::chrono::seconds kept_although_full{1};  // a connection that asks nothing
+// A connection that asks nothing keeps its place so long although all are taken; one that never sent a byte, much less: local
+// callers ask at once, and those who wait behind silent ones are to wait as short.
+inline constexpr std::chrono::milliseconds kept_although_full{1000};
+inline constexpr std::chrono::milliseconds kept_although_silent{50};
 
 [[nodiscard]] Peer peer_of(asio::local::stream_protocol::socket& socket);
 [[nodiscard]] Peer peer_of(asio::ip::tcp::socket& socket);
@@ -86,21 +89,24 @@ class ServerOn : public Server::Impl,
                       [](const auto& connection) { return !connection->reads_pieces(); }));
   }
 
-  // Whoever has been silent the longest gives up its place, as soon as that is long enough. Then, or when a
-  // connection ends, it is looked again.
+  // Whoever has asked nothing for too long gives up its place, the most overdue first. Where nobody has yet, it is looked
+  // again when the first will have, or when a connection ends.
   void make_place() {
-    std::shared_ptr<Connection> silent;
+    std::shared_ptr<Connection> most_overdue;
+    auto when = asio::steady_timer::time_point::max();
     for (const auto& connection : connections_) {
       if (!connection->waiting_since()) continue;
-      if (!silent || *connection->waiting_since() < *silent->waiting_since()) silent = connection;
+      const auto since = *connection->waiting_since();
+      if (since + kept_although_silent >= when) continue;
+      const auto over = since + (connection->is_silent() ? kept_although_silent : kept_although_full);
+      if (over >= when) continue;
+      when = over;
+      most_overdue = connection;
     }
-    free_place_.expires_at(asio::steady_timer::time_point::max());
-    if (!silent) return;
-    const auto when = *silent->waiting_since() + kept_although_full;
-    if (when <= std::chrono::steady_clock::now()) {
-      silent->close();
-    } else {
-      free_place_.expires_at(when);
+    free_place_.expires_at(when);
+    if (most_overdue && when <= std::chrono::steady_clock::now()) {
+      free_place_.expires_at(asio::steady_timer::time_point::max());
+      most_overdue->close();
     }
   }
 

@@ -21,11 +21,13 @@
 #include "protocol/transport/topics.hpp"
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/broker/broker.hpp"
+#include "trainer_host/fleet/broker/configuration.hpp"
 #include "trainer_host/fleet/broker/heartbeat.hpp"
 #include "trainer_host/fleet/broker/mosquitto.hpp"
 #include "trainer_host/fleet/broker/slow_readers.hpp"
 #include "trainer_host/fleet/depot/depot.hpp"
 #include "trainer_host/fleet/depot/scrub.hpp"
+#include "trainer_host/fleet/ingest/knocking.hpp"
 #include "trainer_host/fleet/ingest/removed_authorities.hpp"
 #include "trainer_host/fleet/ingest/revocations.hpp"
 #include "trainer_host/fleet/log/news.hpp"
@@ -45,6 +47,7 @@ namespace outcrop::fleet {
 namespace asio = boost::asio;
 namespace {
 
+constexpr std::chrono::seconds moments_of_a_restart{15};  // in which boards and host are back
 constexpr std::chrono::milliseconds gather{50};  // changes that are decided upon together
 constexpr std::chrono::milliseconds gather_messages{10};  // messages that are stored together
 constexpr std::size_t most_unheard = 20'000;  // of messages: a fleet's statuses come all at once
@@ -132,6 +135,9 @@ class Daemon::Impl {
               [this](const std::string& device, const messages::Acknowledgement& kept) { send(device, kept); }),
         asker_(*registry_, clock_, {config_.monitor.interval, config_.monitor.measure_every},
                asker_surroundings()),
+        knocking_(*registry_, clock_, [this](const std::string& who, const std::string& detail) {
+          news_.report("the audit log", audit_.record("outcropd", "knocked", who, detail));
+        }),
         ingest_(*registry_, clock_, ingest_handlers()),
         driver_(*registry_, clock_, blobs_, surroundings(), config_.rollout.patience),
         inbox_timer_(io),
@@ -162,6 +168,8 @@ class Daemon::Impl {
   void subscribe(const std::string& filter);
   void on_connected();
   void on_lost(const Error& error);
+  void on_restart(const std::string& why);
+  [[nodiscard]] std::string restarting() const;
   void on_message(transport::Message message);
   void take_inbox();
   [[nodiscard]] bool ends_without_its_database();
@@ -191,6 +199,7 @@ class Daemon::Impl {
   monitor::RegistryAuditLog audit_;
   monitor::Feed feed_;
   monitor::Asker asker_;
+  Knocking knocking_;
   Ingest ingest_;
   RolloutDriver driver_;
   std::unique_ptr<Broker> broker_;  // none where it is another's
@@ -215,6 +224,8 @@ class Daemon::Impl {
   asio::steady_timer prune_timer_;
   asio::steady_timer stop_timer_;
   std::unique_ptr<platform::Watchdog> watchdog_;
+  std::string restarting_;  // why our broker was started again, last
+  std::chrono::steady_clock::time_point restarted_;
   std::string shown_;  // what systemd was told last
   std::string said_of_expiry_;
   std::uint64_t overflowed_ = 0;  // of the session, when it was looked at last
@@ -244,6 +255,7 @@ IngestHandlers Daemon::Impl::ingest_handlers() {
   handlers.used = [this](const std::string& device, std::uint64_t session) {
     send(device, messages::Used{session});
   };
+  handlers.shut_out = [this](const std::string& device) { knocking_.by_name(device); };
   add_monitor_handlers(handlers);
   return handlers;
 }
@@ -348,6 +360,18 @@ Status Daemon::Impl::start_broker() {
   options.listen = config_.broker.listen;
   options.port = config_.broker.port;
   options.names = config_.broker.names;
+  auto group = BrokerGroup::make(most_memory_of_broker);
+  if (group) {
+    spdlog::info("the broker has a control group of its own, {}, of {} at most", group->folder().string(), most_memory_of_broker.human());
+    options.group = std::move(*group);
+  } else {
+    spdlog::info("the broker has no control group of its own: {}. Where memory runs out, the kernel ends it before outcropd all the same",
+                 group.error().message());
+  }
+  options.on_restart = [this](const std::string& why) { on_restart(why); };
+  options.on_knocks = [this](const std::string& address, std::uint64_t count, const std::set<std::string>& names) {
+    knocking_.by_address(address, count, names);
+  };
   options.on_twins = [this](const std::string& device, const std::string& places) {
     ingest_.on_twins(device, places);
   };
@@ -417,6 +441,7 @@ BrokerAccess Daemon::Impl::broker_access() {
   }
   access.authority = boards_authority_;
   access.running = [this] { return session_->connected(); };
+  access.restarting = [this] { return restarting(); };
   access.trust_devices = [this](const DeviceAuthority& authority) {
     return trust_devices(authority);
   };
@@ -440,7 +465,9 @@ Status Daemon::Impl::start_server() {
                },
                [this](const monitor::MeasureRequest& request) { return asker_.measure(request); },
                StateFolder{config_.state}.registry(), [this] { return in_place_.check(); }, [this] {
-                 return webhooks_ ? webhooks_->undelivered() : std::vector<std::string>();
+                 auto words = webhooks_ ? webhooks_->undelivered() : std::vector<std::string>();
+                 for (std::string& knocks : knocking_.words()) words.push_back(std::move(knocks));
+                 return words;
                }, certificates_of(config_)});
   api_->look_at_older_releases();
   std::error_code error;
@@ -532,7 +559,7 @@ void Daemon::Impl::sign_above(const std::string& device) {
   if (!(*board)->signs && keeper_.roles().director_since()) return;
   const std::uint64_t seen =
       comparable_snapshot(*(*board)->status, keeper_.roles().root()->version);
-  if (!is_ahead(seen, keeper_.snapshot_version())) return;
+  if (!is_ahead(seen, keeper_.snapshot_version()) || seen > keeper_.snapshot_version() + word_of_one_board) return;
   const auto changed = keeper_.sign_above(seen);
   news_.report("metadata", changed ? Status() : fail(changed.error()));
   if (changed) publish(*changed);
@@ -549,9 +576,22 @@ void Daemon::Impl::on_connected() {
   publish(keeper_.roles().envelopes());
 }
 
+// No failure: it comes back within moments. Before there is a session nobody notices.
+void Daemon::Impl::on_restart(const std::string& why) {
+  if (!session_) return;
+  spdlog::info("the broker is started again, {}", why);
+  restarting_ = why;
+  restarted_ = std::chrono::steady_clock::now();
+}
+
+std::string Daemon::Impl::restarting() const {
+  const bool soon = std::chrono::steady_clock::now() - restarted_ < moments_of_a_restart;
+  return soon && !session_->connected() ? restarting_ : "";
+}
+
 // Also called for each attempt that fails.
 void Daemon::Impl::on_lost(const Error& error) {
-  news_.report("no connection to the broker", fail(error));
+  if (restarting().empty()) news_.report("no connection to the broker", fail(error));
   take_inbox();
   ingest_.on_lost();
   driver_.on_lost();

@@ -43,6 +43,7 @@ struct BrokerAccess {
   std::uint16_t port = 0;
   std::string authority;          // PEM; what boards must trust to believe it
   std::function<bool()> running;  // whether outcropd is connected
+  std::function<std::string()> restarting;  // why it is being started again; "" where it is not
   std::function<Status(const DeviceAuthority&)> trust_devices;
   std::function<Status(const trust::KeyId& authority)> distrust_devices;
   std::function<void(const std::string& device)> disconnect;
@@ -74,8 +75,8 @@ struct ApiParts {
   std::filesystem::path database{};  // of the registry, for its size
   // Whether that is still the file that was opened; nothing is answered from one that is not.
   std::function<Status()> in_place = [] { return Status(); };
-  // Who does not take what webhooks tell, a sentence each.
-  std::function<std::vector<std::string>()> undelivered = [] { return std::vector<std::string>(); };
+  // What else a person should know: who does not take what webhooks tell, who is shut out and knocks. A sentence each.
+  std::function<std::vector<std::string>()> notices = [] { return std::vector<std::string>(); };
   std::map<std::string, Role> certificates{};  // of those who come by TLS, by common name
 };
 

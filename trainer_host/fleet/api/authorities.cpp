@@ -2,6 +2,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/base/counted.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/trust/certificate.hpp"
 #include "trainer_host/fleet/api/api.hpp"
@@ -62,8 +63,8 @@ Result<http::Response> Api::remove_authority(const std::string& keyid, const std
     OUTCROP_TRY(devices, parts_.registry.devices());
     const auto boards = boards_of(devices, authority);
     if (!boards.empty() && !revoke) {
-      return fail(ErrorCode::refused, std::to_string(boards.size()) + " boards are enrolled by this authority (" + boards.front() +
-                                          (boards.size() > 1 ? ", …" : "") + "): say that they are revoked with it");
+      return fail(ErrorCode::refused, counted(boards.size(), "board is", "boards are") + " enrolled by this authority (" + boards.front() +
+                                          (boards.size() > 1 ? ", …" : "") + "): say that they are revoked with it (--revoke-devices)");
     }
     OUTCROP_CHECK(fleet::remove_authority(parts_.registry, authority, {info.key.id(), parts_.clock.now(), reason}, boards));
     for (const std::string& name : boards) {
@@ -73,6 +74,11 @@ Result<http::Response> Api::remove_authority(const std::string& keyid, const std
     OUTCROP_CHECK(parts_.broker.distrust_devices(info.key.id()));
     if (!boards.empty()) parts_.driver.tick();
     return respond({{"keyid", keyid}, {"revoked", boards}, {"disconnected", parts_.broker.ours}});
+  }
+  OUTCROP_TRY(removed, removed_authorities(parts_.registry));
+  for (const RemovedAuthority& one : removed) {
+    if (one.key.hex() != keyid) continue;
+    return fail(ErrorCode::refused, "this device authority was removed already on " + to_rfc3339(one.when) + ": " + one.reason);
   }
   return fail(ErrorCode::not_found, "no device authority has the key id " + keyid + " here");
 }

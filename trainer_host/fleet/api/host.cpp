@@ -43,6 +43,14 @@ Result<std::optional<std::string>> missing_words(const BlobStore& blobs, Rollout
   return whole ? std::optional<std::string>() : std::optional(words);
 }
 
+// Those that a key signs for; null before anything was published.
+Json models_of(const RoleSet& roles) {
+  if (!roles.targets()) return nullptr;
+  Json models = Json::array();
+  for (const trust::Delegation& delegation : (*roles.targets())->delegations) models.push_back(delegation.model);
+  return models;
+}
+
 Json history_words(const monitor::History* history) {
   if (history == nullptr) return nullptr;
   const monitor::DiskUse disk = history->disk_use();
@@ -69,6 +77,8 @@ Result<std::vector<std::string>> Api::attention() {
   const Timestamp now = parts_.clock.now();
   OUTCROP_TRY(older, parts_.driver.behind_fleet().words());
   add(older);
+  OUTCROP_TRY(few, parts_.driver.behind_fleet().words_of_few());
+  add(few);
   add(expiry_words(roles, now));
   std::optional<Timestamp> issued;
   if (roles.timestamp()) issued = (*roles.timestamp())->issued;
@@ -87,7 +97,7 @@ Result<std::vector<std::string>> Api::attention() {
       add("how boards fare cannot be kept at present, and rollouts go on without: " + problem);
     }
   }
-  for (std::string& words : parts_.undelivered()) add(std::move(words));
+  for (std::string& words : parts_.notices()) add(std::move(words));
   OUTCROP_TRY(releases, parts_.registry.releases());
   for (const ReleaseRecord& release : releases) {
     if (release.state != ReleaseState::published) continue;
@@ -117,7 +127,8 @@ Result<http::Response> Api::host() {
        {"broker",
         {{"host", parts_.broker.host},
          {"port", parts_.broker.port},
-         {"running", parts_.broker.running()}}},
+         {"running", parts_.broker.running()},
+         {"restarting", parts_.broker.restarting()}}},
        {"root_version", parts_.keeper.roles().root()->version},
        {"snapshot_version", parts_.keeper.snapshot_version()},
        {"timestamp_expires", timestamp ? Json(to_rfc3339((*timestamp)->expires)) : Json(nullptr)},
@@ -127,6 +138,7 @@ Result<http::Response> Api::host() {
        {"history", history_words(parts_.history)},
        {"older_than_fleet", older ? Json(*older) : Json(nullptr)},
        {"lists_seen", seen},
+       {"models", models_of(parts_.keeper.roles())},
        {"device_authorities", authorities.size()},
        {"devices", enrolled},
        {"online", parts_.ingest.online_count()},

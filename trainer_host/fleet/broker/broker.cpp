@@ -21,6 +21,7 @@
 #include "protocol/transport/name_lookup.hpp"
 #include "trainer_host/fleet/broker/configuration.hpp"
 #include "trainer_host/fleet/broker/device_authorities.hpp"
+#include "trainer_host/fleet/broker/knocks.hpp"
 #include "trainer_host/fleet/broker/mosquitto.hpp"
 #include "trainer_host/fleet/broker/takeover.hpp"
 #include "trainer_host/fleet/broker/twins.hpp"
@@ -117,6 +118,7 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
         port_(port),
         host_port_(host_port),
         session_name_(make_session_name()),
+        knocks_(port),
         end_(executor),
         restart_timer_(executor),
         log_timer_(executor) {}
@@ -125,7 +127,7 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
     OUTCROP_CHECK(write_clients());
     std::error_code none;
     const auto of_earlier_runs = fs::file_size(paths_.log(), none);
-    if (!none) log_read_ = of_earlier_runs;
+    if (!none) learn_places(of_earlier_runs);
     watch_log();  // first: a SIGHUP in its first moments would end mosquitto
     return launch();
   }
@@ -162,10 +164,7 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
       child_->reload();
       return {};
     }
-    end_child();
-    Status again = launch();
-    if (!again) restart_later();
-    return again;
+    return start_again("to let in boards of another device authority");
   }
 
   Status distrust_devices(const trust::KeyId& authority) {
@@ -173,19 +172,13 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
     if (!known) return {};
     OUTCROP_CHECK(write_clients());
     if (!child_) return {};  // it reads them when it comes back
-    end_child();
-    Status again = launch();
-    if (!again) restart_later();
-    return again;
+    return start_again("to let in boards of a device authority no more");
   }
 
   void restart() {
     if (!child_) return;
     child_->kill();
-    end_child();
-    const Status again = launch();
-    news_.report("starting the broker again", again);
-    if (!again) restart_later();
+    news_.report("starting the broker again", start_again("as it did not answer"));
   }
 
   void disconnect(const std::string& device) {
@@ -229,6 +222,7 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
     if (!child) return fail(std::move(child).error());
     OUTCROP_TRY(end, child->end_descriptor());
     child_ = std::make_unique<Mosquitto>(std::move(*child));
+    if (options_.group) news_.report("the broker's control group", options_.group->take(child_->id()));
     started_ = std::chrono::steady_clock::now();
     end_.assign(end.release());
     end_.async_wait(
@@ -238,6 +232,14 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
           if (!cancelled && self && self->process_id() == id) self->on_end();
         });
     return {};
+  }
+
+  Status start_again(const std::string& why) {
+    if (options_.on_restart) options_.on_restart(why);
+    end_child();
+    Status again = launch();
+    if (!again) restart_later();
+    return again;
   }
 
   void end_child() {
@@ -252,10 +254,15 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
       restart_delay_ = first_restart;
       news_.report(itself, {});
     }
-    news_.report(itself, fail(ErrorCode::crashed,
-                              "ended by itself; it is started again (its log: " +
-                                  paths_.log().string() + ")"));
+    news_.report(itself, fail(ErrorCode::crashed, why_it_ended() + "; it is started again (its log: " +
+                                                      paths_.log().string() + ")"));
     restart_later();
+  }
+
+  std::string why_it_ended() {
+    const std::uint64_t killed = options_.group ? options_.group->killed() : 0;
+    const bool for_memory = killed > std::exchange(killed_, killed);
+    return for_memory ? "was ended by the kernel, as it took more memory than it may" : "ended by itself";
   }
 
   void restart_later() {
@@ -291,8 +298,25 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
     });
   }
 
-  // What it has said since. Of very much only the end.
+  // From where boards came before: what else an earlier run wrote was told then.
+  void learn_places(std::uintmax_t size) {
+    (void)knocks_.read(next_lines(size));
+    log_read_ = size;
+  }
+
+  // What it has said since.
   void read_log(std::uintmax_t size) {
+    const std::string lines = next_lines(size);
+    for (const Twins::Twin& twin : twins_.read(lines)) {
+      if (options_.on_twins) options_.on_twins(twin.client, join(twin.addresses, " and "));
+    }
+    for (const Knocks::Knock& knock : knocks_.read(lines)) {
+      if (options_.on_knocks) options_.on_knocks(knock.address, knock.count, knock.names);
+    }
+  }
+
+  // Of very much only the end; the last line may not be whole yet, and is left.
+  std::string next_lines(std::uintmax_t size) {
     if (size < log_read_) log_read_ = 0;  // another file
     if (size - log_read_ > most_read) log_read_ = size - most_read;
     std::string text(size - log_read_, '\0');
@@ -300,11 +324,9 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
     file.seekg(static_cast<std::streamoff>(log_read_));
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
     text.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, file.gcount())));
-    const std::size_t lines = text.rfind('\n') + 1;  // the last may not be whole yet
-    log_read_ += lines;
-    for (const Twins::Twin& twin : twins_.read(std::string_view(text).substr(0, lines))) {
-      if (options_.on_twins) options_.on_twins(twin.client, join(twin.addresses, " and "));
-    }
+    text.resize(text.rfind('\n') + 1);
+    log_read_ += text.size();
+    return text;
   }
 
   asio::any_io_executor executor_;
@@ -315,9 +337,11 @@ class Broker::Impl : public std::enable_shared_from_this<Impl> {
   std::uint16_t port_;
   std::uint16_t host_port_;
   std::string session_name_;
+  Knocks knocks_;
   std::unique_ptr<Mosquitto> child_;  // none while it is down
   std::chrono::steady_clock::time_point started_;
   milliseconds restart_delay_ = first_restart;
+  std::uint64_t killed_ = 0;  // of its group, so far
   News news_;
   asio::posix::stream_descriptor end_;
   asio::steady_timer restart_timer_;

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include "protocol/base/error.hpp"
 #include "protocol/trust/ed25519.hpp"
 #include "protocol/transport/session.hpp"
+#include "trainer_host/fleet/broker/broker_group.hpp"
 
 namespace outcrop::fleet {
 
@@ -26,8 +29,13 @@ struct BrokerOptions {
   std::uint16_t port = 8883;         // 0: a free one
   std::vector<std::string>
       names;  // further DNS names and addresses of the certificate; localhost, 127.0.0.1 always
+  std::optional<BrokerGroup> group{};  // that it runs in; none: outcropd's
   // Called with the name of a board whose identity two machines use (twins.hpp), and from where.
   std::function<void(const std::string& device, const std::string& places)> on_twins{};
+  // Called with certificates that were refused (knocks.hpp), once for each address between two looks into the log.
+  std::function<void(const std::string& address, std::uint64_t count, const std::set<std::string>& names)> on_knocks{};
+  // Called before it is started again for a reason of ours, which ends every connection to it.
+  std::function<void(const std::string& why)> on_restart{};
   std::chrono::milliseconds log_check{60'000};  // between two looks into mosquitto's log
 };
 

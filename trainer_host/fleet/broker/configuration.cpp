@@ -41,7 +41,6 @@ std::string host_access_rules() {
 // The largest message is a signed role; a packet has a topic and properties besides.
 constexpr std::uint64_t largest_message = trust::envelope_limit.value();
 constexpr int most_connections = 20'000;
-constexpr ByteCount memory_limit = ByteCount::mib(1024);
 constexpr std::uint64_t largest_packet = largest_message + ByteCount::kib(64).value();
 
 }  // namespace
@@ -89,7 +88,7 @@ Status write_configuration(const BrokerPaths& paths, const std::string& listen, 
   line("max_queued_messages", std::to_string(most_connections));
   line("max_queued_bytes", std::to_string(ByteCount::mib(16).value()));
   line("sys_interval", "1");  // slow_readers.hpp
-  line("memory_limit", std::to_string(memory_limit.value()));
+  line("memory_limit", std::to_string(broker_memory.value()));
   line("log_dest", "file " + paths.log().string());
   for (const char* type : {"error", "warning", "notice", "information"}) line("log_type", type);
   line("log_timestamp_format", "%Y-%m-%dT%H:%M:%S");

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "protocol/base/bytes.hpp"
 #include "protocol/base/error.hpp"
 
 namespace outcrop::fleet {
@@ -48,5 +49,9 @@ inline constexpr const char* host_address = "127.0.0.1";
 // outcropd is let in on `host_port` of loopback by the broker's own authority, which nobody else has.
 [[nodiscard]] Status write_configuration(const BrokerPaths& paths, const std::string& listen,
                                          std::uint16_t port, std::uint16_t host_port);
+
+// What mosquitto limits itself to, and what its control group may take, with what it does not count.
+inline constexpr ByteCount broker_memory = ByteCount::mib(1024);
+inline constexpr ByteCount most_memory_of_broker = ByteCount::mib(1280);
 
 }  // namespace outcrop::fleet

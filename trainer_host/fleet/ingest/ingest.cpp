@@ -223,6 +223,7 @@ std::optional<Device> Ingest::sender(const std::string& name) {
   }
   if ((*device)->revoked) {
     refuse(statistics_.unknown, name, "it is revoked");
+    if (handlers_.shut_out) handlers_.shut_out(name);
     return std::nullopt;
   }
   return std::move(**device);

@@ -57,6 +57,8 @@ struct IngestHandlers {
   std::function<void(const std::string& why)> refused;
   // A report that came, with figures; true: it is acknowledged when they are kept. After statement().
   std::function<bool(const messages::Report& report, Timestamp received)> measured;
+  // A message came by the name of a board that is revoked: its broker, another's, lets it in.
+  std::function<void(const std::string& device)> shut_out;
   // The board counts where it counted before: sessions up to this one are used.
   std::function<void(const std::string& device, std::uint64_t session)> used;
 };

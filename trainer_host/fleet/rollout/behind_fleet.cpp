@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "protocol/base/counted.hpp"
+#include "protocol/base/join.hpp"
 #include "protocol/base/json_text.hpp"
 
 namespace outcrop::fleet {
@@ -12,39 +14,16 @@ namespace {
 
 constexpr const char* note_name = "behind-fleet";
 // Boards that were away may have seen a little more than those that showed it.
-constexpr std::uint64_t margin = 1'000'000;
+constexpr std::uint64_t margin = word_of_one_board;
 constexpr const char* what_to_do =
     "Nothing is offered, and boards keep what they serve. Bring what was signed since (outcrop "
     "keys publish --dir keys; outcrop device publish), publish the releases made since again (outcrop "
     "release publish), then say `outcrop fleet adopt`: the next rollout decides what boards get. "
     "Where that board is not to be believed, revoke it first";
-
+constexpr const char* what_to_do_about_few =
+    ". Nothing is offered to it, and the others go on. Where a backup came back, more boards will say so; or say `outcrop fleet "
+    "adopt`, which goes on from what boards serve. Else it is not to be believed: outcrop device revoke";
 constexpr std::size_t most_named = 16;
-
-struct Note {
-  std::string shown;                // by the first
-  std::vector<std::string> boards;  // that showed it
-  std::uint64_t generation = 0;     // the highest that any said
-  bool operator==(const Note&) const = default;
-};
-
-Result<std::optional<Note>> read_note(Registry& registry) {
-  OUTCROP_TRY(text, registry.note(note_name));
-  if (!text) return std::optional<Note>();
-  try {
-    const auto json = nlohmann::json::parse(*text);
-    return std::optional<Note>(Note{json.at("shown"), json.at("boards"), json.at("generation")});
-  } catch (const nlohmann::json::exception&) {
-    return fail(ErrorCode::invalid_data,
-                "database: note '" + std::string(note_name) + "' does not read as written");
-  }
-}
-
-Status write_note(Registry& registry, const Note& note) {
-  const nlohmann::json json{
-      {"shown", note.shown}, {"boards", note.boards}, {"generation", note.generation}};
-  return registry.save_note(note_name, json_text(json));
-}
 
 // "generation 12 (here: 4), snapshot 9 (here: 3)"; empty where nothing is ahead.
 std::string what_is_ahead(const messages::DeviceStatus& status, std::uint64_t generation,
@@ -91,8 +70,8 @@ Result<bool> BehindFleet::look_at(const Device& board, bool first, const KnownVe
     return false;
   }
   const std::string ahead = what_is_ahead(status, given, known);
-  if (ahead.empty()) return false;
-  OUTCROP_TRY(before, read_note(*registry_));
+  if (ahead.empty()) return holds(board.name);
+  OUTCROP_TRY(before, read());
   Note note = before.value_or(Note{board.name + " has seen " + ahead, {}, 0});
   const bool named = std::find(note.boards.begin(), note.boards.end(), board.name) !=
                      note.boards.end();
@@ -101,18 +80,42 @@ Result<bool> BehindFleet::look_at(const Device& board, bool first, const KnownVe
     note.generation = std::max(note.generation, status.generation);
   }
   if (before == note) return true;
-  OUTCROP_CHECK(write_note(*registry_, note));
-  if (!before) {
-    spdlog::error("this state is older than the fleet: {}. {}", note.shown, what_to_do);
+  OUTCROP_TRY(was_older, words());
+  OUTCROP_CHECK(write(note));
+  OUTCROP_TRY(older, words());
+  if (older && !was_older) {
+    spdlog::error("{}", *older);
+  } else if (!older && !named) {
+    spdlog::warn("'{}' says that it has seen {}{} {}", board.name, ahead, what_to_do_about_few, board.name);
   }
   return true;
 }
 
+Result<bool> BehindFleet::holds(const std::string& board) const {
+  OUTCROP_TRY(note, read());
+  return note && std::find(note->boards.begin(), note->boards.end(), board) != note->boards.end();
+}
+
 Result<std::optional<std::string>> BehindFleet::words() const {
-  OUTCROP_TRY(note, read_note(*registry_));
+  OUTCROP_TRY(note, read());
   if (!note) return std::optional<std::string>();
-  return std::optional<std::string>("this state is older than the fleet: " + note->shown + ". " +
-                                    what_to_do);
+  OUTCROP_TRY(boards, unrevoked(*note));
+  OUTCROP_TRY(enrolled, registry_->count_enrolled());
+  if (boards.empty() || boards.size() < boards_to_believe(enrolled)) return std::optional<std::string>();
+  return std::optional<std::string>("this state is older than the fleet: " + note->shown +
+                                    (boards.size() > 1 ? ", and " + counted(boards.size() - 1, "other board says", "other boards say") + " so" : "") +
+                                    ". " + what_to_do);
+}
+
+Result<std::optional<std::string>> BehindFleet::words_of_few() const {
+  OUTCROP_TRY(note, read());
+  if (!note) return std::optional<std::string>();
+  OUTCROP_TRY(boards, unrevoked(*note));
+  OUTCROP_TRY(enrolled, registry_->count_enrolled());
+  if (boards.empty() || boards.size() >= boards_to_believe(enrolled)) return std::optional<std::string>();
+  const std::string who = join(boards);
+  return std::optional<std::string>("nobody but " + who + " says that boards have seen more than this host gave out (" + note->shown + ")" +
+                                    what_to_do_about_few + " " + boards.front());
 }
 
 Status BehindFleet::check() const {
@@ -121,23 +124,58 @@ Status BehindFleet::check() const {
   return {};
 }
 
-Result<bool> BehindFleet::are_all_revoked(const std::vector<std::string>& boards) const {
-  for (const std::string& name : boards) {
-    OUTCROP_TRY(device, registry_->device(name));
-    if (device && !device->revoked) return false;
+Result<std::optional<BehindFleet::Note>> BehindFleet::read() const {
+  if (known_) return *known_;
+  OUTCROP_TRY(text, registry_->note(note_name));
+  std::optional<Note> note;
+  try {
+    if (text) {
+      const auto json = nlohmann::json::parse(*text);
+      note = Note{json.at("shown"), json.at("boards"), json.at("generation")};
+    }
+  } catch (const nlohmann::json::exception&) {
+    return fail(ErrorCode::invalid_data,
+                "database: note '" + std::string(note_name) + "' does not read as written");
   }
-  return true;
+  known_ = note;
+  return note;
+}
+
+Status BehindFleet::write(const Note& note) {
+  known_.reset();
+  const nlohmann::json json{
+      {"shown", note.shown}, {"boards", note.boards}, {"generation", note.generation}};
+  return registry_->save_note(note_name, json_text(json));
+}
+
+Status BehindFleet::remove() {
+  known_.reset();
+  return registry_->remove_note(note_name);
+}
+
+Result<std::vector<std::string>> BehindFleet::unrevoked(const Note& note) const {
+  std::vector<std::string> boards;
+  for (const std::string& name : note.boards) {
+    OUTCROP_TRY(device, registry_->device(name));
+    if (device && !device->revoked) boards.push_back(name);
+  }
+  return boards;
+}
+
+std::size_t boards_to_believe(std::size_t enrolled) {
+  constexpr std::size_t fewest = 2;
+  return std::min(std::max<std::size_t>(enrolled, 1), std::clamp((enrolled + 9) / 10, fewest, most_named));
 }
 
 Status BehindFleet::adopt() {
-  OUTCROP_TRY(note, read_note(*registry_));
+  OUTCROP_TRY(note, read());
   if (!note) {
     return fail(ErrorCode::refused,
                 "this state is as new as the fleet, as far as boards have said: there is nothing "
                 "to adopt");
   }
-  OUTCROP_TRY(revoked, are_all_revoked(note->boards));
-  if (revoked) return registry_->remove_note(note_name);
+  OUTCROP_TRY(boards, unrevoked(*note));
+  if (boards.empty()) return remove();
   OUTCROP_TRY(generation, registry_->last_generation());
   OUTCROP_TRY(rollouts, registry_->rollouts());
   OUTCROP_CHECK(registry_->transaction([&]() -> Status {
@@ -151,7 +189,7 @@ Status BehindFleet::adopt() {
       }
       OUTCROP_CHECK(registry_->save(rollout));
     }
-    return registry_->remove_note(note_name);
+    return remove();
   }));
   spdlog::warn("adopted what boards serve: every rollout until now is past");
   return {};

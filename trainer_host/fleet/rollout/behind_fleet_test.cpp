@@ -30,9 +30,9 @@ class BehindFleetTest : public ::testing::Test {
       ASSERT_THAT(registry_->save(rollout), IsOk());
     }
   }
-  Device board(std::uint64_t generation, std::uint64_t snapshot = 3, std::uint64_t root = 1) {
+  Device board(std::uint64_t generation, std::uint64_t snapshot = 3, std::uint64_t root = 1, const std::string& name = "pi-1") {
     Device device;
-    device.name = "pi-1";
+    device.name = name;
     device.model = "curvefault";
     device.device_class = "raspberry-pi-4";
     device.key = trust::PrivateKey::from_seed(Bytes(32, std::byte{7}))->public_key();
@@ -136,6 +136,36 @@ TEST_F(BehindFleetTest, what_nobody_can_have_seen_is_not_believed) {
   EXPECT_EQ(behind().look_at(board(highest, highest, highest), false, known_), false);
   EXPECT_EQ(behind().look_at(board(highest), true, known_), false);
   EXPECT_EQ(*registry_->last_generation(), 4U);
+}
+
+// It signs what it likes about itself, and nobody else signed it.
+TEST_F(BehindFleetTest, one_hostile_board_of_several_is_held_and_the_others_go_on) {
+  for (int i = 2; i <= 4; ++i) board(4, 3, 1, "pi-" + std::to_string(i));
+  BehindFleet behind{*registry_, clock_};
+  EXPECT_EQ(behind.look_at(board(12, 9), false, known_), true);
+  EXPECT_EQ(behind.holds("pi-1"), true);
+  EXPECT_EQ(behind.holds("pi-2"), false);
+  EXPECT_THAT(behind.check(), IsOk());
+  EXPECT_THAT(**behind.words_of_few(), AllOf(HasSubstr("nobody but pi-1"), HasSubstr("generation 12 (here: 4)"), HasSubstr("outcrop device revoke pi-1")));
+  EXPECT_EQ(behind.look_at(board(4), false, known_), true) << "held until a person says so";
+  // Whom a second one bears out is believed, and a restart forgets neither.
+  EXPECT_EQ(behind.look_at(board(13, 9, 1, "pi-2"), false, known_), true);
+  EXPECT_THAT(behind.check(), ErrorIs(ErrorCode::refused, HasSubstr("and 1 other board says so")));
+  EXPECT_TRUE(is_behind());
+  EXPECT_EQ(behind.words_of_few()->has_value(), false);
+  // Once one of the two is revoked, the other is alone again.
+  Device liar = board(13, 9, 1, "pi-2");
+  liar.revoked = clock_.now();
+  ASSERT_THAT(registry_->save(liar), IsOk());
+  EXPECT_FALSE(is_behind());
+  ASSERT_THAT(behind.adopt(), IsOk());
+  EXPECT_EQ(behind.holds("pi-1"), false);
+}
+
+TEST_F(BehindFleetTest, a_tenth_of_the_boards_is_believed) {
+  for (const auto& [enrolled, enough] : std::vector<std::pair<std::size_t, std::size_t>>{{0, 1}, {1, 1}, {2, 2}, {20, 2}, {21, 3}, {160, 16}, {10'000, 16}}) {
+    EXPECT_EQ(boards_to_believe(enrolled), enough) << enrolled;
+  }
 }
 
 TEST_F(BehindFleetTest, the_word_of_a_board_that_was_revoked_since_costs_no_rollout) {

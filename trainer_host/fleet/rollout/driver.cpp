@@ -72,7 +72,7 @@ RolloutDriver::RolloutDriver(Registry& registry, const Clock& clock, BlobStore b
       surroundings_(std::move(surroundings)),
       behind_(registry, clock),
       views_(registry, clock,
-             {surroundings_.online, [this](const trust::Sha256Digest& digest) { return manifest(digest); }, patience,
+             {[this](const std::string& device) { return surroundings_.online(device) && !is_held(device); }, [this](const trust::Sha256Digest& digest) { return manifest(digest); }, patience,
               surroundings_.lot}),
       ahead_(since_begin(clock.now()) - surroundings_.steady().time_since_epoch()) {}
 
@@ -164,6 +164,10 @@ bool RolloutDriver::is_behind() const {
   const auto older = behind_.words();
   news_.report("the fleet", older ? Status() : Status(fail(older.error())));
   return !older || older->has_value();
+}
+
+bool RolloutDriver::is_held(const std::string& device) const {
+  return behind_.holds(device).value_or(true);
 }
 
 Status RolloutDriver::adopt() {
@@ -276,7 +280,7 @@ void RolloutDriver::on_status(const std::string& device, bool first) {
     const bool counts = (*record)->signs || !surroundings_.directed();
     const auto ahead = counts ? behind_.look_at(**record, first, known) : Result<bool>(false);
     if (!ahead) status = fail(ahead.error());
-    if (ahead && !is_behind()) status = reconcile_board(**record);
+    if (ahead && !*ahead && !is_behind()) status = reconcile_board(**record);
   }
   news_.report(device, status);
   // A board that came or went may be what a rollout waits for.
@@ -290,7 +294,7 @@ void RolloutDriver::reconcile() {
   const auto devices = registry_->devices_without_word();
   if (!devices) return news_.report("reading boards", fail(devices.error()));
   for (const Device& device : *devices) {
-    if (!device.status || !surroundings_.online(device.name)) continue;
+    if (!device.status || !surroundings_.online(device.name) || is_held(device.name)) continue;
     news_.report(device.name, reconcile_board(device));
   }
 }

@@ -101,6 +101,8 @@ class RolloutDriver {
 
  private:
   [[nodiscard]] bool is_behind() const;
+  // To it alone nothing is offered.
+  [[nodiscard]] bool is_held(const std::string& device) const;
   [[nodiscard]] Status look_at_clock();
   [[nodiscard]] Result<RolloutRecord> record_of(const std::string& name);
   using How = std::function<Result<Decision>(const RolloutView&)>;
