@@ -134,6 +134,7 @@ Status run_enroll(EnrollOptions options) {
   const Timestamp now = SystemClock().now();
   const std::chrono::minutes valid(options.valid_minutes);
   const HostConnection host(options.host);
+  OUTCROP_CHECK(pki::check_grant(options.grant));  // before an authority is made
   OUTCROP_CHECK(check_model_has_key(host, options.grant.model));
   OUTCROP_TRY(authority, authority_for(options, host));
   OUTCROP_CHECK(check_authority_counts(host, authority));

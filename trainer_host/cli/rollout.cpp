@@ -92,7 +92,9 @@ Status run_start(const StartOptions& options) {
   // What was typed is judged before a release is looked for.
   Json body = Json::object();
   OUTCROP_CHECK(set_canaries(body, options.canary));
-  if (!options.starts.empty()) OUTCROP_CHECK(from_rfc3339(options.starts));
+  if (const auto starts = from_rfc3339(options.starts); !options.starts.empty() && !starts) {
+    return fail(ErrorCode::invalid_argument, "--start-at: " + starts.error().message());
+  }
   OUTCROP_TRY(release, find_release(host, options.release));
   return reading_answers([&]() -> Status {
     body["manifest"] = release.at("manifest");

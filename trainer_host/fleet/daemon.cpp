@@ -12,6 +12,7 @@
 
 #include "platform/http/server.hpp"
 #include "platform/service/service.hpp"
+#include "protocol/base/counted.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/file_lock.hpp"
 #include "protocol/base/kept_clock.hpp"
@@ -313,8 +314,8 @@ Status Daemon::Impl::start() {
     const std::uint64_t before = std::exchange(overflowed_, session_->overflowed());
     const bool lost_some = overflowed_ != before;
     news_.report("the broker sends more than is taken here",
-                 lost_some ? fail(ErrorCode::refused, std::to_string(overflowed_) +
-                                                          " messages were let go so far")
+                 lost_some ? fail(ErrorCode::refused, counted(overflowed_, "message was", "messages were") +
+                                                          " let go so far")
                            : Status());
     if (ingest_.owes_status() || lost_some) ask_for_status();
     ask_those_unheard();
@@ -697,8 +698,7 @@ void Daemon::Impl::show_status() {
   const auto enrolled = registry_->count_enrolled();
   const auto rollouts = registry_->rollouts_under_way();
   if (!enrolled || !rollouts) return;
-  std::string line = std::to_string(ingest_.online_count()) + " of " + std::to_string(*enrolled) +
-                     " boards online";
+  std::string line = std::to_string(ingest_.online_count()) + " of " + counted(*enrolled, "board") + " online";
   for (const RolloutRecord& rollout : *rollouts) {
     line += "; rollout " + rollout.name + ": " + std::string(to_string(rollout.state));
   }

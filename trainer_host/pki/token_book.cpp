@@ -88,11 +88,15 @@ bool is_token_id(const std::string& id) {
 
 }  // namespace
 
-Result<std::string> grant_token(const fs::path& folder, const TokenGrant& grant, Timestamp now,
-                                std::chrono::minutes valid) {
+Status check_grant(const TokenGrant& grant) {
   OUTCROP_CHECK(check_name("device's name", grant.device));
   OUTCROP_CHECK(check_name("model's name", grant.model));
-  OUTCROP_CHECK(check_name("device class", grant.device_class));
+  return check_name("device class", grant.device_class);
+}
+
+Result<std::string> grant_token(const fs::path& folder, const TokenGrant& grant, Timestamp now,
+                                std::chrono::minutes valid) {
+  OUTCROP_CHECK(check_grant(grant));
   if (valid.count() < 1) {
     return fail(ErrorCode::invalid_argument, "a token must be valid for a minute at least");
   }

@@ -24,6 +24,8 @@ struct Redeemed {
   trust::Sha256Digest answer_key;  // what the answer is proved by (protocol/trust/enrolment_token.hpp)
 };
 
+// invalid_argument where a name in it is none.
+[[nodiscard]] Status check_grant(const TokenGrant& grant);
 // The token to print: "<id>-<secret>".
 [[nodiscard]] Result<std::string> grant_token(const std::filesystem::path& folder,
                                               const TokenGrant& grant, Timestamp now,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/base/counted.hpp"
 #include "protocol/messages/names.hpp"
 #include "protocol/trust/envelope.hpp"
 
@@ -177,8 +178,7 @@ void Ingest::limit(const std::string& name, Voice& voice, const std::string& wha
   ++voice.limited;
   ++statistics_.limited;
   if ((voice.limited & (voice.limited - 1)) != 0) return;
-  spdlog::warn("'{}' says more than a board may: {} ({} messages so far)", name, what,
-               voice.limited);
+  spdlog::warn("'{}' says more than a board may: {} ({} so far)", name, what, counted(voice.limited, "message"));
 }
 
 std::uint64_t Ingest::limited(const std::string& device) const {

@@ -13,11 +13,14 @@ namespace {
 
 constexpr std::size_t most_known = 256;
 constexpr std::size_t most_shown = 8;
+constexpr std::chrono::minutes last_words{2};  // what was on its way, and its will
 constexpr std::chrono::hours lately{1}, recorded_again_after{24};
 
 }  // namespace
 
 void Knocking::by_name(const std::string& board) {
+  const auto device = registry_->device(board);
+  if (!device || !*device || !(*device)->revoked || clock_->now() - *(*device)->revoked < last_words) return;
   add("'" + board + "', which is revoked,", "", 1);
 }
 

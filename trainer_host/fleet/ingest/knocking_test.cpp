@@ -28,7 +28,7 @@ class KnockingTest : public ::testing::Test {
     device.model = "curvefault";
     device.device_class = "raspberry-pi-4";
     device.key = trust::PrivateKey::generate()->public_key();
-    if (revoked) device.revoked = clock_.now();
+    if (revoked) device.revoked = clock_.now() - std::chrono::hours(1);
     ASSERT_THAT(registry_->save(device), IsOk());
   }
 
@@ -53,6 +53,10 @@ TEST_F(KnockingTest, names_a_revoked_board_by_its_address_where_it_is_alone_ther
 
 TEST_F(KnockingTest, is_told_for_an_hour_and_kept_once_a_day) {
   board("pi-1", true);
+  clock_.time -= std::chrono::minutes(59);
+  knocking_.by_name("pi-1");
+  EXPECT_THAT(knocking_.words(), IsEmpty()) << "its last words";
+  clock_.time += std::chrono::minutes(59);
   for (int i = 0; i < 9; ++i) knocking_.by_name("pi-1");
   EXPECT_THAT(knocking_.words(), ElementsAre(AllOf(HasSubstr("'pi-1', which is revoked, knocks: 9 times"))));
   EXPECT_THAT(recorded_, SizeIs(1));

@@ -51,7 +51,8 @@ void add_list_seen(const Device& board, bool signing, const std::map<std::string
   if (board.revoked || !board.status || (signing && !board.signs)) return;
   const std::uint64_t version = board.status->stage_version;
   const auto known = here.find(board.model);
-  if (!is_ahead(version, known == here.end() ? 0 : known->second)) return;
+  const std::uint64_t newest = known == here.end() ? 0 : known->second;
+  if (!is_ahead(version, newest) || version > newest + word_of_one_board) return;
   std::uint64_t& highest = seen[board.model];
   highest = std::max(highest, version);
 }

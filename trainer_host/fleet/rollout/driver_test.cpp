@@ -16,6 +16,7 @@ namespace outcrop::fleet {
 namespace {
 
 using messages::DeploymentState;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -249,7 +250,9 @@ TEST_F(DriverTest, a_state_that_is_older_than_the_fleet_offers_nothing_until_it_
   canary("behind", 3);  // was offered, and has not seen it
   ASSERT_THAT(registry_->raise_generation(4), IsOk());
   board("ahead", 9);
+  board("also-ahead", 9);
   driver_->on_status("ahead", false);
+  driver_->on_status("also-ahead", false);
   driver_->on_status("behind", false);
   driver_->tick();
   driver_->reconcile();
@@ -269,6 +272,25 @@ TEST_F(DriverTest, a_state_that_is_older_than_the_fleet_offers_nothing_until_it_
   ASSERT_THAT(registry_->save(revoked), IsOk());
   driver_->tick();
   EXPECT_THAT(sent_, ElementsAre("cancel behind"));
+}
+
+TEST_F(DriverTest, one_board_that_claims_to_have_seen_more_keeps_nobody_else_from_what_is_offered) {
+  board("hostile", 2);
+  board("rest", 2);
+  rollout(RolloutState::done);
+  canary("hostile", 3);
+  canary("rest", 3);
+  ASSERT_THAT(registry_->raise_generation(3), IsOk());
+  board("hostile", 9);
+  driver_->on_status("hostile", false);
+  EXPECT_THAT(driver_->behind_fleet().check(), IsOk());
+  driver_->on_status("rest", false);
+  EXPECT_THAT(sent_, ElementsAre("offer rest"));
+  // Nor does it get anything by taking its word back.
+  board("hostile", 2);
+  driver_->on_status("hostile", false);
+  driver_->reconcile();
+  EXPECT_THAT(sent_, Each(HasSubstr("rest")));
 }
 
 TEST_F(DriverTest, a_board_of_another_model_takes_no_newcomers_place) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "platform/console/progress_bar.hpp"
+#include "protocol/base/counted.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/number.hpp"
 #include "protocol/base/processors.hpp"
@@ -37,8 +38,8 @@ void print(const SynthReport& report, const Geometry& geometry, bool as_json) {
     std::printf("%s\n", json_text(json).c_str());
     return;
   }
-  std::printf("%s: %llu samples in %s, %.0f ms a sample\ndigest %s\n", report.folder.c_str(),
-              static_cast<unsigned long long>(report.samples),
+  std::printf("%s: %s in %s, %.0f ms a sample\ndigest %s\n", report.folder.c_str(),
+              counted(report.samples, "sample").c_str(),
               human_duration(std::chrono::duration<double>(report.seconds)).c_str(),
               1e3 * report.seconds / static_cast<double>(report.samples), report.digest.c_str());
   if (report.clamped_share) {

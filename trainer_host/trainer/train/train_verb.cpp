@@ -7,6 +7,7 @@
 
 #include "platform/cli/strict_numbers.hpp"
 #include "platform/console/progress_bar.hpp"
+#include "protocol/base/counted.hpp"
 #include "protocol/base/json_text.hpp"
 #include "trainer_host/trainer/kinds/foreign_code.hpp"
 #include "trainer_host/trainer/train/rehearsal.hpp"
@@ -161,8 +162,8 @@ Status check(const Arguments& arguments, const TrainConfig& config, const TrainO
              const MakeStageEnd& make_stage_end) {
   OUTCROP_TRY(stage_end, stage_end_of(arguments, config, make_stage_end));
   OUTCROP_TRY(outlook, look_ahead(config, options, stage_end));
-  std::printf("%s is good: %zu samples to train on, %zu held out; it %s\n",
-              arguments.config.c_str(), outlook.training, outlook.held_out, outlook.from.c_str());
+  std::printf("%s is good: %s to train on, %zu held out; it %s\n", arguments.config.c_str(),
+              counted(outlook.training, "sample").c_str(), outlook.held_out, outlook.from.c_str());
   if (!arguments.dry_run) return {};
   const auto rehearsal = rehearse(config, std::max<std::int64_t>(1, arguments.stages));
   if (!rehearsal) return fail(rehearsal.error());
