@@ -34,6 +34,21 @@ const screens = [['fleet', '/'], ['boards', '/boards'], ['board', '/boards/pi-1'
   ['compare', '/compare'], ['regressions', '/regressions'], ['login', '/login']];
 const views = [['360', { width: 360, height: 740 }], ['1280', { width: 1280, height: 800 }], ['4k', { width: 3840, height: 2160 }]];
 
+const heaviest = 400_000, mostNodes = 8_000; // of a page, in bytes and elements
+
+// For people who look at a large fleet: what a screen takes here, which no test judges.
+async function measured(page, label, weight, nodes) {
+  const times = await page.evaluate(async () => {
+    const begun = performance.now();
+    scrollTo(0, document.documentElement.scrollHeight);
+    await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+    const [asked] = performance.getEntriesByType('navigation');
+    return { paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime, answered: asked.responseEnd, scroll: performance.now() - begun };
+  });
+  return `${label}: ${(weight / 1000).toFixed(0)} kB, ${nodes} elements, answered after ${times.answered.toFixed(0)} ms, ` +
+    `first paint ${times.paint?.toFixed(0)} ms, scrolled to its end in ${times.scroll.toFixed(0)} ms`;
+}
+
 async function main() {
   const browser = await browsers.launch({ executablePath: chromium, args: ['--no-sandbox'] });
   const few = await host(3);
@@ -54,6 +69,11 @@ async function main() {
           assert.equal(answer.status(), name === 'login' ? 401 : 200, label);
           assert.match(answer.headers()['content-security-policy'], /default-src 'self'/);
           if (name === 'board') await page.waitForSelector('.plot canvas');
+          // However large the fleet, a page is a page of it.
+          const weight = (await answer.body()).length;
+          const nodes = await page.evaluate(() => document.querySelectorAll('*').length);
+          assert.ok(weight < heaviest && nodes < mostNodes, `${label}: ${weight} bytes, ${nodes} elements`);
+          if (process.env.OUTCROP_PAGE_BOARDS && width === '1280' && colorScheme === 'light') console.log(await measured(page, label, weight, nodes));
           const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
           assert.ok(over <= 0, `${label}: ${over} px wider than the window`);
           if (width !== '4k') {

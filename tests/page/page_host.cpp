@@ -120,8 +120,9 @@ int main(int argc, char** argv) {
     if (!audit.record(who, action, subject, R"({"evidence": 212})")) return 1;
   }
   Events events(io.get_executor(), std::to_string(::getpid()));
-  page::Page pages({view, fleet.seeded.registry(), clock, worker, [] {
-                      return std::vector<std::string>{"the stage role of curvefault expires in 9 days"};
+  page::Page pages({view, fleet.seeded.registry(), clock, worker,
+                    []() -> boost::asio::awaitable<std::vector<std::string>> {
+                      co_return std::vector<std::string>{"the stage role of curvefault expires in 9 days"};
                     },
                     history.get(), &audit});
   do {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "platform/http/client.hpp"
 #include "protocol/base/clock.hpp"
 #include "protocol/base/join.hpp"
 #include "protocol/base/json_text.hpp"
@@ -111,16 +112,14 @@ Result<pki::Authority> authority_for(const EnrollOptions& options, const HostCon
 }
 
 void warn_of_board_in_place(const std::string& name, const HostConnection& host) {
-  const auto answer = host.get("/v1/devices");
-  if (!answer) return;
+  const auto board = host.get("/v1/devices/" + http::encode(name));
+  if (!board) return;
   const Status read = reading_answers([&]() -> Status {
-    for (const Json& device : answer->at("devices")) {
-      if (device.at("name") != name || !device.at("revoked").is_null()) continue;
-      std::fprintf(stderr,
-                   "outcrop: a board '%s' is enrolled already; for another one in its place, shut "
-                   "it out before you sign: outcrop device revoke %s --reason REASON\n",
-                   name.c_str(), name.c_str());
-    }
+    if (!board->at("revoked").is_null()) return {};
+    std::fprintf(stderr,
+                 "outcrop: a board '%s' is enrolled already; for another one in its place, shut "
+                 "it out before you sign: outcrop device revoke %s --reason REASON\n",
+                 name.c_str(), name.c_str());
     return {};
   });
   if (!read) std::fprintf(stderr, "outcrop: %s\n", read.error().message().c_str());

@@ -122,7 +122,7 @@ Result<ReleaseDetails> details_of(const HostConnection& host, const Json& report
 
 // A board that is not there has no reports: that is another answer than "none yet".
 Status check_board(const HostConnection& host, const std::string& name) {
-  OUTCROP_TRY(answer, host.get("/v1/devices"));
+  OUTCROP_TRY(answer, host.get_all("/v1/devices", "devices"));
   return reading_answers([&]() -> Status {
     std::vector<std::string> known;
     for (const Json& device : answer.at("devices")) {

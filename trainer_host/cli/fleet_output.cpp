@@ -83,23 +83,6 @@ View view_of_standard_output() {
 
 namespace {
 
-// Page after page.
-Result<Json> read_devices(const HostConnection& host, const std::string& words) {
-  if (words.empty()) return host.get("/v1/devices");
-  Json all{{"devices", Json::array()}};
-  std::string after;
-  do {
-    const std::string more = after.empty() ? "" : "&after=" + http::encode(after);
-    OUTCROP_TRY(page, host.get("/v1/devices?limit=1000&" + words + more));
-    OUTCROP_CHECK(reading_answers([&]() -> Status {
-      for (Json& device : page.at("devices")) all["devices"].push_back(std::move(device));
-      after = page.at("after").is_null() ? "" : page.at("after").get<std::string>();
-      return {};
-    }));
-  } while (!after.empty());
-  return all;
-}
-
 // Of an outcropd from before tags none.
 std::string tags_of(const Json& device) {
   std::string text;
@@ -114,7 +97,7 @@ bool any_tags(const Json& devices) {
 }  // namespace
 
 Result<Fleet> read_fleet(const HostConnection& host, const std::string& words) {
-  OUTCROP_TRY(devices, read_devices(host, words));
+  OUTCROP_TRY(devices, host.get_all("/v1/devices", "devices", words));
   OUTCROP_TRY(about, host.get("/v1/host"));
   Fleet fleet{std::move(devices), true, {}};
   OUTCROP_CHECK(reading_answers([&]() -> Status {

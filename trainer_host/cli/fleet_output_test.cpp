@@ -349,7 +349,9 @@ TEST(RolloutOutput, a_page_and_a_log_say_where_each_board_stands) {
                                       "pi-2 (rest)  left out: no budget for its class",
                                       "rollout first: canary phase"}));
   EXPECT_FALSE(has_ended(rollout));
-  EXPECT_THAT(rollout_list(Json{{"rollouts", {rollout}}}, details(), anywhere),
+  Json listed = rollout;
+  listed["boards"] = {{"all", 2}, {"updated", 0}};
+  EXPECT_THAT(rollout_list(Json{{"rollouts", {listed}}}, details(), anywhere),
               AllOf(HasSubstr("0 of 2"), Not(HasSubstr("aaaaaa"))));
   EXPECT_LE(widest_line(rollout_page(rollout, devices, details(), {now, 60})), 60u);
 }

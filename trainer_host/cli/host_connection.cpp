@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
+#include <thread>
 
 #include "platform/http/client.hpp"
 #include "protocol/base/json_text.hpp"
@@ -18,6 +20,8 @@ constexpr const char* default_socket = "/run/outcrop/outcropd.sock";
 constexpr const char* readers_socket = "/run/outcrop/readers.sock";
 // Publishing verifies every blob of a release, and a slow disk may be at work.
 constexpr std::chrono::minutes longest_answer{5};
+constexpr std::chrono::seconds longest_reading{2};
+constexpr std::chrono::milliseconds between_looks{50};
 
 fs::path chosen_socket(const fs::path& named) {
   if (!named.empty()) return named;
@@ -74,6 +78,28 @@ HostConnection::HostConnection(const fs::path& socket) : socket_(chosen_socket(s
 
 Result<Json> HostConnection::get(const std::string& target) const {
   return ask("GET", target, "", "");
+}
+
+Result<Json> HostConnection::get_all(const std::string& target, const std::string& list, const std::string& words) const {
+  Json all{{list, Json::array()}};
+  std::string after;
+  bool reads_on = false;
+  const auto until = std::chrono::steady_clock::now() + longest_reading;
+  do {
+    if (reads_on) std::this_thread::sleep_for(between_looks);
+    OUTCROP_TRY(page, get(target + "?limit=1000" + (words.empty() ? "" : "&" + words) +
+                          (after.empty() ? "" : "&after=" + http::encode(after))));
+    OUTCROP_CHECK(reading_answers([&]() -> Status {
+      // Just after its start outcropd has not looked at every board yet.
+      reads_on = after.empty() && page.value("unread", 0) > 0 && std::chrono::steady_clock::now() < until;
+      if (reads_on) return {};
+      for (Json& one : page.at(list)) all[list].push_back(std::move(one));
+      const Json next = page.value("after", Json(nullptr));
+      after = next.is_null() ? "" : next.get<std::string>();
+      return {};
+    }));
+  } while (reads_on || !after.empty());
+  return all;
 }
 
 Result<Json> HostConnection::post(const std::string& target, const Json& body) const {

@@ -27,6 +27,8 @@ class HostConnection {
 
   // Errors: what outcropd answered; where it cannot be reached, what to do about it.
   [[nodiscard]] Result<Json> get(const std::string& target) const;
+  // All of a list that comes in pages: {list: [...]}. `words` of a query, "class=pi&tag=lab"; "": none.
+  [[nodiscard]] Result<Json> get_all(const std::string& target, const std::string& list, const std::string& words = "") const;
   [[nodiscard]] Result<Json> post(const std::string& target,
                                   const Json& body = Json::object()) const;
   [[nodiscard]] Result<Json> remove(const std::string& target) const;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "platform/console/progress_bar.hpp"
+#include "platform/http/client.hpp"
 #include "protocol/base/clock.hpp"
 #include "protocol/base/counted.hpp"
 #include "protocol/base/durable_file.hpp"
@@ -169,7 +170,7 @@ struct Boards {
 
 Result<Boards> count_boards(const HostConnection& host, const std::string& model,
                             const std::string& manifest) {
-  OUTCROP_TRY(answer, host.get("/v1/devices"));
+  OUTCROP_TRY(answer, host.get_all("/v1/devices", "devices", "model=" + http::encode(model)));
   Boards boards;
   OUTCROP_CHECK(reading_answers([&]() -> Status {
     for (const Json& device : answer.at("devices")) {

@@ -54,7 +54,7 @@ Result<Json> by_digest(const Json& releases, const std::string& start) {
 }  // namespace
 
 Result<Json> find_release(const HostConnection& host, const std::string& name) {
-  OUTCROP_TRY(answer, host.get("/v1/releases"));
+  OUTCROP_TRY(answer, host.get_all("/v1/releases", "releases"));
   try {
     const Json& releases = answer.at("releases");
     std::error_code error;

@@ -177,7 +177,7 @@ std::string release_table(const Json& answer, const View& view) {
 
 Status run_release_list(const ReleaseListOptions& options) {
   const HostConnection host(options.host);
-  OUTCROP_TRY(answer, host.get("/v1/releases"));
+  OUTCROP_TRY(answer, host.get_all("/v1/releases", "releases"));
   return reading_answers([&]() -> Status {
     if (options.json) {
       std::printf("%s\n", json_text(answer, 2).c_str());

@@ -12,7 +12,7 @@ constexpr std::size_t digits_that_tell_apart = 6;
 }  // namespace
 
 Result<ReleaseDetails> read_releases(const HostConnection& host) {
-  OUTCROP_TRY(answer, host.get("/v1/releases"));
+  OUTCROP_TRY(answer, host.get_all("/v1/releases", "releases"));
   ReleaseDetails releases;
   OUTCROP_CHECK(reading_answers([&]() -> Status {
     for (const Json& release : answer.at("releases")) {

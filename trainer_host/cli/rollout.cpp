@@ -213,7 +213,7 @@ struct StatusOptions {
 // The rollout that is asked for: by name, or the newest.
 Result<Json> find_rollout(const HostConnection& host, const std::string& name) {
   if (!name.empty()) return host.get(target_of(name));
-  OUTCROP_TRY(answer, host.get("/v1/rollouts"));
+  OUTCROP_TRY(answer, host.get("/v1/rollouts?limit=1"));
   const auto all = answer.find("rollouts");
   if (all == answer.end() || !all->is_array() || all->empty()) {
     return fail(ErrorCode::not_found,
@@ -224,11 +224,11 @@ Result<Json> find_rollout(const HostConnection& host, const std::string& name) {
 
 Result<std::string> status_text(const HostConnection& host, const StatusOptions& options) {
   const bool one = !options.name.empty();
-  OUTCROP_TRY(answer, host.get(one ? target_of(options.name) : "/v1/rollouts"));
+  OUTCROP_TRY(answer, one ? host.get(target_of(options.name)) : host.get_all("/v1/rollouts", "rollouts"));
   if (options.json) return json_text(answer, 2) + "\n";
   OUTCROP_TRY(releases, read_releases(host));
   if (!one) return rollout_list(answer, releases, view_of_standard_output());
-  OUTCROP_TRY(devices, host.get("/v1/devices"));
+  OUTCROP_TRY(devices, host.get_all("/v1/devices", "devices"));
   return rollout_page(answer, devices, releases, view_of_standard_output());
 }
 
@@ -286,7 +286,7 @@ Status wait_for_end(const HostConnection& host, const StatusOptions& options) {
   Telling telling(screen);
   while (true) {
     OUTCROP_TRY(rollout, host.get(target_of(name)));
-    OUTCROP_TRY(devices, host.get("/v1/devices"));
+    OUTCROP_TRY(devices, host.get_all("/v1/devices", "devices"));
     const bool ended = has_ended(rollout);
     const bool over = ended || std::chrono::steady_clock::now() >= until;
     const View view = view_of_standard_output();

@@ -171,14 +171,11 @@ std::string rollout_list(const Json& rollouts, const ReleaseDetails& releases, c
   table.less_needed({"model"});
   std::string notes;
   for (const Json& rollout : rollouts.at("rollouts")) {
-    std::size_t updated = 0;
-    for (const Json& device : rollout.at("devices")) {
-      if (text_at(device, "state") == "UPDATED" && !device.at("cancelled").get<bool>()) ++updated;
-    }
+    const Json& boards = rollout.at("boards");
     table.add_row({text_at(rollout, "name"), text_at(rollout, "model"),
                    stage_of(releases, text_at(rollout, "manifest")),
                    age(text_at(rollout, "started"), view.now),
-                   std::to_string(updated) + " of " + std::to_string(rollout.at("devices").size()),
+                   std::to_string(boards.at("updated").get<std::size_t>()) + " of " + std::to_string(boards.at("all").get<std::size_t>()),
                    text_at(rollout, "state")});
     const std::string reason = text_at(rollout, "reason");
     if (!reason.empty()) notes += text_at(rollout, "name") + ": " + reason + "\n";

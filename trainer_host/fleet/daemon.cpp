@@ -5,10 +5,12 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <functional>
+#include <thread>
 
 #include "platform/http/server.hpp"
 #include "platform/service/service.hpp"
@@ -119,12 +121,14 @@ Result<std::unique_ptr<Registry>> open_registry(const StateFolder& state) {
 
 class Daemon::Impl {
  public:
-  Impl(asio::io_context& io, HostConfig config, UniqueFd lock, std::unique_ptr<Registry> registry, FileInPlace in_place,
-       BlobStore blobs, MetadataKeeper keeper, Tokens tokens)
+  Impl(asio::io_context& io, asio::io_context& answers, HostConfig config, UniqueFd lock, std::unique_ptr<Registry> registry,
+       std::unique_ptr<Registry> reader, FileInPlace in_place, BlobStore blobs, MetadataKeeper keeper, Tokens tokens)
       : io_(&io),
+        answers_(&answers),
         config_(std::move(config)),
         lock_(std::move(lock)),
         registry_(std::move(registry)),
+        reader_(std::move(reader)),
         in_place_(std::move(in_place)),
         blobs_(std::move(blobs)),
         keeper_(std::move(keeper)),
@@ -132,6 +136,7 @@ class Daemon::Impl {
         director_(clock_, config_.trust.director_key,
                   [this]() -> const RoleSet& { return keeper_.roles(); }, [this] { return keeper_.check_clock(); }),
         audit_(*registry_, clock_),
+        audit_read_(*reader_, clock_),
         feed_(io.get_executor(), history_options(config_),
               [this](const std::string& device, const messages::Acknowledgement& kept) { send(device, kept); }),
         asker_(*registry_, clock_, {config_.monitor.interval, config_.monitor.measure_every},
@@ -149,6 +154,10 @@ class Daemon::Impl {
         sign_timer_(io),
         prune_timer_(io),
         stop_timer_(io) {}
+  ~Impl() {
+    answers_->stop();
+    if (answering_.joinable()) answering_.join();
+  }
 
   Status start();
   void stop();
@@ -187,17 +196,19 @@ class Daemon::Impl {
 
   // Members are destroyed from the last to the first: who is called back goes last.
   asio::io_context* io_;
+  asio::io_context* answers_;
   HostConfig config_;
   SystemClock clock_;
   News news_;
   UniqueFd lock_;
   std::unique_ptr<Registry> registry_;
-  FileInPlace in_place_;  // it
+  std::unique_ptr<Registry> reader_;  // of the thread that answers, as is audit_read_
+  FileInPlace in_place_;              // of both
   BlobStore blobs_;
   MetadataKeeper keeper_;
   Tokens tokens_;
   Director director_;
-  monitor::RegistryAuditLog audit_;
+  monitor::RegistryAuditLog audit_, audit_read_;
   monitor::Feed feed_;
   monitor::Asker asker_;
   Knocking knocking_;
@@ -213,9 +224,12 @@ class Daemon::Impl {
   std::unique_ptr<Scrub> scrub_;
   std::unique_ptr<Webhooks> webhooks_;
   std::unique_ptr<Api> api_;
+  // Of the thread that answers, from its start on:
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<http::Server> readers_;  // none where no group is to read only
   std::unique_ptr<http::Server> pages_;  // none where [http] is not said
+  asio::executor_work_guard<asio::io_context::executor_type> answering_on_{answers_->get_executor()};
+  std::thread answering_;
   asio::steady_timer inbox_timer_;
   asio::steady_timer decide_timer_;
   asio::steady_timer reconcile_timer_;
@@ -310,6 +324,7 @@ Status Daemon::Impl::start() {
   OUTCROP_TRY(webhooks, Webhooks::start(io_->get_executor(), *registry_, audit_, clock_, config_.webhooks, {}));
   webhooks_ = std::move(webhooks);
   OUTCROP_CHECK(start_server());
+  answering_ = std::thread([this] { answers_->run(); });
   every(reconcile_timer_, reconcile_every, [this] {
     const std::uint64_t before = std::exchange(overflowed_, session_->overflowed());
     const bool lost_some = overflowed_ != before;
@@ -458,9 +473,9 @@ BrokerAccess Daemon::Impl::broker_access() {
 
 Status Daemon::Impl::start_server() {
   api_ = std::make_unique<Api>(
-      ApiParts{io_->get_executor(), *registry_, clock_, blobs_, keeper_, driver_, ingest_, broker_access(),
+      ApiParts{answers_->get_executor(), io_->get_executor(), *registry_, *reader_, clock_, blobs_, keeper_, driver_, ingest_, broker_access(),
                [this](const RoleEnvelopes& roles) { publish(roles); }, config_.rollout, worker_,
-               tokens_, config_.http && config_.http->open_to_viewers, feed_.history(), &audit_,
+               tokens_, config_.http && config_.http->open_to_viewers, feed_.history(), &audit_read_,
                [this](const std::string& who, const Audited& what) {
                  news_.report("the audit log", audit_.record(who, what.action, what.subject, what.detail));
                },
@@ -478,7 +493,7 @@ Status Daemon::Impl::start_server() {
   options.mode = config_.socket_mode;
   options.longest_body = ByteCount::mib(10);
   OUTCROP_TRY(server,
-              http::Server::listen(io_->get_executor(), options, [this](http::Request request) {
+              http::Server::listen(answers_->get_executor(), options, [this](http::Request request) {
                 return api_->handle(std::move(request), Role::admin);
               }));
   server_ = std::make_unique<http::Server>(std::move(server));
@@ -486,7 +501,7 @@ Status Daemon::Impl::start_server() {
     options.socket = config_.readers_socket();
     options.mode = 0660;
     options.group = config_.readers_group;
-    OUTCROP_TRY(readers, http::Server::listen(io_->get_executor(), options, [this](http::Request request) {
+    OUTCROP_TRY(readers, http::Server::listen(answers_->get_executor(), options, [this](http::Request request) {
                   return api_->handle(std::move(request), Role::viewer);
                 }));
     readers_ = std::make_unique<http::Server>(std::move(readers));
@@ -501,7 +516,7 @@ Status Daemon::Impl::start_server() {
     if (config_.http->certificates) tcp.tls->client_authority = config_.http->certificates->authority;
   }
   OUTCROP_TRY(pages,
-              http::Server::listen_tcp(io_->get_executor(), tcp, [this](http::Request request) {
+              http::Server::listen_tcp(answers_->get_executor(), tcp, [this](http::Request request) {
                 return api_->handle_tcp(std::move(request));
               }));
   pages_ = std::make_unique<http::Server>(std::move(pages));
@@ -698,7 +713,7 @@ void Daemon::Impl::show_status() {
   const auto enrolled = registry_->count_enrolled();
   const auto rollouts = registry_->rollouts_under_way();
   if (!enrolled || !rollouts) return;
-  std::string line = std::to_string(ingest_.online_count()) + " of " + counted(*enrolled, "board") + " online";
+  std::string line = std::to_string(ingest_.presence().online_count()) + " of " + counted(*enrolled, "board") + " online";
   for (const RolloutRecord& rollout : *rollouts) {
     line += "; rollout " + rollout.name + ": " + std::string(to_string(rollout.state));
   }
@@ -716,9 +731,11 @@ void Daemon::Impl::stop() {
   if (stopping_) return;
   stopping_ = true;
   platform::notify_stopping();
-  server_.reset();
-  readers_.reset();
-  pages_.reset();
+  asio::post(*answers_, [this] {
+    server_.reset();
+    readers_.reset();
+    pages_.reset();
+  });
   scrub_.reset();
   heartbeat_.reset();
   webhooks_.reset();
@@ -736,7 +753,7 @@ void Daemon::Impl::stop() {
 Daemon::Daemon(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Daemon::~Daemon() = default;
 
-Result<std::unique_ptr<Daemon>> Daemon::start(asio::io_context& io, const HostConfig& config) {
+Result<std::unique_ptr<Daemon>> Daemon::start(asio::io_context& io, asio::io_context& answers, const HostConfig& config) {
   const StateFolder state{config.state};
   OUTCROP_CHECK(check_mounted(state.folder));
   OUTCROP_CHECK(make_state_folder(state.folder));
@@ -750,13 +767,14 @@ Result<std::unique_ptr<Daemon>> Daemon::start(asio::io_context& io, const HostCo
     }
   }
   OUTCROP_TRY(registry, open_registry(state));
+  OUTCROP_TRY(reader, read_sqlite_registry(state.registry()));
   OUTCROP_TRY(in_place, FileInPlace::of(state.registry()));
   OUTCROP_TRY(blobs, BlobStore::open(state.blobs()));
   static const SystemClock clock;
   OUTCROP_TRY(keeper, MetadataKeeper::open(*registry, clock, metadata_options(config.trust)));
   OUTCROP_TRY(tokens, Tokens::open(state.tokens()));
-  auto impl = std::make_unique<Impl>(io, config, std::move(lock), std::move(registry), std::move(in_place),
-                                     std::move(blobs), std::move(keeper), std::move(tokens));
+  auto impl = std::make_unique<Impl>(io, answers, config, std::move(lock), std::move(registry), std::move(reader),
+                                     std::move(in_place), std::move(blobs), std::move(keeper), std::move(tokens));
   OUTCROP_CHECK(impl->start());
   return std::unique_ptr<Daemon>(new Daemon(std::move(impl)));
 }

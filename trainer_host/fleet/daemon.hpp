@@ -13,12 +13,13 @@
 
 namespace outcrop::fleet {
 
-// outcropd, all parts put together, on the thread that runs `io`.
+// outcropd, all parts put together, on two threads: the one that runs `io` decides and writes, and one of its own runs `answers`,
+// the API and the pages. Both contexts live longer than this, and `answers` longer than `io`.
 class Daemon {
  public:
   // Everything that can fail at once: refused where another outcropd works in this state folder,
   // and the errors of its parts. Serves from here on, once `io` runs.
-  [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(boost::asio::io_context& io,
+  [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(boost::asio::io_context& io, boost::asio::io_context& answers,
                                                              const HostConfig& config);
   ~Daemon();
 

@@ -22,8 +22,8 @@ constexpr int done = 0;
 
 Status serve(const outcrop::fleet::HostConfig& config) {
   outcrop::platform::start_log("outcropd", config.log);
-  boost::asio::io_context io(1);
-  OUTCROP_TRY(daemon, outcrop::fleet::Daemon::start(io, config));
+  boost::asio::io_context answers(1), io(1);
+  OUTCROP_TRY(daemon, outcrop::fleet::Daemon::start(io, answers, config));
   boost::asio::signal_set signals(io, SIGTERM, SIGINT);
   signals.async_wait([&](const boost::system::error_code& error, int) {
     if (!error) daemon->stop();

@@ -8,6 +8,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "tests/support/result_matchers.hpp"
+#include "tests/support/shell.hpp"
 #include "trainer_host/fleet/outcropd_fixture.hpp"
 
 // Who may come, and who may not any more.
@@ -71,6 +72,10 @@ TEST_F(OutcropdTest, an_authority_that_is_removed_lets_nobody_in_any_more) {
   const std::string remove = "/v1/device-authorities/" + listed["authorities"][0]["keyid"].get<std::string>() + "/remove";
   post("/v1/device-authorities/" + std::string(64, 'a') + "/remove", {{"reason", "stolen"}, {"revoke_devices", true}}, 404);
   EXPECT_THAT(post(remove, {{"reason", "stolen"}, {"revoke_devices", false}}, 409).dump(), AllOf(HasSubstr("1 board is enrolled"), HasSubstr("--revoke-devices")));
+  const std::string shown = "curl -s -i --unix-socket " + socket_.string() + " -H 'If-Match: \"seen-before\"' -X POST -d '{\"reason\": \"stolen\", "
+                            "\"revoke_devices\": true}' http://local" + remove;
+  EXPECT_THAT(run_shell(shown).output, HasSubstr("412 Precondition Failed"));
+  EXPECT_EQ(get("/v1/device-authorities/" + listed["authorities"][0]["keyid"].get<std::string>())["name"], listed["authorities"][0]["name"]);
   const auto removed = post(remove, {{"reason", "stolen"}, {"revoke_devices", true}});
   EXPECT_EQ(removed["revoked"], json::array({"pi-1"}));
   EXPECT_TRUE(until([&] { return !board->connected(); }));

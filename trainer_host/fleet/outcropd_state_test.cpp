@@ -156,7 +156,18 @@ TEST_F(OutcropdTest, a_backup_made_while_it_runs_serves_in_its_place) {
   ASSERT_TRUE(until([&] { return get("/v1/host")["online"] == 1; }));
   EXPECT_EQ(get("/v1/rollouts/r")["state"], "done");
   EXPECT_EQ(get("/v1/blobs/" + manifest)["have"], true);
-  EXPECT_FALSE(get("/v1/reports")["reports"].empty());
+  const json reports = get("/v1/reports")["reports"];
+  ASSERT_FALSE(reports.empty());
+  // Page after page, each once; a cursor is of the list that it came from.
+  json paged = json::array();
+  std::string after;
+  do {
+    const json page = get("/v1/reports?limit=1" + (after.empty() ? "" : "&after=" + after));
+    paged.insert(paged.end(), page["reports"].begin(), page["reports"].end());
+    after = page["after"].is_null() ? "" : page["after"].get<std::string>();
+    if (!after.empty()) call("GET", "/v1/reports?device=board&after=" + after, nullptr, 400);
+  } while (!after.empty());
+  EXPECT_EQ(paged, reports);
 }
 
 TEST_F(OutcropdTest, ends_where_its_database_is_replaced_and_answers_nothing_from_the_old_one) {
@@ -170,6 +181,8 @@ TEST_F(OutcropdTest, ends_where_its_database_is_replaced_and_answers_nothing_fro
     if (!answer) continue;  // it has ended already
     EXPECT_EQ(answer->status, 503) << target;
     EXPECT_NE(answer->body.find("was removed under outcropd"), std::string::npos) << answer->body;
+    const ShellOutcome seen = run_shell("curl -s -i --unix-socket " + socket_.string() + " http://local" + target);
+    EXPECT_TRUE(seen.code != 0 || seen.output.find("Retry-After: 5") != std::string::npos) << seen.output;
   }
   kill(0);  // waits for its end, which it comes to by itself
   std::filesystem::rename(copy, home_ / "state");

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "tests/support/shell.hpp"
 #include "trainer_host/fleet/outcropd_fixture.hpp"
 
 // Which boards a rollout is for, and when: tags, groups, schedules.
@@ -30,6 +31,13 @@ TEST_F(OutcropdTest, a_rollout_for_a_group_brings_its_release_to_those_boards_an
   EXPECT_TRUE(post("/v1/tags", {{"tag", "lab"}, {"devices", json::array({"two"})}})["changed"].empty()) << "it has it";
   call("PUT", "/v1/groups/lab-boards", {{"filter", "tag=lab&class=raspberry-pi-4"}});
   EXPECT_EQ(get("/v1/groups")["groups"][0]["filter"], "tag=lab&class=raspberry-pi-4");
+  const auto put = [&](const std::string& header) {
+    return run_shell("curl -s -o /dev/null -w '%{http_code}' -X PUT --unix-socket " + socket_.string() + " -H '" + header +
+                     "' -d '{\"filter\": \"tag=roof\"}' http://local/v1/groups/lab-boards").output;
+  };
+  EXPECT_EQ(put("If-None-Match: *"), "412") << "there is one";
+  EXPECT_EQ(put("If-Match: \"of-before\""), "412");
+  EXPECT_EQ(get("/v1/groups/lab-boards")["filter"], "tag=lab&class=raspberry-pi-4");
   EXPECT_EQ(names_of(get("/v1/devices?group=lab-boards")), (std::set<std::string>{"one", "two"}));
   EXPECT_EQ(names_of(get("/v1/devices?tag=lab&q=tw")), (std::set<std::string>{"two"}));
   EXPECT_EQ(get("/v1/devices/one")["tags"], json::array({"lab"}));

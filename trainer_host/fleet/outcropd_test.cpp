@@ -373,6 +373,12 @@ TEST_F(OutcropdTest, refuses_bad_requests_by_name) {
   call("GET", "/v1/devices?health=luck", nullptr, 400);
   call("GET", "/v1/rollouts?limit=0", nullptr, 400);
   call("GET", "/v1/releases?after=none", nullptr, 400);
+  call("GET", "/v1/reports?after=1-000000000000", nullptr, 400);
+  for (const char* path : {"/v1/host", "/v1/devices", "/v1/groups", "/v1/releases", "/v1/rollouts", "/v1/reports", "/v1/changes", "/v1/best",
+                           "/v1/history", "/v1/outliers", "/v1/audit", "/v1/events", "/v1/tokens", "/v1/device-authorities", "/metrics"}) {
+    EXPECT_NE(call("GET", path + std::string("?colour=red"), nullptr, 400)["error"]["message"].get<std::string>().find("'colour'"),
+              std::string::npos) << path;
+  }
   const std::string manifest = publish(1);
   json body = submission(folder_.path() / "release-1");
   body["manifest"] = std::string(64, 'a');

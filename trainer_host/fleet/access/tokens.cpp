@@ -80,8 +80,14 @@ Status Tokens::save(std::vector<Token> tokens) {
                     {"made", to_rfc3339(one.made)}});
   }
   OUTCROP_CHECK(write_file_durably(file_, json_text(json, 1) + "\n"));
+  const std::scoped_lock lock(*mutex_);
   tokens_ = std::move(tokens);
   return {};
+}
+
+std::vector<Token> Tokens::all() const {
+  const std::scoped_lock lock(*mutex_);
+  return tokens_;
 }
 
 Result<std::string> Tokens::add(const std::string& name, Role role, Timestamp now) {
@@ -114,12 +120,13 @@ Status Tokens::remove(const std::string& name) {
   return save(std::move(fewer));
 }
 
-const Token* Tokens::of(std::string_view secret) const {
+std::optional<Token> Tokens::of(std::string_view secret) const {
   const trust::Sha256Digest hash = trust::sha256(secret);
-  const Token* found = nullptr;
+  std::optional<Token> found;
+  const std::scoped_lock lock(*mutex_);
   for (const Token& one : tokens_) {
     if (CRYPTO_memcmp(one.hash.bytes().data(), hash.bytes().data(), trust::Sha256Digest::size) == 0) {
-      found = &one;
+      found = one;
     }
   }
   return found;

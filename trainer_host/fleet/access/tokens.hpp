@@ -1,6 +1,8 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,7 +26,8 @@ struct Token {
   Timestamp made;
 };
 
-// Who may come by TCP. The file holds hashes only; the secret is shown once, when it is made.
+// Who may come by TCP. The file holds hashes only; the secret is shown once, when it is made. One thread adds and removes, any
+// may ask who has a secret.
 class Tokens {
  public:
   // An empty list where there is no file; invalid_data, with what is wrong, for one that is none.
@@ -34,15 +37,16 @@ class Tokens {
   // digits, '.', '_' and '-').
   [[nodiscard]] Result<std::string> add(const std::string& name, Role role, Timestamp now);
   [[nodiscard]] Status remove(const std::string& name);  // not_found
-  [[nodiscard]] const std::vector<Token>& all() const { return tokens_; }
-  // Null where nobody has that secret.
-  [[nodiscard]] const Token* of(std::string_view secret) const;
+  [[nodiscard]] std::vector<Token> all() const;
+  // None where nobody has that secret.
+  [[nodiscard]] std::optional<Token> of(std::string_view secret) const;
 
  private:
   explicit Tokens(std::filesystem::path file) : file_(std::move(file)) {}
   [[nodiscard]] Status save(std::vector<Token> tokens);
 
   std::filesystem::path file_;
+  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();  // of tokens_, where the one thread writes or another reads
   std::vector<Token> tokens_;  // by time of making
 };
 

@@ -28,14 +28,14 @@ TEST(Tokens, are_known_by_their_secret_which_no_file_holds) {
   EXPECT_THAT(*read_text_file(file), Not(HasSubstr(secret->substr(4))));
   const auto again = Tokens::open(file);
   ASSERT_THAT(again, IsOk());
-  const Token* token = again->of(*secret);
-  ASSERT_NE(token, nullptr);
+  const auto token = again->of(*secret);
+  ASSERT_TRUE(token);
   EXPECT_EQ(token->name, "ops");
   EXPECT_EQ(token->role, Role::fleet_operator);
-  EXPECT_EQ(again->of(*secret + "0"), nullptr);
-  EXPECT_EQ(again->of(""), nullptr);
+  EXPECT_EQ(again->of(*secret + "0"), std::nullopt);
+  EXPECT_EQ(again->of(""), std::nullopt);
   ASSERT_THAT(tokens->remove("ops"), IsOk());
-  EXPECT_EQ(tokens->of(*secret), nullptr);
+  EXPECT_EQ(tokens->of(*secret), std::nullopt);
   EXPECT_THAT(tokens->remove("ops"), ErrorIs(ErrorCode::not_found, HasSubstr("'ops'")));
 }
 

@@ -3,9 +3,14 @@
 #include <spdlog/spdlog.h>
 
 #include <charconv>
+#include <set>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 
 #include "protocol/base/json_text.hpp"
 #include "trainer_host/fleet/api/json.hpp"
+#include "trainer_host/fleet/api/openapi.hpp"
 #include "trainer_host/fleet/api/on_worker.hpp"
 
 namespace outcrop::fleet {
@@ -44,27 +49,24 @@ std::optional<std::vector<std::string>> names_in(const std::string& pattern,
   return names;
 }
 
-std::string etag_of(const std::string& body) {
-  return "\"" + trust::sha256(body).hex().substr(0, 32) + "\"";
+// Where something else stands in the place of the database, perhaps for a moment only: whoever asks may ask again.
+http::Response not_in_place(const Error& error) {
+  http::Response response = http::error_response(error, 503);
+  response.headers.emplace_back("Retry-After", "5");
+  return response;
 }
 
-// Whether a header of ETags, "*" or several with commas between, has this one: its quotes are a part of it.
-bool names_etag(const std::string& header, const std::string& etag) {
-  return header == "*" || header.find(etag) != std::string::npos;
-}
-
-// Of what stands for one thing and has one form: who has it already is told so.
-void add_etag(const http::Request& request, const std::string& pattern, http::Response& response) {
-  if (request.method != "GET" || response.status != 200) return;
-  if (pattern != "/v1/devices/{name}" && pattern != "/v1/rollouts/{name}" &&
-      pattern != "/v1/releases/{sha256}") {
-    return;
+// Of words that nobody reads whoever asks would believe that they were heard.
+Status check_words(const Api::Route& route, const http::Request& request) {
+  const std::set<std::string>& known = query_words(route.method, route.path);
+  for (const auto& [word, value] : request.query) {
+    if (known.contains(word)) continue;
+    std::string others;
+    for (const std::string& one : known) others += (others.empty() ? "" : ", ") + one;
+    return fail(ErrorCode::invalid_argument, route.method + " " + route.path + " knows no '" + word + "'" +
+                                                 (others.empty() ? ", and no other word of a query" : ", only " + others));
   }
-  const std::string etag = etag_of(response.body);
-  if (names_etag(request.header("if-none-match"), etag)) {
-    response = {304, "", ""};
-  }
-  response.headers.emplace_back("ETag", etag);
+  return {};
 }
 
 Result<std::uint64_t> number_of(const http::Request& request, const std::string& key) {
@@ -82,11 +84,18 @@ Result<std::uint64_t> number_of(const http::Request& request, const std::string&
 
 Api::Api(ApiParts parts)
     : parts_(std::move(parts)),
-      view_(parts_.registry,
+      directed_(parts_.keeper.roles().director_since().has_value()),
+      hears_(parts_.registry.listen([this](const std::string& device, Written what) {
+        parts_.registry.when_committed([this, device, what] {
+          asio::post(parts_.executor, [this, device, what] { view_.written(device, what); });
+        });
+      })),
+      manifests_(parts_.blobs),
+      view_(parts_.reader,
             {[this](const std::string& device) { return parts_.ingest.online(device); },
              [this](const trust::Sha256Digest& manifest, const std::string& variant,
                     const std::string& output) -> std::optional<double> {
-               const auto described = parts_.driver.manifest(manifest);
+               const auto described = manifests_.of(manifest);
                if (!described) return std::nullopt;
                const messages::Variant* known = (*described)->variant(variant);
                if (known == nullptr) return std::nullopt;
@@ -97,14 +106,15 @@ Api::Api(ApiParts parts)
              },
              [this](const std::string& device) { return held_back(device); }}),
       events_(parts_.executor, std::to_string(parts_.clock.now().time_since_epoch().count())),
-      once_(parts_.registry, parts_.clock),
-      page_({view_, parts_.registry, parts_.clock, parts_.worker,
+      page_({view_, parts_.reader, parts_.clock, parts_.worker,
              [this] {
-               auto words = attention();
-               return words ? std::move(*words)
-                            : std::vector<std::string>{words.error().message()};
+               return on_executor<std::vector<std::string>>(parts_.loop, [this] {
+                 auto words = attention();
+                 return words ? std::move(*words) : std::vector<std::string>{words.error().message()};
+               });
              },
-             parts_.history, parts_.audit}) {
+             parts_.history, parts_.audit}),
+      once_(parts_.registry, parts_.clock) {
   view_.on_board = [this](const BoardRow& row) {
     events_.publish("board", json_text(Json{{"name", row.device.name},
                                             {"device_class", row.device.device_class},
@@ -126,17 +136,6 @@ Api::Api(ApiParts parts)
   };
 }
 
-std::optional<http::Response> Api::not_as_it_was(const http::Request& request,
-                                                 const std::string& name) {
-  const std::string wanted = request.header("if-match");
-  if (wanted.empty()) return std::nullopt;
-  const auto now = rollout(name);
-  if (!now) return http::error_response(now.error());
-  if (names_etag(wanted, etag_of(now->body))) return std::nullopt;
-  return http::error_response(
-      Error(ErrorCode::refused, "the rollout '" + name + "' is not as it was any more: look again"), 412);
-}
-
 std::optional<std::string> Api::held_back(const std::string& device) const {
   if (parts_.history == nullptr) return std::nullopt;
   const auto sample = parts_.history->latest(device);
@@ -150,11 +149,27 @@ std::optional<std::string> Api::held_back(const std::string& device) const {
   return words;
 }
 
+void Api::board_changed(const std::string& name) {
+  asio::post(parts_.executor, [this, name] { view_.changed(name); });
+}
+
+void Api::rollouts_changed() {
+  asio::post(parts_.executor, [this] { view_.rollouts_changed(); });
+}
+
+void Api::every_board_changed() {
+  asio::post(parts_.executor, [this] { view_.changed_everything(); });
+}
+
 void Api::tell() {
-  view_.look_around(boards_looked_at);
-  if (const Status status = view_.refresh(); !status) {
-    spdlog::warn("reading the fleet: {}", status.error().message());
-  }
+  if (telling_.exchange(true)) return;  // it has not come to the last time yet
+  asio::post(parts_.executor, [this] {
+    telling_ = false;
+    view_.look_around(boards_looked_at);
+    if (const Status status = view_.refresh(); !status) {
+      spdlog::warn("reading the fleet: {}", status.error().message());
+    }
+  });
 }
 
 asio::awaitable<http::Response> Api::handle(http::Request request, Role role) {
@@ -168,7 +183,7 @@ asio::awaitable<http::Response> Api::handle(http::Request request, Role role) {
 
 asio::awaitable<http::Response> Api::show(const http::Request& request,
                                           const page::Reader& reader) {
-  if (const Status here = parts_.in_place(); !here) co_return http::error_response(here.error(), 503);
+  if (const Status here = parts_.in_place(); !here) co_return not_in_place(here.error());
   const auto begun = std::chrono::steady_clock::now();
   http::Response response = co_await page_.handle(request, reader);
   times_.add("page", "GET", response.status, std::chrono::steady_clock::now() - begun);
@@ -176,7 +191,7 @@ asio::awaitable<http::Response> Api::show(const http::Request& request,
 }
 
 asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller) {
-  if (const Status here = parts_.in_place(); !here) co_return http::error_response(here.error(), 503);
+  if (const Status here = parts_.in_place(); !here) co_return not_in_place(here.error());
   const auto begun = std::chrono::steady_clock::now();
   const std::string what = request.method + " " + request.path;
   const std::string method = request.method;
@@ -196,7 +211,6 @@ asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller)
     others += (others.empty() ? "" : ", ") + one.method;
   }
   http::Response response;
-  auto repeatable = fleet::repeatable(caller.name, request);
   if (route == nullptr && !others.empty()) {
     response = http::error_response(
         Error(ErrorCode::invalid_argument, "there is no " + what + ", only " + others), 405);
@@ -207,26 +221,20 @@ asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller)
     response = http::error_response(
         Error(ErrorCode::untrusted, caller.name + " may not: that is for the role " +
                                         std::string(to_string(route->role))));
-  } else if (!repeatable) {
-    response = http::error_response(repeatable.error());
-  } else if (auto before = *repeatable ? once_.answered(**repeatable) : std::nullopt) {
-    response = std::move(*before);
-  } else {
-    std::optional<Once::Place> place;
-    if (*repeatable) place.emplace(once_, **repeatable);
+  } else if (const Status words = check_words(*route, request); !words) {
+    response = http::error_response(words.error());
+  } else if (reads) {
     const http::Request asked{method, request.path, {}, "", "", 0, request.headers};
-    const std::string body = !reads && request.body.size() <= longest_audited_body ? request.body : "";
-    response = co_await route->answer(*this, std::move(request), std::move(names), std::move(*repeatable));
-    add_etag(asked, route->path, response);
+    response = co_await route->answer(*this, std::move(request), std::move(names), std::nullopt);
+    if (route->resource || route->path == "/v1/releases/{sha256}") add_etag(asked, response);
+  } else {
+    response = co_await asio::co_spawn(parts_.loop, change(*route, std::move(request), std::move(names), caller), asio::use_awaitable);
     // Whatever was asked for may have changed anything; the rows tell what.
-    if (!reads && response.status < 300) {
-      view_.rollouts_changed();
-      // Pieces of blobs are many, and worth nothing until they are published.
-      if (route->path != "/v1/blobs/{sha256}") {
-        parts_.record(caller.name,
-                      audited(method, route->path, asked.path, body, response.status, response.body));
-      }
-    }
+    if (response.status < 300) view_.rollouts_changed();
+  }
+  // It may have been replaced while it was read.
+  if (response.status >= 500) {
+    if (const Status here = parts_.in_place(); !here) response = not_in_place(here.error());
   }
   times_.add(route == nullptr ? "other" : route->path, method, response.status,
              std::chrono::steady_clock::now() - begun);
@@ -239,11 +247,29 @@ asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller)
   co_return response;
 }
 
+asio::awaitable<http::Response> Api::change(const Route& route, http::Request request, Names names, Caller caller) {
+  auto repeatable = fleet::repeatable(caller.name, request);
+  if (!repeatable) co_return http::error_response(repeatable.error());
+  if (auto before = *repeatable ? once_.answered(**repeatable) : std::nullopt) co_return std::move(*before);
+  if (auto other = stands_against(route, request, names)) co_return std::move(*other);
+  std::optional<Once::Place> place;
+  if (*repeatable) place.emplace(once_, **repeatable);
+  const std::string method = request.method, path = request.path;
+  const std::string body = request.body.size() <= longest_audited_body ? request.body : "";
+  http::Response response = co_await route.answer(*this, std::move(request), std::move(names), std::move(*repeatable));
+  directed_ = parts_.keeper.roles().director_since().has_value();
+  // Pieces of blobs are many, and worth nothing until they are published.
+  if (response.status < 300 && route.path != "/v1/blobs/{sha256}") {
+    parts_.record(caller.name, audited(method, route.path, path, body, response.status, response.body));
+  }
+  co_return response;
+}
+
 Result<http::Response> Api::in_one_commit(const std::optional<Repeatable>& request, const Once::Effect& effect) {
   if (!request) return effect();
   return once_.carry_out(*request, effect, [this] {
     if (const Status read = parts_.keeper.read_again(); !read) spdlog::error("metadata: {}", read.error().message());
-    view_.changed_everything();
+    every_board_changed();
   });
 }
 

@@ -2,11 +2,13 @@
 
 #include <utility>  // before Asio
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,7 @@
 #include "trainer_host/fleet/config/host_config.hpp"
 #include "trainer_host/fleet/depot/blob_store.hpp"
 #include "trainer_host/fleet/ingest/ingest.hpp"
+#include "trainer_host/fleet/ingest/removed_authorities.hpp"
 #include "trainer_host/fleet/metadata/metadata_keeper.hpp"
 #include "trainer_host/fleet/metrics/request_times.hpp"
 #include "trainer_host/fleet/monitor/asker.hpp"
@@ -31,6 +34,7 @@
 #include "trainer_host/fleet/page/page.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
 #include "trainer_host/fleet/rollout/driver.hpp"
+#include "trainer_host/fleet/rollout/manifests.hpp"
 #include "trainer_host/fleet/view/events.hpp"
 #include "trainer_host/fleet/view/fleet_view.hpp"
 
@@ -50,9 +54,12 @@ struct BrokerAccess {
   std::function<void()> ask_for_status;  // of every board again
 };
 
+// Two threads: one answers, and one decides and writes, its loop. So whoever looks waits for no commit.
 struct ApiParts {
-  boost::asio::any_io_executor executor;
+  boost::asio::any_io_executor executor;  // of the thread that answers
+  boost::asio::any_io_executor loop;      // of the other; what follows is used there where nothing else is said
   Registry& registry;
+  Registry& reader;  // the same database, read by the thread that answers
   const Clock& clock;
   BlobStore blobs;
   MetadataKeeper& keeper;
@@ -61,18 +68,18 @@ struct ApiParts {
   BrokerAccess broker;
   std::function<void(const RoleEnvelopes&)> publish;  // to the boards
   RolloutConfig rollout_defaults;
-  boost::asio::thread_pool& worker;  // for writing and hashing blobs, and reading the history
+  boost::asio::thread_pool& worker;  // for writing and hashing blobs, and reading much
   Tokens& tokens;
   bool anybody_may_look = false;       // by TCP in plain, without a token
   monitor::History* history = nullptr;  // none: no telemetry is kept
-  monitor::AuditLog* audit = nullptr;
+  monitor::AuditLog* audit = nullptr;   // of the reader
   // Keeps in it that somebody, "token ops", had something done.
   std::function<void(const std::string& who, const Audited& what)> record =
       [](const std::string&, const Audited&) {};
   // Asks boards to measure again.
   std::function<Result<monitor::MeasureAnswer>(const monitor::MeasureRequest&)> measure =
       [](const monitor::MeasureRequest&) { return monitor::MeasureAnswer(); };
-  std::filesystem::path database{};  // of the registry, for its size
+  std::filesystem::path database{};  // of the registry: for its size, and for what workers read
   // Whether that is still the file that was opened; nothing is answered from one that is not.
   std::function<Status()> in_place = [] { return Status(); };
   // What else a person should know: who does not take what webhooks tell, who is shut out and knocks. A sentence each.
@@ -95,22 +102,20 @@ class Api {
  public:
   explicit Api(ApiParts parts);
 
-  // What a person should do something about, a sentence each; none while all is well.
-  [[nodiscard]] Result<std::vector<std::string>> attention();
-
   // Reads what the golden outputs of releases tell of their quality where nobody has yet: an outcropd
   // of an earlier version published them. Blocks; once, before it serves.
   void look_at_older_releases();
 
-  // An http::Handler of a Unix socket, where whoever comes has the role, and one of TCP.
+  // On the thread that answers: an http::Handler of a Unix socket, where whoever comes has the role, and one of TCP.
   [[nodiscard]] boost::asio::awaitable<http::Response> handle(http::Request request, Role role);
   [[nodiscard]] boost::asio::awaitable<http::Response> handle_tcp(http::Request request);
 
-  // Something of this board was written, or of rollouts: whoever listens is told at the next tell().
-  void board_changed(const std::string& name) { view_.changed(name); }
-  void rollouts_changed() { view_.rollouts_changed(); }
-  void every_board_changed() { view_.changed_everything(); }
-  // Tells listeners what changed since. Now and then.
+  // From the loop. Something of this board that is not in the registry changed, or of rollouts: whoever listens is told at the next
+  // tell().
+  void board_changed(const std::string& name);
+  void rollouts_changed();
+  void every_board_changed();
+  // From the loop, now and then: tells listeners what changed since.
   void tell();
 
   // Carries it out as Once does, where it may come again.
@@ -124,17 +129,26 @@ class Api {
  private:
   using Names = std::vector<std::string>;  // what stands for {name} in a path
   [[nodiscard]] boost::asio::awaitable<http::Response> serve(http::Request request, Caller caller);
+  // On the loop: carries out what changes something, and keeps who had it done.
+  [[nodiscard]] boost::asio::awaitable<http::Response> change(const Route& route, http::Request request, Names names, Caller caller);
   // A page; both live as long as it takes.
   [[nodiscard]] boost::asio::awaitable<http::Response> show(const http::Request& request,
                                                             const page::Reader& reader);
   [[nodiscard]] boost::asio::awaitable<http::Response> upload(http::Request request);
   [[nodiscard]] std::optional<std::string> held_back(const std::string& device) const;
 
+  // resources.cpp: what to answer, instead of doing it, to who wants something changed as he saw it (If-Match), and it is another
+  // by now, or made, and it is there (If-None-Match: *). On the loop.
+  [[nodiscard]] std::optional<http::Response> stands_against(const Route& route, const http::Request& request, const Names& names);
+  [[nodiscard]] Result<http::Response> board_of(Registry& registry, const std::string& name);
+  [[nodiscard]] Result<http::Response> group_of(Registry& registry, const std::string& name);
+  [[nodiscard]] Result<http::Response> token_of(const std::string& name);
+  [[nodiscard]] Result<http::Response> authority_of(Registry& registry, const std::string& keyid);
   // site.cpp
   [[nodiscard]] std::optional<Caller> caller_of(const http::Request& request) const;
   [[nodiscard]] http::Response enter(const http::Request& request);
   [[nodiscard]] http::Response steer_by_form(const std::string& name, const std::string& who,
-                                             const http::Request& request);
+                                             const http::Request& request);  // on the loop
   // fleet.cpp
   [[nodiscard]] Result<http::Response> metrics(const http::Request& request);
   [[nodiscard]] Result<http::Response> events(const http::Request& request);
@@ -150,21 +164,21 @@ class Api {
   [[nodiscard]] Result<http::Response> tokens();
   [[nodiscard]] Result<http::Response> add_token(const std::string& body);
   [[nodiscard]] Result<http::Response> remove_token(const std::string& name);
-  // host.cpp
-  [[nodiscard]] Result<http::Response> host();
+  // host.cpp: what a person should do something about, a sentence each; none while all is well. On the loop.
+  [[nodiscard]] Result<std::vector<std::string>> attention();
+  [[nodiscard]] Result<nlohmann::json> describe_host();  // without lists_seen; on the loop
+  [[nodiscard]] std::map<std::string, std::uint64_t> stage_lists() const;
+  [[nodiscard]] boost::asio::awaitable<http::Response> host();
   [[nodiscard]] Result<http::Response> adopt();
-  [[nodiscard]] Result<http::Response> enrolment();
+  [[nodiscard]] boost::asio::awaitable<http::Response> enrolment();
   [[nodiscard]] boost::asio::awaitable<http::Response> blob(std::string digest);
   [[nodiscard]] Result<http::Response> reports(const http::Request& request);
   // devices.cpp
   [[nodiscard]] Result<http::Response> devices(const http::Request& request);
-  [[nodiscard]] Result<http::Response> device(const std::string& name);
-  [[nodiscard]] Result<nlohmann::json> describe_device(const Device& device, const std::optional<Assignment>& desired);
-  [[nodiscard]] nlohmann::json describe_device(const Device& device, const std::optional<Assignment>& desired,
-                                               const nlohmann::json& active);
+  // `entry`: to_json(device); `active`: the release of this host that it serves, or null.
+  [[nodiscard]] nlohmann::json describe_device(nlohmann::json entry, const Device& device, const std::optional<Assignment>& desired,
+                                               const nlohmann::json& active) const;
   [[nodiscard]] const nlohmann::json& shown(const Device& device);
-  // What it serves, where that is a release of this host.
-  [[nodiscard]] Result<std::optional<ReleaseRecord>> active_release(const Device& device);
   [[nodiscard]] Result<http::Response> add_authority(const std::string& body);
   [[nodiscard]] Result<http::Response> add_device(const std::string& body);
   [[nodiscard]] Result<http::Response> revoke_device(const std::string& name,
@@ -172,13 +186,18 @@ class Api {
   [[nodiscard]] Status take(const DeviceAuthority& authority);
   // authorities.cpp
   [[nodiscard]] boost::asio::awaitable<http::Response> authorities();
-  [[nodiscard]] Result<http::Response> remove_authority(const std::string& keyid, const std::string& body);
+  [[nodiscard]] boost::asio::awaitable<http::Response> remove_authority(std::string keyid, std::string body,
+                                                                        std::optional<Repeatable> repeatable);
+  [[nodiscard]] Result<http::Response> remove_with(const DeviceAuthority& authority, const RemovedAuthority& removed,
+                                                   const std::vector<Device>& boards, bool revoke);
+  [[nodiscard]] Status check_not_leaving(const DeviceAuthority& authority) const;
   // groups.cpp
   [[nodiscard]] Result<http::Response> tag_devices(const std::string& body);
   [[nodiscard]] Result<http::Response> groups();
   [[nodiscard]] Result<http::Response> save_group(const std::string& name, const std::string& body);
   [[nodiscard]] Result<http::Response> remove_group(const std::string& name);
-  [[nodiscard]] Result<std::map<std::string, std::string>> words_of_group(const std::string& name);
+  [[nodiscard]] static Result<Group> find_group(Registry& registry, const std::string& name);
+  [[nodiscard]] static Result<std::map<std::string, std::string>> words_of_group(Registry& registry, const std::string& name);
   [[nodiscard]] Result<RolloutTarget> target_of_group(const std::string& name, const std::string& model);
   // releases.cpp
   [[nodiscard]] boost::asio::awaitable<http::Response> publish_release(std::string body,
@@ -191,28 +210,33 @@ class Api {
                                                    const MetadataSubmission& submission);
   [[nodiscard]] Result<http::Response> add_metadata(const std::string& body);
   [[nodiscard]] Status take(const MetadataSubmission& submission);
-  // What to answer to who steers by what was (If-Match), and the rollout is not that any more.
-  [[nodiscard]] std::optional<http::Response> not_as_it_was(const http::Request& request,
-                                                            const std::string& rollout);
   // rollouts.cpp
-  [[nodiscard]] Result<http::Response> rollouts(const http::Request& request);
-  [[nodiscard]] Result<http::Response> rollout(const std::string& name);
+  [[nodiscard]] boost::asio::awaitable<http::Response> rollouts(http::Request request);
+  [[nodiscard]] Result<http::Response> rollout_of(Registry& registry, const std::string& name) const;
+  [[nodiscard]] boost::asio::awaitable<http::Response> rollout(std::string name);
   [[nodiscard]] Result<http::Response> start_rollout(const std::string& body);
   [[nodiscard]] Status target_group(const std::string& group, RolloutRequest& request);
   [[nodiscard]] Result<http::Response> steer_rollout(const std::string& name,
                                                      const std::string& verb);
 
   ApiParts parts_;
+  std::atomic<bool> directed_;  // the root names a director; the loop says so
+  std::atomic<bool> telling_{false};
+  std::shared_ptr<const void> hears_;  // what is written
+  // Of the thread that answers:
+  Manifests manifests_;
   FleetView view_;
   Events events_;
   RequestTimes times_;
-  Once once_;
   std::map<std::string, Timestamp> reports_told_;  // the newest of each board
   struct Shown : Device {
     nlohmann::json json;
   };
   std::map<std::string, Shown> shown_;  // boards of lists, as they were shown
   page::Page page_;
+  // Of the loop:
+  Once once_;
+  std::set<trust::KeyId> leaving_;  // device authorities whose removal is under way
 };
 
 struct Api::Route {
@@ -221,6 +245,11 @@ struct Api::Route {
   Role role = Role::viewer;
   // Of a request that may come again the effect is in_one_commit().
   std::function<boost::asio::awaitable<http::Response>(Api&, http::Request, Names, std::optional<Repeatable>)> answer;
+  // The thing that the path names, as GET shows it; none where it names none.
+  std::function<Result<http::Response>(Api&, Registry&, const Names&)> resource{};
 };
+
+// Of what stands for one thing and has one form: who has it already (If-None-Match) is told so.
+void add_etag(const http::Request& request, http::Response& response);
 
 }  // namespace outcrop::fleet

@@ -64,6 +64,28 @@ TEST(OpenApi, refers_to_what_it_has) {
   check_references(document, document);
 }
 
+TEST(OpenApi, says_which_words_a_query_has) {
+  EXPECT_EQ(query_words("GET", "/v1/reports"), (std::set<std::string>{"after", "device", "limit", "manifest"}));
+  EXPECT_TRUE(query_words("GET", "/v1/host").empty());
+  EXPECT_TRUE(query_words("GET", "/v1/nothing").empty());
+}
+
+// What can be changed can be changed as it was seen.
+TEST(OpenApi, says_that_what_has_an_etag_is_changed_by_it) {
+  const auto document = nlohmann::json::parse(openapi_document());
+  for (const Api::Route& route : Api::routes()) {
+    std::string method = route.method;
+    std::transform(method.begin(), method.end(), method.begin(), [](unsigned char c) { return std::tolower(c); });
+    const std::string told = document["paths"][route.path][method].dump();
+    const bool changes = route.resource && route.method != "GET";
+    EXPECT_EQ(told.find("If-Match") != std::string::npos, changes) << route.method << " " << route.path;
+    const bool shows = route.resource && route.method == "GET";
+    EXPECT_EQ(told.find("ETag\"") != std::string::npos, shows || route.path == "/v1/releases/{sha256}") << route.method << " " << route.path;
+    const bool names_one = route.path.find("{name}") != std::string::npos || route.path.find("{keyid}") != std::string::npos;
+    EXPECT_EQ(names_one, static_cast<bool>(route.resource)) << route.path;
+  }
+}
+
 TEST(Once, keeps_what_was_answered_and_names_what_is_being_answered) {
   const TemporaryFolder folder;
   const auto registry = open_sqlite_registry(folder.path() / "registry.sqlite");
@@ -114,6 +136,7 @@ TEST(ListPage, holds_every_row_once_also_where_new_ones_come) {
     request.query = std::move(words);
     return page_of(std::move(all), request, name_of);
   };
+  EXPECT_EQ(ask(std::vector<std::string>(250, "a"), {})->rows.size(), 100U) << "never all of them at once";
   EXPECT_EQ(ask({"c", "b", "a"}, {})->rows.size(), 3U);
   EXPECT_EQ(ask({"c", "b", "a"}, {})->after, "");
   const auto first = ask({"c", "b", "a"}, {{"limit", "2"}});

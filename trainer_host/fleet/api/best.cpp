@@ -38,7 +38,6 @@ Json to_json(const BestOfClass& best) {
           {"words", best.words}};
 }
 
-// The words of the query, of which there are no others.
 struct Asked {
   Aim aim = Aim::p90_ms;
   std::string model, device_class;
@@ -54,8 +53,6 @@ Result<Asked> asked_by(const std::map<std::string, std::string>& query) {
       asked.device_class = value;
     } else if (word == "model") {
       asked.model = value;
-    } else {
-      return fail(ErrorCode::invalid_argument, "the best is asked for by objective, model and class, not by '" + word + "'");
     }
   }
   return asked;
@@ -68,7 +65,7 @@ boost::asio::awaitable<http::Response> Api::best(http::Request request) {
   if (!asked) co_return http::error_response(asked.error());
   if (const Status status = view_.refresh(); !status) co_return http::error_response(status.error());
   const SizeOf size_of = [this](const trust::Sha256Digest& manifest, const std::string& variant) -> std::optional<std::uint64_t> {
-    const auto described = parts_.driver.manifest(manifest);
+    const auto described = manifests_.of(manifest);
     const messages::Variant* const known = described ? (*described)->variant(variant) : nullptr;
     if (known == nullptr) return std::nullopt;
     return known->blob.size.value();

@@ -31,20 +31,19 @@ Json progress_to_json(const messages::Progress& progress) {
           {"bytes_total", progress.bytes_total.value()}};
 }
 
-// Whether an authority that this host knows has signed the certificate, and not revoked it since.
-Status check_vouched_for(Registry& registry, const std::string& certificate,
-                         const std::string& serial) {
-  OUTCROP_TRY(authorities, registry.authorities());
+// The authority of these that has signed the certificate, and not revoked it since.
+Result<DeviceAuthority> vouches_for(const std::vector<DeviceAuthority>& authorities, const std::string& certificate,
+                                    const std::string& serial) {
   Status last = fail(ErrorCode::refused, "no device authority is known here yet");
   for (const DeviceAuthority& authority : authorities) {
     last = trust::check_issued_by(certificate, authority.certificate);
     if (!last) continue;
     OUTCROP_TRY(list, pki::RevocationList::read(authority.certificate, authority.crl));
-    if (!list.names(serial)) return {};
+    if (!list.names(serial)) return authority;
     return fail(ErrorCode::revoked,
                 std::string("the certificate is ") + revoked_by_list + "; make a new key");
   }
-  return last;
+  return fail(last.error());
 }
 
 // Another board by a name that was used before: nothing that the one before said is about it. What
@@ -78,16 +77,6 @@ Status start_anew(Registry& registry, const Device& device) {
 
 }  // namespace
 
-Result<std::optional<ReleaseRecord>> Api::active_release(const Device& device) {
-  if (!device.status || !device.status->active_manifest) return std::optional<ReleaseRecord>();
-  return parts_.registry.release(*device.status->active_manifest);
-}
-
-Result<Json> Api::describe_device(const Device& device, const std::optional<Assignment>& desired) {
-  OUTCROP_TRY(release, active_release(device));
-  return describe_device(device, desired, release ? to_json(*release) : Json(nullptr));
-}
-
 // Of a list most is as it was when it was asked for last: what a board says of itself is turned into JSON once.
 const Json& Api::shown(const Device& device) {
   if (shown_.size() >= most_shown) shown_.clear();
@@ -98,43 +87,25 @@ const Json& Api::shown(const Device& device) {
   return kept.json;
 }
 
-Json Api::describe_device(const Device& device, const std::optional<Assignment>& desired, const Json& active) {
-  Json entry = shown(device);
-  entry["online"] = parts_.ingest.online(device.name);
+Json Api::describe_device(Json entry, const Device& device, const std::optional<Assignment>& desired, const Json& active) const {
+  const Presence& presence = parts_.ingest.presence();
+  entry["online"] = presence.online(device.name);
   // A root names a director, and this board's agent is from before.
-  entry["unsigned"] = device.status && !device.signs &&
-                      parts_.keeper.roles().director_since().has_value();
-  entry["limited"] = parts_.ingest.limited(device.name);
+  entry["unsigned"] = device.status && !device.signs && directed_.load();
+  entry["limited"] = presence.limited(device.name);
   entry["desired"] = desired ? desired_to_json(*desired) : Json(nullptr);
-  const messages::Progress* progress = parts_.ingest.progress(device.name);
-  entry["progress"] = progress != nullptr ? progress_to_json(*progress) : Json(nullptr);
+  const auto progress = presence.progress(device.name);
+  entry["progress"] = progress ? progress_to_json(*progress) : Json(nullptr);
   entry["active_release"] = active;
   return entry;
 }
 
-Result<http::Response> Api::device(const std::string& name) {
-  OUTCROP_TRY(device, parts_.registry.device(name));
-  if (!device) return fail(ErrorCode::not_found, "no board '" + name + "' was ever enrolled");
-  OUTCROP_TRY(desired, parts_.registry.desired(name));
-  OUTCROP_TRY(entry, describe_device(*device, desired));
-  return respond(entry);
-}
-
-// All of them where nothing is asked for; else a page of those that are meant, from what is in memory.
+// A page of those that are meant, from what is in memory.
 Result<http::Response> Api::devices(const http::Request& request) {
   Json json = Json::array();
-  if (request.query.empty()) {
-    OUTCROP_TRY(all, parts_.registry.devices());
-    for (const Device& device : all) {
-      OUTCROP_TRY(desired, parts_.registry.desired(device.name));
-      OUTCROP_TRY(entry, describe_device(device, desired));
-      json.push_back(std::move(entry));
-    }
-    return respond({{"devices", std::move(json)}});
-  }
   auto words = request.query;
   if (const auto group = words.find("group"); group != words.end()) {
-    OUTCROP_TRY(of_group, words_of_group(group->second));
+    OUTCROP_TRY(of_group, words_of_group(parts_.reader, group->second));
     words.erase(group);
     words.merge(of_group);  // what is said beside it counts
   }
@@ -146,7 +117,7 @@ Result<http::Response> Api::devices(const http::Request& request) {
     const auto serves = row->device.status ? row->device.status->active_manifest : std::nullopt;
     const ReleaseRecord* const active = serves ? view_.release(*serves) : nullptr;
     if (active != nullptr && !releases.contains(*serves)) releases.emplace(*serves, to_json(*active));
-    Json entry = describe_device(row->device, row->desired, active != nullptr ? releases.at(*serves) : Json(nullptr));
+    Json entry = describe_device(shown(row->device), row->device, row->desired, active != nullptr ? releases.at(*serves) : Json(nullptr));
     entry["health"] = to_string(row->health);
     entry["why"] = row->why;
     json.push_back(std::move(entry));
@@ -174,6 +145,7 @@ Result<http::Response> Api::add_authority(const std::string& body) {
 Status Api::take(const DeviceAuthority& authority) {
   OUTCROP_TRY(list, pki::RevocationList::read(authority.certificate, authority.crl));
   OUTCROP_CHECK(check_not_removed(parts_.registry, authority));
+  OUTCROP_CHECK(check_not_leaving(authority));
   OUTCROP_CHECK(parts_.broker.trust_devices(authority));
   OUTCROP_CHECK(parts_.registry.save(authority));
   OUTCROP_TRY(revoked, revoke_listed(parts_.registry, authority, parts_.clock.now()));
@@ -181,7 +153,7 @@ Status Api::take(const DeviceAuthority& authority) {
     parts_.ingest.forget(name);
     parts_.broker.disconnect(name);
   }
-  for (const std::string& name : revoked) view_.changed(name);
+  for (const std::string& name : revoked) board_changed(name);
   if (!revoked.empty()) parts_.driver.tick();
   return {};
 }
@@ -201,7 +173,9 @@ Result<http::Response> Api::add_device(const std::string& body) {
     return fail(ErrorCode::invalid_argument, "the certificate is that of '" + info.common_name +
                                                  "', not of '" + device.name + "'");
   }
-  OUTCROP_CHECK(check_vouched_for(parts_.registry, device.certificate, info.serial));
+  OUTCROP_TRY(authorities, parts_.registry.authorities());
+  OUTCROP_TRY(authority, vouches_for(authorities, device.certificate, info.serial));
+  OUTCROP_CHECK(check_not_leaving(authority));
   device.key = info.key;
   device.enrolled = parts_.clock.now();
   OUTCROP_TRY(before, parts_.registry.device(device.name));
@@ -233,7 +207,7 @@ Result<http::Response> Api::add_device(const std::string& body) {
   if (!before || before->key != device.key) parts_.ingest.forget(device.name);
   // It may have said its own before it was known here.
   if (!parts_.ingest.online(device.name)) parts_.broker.ask_for_status();
-  view_.changed(device.name);
+  board_changed(device.name);
   parts_.driver.tick();
   return respond(to_json(device), 201);
 }
@@ -259,7 +233,7 @@ Result<http::Response> Api::revoke_device(const std::string& name, const std::st
     OUTCROP_CHECK(take(authority));
   }
   parts_.broker.disconnect(name);
-  view_.changed(name);
+  board_changed(name);
   parts_.driver.tick();
   // A board that was enrolled since a backup that came back is named by the list alone.
   Json answer = device ? to_json(*device) : Json{{"name", name}};

@@ -60,13 +60,12 @@ Result<http::Response> Api::tag_devices(const std::string& body) {
     }
     return {};
   }));
-  for (const std::string& name : changed) view_.changed(name);
   if (!changed.empty()) parts_.driver.tick();  // a rollout may be for it now
   return respond({{"tag", tag}, {"changed", changed}});
 }
 
 Result<http::Response> Api::groups() {
-  OUTCROP_TRY(all, parts_.registry.groups());
+  OUTCROP_TRY(all, parts_.reader.groups());
   Json json = Json::array();
   for (const Group& group : all) json.push_back(to_json(group));
   return respond({{"groups", std::move(json)}});
@@ -99,18 +98,22 @@ Result<http::Response> Api::remove_group(const std::string& name) {
   return respond({{"name", name}});
 }
 
-Result<std::map<std::string, std::string>> Api::words_of_group(const std::string& name) {
-  OUTCROP_TRY(all, parts_.registry.groups());
-  const auto found = std::find_if(all.begin(), all.end(), [&](const Group& group) { return group.name == name; });
-  if (found == all.end()) {
-    return fail(ErrorCode::not_found, "there is no group '" + name + "' (outcrop fleet group list)");
+Result<Group> Api::find_group(Registry& registry, const std::string& name) {
+  OUTCROP_TRY(all, registry.groups());
+  for (Group& group : all) {
+    if (group.name == name) return std::move(group);
   }
-  return words_of(found->filter);
+  return fail(ErrorCode::not_found, "there is no group '" + name + "' (outcrop fleet group list)");
+}
+
+Result<std::map<std::string, std::string>> Api::words_of_group(Registry& registry, const std::string& name) {
+  OUTCROP_TRY(group, find_group(registry, name));
+  return words_of(group.filter);
 }
 
 // What a rollout is for, by a group: only by what a board is, since health and rollouts change while it lasts.
 Result<RolloutTarget> Api::target_of_group(const std::string& name, const std::string& model) {
-  OUTCROP_TRY(words, words_of_group(name));
+  OUTCROP_TRY(words, words_of_group(parts_.registry, name));
   OUTCROP_TRY(query, BoardQuery::read(words));
   if (!query.health.empty() || !query.rollout.empty()) {
     return fail(ErrorCode::invalid_argument, "the group '" + name + "' is of boards by their health or rollout, which change while a release rolls "

@@ -16,11 +16,11 @@ constexpr std::size_t most_reports = 10'000;
 constexpr std::uint64_t snapshot_margin = 1000;
 
 Json refusals(const IngestStatistics& statistics) {
-  return {{"stale", statistics.stale},
-          {"unknown", statistics.unknown},
-          {"malformed", statistics.malformed},
-          {"forged", statistics.forged},
-          {"limited", statistics.limited}};
+  return {{"stale", std::uint64_t{statistics.stale}},
+          {"unknown", std::uint64_t{statistics.unknown}},
+          {"malformed", std::uint64_t{statistics.malformed}},
+          {"forged", std::uint64_t{statistics.forged}},
+          {"limited", std::uint64_t{statistics.limited}}};
 }
 
 // What is not here of a release that boards may be offered: a disk damaged it, or a backup had it
@@ -107,42 +107,55 @@ Result<std::vector<std::string>> Api::attention() {
   return all;
 }
 
-Result<http::Response> Api::host() {
+std::map<std::string, std::uint64_t> Api::stage_lists() const {
+  std::map<std::string, std::uint64_t> lists;
+  for (const auto& [model, stage] : parts_.keeper.roles().stages()) lists[model] = stage->version;
+  return lists;
+}
+
+Result<Json> Api::describe_host() {
   OUTCROP_TRY(enrolled, parts_.registry.count_enrolled());
   OUTCROP_TRY(authorities, parts_.registry.authorities());
   const auto& timestamp = parts_.keeper.roles().timestamp();
   OUTCROP_TRY(older, parts_.driver.behind_fleet().words());
   OUTCROP_TRY(needed, attention());
-  std::map<std::string, std::uint64_t> lists;
-  for (const auto& [model, stage] : parts_.keeper.roles().stages()) lists[model] = stage->version;
-  OUTCROP_CHECK(view_.refresh());
-  std::map<std::string, std::uint64_t> seen;
-  for (const auto& [name, row] : view_.boards()) {
-    add_list_seen(row.device, parts_.keeper.roles().director_since().has_value(), lists, seen);
-  }
   const Expiry nearest = nearest_expiry(parts_.keeper.roles());
-  return respond(
-      {{"version", version()},
-       {"protocol", protocol_version},
-       {"broker",
-        {{"host", parts_.broker.host},
-         {"port", parts_.broker.port},
-         {"running", parts_.broker.running()},
-         {"restarting", parts_.broker.restarting()}}},
-       {"root_version", parts_.keeper.roles().root()->version},
-       {"snapshot_version", parts_.keeper.snapshot_version()},
-       {"timestamp_expires", timestamp ? Json(to_rfc3339((*timestamp)->expires)) : Json(nullptr)},
-       {"metadata_problem", parts_.keeper.problem()},
-       {"expires_next", {{"role", nearest.role}, {"expires", to_rfc3339(nearest.when)}}},
-       {"attention", needed},
-       {"history", history_words(parts_.history)},
-       {"older_than_fleet", older ? Json(*older) : Json(nullptr)},
-       {"lists_seen", seen},
-       {"models", models_of(parts_.keeper.roles())},
-       {"device_authorities", authorities.size()},
-       {"devices", enrolled},
-       {"online", parts_.ingest.online_count()},
-       {"refused_messages", refusals(parts_.ingest.statistics())}});
+  return Json{
+      {"version", version()},
+      {"protocol", protocol_version},
+      {"broker",
+       {{"host", parts_.broker.host},
+        {"port", parts_.broker.port},
+        {"running", parts_.broker.running()},
+        {"restarting", parts_.broker.restarting()}}},
+      {"root_version", parts_.keeper.roles().root()->version},
+      {"snapshot_version", parts_.keeper.snapshot_version()},
+      {"timestamp_expires", timestamp ? Json(to_rfc3339((*timestamp)->expires)) : Json(nullptr)},
+      {"metadata_problem", parts_.keeper.problem()},
+      {"expires_next", {{"role", nearest.role}, {"expires", to_rfc3339(nearest.when)}}},
+      {"attention", needed},
+      {"history", history_words(parts_.history)},
+      {"older_than_fleet", older ? Json(*older) : Json(nullptr)},
+      {"models", models_of(parts_.keeper.roles())},
+      {"device_authorities", authorities.size()},
+      {"devices", enrolled},
+      {"online", parts_.ingest.presence().online_count()},
+      {"refused_messages", refusals(parts_.ingest.statistics())}};
+}
+
+boost::asio::awaitable<http::Response> Api::host() {
+  struct OfLoop {
+    Result<Json> described;
+    std::map<std::string, std::uint64_t> lists;
+  };
+  std::function<OfLoop()> ask = [this] { return OfLoop{describe_host(), stage_lists()}; };
+  auto of_loop = co_await on_executor<OfLoop>(parts_.loop, std::move(ask));
+  if (!of_loop.described) co_return http::error_response(of_loop.described.error());
+  if (const Status read = view_.refresh(); !read) co_return http::error_response(read.error());
+  std::map<std::string, std::uint64_t> seen;
+  for (const auto& [name, row] : view_.boards()) add_list_seen(row.device, directed_, of_loop.lists, seen);
+  (*of_loop.described)["lists_seen"] = seen;
+  co_return respond(*of_loop.described);
 }
 
 Result<http::Response> Api::adopt() {
@@ -150,21 +163,32 @@ Result<http::Response> Api::adopt() {
   const std::uint64_t version = parts_.keeper.snapshot_version();
   OUTCROP_TRY(changed, parts_.keeper.sign_above(version + snapshot_margin));
   parts_.publish(changed);
-  view_.changed_everything();
-  return host();
+  every_board_changed();
+  OUTCROP_TRY(described, describe_host());
+  OUTCROP_TRY(devices, parts_.registry.devices());
+  std::map<std::string, std::uint64_t> seen;
+  for (const Device& device : devices) {
+    add_list_seen(device, parts_.keeper.roles().director_since().has_value(), stage_lists(), seen);
+  }
+  described["lists_seen"] = seen;
+  return respond(described);
 }
 
 // A new board believes nothing older than the time in it.
-Result<http::Response> Api::enrolment() {
-  OUTCROP_CHECK(parts_.keeper.check_clock());
-  const trust::TrustedRoot& root = parts_.keeper.roles().root();
-  return respond({{"broker_authority", parts_.broker.authority},
-                  {"broker_host", parts_.broker.host},
-                  {"broker_port", parts_.broker.port},
-                  {"root", {{"sha256", root.digest().hex()}, {"envelope", root.envelope()}}},
-                  {"metadata",
-                   {{"versions", parts_.keeper.roles().floors().versions()},
-                    {"time", to_rfc3339(parts_.clock.now())}}}});
+boost::asio::awaitable<http::Response> Api::enrolment() {
+  std::function<Result<http::Response>()> describe = [this]() -> Result<http::Response> {
+    OUTCROP_CHECK(parts_.keeper.check_clock());
+    const trust::TrustedRoot& root = parts_.keeper.roles().root();
+    return respond({{"broker_authority", parts_.broker.authority},
+                    {"broker_host", parts_.broker.host},
+                    {"broker_port", parts_.broker.port},
+                    {"root", {{"sha256", root.digest().hex()}, {"envelope", root.envelope()}}},
+                    {"metadata",
+                     {{"versions", parts_.keeper.roles().floors().versions()},
+                      {"time", to_rfc3339(parts_.clock.now())}}}});
+  };
+  const auto described = co_await on_executor<Result<http::Response>>(parts_.loop, std::move(describe));
+  co_return described ? *described : http::error_response(described.error());
 }
 
 // Whoever hears that a blob is here does not upload it: so it is read first, on the worker.
@@ -198,18 +222,29 @@ Result<http::Response> Api::reports(const http::Request& request) {
     }
   }
   const std::string board = value("device");
+  // A cursor is a place in the order in which reports came, and holds for the same board and release.
+  const std::string of = "-" + trust::sha256(board + " " + value("manifest")).short_hex();
+  std::uint64_t below = UINT64_MAX;
+  if (const std::string after = value("after"); request.query.contains("after")) {
+    const bool same = after.ends_with(of);
+    const auto place = same ? read_number<std::uint64_t>(after.substr(0, after.size() - of.size())) : std::nullopt;
+    if (!place) return fail(ErrorCode::invalid_argument, "'after' is no cursor of these reports: begin again without it");
+    below = *place;
+  }
   if (!board.empty()) {
-    OUTCROP_TRY(device, parts_.registry.device(board));
+    OUTCROP_TRY(device, parts_.reader.device(board));
     if (!device) return fail(ErrorCode::not_found, "no board '" + board + "' was ever enrolled");
   }
-  OUTCROP_TRY(stored, parts_.registry.reports(board, manifest, limit));
+  OUTCROP_TRY(stored, parts_.reader.reports(board, manifest, limit + 1, below));
+  const bool more = stored.size() > limit;
+  if (more) stored.pop_back();
   Json json = Json::array();
   for (const StoredReport& report : stored) {
     json.push_back({{"received", to_rfc3339(report.received)},
                     {"number_used", report.number_used},
                     {"report", Json::parse(messages::to_json(report.report))}});
   }
-  return respond({{"reports", std::move(json)}});
+  return respond({{"reports", std::move(json)}, {"after", more ? Json(std::to_string(stored.back().place) + of) : Json(nullptr)}});
 }
 
 }  // namespace outcrop::fleet

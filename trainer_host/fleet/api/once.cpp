@@ -63,7 +63,7 @@ Result<std::optional<Repeatable>> repeatable(const std::string& caller, const ht
 
 std::optional<http::Response> Once::answered(const Repeatable& request) const {
   const std::string named = "the Idempotency-Key '" + request.key + "'";
-  if (under_way_.contains({request.caller, request.key})) {
+  if (under_way_->contains({request.caller, request.key})) {
     http::Response busy = http::error_response(
         Error(ErrorCode::refused, "a request with " + named + " is being answered: ask again in a moment"));
     busy.headers.emplace_back("Retry-After", "1");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -32,15 +33,15 @@ class Once {
   // While it lives the request is being answered.
   class Place {
    public:
-    Place(Once& once, const Repeatable& request) : once_(&once), name_(request.caller, request.key) {
-      once_->under_way_.insert(name_);
+    Place(const Once& once, const Repeatable& request) : under_way_(once.under_way_), name_(request.caller, request.key) {
+      under_way_->insert(name_);
     }
     Place(const Place&) = delete;
     Place& operator=(const Place&) = delete;
-    ~Place() { once_->under_way_.erase(name_); }
+    ~Place() { under_way_->erase(name_); }
 
    private:
-    Once* once_;
+    std::shared_ptr<std::set<std::pair<std::string, std::string>>> under_way_;  // a request may end after all else has
     std::pair<std::string, std::string> name_;
   };
 
@@ -57,7 +58,8 @@ class Once {
  private:
   Registry* registry_;
   const Clock* clock_;
-  std::set<std::pair<std::string, std::string>> under_way_;  // caller and key
+  std::shared_ptr<std::set<std::pair<std::string, std::string>>> under_way_ =
+      std::make_shared<std::set<std::pair<std::string, std::string>>>();  // caller and key
 };
 
 }  // namespace outcrop::fleet

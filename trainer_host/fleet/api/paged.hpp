@@ -18,9 +18,9 @@ struct ListPage {
   std::string after;  // where the next page goes on; "" on the last
 };
 
-inline constexpr std::size_t most_listed = 1000;
+inline constexpr std::size_t usually_listed = 100, most_listed = 1000;
 
-// The part of `all` that `limit` and `after` of the request ask for; all of it where they say nothing. What is new
+// The part of `all` that `limit` (100 where it is not said) and `after` of the request ask for. What is new
 // comes before every cursor, so that no page has a row twice. invalid_argument for a limit or a cursor that is none.
 template <class T, class Name>
 [[nodiscard]] Result<ListPage<T>> page_of(std::vector<T> all, const http::Request& request, Name name_of) {
@@ -33,7 +33,7 @@ template <class T, class Name>
     }
     ++begin;
   }
-  std::size_t limit = all.size();
+  std::size_t limit = usually_listed;
   if (const auto text = request.query.find("limit"); text != request.query.end()) {
     limit = read_number<std::size_t>(text->second).value_or(0);
     if (limit < 1 || limit > most_listed) {

@@ -107,7 +107,7 @@ void Api::look_at_older_releases() {
 }
 
 Result<http::Response> Api::releases(const http::Request& request) {
-  OUTCROP_TRY(all, parts_.registry.releases());
+  OUTCROP_TRY(all, parts_.reader.releases());
   if (const auto model = request.query.find("model"); model != request.query.end()) {
     std::erase_if(all, [&](const ReleaseRecord& one) { return one.model != model->second; });
   }
@@ -121,7 +121,7 @@ Result<http::Response> Api::releases(const http::Request& request) {
 
 Result<http::Response> Api::release(const std::string& manifest) {
   OUTCROP_TRY(digest, trust::Sha256Digest::from_hex(manifest));
-  OUTCROP_TRY(found, parts_.registry.release(digest));
+  OUTCROP_TRY(found, parts_.reader.release(digest));
   if (!found) return fail(ErrorCode::not_found, "no release has the manifest " + manifest);
   OUTCROP_TRY(bytes, parts_.blobs.read(digest, messages::manifest_limit));
   Json json = to_json(*found);

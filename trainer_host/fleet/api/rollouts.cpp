@@ -1,6 +1,7 @@
 #include "protocol/messages/json_reader.hpp"
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/api/json.hpp"
+#include "trainer_host/fleet/api/on_worker.hpp"
 #include "trainer_host/fleet/api/paged.hpp"
 
 namespace outcrop::fleet {
@@ -38,14 +39,14 @@ void read_limits(ObjectReader& reader, const std::function<bool(const char*)>& g
   if (given("deadline_seconds")) limits.deadline = std::chrono::seconds(reader.integer("deadline_seconds", 0, longest_soak));
 }
 
-Json describe(const std::vector<Assignment>& assignments, const Ingest& ingest, const RolloutRecord& rollout) {
+Json describe(const std::vector<Assignment>& assignments, const Presence& presence, const RolloutRecord& rollout) {
   Json json = to_json(rollout);
   json["devices"] = Json::array();
   for (const Assignment& assignment : assignments) {
     json["devices"].push_back({{"name", assignment.device},
                                {"canary", assignment.canary},
                                {"excluded", assignment.excluded},
-                               {"online", ingest.online(assignment.device)},
+                               {"online", presence.online(assignment.device)},
                                {"state", state_or_null(assignment)},
                                {"reason", assignment.reason},
                                {"generation", assignment.generation},
@@ -58,7 +59,7 @@ Json describe(const std::vector<Assignment>& assignments, const Ingest& ingest, 
 }
 
 // With what its boards have shown so far; of one rollout, since all boards of the model are looked at.
-Result<Json> describe_whole(Registry& registry, const Ingest& ingest, Timestamp now, const RolloutRecord& rollout) {
+Result<Json> describe_whole(Registry& registry, const Presence& presence, Timestamp now, const RolloutRecord& rollout) {
   OUTCROP_TRY(assignments, registry.assignments(rollout.name));
   OUTCROP_TRY(devices, registry.devices_of(rollout.model));
   std::map<std::string_view, const Assignment*> assigned;
@@ -66,34 +67,56 @@ Result<Json> describe_whole(Registry& registry, const Ingest& ingest, Timestamp 
   RolloutEvidence evidence(rollout, now);
   for (const Device& device : devices) {
     const auto found = assigned.find(device.name);
-    evidence.add(device, found == assigned.end() ? nullptr : found->second, ingest.online(device.name));
+    evidence.add(device, found == assigned.end() ? nullptr : found->second, presence.online(device.name));
   }
-  Json json = describe(assignments, ingest, rollout);
+  Json json = describe(assignments, presence, rollout);
   json["evidence"] = to_json(evidence.judge(/*with_intervals=*/true));
   return json;
 }
 
 }  // namespace
 
-Result<http::Response> Api::rollouts(const http::Request& request) {
-  OUTCROP_TRY(all, parts_.registry.rollouts());
-  if (const auto model = request.query.find("model"); model != request.query.end()) {
-    std::erase_if(all, [&](const RolloutRecord& one) { return one.model != model->second; });
-  }
-  OUTCROP_TRY(page, page_of(std::move(all), request, [](const RolloutRecord& one) { return one.name; }));
-  Json json = Json::array();
-  for (const RolloutRecord& rollout : page.rows) {
-    OUTCROP_TRY(assignments, parts_.registry.assignments(rollout.name));
-    json.push_back(describe(assignments, parts_.ingest, rollout));
-  }
-  return respond({{"rollouts", std::move(json)}, {"after", page.after.empty() ? Json(nullptr) : Json(page.after)}});
+// A fleet's worth of rows for each rollout, so it is counted by a worker, from a connection of its own.
+boost::asio::awaitable<http::Response> Api::rollouts(http::Request request) {
+  std::function<Result<http::Response>()> work = [file = parts_.database, request = std::move(request)]() -> Result<http::Response> {
+    OUTCROP_TRY(registry, read_sqlite_registry(file));
+    OUTCROP_TRY(all, registry->rollouts());
+    if (const auto model = request.query.find("model"); model != request.query.end()) {
+      std::erase_if(all, [&](const RolloutRecord& one) { return one.model != model->second; });
+    }
+    OUTCROP_TRY(page, page_of(std::move(all), request, [](const RolloutRecord& one) { return one.name; }));
+    Json rollouts = Json::array();
+    for (const RolloutRecord& rollout : page.rows) {
+      OUTCROP_TRY(boards, registry->count_boards(rollout.name));
+      Json json = to_json(rollout);
+      json["boards"] = {{"all", boards.all}, {"updated", boards.updated}};
+      rollouts.push_back(std::move(json));
+    }
+    return respond({{"rollouts", std::move(rollouts)}, {"after", page.after.empty() ? Json(nullptr) : Json(page.after)}});
+  };
+  auto answer = co_await on_worker<Result<http::Response>>(parts_.worker, std::move(work));
+  co_return answer ? std::move(*answer) : http::error_response(answer.error());
 }
 
-Result<http::Response> Api::rollout(const std::string& name) {
-  OUTCROP_TRY(found, parts_.registry.rollout(name));
+Result<http::Response> Api::rollout_of(Registry& registry, const std::string& name) const {
+  OUTCROP_TRY(found, registry.rollout(name));
   if (!found) return fail(ErrorCode::not_found, "there is no rollout '" + name + "'");
-  OUTCROP_TRY(json, describe_whole(parts_.registry, parts_.ingest, parts_.clock.now(), *found));
+  OUTCROP_TRY(json, describe_whole(registry, parts_.ingest.presence(), parts_.clock.now(), *found));
   return respond(json);
+}
+
+boost::asio::awaitable<http::Response> Api::rollout(std::string name) {
+  std::function<Result<http::Response>()> work = [this, name = std::move(name)]() -> Result<http::Response> {
+    OUTCROP_TRY(registry, read_sqlite_registry(parts_.database));
+    Result<http::Response> answer = fail(ErrorCode::internal, "nothing was read");
+    OUTCROP_CHECK(registry->at_one_moment([&]() -> Status {
+      answer = rollout_of(*registry, name);
+      return {};
+    }));
+    return answer;
+  };
+  auto answer = co_await on_worker<Result<http::Response>>(parts_.worker, std::move(work));
+  co_return answer ? std::move(*answer) : http::error_response(answer.error());
 }
 
 // Beside the group its own words may narrow it.
@@ -146,7 +169,7 @@ Result<http::Response> Api::start_rollout(const std::string& body) {
   OUTCROP_CHECK(reader.status());
   if (!group.empty()) OUTCROP_CHECK(target_group(group, request));
   OUTCROP_TRY(started, parts_.driver.start(request));
-  OUTCROP_TRY(described, describe_whole(parts_.registry, parts_.ingest, parts_.clock.now(), started));
+  OUTCROP_TRY(described, describe_whole(parts_.registry, parts_.ingest.presence(), parts_.clock.now(), started));
   return respond(described, 201);
 }
 
@@ -159,7 +182,7 @@ Result<http::Response> Api::steer_rollout(const std::string& name, const std::st
           ? parts_.driver.skip_ring(name)
           : fail(ErrorCode::not_found, "a rollout can be told to pause, resume, abort or skip-ring, not to '" + verb + "'");
   if (!after) return fail(after.error());
-  OUTCROP_TRY(described, describe_whole(parts_.registry, parts_.ingest, parts_.clock.now(), *after));
+  OUTCROP_TRY(described, describe_whole(parts_.registry, parts_.ingest.presence(), parts_.clock.now(), *after));
   return respond(described);
 }
 

@@ -23,35 +23,47 @@ auto at_once(Answer answer) {
 const std::vector<Api::Route>& Api::routes() {
   using http::Request;
   using Again = std::optional<Repeatable>;
+  const auto board = [](Api& api, Registry& registry, const Names& n) { return api.board_of(registry, n[0]); };
+  const auto group = [](Api& api, Registry& registry, const Names& n) { return api.group_of(registry, n[0]); };
+  const auto token = [](Api& api, Registry&, const Names& n) { return api.token_of(n[0]); };
+  const auto authority = [](Api& api, Registry& registry, const Names& n) { return api.authority_of(registry, n[0]); };
+  const auto a_rollout = [](Api& api, Registry& registry, const Names& n) { return api.rollout_of(registry, n[0]); };
+  const auto shown = [](const auto& resource) {
+    return at_once([resource](Api& api, Request&, Names& n) { return resource(api, api.parts_.reader, n); });
+  };
   static const std::vector<Route> all{
       {"GET", "/v1/host", Role::viewer,
-       at_once([](Api& api, Request&, Names&) { return api.host(); })},
+       [](Api& api, Request, Names, Again) { return api.host(); }},
       {"POST", "/v1/host/adopt", Role::admin,
        at_once([](Api& api, Request&, Names&) { return api.adopt(); })},
       {"GET", "/v1/enrolment", Role::viewer,
-       at_once([](Api& api, Request&, Names&) { return api.enrolment(); })},
+       [](Api& api, Request, Names, Again) { return api.enrolment(); }},
       {"POST", "/v1/device-authority", Role::admin,
        at_once([](Api& api, Request& r, Names&) { return api.add_authority(r.body); })},
       {"GET", "/v1/device-authorities", Role::viewer,
        [](Api& api, Request, Names, Again) { return api.authorities(); }},
+      {"GET", "/v1/device-authorities/{keyid}", Role::viewer, shown(authority), authority},
       {"POST", "/v1/device-authorities/{keyid}/remove", Role::admin,
-       at_once([](Api& api, Request& r, Names& n) { return api.remove_authority(n[0], r.body); })},
+       [](Api& api, Request request, Names names, Again again) {
+         return api.remove_authority(std::move(names[0]), std::move(request.body), std::move(again));
+       },
+       authority},
       {"GET", "/v1/devices", Role::viewer,
        at_once([](Api& api, Request& r, Names&) { return api.devices(r); })},
       {"POST", "/v1/devices", Role::admin,
        at_once([](Api& api, Request& r, Names&) { return api.add_device(r.body); })},
-      {"GET", "/v1/devices/{name}", Role::viewer,
-       at_once([](Api& api, Request&, Names& n) { return api.device(n[0]); })},
+      {"GET", "/v1/devices/{name}", Role::viewer, shown(board), board},
       {"POST", "/v1/devices/{name}/revoke", Role::admin,
-       at_once([](Api& api, Request& r, Names& n) { return api.revoke_device(n[0], r.body); })},
+       at_once([](Api& api, Request& r, Names& n) { return api.revoke_device(n[0], r.body); }), board},
       {"POST", "/v1/tags", Role::fleet_operator,
        at_once([](Api& api, Request& r, Names&) { return api.tag_devices(r.body); })},
       {"GET", "/v1/groups", Role::viewer,
        at_once([](Api& api, Request&, Names&) { return api.groups(); })},
+      {"GET", "/v1/groups/{name}", Role::viewer, shown(group), group},
       {"PUT", "/v1/groups/{name}", Role::fleet_operator,
-       at_once([](Api& api, Request& r, Names& n) { return api.save_group(n[0], r.body); })},
+       at_once([](Api& api, Request& r, Names& n) { return api.save_group(n[0], r.body); }), group},
       {"DELETE", "/v1/groups/{name}", Role::fleet_operator,
-       at_once([](Api& api, Request&, Names& n) { return api.remove_group(n[0]); })},
+       at_once([](Api& api, Request&, Names& n) { return api.remove_group(n[0]); }), group},
       {"GET", "/v1/blobs/{sha256}", Role::admin,
        [](Api& api, Request, Names names, Again) { return api.blob(names[0]); }},
       {"PUT", "/v1/blobs/{sha256}", Role::admin,
@@ -67,16 +79,13 @@ const std::vector<Api::Route>& Api::routes() {
       {"POST", "/v1/metadata", Role::admin,
        at_once([](Api& api, Request& r, Names&) { return api.add_metadata(r.body); })},
       {"GET", "/v1/rollouts", Role::viewer,
-       at_once([](Api& api, Request& r, Names&) { return api.rollouts(r); })},
+       [](Api& api, Request request, Names, Again) { return api.rollouts(std::move(request)); }},
       {"POST", "/v1/rollouts", Role::fleet_operator,
        at_once([](Api& api, Request& r, Names&) { return api.start_rollout(r.body); })},
       {"GET", "/v1/rollouts/{name}", Role::viewer,
-       at_once([](Api& api, Request&, Names& n) { return api.rollout(n[0]); })},
+       [](Api& api, Request, Names names, Again) { return api.rollout(names[0]); }, a_rollout},
       {"POST", "/v1/rollouts/{name}/{verb}", Role::fleet_operator,
-       at_once([](Api& api, Request& r, Names& n) -> Result<http::Response> {
-         if (auto other = api.not_as_it_was(r, n[0])) return std::move(*other);
-         return api.steer_rollout(n[0], n[1]);
-       })},
+       at_once([](Api& api, Request&, Names& n) { return api.steer_rollout(n[0], n[1]); }), a_rollout},
       {"GET", "/v1/reports", Role::viewer,
        at_once([](Api& api, Request& r, Names&) { return api.reports(r); })},
       {"GET", "/v1/changes", Role::viewer,
@@ -97,8 +106,9 @@ const std::vector<Api::Route>& Api::routes() {
        at_once([](Api& api, Request&, Names&) { return api.tokens(); })},
       {"POST", "/v1/tokens", Role::admin,
        at_once([](Api& api, Request& r, Names&) { return api.add_token(r.body); })},
+      {"GET", "/v1/tokens/{name}", Role::admin, shown(token), token},
       {"DELETE", "/v1/tokens/{name}", Role::admin,
-       at_once([](Api& api, Request&, Names& n) { return api.remove_token(n[0]); })},
+       at_once([](Api& api, Request&, Names& n) { return api.remove_token(n[0]); }), token},
       {"GET", "/v1/openapi.json", Role::viewer,
        at_once([](Api&, Request&, Names&) -> Result<http::Response> {
          return http::Response{200, "application/json", std::string(openapi_document())};

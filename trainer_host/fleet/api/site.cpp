@@ -2,6 +2,7 @@
 
 #include "platform/http/target.hpp"
 #include "trainer_host/fleet/api/api.hpp"
+#include "trainer_host/fleet/api/on_worker.hpp"
 #include "trainer_host/fleet/page/page.hpp"
 
 // What comes by TCP: who it is, and the pages with their few forms.
@@ -79,12 +80,11 @@ std::optional<Caller> Api::caller_of(const http::Request& request) const {
   constexpr std::string_view bearer = "Bearer ";
   const std::string given = request.header("authorization");
   if (!given.empty()) {
-    const Token* token =
-        given.starts_with(bearer) ? parts_.tokens.of(given.substr(bearer.size())) : nullptr;
-    if (token == nullptr) return std::nullopt;
+    const auto token = given.starts_with(bearer) ? parts_.tokens.of(given.substr(bearer.size())) : std::nullopt;
+    if (!token) return std::nullopt;
     return Caller{token->role, "token " + token->name};
   }
-  if (const Token* token = parts_.tokens.of(cookie_in(request.header("cookie"))); token != nullptr) {
+  if (const auto token = parts_.tokens.of(cookie_in(request.header("cookie")))) {
     return Caller{token->role, "token " + token->name, true};
   }
   if (const auto known = parts_.certificates.find(request.certificate); known != parts_.certificates.end()) {
@@ -96,7 +96,7 @@ std::optional<Caller> Api::caller_of(const http::Request& request) const {
 
 http::Response Api::enter(const http::Request& request) {
   const std::string secret = form_words(request.body)["token"];
-  if (parts_.tokens.of(secret) == nullptr) {
+  if (!parts_.tokens.of(secret)) {
     return page::Page::login("That is no token of this host.", 401);
   }
   return with_cookie(see_other("/"), request, secret, "2592000");
@@ -113,7 +113,7 @@ http::Response Api::steer_by_form(const std::string& name, const std::string& wh
   spdlog::info("{} of rollout {} by {}: {}", words["verb"], name, who,
                steered ? "done" : steered.error().message());
   if (!steered) return http::error_response(steered.error());
-  view_.rollouts_changed();
+  rollouts_changed();
   parts_.record(who, {"rollout-" + words["verb"], name, R"({"by": "the page"})"});
   return see_other("/rollouts/" + name);
 }
@@ -155,13 +155,14 @@ asio::awaitable<http::Response> Api::handle_tcp(http::Request request) {
     const page::Reader reader{caller->name, caller->role >= Role::fleet_operator, caller->by_cookie};
     co_return co_await show(request, reader);
   }
-  constexpr std::string_view steer = "/steer";
+  constexpr std::string_view ending = "/steer";
   constexpr std::string_view rollouts = "/rollouts/";
   if (request.method == "POST" && request.path.starts_with(rollouts) &&
-      request.path.ends_with(steer) && caller->role >= Role::fleet_operator) {
+      request.path.ends_with(ending) && caller->role >= Role::fleet_operator) {
     const std::string name = request.path.substr(
-        rollouts.size(), request.path.size() - rollouts.size() - steer.size());
-    co_return steer_by_form(name, caller->name, request);
+        rollouts.size(), request.path.size() - rollouts.size() - ending.size());
+    std::function<http::Response()> steer = [this, name, who = caller->name, request] { return steer_by_form(name, who, request); };
+    co_return co_await on_executor<http::Response>(parts_.loop, std::move(steer));
   }
   co_return co_await serve(std::move(request), *caller);
 }

@@ -56,14 +56,14 @@ bool Ingest::on_message(const transport::Message& message) {
     take_status(name, *voice, message);
   } else if (leaf == "up/progress") {
     if (!voice->progress.take(steady_())) {
-      limit(name, *voice, "its progress");
+      limit(name, "its progress");
     } else {
       on_progress(name, message.payload);
     }
   } else if (leaf == "up/telemetry") {
     on_telemetry(name, *voice, message.payload);
   } else if (!voice->reports.take(steady_())) {
-    limit(name, *voice, "its reports");
+    limit(name, "its reports");
   } else {
     on_report(name, message.payload);
   }
@@ -142,7 +142,7 @@ void Ingest::take_status(const std::string& name, Voice& voice, const transport:
     voice.waiting.reset();
     return on_status(name, message);
   }
-  limit(name, voice, "its status, of which the newest is taken later");
+  limit(name, "its status, of which the newest is taken later");
   voice.waiting = message;
 }
 
@@ -174,35 +174,24 @@ std::vector<std::string> Ingest::unheard(std::size_t most) {
   return page;
 }
 
-void Ingest::limit(const std::string& name, Voice& voice, const std::string& what) {
-  ++voice.limited;
+void Ingest::limit(const std::string& name, const std::string& what) {
   ++statistics_.limited;
-  if ((voice.limited & (voice.limited - 1)) != 0) return;
-  spdlog::warn("'{}' says more than a board may: {} ({} so far)", name, what, counted(voice.limited, "message"));
-}
-
-std::uint64_t Ingest::limited(const std::string& device) const {
-  const auto found = voices_.find(device);
-  return found == voices_.end() ? 0 : found->second.limited;
-}
-
-const messages::Progress* Ingest::progress(const std::string& device) const {
-  const auto found = progress_.find(device);
-  return found == progress_.end() ? nullptr : &found->second;
+  const std::uint64_t often = presence_.said_too_much(name);
+  if ((often & (often - 1)) != 0) return;
+  spdlog::warn("'{}' says more than a board may: {} ({} so far)", name, what, counted(often, "message"));
 }
 
 void Ingest::forget(const std::string& device) {
-  online_.erase(device);
-  progress_.erase(device);
+  presence_.forget(device);
   set_back_.erase(device);
   voices_.erase(device);
 }
 
 // Whoever misbehaves shall not fill the log: the first is told, then the 2nd, 4th, 8th, ...
-void Ingest::refuse(std::uint64_t& counter, const std::string& name, const std::string& why) {
-  ++counter;
-  if ((counter & (counter - 1)) == 0) {
-    spdlog::warn("refused a message of '{}': {} ({} of this kind so far)", name, why, counter);
+void Ingest::refuse(Count& counter, const std::string& name, const std::string& why) {
+  const std::uint64_t often = ++counter;
+  if ((often & (often - 1)) == 0) {
+    spdlog::warn("refused a message of '{}': {} ({} of this kind so far)", name, why, often);
   }
 }
 
@@ -405,9 +394,9 @@ void Ingest::on_status(const std::string& name, const transport::Message& messag
     afterwards([this, name, held = device->status->held] { handlers_.held(name, held); });
   }
   if (status->online) {
-    online_.insert(name);
+    presence_.came(name);
   } else {
-    online_.erase(name);
+    presence_.went(name);
   }
   if (status->deployment && !last_will && handlers_.statement) {
     handlers_.statement(name, {status->deployment->id,
@@ -433,7 +422,7 @@ void Ingest::on_progress(const std::string& name, std::string_view payload) {
                             progress->reason,
                             {header.session, header.sequence},
                             false};
-  progress_.insert_or_assign(name, std::move(*progress));
+  presence_.is_at(name, std::move(*progress));
   if (handlers_.statement) handlers_.statement(name, statement);
 }
 
@@ -467,7 +456,7 @@ void Ingest::on_report(const std::string& name, std::string_view payload) {
   const auto verified =
       trust::verify_envelope(payload, "report", {"board " + name, {{key, device->key}}, 1});
   if (!verified) {
-    std::uint64_t& counter = verified.error().code() == ErrorCode::untrusted
+    Count& counter = verified.error().code() == ErrorCode::untrusted
                                  ? statistics_.forged
                                  : statistics_.malformed;
     return refuse(counter, name, verified.error().message());
@@ -510,7 +499,7 @@ Result<Timestamp> time_of_sample(const messages::DeviceHeader& header, Timestamp
   return header.time;
 }
 
-void Ingest::refuse_telemetry(std::uint64_t& counter, const std::string& name, const std::string& kind,
+void Ingest::refuse_telemetry(Count& counter, const std::string& name, const std::string& kind,
                               const std::string& why) {
   refuse(counter, name, why);
   if (handlers_.refused) handlers_.refused(kind);
@@ -519,7 +508,7 @@ void Ingest::refuse_telemetry(std::uint64_t& counter, const std::string& name, c
 // What is too much, or of the future, is not acknowledged: the board has it, and says it again.
 void Ingest::on_telemetry(const std::string& name, Voice& voice, std::string_view payload) {
   if (!voice.telemetry.take(steady_())) {
-    limit(name, voice, "its telemetry");
+    limit(name, "its telemetry");
     if (handlers_.refused) handlers_.refused("too often");
     return;
   }

@@ -16,26 +16,28 @@
 #include "protocol/messages/telemetry.hpp"
 #include "protocol/transport/session.hpp"
 #include "trainer_host/fleet/ingest/allowance.hpp"
+#include "trainer_host/fleet/ingest/count.hpp"
+#include "trainer_host/fleet/ingest/presence.hpp"
 #include "trainer_host/fleet/log/news.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
 #include "trainer_host/fleet/rollout/observe.hpp"
 
 namespace outcrop::fleet {
 
-// Why a message of a board was not taken, and how often; what was taken, likewise.
+// Why a message of a board was not taken, and how often; what was taken, likewise. Any thread may read it.
 struct IngestStatistics {
-  std::uint64_t statuses = 0;
-  std::uint64_t progress = 0;
-  std::uint64_t reports = 0;
-  std::uint64_t repeated = 0;   // reports that were here already
-  std::uint64_t used = 0;       // reports that were taken although their numbers were used before
-  std::uint64_t stale = 0;      // of a session before the newest
-  std::uint64_t unknown = 0;    // of a board that is not enrolled, or revoked
-  std::uint64_t malformed = 0;  // too long, no such document, too new
-  std::uint64_t forged = 0;     // another board's name inside, or a signature that does not hold
-  std::uint64_t limited = 0;    // more than a board may say, or a status that a newer one replaced
-  std::uint64_t telemetry = 0;  // taken, repeats among them
-  std::uint64_t untimely = 0;   // telemetry of a time that cannot be, or is over
+  Count statuses;
+  Count progress;
+  Count reports;
+  Count repeated;   // reports that were here already
+  Count used;       // reports that were taken although their numbers were used before
+  Count stale;      // of a session before the newest
+  Count unknown;    // of a board that is not enrolled, or revoked
+  Count malformed;  // too long, no such document, too new
+  Count forged;     // another board's name inside, or a signature that does not hold
+  Count limited;    // more than a board may say, or a status that a newer one replaced
+  Count telemetry;  // taken, repeats among them
+  Count untimely;   // telemetry of a time that cannot be, or is over
   [[nodiscard]] std::uint64_t refused() const {
     return stale + unknown + malformed + forged + limited + untimely;
   }
@@ -98,7 +100,7 @@ class Ingest {
   void take_waiting();
   // Forgets who is online: the broker says it again after the next connect.
   void on_lost() {
-    online_.clear();
+    presence_.everybody_went();
     heard_.clear();
     asked_.clear();
   }
@@ -109,16 +111,13 @@ class Ingest {
   // Whether a status was lost here (a full disk) since this was asked last: to be asked for again.
   [[nodiscard]] bool owes_status() { return std::exchange(owes_status_, false); }
 
-  [[nodiscard]] bool online(const std::string& device) const { return online_.contains(device); }
-  [[nodiscard]] std::size_t online_count() const { return online_.size(); }
-  // The newest since this program started; never stored.
-  [[nodiscard]] const messages::Progress* progress(const std::string& device) const;
+  // Who is there and how far, for any thread; this and the statistics are all that others than the registry's may ask for.
+  [[nodiscard]] const Presence& presence() const { return presence_; }
+  [[nodiscard]] bool online(const std::string& device) const { return presence_.online(device); }
   void forget(const std::string& device);  // after its revocation
   // Two machines connect by this board's identity: named in Device::attention.
   void on_twins(const std::string& device, const std::string& places);
   [[nodiscard]] const IngestStatistics& statistics() const { return statistics_; }
-  // Of what this board said, how much was more than it may say, since this program started.
-  [[nodiscard]] std::uint64_t limited(const std::string& device) const;
 
  private:
   // What one board may say, and what waits of it.
@@ -128,12 +127,11 @@ class Ingest {
     Allowance reports{64, 8};
     Allowance telemetry{300, 0.5};  // a day that it kept, and one each 10 s from then on
     std::optional<transport::Message> waiting;  // its newest status
-    std::uint64_t limited = 0;
   };
   void know_enrolled();
   [[nodiscard]] Voice* voice_of(const std::string& name);
   void take_status(const std::string& name, Voice& voice, const transport::Message& message);
-  void limit(const std::string& name, Voice& voice, const std::string& what);
+  void limit(const std::string& name, const std::string& what);
   [[nodiscard]] bool store_status(const Device& device, const Device& before);
   [[nodiscard]] bool store_word(const Device& device);
   // Reads the board's record; none, and counted, where it may not speak.
@@ -152,9 +150,9 @@ class Ingest {
   void on_progress(const std::string& name, std::string_view payload);
   void on_report(const std::string& name, std::string_view payload);
   void on_telemetry(const std::string& name, Voice& voice, std::string_view payload);
-  void refuse_telemetry(std::uint64_t& counter, const std::string& name, const std::string& kind,
+  void refuse_telemetry(Count& counter, const std::string& name, const std::string& kind,
                         const std::string& why);
-  void refuse(std::uint64_t& counter, const std::string& name, const std::string& why);
+  void refuse(Count& counter, const std::string& name, const std::string& why);
   // Does it when what is written now is committed.
   void afterwards(std::function<void()> work);
 
@@ -167,10 +165,9 @@ class Ingest {
   std::map<std::string, Voice> voices_;  // of boards that are enrolled
   bool knows_enrolled_ = false;          // those of before the start are among them
   Allowance strangers_{20, 2};           // look-ups of names that are not
-  std::set<std::string> online_;
+  Presence presence_;
   std::set<std::string> heard_;         // a status came, taken or not, since the connect
   std::map<std::string, int> asked_;    // how often unheard() named it since
-  std::map<std::string, messages::Progress> progress_;
   bool owes_status_ = false;
   bool together_ = false;  // messages are taken by one commit
   std::size_t lot_ = 64;

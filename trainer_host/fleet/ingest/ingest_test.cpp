@@ -216,7 +216,7 @@ TEST_F(IngestTest, telemetry_that_comes_too_often_is_refused_and_counted) {
   EXPECT_EQ(telemetry_.size(), 300U);
   EXPECT_EQ(refused_.size(), 10U);
   EXPECT_EQ(refused_.front(), "too often");
-  EXPECT_EQ(ingest_->limited("pi-1"), 10U);
+  EXPECT_EQ(ingest_->presence().limited("pi-1"), 10U);
   steady_ += std::chrono::seconds(10);
   send_telemetry(telemetry(311), key_);
   EXPECT_EQ(telemetry_.size(), 301U);
@@ -322,7 +322,7 @@ TEST_F(IngestTest, of_a_flood_of_statuses_only_the_newest_waits) {
     send(topics::status("pi-1"), to_json(said));
   }
   EXPECT_EQ(statistics().statuses, 20U);
-  EXPECT_EQ(ingest_->limited("pi-1"), flood - 20);
+  EXPECT_EQ(ingest_->presence().limited("pi-1"), flood - 20);
   EXPECT_EQ(generation(), 20U);
   ingest_->take_waiting();
   EXPECT_EQ(generation(), 20U) << "not yet";
@@ -335,7 +335,7 @@ TEST_F(IngestTest, of_a_flood_of_statuses_only_the_newest_waits) {
   other.device = "pi-2";
   send(topics::status("pi-2"), to_json(other));
   EXPECT_TRUE(ingest_->online("pi-2"));
-  EXPECT_EQ(ingest_->limited("pi-2"), 0U);
+  EXPECT_EQ(ingest_->presence().limited("pi-2"), 0U);
 }
 
 TEST_F(IngestTest, progress_and_reports_beyond_measure_are_let_go_and_names_that_nobody_has_too) {
@@ -576,8 +576,8 @@ TEST_F(IngestTest, passes_on_progress_without_storing_it) {
   send(topics::up("pi-1", "progress"), to_json(progress));
   ASSERT_EQ(statements_.size(), 1U);
   EXPECT_FALSE(statements_[0].is_signed);
-  ASSERT_NE(ingest_->progress("pi-1"), nullptr);
-  EXPECT_EQ(ingest_->progress("pi-1")->bytes_done, ByteCount(5));
+  ASSERT_TRUE(ingest_->presence().progress("pi-1"));
+  EXPECT_EQ(ingest_->presence().progress("pi-1")->bytes_done, ByteCount(5));
 }
 
 }  // namespace

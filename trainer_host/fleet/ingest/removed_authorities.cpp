@@ -41,12 +41,11 @@ Status check_not_removed(Registry& registry, const DeviceAuthority& authority) {
   return {};
 }
 
-std::vector<std::string> boards_of(const std::vector<Device>& devices, const DeviceAuthority& authority) {
-  std::vector<std::string> names;
-  for (const Device& device : devices) {
-    if (!device.revoked && trust::check_issued_by(device.certificate, authority.certificate)) names.push_back(device.name);
-  }
-  return names;
+std::vector<Device> boards_of(std::vector<Device> devices, const DeviceAuthority& authority) {
+  std::erase_if(devices, [&](const Device& device) {
+    return device.revoked || !trust::check_issued_by(device.certificate, authority.certificate);
+  });
+  return devices;
 }
 
 Status remove_authority(Registry& registry, const DeviceAuthority& authority, const RemovedAuthority& removed,

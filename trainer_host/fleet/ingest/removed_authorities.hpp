@@ -23,9 +23,9 @@ struct RemovedAuthority {
 // revoked, with when and why, where it was removed.
 [[nodiscard]] Status check_not_removed(Registry& registry, const DeviceAuthority& authority);
 
-// The boards of these that are enrolled by its certificates and not revoked. Checks a signature of each: whoever only looks
-// has it done by a worker.
-[[nodiscard]] std::vector<std::string> boards_of(const std::vector<Device>& devices, const DeviceAuthority& authority);
+// The boards of these that are enrolled by its certificates and not revoked. Checks a signature of each, so it is a worker's
+// work.
+[[nodiscard]] std::vector<Device> boards_of(std::vector<Device> devices, const DeviceAuthority& authority);
 
 // Removes it and revokes `boards`, which are all of its own, all or nothing. A board whose name is to be used again is
 // enrolled anew, by another authority.

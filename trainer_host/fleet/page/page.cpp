@@ -72,7 +72,8 @@ asio::awaitable<http::Response> Page::handle(const http::Request& request, const
     return as_page(layout(title, place, content, reader, now));
   };
   if (path == "/") {
-    co_return shown("Fleet", "/", fleet_screen(view, parts_.attention(), now));
+    const std::vector<std::string> attention = co_await parts_.attention();
+    co_return shown("Fleet", "/", fleet_screen(view, attention, now));
   }
   if (path == "/boards") {
     const auto query = BoardQuery::read(request.query);

@@ -22,7 +22,8 @@ struct PageParts {
   Registry& registry;
   const Clock& clock;
   boost::asio::thread_pool& worker;                   // for what reads the history
-  std::function<std::vector<std::string>()> attention;  // what a person should do something about
+  // What a person should do something about.
+  std::function<boost::asio::awaitable<std::vector<std::string>>()> attention;
   monitor::History* history = nullptr;                // none: no telemetry is kept
   monitor::AuditLog* audit = nullptr;
 };

@@ -141,6 +141,11 @@ struct Assignment {
   Timestamp updated;
 };
 
+// Of one rollout: those that are assigned to it, and that are UPDATED.
+struct RolloutBoards {
+  std::size_t all = 0, updated = 0;
+};
+
 // Who vouches for boards, with its list of revoked certificates; both PEM.
 struct DeviceAuthority {
   std::string certificate;
@@ -151,6 +156,7 @@ struct StoredReport {
   messages::Report report;
   Timestamp received;
   bool number_used = false;  // an earlier one with other content has its number, too
+  std::uint64_t place = 0;   // in the order in which they came
 };
 
 enum class ReportTaken {
@@ -197,6 +203,8 @@ class Registry {
   // Everything between is one transaction; rolled back when the Status is an error. One within another is a
   // part of it that can be rolled back by itself.
   [[nodiscard]] virtual Status transaction(const std::function<Status()>& work) = 0;
+  // What is read between is of one moment, whoever writes meanwhile. Nothing may be written.
+  [[nodiscard]] virtual Status at_one_moment(const std::function<Status()>& work) = 0;
   // Runs `work` when what is being written now is committed: at once outside of a transaction, never where it, or the
   // part of it that this is said in, is rolled back. For what nobody may hear before.
   virtual void when_committed(std::function<void()> work) = 0;
@@ -248,6 +256,7 @@ class Registry {
   // As if that board had never been in that rollout.
   [[nodiscard]] virtual Status remove(const Assignment& assignment) = 0;
   [[nodiscard]] virtual Result<std::vector<Assignment>> assignments(const std::string& rollout) = 0;
+  [[nodiscard]] virtual Result<RolloutBoards> count_boards(const std::string& rollout) = 0;
   [[nodiscard]] virtual Result<std::optional<Assignment>> assignment(const std::string& rollout,
                                                                      const std::string& device) = 0;
   // The one of the highest generation above 0: what this board is to be at.
@@ -259,11 +268,11 @@ class Registry {
                                                        const trust::KeyId& key,
                                                        std::string_view envelope,
                                                        Timestamp received) = 0;
-  // Newest first, at most `limit`; all devices where `device` is empty, all releases where
+  // Newest first, at most `limit`, those that came before the place `below`; all devices where `device` is empty, all releases where
   // `manifest` is none.
   [[nodiscard]] virtual Result<std::vector<StoredReport>> reports(
       const std::string& device, const std::optional<trust::Sha256Digest>& manifest,
-      std::size_t limit) = 0;
+      std::size_t limit, std::uint64_t below = UINT64_MAX) = 0;
 
   // Signed metadata as it is published: role ("root/1", "targets", ...) -> envelope.
   [[nodiscard]] virtual Status save_metadata(const std::string& role,
@@ -319,8 +328,9 @@ class Registry {
 [[nodiscard]] Result<std::unique_ptr<Registry>> open_sqlite_registry(
     const std::filesystem::path& file, std::function<void(const std::string& sql)> prepared = {});
 
-// The same file for reading, while an outcropd works in it or not: it stays of the schema it has,
-// so metadata() and back_up() are all that may be asked of it. not_found where there is none.
+// The same file for reading, while an outcropd works in it or not, also on a thread of its own: what is read is what was
+// committed last, and waits for no writer. It stays of the schema it has: where that may be another than this program's, metadata()
+// and back_up() are all that may be asked. Every write fails. not_found where there is none.
 [[nodiscard]] Result<std::unique_ptr<Registry>> read_sqlite_registry(
     const std::filesystem::path& file);
 

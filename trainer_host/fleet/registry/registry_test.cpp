@@ -746,5 +746,29 @@ TEST_F(RegistryTest, a_copy_made_while_it_is_in_use_holds_everything) {
   EXPECT_FALSE(registry->back_up(copy));  // never over another file
 }
 
+TEST_F(RegistryTest, is_read_beside_its_writer_as_of_one_moment) {
+  const auto registry = open();
+  ASSERT_THAT(registry->save(device("pi-1")), IsOk());
+  auto reader = read_sqlite_registry(file_);
+  ASSERT_THAT(reader, IsOk());
+  EXPECT_EQ((*reader)->devices()->size(), 1U);
+  ASSERT_THAT(registry->transaction([&]() -> Status {
+    OUTCROP_CHECK(registry->save(device("pi-2")));
+    EXPECT_EQ((*reader)->devices()->size(), 1U) << "what is not committed is not there, and nobody waits for it";
+    return {};
+  }), IsOk());
+  EXPECT_EQ((*reader)->devices()->size(), 2U);
+  ASSERT_THAT((*reader)->at_one_moment([&]() -> Status {
+    EXPECT_EQ((*reader)->device("pi-1")->value().device_class, "raspberry-pi-4");
+    Device other = device("pi-1");
+    other.device_class = "raspberry-pi-5";
+    OUTCROP_CHECK(registry->save(other));
+    EXPECT_EQ((*reader)->device("pi-1")->value().device_class, "raspberry-pi-4");
+    return {};
+  }), IsOk());
+  EXPECT_EQ((*reader)->device("pi-1")->value().device_class, "raspberry-pi-5");
+  EXPECT_FALSE((*reader)->save(device("pi-3")));
+}
+
 }  // namespace
 }  // namespace outcrop::fleet

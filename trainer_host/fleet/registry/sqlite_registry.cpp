@@ -17,7 +17,19 @@ std::string select(const char* columns, const std::string& rest) {
 
 class SqliteRegistry final : public Registry {
  public:
-  explicit SqliteRegistry(Database database) : database_(std::move(database)) {}
+  // Devices are kept in memory by whoever writes them; a reader would not hear that they changed.
+  SqliteRegistry(Database database, bool writes) : database_(std::move(database)), keeps_devices_(writes) {}
+
+  Status at_one_moment(const std::function<Status()>& work) override {
+    if (depth_ > 0) return work();
+    OUTCROP_CHECK(database_.run("BEGIN"));
+    ++depth_;
+    const Status status = work();
+    --depth_;
+    const auto ended = database_.run("COMMIT");
+    if (!ended) (void)database_.run("ROLLBACK");
+    return status ? (ended ? Status() : fail(ended.error())) : status;
+  }
 
   Status transaction(const std::function<Status()>& work) override {
     // One within another is a savepoint of it: it fails by itself, and lasts with the other.
@@ -317,6 +329,17 @@ class SqliteRegistry final : public Registry {
         read_assignment);
   }
 
+  Result<RolloutBoards> count_boards(const std::string& rollout) override {
+    RolloutBoards boards;
+    OUTCROP_CHECK(database_.query(
+        "SELECT count(*), count(*) FILTER (WHERE state = 'UPDATED' AND NOT cancelled) FROM assignment WHERE rollout = ?", {rollout},
+        [&](const Database::Row& row) {
+          boards = {static_cast<std::size_t>(row.integer(0)), static_cast<std::size_t>(row.integer(1))};
+          return Status();
+        }));
+    return boards;
+  }
+
   Result<std::optional<Assignment>> desired(const std::string& device) override {
     return one<Assignment>(select(assignment_columns,
                                   "assignment WHERE device = ? AND generation > 0 "
@@ -358,28 +381,29 @@ class SqliteRegistry final : public Registry {
 
   Result<std::vector<StoredReport>> reports(const std::string& device,
                                             const std::optional<trust::Sha256Digest>& manifest,
-                                            std::size_t limit) override {
+                                            std::size_t limit, std::uint64_t below) override {
     const auto read = [](const Database::Row& row) -> Result<StoredReport> {
       auto report = messages::parse_report(as_bytes(row.text(0)));
       if (!report) return fail(report.error().context("database: a stored report"));
-      return StoredReport{std::move(*report), to_time(row.integer(1)), row.integer(2) > 0};
+      return StoredReport{std::move(*report), to_time(row.integer(1)), row.integer(2) > 0, static_cast<std::uint64_t>(row.integer(3))};
     };
     // A statement for each: one with (? = '' OR device = ?) reads the whole table.
-    const std::string rest = " ORDER BY place DESC LIMIT ?";
-    const std::string columns = "SELECT report, received, copy FROM report ";
+    const std::string rest = "place < ? ORDER BY place DESC LIMIT ?";
+    const std::string columns = "SELECT report, received, copy, place FROM report WHERE ";
     const auto most = static_cast<std::int64_t>(limit);
+    const std::int64_t end = to_column(std::min<std::uint64_t>(below, INT64_MAX));
     if (!device.empty() && manifest) {
-      return all<StoredReport>(columns + "WHERE device = ? AND manifest = ?" + rest,
-                               {device, manifest->hex(), most}, +read);
+      return all<StoredReport>(columns + "device = ? AND manifest = ? AND " + rest,
+                               {device, manifest->hex(), end, most}, +read);
     }
     if (!device.empty()) {
-      return all<StoredReport>(columns + "WHERE device = ?" + rest, {device, most}, +read);
+      return all<StoredReport>(columns + "device = ? AND " + rest, {device, end, most}, +read);
     }
     if (manifest) {
-      return all<StoredReport>(columns + "WHERE manifest = ?" + rest, {manifest->hex(), most},
+      return all<StoredReport>(columns + "manifest = ? AND " + rest, {manifest->hex(), end, most},
                                +read);
     }
-    return all<StoredReport>(columns + "WHERE place > 0" + rest, {most}, +read);
+    return all<StoredReport>(columns + rest, {end, most}, +read);
   }
 
   Status save_metadata(const std::string& role, const std::string& envelope) override {
@@ -557,6 +581,7 @@ class SqliteRegistry final : public Registry {
       const std::string name = row.text(0);
       if (const auto kept = devices_.find(name); kept != devices_.end()) return kept->second;
       OUTCROP_TRY(device, read_device(row));
+      if (!keeps_devices_) return device;
       return devices_.emplace(name, std::move(device)).first->second;
     };
   }
@@ -591,6 +616,7 @@ class SqliteRegistry final : public Registry {
   }
 
   Database database_;
+  bool keeps_devices_;
   int depth_ = 0;  // of transactions in each other
   std::map<std::string, Written> written_;  // by the transaction that is open
   std::unordered_map<std::string, Device> devices_;  // as they are in the database
@@ -606,7 +632,7 @@ Result<std::unique_ptr<Registry>> open_sqlite_registry(
     return fail(status.error().context(file.string()));
   }
   database.on_prepared(std::move(prepared));
-  return std::make_unique<SqliteRegistry>(std::move(database));
+  return std::make_unique<SqliteRegistry>(std::move(database), /*writes=*/true);
 }
 
 Result<std::unique_ptr<Registry>> read_sqlite_registry(const std::filesystem::path& file) {
@@ -618,7 +644,7 @@ Result<std::unique_ptr<Registry>> read_sqlite_registry(const std::filesystem::pa
   if (const auto version = check_schema(database); !version) {
     return fail(version.error().context(file.string()));
   }
-  return std::make_unique<SqliteRegistry>(std::move(database));
+  return std::make_unique<SqliteRegistry>(std::move(database), /*writes=*/false);
 }
 
 }  // namespace outcrop::fleet

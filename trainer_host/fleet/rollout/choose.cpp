@@ -8,6 +8,7 @@
 
 #include "protocol/base/median.hpp"
 #include "protocol/messages/own_operators.hpp"
+#include "trainer_host/fleet/rollout/worst_errors.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -72,21 +73,18 @@ std::optional<double> mean_error(const ReportedVariant& variant, const std::stri
   return std::nullopt;
 }
 
-// By how much the worst output of `one` is worse than that of `other`, each output in proportion to the larger error of
-// the two, for outputs have different units. Nothing where a proof lacks one.
+// By how much `one` errs more than `other`. Nothing where a proof lacks an output.
 std::optional<double> gain_in_error(const messages::Manifest& manifest, const ReportedVariant& one, const ReportedVariant& other) {
-  double worst_of_one = 0;
-  double worst_of_other = 0;
+  std::vector<double> of_one, of_other;
   for (const messages::Output& output : manifest.outputs()) {
-    const auto of_one = mean_error(one, output.name);
-    const auto of_other = mean_error(other, output.name);
-    if (!of_one || !of_other) return std::nullopt;
-    const double larger = std::max(*of_one, *of_other);
-    if (larger <= 0) continue;
-    worst_of_one = std::max(worst_of_one, *of_one / larger);
-    worst_of_other = std::max(worst_of_other, *of_other / larger);
+    const auto error_of_one = mean_error(one, output.name);
+    const auto error_of_other = mean_error(other, output.name);
+    if (!error_of_one || !error_of_other) return std::nullopt;
+    of_one.push_back(*error_of_one);
+    of_other.push_back(*error_of_other);
   }
-  return worst_of_one - worst_of_other;
+  const WorstErrors errors = worst_errors(of_one, of_other);
+  return errors.one - errors.other;
 }
 
 double bytes_of(const messages::Manifest& manifest, const ReportedVariant& variant) {

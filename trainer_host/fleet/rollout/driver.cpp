@@ -9,7 +9,6 @@
 
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
-#include "protocol/trust/verified_blob.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -68,21 +67,13 @@ RolloutDriver::RolloutDriver(Registry& registry, const Clock& clock, BlobStore b
                              RolloutSurroundings surroundings, std::chrono::seconds patience)
     : registry_(&registry),
       clock_(&clock),
-      blobs_(std::move(blobs)),
+      manifests_(std::move(blobs)),
       surroundings_(std::move(surroundings)),
       behind_(registry, clock),
       views_(registry, clock,
              {[this](const std::string& device) { return surroundings_.online(device) && !is_held(device); }, [this](const trust::Sha256Digest& digest) { return manifest(digest); }, patience,
               surroundings_.lot}),
       ahead_(since_begin(clock.now()) - surroundings_.steady().time_since_epoch()) {}
-
-Result<const messages::Manifest*> RolloutDriver::manifest(const trust::Sha256Digest& digest) {
-  if (const auto found = manifests_.find(digest); found != manifests_.end()) return &found->second;
-  OUTCROP_TRY(bytes, blobs_.read(digest, messages::manifest_limit));
-  OUTCROP_TRY(blob, trust::verify_bytes(bytes, digest));
-  OUTCROP_TRY(parsed, messages::parse_manifest(blob));
-  return &manifests_.emplace(digest, std::move(parsed)).first->second;
-}
 
 // Above everything that we gave out and everything that this board has seen: its word raises its
 // own generations only, so that no board can use them up for the others, and one that signs that it

@@ -16,6 +16,7 @@
 #include "trainer_host/fleet/registry/registry.hpp"
 #include "trainer_host/fleet/rollout/behind_fleet.hpp"
 #include "trainer_host/fleet/rollout/engine.hpp"
+#include "trainer_host/fleet/rollout/manifests.hpp"
 #include "trainer_host/fleet/rollout/observe.hpp"
 #include "trainer_host/fleet/rollout/view_reader.hpp"
 
@@ -97,7 +98,7 @@ class RolloutDriver {
   // By the start of its manifest's digest. not_found, invalid_argument (several), refused (withdrawn, revoked).
   [[nodiscard]] Result<ReleaseRecord> find_release(const std::string& prefix);
   // The manifest of a release whose blobs are here.
-  [[nodiscard]] Result<const messages::Manifest*> manifest(const trust::Sha256Digest& digest);
+  [[nodiscard]] Result<const messages::Manifest*> manifest(const trust::Sha256Digest& digest) { return manifests_.of(digest); }
 
  private:
   [[nodiscard]] bool is_behind() const;
@@ -132,13 +133,12 @@ class RolloutDriver {
 
   Registry* registry_;
   const Clock* clock_;
-  BlobStore blobs_;
+  Manifests manifests_;
   RolloutSurroundings surroundings_;
   BehindFleet behind_;
   ViewReader views_;
   std::chrono::nanoseconds ahead_{0};  // the clock, of what goes on evenly, when it was looked at last
   mutable News news_;
-  std::map<trust::Sha256Digest, messages::Manifest> manifests_;
   std::map<std::string, Sent> sent_;
   std::set<std::string> changed_;         // rollouts that something was said about
   std::set<std::string> changed_models_;  // of boards that came or went

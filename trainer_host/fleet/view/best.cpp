@@ -5,26 +5,13 @@
 #include <utility>
 
 #include "trainer_host/fleet/rollout/figures_in_words.hpp"
+#include "trainer_host/fleet/rollout/worst_errors.hpp"
 #include "trainer_host/fleet/view/paired_change.hpp"
 
 namespace outcrop::fleet {
 namespace {
 
 using Candidate = std::pair<trust::Sha256Digest, std::string>;  // release and variant
-
-constexpr double least_error = 1e-12;  // an error of nothing at all has no ratio
-
-// Of each output in proportion to the larger of the two, since their units differ; the worst of each.
-std::optional<double> ratio_of_errors(const std::vector<double>& one, const std::vector<double>& other) {
-  if (one.empty() || one.size() != other.size()) return std::nullopt;
-  double worst = least_error, worst_of_other = least_error;
-  for (std::size_t i = 0; i < one.size(); ++i) {
-    const double larger = std::max({one[i], other[i], least_error});
-    worst = std::max(worst, one[i] / larger);
-    worst_of_other = std::max(worst_of_other, other[i] / larger);
-  }
-  return worst / worst_of_other;
-}
 
 std::optional<double> log_ratio(Aim aim, const Figure& figure, const Figure& incumbent, const SizeOf& size_of) {
   double one = 0, other = 0;
@@ -42,9 +29,12 @@ std::optional<double> log_ratio(Aim aim, const Figure& figure, const Figure& inc
       one = static_cast<double>(size_of(figure.manifest, figure.variant).value_or(0));
       other = static_cast<double>(size_of(incumbent.manifest, incumbent.variant).value_or(0));
       break;
-    case Aim::error:
-      one = ratio_of_errors(figure.errors, incumbent.errors).value_or(0), other = 1;
+    case Aim::error: {
+      if (figure.errors.empty() || figure.errors.size() != incumbent.errors.size()) return std::nullopt;
+      const WorstErrors errors = worst_errors(figure.errors, incumbent.errors);
+      one = errors.one, other = errors.other;
       break;
+    }
   }
   if (one <= 0 || other <= 0) return std::nullopt;
   return std::log(one / other);

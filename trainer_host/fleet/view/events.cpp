@@ -54,11 +54,13 @@ Events::Next Events::listen(const std::string& last_event_id) {
   listener->waiting = "retry: 2000\n\n";
   if (!last_event_id.empty()) {
     const std::string prefix = start_ + ".";
-    const auto seen = last_event_id.starts_with(prefix)
-                          ? read_number<std::uint64_t>(last_event_id.substr(prefix.size()))
-                          : std::nullopt;
-    if (seen && *seen <= last_ && last_ - *seen <= remembered_.size()) {
-      for (std::size_t i = remembered_.size() - (last_ - *seen); i < remembered_.size(); ++i) {
+    // One that was never given is none.
+    std::uint64_t seen = last_ + 1;
+    if (last_event_id.starts_with(prefix)) {
+      seen = read_number<std::uint64_t>(last_event_id.substr(prefix.size())).value_or(seen);
+    }
+    if (seen <= last_ && last_ - seen <= remembered_.size()) {
+      for (std::size_t i = remembered_.size() - (last_ - seen); i < remembered_.size(); ++i) {
         give(*listener, remembered_[i]);
       }
     } else {

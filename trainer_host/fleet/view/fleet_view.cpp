@@ -69,10 +69,7 @@ bool same(const BoardRow& one, const BoardRow& other) {
 FleetView::FleetView(Registry& registry, Surroundings surroundings)
     : registry_(&registry),
       surroundings_(std::move(surroundings)),
-      listening_(registry.listen([this](const std::string& device, Written what) {
-        dirty_.insert(device);
-        if (what == Written::report) reported_.insert(device);
-      })) {}
+      listening_(registry.listen([this](const std::string& device, Written what) { written(device, what); })) {}
 
 bool Figure::throttled() const {
   return std::any_of(void_because.begin(), void_because.end(), [](const std::string& reason) {
@@ -142,6 +139,10 @@ std::string FleetView::name_of(const trust::Sha256Digest& manifest) const {
 }
 
 Status FleetView::refresh() {
+  return registry_->at_one_moment([this] { return read_new(); });
+}
+
+Status FleetView::read_new() {
   OUTCROP_TRY(releases, registry_->releases());
   if (releases.size() != releases_.size()) ++figures_revision_;
   releases_ = std::move(releases);

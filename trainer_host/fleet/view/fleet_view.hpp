@@ -57,7 +57,8 @@ struct RolloutRow {
 struct KeptChanges;  // changes.cpp
 
 // The fleet as rows in memory, so that nobody who looks reads the whole database: what changed is said to it,
-// and read again when it is looked at. One thread, the registry's.
+// and read again when it is looked at. One thread, that of its registry, which may be one that only reads: then written() says
+// what another wrote and committed.
 class FleetView {
  public:
   struct Surroundings {
@@ -74,6 +75,10 @@ class FleetView {
   FleetView(const FleetView&) = delete;
   FleetView& operator=(const FleetView&) = delete;
 
+  void written(const std::string& device, Written what) {
+    dirty_.insert(device);
+    if (what == Written::report) reported_.insert(device);
+  }
   // Something that is not in the registry is not what it was: who is online. What is written there it hears by itself.
   void changed(const std::string& device) { dirty_.insert(device); }
   void changed_everything() { all_dirty_ = true; }
@@ -107,6 +112,7 @@ class FleetView {
   std::function<void(const RolloutRow&)> on_rollout = [](const RolloutRow&) {};
 
  private:
+  [[nodiscard]] Status read_new();
   [[nodiscard]] Status read(const std::string& name);
   [[nodiscard]] Status read_part(RolloutRow& row, const std::string& device);
   void put_in_order();

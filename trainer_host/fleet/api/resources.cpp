@@ -1,0 +1,68 @@
+#include "trainer_host/fleet/api/api.hpp"
+#include "trainer_host/fleet/api/json.hpp"
+
+// Things that can be changed, each as it is shown: who asks for a change of what he saw says so by its ETag (If-Match).
+
+namespace outcrop::fleet {
+namespace {
+
+std::string etag_of(const std::string& body) {
+  return "\"" + trust::sha256(body).hex().substr(0, 32) + "\"";
+}
+
+// Whether a header of ETags, "*" or several with commas between, has this one: its quotes are a part of it.
+bool names_etag(const std::string& header, const std::string& etag) {
+  return header == "*" || header.find(etag) != std::string::npos;
+}
+
+http::Response not_as_it_was(const std::string& words) {
+  return http::error_response(Error(ErrorCode::refused, words), 412);
+}
+
+}  // namespace
+
+void add_etag(const http::Request& request, http::Response& response) {
+  if (response.status != 200) return;
+  const std::string etag = etag_of(response.body);
+  if (names_etag(request.header("if-none-match"), etag)) response = {304, "", ""};
+  response.headers.emplace_back("ETag", etag);
+}
+
+std::optional<http::Response> Api::stands_against(const Route& route, const http::Request& request, const Names& names) {
+  const std::string wanted = request.header("if-match");
+  const bool only_new = request.header("if-none-match") == "*";
+  if (!route.resource || (wanted.empty() && !only_new)) return std::nullopt;
+  const auto now = route.resource(*this, parts_.registry, names);
+  if (!now && now.error().code() != ErrorCode::not_found) return http::error_response(now.error());
+  if (only_new && now) return not_as_it_was("there is one already");
+  if (wanted.empty()) return std::nullopt;
+  if (!now) return not_as_it_was(now.error().message());
+  if (names_etag(wanted, etag_of(now->body))) return std::nullopt;
+  return not_as_it_was("it is not as it was any more: look again");
+}
+
+Result<http::Response> Api::board_of(Registry& registry, const std::string& name) {
+  OUTCROP_TRY(device, registry.device(name));
+  if (!device) return fail(ErrorCode::not_found, "no board '" + name + "' was ever enrolled");
+  OUTCROP_TRY(desired, registry.desired(name));
+  Json active = nullptr;
+  if (device->status && device->status->active_manifest) {
+    OUTCROP_TRY(release, registry.release(*device->status->active_manifest));
+    if (release) active = to_json(*release);
+  }
+  return respond(describe_device(to_json(*device), *device, desired, active));
+}
+
+Result<http::Response> Api::group_of(Registry& registry, const std::string& name) {
+  OUTCROP_TRY(group, find_group(registry, name));
+  return respond({{"name", group.name}, {"filter", group.filter}});
+}
+
+Result<http::Response> Api::token_of(const std::string& name) {
+  for (const Token& one : parts_.tokens.all()) {
+    if (one.name == name) return respond({{"name", one.name}, {"role", to_string(one.role)}, {"made", to_rfc3339(one.made)}});
+  }
+  return fail(ErrorCode::not_found, "there is no token '" + name + "'");
+}
+
+}  // namespace outcrop::fleet
