@@ -42,7 +42,7 @@ TEST_F(OutcropdApiTest, answers_as_its_document_says_whatever_it_is_asked) {
   ASSERT_TRUE(rollout_is("first", "done"));
   const std::string token = post("/v1/tokens", {{"name", "tries-all"}, {"role", "admin"}}, 201)["token"];
   const ShellOutcome tried = run_shell(
-      "cd " + home_.string() + " && OUTCROP_TOKEN=" + token + " timeout 120 " + tools_ + "/st --config-file " OUTCROP_SOURCE
+      "cd " + home_.string() + " && OUTCROP_TOKEN=" + token + " timeout 240 " + tools_ + "/st --config-file " OUTCROP_SOURCE
       "/tests/api/schemathesis.toml run " + document_ + " --url http://127.0.0.1:" + port +
       " --max-examples 3 --phases coverage,fuzzing,stateful --generation-deterministic --exclude-operation-id listen"
       " --exclude-operation-id removeToken --no-shrink --continue-on-failure --warnings off --no-color 2>&1");
