@@ -393,11 +393,8 @@ void Ingest::on_status(const std::string& name, const transport::Message& messag
   if (handlers_.held && device->status->held != was_held) {
     afterwards([this, name, held = device->status->held] { handlers_.held(name, held); });
   }
-  if (status->online) {
-    presence_.came(name);
-  } else {
-    presence_.went(name);
-  }
+  // Whoever sees that it is there sees what it said, too: another thread reads what is committed.
+  afterwards([this, name, online = status->online] { online ? presence_.came(name) : presence_.went(name); });
   if (status->deployment && !last_will && handlers_.statement) {
     handlers_.statement(name, {status->deployment->id,
                                status->deployment->state,

@@ -20,6 +20,7 @@ Events::Events(asio::any_io_executor executor, std::string start)
 
 void Events::give(Listener& listener, const std::string& text) {
   if (listener.ended) return;
+  const bool is_first = listener.waiting.empty();  // with something to send it does not wait
   if (listener.waiting.size() + text.size() > most_waiting.value()) {
     listener.ended = true;
     listener.waiting.clear();
@@ -27,7 +28,7 @@ void Events::give(Listener& listener, const std::string& text) {
   } else {
     listener.waiting += text;
   }
-  listener.wake.cancel();
+  if (is_first || listener.ended) listener.wake.cancel();
 }
 
 void Events::publish(const std::string& type, const std::string& data) {
