@@ -157,12 +157,14 @@ TEST_F(IngestTest, acknowledges_nothing_that_could_not_be_committed) {
   EXPECT_TRUE(acknowledged_.empty());
   EXPECT_TRUE(statuses_.empty());
   EXPECT_TRUE(ingest_->owes_status());
+  EXPECT_FALSE(ingest_->online("pi-1")) << "who reads what is committed finds no word of it";
   EXPECT_EQ(telemetry_.size(), 1U) << "it is kept elsewhere";
   EXPECT_EQ(stored(), 0U);
   ASSERT_THAT(database->script("DROP TRIGGER gone"), IsOk());
   ingest_->take(lot);
   EXPECT_EQ(acknowledged_.size(), 1U);
   EXPECT_EQ(statuses_.size(), 1U);
+  EXPECT_TRUE(ingest_->online("pi-1"));
 }
 
 TEST_F(IngestTest, takes_telemetry_with_its_time_and_leaves_acknowledging_to_who_keeps_it) {
