@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 #include "agent/control/handlers.hpp"
+#include "agent/control/inference_handler.hpp"
 #include "agent/enroll/identity.hpp"
 #include "agent/telemetry/telemeter.hpp"
 #include "agent/verify/commands.hpp"
@@ -98,6 +99,19 @@ class Agent::Impl {
     OUTCROP_TRY(server, http::Server::listen(executor_, {config_.socket, config_.socket_mode, longest_request},
                                              make_control_handler(parts)));
     server_.emplace(std::move(server));
+    if (config_.serve_port == 0) return {};
+    http::TcpOptions tcp;
+    tcp.address = config_.serve_address;
+    tcp.port = config_.serve_port;
+    tcp.longest_body = longest_request;
+    auto inference = http::Server::listen_tcp(executor_, tcp, make_inference_handler({config_, slots_, deployer_, serving_}));
+    if (inference) {
+      inference_server_.emplace(std::move(*inference));
+    } else {
+      // No reason to serve nothing at all.
+      tcp_trouble_ = "no inference by TCP: " + inference.error().message();
+      spdlog::error("{}", *tcp_trouble_);
+    }
     return {};
   }
 
@@ -117,6 +131,7 @@ class Agent::Impl {
 
   asio::awaitable<void> stop() {
     server_.reset();
+    inference_server_.reset();
     telemeter_.stop();
     deployer_.stop();
     if (session_->connected()) {
@@ -147,6 +162,7 @@ class Agent::Impl {
          {identity_.trouble(), metadata_.trouble(), slots_.trouble(), outbox_.trouble()}) {
       if (trouble) all.push_back(*trouble);
     }
+    if (tcp_trouble_) all.push_back(*tcp_trouble_);
     for (std::string& trouble : deployer_.troubles()) all.push_back(std::move(trouble));
     if (twin_seen_ && SteadyClock::now() < *twin_seen_ + twin_remembered) {
       all.push_back("another board or program connects with this board's identity: " +
@@ -301,6 +317,8 @@ class Agent::Impl {
   std::optional<std::string> lost_because_;  // there is no connection, and why
   std::optional<SteadyClock::time_point> twin_seen_;
   std::optional<http::Server> server_;       // shows all of the above
+  std::optional<http::Server> inference_server_;
+  std::optional<std::string> tcp_trouble_;
 };
 
 Agent::Agent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

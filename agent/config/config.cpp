@@ -150,6 +150,15 @@ void read_measure(Table table, AgentConfig& config) {
   table.finish();
 }
 
+void read_serve(Table table, AgentConfig& config) {
+  config.serve_address = table.text("address", config.serve_address);
+  if (config.serve_address != "127.0.0.1" && config.serve_address != "::1") {
+    table.refuse("address", "'" + config.serve_address + "' is not of this machine; it must be \"127.0.0.1\" or \"::1\"");
+  }
+  if (table.has("port")) config.serve_port = static_cast<std::uint16_t>(table.integer("port", {}, 1, 65535));
+  table.finish();
+}
+
 AgentConfig read_tables(TomlReader& reader) {
   AgentConfig config = default_agent_config();
   Table top = reader.root();
@@ -161,6 +170,7 @@ AgentConfig read_tables(TomlReader& reader) {
   read_broker(top.table("broker"), config);
   read_runner(top.table("runner"), config);
   read_measure(top.table("measure"), config);
+  read_serve(top.table("serve"), config);
   Table disk = top.table("disk");
   config.disk_reserve = mebibytes(disk, "reserve_mb", config.disk_reserve, 0);
   disk.finish();

@@ -35,6 +35,8 @@ struct AgentConfig {
   std::chrono::seconds measure_patience{600};
   std::chrono::seconds measure_again{600};
   std::chrono::seconds prove_again{86'400};
+  std::string serve_address = "127.0.0.1";
+  std::uint16_t serve_port = 0;  // 0: the owner's socket alone
   ByteCount disk_reserve = ByteCount::mib(64);
   bool approve_updates = false;
   bool tell_telemetry = true;

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "agent/control/inference_handler.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
 #include "runtime/engine/npy_file.hpp"
@@ -157,6 +158,11 @@ asio::awaitable<http::Response> handle(ControlParts parts, http::Request request
   }
   if (post && request.path == "/v1/infer") {
     http::Response response = co_await infer(parts, request);
+    co_return response;
+  }
+  if (request.path == "/v2" || request.path.starts_with("/v2/")) {
+    const auto handler = make_inference_handler({parts.config, parts.slots, parts.deployer, parts.serving});
+    http::Response response = co_await handler(std::move(request));
     co_return response;
   }
   co_return http::error_response(

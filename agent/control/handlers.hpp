@@ -20,7 +20,7 @@ struct ControlParts {
   const AgentConfig& config;
   const transport::Session& session;
   const MetadataStore& metadata;
-  const Slots& slots;
+  Slots& slots;
   const std::optional<runtime::Hello>& engine;
   Deployer& deployer;
   Serving& serving;

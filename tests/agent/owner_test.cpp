@@ -1,12 +1,20 @@
 // What a board's owner may do, by the verbs of outcrop-agent.
 
 #include <gmock/gmock.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <thread>
 
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/durable_file.hpp"
+#include "platform/http/client.hpp"
 #include "protocol/base/hex.hpp"
+#include "protocol/base/unique_fd.hpp"
 #include "runtime/engine/npy_file.hpp"
 #include "runtime/engine/tensor_file.hpp"
 #include "tests/agent/rig.hpp"
@@ -75,6 +83,96 @@ TEST_F(OwnerTest, is_told_what_the_release_takes) {
   refused("--in " + image, "it takes no tensor");
   ASSERT_THAT(write_file_durably(image, BytesView(png).first(50)), IsOk());
   refused("--in " + image, "image.png: the PNG file is damaged or cut short");
+}
+
+std::uint16_t free_port() {
+  const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+  EXPECT_EQ(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+  return ntohs(address.sin_port);
+}
+
+TEST_F(OwnerTest, is_answered_by_the_open_inference_protocol) {
+  const std::string port = std::to_string(free_port());
+  configure("[serve]\nport = " + port + "\n");
+  agent_is_online();
+  const auto ask = [&](const std::string& target, const std::string& body = "") {
+    http::Call call{.method = body.empty() ? "GET" : "POST", .target = target};
+    call.body = body;
+    return http::call(folder_.path() / "agent.sock", call).value();
+  };
+  EXPECT_EQ(ask("/v2/health/live").status, 200);
+  EXPECT_EQ(ask("/v2/health/ready").status, 503);
+  EXPECT_EQ(ask("/v2/models/curvefault/ready").status, 503);
+  first_release();
+  EXPECT_EQ(ask("/v2/health/ready").status, 200);
+  const std::string body =
+      R"({"inputs": [{"name": "seed", "shape": [1], "datatype": "INT64", "data": [7]}]})";
+  const auto made = ask("/v2/models/curvefault/versions/1/infer", body);
+  EXPECT_EQ(made.status, 200);
+  EXPECT_EQ(nlohmann::json::parse(made.body)["outputs"][0]["data"][0], 7000.0);
+  EXPECT_EQ(ask("/v2/models/curvefault/versions/2/infer", body).status, 404);
+  EXPECT_EQ(ask("/v2/models/other").status, 404);
+  EXPECT_EQ(ask("/v2/models/curvefault/infer", "{}").status, 400);
+  const std::string tcp = "curl --silent --write-out '%{http_code}' http://127.0.0.1:" + port;
+  EXPECT_THAT(run_shell(tcp + "/v2/health/ready").output, HasSubstr("200"));
+  EXPECT_THAT(run_shell(tcp + "/v1/status").output, HasSubstr("404")) << "the owner's alone";
+  EXPECT_THAT(run_shell(tcp + "/v2 --header 'Origin: http://page.example'").output, HasSubstr("403"));
+
+  const std::string python = OUTCROP_SOURCE "/build/inference-tools/bin/python";
+  if (!std::filesystem::exists(python)) GTEST_SKIP() << "no public client here: script/inference-tools";
+  const ShellOutcome client = run_shell(python + " " OUTCROP_SOURCE "/tests/agent/inference/client.py 127.0.0.1:" + port);
+  EXPECT_EQ(client.code, 0) << client.output;
+}
+
+TEST_F(OwnerTest, loses_no_call_while_another_release_takes_over) {
+  agent_is_online();
+  first_release();
+  std::atomic<bool> enough = false;
+  std::atomic<int> answered = 0;
+  std::vector<std::string> failures;
+  std::chrono::milliseconds longest{0};
+  std::thread asking([&] {
+    while (!enough) {
+      const auto begun = std::chrono::steady_clock::now();
+      http::Call call{.method = "POST", .target = "/v2/models/curvefault/infer"};
+      call.body = R"({"inputs": [{"name": "seed", "shape": [1], "datatype": "INT64", "data": [7]}]})";
+      const auto answer = http::call_ok(folder_.path() / "agent.sock", call);
+      if (!answer) failures.push_back(answer.error().message());
+      const auto took = std::chrono::steady_clock::now() - begun;
+      longest = std::max(longest, std::chrono::duration_cast<std::chrono::milliseconds>(took));
+      ++answered;
+    }
+  });
+  const ForgedRelease second = released({.stage = 2});
+  host_.send(host_.offer(second, 2, forge_));
+  const auto* report = ends(2, State::updated);
+  const int before = answered;
+  loop_.until([&] { return answered > before + 5; });
+  enough = true;
+  asking.join();
+  ASSERT_NE(report, nullptr);
+  EXPECT_EQ(report->active_manifest, second.manifest);
+  EXPECT_THAT(failures, ::testing::IsEmpty());
+  RecordProperty("longest_call_ms", std::to_string(longest.count()));
+}
+
+TEST_F(OwnerTest, is_served_by_the_socket_where_the_port_is_taken) {
+  const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  ASSERT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+  ASSERT_EQ(::listen(fd.get(), 1), 0);
+  ASSERT_EQ(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+  configure("[serve]\nport = " + std::to_string(ntohs(address.sin_port)) + "\n");
+  agent_is_online();
+  EXPECT_THAT(says("status").output, HasSubstr("no inference by TCP"));
 }
 
 TEST_F(OwnerTest, holds_updates_back_and_approves_one) {

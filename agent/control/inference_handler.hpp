@@ -1,0 +1,23 @@
+#pragma once
+
+#include "agent/config/config.hpp"
+#include "agent/deploy/deployer.hpp"
+#include "agent/prove/serving.hpp"
+#include "agent/slots/slots.hpp"
+#include "platform/http/server.hpp"
+
+namespace outcrop::agent {
+
+// What an inference is made of. All must outlive the handler.
+struct InferenceParts {
+  const AgentConfig& config;
+  Slots& slots;
+  Deployer& deployer;
+  Serving& serving;
+};
+
+// Answers what lies below /v2 by the Open Inference Protocol (API.md). What a browser sends for some page is
+// refused: that page is none of the owner's programs.
+[[nodiscard]] http::Handler make_inference_handler(const InferenceParts& parts);
+
+}  // namespace outcrop::agent
