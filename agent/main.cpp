@@ -1,3 +1,4 @@
+#include "agent/collect/collect_verb.hpp"
 #include "agent/control/enroll_verb.hpp"
 #include "agent/control/verbs.hpp"
 #include "agent/doctor/doctor_verb.hpp"
@@ -14,6 +15,6 @@ int main(int argc, char** argv) {
         "Serve generated models on this board; pull, verify, prove and measure new ones.", argc,
         argv,
         {add_run, add_status, add_infer, add_hold, add_approve, add_rollback, add_enroll,
-         add_doctor, add_fsck});
+         add_doctor, add_fsck, add_collect});
   });
 }

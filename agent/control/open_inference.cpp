@@ -87,7 +87,7 @@ Result<Tensor> tensor_of(const Given& given, const TensorType& type) {
     const bool floats = tensor.dtype == DType::float32;
     for (const Json& value : values) {
       if (floats ? !value.is_number() : !value.is_number_integer()) {
-        return wrong("input '" + given.name + "': " + value.dump(-1, ' ', true, Json::error_handler_t::replace) + " is no value of " + given.datatype);
+        return wrong("input '" + given.name + "': " + json_text(value) + " is no value of " + given.datatype);
       }
       const auto put = [&](auto number) {
         const auto* bytes = reinterpret_cast<const std::byte*>(&number);

@@ -2,16 +2,20 @@
 
 #include <gmock/gmock.h>
 
+#include <filesystem>
 #include <map>
+#include <sstream>
 
 #include <nlohmann/json.hpp>
 
+#include "protocol/base/durable_file.hpp"
 #include "tests/agent/rig.hpp"
 
 namespace outcrop {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class DoctorTest : public AgentTest {
  protected:
@@ -54,6 +58,31 @@ TEST_F(DoctorTest, leaves_a_running_agent_its_session) {
     EXPECT_TRUE(host_.statuses[i].online);
   }
   EXPECT_TRUE(agent_runs());
+}
+
+TEST_F(DoctorTest, collects_what_helps_others_and_no_secret) {
+  agent_is_online();
+  const ForgedRelease release = first_release();
+  const std::string file = (folder_.path() / "support.json").string();
+  const ShellOutcome outcome = agent_says("collect --out " + file + " --config " + config_.string());
+  EXPECT_EQ(outcome.code, 0) << outcome.output;
+  const auto text = read_text_file(file, ByteCount::mib(16));
+  ASSERT_TRUE(text);
+  const auto json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  ASSERT_TRUE(json.is_object());
+  EXPECT_EQ(json["status"]["active"]["manifest"], release.manifest.hex());
+  EXPECT_EQ(json["fsck"], nlohmann::json::array());
+  EXPECT_THAT(json["documents"]["board.json"].get<std::string>(), HasSubstr(release.manifest.hex()));
+  EXPECT_THAT(json["configuration"][config_.string()].get<std::string>(), HasSubstr("[device]"));
+  bool key_seen = false;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(state_ / "identity")) {
+    const auto key = read_text_file(entry.path(), ByteCount::mib(1));
+    if (!key || key->find("PRIVATE KEY") == std::string::npos) continue;
+    key_seen = true;
+    std::istringstream lines(*key);
+    for (std::string line; std::getline(lines, line) && !line.empty();) EXPECT_THAT(*text, Not(HasSubstr(line)));
+  }
+  EXPECT_TRUE(key_seen);
 }
 
 TEST_F(DoctorTest, ends_with_1_where_a_check_failed) {
