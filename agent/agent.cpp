@@ -68,7 +68,7 @@ class Agent::Impl {
         identity_(std::move(identity)),
         metadata_(std::move(metadata)),
         ledger_(std::move(ledger)),
-        slots_(Slots::open(config_.state / "releases", config_.disk_reserve, ledger_.found().slots)),
+        slots_(Slots::open(config_.state / "releases", config_.disk_reserve, ledger_.found().slots, config_.keep_releases)),
         outbox_(Outbox::open(config_.state / "outbox",
                              std::max(system_clock().now(), metadata_.now()),
                              ledger_.found().report)),

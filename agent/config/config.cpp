@@ -173,6 +173,7 @@ AgentConfig read_tables(TomlReader& reader) {
   read_serve(top.table("serve"), config);
   Table disk = top.table("disk");
   config.disk_reserve = mebibytes(disk, "reserve_mb", config.disk_reserve, 0);
+  config.keep_releases = count(disk, "keep_releases", config.keep_releases, 16);
   disk.finish();
   Table owner = top.table("owner");
   config.approve_updates = second_of(owner, "updates", "automatic", "approve");

@@ -38,6 +38,7 @@ struct AgentConfig {
   std::string serve_address = "127.0.0.1";
   std::uint16_t serve_port = 0;  // 0: the owner's socket alone
   ByteCount disk_reserve = ByteCount::mib(64);
+  std::size_t keep_releases = 3;  // besides the one that serves
   bool approve_updates = false;
   bool tell_telemetry = true;
 };

@@ -90,7 +90,7 @@ std::optional<EarlierState> read_earlier_state(const fs::path& state) {
   if (const auto text = read_text_file(files[4], document_limit)) {
     if (const auto json = messages::parse_object(*text, document_limit, "kept.json")) {
       ObjectReader reader(*json, "kept.json");
-      auto kept = read_kept(reader, "releases");
+      auto kept = read_kept(reader, "releases", false);
       reader.done();
       if (reader.ok()) slots.kept = std::move(kept);
     }

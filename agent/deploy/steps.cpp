@@ -223,7 +223,8 @@ asio::awaitable<Result<messages::Manifest>> Steps::fetch(Puller::Budget& budget)
   Status fetched = co_await fetcher_.blobs(plan.manifest, plan.fitting.variants, budget, progress);
   if (!fetched && fetched.error().code() == ErrorCode::no_space) {
     const auto keep = all_digests(offer.manifest, plan.manifest);
-    if (auto cleaned = parts_.slots.make_room(keep); !cleaned) {
+    if (auto cleaned = parts_.slots.make_room(
+            keep, room_wanted(parts_.slots, needed_blobs(plan.manifest, plan.fitting.variants))); !cleaned) {
       spdlog::warn("making room: {}", cleaned.error().message());
     }
     fetched = co_await fetcher_.blobs(plan.manifest, plan.fitting.variants, budget, progress);

@@ -26,7 +26,7 @@ messages::Json to_json(const SlotTable& table) {
   messages::Json kept = messages::Json::array();
   for (const KeptRelease& one : table.kept) {
     kept.push_back(
-        {{"release", to_json(std::optional(one.release))}, {"until", to_rfc3339(one.until)}});
+        {{"release", to_json(std::optional(one.release))}, {"until", to_rfc3339(one.until)}, {"good", one.good}});
   }
   return {{"active", to_json(table.active)},
           {"previous", to_json(table.previous)},
@@ -34,14 +34,15 @@ messages::Json to_json(const SlotTable& table) {
           {"forgotten", table.forgotten}};
 }
 
-std::vector<KeptRelease> read_kept(messages::ObjectReader& reader, std::string_view key) {
+std::vector<KeptRelease> read_kept(messages::ObjectReader& reader, std::string_view key, bool says_good) {
   const Timestamp latest = SystemClock().now() + kept_for;
   std::vector<KeptRelease> kept;
   reader.objects(key, 0, most_kept, [&](messages::ObjectReader& entry) {
     const auto release = read_installed(entry, "release");
     const Timestamp until = entry.time("until");
+    const bool good = says_good && entry.boolean("good");
     entry.done();
-    if (release) kept.push_back({*release, std::min(until, latest)});
+    if (release) kept.push_back({*release, std::min(until, latest), good});
   });
   return kept;
 }
@@ -50,7 +51,7 @@ SlotTable read_slot_table(messages::ObjectReader reader) {
   SlotTable table;
   table.active = read_installed(reader, "active");
   table.previous = read_installed(reader, "previous");
-  table.kept = read_kept(reader, "kept");
+  table.kept = read_kept(reader, "kept", true);
   table.forgotten = reader.boolean("forgotten");
   reader.done();
   return table;

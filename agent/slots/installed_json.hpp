@@ -15,8 +15,8 @@ namespace outcrop::agent {
 
 [[nodiscard]] messages::Json to_json(const SlotTable& table);
 [[nodiscard]] SlotTable read_slot_table(messages::ObjectReader reader);
-// The array `key` of releases that are kept. A clock may have been ahead when it was written.
+// The array `key` of releases that are kept; up to 0.1 it did not say which are good. A clock may have been ahead when it was written.
 [[nodiscard]] std::vector<KeptRelease> read_kept(messages::ObjectReader& reader,
-                                                 std::string_view key);
+                                                 std::string_view key, bool says_good);
 
 }  // namespace outcrop::agent

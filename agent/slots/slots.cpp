@@ -81,11 +81,11 @@ Status add_named(const fs::path& blobs, const trust::Sha256Digest& digest, Diges
 
 }  // namespace
 
-Slots::Slots(fs::path folder, ByteCount reserve, SlotTable table)
-    : folder_(std::move(folder)), reserve_(reserve), table_(std::move(table)) {}
+Slots::Slots(fs::path folder, ByteCount reserve, SlotTable table, std::size_t keep)
+    : folder_(std::move(folder)), reserve_(reserve), table_(std::move(table)), keep_(std::clamp<std::size_t>(keep, 1, most_kept)) {}
 
-Slots Slots::open(const fs::path& folder, ByteCount disk_reserve, SlotTable table) {
-  Slots slots(folder, disk_reserve, std::move(table));
+Slots Slots::open(const fs::path& folder, ByteCount disk_reserve, SlotTable table, std::size_t keep) {
+  Slots slots(folder, disk_reserve, std::move(table), keep);
   if (const Status made = make_folder(folder / "blobs"); !made) {
     slots.trouble_ = made.error().message();
   }
@@ -100,11 +100,12 @@ void Slots::keep_what_leaves(const std::optional<Installed>& active,
   std::vector<KeptRelease> kept;
   for (const auto& left :
        {leaving == Leaving::committed ? table_.active : std::nullopt, table_.previous}) {
-    if (left && !stays(*left)) kept.push_back({*left, SystemClock().now() + kept_for});
+    if (left && !stays(*left)) kept.push_back({*left, SystemClock().now() + kept_for, left == table_.previous});
   }
   for (const KeptRelease& before : table_.kept) {
-    if (!stays(before.release) && kept.size() < most_kept) kept.push_back(before);
+    if (!stays(before.release)) kept.push_back(before);
   }
+  kept.resize(std::min(kept.size(), keep_ - 1));
   table_.kept = std::move(kept);
 }
 
@@ -114,7 +115,7 @@ std::vector<Installed> Slots::installed() const {
     if (release) all.push_back(*release);
   }
   for (const KeptRelease& one : table_.kept) {
-    if (one.until > SystemClock().now() && has(one.release.manifest)) all.push_back(one.release);
+    if ((one.good || one.until > SystemClock().now()) && has(one.release.manifest)) all.push_back(one.release);
   }
   return all;
 }
@@ -226,14 +227,21 @@ Status Slots::activate(const Installed& release) {
   return change(release, table_.active);
 }
 
+std::optional<Installed> Slots::next_way_back() const {
+  const auto next = std::find_if(table_.kept.begin(), table_.kept.end(), [&](const KeptRelease& one) {
+    return one.good && has(one.release.manifest);
+  });
+  return next == table_.kept.end() ? std::nullopt : std::optional(next->release);
+}
+
 Status Slots::roll_back(Leaving leaving) {
-  return change(table_.previous, std::nullopt, leaving);
+  return change(table_.previous, table_.previous ? next_way_back() : std::nullopt, leaving);
 }
 
 Status Slots::return_to(const std::optional<Installed>& release, Leaving leaving) {
   if (table_.active == release) return {};
-  const bool keeps_previous = release && table_.previous != release;
-  return change(release, keeps_previous ? table_.previous : std::nullopt, leaving);
+  if (!release) return change(release, std::nullopt, leaving);
+  return change(release, table_.previous == release ? next_way_back() : table_.previous, leaving);
 }
 
 Status Slots::collect_garbage(const std::vector<trust::Sha256Digest>& also) {
@@ -248,7 +256,7 @@ Status Slots::collect_garbage(const std::vector<trust::Sha256Digest>& also) {
   }
   std::vector<trust::Sha256Digest> named = also;
   for (const KeptRelease& one : table_.kept) {
-    if (one.until > SystemClock().now()) named.push_back(one.release.manifest);
+    if (one.good || one.until > SystemClock().now()) named.push_back(one.release.manifest);
   }
   for (const trust::Sha256Digest& digest : named) {
     if (const Status status = add_named(blobs, digest, kept); !status) return unread(status);
@@ -268,9 +276,12 @@ Status Slots::collect_garbage(const std::vector<trust::Sha256Digest>& also) {
   return {};
 }
 
-Status Slots::make_room(const std::vector<trust::Sha256Digest>& also) {
-  table_.kept.clear();
-  return collect_garbage(also);
+Status Slots::make_room(const std::vector<trust::Sha256Digest>& also, ByteCount bytes) {
+  do {
+    if (!table_.kept.empty()) table_.kept.pop_back();
+    OUTCROP_CHECK(collect_garbage(also));
+  } while (!table_.kept.empty() && !reserve(bytes));
+  return {};
 }
 
 }  // namespace outcrop::agent

@@ -39,13 +39,14 @@ struct Installed {
   bool operator==(const Installed&) const = default;
 };
 
-inline constexpr std::size_t most_kept = 2;
+inline constexpr std::size_t most_kept = 16;  // in the file; the configuration says how many
 inline constexpr std::chrono::days kept_for{7};
 
 // One that neither serves nor is the one before.
 struct KeptRelease {
   Installed release;
-  Timestamp until;
+  Timestamp until;    // of one that is no way back
+  bool good = false;  // a newer one took its place, nobody took it back: the board returns to it by itself
   bool operator==(const KeptRelease&) const = default;
 };
 
@@ -64,13 +65,15 @@ struct SlotTable {
 //   blobs/<sha256>        blobs by digest, manifests too; variants share what they share
 //   blobs/<sha256>.part   a transfer that is not complete
 // Blobs are named by no more than a digest; they become VerifiedBlobs each time they are used.
-// Releases that are neither active nor previous any more stay for a week, the last two of them, so
-// that no command makes a board pull again what it had.
+// Releases that are neither active nor previous any more stay, the last of them, so that no command makes a board
+// pull again what it had: those that were taken back for a week, the others for as long as there is room, for they are
+// ways back.
 class Slots {
  public:
-  // Makes the folder where there is none and the disk takes it.
+  // Makes the folder where there is none and the disk takes it. `keep`: releases besides the active one, at
+  // least 1.
   [[nodiscard]] static Slots open(const std::filesystem::path& folder, ByteCount disk_reserve,
-                                  SlotTable table = {});
+                                  SlotTable table = {}, std::size_t keep = 3);
 
   [[nodiscard]] const SlotTable& table() const { return table_; }
   [[nodiscard]] const std::optional<Installed>& active() const { return table_.active; }
@@ -119,7 +122,7 @@ class Slots {
   // Whether what serves was committed, or on trial alone: then it is not kept when it leaves, for what lies here may be
   // returned to without another trial.
   enum class Leaving { committed, on_trial };
-  // Back to the previous release (which then has no previous), or to nothing.
+  // Back to the previous release, or to nothing. The last good one of those that are kept is the previous one then.
   [[nodiscard]] Status roll_back(Leaving leaving = Leaving::committed);
   // To a release that was committed before and still lies here, or (nullopt) to nothing.
   [[nodiscard]] Status return_to(const std::optional<Installed>& release, Leaving leaving = Leaving::committed);
@@ -128,11 +131,13 @@ class Slots {
   // work) names: the digests in it, and what those among them name that are manifests. Removes
   // nothing at all where the manifest of active or previous cannot be read, or they are forgotten().
   [[nodiscard]] Status collect_garbage(const std::vector<trust::Sha256Digest>& also);
-  // The same where the disk is too full: what is kept besides active and previous goes first.
-  [[nodiscard]] Status make_room(const std::vector<trust::Sha256Digest>& also);
+  // The same where the disk is too full for `bytes` more: of what is kept besides active and previous the oldest
+  // goes first, and no more than must, but one.
+  [[nodiscard]] Status make_room(const std::vector<trust::Sha256Digest>& also, ByteCount bytes);
 
  private:
-  Slots(std::filesystem::path folder, ByteCount reserve, SlotTable table);
+  Slots(std::filesystem::path folder, ByteCount reserve, SlotTable table, std::size_t keep);
+  [[nodiscard]] std::optional<Installed> next_way_back() const;
   // What is to serve must be there.
   Status change(std::optional<Installed> active, std::optional<Installed> previous,
                 Leaving leaving = Leaving::committed);
@@ -142,6 +147,7 @@ class Slots {
   std::filesystem::path folder_;
   ByteCount reserve_;
   SlotTable table_;
+  std::size_t keep_;
   std::vector<std::pair<Installed, Lies>> found_;  // what is not whole
   std::optional<std::string> trouble_;
 };

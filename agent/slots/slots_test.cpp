@@ -119,6 +119,41 @@ TEST_F(SlotsTest, return_to_a_release_that_still_lies_here) {
   EXPECT_FALSE(slots.active());
 }
 
+TEST_F(SlotsTest, know_more_than_one_way_back_and_let_the_oldest_go) {
+  Slots slots = Slots::open(folder(), ByteCount(0), {}, 3);
+  std::vector<Installed> all;
+  for (const char* name : {"one", "two", "three", "four", "five"}) {
+    all.push_back(install(slots, name));
+    ASSERT_THAT(slots.activate(all.back()), IsOk());
+  }
+  EXPECT_EQ(slots.installed(), (std::vector{all[4], all[3], all[2], all[1]}));
+  ASSERT_THAT(slots.collect_garbage({}), IsOk());
+  EXPECT_FALSE(slots.has(all[0].manifest));
+  ASSERT_THAT(slots.roll_back(Slots::Leaving::on_trial), IsOk());
+  EXPECT_EQ(slots.active(), all[3]);
+  EXPECT_EQ(slots.previous(), all[2]);
+  ASSERT_THAT(slots.return_to(all[2]), IsOk());
+  EXPECT_EQ(slots.previous(), all[1]) << "not the one that was taken back";
+  ASSERT_THAT(slots.roll_back(), IsOk());
+  EXPECT_EQ(slots.active(), all[1]);
+  EXPECT_FALSE(slots.previous());
+}
+
+TEST_F(SlotsTest, make_room_by_the_oldest_and_never_by_what_serves) {
+  Slots slots = Slots::open(folder(), ByteCount(0), {}, 4);
+  std::vector<Installed> all;
+  for (const char* name : {"one", "two", "three", "four"}) {
+    all.push_back(install(slots, name));
+    ASSERT_THAT(slots.activate(all.back()), IsOk());
+  }
+  ASSERT_THAT(slots.make_room({}, ByteCount(1)), IsOk());
+  EXPECT_EQ(slots.installed(), (std::vector{all[3], all[2], all[1]})) << "there is room enough then";
+  EXPECT_FALSE(fs::exists(blob_file("one")));
+  ASSERT_THAT(slots.make_room({}, ByteCount(~std::uint64_t{0})), IsOk());
+  EXPECT_EQ(slots.installed(), (std::vector{all[3], all[2]}));
+  EXPECT_TRUE(fs::exists(blob_file("three")));
+}
+
 // What left is a way back without another trial: only of what was committed.
 TEST_F(SlotsTest, keep_what_was_committed_when_it_leaves_and_nothing_that_failed_its_trial) {
   Slots slots = open();
