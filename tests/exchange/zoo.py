@@ -121,7 +121,7 @@ class Activations(nn.Module):
             x = function(layer(x))
         x = self.linear(x.mean([2, 3]))
         return torch.cat([F.elu(x), F.silu(x), F.gelu(x), F.hardsigmoid(x), torch.clamp(x, -0.1, 0.2), torch.exp(-x.abs()),
-                          torch.sqrt(x * x + 1.0), 1.0 / (2.0 + torch.sigmoid(x)), torch.maximum(x, -x), x.log_softmax(1)], 1)
+                          torch.sqrt(x * x + 1.0), 1.0 / (2.0 + torch.sigmoid(x)), torch.maximum(x, -x), torch.sign(x) * torch.expm1(x.abs()), x.log_softmax(1)], 1)
 
 
 class Attention(nn.Module):

@@ -91,7 +91,7 @@ void add_export(CLI::App& app, cli::Action& chosen, const kinds::Register& kinds
       ->type_name("[NAME=]SIZES");
   verb->add_option("--method", arguments->wishes.call.method, "What of the model is called: of a generator decode")
       ->capture_default_str();
-  verb->add_option("--part", arguments->wishes.call.part, "A module in it alone: network, velocity_decoder");
+  verb->add_option("--part", arguments->wishes.call.part, "A module in it alone: network");
   verb->add_option("--output", arguments->wishes.call.outputs,
                    "Leave out other answers, and all that only they need; repeatable: output_1, output_2, … of a tuple")
       ->allow_extra_args(false);

@@ -19,21 +19,28 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* list_of_files = "export.json";
 
-Json values_to_json(const Graph& graph, const std::vector<ValueId>& ids) {
+// As the file has it.
+Shape shape_in_file(const Value& value, bool channels_last) {
+  const Shape& own = value.shape;
+  return channels_last && own.size() == 4 ? Shape{own[0], own[2], own[3], own[1]} : own;
+}
+
+Json values_to_json(const Graph& graph, const std::vector<ValueId>& ids, bool channels_last) {
   Json values = Json::array();
   for (const ValueId id : ids) {
     const Value& value = graph.values[id];
-    values.push_back({{"name", value.name}, {"type", std::string(to_string(value.type))}, {"shape", value.shape}});
+    values.push_back({{"name", value.name}, {"type", std::string(to_string(value.type))},
+                      {"shape", shape_in_file(value, channels_last)}});
   }
   return values;
 }
 
-std::string line_of(const char* what, const Graph& graph, const std::vector<ValueId>& ids) {
+std::string line_of(const char* what, const Graph& graph, const std::vector<ValueId>& ids, bool channels_last) {
   std::string text;
   for (const ValueId id : ids) {
     const Value& value = graph.values[id];
     text += std::string("  ") + what + " " + value.name + ": " + std::string(to_string(value.type)) + " " +
-            describe(value.shape) + "\n";
+            describe(shape_in_file(value, channels_last)) + "\n";
   }
   return text;
 }
@@ -42,17 +49,18 @@ bool computes_in_codes(const Graph& graph, const Operation& operation) {
   return graph.output_of(operation).codes && graph.input_of(operation, 0).codes;
 }
 
-ExportedFile described(const Graph& graph) {
+ExportedFile described(const Graph& graph, bool channels_last) {
   std::map<std::string, int> operators;
   for (const Operation& operation : graph.operations) {
     ++operators[name_of(operation.op) + (computes_in_codes(graph, operation) ? " in int8" : "")];
   }
   ExportedFile exported;
-  const Json json{{"inputs", values_to_json(graph, graph.inputs)},
-                  {"outputs", values_to_json(graph, graph.outputs)},
+  const Json json{{"inputs", values_to_json(graph, graph.inputs, channels_last)},
+                  {"outputs", values_to_json(graph, graph.outputs, channels_last)},
                   {"operators", operators}};
   exported.json = json_text(json);
-  exported.text = line_of("takes", graph, graph.inputs) + line_of("gives", graph, graph.outputs);
+  exported.text = line_of("takes", graph, graph.inputs, channels_last) +
+                  line_of("gives", graph, graph.outputs, channels_last);
   for (const auto& [name, count] : operators) exported.text += "  " + std::to_string(count) + " × " + name + "\n";
   return exported;
 }
@@ -132,7 +140,7 @@ Result<ExportedFile> export_module(const torch::jit::Module& module, const fs::p
   OUTCROP_TRY(graph, graph_of(example.module, example.call));
   graph.name = stem;
   OUTCROP_TRY(bytes, wishes.format == Format::onnx ? to_onnx(graph) : to_tflite(graph, wishes.tflite));
-  return write(described(graph), bytes, wishes.format, source, folder, stem);
+  return write(described(graph, wishes.tflite.channels_last), bytes, wishes.format, source, folder, stem);
 }
 
 Result<ExportedFile> export_weights(const fs::path& source, const fs::path& folder, const std::string& stem) {

@@ -11,7 +11,7 @@ namespace outcrop::exchange {
 
 // The tensors of a file of weights or a checkpoint by the names that a state_dict in Python has them by: those of a module that
 // a user brought as its own state_dict calls them, those of other kinds behind the name of their part
-// ("velocity_decoder.up1.weight"). A checkpoint's are averaged ones where it has them; what belongs to training
+// ("network.first.weight"). A checkpoint's are averaged ones where it has them; what belongs to training
 // (optimizer, ranges of quantization) is left out. Errors are read_model_file's.
 [[nodiscard]] Result<models::NamedTensors> state_in_file(const std::filesystem::path& file);
 

@@ -38,6 +38,7 @@ std::string name_of_function(Elementwise::Function function) {
     case Function::sqrt: return "sqrt";
     case Function::negate: return "negate";
     case Function::absolute: return "absolute";
+    case Function::sign: return "sign";
   }
   return "";
 }

@@ -61,7 +61,7 @@ struct Linear {  // x [..., in], weight, bias where there is one
 struct MatrixProduct {};  // a [..., n, k], b [..., k, m]
 
 struct Elementwise {  // x
-  enum class Function { relu, relu6, clamp, leaky_relu, elu, gelu, sigmoid, tanh, hard_swish, exp, log, sqrt, negate, absolute };
+  enum class Function { relu, relu6, clamp, leaky_relu, elu, gelu, sigmoid, tanh, hard_swish, exp, log, sqrt, negate, absolute, sign };
   Function function = Function::relu;
   double first = 0.0;   // of clamp the least; the slope, alpha
   double second = 0.0;  // of clamp the largest

@@ -63,6 +63,7 @@ class NodeWriter {
       case Function::sqrt: plain("Sqrt"); break;
       case Function::negate: plain("Neg"); break;
       case Function::absolute: plain("Abs"); break;
+      case Function::sign: plain("Sign"); break;
     }
   }
 

@@ -136,6 +136,7 @@ class OperationWriter {
       case Function::sqrt: return unary(BuiltinOperator::SQRT);
       case Function::negate: return unary(BuiltinOperator::NEG);
       case Function::absolute: return unary(BuiltinOperator::ABS);
+      case Function::sign: return unary(BuiltinOperator::SIGN);
     }
   }
 

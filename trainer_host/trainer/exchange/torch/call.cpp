@@ -33,6 +33,10 @@ Codes codes_of(const torch::Tensor& tensor) {
   return codes;
 }
 
+std::string next_name(const Graph& graph) {
+  return c10::str("v", graph.values.size());
+}
+
 }  // namespace
 
 bool Known::depends() const {
@@ -114,7 +118,7 @@ std::int64_t Call::axis(std::size_t at, std::int64_t rank) const {
 }
 
 ValueId Call::constant_value(const torch::Tensor& tensor, const std::string& name) {
-  const std::string unnamed = "constant_" + std::to_string(graph_.values.size());
+  const std::string unnamed = c10::str("constant_", graph_.values.size());
   return graph_.add(constant_of(tensor, name.empty() ? unnamed : name));
 }
 
@@ -130,7 +134,7 @@ ValueId Call::input(std::size_t at) {
 }
 
 ValueId Call::emit_like(const torch::Tensor& like, Operator op, std::vector<ValueId> inputs) {
-  Value value = value_of(like, "v" + std::to_string(graph_.values.size()));
+  Value value = value_of(like, next_name(graph_));
   const ValueId output = graph_.add(std::move(value));
   graph_.operations.push_back({std::move(op), std::move(inputs), output});
   return output;
@@ -139,7 +143,7 @@ ValueId Call::emit_like(const torch::Tensor& like, Operator op, std::vector<Valu
 ValueId Call::emit(Operator op, std::vector<ValueId> inputs) { return emit_like(answer(), std::move(op), std::move(inputs)); }
 
 ValueId Call::emit_float(Shape shape, Operator op, std::vector<ValueId> inputs) {
-  const ValueId output = graph_.add({"v" + std::to_string(graph_.values.size()), ElementType::float32, std::move(shape)});
+  const ValueId output = graph_.add({next_name(graph_), ElementType::float32, std::move(shape)});
   graph_.operations.push_back({std::move(op), std::move(inputs), output});
   return output;
 }

@@ -145,6 +145,12 @@ Translate of_codes(Arithmetics function, bool relu) {
   return [function, relu](Call& call) { return combine_codes(call, function, relu); };
 }
 
+// exp(x) - 1
+Known exp_minus_one(Call& call) {
+  const ValueId power = call.emit_float(call.answer().sizes().vec(), Elementwise{Function::exp}, {float_input(call, 0)});
+  return answered(call, call.emit(Arithmetic{Arithmetics::subtract}, {power, call.scalar(1.0)}));
+}
+
 // Of codes and a number, as it is defined: what they mean, and back to the codes that LibTorch chooses.
 Translate with_number(Arithmetics function) {
   return [function](Call& call) {
@@ -214,6 +220,8 @@ Operators elementwise_operators() {
       {"quantized::hardswish", [](Call& call) { return apply(call, {Function::hard_swish}); }},
       {"aten::hardsigmoid", hard_sigmoid},
       {"aten::exp", elementwise(Function::exp)},
+      {"aten::expm1", exp_minus_one},
+      {"aten::sign", elementwise(Function::sign)},
       {"aten::log", elementwise(Function::log)},
       {"aten::sqrt", elementwise(Function::sqrt)},
       {"aten::rsqrt", inverse_root},

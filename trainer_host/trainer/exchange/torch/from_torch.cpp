@@ -227,7 +227,7 @@ Answers answers_of(const Known& whole, const TorchCall& call) {
   if (answers.names.size() == answers.values.size()) return answers;
   answers.names.clear();
   for (std::size_t i = 0; i < answers.values.size(); ++i) {
-    answers.names.push_back(answers.values.size() == 1 ? "output" : "output_" + std::to_string(i + 1));
+    answers.names.push_back(answers.values.size() == 1 ? "output" : c10::str("output_", i + 1));
   }
   return answers;
 }
@@ -283,7 +283,7 @@ void make_names_unique(Graph& graph) {
     if (fixed[id]) continue;
     std::string& name = graph.values[id].name;
     const int before = seen[name]++;
-    if (before > 0) name += "_" + std::to_string(id);
+    if (before > 0) name = c10::str(name, "_", id);
   }
 }
 
