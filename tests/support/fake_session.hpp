@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -46,8 +47,11 @@ class FakeNetwork {
  private:
   friend FakeSession;
   void carry(Message message);
+  // Whoever subscribes hears what is retained.
+  void remind(const std::shared_ptr<struct FakeClient>& client, const std::string& filter);
 
   boost::asio::any_io_executor executor_;
+  std::map<std::string, Message> retained_;
   std::vector<std::weak_ptr<struct FakeClient>> clients_;
 };
 
@@ -80,7 +84,10 @@ class FakeSession final : public Session {
     complete(std::move(done));
   }
   void subscribe(std::string filter, Delivery, Completion done) override {
-    if (client_->connected) client_->filters.push_back(std::move(filter));
+    if (client_->connected) {
+      client_->filters.push_back(filter);
+      network_.remind(client_, filter);
+    }
     complete(std::move(done));
   }
   void unsubscribe(std::string filter, Completion done) override {
@@ -136,7 +143,17 @@ inline std::unique_ptr<FakeSession> FakeNetwork::session() {
   return std::make_unique<FakeSession>(*this, std::move(client));
 }
 
+inline void FakeNetwork::remind(const std::shared_ptr<FakeClient>& client, const std::string& filter) {
+  for (const auto& [topic, message] : retained_) {
+    if (!takes(filter, topic)) continue;
+    boost::asio::post(executor_, [client, message = message] {
+      if (client->connected && client->handlers.message) client->handlers.message(message);
+    });
+  }
+}
+
 inline void FakeNetwork::carry(Message message) {
+  if (message.retained) retained_[message.topic] = message;
   std::vector<Message> arriving;
   if (tamper) {
     arriving = tamper(std::move(message));
