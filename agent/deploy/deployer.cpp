@@ -91,7 +91,7 @@ class Deployer::Impl {
     if (machine_.unfinished() && !machine_.deployment().cancel) {
       const auto& manifest = machine_.deployment().offer.manifest;
       if (auto allowed = parts_.metadata.check_run(manifest); !allowed) {
-        machine_.advance(Event::failed, allowed.error().message());
+        machine_.advance(not_permitted_in(machine_.deployment().state), allowed.error().message());
         finish();
         interrupt();
       }

@@ -164,9 +164,7 @@ Steps::Awaitable Steps::wait_for_permission() {
     }
     const ErrorCode code = permitted.error().code();
     if (code != ErrorCode::not_found && code != ErrorCode::expired) {
-      co_return Outcome{
-          deployment.state == DeploymentState::offered ? Event::refused : Event::failed,
-          permitted.error().message()};
+      co_return Outcome{not_permitted_in(deployment.state), permitted.error().message()};
     }
     // Nothing can come without a connection: a link that is down speaks against no release.
     if (!parts_.puller.connected()) deadline = SteadyClock::now() + parts_.times.metadata;

@@ -42,6 +42,11 @@ struct Edge {
 
 // None where nobody handles that event in that state: a defect.
 [[nodiscard]] std::optional<DeploymentState> next_state(DeploymentState state, Event event);
+// What it is in a state that metadata do not permit the release: a refusal before anything was begun, else a failure. Whether
+// the roles come before it is looked at or while it waits for them says nothing of the release.
+[[nodiscard]] constexpr Event not_permitted_in(DeploymentState state) {
+  return state == DeploymentState::offered ? Event::refused : Event::failed;
+}
 
 // The state that is written down for one: recovery tells no others apart. Until a trial begins an
 // agent that was killed begins at the offer again, and finds what it had pulled.

@@ -144,6 +144,9 @@ void Ingest::take_status(const std::string& name, Voice& voice, const transport:
   }
   limit(name, "its status, of which the newest is taken later");
   voice.waiting = message;
+  // Of such a flood the broker lets some go, perhaps the last: it is asked for what it retains.
+  heard_.erase(name);
+  asked_.erase(name);
 }
 
 void Ingest::take_waiting() {

@@ -105,8 +105,8 @@ class Ingest {
     asked_.clear();
   }
   // Boards whose status did not come since the broker was connected to, the next page of them: where
-  // thousands are retained, a broker lets some go at each subscription, in silence. Each is named three
-  // times at most: a board that never was here has none.
+  // thousands are retained, a broker lets some go at each subscription, in silence; and those that said more at once than was
+  // taken, of which it may have let the last go. Each is named three times at most: a board that never was here has none.
   [[nodiscard]] std::vector<std::string> unheard(std::size_t most);
   // Whether a status was lost here (a full disk) since this was asked last: to be asked for again.
   [[nodiscard]] bool owes_status() { return std::exchange(owes_status_, false); }
