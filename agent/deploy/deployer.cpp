@@ -487,11 +487,9 @@ class Deployer::Impl {
   // asks would bring a board to nothing.
   void leave_unhealthy(const std::string& why) {
     const auto& deployment = machine_.record().deployment;
-    const auto& previous = parts_.slots.previous();
     const bool committed_last = deployment && deployment->state == DeploymentState::updated &&
                                 !deployment->cancel && parts_.slots.active() == deployment->target();
-    if (committed_last && previous && parts_.slots.lies(*previous) == Slots::Lies::whole &&
-        parts_.metadata.check_run(previous->manifest)) {
+    if (committed_last && may_return()) {
       (void)leave_active("what served is no good any more: " + why, Slots::Leaving::on_trial);
       return;
     }
@@ -580,6 +578,13 @@ class Deployer::Impl {
     }
   }
 
+  // The host may have gone back from the previous release because it revoked that one.
+  [[nodiscard]] bool may_return() const {
+    const auto& previous = parts_.slots.previous();
+    return previous && parts_.slots.lies(*previous) == Slots::Lies::whole &&
+           parts_.metadata.check_run(previous->manifest).has_value();
+  }
+
   // Stops serving the active release, returns to the one before and says so.
   Status leave_active(const std::string& reason, Slots::Leaving leaving = Slots::Leaving::committed) {
     const Installed left = *parts_.slots.active();
@@ -593,11 +598,7 @@ class Deployer::Impl {
       interrupt();
       return {};
     }
-    // The host may have gone back from the previous release because it revoked that one.
-    const auto& previous = parts_.slots.previous();
-    const bool may_return = previous && parts_.slots.lies(*previous) == Slots::Lies::whole &&
-                            parts_.metadata.check_run(previous->manifest).has_value();
-    auto back = may_return ? parts_.slots.roll_back(leaving) : parts_.slots.return_to(std::nullopt);
+    auto back = may_return() ? parts_.slots.roll_back(leaving) : parts_.slots.return_to(std::nullopt);
     if (!back) {
       spdlog::error("returning to the previous release: {}", back.error().message());
       back = parts_.slots.return_to(std::nullopt);

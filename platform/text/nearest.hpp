@@ -12,4 +12,7 @@ namespace outcrop::platform {
 [[nodiscard]] std::optional<std::string> nearest(std::string_view word,
                                                  std::span<const std::string> known);
 
+// "did you mean static? " of that one, before what else is said; "" where there is none.
+[[nodiscard]] std::string did_you_mean(std::string_view word, std::span<const std::string> known);
+
 }  // namespace outcrop::platform

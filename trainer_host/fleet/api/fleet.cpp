@@ -85,6 +85,10 @@ Json to_json(const monitor::Series& series) {
           {"points", std::move(points)}};
 }
 
+Json describe(const Token& token) {
+  return {{"name", token.name}, {"role", to_string(token.role)}, {"made", to_rfc3339(token.made)}};
+}
+
 }  // namespace
 
 // From what is in memory at this moment, one family after the other.
@@ -191,11 +195,15 @@ Result<http::Response> Api::audit(const http::Request& request) {
 
 Result<http::Response> Api::tokens() {
   Json json = Json::array();
-  for (const Token& one : parts_.tokens.all()) {
-    json.push_back(
-        {{"name", one.name}, {"role", to_string(one.role)}, {"made", to_rfc3339(one.made)}});
-  }
+  for (const Token& one : parts_.tokens.all()) json.push_back(describe(one));
   return respond({{"tokens", std::move(json)}});
+}
+
+Result<http::Response> Api::token_of(const std::string& name) {
+  for (const Token& one : parts_.tokens.all()) {
+    if (one.name == name) return respond(describe(one));
+  }
+  return fail(ErrorCode::not_found, "there is no token '" + name + "'");
 }
 
 Result<http::Response> Api::add_token(const std::string& body) {

@@ -35,6 +35,11 @@ Json to_json(const Group& group) {
 
 }  // namespace
 
+Result<http::Response> Api::group_of(Registry& registry, const std::string& name) {
+  OUTCROP_TRY(group, find_group(registry, name));
+  return respond(to_json(group));
+}
+
 // All of them or none.
 Result<http::Response> Api::tag_devices(const std::string& body) {
   OUTCROP_TRY(json, messages::parse_object(body, tags_body_limit, "tags"));

@@ -166,10 +166,10 @@ Result<http::Response> Api::adopt() {
   every_board_changed();
   OUTCROP_TRY(described, describe_host());
   OUTCROP_TRY(devices, parts_.registry.devices());
+  const bool directed = parts_.keeper.roles().director_since().has_value();
+  const std::map<std::string, std::uint64_t> lists = stage_lists();
   std::map<std::string, std::uint64_t> seen;
-  for (const Device& device : devices) {
-    add_list_seen(device, parts_.keeper.roles().director_since().has_value(), stage_lists(), seen);
-  }
+  for (const Device& device : devices) add_list_seen(device, directed, lists, seen);
   described["lists_seen"] = seen;
   return respond(described);
 }

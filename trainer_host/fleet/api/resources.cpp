@@ -53,16 +53,4 @@ Result<http::Response> Api::board_of(Registry& registry, const std::string& name
   return respond(describe_device(to_json(*device), *device, desired, active));
 }
 
-Result<http::Response> Api::group_of(Registry& registry, const std::string& name) {
-  OUTCROP_TRY(group, find_group(registry, name));
-  return respond({{"name", group.name}, {"filter", group.filter}});
-}
-
-Result<http::Response> Api::token_of(const std::string& name) {
-  for (const Token& one : parts_.tokens.all()) {
-    if (one.name == name) return respond({{"name", one.name}, {"role", to_string(one.role)}, {"made", to_rfc3339(one.made)}});
-  }
-  return fail(ErrorCode::not_found, "there is no token '" + name + "'");
-}
-
 }  // namespace outcrop::fleet

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "protocol/base/counted.hpp"
+
 namespace outcrop::fleet::page {
 namespace {
 
@@ -64,7 +66,7 @@ std::string plain(double value) {
 }
 
 std::string boards(std::size_t count) {
-  return std::to_string(count) + (count == 1 ? " board" : " boards");
+  return counted(count, "board");
 }
 
 Html age(const std::optional<Timestamp>& time, Timestamp now) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 
+#include "protocol/base/counted.hpp"
 #include "protocol/base/median.hpp"
 #include "trainer_host/fleet/rollout/figures_in_words.hpp"
 
@@ -79,7 +80,7 @@ std::optional<std::string> far_too_slow_boards_of(const std::map<std::string, Ob
                       [&](double ratio) { return ratio > far_too_slow * (1 + limits.slower_allowed); }));
     if (slow == 0 || (slow < far_too_slow_boards && slow < seen.ratios.size())) continue;
     return "p90 " + percent(median_ratio(seen.ratios)) + " on " + name + ": " + std::to_string(slow) + " of " +
-           boards_in_words(seen.ratios.size()) + " more than twice as slow as with the release before";
+           counted(seen.ratios.size(), "board") + " more than twice as slow as with the release before";
   }
   return std::nullopt;
 }
@@ -212,7 +213,7 @@ Judgement judge(const std::map<std::string, Observed>& classes, const RolloutLim
   for (const ClassEvidence& seen : judgement.classes) {
     if (seen.slower > 1) causes.emplace_back(seen.slower, slower_in_words(seen) + " on " + seen.device_class);
     if (seen.failed > 1) {
-      causes.emplace_back(seen.failed, std::to_string(seen.failures) + " of " + boards_in_words(seen.ended) + " failed on " + seen.device_class +
+      causes.emplace_back(seen.failed, std::to_string(seen.failures) + " of " + counted(seen.ended, "board") + " failed on " + seen.device_class +
                                            (seen.silent > 0 ? " (" + std::to_string(seen.silent) + " silent beyond the deadline)" : ""));
     }
   }
@@ -223,7 +224,7 @@ Judgement judge(const std::map<std::string, Observed>& classes, const RolloutLim
     if (k > 0 && !counts) break;
     text += (k == 0 ? "" : "; ") + causes[k].second;
   }
-  judgement.stop = "after " + boards_in_words(boards) + ": " + text + ", evidence " + rounded(judgement.evidence) + " of " + rounded(judgement.line);
+  judgement.stop = "after " + counted(boards, "board") + ": " + text + ", evidence " + rounded(judgement.evidence) + " of " + rounded(judgement.line);
   judgement.stop_is_slowness = of_slowness >= of_failures;
   return judgement;
 }
@@ -232,7 +233,7 @@ std::string in_words(const Judgement& judgement) {
   std::string text;
   for (const ClassEvidence& seen : judgement.classes) {
     if (seen.boards == 0) continue;
-    text += (text.empty() ? "" : "; ") + seen.device_class + ": " + slower_in_words(seen) + " on " + boards_in_words(seen.boards);
+    text += (text.empty() ? "" : "; ") + seen.device_class + ": " + slower_in_words(seen) + " on " + counted(seen.boards, "board");
     if (!seen.too_few) continue;
     text += seen.boards > 1 ? " (" + percent(seen.least) + " to " + percent(seen.most) + ")" : std::string();
     text += ", too few for evidence: budgets and proofs only";

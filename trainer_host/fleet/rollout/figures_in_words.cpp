@@ -11,10 +11,6 @@ std::string percent(double ratio) {
   return text;
 }
 
-std::string boards_in_words(std::size_t boards) {
-  return std::to_string(boards) + (boards == 1 ? " board" : " boards");
-}
-
 std::string rounded(double evidence) {
   char text[32];
   std::snprintf(text, sizeof text, evidence < 10 ? "%.1f" : "%.0f", std::min(evidence, 1e6));

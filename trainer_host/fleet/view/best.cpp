@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "protocol/base/counted.hpp"
 #include "trainer_host/fleet/rollout/figures_in_words.hpp"
 #include "trainer_host/fleet/rollout/worst_errors.hpp"
 #include "trainer_host/fleet/view/paired_change.hpp"
@@ -46,7 +47,7 @@ std::string worth(const Contender& one, Aim aim) {
   if (aim == Aim::size) return "by the manifest: no evidence is needed";
   if (one.better >= stop_line) return "less, evidence " + rounded(one.better) + line;
   if (one.worse >= stop_line) return "more, evidence " + rounded(one.worse) + line;
-  if (one.boards < least_boards) return boards_in_words(one.boards) + ": too few for evidence";
+  if (one.boards < least_boards) return counted(one.boards, "board") + ": too few for evidence";
   return "no evidence of a difference of more than 2 % (" + rounded(std::max(one.better, one.worse)) + line + ")";
 }
 
@@ -172,7 +173,7 @@ std::vector<BestOfClass> judge(std::vector<Contest> contests, Aim aim) {
       Contender& incumbent = *best.incumbent;
       incumbent.ratio = 1;
       incumbent.boards = best.serving;
-      incumbent.words = "what " + std::to_string(best.serving) + " of " + boards_in_words(best.boards) + " serve";
+      incumbent.words = "what " + std::to_string(best.serving) + " of " + counted(best.boards, "board") + " serve";
       best.variants.push_back(incumbent);
       for (const auto& pairs : contest.variants) best.variants.push_back(judged(pairs, aim));
       std::stable_sort(best.variants.begin(), best.variants.end(), is_better);

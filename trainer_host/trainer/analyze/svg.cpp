@@ -39,7 +39,6 @@ std::string line_at(double x1, double y1, double x2, double y2, const std::strin
          "\" class=\"" + kind + "\"/>\n";
 }
 
-// Whole steps of 1, 2 or 5 that cut a range into at most six.
 // Round numbers: as many digits as they need.
 std::string tick_text(double tick) {
   std::ostringstream text;
@@ -47,6 +46,7 @@ std::string tick_text(double tick) {
   return text.str();
 }
 
+// Whole steps of 1, 2 or 5 that cut a range into at most six.
 std::vector<double> ticks_of(double least, double most) {
   const double rough = (most - least) / 6;
   if (!(rough > 0) || !std::isfinite(rough)) return {least};

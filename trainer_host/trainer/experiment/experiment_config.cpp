@@ -59,8 +59,7 @@ Step read_step(TomlReader::Table& root, TomlReader::Table& tables, const std::st
   if (known == known_steps().end() && !tables.has(name)) {
     std::vector<std::string> names;
     for (const auto& [each, methods] : known_steps()) names.push_back(each);
-    const auto meant = platform::nearest(name, names);
-    root.refuse("steps", "there is no step '" + name + "'; " + (meant ? "did you mean " + *meant + "? " : "") + right_names());
+    root.refuse("steps", "there is no step '" + name + "'; " + platform::did_you_mean(name, names) + right_names());
     return step;
   }
   auto table = tables.table(name);
@@ -91,9 +90,8 @@ Status Experiment::check_step(const std::string& step) const {
   if (find(step) != nullptr) return {};
   std::vector<std::string> names;
   for (const Step& one : steps) names.push_back(one.name);
-  const auto meant = platform::nearest(step, names);
   return fail(ErrorCode::invalid_argument, "there is no step '" + step + "' in " + file.string() + "; " +
-                                               (meant ? "did you mean " + *meant + "? " : "") + "its steps are " + join(names));
+                                               platform::did_you_mean(step, names) + "its steps are " + join(names));
 }
 
 Result<Experiment> read_experiment(const std::filesystem::path& file) {

@@ -89,6 +89,16 @@ std::string to_json(const StepFigures& figures) {
   return json_text(json, 2) + "\n";
 }
 
+std::vector<std::pair<std::string, std::string>> left_out_in(const nlohmann::json& json) {
+  std::vector<std::pair<std::string, std::string>> all;
+  const auto left_out = json.find("left_out");
+  if (left_out == json.end() || !left_out->is_array()) return all;
+  for (const auto& one : *left_out) {
+    if (one.is_object()) all.emplace_back(text_in(one, "name"), text_in(one, "reason"));
+  }
+  return all;
+}
+
 Result<StepFigures> read_figures(const std::filesystem::path& metrics) {
   constexpr ByteCount largest = ByteCount::mib(16);
   OUTCROP_TRY(text, read_text_file(metrics, largest));
@@ -102,12 +112,7 @@ Result<StepFigures> read_figures(const std::filesystem::path& metrics) {
   figures.held_out = json.value("held_out", nlohmann::json()) == true;
   OUTCROP_TRY(contenders, analyze::read_results({metrics.parent_path()}));
   figures.contenders = std::move(contenders);
-  const auto left_out = json.find("left_out");
-  if (left_out != json.end() && left_out->is_array()) {
-    for (const auto& one : *left_out) {
-      if (one.is_object()) figures.left_out.emplace_back(text_in(one, "name"), text_in(one, "reason"));
-    }
-  }
+  figures.left_out = left_out_in(json);
   return figures;
 }
 

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "protocol/base/error.hpp"
 #include "protocol/messages/quality.hpp"
 #include "trainer_host/trainer/analyze/contender.hpp"
@@ -31,6 +33,8 @@ struct StepFigures {
   std::vector<analyze::Contender> contenders{};
   std::vector<std::pair<std::string, std::string>> left_out{};  // variants that could not be made, and why
 };
+// Of metrics.json, and of a stage's quantization.json: each variant's name, and the reason.
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> left_out_in(const nlohmann::json& json);
 [[nodiscard]] std::string to_json(const StepFigures& figures);
 [[nodiscard]] Result<StepFigures> read_figures(const std::filesystem::path& metrics);
 

@@ -78,16 +78,12 @@ Status end_stage(const train::TrainConfig& config, const Step& step, const fs::p
                         .trained = opened.description.trained});
 }
 
-Result<std::vector<std::pair<std::string, std::string>>> left_out_in(const fs::path& stage) {
+Result<std::vector<std::pair<std::string, std::string>>> left_out_of_stage(const fs::path& stage) {
   constexpr ByteCount largest = ByteCount::mib(16);
   const fs::path file = stage / "quantization.json";
   OUTCROP_TRY(text, read_text_file(file, largest));
   OUTCROP_TRY(json, messages::parse_object(text, largest, file.string()));
-  std::vector<std::pair<std::string, std::string>> left_out;
-  for (const auto& one : json.value("left_out", nlohmann::json::array())) {
-    left_out.emplace_back(one.value("name", ""), one.value("reason", ""));
-  }
-  return left_out;
+  return left_out_in(json);
 }
 
 // How good each is, by files that this process made itself a moment ago.
@@ -124,12 +120,6 @@ Status show(const Step& step, const ResultPaths& paths, const StepFigures& figur
     std::fprintf(stderr, "note: no pictures: %s\n", drawn.error().message().c_str());
   }
   return {};
-}
-
-std::string digest_in(const fs::path& record) {
-  const auto text = read_text_file(record);
-  const auto json = text ? nlohmann::json::parse(*text, nullptr, false) : nlohmann::json();
-  return json.is_object() ? json.value("digest", "") : "";
 }
 
 // Of the variants that were asked for at least one.
@@ -169,19 +159,15 @@ Status check_int8(const std::vector<const Step*>& steps, kinds::Task& task) {
 
 // Each step's folder holds variants of at most the float model's size, and weights; those that train a run besides.
 Status check_room(const std::vector<const Step*>& steps, const kinds::Task& task, const fs::path& out) {
-  std::uint64_t weights = 0;
-  for (const auto& [name, tensor] : kinds::state_of(task)) weights += tensor.nbytes();
+  const ByteCount weights = train::size_of_weights(task);
   std::uint64_t needed = 0;
   for (const Step* step : steps) {
     const std::uint64_t copies = 2 + step->variants.size();
-    needed += copies * weights * (step->release ? 2 : 1) + ByteCount::mib(2).value();
-    if (step->trains()) needed += train::space_of_stage(ByteCount(weights), false).value();
+    needed += copies * weights.value() * (step->release ? 2 : 1) + ByteCount::mib(2).value();
+    if (step->trains()) needed += train::space_of_stage(weights, false).value();
   }
-  const auto available = train::free_space_at(out);
-  if (!available || available->value() >= needed) return {};
-  return fail(ErrorCode::no_space, out.string() + " has room for " + available->human() + ", and these steps take up to " +
-                                       ByteCount(needed).human() + ": make room there, name another folder (--out DIR), or "
-                                       "fewer steps (--only NAME)");
+  return train::check_room_for(out, ByteCount(needed), "these steps take up to",
+                               "make room there, name another folder (--out DIR), or fewer steps (--only NAME)");
 }
 
 }  // namespace
@@ -235,10 +221,10 @@ Status make_step(const Experiment& experiment, const Step& step, const ResultPat
 
   StepFigures figures;
   figures.step = step.name;
-  figures.digest = digest_in(paths.record(step.name));
+  figures.digest = recorded_digest(paths.record(step.name));
   if (step.trains()) figures.trained_seconds = opened.description.trained.count();
   const fs::path stage = config.train.out / ("stage" + std::to_string(step.number));
-  OUTCROP_TRY(left_out, left_out_in(stage));
+  OUTCROP_TRY(left_out, left_out_of_stage(stage));
   figures.left_out = std::move(left_out);
   OUTCROP_TRY(contenders, analyze::read_results({stage}));
   // The float model of the baseline is what all are held against.

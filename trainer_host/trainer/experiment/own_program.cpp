@@ -130,4 +130,12 @@ Status run_own_program(const std::vector<std::string>& arguments, const std::fil
   return ended(status, last);
 }
 
+std::vector<std::string> training_arguments(const std::filesystem::path& config, const std::filesystem::path& out,
+                                            std::int64_t stages, const std::vector<std::string>& settings) {
+  std::vector<std::string> arguments{"train", config.string(), "--weights-only", "--out", out.string(), "--stages",
+                                     std::to_string(stages)};
+  for (const std::string& setting : settings) arguments.insert(arguments.end(), {"--set", setting});
+  return arguments;
+}
+
 }  // namespace outcrop::experiment

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -13,5 +14,9 @@ namespace outcrop::experiment {
 // signal comes (data::StopSignal, which must live) or this process ends. Fails with what the program said last, or by which
 // signal it ended; with `interrupted` after a stop signal.
 [[nodiscard]] Status run_own_program(const std::vector<std::string>& arguments, const std::filesystem::path& log);
+
+// Of a training to weights alone.
+[[nodiscard]] std::vector<std::string> training_arguments(const std::filesystem::path& config, const std::filesystem::path& out,
+                                                          std::int64_t stages, const std::vector<std::string>& settings);
 
 }  // namespace outcrop::experiment

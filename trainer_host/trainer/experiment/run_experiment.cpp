@@ -164,12 +164,9 @@ Status Run::train_weights(const Step& step, const train::TrainConfig& config, co
   }
   if (!current) {
     fs::create_directories(folder, error);
-    std::vector<std::string> arguments{"train", experiment_.config.string(), "--weights-only", "--out", folder.string(),
-                                       "--stages", std::to_string(step.int8_epochs > 0 ? 1 : experiment_.stages)};
+    auto arguments = training_arguments(experiment_.config, folder, step.int8_epochs > 0 ? 1 : experiment_.stages,
+                                        settings_of_step(experiment_, step));
     arguments.insert(arguments.end(), begin.begin(), begin.end());
-    for (const std::string& setting : settings_of_step(experiment_, step)) {
-      arguments.insert(arguments.end(), {"--set", setting});
-    }
     OUTCROP_CHECK(run_own_program(with_options(std::move(arguments)), paths_.step(step.name) / "training.log"));
     OUTCROP_CHECK(write_file_durably(done, std::string_view(digest_of(inputs))));
   }

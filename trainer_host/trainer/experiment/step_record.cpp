@@ -54,10 +54,14 @@ Status claim_results(const Experiment& experiment, const fs::path& out) {
   return write_file_durably(mark, json_text(Json{{"name", experiment.name}}, 2) + "\n");
 }
 
+std::string recorded_digest(const fs::path& record) {
+  return text_in(object_in(record), "digest");
+}
+
 bool is_current(const ResultPaths& paths, const Step& step, const Inputs& inputs) {
   const std::string digest = digest_of(inputs);
-  return text_in(object_in(paths.record(step.name)), "digest") == digest &&
-         text_in(object_in(paths.metrics(step.name)), "digest") == digest;
+  return recorded_digest(paths.record(step.name)) == digest &&
+         recorded_digest(paths.metrics(step.name)) == digest;
 }
 
 Status begin_step(const ResultPaths& paths, const Experiment& experiment, const Step& step, const Inputs& inputs) {
@@ -68,7 +72,7 @@ Status begin_step(const ResultPaths& paths, const Experiment& experiment, const 
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     if (is_made_by_step(entry.path())) old.push_back(entry.path());
   }
-  if (text_in(object_in(paths.record(step.name)), "digest") != digest_of(inputs)) {
+  if (recorded_digest(paths.record(step.name)) != digest_of(inputs)) {
     for (const fs::path& path : old) fs::remove_all(path, error);
   } else {
     fs::remove(paths.metrics(step.name), error);  // the stage that a kill left is taken up

@@ -32,6 +32,9 @@ struct ResultPaths {
 // results of another experiment.
 [[nodiscard]] Status claim_results(const Experiment& experiment, const std::filesystem::path& out);
 
+// "" where it is no record.
+[[nodiscard]] std::string recorded_digest(const std::filesystem::path& record);
+
 // Whether the step's figures are there, and are of these inputs.
 [[nodiscard]] bool is_current(const ResultPaths& paths, const Step& step, const Inputs& inputs);
 

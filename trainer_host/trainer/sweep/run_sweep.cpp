@@ -42,9 +42,8 @@ Result<std::string> goal_of(const Sweep& sweep, const std::vector<kinds::Column>
   std::vector<std::string> names;
   for (const kinds::Column& column : columns) names.push_back(column.name);
   if (std::find(names.begin(), names.end(), sweep.goal) != names.end()) return sweep.goal;
-  const auto meant = platform::nearest(sweep.goal, names);
   return fail(ErrorCode::invalid_argument, sweep.file.string() + ": sweep.goal: training.csv will have no column '" + sweep.goal +
-                                               "'; " + (meant ? "did you mean " + *meant + "? " : "") + "it has " + join(names));
+                                               "'; " + platform::did_you_mean(sweep.goal, names) + "it has " + join(names));
 }
 
 // One key at a time, of the first point: a mistake is said of the key that it is of.
@@ -72,14 +71,10 @@ Status check_keys(const Sweep& sweep, const std::vector<Point>& points, const ki
 
 // A checkpoint has three values for each weight, and a stage's weights are kept beside it.
 Status check_room(const Sweep& sweep, std::size_t trials, const kinds::Task& task) {
-  std::uint64_t weights = 0;
-  for (const auto& [name, tensor] : kinds::state_of(task)) weights += tensor.nbytes();
-  const ByteCount needed(4 * weights * trials + train::space_of_stage(ByteCount(weights), false).value());
-  const auto available = train::free_space_at(sweep.out);
-  if (!available || *available >= needed) return {};
-  return fail(ErrorCode::no_space, sweep.out.string() + " has room for " + available->human() + ", and " + std::to_string(trials) +
-                                       " trials take about " + needed.human() + ": make room there, name another folder "
-                                       "(--out DIR), or try fewer");
+  const ByteCount weights = train::size_of_weights(task);
+  return train::check_room_for(sweep.out, ByteCount(4 * weights.value() * trials + train::space_of_stage(weights, false).value()),
+                               std::to_string(trials) + " trials take about",
+                               "make room there, name another folder (--out DIR), or try fewer");
 }
 
 // The folder of this sweep, made or taken up.
@@ -149,9 +144,7 @@ Status Trials::train_to(Trial& trial, std::int64_t stage) {
   if (trial.stage >= stage && fs::exists(folder / "checkpoint", error)) return {};
   fs::create_directories(folder, error);
   if (error) return fail(ErrorCode::io, "making " + folder.string() + ": " + error.message());
-  std::vector<std::string> arguments{"train", sweep_.config.string(), "--weights-only", "--out", folder.string(), "--stages",
-                                     std::to_string(stage)};
-  for (const std::string& setting : settings_of(sweep_, trial.point)) arguments.insert(arguments.end(), {"--set", setting});
+  const auto arguments = experiment::training_arguments(sweep_.config, folder, stage, settings_of(sweep_, trial.point));
   const Status trained = experiment::run_own_program(arguments, sweep_.out / (folder_of(trial) + ".log"));
   if (!trained && trained.error().code() == ErrorCode::interrupted) return trained;
   OUTCROP_CHECK(take_progress(folder, goal_, config.train.stage_epochs, trial));

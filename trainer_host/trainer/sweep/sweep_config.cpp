@@ -35,8 +35,7 @@ Search read_search(TomlReader::Table& table) {
   if (found != searches().end()) return found->second;
   std::vector<std::string> names;
   for (const auto& [each, search] : searches()) names.push_back(each);
-  const auto meant = platform::nearest(name, names);
-  table.refuse("search", "there is no search '" + name + "'; " + (meant ? "did you mean " + *meant + "? " : "") + "known are " +
+  table.refuse("search", "there is no search '" + name + "'; " + platform::did_you_mean(name, names) + "known are " +
                              join(names));
   return Search::grid;
 }

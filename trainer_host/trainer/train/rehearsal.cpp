@@ -65,13 +65,11 @@ Result<Rehearsal> rehearse(const TrainConfig& config, std::int64_t stages) {
   (void)set_threads(config.train.threads);
   OUTCROP_TRY(task, config.recipe->open(config.train.seed));
   Rehearsal rehearsal;
-  std::uint64_t weights = 0;
   for (const kinds::Part& part : task->parts()) {
     std::int64_t count = 0;
     for (const auto& parameter : part.network.parameters()) count += parameter.numel();
     rehearsal.parts.emplace_back(part.name, count);
   }
-  for (const auto& [name, tensor] : kinds::state_of(*task)) weights += tensor.nbytes();
   for (std::int64_t stage = 1; stage <= stages; ++stage) {
     const kinds::Phase phase = task->phase(stage);
     const bool int8 = config.train.int8.is(stage);
@@ -87,7 +85,7 @@ Result<Rehearsal> rehearse(const TrainConfig& config, std::int64_t stages) {
   (void)task->score_held_out();
   rehearsal.scoring = Clock::now() - start;
   rehearsal.memory = peak_memory();
-  rehearsal.on_disk = space_of_stage(ByteCount(weights), config.train.average > 0.0);
+  rehearsal.on_disk = space_of_stage(size_of_weights(*task), config.train.average > 0.0);
   return rehearsal;
 }
 

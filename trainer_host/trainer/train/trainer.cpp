@@ -170,15 +170,10 @@ Status Run::announce() const {
 // A full disk loses nothing of a run, but stops it: better known now than in the morning.
 Status Run::check_space(std::optional<std::int64_t> last_stage, const FreeSpace& free_space) const {
   if (last_stage && progress_.ended_stages >= *last_stage) return {};
-  std::uint64_t weights = 0;
-  for (const auto& [name, tensor] : kinds::state_of(*task_)) weights += tensor.nbytes();
-  const ByteCount needed = space_of_stage(ByteCount(weights), average_.on());
-  const auto available = free_space(config_.train.out);
-  if (!available || *available >= needed) return {};
-  return fail(ErrorCode::no_space, config_.train.out.string() + " has room for " + available->human() +
-                                       ", and a stage takes about " + needed.human() +
-                                       ": make room there, or choose another folder (--out DIR)" +
-                                       (config_.train.keep_stages == 0 ? "; train.keep_stages bounds what stays of earlier stages" : ""));
+  return check_room_for(config_.train.out, space_of_stage(size_of_weights(*task_), average_.on()), "a stage takes about",
+                        std::string("make room there, or choose another folder (--out DIR)") +
+                            (config_.train.keep_stages == 0 ? "; train.keep_stages bounds what stays of earlier stages" : ""),
+                        free_space);
 }
 
 Status Run::run(std::optional<std::int64_t> last_stage, PromptStop& prompt_stop) {
@@ -480,6 +475,20 @@ auto without_exceptions(Work work) -> decltype(work()) {
 }
 
 }  // namespace
+
+Status check_room_for(const std::filesystem::path& folder, ByteCount needed, const std::string& who, const std::string& advice,
+                      const FreeSpace& free_space) {
+  const auto available = free_space(folder);
+  if (!available || *available >= needed) return {};
+  return fail(ErrorCode::no_space, folder.string() + " has room for " + available->human() + ", and " + who + " " + needed.human() +
+                                       ": " + advice);
+}
+
+ByteCount size_of_weights(const kinds::Task& task) {
+  std::uint64_t bytes = 0;
+  for (const auto& [name, tensor] : kinds::state_of(task)) bytes += tensor.nbytes();
+  return ByteCount(bytes);
+}
 
 ByteCount space_of_stage(ByteCount weights, bool averaged) {
   const std::uint64_t copies = averaged ? 16 : 14;

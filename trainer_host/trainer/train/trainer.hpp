@@ -20,6 +20,11 @@ namespace outcrop::train {
 // Bytes that a folder, which need not be there yet, has room for; nothing where nobody knows.
 [[nodiscard]] std::optional<ByteCount> free_space_at(const std::filesystem::path& folder);
 using FreeSpace = std::function<std::optional<ByteCount>(const std::filesystem::path&)>;
+// no_space where it has not as much room as `needed`, which `who` ("a stage takes about") needs, with what to do about it.
+[[nodiscard]] Status check_room_for(const std::filesystem::path& folder, ByteCount needed, const std::string& who,
+                                    const std::string& advice, const FreeSpace& free_space = free_space_at);
+// Of all parameters and buffers, in memory and in a file.
+[[nodiscard]] ByteCount size_of_weights(const kinds::Task& task);
 
 // What a stage takes on disk, about: a checkpoint has three values for each weight (four with an average) and stands
 // twice while it is saved; a stage with its release takes eight times the weights, goldens and tables some megabytes.

@@ -59,16 +59,13 @@ Result<GivenMap> given_map(const kinds::Conditions& conditions, const data::Geom
   GivenMap map;
   map.values.assign(sample.begin(), sample.end());
   std::size_t outside = 0;
-  const auto hold = [&](float& value) {
-    if (std::isnan(value)) return;
+  keep_columns(map.values, conditions.columns, geometry.width);
+  for (float& value : map.values) {
     if (value < geometry.slowest || value > geometry.fastest) ++outside;
     value = std::clamp(value, geometry.slowest, geometry.fastest);
-  };
-  map.whole = map.values;
-  for (float& value : map.whole) hold(value);
-  outside = 0;
-  keep_columns(map.values, conditions.columns, geometry.width);
-  for (float& value : map.values) hold(value);
+  }
+  map.whole.assign(sample.begin(), sample.end());
+  for (float& value : map.whole) value = std::clamp(value, geometry.slowest, geometry.fastest);
   map.known = static_cast<std::size_t>(std::ranges::count_if(map.values, [](float value) { return !std::isnan(value); }));
   if (map.known == 0) return fail(ErrorCode::invalid_data, "all of it is NaN: nothing is known");
   if (static_cast<double>(outside) > most_outside * static_cast<double>(map.known)) {
