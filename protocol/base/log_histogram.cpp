@@ -22,7 +22,7 @@ int LogHistogram::bucket_of(double value) {
 }
 
 void LogHistogram::add(double value, std::uint64_t times) {
-  if (!std::isfinite(value) || times == 0) return;
+  if (!std::isfinite(value) || times == 0 || times > most_counted - count_) return;
   buckets_[bucket_of(value)] += times;
   count_ += times;
   sum_ += value * static_cast<double>(times);
@@ -31,6 +31,7 @@ void LogHistogram::add(double value, std::uint64_t times) {
 }
 
 void LogHistogram::merge(const LogHistogram& other) {
+  if (other.count_ > most_counted - count_) return;
   for (const auto& [bucket, times] : other.buckets_) buckets_[bucket] += times;
   count_ += other.count_;
   sum_ += other.sum_;
@@ -75,7 +76,7 @@ Result<LogHistogram> LogHistogram::from_parts(std::map<int, std::uint64_t> bucke
     if (bucket < lowest_bucket || bucket > highest_bucket) {
       return fail(ErrorCode::invalid_data, "bucket " + std::to_string(bucket) + " is none");
     }
-    if (times == 0 || times > std::uint64_t{1} << 53 || made.count_ + times > std::uint64_t{1} << 53) {
+    if (times == 0 || times > most_counted - made.count_) {
       return fail(ErrorCode::invalid_data,
                   "bucket " + std::to_string(bucket) + " has no count that can be");
     }

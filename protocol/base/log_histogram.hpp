@@ -22,6 +22,10 @@ class LogHistogram {
   static constexpr int lowest_bucket = -20 * buckets_an_octave;
   static constexpr int highest_bucket = 50 * buckets_an_octave;
 
+  // The most that one counts: up to here integers are exact in a double, as JSON has them. What would go beyond is left out as
+  // a whole, so that a sum of what others told can always be read again.
+  static constexpr std::uint64_t most_counted = std::uint64_t{1} << 53;
+
   // Not finite: nothing is added.
   void add(double value, std::uint64_t times = 1);
   void merge(const LogHistogram& other);

@@ -88,6 +88,17 @@ TEST(LogHistogram, a_bucket_holds_its_upper_end) {
   EXPECT_EQ(LogHistogram::bucket_of(0.5), -32);
 }
 
+TEST(LogHistogram, counts_no_further_than_can_be_read_again) {
+  const std::uint64_t most = LogHistogram::most_counted;
+  LogHistogram full = *LogHistogram::from_parts({{0, most}}, 1, 1, static_cast<double>(most));
+  const LogHistogram before = full;
+  full.merge(before);
+  full.add(3, 5);
+  full.add(1, most);
+  EXPECT_EQ(full, before);
+  EXPECT_THAT(LogHistogram::from_parts(full.buckets(), *full.min(), *full.max(), full.sum()), IsOk());
+}
+
 TEST(LogHistogram, is_made_of_parts_that_agree_only) {
   LogHistogram histogram;
   for (const double value : some_values(4, 100)) histogram.add(value);

@@ -15,6 +15,7 @@ constexpr std::size_t most_buckets = 1024;
 constexpr double longest_latency = 1e12;
 constexpr double coldest = -100;
 constexpr double hottest = 300;
+constexpr std::uint64_t most_calls_a_second = 1'000'000;
 constexpr std::uint64_t longest_uptime = 100ULL * 366 * 24 * 3600;
 
 // Buckets as pairs, "-64, 12, -63, 40": where they lie and how many are in them.
@@ -86,9 +87,9 @@ std::optional<ByteCount> read_size_or_null(ObjectReader& reader, std::string_vie
   return reader.size(key);
 }
 
-Telemetry::Served read_served(ObjectReader reader) {
+Telemetry::Served read_served(ObjectReader reader, std::chrono::seconds interval) {
   Telemetry::Served served;
-  served.calls = reader.integer("calls", 0);
+  served.calls = reader.integer("calls", 0, most_calls_a_second * static_cast<std::uint64_t>(interval.count()));
   served.errors = reader.integer("errors", 0);
   served.latency_ms = read_histogram(reader.object("latency_ms"));
   if (reader.ok() && (served.errors > served.calls ||
@@ -140,7 +141,7 @@ Result<Telemetry> parse_telemetry(BytesView verified) {
   telemetry.active_manifest = active.digest_or_empty("manifest");
   telemetry.active_variant = active.name_or_empty("variant");
   active.done();
-  telemetry.served = read_served(reader.object("served"));
+  telemetry.served = read_served(reader.object("served"), telemetry.interval);
   if (!reader.null("temperature")) telemetry.temperature = reader.number("temperature", coldest, hottest);
   if (!reader.null("frequency")) telemetry.frequency = reader.number("frequency", 0, 1);
   if (!reader.null("throttled")) {

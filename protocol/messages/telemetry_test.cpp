@@ -73,6 +73,8 @@ TEST(Telemetry, refuses_what_cannot_be) {
   EXPECT_THAT(with_change([](Json& j) { j.erase("uptime_seconds"); }), refused("uptime_seconds: is missing"));
   EXPECT_THAT(with_change([](Json& j) { j["throttled"]["now"] = {"tired"}; }), refused("telemetry.throttled.now"));
   EXPECT_THAT(with_change([](Json& j) { j["served"]["calls"] = 9; }), refused("telemetry.served.calls"));
+  EXPECT_THAT(with_change([](Json& j) { j["served"]["calls"] = std::uint64_t{1} << 53; }), refused("telemetry.served.calls"))
+      << "more than a board can serve in such an interval";
   EXPECT_THAT(with_change([](Json& j) { j["served"]["errors"] = 5; }), refused("telemetry.served.calls"));
   EXPECT_THAT(with_change([](Json& j) { j["protocol"] = protocol_version + 1; }),
               ErrorIs(ErrorCode::unsupported, HasSubstr("too new")));
@@ -106,8 +108,9 @@ TEST(Telemetry, refuses_numbers_that_are_none) {
 TEST(Telemetry, fits_its_limit_at_its_largest) {
   Telemetry largest = some_telemetry();
   largest.served = {};
+  largest.interval = longest_interval;
   for (int bucket = 0; bucket < 1024; ++bucket) {
-    largest.served.latency_ms.add(std::exp2((bucket - 400 - 0.5) / LogHistogram::buckets_an_octave), 99'999'999);
+    largest.served.latency_ms.add(std::exp2((bucket - 400 - 0.5) / LogHistogram::buckets_an_octave), 79'999'999);
   }
   largest.served.calls = largest.served.latency_ms.count();
   const std::string text = to_json(largest);

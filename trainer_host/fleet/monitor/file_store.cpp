@@ -84,7 +84,7 @@ class FileStore final : public Store {
       if (!status) (void)tables->script("ROLLBACK");
       return status;
     }();
-    if (!done && done.error().code() == ErrorCode::invalid_data) set_aside(span);
+    if (!done && done.error().code() == ErrorCode::invalid_data && is_damaged(span)) set_aside(span);
     return done;
   }
 
@@ -106,14 +106,31 @@ class FileStore final : public Store {
     return &open_.emplace(span, FileTables(std::move(opened))).first->second;
   }
 
-  // A damaged file is not written to again; what is in it may be looked at by a person.
+  // Asked of the file itself: work that failed may have read something else, or a value that nobody could write.
+  [[nodiscard]] bool is_damaged(const FileSpan& span) {
+    open_.erase(span);
+    const auto damage = [](const Error& error) { return error.code() == ErrorCode::invalid_data; };
+    auto opened = open_history_file(folder_, span);
+    if (!opened) return damage(opened.error());
+    bool whole = false;
+    const Status read = opened->query("PRAGMA quick_check(1)", {}, [&](const Database::Row& row) {
+      whole = row.text(0) == "ok";
+      return Status();
+    });
+    return read ? !whole : damage(read.error());
+  }
+
+  // A damaged file is not written to again; a person may look at what is in it, the newest such of each span.
   void set_aside(const FileSpan& span) {
     open_.erase(span);
     const auto parts = parts_of(folder_, span);
+    const fs::path aside = folder_ / (file_name(span) + ".damaged");
     std::error_code error;
-    fs::rename(parts[0], folder_ / "damaged", error);
-    for (std::size_t i = 1; i < parts.size(); ++i) fs::remove(parts.at(i), error);
-    spdlog::error("history: {} is damaged and was set aside as {}", parts[0].string(), (folder_ / "damaged").string());
+    fs::remove(aside.string() + "-wal", error);
+    fs::rename(parts[1], aside.string() + "-wal", error);
+    fs::rename(parts[0], aside, error);
+    fs::remove(parts[2], error);
+    spdlog::error("history: {} is damaged and was set aside as {}", parts[0].string(), aside.string());
   }
 
   fs::path folder_;

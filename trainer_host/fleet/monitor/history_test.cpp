@@ -414,8 +414,52 @@ TEST_F(HistoryFileTest, a_damaged_file_is_set_aside) {
   add(sample("pi-1", 2, at(11), {8}));
   history_->tend_now();
   history_->tend_now();
-  EXPECT_TRUE(fs::exists(folder_.path() / "history" / "damaged"));
+  EXPECT_TRUE(fs::exists(file.string() + ".damaged"));
   EXPECT_EQ(kept(), 2U);
+}
+
+TEST_P(HistoryTest, adds_up_to_what_can_be_read_again_whatever_boards_told) {
+  open();
+  const auto told = [&](std::uint64_t sequence, double hour) {
+    HistoryEntry entry = sample("pi-1", sequence, at(hour));
+    const double calls = std::exp2(53);
+    entry.telemetry->served = {LogHistogram::most_counted, 0, *LogHistogram::from_parts({{0, LogHistogram::most_counted}}, 1, 1, calls)};
+    return entry;
+  };
+  add(measured("pi-1", 9, at(9), 8));
+  for (std::uint64_t i = 1; i <= 3; ++i) add(told(i, 9 + 0.2 * static_cast<double>(i)));
+  add(sample("pi-2", 1, at(9.5), {8, 9}));
+  now_ = at(50);
+  history_->tend_now();
+  history_->tend_now();
+  EXPECT_EQ(history_->health().problem, "");
+  EXPECT_EQ(series(of(Measure::served_ms, "pi-2"), Resolution::day).points.size(), 1U);
+  EXPECT_EQ(series(of(Measure::served_ms, "pi-1"), Resolution::day).points.size(), 1U);
+  EXPECT_EQ(history_->outliers(at(0), at(48), 10)->size(), 0U) << "and says so: what was measured is there";
+}
+
+TEST_F(HistoryFileTest, a_row_that_does_not_read_costs_no_others_and_no_other_file) {
+  open();
+  add(measured("pi-1", 9, at(9), 8));
+  add(sample("pi-1", 1, at(9), {8}));
+  add(sample("pi-2", 1, at(9), {9}));
+  history_->tend_now();
+  history_.reset();
+  const fs::path folder = folder_.path() / "history";
+  const std::string rubbish =
+      "UPDATE merged SET h0 = '1 1 1 0:0' WHERE key IN (SELECT id FROM key WHERE device = 'pi-1');INSERT OR IGNORE INTO pending VALUES (" +
+      std::to_string(std::chrono::seconds(at(0).time_since_epoch()).count()) + ")";
+  {
+    auto database = Database::open(folder / "hour-2026-11-29.sqlite");
+    ASSERT_THAT(database, IsOk());
+    ASSERT_THAT(database->script(rubbish), IsOk());
+  }
+  open();
+  history_->tend_now();
+  EXPECT_EQ(history_->health().problem, "");
+  EXPECT_EQ(series(of(Measure::served_ms, "pi-2"), Resolution::day).points.size(), 1U);
+  EXPECT_TRUE(series(of(Measure::served_ms, "pi-1"), Resolution::day).points.empty());
+  EXPECT_FALSE(fs::exists(folder / "day-2026-11.sqlite.damaged"));
 }
 
 // What was acknowledged is there, whenever the program is killed.
@@ -505,7 +549,7 @@ TEST(HistoryFiles, are_named_by_their_time) {
   EXPECT_EQ(span_of("hour-2026-11-29.sqlite"), span_of(FileKind::hour, when));
   EXPECT_EQ(span_of("day-2026-11.sqlite"), span_of(FileKind::day, when));
   for (const std::string name : {"registry.sqlite", "raw-2026-13-01.sqlite", "raw-2026-11-29.sqlite-wal",
-                                 "raw-2026-11.sqlite", "day-2026-11-29.sqlite", "damaged"}) {
+                                 "raw-2026-11.sqlite", "day-2026-11-29.sqlite", "raw-2026-11-29.sqlite.damaged"}) {
     EXPECT_EQ(span_of(name), std::nullopt) << name;
   }
 }

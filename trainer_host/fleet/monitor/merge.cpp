@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include <spdlog/spdlog.h>
+
 namespace outcrop::fleet::monitor {
 namespace {
 
@@ -82,8 +84,8 @@ RowKey class_of(RowKey key) {
 void Merged::merge(const Merged& other) {
   samples += other.samples;
   boards = std::max(boards, other.boards);
-  calls += other.calls;
-  errors += other.errors;
+  calls = std::min(calls + other.calls, LogHistogram::most_counted);
+  errors = std::min(errors + other.errors, LogHistogram::most_counted);
   for (std::size_t i = 0; i < throttled.size(); ++i) throttled[i] += other.throttled[i];
   for (std::size_t i = 0; i < values.size(); ++i) values[i].merge(other.values[i]);
 }
@@ -118,8 +120,14 @@ Result<bool> read_rows(Tables& database, FileKind kind, const std::optional<std:
       return {};
     }
     if (keys && !wanted.contains(key)) return {};
-    OUTCROP_TRY(merged, raw ? read_raw(row, 4) : read_merged(row, 4));
-    return each({std::move(key), Timestamp(std::chrono::seconds(row.integer(4))), std::move(merged)});
+    const Timestamp at(std::chrono::seconds(row.integer(4)));
+    auto merged = raw ? read_raw(row, 4) : read_merged(row, 4);
+    if (!merged) {  // one row, of whoever it is, does not keep the others' from being merged and shown
+      spdlog::warn("history: what {} ({}) told at {} is left out: {}", key.device.empty() ? "a class" : key.device, key.device_class,
+                   to_rfc3339(at), merged.error().message());
+      return {};
+    }
+    return each({std::move(key), at, std::move(*merged)});
   };
   const auto limit = static_cast<std::int64_t>(most) + 1;
   if (!keys || keys->size() > few_keys) {
