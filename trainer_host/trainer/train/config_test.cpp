@@ -258,6 +258,16 @@ TEST_F(Config, lets_maps_choose_from_levels) {
   EXPECT_THAT(levels("65"), ErrorIs(ErrorCode::invalid_argument, HasSubstr("model.levels: 65 is out of range")));
 }
 
+TEST_F(Config, sharpens_maps) {
+  const auto passes = [&](const std::string& count) { return read(with("latent = 64", "latent = 64\nsharpen = " + count)); };
+  const auto config = passes("5");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(recipe_of(*config).shape.sharpen, 5);
+  EXPECT_THAT(config->fingerprint(), HasSubstr("\nmodel.sharpen = 5"));
+  EXPECT_EQ(passes("0")->fingerprint(), read(whole)->fingerprint());
+  EXPECT_THAT(passes("17"), ErrorIs(ErrorCode::invalid_argument, HasSubstr("model.sharpen: 17 is out of range")));
+}
+
 TEST_F(Config, makes_maps_online_where_gathers_come_from_them) {
   const auto online = [&](const std::string& gathers) {
     std::string text = with("latent = 64", "latent = 64\ngathers = \"" + gathers + "\"");

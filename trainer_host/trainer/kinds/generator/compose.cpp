@@ -29,13 +29,21 @@ def decode(self, latent: Tensor) -> Tuple[Tensor, Tensor]:
     if rows == 0:
         decoded = torch.zeros([1, latent.size(1)], dtype=6, layout=None, device=None, pin_memory=False)
     z = torch.reshape(decoded, [decoded.size(0), decoded.size(1), 1, 1])
-    velocity = self.velocity_of(self.velocity_decoder.forward(z)).contiguous()
+    velocity = self.finished(self.velocity_of(self.velocity_decoder.forward(z))).contiguous()
     pressure = self.gathers_of(z, velocity)
     spoilt = torch.sum(decoded * 0.0, [1])
     if float(torch.sum(spoilt)) != 0.0:
         velocity = velocity + torch.reshape(spoilt, [-1, 1, 1, 1])
         pressure = pressure + torch.reshape(spoilt, [-1, 1, 1, 1])
     return velocity[:rows], pressure[:rows]
+)";
+constexpr const char* as_is_source = R"(
+def finished(self, velocity: Tensor) -> Tensor:
+    return velocity
+)";
+constexpr const char* sharpened_source = R"(
+def finished(self, velocity: Tensor) -> Tensor:
+    return self.sharpening.forward(velocity)
 )";
 constexpr const char* forward_source = R"(
 def forward(self, batch_size: int, seed: int = 0) -> Tuple[Tensor, Tensor]:
@@ -143,13 +151,19 @@ void define_methods(torch::jit::Module& generator, const std::string& gathers_so
 }
 
 void define_velocity(torch::jit::Module& generator, const std::optional<kinds::Codes>& codes,
-                     const earth::VelocityBounds& bounds) {
+                     const MapFinish& finish) {
+  if (auto filter = finish.filter()) {
+    generator.register_module("sharpening", std::move(*filter));
+    generator.define(sharpened_source);
+  } else {
+    generator.define(as_is_source);
+  }
   if (!codes) {
-    generator.define(velocity_source(bounds));
+    generator.define(velocity_source(finish.bounds()));
     return;
   }
   register_table(generator, "velocity", *codes,
-                 [&](const torch::Tensor& x) { return denormalize_velocity(x, bounds); });
+                 [&](const torch::Tensor& x) { return denormalize_velocity(x, finish.bounds()); });
   generator.define(velocity_codes_source);
 }
 
@@ -158,12 +172,12 @@ void define_velocity(torch::jit::Module& generator, const std::optional<kinds::C
 torch::jit::Module compose_generator(kinds::PartForm velocity_decoder,
                                      kinds::PartForm seismic_decoder, const LatentPrior& prior,
                                      const models::Phases& phases,
-                                     const earth::VelocityBounds& bounds,
+                                     const MapFinish& finish,
                                      std::optional<Sampler> sampler) {
   auto generator = compose(std::move(velocity_decoder.module),
                            {{"seismic_decoder", std::move(seismic_decoder.module)}}, prior);
   if (velocity_decoder.codes || seismic_decoder.codes) generator.define(look_up_source);
-  define_velocity(generator, velocity_decoder.codes, bounds);
+  define_velocity(generator, velocity_decoder.codes, finish);
   if (seismic_decoder.codes) {
     TORCH_CHECK(phases.columns * phases.channels % 2 == 0,
                 "phases are put in place in pairs, and a row of them has ",
@@ -186,11 +200,11 @@ torch::jit::Module compose_generator(kinds::PartForm velocity_decoder,
 torch::jit::Module compose_map_generator(
     kinds::PartForm velocity_decoder, std::vector<std::pair<std::string, torch::jit::Module>> beside,
     const std::string& gather_source, const std::vector<std::int64_t>& columns, const LatentPrior& prior,
-    const earth::VelocityBounds& bounds, std::optional<Sampler> sampler) {
+    const MapFinish& finish, std::optional<Sampler> sampler) {
   auto generator = compose(std::move(velocity_decoder.module), std::move(beside), prior);
   generator.register_buffer("columns", torch::tensor(columns, torch::kLong));
   if (velocity_decoder.codes) generator.define(look_up_source);
-  define_velocity(generator, velocity_decoder.codes, bounds);
+  define_velocity(generator, velocity_decoder.codes, finish);
   define_methods(generator, gather_source + from_map_source, std::move(sampler));
   generator.eval();
   return generator;

@@ -8,14 +8,14 @@
 #include "trainer_host/trainer/kinds/export.hpp"
 #include "trainer_host/trainer/kinds/generator/diffusion/sampler.hpp"
 #include "trainer_host/trainer/kinds/generator/latent_prior.hpp"
-#include "trainer_host/trainer/kinds/generator/normalization.hpp"
+#include "trainer_host/trainer/kinds/generator/map_finish.hpp"
 #include "trainer_host/trainer/models/phase_convolution.hpp"
 
 namespace outcrop::generator {
 
 // What a board gets: decoders (each takes [B,latent,1,1]) with the prior, the noise and the way back to
 // physical units:
-//   forward(batch_size: int, seed: int = 0) -> (velocity [B,1,rows,columns] in m/s within `bounds`,
+//   forward(batch_size: int, seed: int = 0) -> (velocity [B,1,rows,columns] in m/s, as `finish` makes them,
 //                                               pressure [B,shots,times,columns])
 //   decode(latent: Tensor [B,latent])       -> the same pair
 //   latent(batch_size: int, seed: int)      -> Tensor [B,latent], what forward() decodes: computed
@@ -36,7 +36,7 @@ namespace outcrop::generator {
                                                    kinds::PartForm seismic_decoder,
                                                    const LatentPrior& prior,
                                                    const models::Phases& seismic_phases,
-                                                   const earth::VelocityBounds& bounds = {},
+                                                   const MapFinish& finish = MapFinish(),
                                                    std::optional<Sampler> sampler = std::nullopt);
 
 // The same for gathers that are made from the generated map: `gather_source` defines
@@ -46,6 +46,6 @@ namespace outcrop::generator {
 [[nodiscard]] torch::jit::Module compose_map_generator(
     kinds::PartForm velocity_decoder, std::vector<std::pair<std::string, torch::jit::Module>> beside,
     const std::string& gather_source, const std::vector<std::int64_t>& columns, const LatentPrior& prior,
-    const earth::VelocityBounds& bounds = {}, std::optional<Sampler> sampler = std::nullopt);
+    const MapFinish& finish = MapFinish(), std::optional<Sampler> sampler = std::nullopt);
 
 }  // namespace outcrop::generator

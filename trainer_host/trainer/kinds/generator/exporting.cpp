@@ -8,7 +8,6 @@
 #include "trainer_host/trainer/kinds/generator/compose.hpp"
 #include "trainer_host/trainer/kinds/generator/decoding.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_signature.hpp"
-#include "trainer_host/trainer/kinds/generator/normalization.hpp"
 
 namespace outcrop::generator {
 namespace {
@@ -28,19 +27,25 @@ double likeness(const std::string& output, const torch::Tensor& truth, const tor
 }
 
 // Parts of the composed generator that are no layers, and why they are not int8.
-std::vector<kinds::FloatPart> parts_besides_layers(bool coded) {
-  return {
+std::vector<kinds::FloatPart> parts_besides_layers(bool sharpens, bool coded) {
+  std::vector<kinds::FloatPart> parts{
       {"noise", "integers: the same bits on every machine, and no weights to shrink"},
       {"prior", "integers in fixed point: a latent is the same on every machine"},
       {"velocity_of", coded ? "each code's value is looked up: m/s are finer than 8 bits hold"
-                            : "element by element in m/s, finer than 8 bits hold"},
-      {"pressure_of", coded ? "each code's value is looked up: 8 bits cannot hold expm1's range"
-                            : "element by element through expm1, whose range 8 bits cannot hold"}};
+                            : "element by element in m/s, finer than 8 bits hold"}};
+  if (sharpens) parts.push_back({"sharpening", "means and variances in m/s, finer than 8 bits hold, and it has no weights"});
+  return parts;
 }
 
-std::vector<kinds::FloatPart> parts_besides_layers_from_map(GatherMaker maker, bool coded) {
-  auto parts = parts_besides_layers(coded);
-  parts.pop_back();  // pressure_of codes
+std::vector<kinds::FloatPart> parts_besides_decoders(bool sharpens, bool coded) {
+  auto parts = parts_besides_layers(sharpens, coded);
+  parts.push_back({"pressure_of", coded ? "each code's value is looked up: 8 bits cannot hold expm1's range"
+                            : "element by element through expm1, whose range 8 bits cannot hold"});
+  return parts;
+}
+
+std::vector<kinds::FloatPart> parts_besides_maker(GatherMaker maker, bool sharpens, bool coded) {
+  auto parts = parts_besides_layers(sharpens, coded);
   parts.push_back(has_wave(maker)
                       ? kinds::FloatPart{"wave", "8 bits hold no wave over hundreds of steps, and it has no weights"}
                       : kinds::FloatPart{"kirchhoff", "travel times, and sums at their places: no weights"});
@@ -54,8 +59,8 @@ constexpr std::int64_t most_calibrating_maps = 64;  // a shot of each
 constexpr std::int64_t maps_at_once = 8;
 
 // What a maker's networks see of maps that the decoder makes of these latents [N, latent, 1, 1]: sources by turns.
-std::vector<torch::Tensor> part_inputs(const torch::jit::Module& velocity_decoder, MapGathers& maker, const torch::Tensor& latents,
-                             const data::Geometry& geometry) {
+std::vector<torch::Tensor> part_inputs(const torch::jit::Module& velocity_decoder, MapGathers& maker, const MapFinish& finish,
+                                       const torch::Tensor& latents, const data::Geometry& geometry) {
   const torch::NoGradGuard no_grad;
   const auto maps = std::min(latents.size(0), most_calibrating_maps);
   const auto chosen = latents.index_select(0, torch::arange(maps, torch::kLong).mul(latents.size(0)).div(maps, "floor"));
@@ -63,7 +68,7 @@ std::vector<torch::Tensor> part_inputs(const torch::jit::Module& velocity_decode
   for (std::int64_t first = 0; first < maps && !inputs.empty(); first += maps_at_once) {
     const auto some = chosen.slice(0, first, std::min(maps, first + maps_at_once));
     const auto decoded = torch::jit::Module(velocity_decoder).forward({some}).toTensor();
-    const auto velocity = denormalize_velocity(decoded, earth::bounds_of(geometry)).squeeze(1);
+    const auto velocity = finish.maps(decoded).squeeze(1);
     std::vector<std::int64_t> columns;
     for (std::int64_t i = 0; i < some.size(0); ++i) {
       columns.push_back(static_cast<std::int64_t>(
@@ -117,7 +122,7 @@ std::optional<Sampler> with_form(const std::optional<Sampler>& sampler, std::vec
 
 // All but parts and what puts them together.
 kinds::Export begin_export(const LatentPrior& prior, const torch::Tensor& rows, const torch::jit::Module& encoder,
-                           const data::Geometry& geometry, const std::optional<Sampler>& sampler) {
+                           const data::Geometry& geometry, const MapFinish& finish, const std::optional<Sampler>& sampler) {
   kinds::Export exported;
   exported.signature = generator_signature(
       rows.size(1), geometry, sampler ? static_cast<std::int64_t>(sampler->levels.size()) : 0);
@@ -133,8 +138,7 @@ kinds::Export begin_export(const LatentPrior& prior, const torch::Tensor& rows, 
                                  const torch::Tensor& other) {
     return likeness(output, truth, other, geometry);
   };
-  exported.beside = parts_besides_layers;
-  exported.beside_multiply_adds = prior.factor.numel();
+  exported.beside_multiply_adds = prior.factor.numel() + finish.multiply_adds(static_cast<std::int64_t>(geometry.map_size()));
   exported.host_modules = {{"encoder", encoder}};
   return exported;
 }
@@ -161,32 +165,33 @@ kinds::ExportPart velocity_part(const torch::jit::Module& decoder, const torch::
 kinds::Export make_export(const Generator& generator, const LatentPrior& prior,
                           const torch::Tensor& latents, const data::Geometry& geometry,
                           std::optional<Sampler> sampler) {
+  const MapFinish finish = finish_of(generator.shape, geometry);
   const auto rows = checked_rows(latents);
   const auto inputs = rows.reshape({rows.size(0), rows.size(1), 1, 1});
   const auto phased = models::with_phase_convolution(generator.seismic_decoder,
                                                      seismic_decoder_layers(generator.shape));
-  kinds::Export exported = begin_export(prior, rows, generator.encoder, geometry, sampler);
+  kinds::Export exported = begin_export(prior, rows, generator.encoder, geometry, finish, sampler);
   exported.parts = {velocity_part(generator.velocity_decoder, inputs),
                     {"seismic_decoder", generator.seismic_decoder, {inputs}, clamped, phased.network}};
+  exported.beside = [sharpens = finish.sharpens()](bool coded) { return parts_besides_decoders(sharpens, coded); };
   if (sampler) add_sampler(*sampler, rows.size(1), exported);
-  exported.compose = [prior, phases = phased.phases, bounds = earth::bounds_of(geometry),
-                      sampler](std::vector<kinds::PartForm> forms) {
+  exported.compose = [prior, phases = phased.phases, finish, sampler](std::vector<kinds::PartForm> forms) {
     auto made = with_form(sampler, forms);
     return compose_generator(std::move(forms.at(0)), std::move(forms.at(1)), prior, phases,
-                             bounds, std::move(made));
+                             finish, std::move(made));
   };
   return exported;
 }
 
 kinds::Export make_export(const torch::jit::Module& velocity_decoder, const torch::jit::Module& encoder,
-                          MapGathers& maker, const LatentPrior& prior, const torch::Tensor& latents,
+                          MapGathers& maker, const MapFinish& finish, const LatentPrior& prior, const torch::Tensor& latents,
                           const data::Geometry& geometry, std::optional<Sampler> sampler) {
   const auto rows = checked_rows(latents);
   const auto inputs = rows.reshape({rows.size(0), rows.size(1), 1, 1});
-  kinds::Export exported = begin_export(prior, rows, encoder, geometry, sampler);
+  kinds::Export exported = begin_export(prior, rows, encoder, geometry, finish, sampler);
   exported.parts = {velocity_part(velocity_decoder, inputs)};
   const auto makers = maker.parts();
-  const auto seen = part_inputs(velocity_decoder, maker, inputs, geometry);
+  const auto seen = part_inputs(velocity_decoder, maker, finish, inputs, geometry);
   for (std::size_t i = 0; i < makers.size(); ++i) {
     exported.parts.push_back({.name = makers[i].name,
                               .network = makers[i].network,
@@ -197,17 +202,16 @@ kinds::Export make_export(const torch::jit::Module& velocity_decoder, const torc
   }
   std::vector<std::int64_t> columns;
   for (const std::size_t column : geometry.source_columns) columns.push_back(static_cast<std::int64_t>(column));
-  exported.compose = [prior, columns, bounds = earth::bounds_of(geometry), around = maker.around(),
-                      makers, source = maker.source(), sampler](std::vector<kinds::PartForm> forms) {
+  exported.compose = [prior, columns, finish, around = maker.around(), makers, source = maker.source(), sampler](std::vector<kinds::PartForm> forms) {
     auto made = with_form(sampler, forms);
     std::vector<std::pair<std::string, torch::jit::Module>> beside{{"maker", around.deepcopy()}};
     for (std::size_t i = 0; i < makers.size(); ++i) {
       beside.emplace_back(makers[i].name, std::move(forms.at(i + 1).module));
     }
-    return compose_map_generator(std::move(forms.at(0)), std::move(beside), source, columns, prior, bounds,
+    return compose_map_generator(std::move(forms.at(0)), std::move(beside), source, columns, prior, finish,
                                  std::move(made));
   };
-  exported.beside = [kind = maker.maker()](bool coded) { return parts_besides_layers_from_map(kind, coded); };
+  exported.beside = [kind = maker.maker(), sharpens = finish.sharpens()](bool coded) { return parts_besides_maker(kind, sharpens, coded); };
   // The network's layers are counted for one shot, and so is what is around them.
   exported.beside_multiply_adds += maker.multiply_adds_around() / static_cast<std::int64_t>(geometry.shots);
   if (sampler) add_sampler(*sampler, rows.size(1), exported);

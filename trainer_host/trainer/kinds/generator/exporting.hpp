@@ -9,6 +9,7 @@
 #include "trainer_host/trainer/kinds/generator/gathers/map_gathers.hpp"
 #include "trainer_host/trainer/kinds/generator/generator.hpp"
 #include "trainer_host/trainer/kinds/generator/latent_prior.hpp"
+#include "trainer_host/trainer/kinds/generator/map_finish.hpp"
 
 namespace outcrop::generator {
 
@@ -25,6 +26,7 @@ namespace outcrop::generator {
 // The same where gathers are made from the map: parts are the velocity decoder and what `maker` has that learned.
 [[nodiscard]] kinds::Export make_export(const torch::jit::Module& velocity_decoder,
                                         const torch::jit::Module& encoder, MapGathers& maker,
+                                        const MapFinish& finish,
                                         const LatentPrior& prior, const torch::Tensor& latents,
                                         const data::Geometry& geometry,
                                         std::optional<Sampler> sampler = std::nullopt);

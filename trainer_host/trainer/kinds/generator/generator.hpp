@@ -14,6 +14,8 @@
 
 namespace outcrop::generator {
 
+inline constexpr std::int64_t most_sharpening = 16;
+
 // A small UB-Diff (arXiv 2501.00941): a velocity autoencoder, and a decoder that makes the shot
 // gathers of the same latent. Convolutions only, so that every layer of the decoders has an int8
 // kernel; sizes 5→10→18→35→70 for OpenFWI's maps, and for others those that halving them four times
@@ -23,6 +25,7 @@ struct GeneratorShape {
   std::int64_t encoder_width = 16;   // channels at full size; grows eightfold
   std::int64_t velocity_width = 16;  // channels at the maps' size; sixteenfold at a sixteenth of it
   std::int64_t levels = 0;           // velocities that each cell of a map chooses from; 0: maps of free values
+  std::int64_t sharpen = 0;          // passes of the filter that makes steps of ramps (MapFinish), up to most_sharpening
   std::int64_t seismic_width = 8;    // channels at an eighth of the times x half the columns, 16-fold before
   GatherMaker gathers = GatherMaker::decoder;
   std::optional<DiffusionShape> diffusion{};  // what latents are drawn by; none: a Gaussian

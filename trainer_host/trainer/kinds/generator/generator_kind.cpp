@@ -29,6 +29,8 @@ constexpr const char* help_text = R"(kind = "generator": pairs of velocity maps 
   velocity_width = 16
   levels = 0                # velocities that each cell of a map chooses from, 2 to 64: layers are flat and end sharply
                             # (docs/maps.md); 0: each cell is a value of its own
+  sharpen = 0               # passes of a filter that makes steps of ramps, up to 16, behind the decoder: 5 makes edges as
+                            # sharp as those of layers (docs/maps.md)
   seismic_width = 8         # of "decoder"
   gathers = "decoder"       # what makes gathers: "decoder", of the latent, beside the map; or, from the map itself,
                             # "kirchhoff" (echoes of learned features, then a U-Net), "wave" (a coarse wave equation,
@@ -162,6 +164,7 @@ class GeneratorKind final : public kinds::Kind {
     shape.seismic_width = model.integer("seismic_width", shape.seismic_width, 1, largest_width);
     shape.levels = model.integer("levels", shape.levels, 0, most_levels);
     if (shape.levels == 1) model.refuse("levels", "nothing is chosen from one velocity; say 2 to 64, or 0");
+    shape.sharpen = model.integer("sharpen", shape.sharpen, 0, most_sharpening);
     const auto maker = gather_maker(model.text("gathers", std::string(name_of(shape.gathers))));
     if (maker) {
       shape.gathers = *maker;
@@ -206,6 +209,10 @@ class GeneratorKind final : public kinds::Kind {
       if (json.contains("levels")) {
         OUTCROP_TRY(levels, json_integer(json.at("levels"), "levels", 2, most_levels));
         recipe->shape.levels = levels;
+      }
+      if (json.contains("sharpen")) {
+        OUTCROP_TRY(passes, json_integer(json.at("sharpen"), "sharpen", 1, most_sharpening));
+        recipe->shape.sharpen = passes;
       }
       if (json.contains("gathers")) {
         OUTCROP_TRY(maker, gather_maker(json.at("gathers").get<std::string>()));
@@ -257,6 +264,7 @@ std::string GeneratorRecipe::fingerprint() const {
        << "\nmodel.velocity_width = " << shape.velocity_width
        << "\nmodel.seismic_width = " << shape.seismic_width
        << (shape.levels > 0 ? "\nmodel.levels = " + std::to_string(shape.levels) : std::string())
+       << (shape.sharpen > 0 ? "\nmodel.sharpen = " + std::to_string(shape.sharpen) : std::string())
        << (from_map(shape.gathers) ? "\nmodel.gathers = " + std::string(name_of(shape.gathers)) +
                                          "\nmodel.sponge = " + std::to_string(shape.sponge)
                                    : std::string())

@@ -76,6 +76,7 @@ GeneratorTask::GeneratorTask(const GeneratorRecipe& recipe, earth::SplitData dat
                              Generator networks, std::optional<MapGathers> maker)
     : recipe_(recipe),
       data_(std::move(data)),
+      finish_(finish_of(recipe.shape, data_.geometry)),
       encoder_(std::move(networks.encoder)),
       velocity_decoder_(std::move(networks.velocity_decoder)),
       map_gathers_(std::move(maker)) {
@@ -100,6 +101,7 @@ std::string GeneratorTask::shape() const {
                       {"velocity_width", shape.velocity_width},
                       {"seismic_width", shape.seismic_width}};
   if (shape.levels > 0) json["levels"] = shape.levels;
+  if (shape.sharpen > 0) json["sharpen"] = shape.sharpen;
   if (from_map(shape.gathers)) {
     json["gathers"] = name_of(shape.gathers);
     json["sponge"] = shape.sponge;
@@ -202,6 +204,12 @@ std::optional<double> GeneratorTask::held_out_diffusion_loss(const torch::Tensor
   return std::isfinite(loss) ? std::optional(loss) : std::nullopt;
 }
 
+// What a generator in training draws of these latents, for a maker to learn from as from any map.
+torch::Tensor GeneratorTask::drawn_maps(const torch::Tensor& decoded) const {
+  const torch::NoGradGuard no_gradient;
+  return finish_.maps(decoded.detach());
+}
+
 kinds::Loss GeneratorTask::loss_from_map(std::span<const kinds::Draw> draws) {
   const auto maps = load_maps(data_, draws);
   const auto latent = encoder_.forward(maps);
@@ -209,9 +217,7 @@ kinds::Loss GeneratorTask::loss_from_map(std::span<const kinds::Draw> draws) {
   const auto of_velocity = velocity_loss(decoded, maps, recipe_.edge_weight);
   kinds::Loss loss{of_velocity + latent.pow(2).mean() * recipe_.latent_penalty, {of_velocity.item<double>()}};
   if (!trains_gathers()) return loss;
-  const auto shots = training_shots(data_, draws,
-                                    denormalize_velocity(decoded.detach(), earth::bounds_of(data_.geometry)),
-                                    recipe_.gather_share);
+  const auto shots = training_shots(data_, draws, drawn_maps(decoded), recipe_.gather_share);
   const auto of_gathers = misfit_loss(map_gathers_->gathers(shots.maps, shots.columns), shots);
   loss.total = loss.total + of_gathers * misfit_weight;
   loss.parts.push_back(of_gathers.item<double>());
@@ -263,8 +269,7 @@ std::optional<std::string> GeneratorTask::non_finite_from_map(std::span<const ki
   if (const auto layer = velocity_decoder_.first_non_finite(latent, decoded)) {
     return "the output of velocity_decoder." + *layer;
   }
-  const auto shots = training_shots(data_, draws, denormalize_velocity(decoded, earth::bounds_of(data_.geometry)),
-                                    recipe_.gather_share);
+  const auto shots = training_shots(data_, draws, drawn_maps(decoded), recipe_.gather_share);
   if (!is_finite(shots.gathers)) return "a gather of the batch";
   return map_gathers_->first_non_finite(shots.maps, shots.columns);
 }
@@ -331,7 +336,7 @@ std::vector<std::optional<double>> GeneratorTask::score_held_out() {
     const auto decoded = velocity_decoder_.forward(latent);
     of_velocity.add(
         velocity_loss(decoded, normalize_velocity(truth, bounds), recipe_.edge_weight), count);
-    const auto maps = denormalize_velocity(decoded, bounds);
+    const auto maps = finish_.maps(decoded);
     for (std::size_t i = 0; i < count; ++i) {
       const auto map = maps[static_cast<std::int64_t>(i)].contiguous();
       score.add(score_velocity_map(samples.velocity(first + i),
@@ -395,7 +400,7 @@ kinds::Export GeneratorTask::make_export() {
   if (diffusion_ && diffusion_->is_trained()) sampler = sampler_of(*diffusion_);
   kinds::Export exported = map_gathers_
                                ? generator::make_export(velocity_decoder_.module(), encoder_.module(), *map_gathers_,
-                                                        *prior_, training_latents(), data_.geometry, sampler)
+                                                        finish_, *prior_, training_latents(), data_.geometry, sampler)
                                : generator::make_export(generator(), *prior_, training_latents(), data_.geometry, sampler);
   if (diffusion_ && !sampler) exported.about["latent"] += "; its diffusion is not trained yet";
   return exported;

@@ -10,6 +10,7 @@
 #include "trainer_host/trainer/kinds/generator/gathers/map_gathers.hpp"
 #include "trainer_host/trainer/kinds/generator/generator.hpp"
 #include "trainer_host/trainer/kinds/generator/latent_prior.hpp"
+#include "trainer_host/trainer/kinds/generator/map_finish.hpp"
 #include "trainer_host/trainer/kinds/epochs.hpp"
 #include "trainer_host/trainer/kinds/kind.hpp"
 #include "trainer_host/trainer/models/training_form.hpp"
@@ -104,6 +105,7 @@ class GeneratorTask final : public kinds::Task, public kinds::ChangesWithEpochs 
   GeneratorTask(const GeneratorRecipe& recipe, earth::SplitData data, Generator networks,
                 std::optional<MapGathers> maker);
   [[nodiscard]] bool trains_gathers() const { return is_trained(recipe_.shape.gathers); }
+  [[nodiscard]] torch::Tensor drawn_maps(const torch::Tensor& decoded) const;
   [[nodiscard]] kinds::Loss loss_from_map(std::span<const kinds::Draw> draws);
   [[nodiscard]] kinds::Loss loss_of_diffusion(std::span<const kinds::Draw> draws);
   // Latents of these draws, in the diffusion's space: of the data's own maps encoded once for as long as the encoder is not
@@ -118,6 +120,7 @@ class GeneratorTask final : public kinds::Task, public kinds::ChangesWithEpochs 
 
   GeneratorRecipe recipe_;
   earth::SplitData data_;
+  MapFinish finish_;
   models::TrainingForm encoder_;
   models::TrainingForm velocity_decoder_;
   std::optional<models::TrainingForm> seismic_decoder_;  // or

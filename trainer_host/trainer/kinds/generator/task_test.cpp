@@ -86,6 +86,7 @@ TEST(Recipe, knows_the_geometry_that_weights_learned_from) {
   GeneratorRecipe other = recipe;
   other.shape = *sized;
   other.shape.levels = 5;
+  other.shape.sharpen = 3;
   const std::string shape = GeneratorTask(other, none, 1).shape();
   auto again = make_kind()->recipe(shape);
   ASSERT_THAT(again, IsOk());

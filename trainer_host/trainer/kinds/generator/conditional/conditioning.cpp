@@ -1,6 +1,4 @@
-#include <array>
 #include <cmath>
-#include <cstdio>
 
 #include "trainer_host/trainer/kinds/generator/conditional/agreeing_noise.hpp"
 #include "trainer_host/trainer/kinds/generator/conditional/given_map.hpp"
@@ -62,10 +60,8 @@ ConditionedPicture::Row picture_row(const char* label, const Drawn& drawn) {
   return row;
 }
 
-std::string in_words(const char* format, double value) {
-  std::array<char, 48> buffer{};
-  std::snprintf(buffer.data(), buffer.size(), format, value);
-  return buffer.data();
+std::string rounded(double metres_per_second) {
+  return std::to_string(std::llround(metres_per_second));
 }
 
 // The figures of lines, without a column that none of them has.
@@ -106,10 +102,10 @@ Evaluation shown_known(const Drawn& agreeing, const Drawn& free, const GivenMap&
   figures.add("deviation_elsewhere", "standard deviation, elsewhere", 0, both([&](const Drawn& d) { return d.spread(elsewhere); }));
   std::move(figures).put_into(shown, {"maps that agree", "the same noise, not told"}, 1);
   shown.caption = std::to_string(given.known) + " of " + std::to_string(geometry.map_size()) + " cells are known; maps are off there by " +
-                  in_words("%.0f m/s", agreeing.off(whole, known).value_or(0.0)) + in_words(" (not told: %.0f)", free.off(whole, known).value_or(0.0));
+                  rounded(agreeing.off(whole, known).value_or(0.0)) + " m/s (not told: " + rounded(free.off(whole, known).value_or(0.0)) + ")";
   if (const auto off = agreeing.mean_off(whole, true_elsewhere)) {
-    shown.caption += in_words(", their mean elsewhere by %.0f", *off) +
-                     in_words(" (%.0f)", free.mean_off(whole, true_elsewhere).value_or(0.0));
+    shown.caption += ", their mean elsewhere by " + rounded(*off) +
+                     " (" + rounded(free.mean_off(whole, true_elsewhere).value_or(0.0)) + ")";
   }
   return shown;
 }
@@ -125,10 +121,10 @@ Evaluation shown_around(const Drawn& around, const Drawn& free, const Drawn& its
   std::move(figures).put_into(shown, {"variations", "the same noise alone"}, 1);
   const double decoded = itself.off(whole, all).value_or(0.0);
   shown.drawn.push_back({"encoded_and_decoded_mae_m_per_s", decoded});
-  shown.drawn_text = in_words("encoded and decoded, the map itself is off by %.0f m/s: nothing that is drawn comes nearer", decoded);
-  shown.caption = in_words("variations are off from the map by %.0f m/s", around.off(whole, all).value_or(0.0)) +
-                  in_words(" (encoded and decoded it is by %.0f", decoded) +
-                  in_words(", maps of noise alone by %.0f)", free.off(whole, all).value_or(0.0));
+  shown.drawn_text = "encoded and decoded, the map itself is off by " + rounded(decoded) + " m/s: nothing that is drawn comes nearer";
+  shown.caption = "variations are off from the map by " + rounded(around.off(whole, all).value_or(0.0)) +
+                  " m/s (encoded and decoded it is by " + rounded(decoded) +
+                  ", maps of noise alone by " + rounded(free.off(whole, all).value_or(0.0)) + ")";
   return shown;
 }
 
@@ -148,7 +144,7 @@ Result<kinds::Conditioned> GeneratorTask::condition(const Conditions& conditions
   const Tensor noise = space.draw(conditions.count, conditions.seed);
   const auto maps_of = [&](const Tensor& x) {
     const Tensor decoded = velocity_decoder_.forward(space.latents(x).unsqueeze(2).unsqueeze(3));
-    return denormalize_velocity(decoded, earth::bounds_of(data_.geometry)).squeeze(1);
+    return finish_.maps(decoded).squeeze(1);
   };
   Tensor moved;
   if (known) {

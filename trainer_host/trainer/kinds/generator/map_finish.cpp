@@ -1,0 +1,62 @@
+#include "trainer_host/trainer/kinds/generator/map_finish.hpp"
+
+#include <memory>
+
+#include "trainer_host/trainer/kinds/generator/normalization.hpp"
+
+namespace outcrop::generator {
+namespace {
+
+// Squares are taken about the map's mean: in m/s they would leave a float no digits for the variance of a flat window.
+constexpr const char* filter_source = R"(
+def around(self, x: Tensor, rows: int, columns: int) -> Tensor:
+    above = x[:, :, :rows, :columns] + x[:, :, :rows, 2:]
+    return above + x[:, :, 2:, :columns] + x[:, :, 2:, 2:]
+
+def forward(self, maps: Tensor) -> Tensor:
+    rows, columns = maps.size(2), maps.size(3)
+    middle = torch.mean(maps, [2, 3], True)
+    x = maps - middle
+    for i in range(self.passes):
+        wide = torch.replication_pad2d(x, [2, 2, 2, 2])
+        mean = torch.avg_pool2d(wide, [3, 3], [1, 1])
+        variance = torch.avg_pool2d(wide * wide, [3, 3], [1, 1]) - mean * mean
+        weight = torch.reciprocal(torch.square(torch.clamp_min(variance, 0.0) + 100.0))
+        x = self.around(mean * weight, rows, columns) / self.around(weight, rows, columns)
+    return torch.clamp(x + middle, self.slowest, self.fastest)
+)";
+constexpr std::int64_t of_a_cell_and_pass = 2 * 9 + 3 + 8 + 1;  // two means, variance and weight, eight sums, a quotient
+
+}  // namespace
+
+MapFinish::MapFinish(const earth::VelocityBounds& bounds, std::int64_t sharpening) : bounds_(bounds), passes_(sharpening) {
+  TORCH_CHECK(passes_ >= 0 && passes_ <= most_sharpening, "sharpening takes 0 to ", most_sharpening, " passes, not ", passes_);
+  if (passes_ == 0) return;
+  filter_.emplace("__torch__.outcrop.Sharpening", std::make_shared<torch::jit::CompilationUnit>(), /*shouldMangle=*/true);
+  filter_->register_attribute("passes", c10::IntType::get(), passes_);
+  filter_->register_attribute("slowest", c10::FloatType::get(), bounds_.slowest);
+  filter_->register_attribute("fastest", c10::FloatType::get(), bounds_.fastest);
+  filter_->register_attribute("training", c10::BoolType::get(), false);
+  filter_->define(filter_source);
+}
+
+torch::Tensor MapFinish::maps(const torch::Tensor& normalized) const {
+  return sharpened(denormalize_velocity(normalized, bounds_));
+}
+
+torch::Tensor MapFinish::sharpened(const torch::Tensor& maps) const {
+  if (!filter_) return maps;
+  // Without fused graphs: they are compiled for each shape, and differentiated by rules of their own.
+  const torch::jit::GraphOptimizerEnabledGuard plain(false);
+  return filter_->get_method("forward")({maps}).toTensor();
+}
+
+std::optional<torch::jit::Module> MapFinish::filter() const {
+  return filter_ ? std::optional(filter_->deepcopy()) : std::nullopt;
+}
+
+std::int64_t MapFinish::multiply_adds(std::int64_t cells) const {
+  return passes_ * cells * of_a_cell_and_pass;
+}
+
+}  // namespace outcrop::generator
