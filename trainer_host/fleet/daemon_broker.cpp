@@ -17,6 +17,17 @@ constexpr std::size_t most_unheard = 20'000;  // of messages: a fleet's statuses
 constexpr std::chrono::seconds moments_of_a_restart{15};  // in which boards and host are back
 constexpr std::size_t status_page = 500;  // boards that are asked at once, each by itself
 
+std::optional<SlowReaders::Sent> sent_of_late(const Depot& depot) {
+  const auto sent = depot.sent_of_late();
+  std::optional<SlowReaders::Sent> most;
+  for (const auto& [device, bytes] : sent) {
+    const ByteCount all((most ? most->to_all.value() : 0) + bytes);
+    if (!most || ByteCount(bytes) > most->to_it) most = SlowReaders::Sent{device, ByteCount(bytes), all};
+    most->to_all = all;
+  }
+  return most;
+}
+
 }  // namespace
 
 Status Daemon::Impl::start_broker() {
@@ -87,7 +98,11 @@ void Daemon::Impl::start_session() {
                    fail(ErrorCode::refused, "'" + device + "' was disconnected; where that goes on, revoke it"));
       broker_->disconnect(device);
     });
-    slow_readers_.emplace([this] { return depot_->take_heaviest(); }, [this](const std::string& device) { broker_->disconnect(device); });
+    slow_readers_.emplace([this] { return sent_of_late(*depot_); },
+                          [this](const std::string& device) {
+                            broker_->disconnect(device);
+                            depot_->forget_sent(device);
+                          });
   }
   transport::SessionHandlers handlers;
   handlers.connected = [this] { on_connected(); };

@@ -32,7 +32,7 @@ void Daemon::Impl::add_monitor_handlers(IngestHandlers& handlers) {
     return feed_.on_telemetry(std::move(telemetry), at, clock_.now());
   };
   handlers.held = [this](const std::string& device, bool held) {
-    news_.report("the audit log", audit_.record("owner of " + device, held ? "hold" : "hold-ended", device));
+    news_.report("the audit log", owner_notes_.on_held(device, held, std::chrono::steady_clock::now()));
   };
   handlers.refused = [this](const std::string& why) { feed_.on_refused(why); };
   handlers.measured = [this](const messages::Report& report, Timestamp received) {

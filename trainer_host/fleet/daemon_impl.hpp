@@ -31,6 +31,7 @@
 #include "trainer_host/fleet/metadata/director.hpp"
 #include "trainer_host/fleet/monitor/asker.hpp"
 #include "trainer_host/fleet/monitor/audit.hpp"
+#include "trainer_host/fleet/monitor/owner_notes.hpp"
 #include "trainer_host/fleet/monitor/feed.hpp"
 #include "trainer_host/fleet/registry/file_in_place.hpp"
 #include "trainer_host/fleet/state_folder.hpp"
@@ -134,6 +135,7 @@ class Daemon::Impl {
   Tokens tokens_;
   Director director_;
   monitor::RegistryAuditLog audit_, audit_read_;
+  monitor::OwnerNotes owner_notes_{audit_};
   monitor::Feed feed_;
   monitor::Asker asker_;
   Knocking knocking_;

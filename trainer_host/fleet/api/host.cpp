@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::size_t usual_reports = 100;
 constexpr std::size_t most_reports = 10'000;
+constexpr std::size_t reports_at_once = 64;
+constexpr ByteCount page_of_reports = ByteCount::mib(2);
 // Boards that were away may have seen a few snapshots more than those that said so.
 constexpr std::uint64_t snapshot_margin = 1000;
 
@@ -235,16 +237,24 @@ Result<http::Response> Api::reports(const http::Request& request) {
     OUTCROP_TRY(device, parts_.reader.device(board));
     if (!device) return fail(ErrorCode::not_found, "no board '" + board + "' was ever enrolled");
   }
-  OUTCROP_TRY(stored, parts_.reader.reports(board, manifest, limit + 1, below));
-  const bool more = stored.size() > limit;
-  if (more) stored.pop_back();
+  // A page ends where it is full, or where the next would make it larger than is good to wait for: what a board says of one release
+  // may be a quarter of a megabyte.
   Json json = Json::array();
-  for (const StoredReport& report : stored) {
-    json.push_back({{"received", to_rfc3339(report.received)},
-                    {"number_used", report.number_used},
-                    {"report", Json::parse(messages::to_json(report.report))}});
+  std::size_t bytes = 0;
+  bool more = true;
+  while (more && json.size() < limit && bytes < page_of_reports.value()) {
+    const std::size_t some = std::min(reports_at_once, limit - json.size());
+    OUTCROP_TRY(stored, parts_.reader.reports(board, manifest, some + 1, below));
+    more = stored.size() > some;
+    if (more) stored.pop_back();
+    for (const StoredReport& report : stored) {
+      const std::string text = messages::to_json(report.report);
+      bytes += text.size();
+      json.push_back({{"received", to_rfc3339(report.received)}, {"number_used", report.number_used}, {"report", Json::parse(text)}});
+      below = report.place;
+    }
   }
-  return respond({{"reports", std::move(json)}, {"after", more ? Json(std::to_string(stored.back().place) + of) : Json(nullptr)}});
+  return respond({{"reports", std::move(json)}, {"after", more ? Json(std::to_string(below) + of) : Json(nullptr)}});
 }
 
 }  // namespace outcrop::fleet

@@ -95,11 +95,14 @@ class Depot::Impl : public std::enable_shared_from_this<Depot::Impl> {
     return true;
   }
 
-  std::optional<std::string> take_heaviest() {
-    auto sent = std::exchange(sent_, {});
-    for (const auto& [device, bytes] : std::exchange(sent_before_, {})) sent[device] += bytes;
-    const auto most = std::max_element(sent.begin(), sent.end(), [](const auto& one, const auto& other) { return one.second < other.second; });
-    return most == sent.end() ? std::nullopt : std::optional(most->first);
+  std::map<std::string, std::uint64_t> sent_of_late() const {
+    auto sent = sent_;
+    for (const auto& [device, bytes] : sent_before_) sent[device] += bytes;
+    return sent;
+  }
+  void forget_sent(const std::string& device) {
+    sent_.erase(device);
+    sent_before_.erase(device);
   }
 
   DepotStatistics statistics_;
@@ -227,8 +230,11 @@ bool Depot::on_message(const transport::Message& message) {
 void Depot::on_flood(std::function<void(const std::string&)> told) {
   impl_->told_of_flood_ = std::move(told);
 }
-std::optional<std::string> Depot::take_heaviest() {
-  return impl_->take_heaviest();
+std::map<std::string, std::uint64_t> Depot::sent_of_late() const {
+  return impl_->sent_of_late();
+}
+void Depot::forget_sent(const std::string& device) {
+  impl_->forget_sent(device);
 }
 const DepotStatistics& Depot::statistics() const {
   return impl_->statistics_;

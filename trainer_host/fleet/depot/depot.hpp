@@ -2,8 +2,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "protocol/transport/session.hpp"
@@ -38,8 +38,9 @@ class Depot {
   void on_lost();
   bool on_message(const transport::Message& message);
 
-  // The board that was sent most bytes lately (a minute at most), since this was asked last; none where nobody was.
-  [[nodiscard]] std::optional<std::string> take_heaviest();
+  // Bytes that boards were sent of late (two minutes at most), by name.
+  [[nodiscard]] std::map<std::string, std::uint64_t> sent_of_late() const;
+  void forget_sent(const std::string& device);
   [[nodiscard]] const DepotStatistics& statistics() const;
 
  private:

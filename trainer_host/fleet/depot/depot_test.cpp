@@ -185,8 +185,10 @@ TEST_F(DepotTest, tells_of_a_board_that_asks_without_end_and_serves_the_others) 
   ask(topics::request("pi-2"), digest_, {1});
   ASSERT_EQ(frames_.size(), 1U);
   EXPECT_EQ(frames_[0].device, "pi-2");
-  EXPECT_EQ(depot_->take_heaviest(), "pi-1");
-  EXPECT_EQ(depot_->take_heaviest(), std::nullopt);
+  EXPECT_GT(depot_->sent_of_late().at("pi-1"), depot_->sent_of_late().at("pi-2"));
+  depot_->forget_sent("pi-1");
+  EXPECT_FALSE(depot_->sent_of_late().contains("pi-1"));
+  EXPECT_GT(depot_->sent_of_late().at("pi-2"), 0U);
 }
 
 }  // namespace

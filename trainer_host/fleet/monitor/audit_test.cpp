@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "trainer_host/fleet/monitor/owner_notes.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
@@ -111,6 +112,17 @@ TEST_F(AuditTest, an_entry_that_was_written_anew_shows_in_the_next) {
   forged.detail = "{}";
   tamper("UPDATE audit SET detail = '{}', hash = '" + hash_of(forged).hex() + "' WHERE number = 2");
   EXPECT_THAT(check(), ErrorIs(ErrorCode::untrusted, HasSubstr("entry 3 of the audit log does not go on")));
+}
+
+TEST_F(AuditTest, a_board_that_holds_and_holds_no_more_all_the_time_does_not_fill_it) {
+  OwnerNotes notes(*log_);
+  Allowance::Time now{std::chrono::hours(1)};
+  for (int i = 0; i < 1000; ++i) ASSERT_THAT(notes.on_held("pi-1", i % 2 == 0, now += std::chrono::seconds(1)), IsOk());
+  EXPECT_LE(log_->page({}, 100, "pi-1", "")->entries.size(), 9U);
+  ASSERT_THAT(notes.on_held("pi-2", true, now), IsOk());
+  EXPECT_EQ(log_->page({}, 100, "pi-2", "hold")->entries.size(), 1U) << "another owner's word";
+  ASSERT_THAT(notes.on_held("pi-1", true, now += std::chrono::hours(2)), IsOk());
+  EXPECT_THAT(log_->page({}, 100, "pi-1", "")->entries.front().detail, HasSubstr("\"not_noted\":99"));
 }
 
 TEST_F(AuditTest, takes_no_book_for_a_detail) {

@@ -182,6 +182,10 @@ inline constexpr ByteCount answer_bytes_kept = ByteCount::mib(16);
 // Reports of one board about one release that are kept, the newest. Those about what is no release
 // here share one such lot: a board may name any digest.
 inline constexpr std::size_t reports_kept = 64;
+// Of all reports of a board that are longer than any usual one, on all releases: what it says at length makes room for what it
+// says then.
+inline constexpr ByteCount long_report = ByteCount::kib(16);
+inline constexpr ByteCount long_reports_kept = ByteCount::mib(2);
 
 // What was written of a board: its row or what it is to be at, or a report of it.
 enum class Written { board, report };

@@ -284,6 +284,34 @@ TEST_F(RegistryTest, keeps_the_newest_reports_of_a_board_about_each_release) {
   EXPECT_EQ(count("m"), reports_kept);
 }
 
+TEST_F(RegistryTest, keeps_so_many_bytes_of_what_a_board_says_at_length) {
+  const auto registry = open();
+  fill(*registry);
+  const trust::KeyId key = device("pi-1").key.id();
+  const auto all = [&] { return registry->reports("pi-1", std::nullopt, 1000)->size(); };
+  ASSERT_EQ(registry->add_report(report(1, 1), key, "envelope", at(1)), ReportTaken::added);
+  messages::Report wordy = report(1, 1);
+  messages::ReportedVariant variant;
+  variant.name = "float";
+  variant.outcome = messages::VariantOutcome::failed;
+  variant.reason = std::string(1024, 'x');
+  wordy.variants.assign(16, variant);
+  for (std::size_t i = 0; i < wordy.variants.size(); ++i) wordy.variants[i].name = "v" + std::to_string(i);
+  const std::size_t bytes = messages::to_json(wordy).size();
+  ASSERT_GT(bytes, long_report.value());
+  const std::size_t fit = long_reports_kept.value() / bytes;
+  for (std::size_t i = 0; i < 2 * fit; ++i) {
+    wordy.header.sequence = 2 + i;
+    wordy.deployment.manifest = trust::sha256(i % 2 == 0 ? "m" : "made up");
+    ASSERT_EQ(registry->add_report(wordy, key, "envelope", at(1)), ReportTaken::added);
+  }
+  EXPECT_LE(all(), fit + 2);
+  EXPECT_GE(all(), fit / 2);
+  const auto kept = registry->reports("pi-1", std::nullopt, 1000);
+  EXPECT_EQ(kept->front().report.header.sequence, 1 + 2 * fit) << "the newest stay";
+  EXPECT_EQ(kept->back().report.header.sequence, 1U) << "what is short is not what takes room";
+}
+
 TEST_F(RegistryTest, refuses_what_refers_to_nothing) {
   const auto registry = open();
   EXPECT_THAT(registry->save(assignment("r", "pi-1", 1)),

@@ -374,6 +374,7 @@ class SqliteRegistry final : public Registry {
                    {header.device, key.hex(), to_column(header.session), to_column(header.sequence),
                     copy, report.deployment.manifest.hex(), to_column(received), text,
                     std::string(envelope), std::int64_t{known.has_value()}}));
+      if (text.size() > long_report.value()) OUTCROP_CHECK(make_room_for_long(header.device));
       return make_room(header.device, report.deployment.manifest, known.has_value());
     }));
     return taken;
@@ -539,6 +540,13 @@ class SqliteRegistry final : public Registry {
 
  private:
   // Removes the board's reports about that release, or about none here, beyond those to be kept.
+  Status make_room_for_long(const std::string& device) {
+    return write(
+        "DELETE FROM report WHERE place IN (SELECT place FROM (SELECT place, SUM(size) OVER (ORDER BY place DESC) AS size FROM "
+        "(SELECT place, length(report) AS size FROM report WHERE device = ?1) WHERE size > ?2) WHERE size > ?3)",
+        {device, static_cast<std::int64_t>(long_report.value()), static_cast<std::int64_t>(long_reports_kept.value())});
+  }
+
   Status make_room(const std::string& device, const trust::Sha256Digest& manifest, bool known) {
     const auto kept = static_cast<std::int64_t>(reports_kept);
     if (!known) {
