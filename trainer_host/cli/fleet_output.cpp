@@ -11,6 +11,7 @@
 #include "platform/console/table.hpp"
 #include "platform/console/terminal.hpp"
 #include "platform/http/client.hpp"
+#include "protocol/base/counted.hpp"
 #include "trainer_host/cli/host_notes.hpp"
 #include "trainer_host/cli/human.hpp"
 #include "trainer_host/cli/quality_note.hpp"
@@ -136,8 +137,12 @@ std::string enrolment_table(const Json& devices, const View& view) {
 std::string said_too_much(const Json& device) {
   const auto limited = device.find("limited");
   if (limited == device.end() || *limited == 0) return "";
-  return "says more than a board may: " + std::to_string(limited->get<std::uint64_t>()) +
-         " messages were let go since outcropd started; where that goes on, revoke it";
+  std::string kinds;
+  for (const auto& [kind, count] : device.value("limited_by_kind", Json::object()).items()) {
+    kinds += (kinds.empty() ? " (" : ", ") + kind + " " + std::to_string(count.get<std::uint64_t>());
+  }
+  return "says more than a board may: " + counted(limited->get<std::uint64_t>(), "message was", "messages were") +
+         " not taken since outcropd started" + kinds + (kinds.empty() ? "" : ")") + "; where that goes on, revoke it";
 }
 
 std::string device_table(const Fleet& fleet, const ReleaseDetails& releases, const View& view) {

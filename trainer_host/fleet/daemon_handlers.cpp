@@ -1,3 +1,6 @@
+#include <nlohmann/json.hpp>
+
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/fleet/daemon_impl.hpp"
 #include "trainer_host/fleet/metadata/expiry.hpp"
 
@@ -21,6 +24,12 @@ IngestHandlers Daemon::Impl::ingest_handlers() {
   };
   handlers.used = [this](const std::string& device, std::uint64_t session) {
     send(device, messages::Used{session});
+  };
+  // It is told so (429 and a word, as far as MQTT has one), and so is who looks after the fleet.
+  handlers.says_too_much = [this](const std::string& device, const std::string& kind, std::uint64_t often) {
+    if (kind == "telemetry") asker_.remind(device);
+    if (often > 1) return;
+    news_.report("the audit log", audit_.record("outcropd", "says-too-much", device, json_text(nlohmann::json{{"kind", kind}})));
   };
   handlers.shut_out = [this](const std::string& device) { knocking_.by_name(device); };
   add_monitor_handlers(handlers);

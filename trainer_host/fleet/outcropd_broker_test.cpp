@@ -87,6 +87,22 @@ TEST_F(OutcropdTest, answers_while_a_board_floods_it) {
   EXPECT_GT(get("/v1/host")["refused_messages"]["limited"], 0);
 }
 
+TEST_F(OutcropdTest, a_board_whose_telemetry_comes_too_often_is_told_and_named) {
+  start();
+  publish(1);  // with it the root that names who signs what boards are told
+  auto board = enroll("board");
+  board->connect();
+  ASSERT_TRUE(until([&] { return board->asked().size() == 1; })) << "how often it may";
+  for (int i = 0; i < 320; ++i) board->tell(50);
+  ASSERT_TRUE(until([&] { return board->asked().size() >= 2; })) << "it is told again";
+  EXPECT_EQ(std::get<messages::Watch>(board->asked().back()).interval, std::chrono::seconds(300));
+  EXPECT_GT(get("/v1/devices/board")["limited_by_kind"]["telemetry"], 0);
+  const json entry = get("/v1/audit?action=says-too-much")["entries"][0];
+  EXPECT_EQ(entry["subject"], "board");
+  EXPECT_EQ(entry["detail"]["kind"], "telemetry");
+  EXPECT_GT(get("/v1/host")["history"]["refused"]["too often"], 0);
+}
+
 TEST_F(OutcropdTest, works_with_the_broker_of_somebody_else) {
   FleetBroker broker(loop_.executor());
   const auto host = broker.host();

@@ -92,7 +92,11 @@ Json Api::describe_device(Json entry, const Device& device, const std::optional<
   entry["online"] = presence.online(device.name);
   // A root names a director, and this board's agent is from before.
   entry["unsigned"] = device.status && !device.signs && directed_.load();
-  entry["limited"] = presence.limited(device.name);
+  const auto limited = presence.limited(device.name);
+  std::uint64_t too_many = 0;
+  for (const auto& [kind, count] : limited) too_many += count;
+  entry["limited"] = too_many;
+  entry["limited_by_kind"] = limited;
   entry["desired"] = desired ? desired_to_json(*desired) : Json(nullptr);
   const auto progress = presence.progress(device.name);
   entry["progress"] = progress ? progress_to_json(*progress) : Json(nullptr);

@@ -56,14 +56,14 @@ bool Ingest::on_message(const transport::Message& message) {
     take_status(name, *voice, message);
   } else if (leaf == "up/progress") {
     if (!voice->progress.take(steady_())) {
-      limit(name, "its progress");
+      limit(name, "progress");
     } else {
       on_progress(name, message.payload);
     }
   } else if (leaf == "up/telemetry") {
     on_telemetry(name, *voice, message.payload);
   } else if (!voice->reports.take(steady_())) {
-    limit(name, "its reports");
+    limit(name, "reports");
   } else {
     on_report(name, message.payload);
   }
@@ -142,7 +142,7 @@ void Ingest::take_status(const std::string& name, Voice& voice, const transport:
     voice.waiting.reset();
     return on_status(name, message);
   }
-  limit(name, "its status, of which the newest is taken later");
+  limit(name, "status");
   voice.waiting = message;
   // Of such a flood the broker lets some go, perhaps the last: it is asked for what it retains.
   heard_.erase(name);
@@ -177,11 +177,13 @@ std::vector<std::string> Ingest::unheard(std::size_t most) {
   return page;
 }
 
-void Ingest::limit(const std::string& name, const std::string& what) {
+void Ingest::limit(const std::string& name, const std::string& kind) {
   ++statistics_.limited;
-  const std::uint64_t often = presence_.said_too_much(name);
+  const std::uint64_t often = presence_.said_too_much(name, kind);
   if ((often & (often - 1)) != 0) return;
-  spdlog::warn("'{}' says more than a board may: {} ({} so far)", name, what, counted(often, "message"));
+  spdlog::warn("'{}' says more {} than a board may: {} so far", name, kind, counted(often, "message"));
+  if (!handlers_.says_too_much) return;
+  afterwards([this, name, kind, often] { handlers_.says_too_much(name, kind, often); });
 }
 
 void Ingest::forget(const std::string& device) {
@@ -508,7 +510,7 @@ void Ingest::refuse_telemetry(Count& counter, const std::string& name, const std
 // What is too much, or of the future, is not acknowledged: the board has it, and says it again.
 void Ingest::on_telemetry(const std::string& name, Voice& voice, std::string_view payload) {
   if (!voice.telemetry.take(steady_())) {
-    limit(name, "its telemetry");
+    limit(name, "telemetry");
     if (handlers_.refused) handlers_.refused("too often");
     return;
   }

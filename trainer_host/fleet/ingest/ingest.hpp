@@ -61,6 +61,8 @@ struct IngestHandlers {
   std::function<bool(const messages::Report& report, Timestamp received)> measured;
   // A message came by the name of a board that is revoked: its broker, another's, lets it in.
   std::function<void(const std::string& device)> shut_out;
+  // It says more of this kind (status, progress, reports, telemetry) than a board may, for the 1st, 2nd, 4th, 8th, ... time.
+  std::function<void(const std::string& device, const std::string& kind, std::uint64_t often)> says_too_much;
   // The board counts where it counted before: sessions up to this one are used.
   std::function<void(const std::string& device, std::uint64_t session)> used;
 };
@@ -131,7 +133,7 @@ class Ingest {
   void know_enrolled();
   [[nodiscard]] Voice* voice_of(const std::string& name);
   void take_status(const std::string& name, Voice& voice, const transport::Message& message);
-  void limit(const std::string& name, const std::string& what);
+  void limit(const std::string& name, const std::string& kind);
   [[nodiscard]] bool store_status(const Device& device, const Device& before);
   [[nodiscard]] bool store_word(const Device& device);
   // Reads the board's record; none, and counted, where it may not speak.

@@ -45,6 +45,9 @@ class IngestTest : public ::testing::Test {
     };
     handlers.refused = [this](const std::string& why) { refused_.push_back(why); };
     handlers.measured = [this](const messages::Report&, Timestamp) { return history_acknowledges_; };
+    handlers.says_too_much = [this](const std::string& device, const std::string& kind, std::uint64_t often) {
+      too_much_.push_back(device + " " + kind + " " + std::to_string(often));
+    };
     handlers.used = [this](const std::string&, std::uint64_t session) { used_.push_back(session); };
     ingest_.emplace(*registry_, clock_, handlers, [this] { return steady_; });
   }
@@ -109,6 +112,7 @@ class IngestTest : public ::testing::Test {
   std::vector<messages::MessageId> acknowledged_;
   std::vector<std::pair<messages::Telemetry, Timestamp>> telemetry_;
   std::vector<std::string> refused_;
+  std::vector<std::string> too_much_;
   bool takes_telemetry_ = true;
   bool history_acknowledges_ = false;
 
@@ -218,7 +222,9 @@ TEST_F(IngestTest, telemetry_that_comes_too_often_is_refused_and_counted) {
   EXPECT_EQ(telemetry_.size(), 300U);
   EXPECT_EQ(refused_.size(), 10U);
   EXPECT_EQ(refused_.front(), "too often");
-  EXPECT_EQ(ingest_->presence().limited("pi-1"), 10U);
+  EXPECT_THAT(ingest_->presence().limited("pi-1"), ::testing::ElementsAre(::testing::Pair("telemetry", 10)));
+  EXPECT_THAT(too_much_, ::testing::ElementsAre("pi-1 telemetry 1", "pi-1 telemetry 2", "pi-1 telemetry 4", "pi-1 telemetry 8"));
+  EXPECT_TRUE(acknowledged_.empty()) << "the board says it again";
   steady_ += std::chrono::seconds(10);
   send_telemetry(telemetry(311), key_);
   EXPECT_EQ(telemetry_.size(), 301U);
@@ -325,7 +331,7 @@ TEST_F(IngestTest, of_a_flood_of_statuses_only_the_newest_waits) {
   }
   EXPECT_EQ(statistics().statuses, 20U);
   EXPECT_THAT(ingest_->unheard(9), ::testing::Contains("pi-1")) << "of a flood the broker lets the last go, perhaps";
-  EXPECT_EQ(ingest_->presence().limited("pi-1"), flood - 20);
+  EXPECT_EQ(ingest_->presence().limited("pi-1")["status"], flood - 20);
   EXPECT_EQ(generation(), 20U);
   ingest_->take_waiting();
   EXPECT_EQ(generation(), 20U) << "not yet";
@@ -338,7 +344,7 @@ TEST_F(IngestTest, of_a_flood_of_statuses_only_the_newest_waits) {
   other.device = "pi-2";
   send(topics::status("pi-2"), to_json(other));
   EXPECT_TRUE(ingest_->online("pi-2"));
-  EXPECT_EQ(ingest_->presence().limited("pi-2"), 0U);
+  EXPECT_TRUE(ingest_->presence().limited("pi-2").empty());
 }
 
 TEST_F(IngestTest, progress_and_reports_beyond_measure_are_let_go_and_names_that_nobody_has_too) {

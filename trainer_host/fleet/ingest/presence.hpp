@@ -32,10 +32,10 @@ class Presence {
     const std::scoped_lock lock(mutex_);
     progress_.insert_or_assign(device, std::move(progress));
   }
-  // It said more than it may; how often by now.
-  std::uint64_t said_too_much(const std::string& device) {
+  // It said more of this kind ("telemetry") than it may; how often by now.
+  std::uint64_t said_too_much(const std::string& device, const std::string& kind) {
     const std::scoped_lock lock(mutex_);
-    return ++limited_[device];
+    return ++limited_[device][kind];
   }
   void forget(const std::string& device) {
     const std::scoped_lock lock(mutex_);
@@ -58,10 +58,11 @@ class Presence {
     const auto found = progress_.find(device);
     return found == progress_.end() ? std::nullopt : std::optional(found->second);
   }
-  [[nodiscard]] std::uint64_t limited(const std::string& device) const {
+  // By kind; empty where it says no more than it may.
+  [[nodiscard]] std::map<std::string, std::uint64_t> limited(const std::string& device) const {
     const std::scoped_lock lock(mutex_);
     const auto found = limited_.find(device);
-    return found == limited_.end() ? 0 : found->second;
+    return found == limited_.end() ? std::map<std::string, std::uint64_t>() : found->second;
   }
 
  private:
@@ -69,7 +70,7 @@ class Presence {
   // Guarded by mutex_:
   std::set<std::string> online_;
   std::map<std::string, messages::Progress> progress_;
-  std::map<std::string, std::uint64_t> limited_;
+  std::map<std::string, std::map<std::string, std::uint64_t>> limited_;
 };
 
 }  // namespace outcrop::fleet

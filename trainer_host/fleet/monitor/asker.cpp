@@ -29,13 +29,13 @@ std::optional<std::string> Asker::not_asked_because(const Device& device) const 
   return std::nullopt;
 }
 
-void Asker::watch(const Device& device) {
+void Asker::watch(const Device& device, bool again) {
   if (config_.interval.count() == 0 || not_asked_because(device)) return;
   Asked& asked = watched_[device.name];
   const Timestamp now = clock_->now();
   const auto since = now - asked.when;
   const bool lately = asked.session == device.status->session && since >= std::chrono::seconds(0) && since < watch_anew;
-  if (lately) return;
+  if (lately && !again) return;
   asked = {device.status->session, now};
   messages::Watch watch;
   watch.interval = config_.interval;
@@ -47,6 +47,11 @@ void Asker::on_status(const std::string& name) {
   if (config_.interval.count() == 0) return;
   const auto device = registry_->device(name);
   if (device && *device) watch(**device);
+}
+
+void Asker::remind(const std::string& name) {
+  const auto device = registry_->device(name);
+  if (device && *device) watch(**device, true);
 }
 
 // So many periods, each board's begun at another hour of them.

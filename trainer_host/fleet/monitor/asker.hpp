@@ -45,6 +45,8 @@ class Asker {
 
   // The board said who and where it is: after a start of its agent it is asked anew.
   void on_status(const std::string& device);
+  // It tells how it fares more often than it may: it is told again how often that is wanted.
+  void remind(const std::string& device);
   // Asks again whose watch will be over, and whose turn it is to measure. Boards take turns: each has its own hour of
   // the period, by its name. As often as one likes: it reads the boards once in five minutes.
   void tick();
@@ -54,7 +56,7 @@ class Asker {
 
  private:
   [[nodiscard]] std::optional<std::string> not_asked_because(const Device& device) const;
-  void watch(const Device& device);
+  void watch(const Device& device, bool again = false);
   [[nodiscard]] std::int64_t turn_of(const std::string& device) const;
 
   struct Asked {

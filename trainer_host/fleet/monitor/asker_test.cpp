@@ -86,6 +86,17 @@ TEST_F(AskerTest, asks_a_board_when_its_agent_starts_and_before_the_watch_is_ove
   EXPECT_EQ(watched_.size(), 4U);
 }
 
+TEST_F(AskerTest, a_board_that_tells_too_often_is_told_again_how_often_it_is_wanted) {
+  begin({std::chrono::seconds(120), {}});
+  board("pi-1", "pi");
+  board("old", "pi");
+  asker_->on_status("pi-1");
+  asker_->remind("pi-1");
+  asker_->remind("old");
+  asker_->remind("nobody");
+  EXPECT_THAT(watched_, ElementsAre("pi-1", "pi-1"));
+}
+
 TEST_F(AskerTest, asks_nothing_where_no_interval_is_wanted) {
   begin({std::chrono::seconds(0), {}});
   board("pi-1", "pi");
