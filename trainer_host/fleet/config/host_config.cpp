@@ -182,6 +182,7 @@ HttpConfig read_http(TomlReader::Table table) {
     table.refuse(http.key ? "key" : "certificate", "needs the other one, too: certificate and key");
   }
   http.open_to_viewers = table.boolean("open_to_viewers", false);
+  http.board_metrics = static_cast<std::size_t>(table.integer("board_metrics", 0, 0, HttpConfig::most_board_metrics));
   const bool loopback = http.address.starts_with("127.") || http.address == "::1";
   if (!loopback && !http.address.empty() && !http.certificate) {
     table.refuse("listen", "'" + listen + "' is reached from other machines: give certificate and key, "

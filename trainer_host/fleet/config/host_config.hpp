@@ -72,6 +72,8 @@ struct HttpConfig {
   std::optional<std::filesystem::path> certificate;  // PEM, with its chain; both or neither
   std::optional<std::filesystem::path> key;
   bool open_to_viewers = false;  // on loopback in plain: who has no token may look
+  std::size_t board_metrics = 0;  // at /metrics/boards: of so many boards; 0: there are none
+  static constexpr std::int64_t most_board_metrics = 1500;  // of five series each, below what a scrape may have
   // Who comes with a certificate of this authority needs no token.
   struct Certificates {
     std::filesystem::path authority;           // PEM

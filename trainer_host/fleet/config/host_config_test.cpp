@@ -122,6 +122,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"[rollout]\na_minute = 2000000\n", "a_minute"},
         Refused{"[rollout]\ndeadline_minutes = 50000\n", "deadline_minutes"},
         Refused{"[http]\nlisten = \"8443\"\n", "http.listen"},
+        Refused{"[http]\nlisten = \"127.0.0.1:0\"\nboard_metrics = 1501\n", "http.board_metrics"},
         Refused{"[http]\nlisten = \"127.0.0.1:99999\"\n", "http.listen"},
         Refused{"[http]\nlisten = \"0.0.0.0:8443\"\n", "certificate and key"},
         Refused{"[http]\nlisten = \"0.0.0.0:8443\"\ncertificate = \"c\"\n", "http.certificate"},
@@ -133,6 +134,7 @@ TEST_F(HostConfigTest, reads_where_pages_are_served) {
   const auto plain = read(std::string(trust) + "[http]\nlisten = \"[::1]:0\"\nopen_to_viewers = true\n");
   ASSERT_THAT(plain, IsOk());
   EXPECT_EQ(plain->http->address, "::1");
+  EXPECT_EQ(plain->http->board_metrics, 0U);
   EXPECT_TRUE(plain->http->open_to_viewers);
   const auto tls = read(std::string(trust) +
                         "[http]\nlisten = \"0.0.0.0:8443\"\ncertificate = \"c.pem\"\nkey = \"c.key\"\n");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
 #include <set>
 #include <tuple>
@@ -154,12 +155,8 @@ void expose_heat(Exposition& out, const MetricsParts& parts) {
 void expose_rollouts(Exposition& out, const MetricsParts& parts) {
   std::map<std::string, std::map<std::string, std::size_t>> states;  // class, state
   std::map<std::string, double> evidence;
-  std::map<std::string, std::size_t> ended;
   for (const RolloutRow& row : parts.view.rollouts()) {
-    if (has_ended(row.record.state)) {
-      ++ended[std::string(to_string(row.record.state))];
-      continue;
-    }
+    if (has_ended(row.record.state)) continue;
     for (const Assignment& assignment : row.assignments) {
       const auto board = parts.view.boards().find(assignment.device);
       if (board == parts.view.boards().end()) continue;
@@ -193,10 +190,12 @@ void expose_rollouts(Exposition& out, const MetricsParts& parts) {
   for (const auto& [device_class, ratio] : evidence) {
     out.series("", {{"metric", "p90"}, {"device_class", device_class}}, ratio);
   }
-  out.family("outcrop_rollout_decisions", "gauge", "",
-             "Rollouts that are remembered, by how they ended.");
-  for (const char* decision : {"done", "stopped", "aborted"}) {
-    out.series("", {{"decision", decision}}, static_cast<double>(ended[decision]));
+  if (parts.decisions == nullptr) return;
+  out.family("outcrop_rollout_decisions", "counter", "", "States that rollouts came into, and by what.");
+  for (std::size_t i = 0; i < DecisionCounts::known.size(); ++i) {
+    const auto& [state, reason] = DecisionCounts::known[i];
+    out.series("_total", {{"decision", std::string(to_string(state))}, {"reason", std::string(to_string(reason))}},
+               static_cast<double>(parts.decisions->count(i)));
   }
 }
 
@@ -246,6 +245,44 @@ void expose_history(Exposition& out, const MetricsParts& parts) {
 }
 
 }  // namespace
+
+void expose_each_board(Exposition& out, const MetricsParts& parts, std::size_t most) {
+  std::vector<const BoardRow*> rows;
+  std::size_t left_out = 0;
+  for (const auto& [name, row] : parts.view.boards()) {
+    if (row.device.revoked) continue;
+    if (rows.size() < most) {
+      rows.push_back(&row);
+    } else {
+      ++left_out;
+    }
+  }
+  out.family("outcrop_boards_truncated", "gauge", "", "Boards that are enrolled and not among these.");
+  out.series("", {}, static_cast<double>(left_out));
+  using Some = std::optional<double>;
+  const auto each = [&](const char* name, const char* unit, const char* help, const std::function<Some(const BoardRow&)>& value) {
+    out.family(name, "gauge", unit, help);
+    for (const BoardRow* row : rows) {
+      if (const Some one = value(*row)) out.series("", {{"board", row->device.name}, {"device_class", row->device.device_class}}, *one);
+    }
+  };
+  each("outcrop_board_online", "", "1 where it is connected.", [](const BoardRow& row) { return Some(row.online ? 1 : 0); });
+  each("outcrop_board_heard_age_seconds", "seconds", "Since it last said something.", [&](const BoardRow& row) {
+    return row.device.last_seen ? Some(now_as_seconds(*row.device.last_seen, parts.now)) : std::nullopt;
+  });
+  const auto serving = [](double Figure::*value) {
+    return [value](const BoardRow& row) {
+      const Figure* figure = row.serving();
+      return figure != nullptr && figure->counts() ? Some(figure->*value / 1e3) : std::nullopt;
+    };
+  };
+  each("outcrop_board_latency_p50_seconds", "seconds", "Median latency that it measured of what it serves.", serving(&Figure::p50_ms));
+  each("outcrop_board_latency_p90_seconds", "seconds", "90th percentile of latency that it measured of what it serves.", serving(&Figure::p90_ms));
+  each("outcrop_board_temperature_celsius", "celsius", "Its hottest sensor.", [&](const BoardRow& row) {
+    const auto sample = parts.history == nullptr ? std::nullopt : parts.history->latest(row.device.name);
+    return sample ? sample->temperature : std::nullopt;
+  });
+}
 
 std::string_view content_type(Exposition::Form form) {
   return form == Exposition::Form::text

@@ -8,6 +8,7 @@
 #include "trainer_host/fleet/ingest/ingest.hpp"
 #include "trainer_host/fleet/metrics/exposition.hpp"
 #include "trainer_host/fleet/monitor/history.hpp"
+#include "trainer_host/fleet/rollout/decision_counts.hpp"
 #include "trainer_host/fleet/view/events.hpp"
 #include "trainer_host/fleet/view/fleet_view.hpp"
 
@@ -22,9 +23,13 @@ struct MetricsParts {
   const monitor::History* history = nullptr;  // none: no telemetry is kept
   Timestamp now;
   std::filesystem::path database{};  // of the registry; its write-ahead log lies beside it
+  const DecisionCounts* decisions = nullptr;
 };
 
 void expose_fleet(Exposition& exposition, const MetricsParts& parts);
+
+// The one exception: a few figures of each board by its name, of the first `most` by name; how many were left out is one of them.
+void expose_each_board(Exposition& exposition, const MetricsParts& parts, std::size_t most);
 
 // "Content-Type" of either form, and the form that a scraper wants by its "Accept".
 [[nodiscard]] std::string_view content_type(Exposition::Form form);

@@ -29,7 +29,7 @@ class FleetMetricsTest : public ::testing::Test {
     do EXPECT_THAT(view_.refresh(), IsOk());
     while (view_.unread() > 0);
     Exposition out(form);
-    expose_fleet(out, {view_, ingest_, events_, nullptr, fleet_.now});
+    expose_fleet(out, {view_, ingest_, events_, nullptr, fleet_.now, {}, &decisions_});
     times_.expose(out);
     std::string text;
     for (const std::string& family : out.finish()) text += family;
@@ -44,6 +44,7 @@ class FleetMetricsTest : public ::testing::Test {
   Events events_{io_.get_executor(), "s"};
   IngestStatistics ingest_;
   RequestTimes times_;
+  DecisionCounts decisions_;
   std::size_t series_ = 0;
 };
 
@@ -51,7 +52,10 @@ TEST_F(FleetMetricsTest, say_what_boards_measured_by_class_and_never_who_they_ar
   seed();
   ingest_.reports = 7;
   times_.add("/v1/devices", "GET", 200, std::chrono::milliseconds(3));
+  decisions_.add(RolloutState::stopped, Because::evidence_of_slower);
   const std::string text = expose(Exposition::Form::open_metrics);
+  EXPECT_THAT(text, HasSubstr("outcrop_rollout_decisions_total{decision=\"stopped\",reason=\"evidence-of-slower\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("outcrop_rollout_decisions_total{decision=\"stopped\",reason=\"canary-failed\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("# TYPE outcrop_reports counter\n"));
   EXPECT_THAT(text, HasSubstr("outcrop_reports_total{result=\"taken\"} 7\n"));
   EXPECT_THAT(text, HasSubstr("outcrop_boards{device_class=\"raspberry-pi-4\",state=\"well\"} 8\n"));
@@ -65,6 +69,20 @@ TEST_F(FleetMetricsTest, say_what_boards_measured_by_class_and_never_who_they_ar
   EXPECT_TRUE(text.ends_with("# EOF\n"));
   for (const char* word : {"pi-0", "\"second\"", "uid"}) EXPECT_THAT(text, Not(HasSubstr(word)));
   EXPECT_THAT(text, Not(HasSubstr(fleet_.after().short_hex())));
+}
+
+TEST_F(FleetMetricsTest, of_each_board_are_for_so_many_and_say_how_many_were_left_out) {
+  seed();
+  do EXPECT_THAT(view_.refresh(), IsOk());
+  while (view_.unread() > 0);
+  Exposition out(Exposition::Form::open_metrics);
+  expose_each_board(out, {view_, ingest_, events_, nullptr, fleet_.now}, 2);
+  std::string text;
+  for (const std::string& family : out.finish()) text += family;
+  EXPECT_THAT(text, HasSubstr("outcrop_boards_truncated 7\n"));
+  EXPECT_THAT(text, HasSubstr("outcrop_board_online{board=\"pi-1\",device_class=\"raspberry-pi-4\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("outcrop_board_latency_p90_seconds{board=\"pi-0\",device_class=\"raspberry-pi-4\"} 0.0"));
+  EXPECT_THAT(text, Not(HasSubstr("pi-2")));
 }
 
 TEST_F(FleetMetricsTest, stay_below_ten_thousand_series_whatever_the_fleet) {

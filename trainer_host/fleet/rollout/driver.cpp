@@ -121,6 +121,7 @@ Status RolloutDriver::tell(const RolloutView& view, const Decision& decision) {
   if (decision.rollout && decision.rollout->state != view.rollout.state) {
     spdlog::info("rollout {}: {} ({})", view.rollout.name, to_string(decision.rollout->state),
                  decision.rollout->reason);
+    if (decision.because) decisions_.add(decision.rollout->state, *decision.because);
     changed_models_.insert(view.rollout.model);  // the next phase may have something to decide at once
     surroundings_.wake();
   }

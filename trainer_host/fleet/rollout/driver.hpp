@@ -99,6 +99,8 @@ class RolloutDriver {
   [[nodiscard]] Result<ReleaseRecord> find_release(const std::string& prefix);
   // The manifest of a release whose blobs are here.
   [[nodiscard]] Result<const messages::Manifest*> manifest(const trust::Sha256Digest& digest) { return manifests_.of(digest); }
+  // For any thread.
+  [[nodiscard]] const DecisionCounts& decisions() const { return decisions_; }
 
  private:
   [[nodiscard]] bool is_behind() const;
@@ -140,6 +142,7 @@ class RolloutDriver {
   std::chrono::nanoseconds ahead_{0};  // the clock, of what goes on evenly, when it was looked at last
   mutable News news_;
   std::map<std::string, Sent> sent_;
+  DecisionCounts decisions_;
   std::set<std::string> changed_;         // rollouts that something was said about
   std::set<std::string> changed_models_;  // of boards that came or went
 };

@@ -87,8 +87,9 @@ class Deciding {
   void finish_where_all_are_done();
   void take_back(TakeBack which, const std::string& reason);
   void go_on_taking_back();
-  void stop(TakeBack which, const std::string& reason);
-  void end(RolloutState state, const std::string& reason);
+  void stop(TakeBack which, Because because, const std::string& reason);
+  void end(RolloutState state, Because because, const std::string& reason);
+  void enter(RolloutState state, Because because);
   void explain(const std::string& reason) { rollout_.reason = shortened(reason); }
   void change(Board& board, Assignment assignment, bool command);
   [[nodiscard]] bool is_full();
@@ -97,6 +98,7 @@ class Deciding {
   RolloutRecord rollout_;
   std::vector<Board> boards_;  // the devices of the view in its order, then those that are none of them
   std::map<std::string, Step> steps_;  // by device
+  std::optional<Because> because_;
   bool more_ = false;
 };
 
@@ -114,13 +116,18 @@ bool Deciding::is_full() {
   return more_ = true;
 }
 
-void Deciding::stop(TakeBack which, const std::string& reason) {
+void Deciding::stop(TakeBack which, Because because, const std::string& reason) {
   take_back(which, "rollout " + rollout_.name + " stopped: " + reason);
-  end(RolloutState::stopped, reason);
+  end(RolloutState::stopped, because, reason);
 }
 
-void Deciding::end(RolloutState state, const std::string& reason) {
+void Deciding::enter(RolloutState state, Because because) {
   rollout_.state = state;
+  because_ = because;
+}
+
+void Deciding::end(RolloutState state, Because because, const std::string& reason) {
+  enter(state, because);
   rollout_.ended = view_.now;
   explain(reason);
 }
@@ -232,18 +239,18 @@ void Deciding::decide_canaries() {
     if (board.assignment == nullptr || !board.assignment->canary || board.assignment->excluded) continue;
     const Assignment& assignment = *board.assignment;
     ++canaries;
-    if (failed(board)) return stop(TakeBack::all, "canary " + why_failed(board));
+    if (failed(board)) return stop(TakeBack::all, is_silent(board) ? Because::canary_silent : Because::canary_failed, "canary " + why_failed(board));
     if (passed(assignment)) {
       ++updated;
     } else if (const auto reason = given_up(board); !paused() && reason) {
-      return stop(TakeBack::all, *reason);
+      return stop(TakeBack::all, Because::canary_silent, *reason);
     } else {
       const std::string state(assignment.state ? to_string(*assignment.state) : "no word yet");
       waiting += (waiting.empty() ? "" : "; ") + assignment.device + ": " + (board.online ? state : "offline, " + state) +
                  (assignment.reason.empty() ? "" : " (" + assignment.reason + ")");
     }
   }
-  if (canaries == 0) return end(RolloutState::stopped, "no canary is left");
+  if (canaries == 0) return end(RolloutState::stopped, Because::no_canary_left, "no canary is left");
   if (stopped_by_evidence()) return;
   if (updated < canaries) {
     if (paused()) return;
@@ -255,7 +262,7 @@ void Deciding::decide_canaries() {
     rollout_.resume_to = RolloutState::widening;
     return;
   }
-  rollout_.state = RolloutState::widening;
+  enter(RolloutState::widening, Because::canaries_passed);
 }
 
 void Deciding::offer_to_canaries() {
@@ -352,7 +359,11 @@ bool Deciding::stopped_by_evidence() {
   const Judgement judgement = evidence();
   if (!judgement.stop) return false;
   // Where it is slower it is slower for good; where it failed too often, it works on boards that have it.
-  stop(judgement.stop_is_slowness ? TakeBack::all : TakeBack::unfinished, *judgement.stop);
+  if (judgement.stop_is_slowness) {
+    stop(TakeBack::all, Because::evidence_of_slower, *judgement.stop);
+  } else {
+    stop(TakeBack::unfinished, Because::evidence_of_failures, *judgement.stop);
+  }
   return true;
 }
 
@@ -370,7 +381,7 @@ void Deciding::decide_widened() {
   const double share =
       boards == 0 ? 0 : static_cast<double>(failures) / static_cast<double>(boards);
   if (failures > 0 && share > rollout_.limits.failed_share) {
-    return stop(TakeBack::unfinished, plural(failures, "board") + " of " + std::to_string(boards) + " failed; " + first);
+    return stop(TakeBack::unfinished, Because::too_many_failed, plural(failures, "board") + " of " + std::to_string(boards) + " failed; " + first);
   }
   if (stopped_by_evidence()) return;
   if (paused() || !view_.choices) return;
@@ -419,7 +430,7 @@ void Deciding::finish_where_all_are_done() {
   for (const auto& [device_class, choice] : *view_.choices) {
     if (choice.variant) variants += "; " + device_class + ": " + choice.reason;
   }
-  end(RolloutState::done, words + variants);
+  end(RolloutState::done, Because::every_board_ended, words + variants);
 }
 
 void Deciding::run() {
@@ -427,7 +438,7 @@ void Deciding::run() {
     const std::string reason = "the release is revoked: " + view_.release.reason;
     take_back(TakeBack::all, reason);
     if (!has_ended(rollout_.state) || rollout_.state == RolloutState::done) {
-      end(RolloutState::stopped, reason);
+      end(RolloutState::stopped, Because::release_revoked, reason);
     }
     return;
   }
@@ -442,7 +453,7 @@ void Deciding::run() {
   if (view_.release.state == ReleaseState::withdrawn) {
     const std::string reason = "the release is withdrawn: " + view_.release.reason;
     take_back(phase() == RolloutState::canary ? TakeBack::all : TakeBack::unfinished, reason);
-    return end(RolloutState::stopped, reason);
+    return end(RolloutState::stopped, Because::release_withdrawn, reason);
   }
   drop_revoked_boards();
   if (phase() == RolloutState::canary) decide_canaries();
@@ -451,17 +462,17 @@ void Deciding::run() {
 
 void Deciding::abort(const std::string& reason) {
   take_back(TakeBack::all, reason);
-  end(RolloutState::aborted, reason);
+  end(RolloutState::aborted, Because::person, reason);
 }
 
 void Deciding::pause() {
   rollout_.resume_to = rollout_.state;
-  rollout_.state = RolloutState::paused;
+  enter(RolloutState::paused, Because::person);
   explain("paused");
 }
 
 void Deciding::resume() {
-  if (paused()) rollout_.state = rollout_.resume_to;
+  if (paused()) enter(rollout_.resume_to, Because::resumed);
   for (Board& board : boards_) {
     if (board.assignment == nullptr || board.assignment->cancelled || board.assignment->excluded) continue;
     Assignment assignment = *board.assignment;
@@ -485,6 +496,7 @@ void Deciding::skip_ring() {
 Decision Deciding::finish() {
   Decision decision;
   for (auto& [device, step] : steps_) decision.steps.push_back(std::move(step));
+  decision.because = because_;
   decision.more = more_;
   const RolloutRecord& before = view_.rollout;
   if (rollout_.state != before.state || rollout_.resume_to != before.resume_to ||

@@ -10,6 +10,7 @@
 
 #include "trainer_host/fleet/registry/registry.hpp"
 #include "trainer_host/fleet/rollout/choose.hpp"
+#include "trainer_host/fleet/rollout/decision_counts.hpp"
 #include "trainer_host/fleet/rollout/evidence.hpp"
 
 namespace outcrop::fleet {
@@ -69,6 +70,7 @@ struct Step {
 struct Decision {
   std::vector<Step> steps;
   std::optional<RolloutRecord> rollout;  // where it changed
+  std::optional<Because> because;       // where its state changed
   bool more = false;  // there is more to do at once, by another decision when these steps are written
   [[nodiscard]] bool empty() const { return steps.empty() && !rollout; }
 };

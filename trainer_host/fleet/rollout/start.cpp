@@ -168,6 +168,7 @@ Result<RolloutRecord> RolloutDriver::start(const RolloutRequest& request) {
     }
     return {};
   }));
+  decisions_.add(rollout.state, Because::started);
   tick();
   return record_of(rollout.name);
 }
