@@ -111,14 +111,21 @@ async function main() {
     await page.getByRole('link', { name: 'Next page' }).click();
     assert.notEqual(await page.locator('tbody tr th').first().textContent(), first);
     await page.goto(many.url + '/boards');
-    await page.getByLabel('Tag').selectOption('roof');
+    const search = page.getByRole('search');
+    await search.getByLabel('Tag').selectOption('roof');
     await page.getByRole('button', { name: 'Filter' }).click();
     assert.match(page.url(), /tag=roof/);
     const tags = await page.locator('tbody tr td:nth-child(3)').allTextContents();
     assert.ok(tags.length > 20 && tags.every((one) => one === 'lab, roof'), 'boards with the tag, and their tags');
     await page.getByRole('link', { name: 'lab', exact: true }).first().click();
     assert.match(page.url(), /tag=lab/);
-    assert.equal(await page.getByLabel('Tag').inputValue(), 'lab');
+    assert.equal(await search.getByLabel('Tag').inputValue(), 'lab');
+    const asked = page.waitForEvent('download');
+    await page.getByRole('link', { name: 'as CSV' }).click();
+    const rows = fs.readFileSync(await (await asked).path(), 'utf8').trim().split('\r\n');
+    assert.ok(rows.length > 20 && rows.slice(1).every((one) => one.includes(',lab roof,')), 'boards of the filter as CSV, all of them');
+    await page.goto(many.url + '/regressions');
+    assert.ok(await page.getByText('Acknowledge', { exact: true }).first().isVisible());
     await page.goto(many.url + '/boards/pi-1');
     assert.ok(await page.getByText('Figures').first().isVisible());
     assert.ok(await page.locator('figure.chart table').first().isVisible(), 'figures of a chart without JavaScript');
@@ -154,7 +161,10 @@ async function main() {
     await page.getByRole('link', { name: '1 silent of raspberry-pi-4' }).waitFor();
     const second = await context.newPage();  // one stream for both
     await second.goto(few.url + '/boards');
+    await second.getByLabel('Tick pi-1').check();
     few.say('offline pi-3');
+    await second.locator('tr', { hasText: 'pi-3' }).getByText('silent').waitFor();
+    assert.ok(await second.getByLabel('Tick pi-1').isChecked(), 'what was ticked stays');
     await page.getByRole('link', { name: '2 silent of raspberry-pi-4' }).waitFor();
     await second.close();
     const port = new URL(few.url).port;

@@ -98,6 +98,21 @@ std::unique_ptr<monitor::FileHistory> make_history(const std::filesystem::path& 
     told.frequency = hot ? .6 : 1.0;
     if (!(*history)->add(std::move(entry))) throw std::runtime_error("the history takes nothing");
   }
+  for (int board = 2; board <= 40; ++board) {
+    for (int i = 11; i >= 0; --i) {
+      monitor::HistoryEntry entry;
+      entry.device = "pi-" + std::to_string(board);
+      entry.id = {1, static_cast<std::uint64_t>(200 - i)};
+      entry.at = entry.received = fleet.seeded.now - std::chrono::minutes(10) * i;
+      messages::Telemetry& told = entry.telemetry.emplace();
+      told.header = {entry.device, 1, entry.id.sequence, entry.at, true};
+      told.interval = std::chrono::minutes(10);
+      told.device_class = Fleet::class_of(board);
+      told.served.latency_ms.add(40 + 3 * std::sin(i * .9 + board) + (board % 9 == 0 && i < 4 ? 18 : 0));
+      told.served.calls = 1;
+      if (!(*history)->add(std::move(entry))) throw std::runtime_error("the history takes nothing");
+    }
+  }
   (*history)->tend_now();
   return std::move(*history);
 }

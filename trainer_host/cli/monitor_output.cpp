@@ -5,6 +5,7 @@
 #include <set>
 
 #include "platform/console/table.hpp"
+#include "protocol/base/csv.hpp"
 #include "protocol/base/number.hpp"
 #include "protocol/base/without_controls.hpp"
 #include "trainer_host/cli/human.hpp"
@@ -65,12 +66,6 @@ std::string outlier_lines(const std::string& board, const Json& outliers, Timest
             one.at("against").get<std::string>() + "\n";
   }
   return text;
-}
-
-std::string csv_cell(std::string text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  for (std::size_t at = 0; (at = text.find('"', at)) != std::string::npos; at += 2) text.insert(at, 1, '"');
-  return "\"" + text + "\"";
 }
 
 Result<fleet::monitor::AuditEntry> entry_of(const Json& json) {

@@ -106,7 +106,8 @@ Status run_start(const StartOptions& options) {
     if (options.first_ring) body["first_ring"] = *options.first_ring;
     add_target(body, options);
     if (options.byte_budget_mb > 0) body["byte_budget"] = options.byte_budget_mb * 1'000'000;
-    OUTCROP_TRY(started, host.post("/v1/rollouts", body));
+    OUTCROP_TRY(accepted, host.post("/v1/rollouts", body));
+    OUTCROP_TRY(started, host.get(target_of(accepted.at("name").get<std::string>())));
     if (options.json) {
       std::printf("%s\n", json_text(started, 2).c_str());
       return {};
@@ -370,7 +371,8 @@ void add_steer(CLI::App& parent, Action& chosen, const std::string& verb_name,
   verb->callback([options, verb_name, &chosen] {
     chosen = [options, verb_name]() -> Status {
       const HostConnection host(options->host);
-      OUTCROP_TRY(answer, host.post(target_of(options->name) + "/" + verb_name));
+      OUTCROP_CHECK(host.post(target_of(options->name) + "/" + verb_name));
+      OUTCROP_TRY(answer, host.get(target_of(options->name)));
       if (options->json) {
         std::printf("%s\n", json_text(answer, 2).c_str());
         return {};

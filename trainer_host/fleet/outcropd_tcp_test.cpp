@@ -61,6 +61,7 @@ TEST_F(OutcropdTcpTest, asks_for_a_token_and_does_what_its_role_may) {
   EXPECT_TRUE(curl("-X POST -d token=oct_0", "/login").ends_with("401"));
   call("DELETE", "/v1/tokens/v");
   EXPECT_TRUE(curl(viewer, "/v1/host").ends_with("401"));
+  EXPECT_TRUE(curl(steers, "/metrics/boards").ends_with("404")) << "off where the configuration says nothing";
 }
 
 TEST_F(OutcropdTcpTest, a_browser_enters_by_a_form_and_forms_of_other_sites_do_nothing) {
@@ -91,11 +92,34 @@ TEST_F(OutcropdTcpTest, a_browser_enters_by_a_form_and_forms_of_other_sites_do_n
   EXPECT_EQ(get("/v1/rollouts/r")["state"], "paused");
   EXPECT_TRUE(curl(own + " -d verb=abort -d confirm=r", "/rollouts/r/steer").ends_with("303"));
   EXPECT_EQ(get("/v1/rollouts/r")["state"], "aborted");
+  // Tags by ticks, and of all that a filter has.
+  EXPECT_TRUE(curl("-b " + jar + " -H 'Sec-Fetch-Site: cross-site' -d tag=lab -d which=ticked -d b.board=on", "/boards/tag").ends_with("403"));
+  EXPECT_TRUE(curl(own + " -d tag=lab -d which=ticked -d verb=add", "/boards/tag").ends_with("400")) << "none is ticked";
+  EXPECT_TRUE(curl(own + " -d tag=lab -d which=ticked -d verb=add -d b.nobody=on", "/boards/tag").ends_with("404"));
+  EXPECT_TRUE(curl(own + " -d tag=Lab! -d which=ticked -d verb=add -d b.board=on", "/boards/tag").ends_with("400"));
+  EXPECT_TRUE(curl(own + " -d tag=lab -d which=all -d verb=add -d filter=colour%3Dred", "/boards/tag").ends_with("400"));
+  EXPECT_TRUE(curl(own + " -d tag=lab -d which=ticked -d verb=add -d b.board=on -d filter=q%3Dboard", "/boards/tag").ends_with("303"));
+  EXPECT_EQ(get("/v1/devices/board")["tags"], json::array({"lab"}));
+  EXPECT_EQ(get("/v1/audit?action=tagged")["entries"][0]["who"], "token o");
+  EXPECT_TRUE(curl(own + " -d tag=lab -d which=all -d verb=remove -d filter=tag%3Dlab", "/boards/tag").ends_with("303"));
+  EXPECT_TRUE(get("/v1/devices/board")["tags"].empty());
+  EXPECT_NE(curl("-b " + jar, "/boards.csv?q=board").find("\r\nboard,raspberry-pi-4,"), std::string::npos);
+  EXPECT_TRUE(curl("-b " + jar, "/boards.csv?colour=red").ends_with("400"));
+  // What a release changed is acknowledged, by who may, and only of releases that are here.
+  const std::string change = " -d class=raspberry-pi-4 -d variant=float -d note=known -d verb=acknowledge -d before=" + manifest + " -d after=";
+  EXPECT_TRUE(curl(own + change + std::string(64, '0'), "/regressions/acknowledge").ends_with("404"));
+  EXPECT_TRUE(curl(own + change + manifest, "/regressions/acknowledge").ends_with("404")) << "no change from itself";
+  const std::string newer = publish(2);
+  EXPECT_TRUE(curl(own + change + newer, "/regressions/acknowledge").ends_with("303"));
+  EXPECT_EQ(get("/v1/audit?action=change-acknowledged")["entries"][0]["subject"], "float on raspberry-pi-4");
+  const json said = {{"device_class", "raspberry-pi-4"}, {"variant", "float"}, {"before", manifest}, {"after", newer}, {"remove", true}};
+  EXPECT_EQ(post("/v1/changes/acknowledge", said)["acknowledged"], nullptr);
 }
 
 TEST_F(OutcropdTcpTest, anybody_on_this_machine_may_look_where_the_configuration_says_so) {
-  serve_tcp("open_to_viewers = true\n");
+  serve_tcp("open_to_viewers = true\nboard_metrics = 2\n");
   EXPECT_TRUE(curl("", "/").ends_with("200"));
+  EXPECT_NE(curl("", "/metrics/boards").find("outcrop_boards_truncated 0"), std::string::npos);
   EXPECT_TRUE(curl("", "/v1/devices").ends_with("200"));
   EXPECT_TRUE(curl("-X POST -d '{\"manifest\": \"0\"}'", "/v1/rollouts").ends_with("403"));
   EXPECT_TRUE(curl("", "/v1/tokens").ends_with("403"));

@@ -107,12 +107,7 @@ Api::Api(ApiParts parts)
              [this](const std::string& device) { return held_back(device); }}),
       events_(parts_.executor, std::to_string(parts_.clock.now().time_since_epoch().count())),
       page_({view_, parts_.reader, parts_.clock, parts_.worker,
-             [this] {
-               return on_executor<std::vector<std::string>>(parts_.loop, [this] {
-                 auto words = attention();
-                 return words ? std::move(*words) : std::vector<std::string>{words.error().message()};
-               });
-             },
+             [this] { return attention(); },
              parts_.history, parts_.audit}),
       once_(parts_.registry, parts_.clock) {
   view_.on_board = [this](const BoardRow& row) {
@@ -225,8 +220,9 @@ asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller)
     response = http::error_response(words.error());
   } else if (reads) {
     const http::Request asked{method, request.path, {}, "", "", 0, request.headers};
-    response = co_await route->answer(*this, std::move(request), std::move(names), std::nullopt);
-    if (route->resource || route->path == "/v1/releases/{sha256}") add_etag(asked, response);
+    Asking asking{caller.name, std::nullopt};  // GCC 12 destroys twice what is made within a co_await
+    response = co_await route->answer(*this, std::move(request), std::move(names), std::move(asking));
+    if (route->resource || route->of_rollout || route->path == "/v1/releases/{sha256}") add_etag(asked, response);
   } else {
     response = co_await asio::co_spawn(parts_.loop, change(*route, std::move(request), std::move(names), caller), asio::use_awaitable);
     // Whatever was asked for may have changed anything; the rows tell what.
@@ -251,12 +247,13 @@ asio::awaitable<http::Response> Api::change(const Route& route, http::Request re
   auto repeatable = fleet::repeatable(caller.name, request);
   if (!repeatable) co_return http::error_response(repeatable.error());
   if (auto before = *repeatable ? once_.answered(**repeatable) : std::nullopt) co_return std::move(*before);
-  if (auto other = stands_against(route, request, names)) co_return std::move(*other);
+  if (auto other = co_await stands_against(route, request, names)) co_return std::move(*other);
   std::optional<Once::Place> place;
   if (*repeatable) place.emplace(once_, **repeatable);
   const std::string method = request.method, path = request.path;
   const std::string body = request.body.size() <= longest_audited_body ? request.body : "";
-  http::Response response = co_await route.answer(*this, std::move(request), std::move(names), std::move(*repeatable));
+  Asking asking{caller.name, std::move(*repeatable)};
+  http::Response response = co_await route.answer(*this, std::move(request), std::move(names), std::move(asking));
   directed_ = parts_.keeper.roles().director_since().has_value();
   // Pieces of blobs are many, and worth nothing until they are published.
   if (response.status < 300 && route.path != "/v1/blobs/{sha256}") {

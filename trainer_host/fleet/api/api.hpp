@@ -85,6 +85,7 @@ struct ApiParts {
   // What else a person should know: who does not take what webhooks tell, who is shut out and knocks. A sentence each.
   std::function<std::vector<std::string>()> notices = [] { return std::vector<std::string>(); };
   std::map<std::string, Role> certificates{};  // of those who come by TLS, by common name
+  std::size_t board_metrics = 0;               // HttpConfig::board_metrics
 };
 
 // Who asks: by a Unix socket, whose group and mode say who may, or by TCP with a token or a certificate.
@@ -92,6 +93,12 @@ struct Caller {
   Role role = Role::admin;
   std::string name;         // "uid 1000", "token ops"
   bool by_cookie = false;   // a browser sent it by itself
+};
+
+// Who asks for what is answered now, and by which key it may come again.
+struct Asking {
+  std::string who;
+  std::optional<Repeatable> again;
 };
 
 inline constexpr ByteCount longest_upload = ByteCount::mib(8);
@@ -138,8 +145,9 @@ class Api {
   [[nodiscard]] std::optional<std::string> held_back(const std::string& device) const;
 
   // resources.cpp: what to answer, instead of doing it, to who wants something changed as he saw it (If-Match), and it is another
-  // by now, or made, and it is there (If-None-Match: *). On the loop.
-  [[nodiscard]] std::optional<http::Response> stands_against(const Route& route, const http::Request& request, const Names& names);
+  // by now, or made, and it is there (If-None-Match: *). On the loop, but for a rollout, whose boards a worker reads.
+  [[nodiscard]] boost::asio::awaitable<std::optional<http::Response>> stands_against(const Route& route, const http::Request& request,
+                                                                                     const Names& names);
   [[nodiscard]] Result<http::Response> board_of(Registry& registry, const std::string& name);
   [[nodiscard]] Result<http::Response> group_of(Registry& registry, const std::string& name);
   [[nodiscard]] Result<http::Response> token_of(const std::string& name);
@@ -147,12 +155,18 @@ class Api {
   // site.cpp
   [[nodiscard]] std::optional<Caller> caller_of(const http::Request& request) const;
   [[nodiscard]] http::Response enter(const http::Request& request);
+  // A form of a page that has something changed; none where it is not one of them.
+  [[nodiscard]] std::optional<boost::asio::awaitable<http::Response>> take_form(const http::Request& request, const Caller& caller);
   [[nodiscard]] http::Response steer_by_form(const std::string& name, const std::string& who,
                                              const http::Request& request);  // on the loop
+  [[nodiscard]] boost::asio::awaitable<http::Response> tag_by_form(std::string body, std::string who);
+  [[nodiscard]] http::Response acknowledge_by_form(const std::string& body, const std::string& who);  // on the loop
   // fleet.cpp
   [[nodiscard]] Result<http::Response> metrics(const http::Request& request);
+  [[nodiscard]] Result<http::Response> board_metrics(const http::Request& request);
   [[nodiscard]] Result<http::Response> events(const http::Request& request);
   [[nodiscard]] Result<http::Response> changes();
+  [[nodiscard]] Result<http::Response> acknowledge_change(const std::string& body, const std::string& who);
   [[nodiscard]] Result<http::Response> audit(const http::Request& request);
   [[nodiscard]] boost::asio::awaitable<http::Response> history(http::Request request);
   // best.cpp
@@ -164,9 +178,11 @@ class Api {
   [[nodiscard]] Result<http::Response> tokens();
   [[nodiscard]] Result<http::Response> add_token(const std::string& body);
   [[nodiscard]] Result<http::Response> remove_token(const std::string& name);
-  // host.cpp: what a person should do something about, a sentence each; none while all is well. On the loop.
-  [[nodiscard]] Result<std::vector<std::string>> attention();
-  [[nodiscard]] Result<nlohmann::json> describe_host();  // without lists_seen; on the loop
+  // host.cpp: what a person should do something about, a sentence each; none while all is well.
+  [[nodiscard]] boost::asio::awaitable<std::vector<std::string>> attention();
+  [[nodiscard]] Result<std::vector<std::string>> attention_of_loop();
+  [[nodiscard]] std::vector<std::string> missing_blobs();  // on the thread that answers
+  [[nodiscard]] Result<nlohmann::json> describe_host();    // without lists_seen and missing blobs; on the loop
   [[nodiscard]] std::map<std::string, std::uint64_t> stage_lists() const;
   [[nodiscard]] boost::asio::awaitable<http::Response> host();
   [[nodiscard]] Result<http::Response> adopt();
@@ -212,8 +228,14 @@ class Api {
   [[nodiscard]] Status take(const MetadataSubmission& submission);
   // rollouts.cpp
   [[nodiscard]] boost::asio::awaitable<http::Response> rollouts(http::Request request);
-  [[nodiscard]] Result<http::Response> rollout_of(Registry& registry, const std::string& name) const;
+  // As it is shown, with all its boards; and its record alone, which says whether it is still that one.
+  struct ShownRollout {
+    http::Response response;
+    std::string record;
+  };
+  [[nodiscard]] boost::asio::awaitable<Result<ShownRollout>> read_rollout(std::string name);  // by a worker
   [[nodiscard]] boost::asio::awaitable<http::Response> rollout(std::string name);
+  [[nodiscard]] Result<http::Response> changed_rollout(const RolloutRecord& rollout, int status);
   [[nodiscard]] Result<http::Response> start_rollout(const std::string& body);
   [[nodiscard]] Status target_group(const std::string& group, RolloutRequest& request);
   [[nodiscard]] Result<http::Response> steer_rollout(const std::string& name,
@@ -244,9 +266,10 @@ struct Api::Route {
   std::string path;  // "/v1/devices/{name}/revoke"
   Role role = Role::viewer;
   // Of a request that may come again the effect is in_one_commit().
-  std::function<boost::asio::awaitable<http::Response>(Api&, http::Request, Names, std::optional<Repeatable>)> answer;
+  std::function<boost::asio::awaitable<http::Response>(Api&, http::Request, Names, Asking)> answer;
   // The thing that the path names, as GET shows it; none where it names none.
   std::function<Result<http::Response>(Api&, Registry&, const Names&)> resource{};
+  bool of_rollout = false;  // the path names a rollout
 };
 
 // Of what stands for one thing and has one form: who has it already (If-None-Match) is told so.

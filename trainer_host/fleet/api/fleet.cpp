@@ -6,13 +6,15 @@
 #include "trainer_host/fleet/api/json.hpp"
 #include "trainer_host/fleet/api/on_worker.hpp"
 #include "trainer_host/fleet/metrics/fleet_metrics.hpp"
-#include "trainer_host/fleet/view/changes.hpp"
+#include "trainer_host/fleet/view/acknowledged.hpp"
 
 namespace outcrop::fleet {
 namespace {
 
 constexpr ByteCount token_body_limit = ByteCount::kib(4);
 constexpr std::size_t most_audited = 1000;
+constexpr ByteCount acknowledge_body_limit = ByteCount::kib(4);
+constexpr std::size_t longest_note = 500;
 
 std::string word_of(const http::Request& request, const char* key) {
   const auto found = request.query.find(key);
@@ -85,21 +87,8 @@ Json to_json(const monitor::Series& series) {
           {"points", std::move(points)}};
 }
 
-Json describe(const Token& token) {
-  return {{"name", token.name}, {"role", to_string(token.role)}, {"made", to_rfc3339(token.made)}};
-}
-
-}  // namespace
-
-// From what is in memory at this moment, one family after the other.
-Result<http::Response> Api::metrics(const http::Request& request) {
-  OUTCROP_CHECK(view_.refresh());
-  const Exposition::Form form = form_for(request.header("accept"));
-  Exposition exposition(form);
-  expose_fleet(exposition,
-               {view_, parts_.ingest.statistics(), events_, parts_.history, parts_.clock.now(),
-                parts_.database});
-  times_.expose(exposition);
+// One family after the other.
+http::Response scraped(Exposition& exposition, Exposition::Form form) {
   http::Response response{200, std::string(content_type(form))};
   auto families = std::make_shared<std::vector<std::string>>(exposition.finish());
   response.pieces = [families, next = std::size_t{0}]() mutable
@@ -108,6 +97,35 @@ Result<http::Response> Api::metrics(const http::Request& request) {
     co_return std::move((*families)[next++]);
   };
   return response;
+}
+
+Json describe(const Token& token) {
+  return {{"name", token.name}, {"role", to_string(token.role)}, {"made", to_rfc3339(token.made)}};
+}
+
+}  // namespace
+
+// From what is in memory at this moment.
+Result<http::Response> Api::metrics(const http::Request& request) {
+  OUTCROP_CHECK(view_.refresh());
+  const Exposition::Form form = form_for(request.header("accept"));
+  Exposition exposition(form);
+  expose_fleet(exposition,
+               {view_, parts_.ingest.statistics(), events_, parts_.history, parts_.clock.now(),
+                parts_.database, &parts_.driver.decisions()});
+  times_.expose(exposition);
+  return scraped(exposition, form);
+}
+
+Result<http::Response> Api::board_metrics(const http::Request& request) {
+  if (parts_.board_metrics == 0) {
+    return fail(ErrorCode::not_found, "there are no metrics of single boards here: host.toml, [http] board_metrics says of how many");
+  }
+  OUTCROP_CHECK(view_.refresh());
+  const Exposition::Form form = form_for(request.header("accept"));
+  Exposition exposition(form);
+  expose_each_board(exposition, {view_, parts_.ingest.statistics(), events_, parts_.history, parts_.clock.now()}, parts_.board_metrics);
+  return scraped(exposition, form);
 }
 
 Result<http::Response> Api::events(const http::Request& request) {
@@ -123,7 +141,9 @@ Result<http::Response> Api::events(const http::Request& request) {
 Result<http::Response> Api::changes() {
   OUTCROP_CHECK(view_.refresh());
   Json json = Json::array();
+  const AcknowledgedOf acknowledged = acknowledged_in(parts_.reader);
   for (const Change& one : newest_changes(view_)) {
+    const auto seen = acknowledged(one);
     json.push_back({{"model", one.model},
                     {"device_class", one.device_class},
                     {"variant", one.variant},
@@ -139,9 +159,34 @@ Result<http::Response> Api::changes() {
                     {"evidence", one.p90.evidence},
                     {"verdict", to_string(one.p90.verdict)},
                     {"throttled_before", one.throttled_before},
-                    {"throttled_after", one.throttled_after}});
+                    {"throttled_after", one.throttled_after},
+                    {"acknowledged", seen ? Json{{"who", seen->who}, {"time", to_rfc3339(seen->when)}, {"note", seen->note}} : Json(nullptr)}});
   }
   return respond({{"changes", std::move(json)}});
+}
+
+// Of any two releases of a model: what a screen of a moment ago showed may be acknowledged, too.
+Result<http::Response> Api::acknowledge_change(const std::string& body, const std::string& who) {
+  OUTCROP_TRY(json, messages::parse_object(body, acknowledge_body_limit, "acknowledgement"));
+  messages::ObjectReader reader(json, "acknowledgement");
+  ChangeName change;
+  change.device_class = reader.name("device_class");
+  change.variant = reader.name("variant");
+  change.releases.before = reader.digest("before");
+  change.releases.after = reader.digest("after");
+  const std::string note = reader.has("note") ? reader.text("note", longest_note) : "";
+  const bool remove = reader.has("remove") && reader.boolean("remove");
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  OUTCROP_TRY(before, parts_.registry.release(change.releases.before));
+  OUTCROP_TRY(after, parts_.registry.release(change.releases.after));
+  if (!before || !after || before->model != after->model || before->manifest == after->manifest) {
+    return fail(ErrorCode::not_found, "'before' and 'after' are not two releases of one model of this host: take them from GET /v1/changes");
+  }
+  const Acknowledged by{who, parts_.clock.now(), note};
+  OUTCROP_CHECK(remove ? take_back_acknowledgement(parts_.registry, change) : acknowledge(parts_.registry, change, by));
+  return respond({{"name", change.variant + " on " + change.device_class},
+                  {"acknowledged", remove ? Json(nullptr) : Json{{"who", by.who}, {"time", to_rfc3339(by.when)}, {"note", by.note}}}});
 }
 
 boost::asio::awaitable<http::Response> Api::history(http::Request request) {

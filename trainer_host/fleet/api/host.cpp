@@ -27,13 +27,13 @@ Json refusals(const IngestStatistics& statistics) {
 
 // What is not here of a release that boards may be offered: a disk damaged it, or a backup had it
 // not.
-Result<std::optional<std::string>> missing_words(const BlobStore& blobs, RolloutDriver& driver,
+Result<std::optional<std::string>> missing_words(const BlobStore& blobs, Manifests& manifests,
                                                  const ReleaseRecord& release) {
   const std::string words = "of release " + release.manifest.short_hex() + " of " + release.model +
                             " blobs are missing or were damaged: publish it again (outcrop release "
                             "publish)";
   if (!blobs.has(release.manifest)) return std::optional(words);
-  OUTCROP_TRY(manifest, driver.manifest(release.manifest));
+  OUTCROP_TRY(manifest, manifests.of(release.manifest));
   const auto has = [&](const messages::BlobReference& blob) {
     return blobs.has(blob.sha256) && blobs.has(blob.chunk_table);
   };
@@ -70,7 +70,8 @@ Json history_words(const monitor::History* history) {
 
 }  // namespace
 
-Result<std::vector<std::string>> Api::attention() {
+// All but what is seen by looking at the disk.
+Result<std::vector<std::string>> Api::attention_of_loop() {
   std::vector<std::string> all;
   const auto add = [&](std::optional<std::string> words) {
     if (words) all.push_back(std::move(*words));
@@ -100,13 +101,28 @@ Result<std::vector<std::string>> Api::attention() {
     }
   }
   for (std::string& words : parts_.notices()) add(std::move(words));
-  OUTCROP_TRY(releases, parts_.registry.releases());
-  for (const ReleaseRecord& release : releases) {
+  return all;
+}
+
+std::vector<std::string> Api::missing_blobs() {
+  std::vector<std::string> all;
+  for (const ReleaseRecord& release : view_.releases()) {
     if (release.state != ReleaseState::published) continue;
-    const auto missing = missing_words(parts_.blobs, parts_.driver, release);
-    add(missing ? *missing : std::optional(missing.error().message()));
+    auto missing = missing_words(parts_.blobs, manifests_, release);
+    if (!missing) all.push_back(missing.error().message());
+    if (missing && *missing) all.push_back(std::move(**missing));
   }
   return all;
+}
+
+boost::asio::awaitable<std::vector<std::string>> Api::attention() {
+  std::function<std::vector<std::string>()> ask = [this] {
+    auto words = attention_of_loop();
+    return words ? std::move(*words) : std::vector<std::string>{words.error().message()};
+  };
+  auto all = co_await on_executor<std::vector<std::string>>(parts_.loop, std::move(ask));
+  for (std::string& words : missing_blobs()) all.push_back(std::move(words));
+  co_return all;
 }
 
 std::map<std::string, std::uint64_t> Api::stage_lists() const {
@@ -120,7 +136,7 @@ Result<Json> Api::describe_host() {
   OUTCROP_TRY(authorities, parts_.registry.authorities());
   const auto& timestamp = parts_.keeper.roles().timestamp();
   OUTCROP_TRY(older, parts_.driver.behind_fleet().words());
-  OUTCROP_TRY(needed, attention());
+  OUTCROP_TRY(needed, attention_of_loop());
   const Expiry nearest = nearest_expiry(parts_.keeper.roles());
   return Json{
       {"version", version()},
@@ -157,6 +173,7 @@ boost::asio::awaitable<http::Response> Api::host() {
   std::map<std::string, std::uint64_t> seen;
   for (const auto& [name, row] : view_.boards()) add_list_seen(row.device, directed_, of_loop.lists, seen);
   (*of_loop.described)["lists_seen"] = seen;
+  for (std::string& words : missing_blobs()) (*of_loop.described)["attention"].push_back(std::move(words));
   co_return respond(*of_loop.described);
 }
 
@@ -166,14 +183,8 @@ Result<http::Response> Api::adopt() {
   OUTCROP_TRY(changed, parts_.keeper.sign_above(version + snapshot_margin));
   parts_.publish(changed);
   every_board_changed();
-  OUTCROP_TRY(described, describe_host());
-  OUTCROP_TRY(devices, parts_.registry.devices());
-  const bool directed = parts_.keeper.roles().director_since().has_value();
-  const std::map<std::string, std::uint64_t> lists = stage_lists();
-  std::map<std::string, std::uint64_t> seen;
-  for (const Device& device : devices) add_list_seen(device, directed, lists, seen);
-  described["lists_seen"] = seen;
-  return respond(described);
+  OUTCROP_TRY(older, parts_.driver.behind_fleet().words());
+  return respond({{"snapshot_version", parts_.keeper.snapshot_version()}, {"older_than_fleet", older ? Json(*older) : Json(nullptr)}});
 }
 
 // A new board believes nothing older than the time in it.

@@ -1,3 +1,4 @@
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/api/json.hpp"
 
@@ -28,17 +29,27 @@ void add_etag(const http::Request& request, http::Response& response) {
   response.headers.emplace_back("ETag", etag);
 }
 
-std::optional<http::Response> Api::stands_against(const Route& route, const http::Request& request, const Names& names) {
+boost::asio::awaitable<std::optional<http::Response>> Api::stands_against(const Route& route, const http::Request& request,
+                                                                         const Names& names) {
   const std::string wanted = request.header("if-match");
   const bool only_new = request.header("if-none-match") == "*";
-  if (!route.resource || (wanted.empty() && !only_new)) return std::nullopt;
-  const auto now = route.resource(*this, parts_.registry, names);
-  if (!now && now.error().code() != ErrorCode::not_found) return http::error_response(now.error());
-  if (only_new && now) return not_as_it_was("there is one already");
-  if (wanted.empty()) return std::nullopt;
-  if (!now) return not_as_it_was(now.error().message());
-  if (names_etag(wanted, etag_of(now->body))) return std::nullopt;
-  return not_as_it_was("it is not as it was any more: look again");
+  if ((!route.resource && !route.of_rollout) || (wanted.empty() && !only_new)) co_return std::nullopt;
+  Result<http::Response> now = fail(ErrorCode::internal, "nothing was read");
+  bool another = false;
+  if (route.of_rollout) {
+    const auto shown = co_await read_rollout(names[0]);
+    const auto record = parts_.registry.rollout(names[0]);
+    now = shown ? Result<http::Response>(shown->response) : fail(shown.error());
+    another = shown && (!record || !*record || json_text(to_json(**record)) != shown->record);  // while it was read
+  } else {
+    now = route.resource(*this, parts_.registry, names);
+  }
+  if (!now && now.error().code() != ErrorCode::not_found) co_return http::error_response(now.error());
+  if (only_new && now) co_return not_as_it_was("there is one already");
+  if (wanted.empty()) co_return std::nullopt;
+  if (!now) co_return not_as_it_was(now.error().message());
+  if (!another && names_etag(wanted, etag_of(now->body))) co_return std::nullopt;
+  co_return not_as_it_was("it is not as it was any more: look again");
 }
 
 Result<http::Response> Api::board_of(Registry& registry, const std::string& name) {

@@ -1,3 +1,4 @@
+#include "protocol/base/json_text.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/api/json.hpp"
@@ -98,25 +99,33 @@ boost::asio::awaitable<http::Response> Api::rollouts(http::Request request) {
   co_return answer ? std::move(*answer) : http::error_response(answer.error());
 }
 
-Result<http::Response> Api::rollout_of(Registry& registry, const std::string& name) const {
-  OUTCROP_TRY(found, registry.rollout(name));
-  if (!found) return fail(ErrorCode::not_found, "there is no rollout '" + name + "'");
-  OUTCROP_TRY(json, describe_whole(registry, parts_.ingest.presence(), parts_.clock.now(), *found));
-  return respond(json);
+boost::asio::awaitable<Result<Api::ShownRollout>> Api::read_rollout(std::string name) {
+  std::function<Result<ShownRollout>()> work = [this, name = std::move(name)]() -> Result<ShownRollout> {
+    OUTCROP_TRY(registry, read_sqlite_registry(parts_.database));
+    ShownRollout shown;
+    OUTCROP_CHECK(registry->at_one_moment([&]() -> Status {
+      OUTCROP_TRY(found, registry->rollout(name));
+      if (!found) return fail(ErrorCode::not_found, "there is no rollout '" + name + "'");
+      OUTCROP_TRY(json, describe_whole(*registry, parts_.ingest.presence(), parts_.clock.now(), *found));
+      shown = {respond(json), json_text(to_json(*found))};
+      return {};
+    }));
+    return shown;
+  };
+  co_return co_await on_worker<Result<ShownRollout>>(parts_.worker, std::move(work));
 }
 
 boost::asio::awaitable<http::Response> Api::rollout(std::string name) {
-  std::function<Result<http::Response>()> work = [this, name = std::move(name)]() -> Result<http::Response> {
-    OUTCROP_TRY(registry, read_sqlite_registry(parts_.database));
-    Result<http::Response> answer = fail(ErrorCode::internal, "nothing was read");
-    OUTCROP_CHECK(registry->at_one_moment([&]() -> Status {
-      answer = rollout_of(*registry, name);
-      return {};
-    }));
-    return answer;
-  };
-  auto answer = co_await on_worker<Result<http::Response>>(parts_.worker, std::move(work));
-  co_return answer ? std::move(*answer) : http::error_response(answer.error());
+  auto shown = co_await read_rollout(std::move(name));
+  co_return shown ? std::move(shown->response) : http::error_response(shown.error());
+}
+
+// As lists show it: whoever wants its boards asks for them, and keeps nobody from deciding.
+Result<http::Response> Api::changed_rollout(const RolloutRecord& rollout, int status) {
+  OUTCROP_TRY(boards, parts_.registry.count_boards(rollout.name));
+  Json json = to_json(rollout);
+  json["boards"] = {{"all", boards.all}, {"updated", boards.updated}};
+  return respond(json, status);
 }
 
 // Beside the group its own words may narrow it.
@@ -169,8 +178,7 @@ Result<http::Response> Api::start_rollout(const std::string& body) {
   OUTCROP_CHECK(reader.status());
   if (!group.empty()) OUTCROP_CHECK(target_group(group, request));
   OUTCROP_TRY(started, parts_.driver.start(request));
-  OUTCROP_TRY(described, describe_whole(parts_.registry, parts_.ingest.presence(), parts_.clock.now(), started));
-  return respond(described, 201);
+  return changed_rollout(started, 201);
 }
 
 Result<http::Response> Api::steer_rollout(const std::string& name, const std::string& verb) {
@@ -182,8 +190,7 @@ Result<http::Response> Api::steer_rollout(const std::string& name, const std::st
           ? parts_.driver.skip_ring(name)
           : fail(ErrorCode::not_found, "a rollout can be told to pause, resume, abort or skip-ring, not to '" + verb + "'");
   if (!after) return fail(after.error());
-  OUTCROP_TRY(described, describe_whole(parts_.registry, parts_.ingest.presence(), parts_.clock.now(), *after));
-  return respond(described);
+  return changed_rollout(*after, 200);
 }
 
 }  // namespace outcrop::fleet

@@ -1,3 +1,4 @@
+#include <type_traits>
 #include <utility>
 
 #include "trainer_host/fleet/api/api.hpp"
@@ -12,8 +13,14 @@ namespace asio = boost::asio;
 template <class Answer>
 auto at_once(Answer answer) {
   return [answer](Api& api, http::Request request, std::vector<std::string> names,
-                  std::optional<Repeatable> repeatable) -> asio::awaitable<http::Response> {
-    Result<http::Response> result = api.in_one_commit(repeatable, [&] { return answer(api, request, names); });
+                  Asking asking) -> asio::awaitable<http::Response> {
+    Result<http::Response> result = api.in_one_commit(asking.again, [&] {
+      if constexpr (std::is_invocable_v<Answer, Api&, http::Request&, std::vector<std::string>&, const std::string&>) {
+        return answer(api, request, names, asking.who);
+      } else {
+        return answer(api, request, names);
+      }
+    });
     co_return result ? std::move(*result) : http::error_response(result.error());
   };
 }
@@ -22,30 +29,28 @@ auto at_once(Answer answer) {
 
 const std::vector<Api::Route>& Api::routes() {
   using http::Request;
-  using Again = std::optional<Repeatable>;
   const auto board = [](Api& api, Registry& registry, const Names& n) { return api.board_of(registry, n[0]); };
   const auto group = [](Api& api, Registry& registry, const Names& n) { return api.group_of(registry, n[0]); };
   const auto token = [](Api& api, Registry&, const Names& n) { return api.token_of(n[0]); };
   const auto authority = [](Api& api, Registry& registry, const Names& n) { return api.authority_of(registry, n[0]); };
-  const auto a_rollout = [](Api& api, Registry& registry, const Names& n) { return api.rollout_of(registry, n[0]); };
   const auto shown = [](const auto& resource) {
     return at_once([resource](Api& api, Request&, Names& n) { return resource(api, api.parts_.reader, n); });
   };
   static const std::vector<Route> all{
       {"GET", "/v1/host", Role::viewer,
-       [](Api& api, Request, Names, Again) { return api.host(); }},
+       [](Api& api, Request, Names, Asking) { return api.host(); }},
       {"POST", "/v1/host/adopt", Role::admin,
        at_once([](Api& api, Request&, Names&) { return api.adopt(); })},
       {"GET", "/v1/enrolment", Role::viewer,
-       [](Api& api, Request, Names, Again) { return api.enrolment(); }},
+       [](Api& api, Request, Names, Asking) { return api.enrolment(); }},
       {"POST", "/v1/device-authority", Role::admin,
        at_once([](Api& api, Request& r, Names&) { return api.add_authority(r.body); })},
       {"GET", "/v1/device-authorities", Role::viewer,
-       [](Api& api, Request, Names, Again) { return api.authorities(); }},
+       [](Api& api, Request, Names, Asking) { return api.authorities(); }},
       {"GET", "/v1/device-authorities/{keyid}", Role::viewer, shown(authority), authority},
       {"POST", "/v1/device-authorities/{keyid}/remove", Role::admin,
-       [](Api& api, Request request, Names names, Again again) {
-         return api.remove_authority(std::move(names[0]), std::move(request.body), std::move(again));
+       [](Api& api, Request request, Names names, Asking asking) {
+         return api.remove_authority(std::move(names[0]), std::move(request.body), std::move(asking.again));
        },
        authority},
       {"GET", "/v1/devices", Role::viewer,
@@ -65,37 +70,39 @@ const std::vector<Api::Route>& Api::routes() {
       {"DELETE", "/v1/groups/{name}", Role::fleet_operator,
        at_once([](Api& api, Request&, Names& n) { return api.remove_group(n[0]); }), group},
       {"GET", "/v1/blobs/{sha256}", Role::admin,
-       [](Api& api, Request, Names names, Again) { return api.blob(names[0]); }},
+       [](Api& api, Request, Names names, Asking) { return api.blob(names[0]); }},
       {"PUT", "/v1/blobs/{sha256}", Role::admin,
-       [](Api& api, Request request, Names, Again) { return api.upload(std::move(request)); }},
+       [](Api& api, Request request, Names, Asking) { return api.upload(std::move(request)); }},
       {"GET", "/v1/releases", Role::viewer,
        at_once([](Api& api, Request& r, Names&) { return api.releases(r); })},
       {"POST", "/v1/releases", Role::admin,
-       [](Api& api, Request request, Names, Again again) {
-         return api.publish_release(std::move(request.body), std::move(again));
+       [](Api& api, Request request, Names, Asking asking) {
+         return api.publish_release(std::move(request.body), std::move(asking.again));
        }},
       {"GET", "/v1/releases/{sha256}", Role::viewer,
        at_once([](Api& api, Request&, Names& n) { return api.release(n[0]); })},
       {"POST", "/v1/metadata", Role::admin,
        at_once([](Api& api, Request& r, Names&) { return api.add_metadata(r.body); })},
       {"GET", "/v1/rollouts", Role::viewer,
-       [](Api& api, Request request, Names, Again) { return api.rollouts(std::move(request)); }},
+       [](Api& api, Request request, Names, Asking) { return api.rollouts(std::move(request)); }},
       {"POST", "/v1/rollouts", Role::fleet_operator,
        at_once([](Api& api, Request& r, Names&) { return api.start_rollout(r.body); })},
       {"GET", "/v1/rollouts/{name}", Role::viewer,
-       [](Api& api, Request, Names names, Again) { return api.rollout(names[0]); }, a_rollout},
+       [](Api& api, Request, Names names, Asking) { return api.rollout(names[0]); }, {}, true},
       {"POST", "/v1/rollouts/{name}/{verb}", Role::fleet_operator,
-       at_once([](Api& api, Request&, Names& n) { return api.steer_rollout(n[0], n[1]); }), a_rollout},
+       at_once([](Api& api, Request&, Names& n) { return api.steer_rollout(n[0], n[1]); }), {}, true},
       {"GET", "/v1/reports", Role::viewer,
        at_once([](Api& api, Request& r, Names&) { return api.reports(r); })},
       {"GET", "/v1/changes", Role::viewer,
        at_once([](Api& api, Request&, Names&) { return api.changes(); })},
+      {"POST", "/v1/changes/acknowledge", Role::fleet_operator,
+       at_once([](Api& api, Request& r, Names&, const std::string& who) { return api.acknowledge_change(r.body, who); })},
       {"GET", "/v1/best", Role::viewer,
-       [](Api& api, Request request, Names, Again) { return api.best(std::move(request)); }},
+       [](Api& api, Request request, Names, Asking) { return api.best(std::move(request)); }},
       {"GET", "/v1/history", Role::viewer,
-       [](Api& api, Request request, Names, Again) { return api.history(std::move(request)); }},
+       [](Api& api, Request request, Names, Asking) { return api.history(std::move(request)); }},
       {"GET", "/v1/outliers", Role::viewer,
-       [](Api& api, Request request, Names, Again) { return api.outliers(std::move(request)); }},
+       [](Api& api, Request request, Names, Asking) { return api.outliers(std::move(request)); }},
       {"POST", "/v1/measure", Role::fleet_operator,
        at_once([](Api& api, Request& r, Names&) { return api.measure(r.body); })},
       {"GET", "/v1/audit", Role::viewer,
@@ -114,7 +121,9 @@ const std::vector<Api::Route>& Api::routes() {
          return http::Response{200, "application/json", std::string(openapi_document())};
        })},
       {"GET", "/metrics", Role::viewer,
-       at_once([](Api& api, Request& r, Names&) { return api.metrics(r); })}};
+       at_once([](Api& api, Request& r, Names&) { return api.metrics(r); })},
+      {"GET", "/metrics/boards", Role::viewer,
+       at_once([](Api& api, Request& r, Names&) { return api.board_metrics(r); })}};
   return all;
 }
 

@@ -1,9 +1,12 @@
 #include <spdlog/spdlog.h>
 
 #include "platform/http/target.hpp"
+#include "protocol/base/json_text.hpp"
 #include "trainer_host/fleet/api/api.hpp"
+#include "trainer_host/fleet/api/json.hpp"
 #include "trainer_host/fleet/api/on_worker.hpp"
 #include "trainer_host/fleet/page/page.hpp"
+#include "trainer_host/fleet/view/filter.hpp"
 
 // What comes by TCP: who it is, and the pages with their few forms.
 
@@ -118,6 +121,63 @@ http::Response Api::steer_by_form(const std::string& name, const std::string& wh
   return see_other("/rollouts/" + name);
 }
 
+// Boards that are ticked, "b.NAME", or all of the filter that the page showed.
+asio::awaitable<http::Response> Api::tag_by_form(std::string body, std::string who) {
+  const auto words = form_words(body);
+  const auto word = [&](const char* key) {
+    const auto found = words.find(key);
+    return found == words.end() ? std::string() : found->second;
+  };
+  const auto shown = http::parse_target("/?" + word("filter"));
+  const auto query = BoardQuery::read(shown ? shown->query : std::map<std::string, std::string>());
+  if (!shown || !query) co_return http::error_response(Error(ErrorCode::invalid_argument, "'" + word("filter") + "' is no filter of boards"));
+  Json names = Json::array();
+  if (word("which") == "all") {
+    if (const Status read = view_.refresh(); !read) co_return http::error_response(read.error());
+    for (const BoardRow* row : select_all(view_, *query)) names.push_back(row->device.name);
+  }
+  for (const auto& [key, value] : words) {
+    if (key.starts_with("b.") && word("which") == "ticked") names.push_back(key.substr(2));
+  }
+  if (names.empty()) co_return http::error_response(Error(ErrorCode::invalid_argument, "no board is ticked, or none is like that any more"));
+  const std::string asked = json_text(Json{{"tag", word("tag")}, {"devices", std::move(names)}, {"remove", word("verb") == "remove"}});
+  std::function<http::Response()> tag = [this, asked, who, place = "/boards?" + query->words()] {
+    const auto tagged = tag_devices(asked);
+    if (!tagged) return http::error_response(tagged.error());
+    parts_.record(who, audited("POST", "/v1/tags", "/boards/tag", asked, 200, tagged->body));
+    return see_other(place);
+  };
+  co_return co_await on_executor<http::Response>(parts_.loop, std::move(tag));
+}
+
+http::Response Api::acknowledge_by_form(const std::string& body, const std::string& who) {
+  auto words = form_words(body);
+  const std::string asked =
+      json_text(Json{{"device_class", words["class"]}, {"variant", words["variant"]}, {"before", words["before"]},
+                     {"after", words["after"]}, {"note", words["note"]}, {"remove", words["verb"] == "take-back"}});
+  const auto done = acknowledge_change(asked, who);
+  if (!done) return http::error_response(done.error());
+  parts_.record(who, audited("POST", "/v1/changes/acknowledge", "/regressions/acknowledge", asked, 200, done->body));
+  return see_other("/regressions");
+}
+
+std::optional<asio::awaitable<http::Response>> Api::take_form(const http::Request& request, const Caller& caller) {
+  if (request.method != "POST" || caller.role < Role::fleet_operator) return std::nullopt;
+  if (request.path == "/boards/tag") return tag_by_form(request.body, caller.name);
+  std::function<http::Response()> change;
+  constexpr std::string_view ending = "/steer";
+  constexpr std::string_view rollouts = "/rollouts/";
+  if (request.path == "/regressions/acknowledge") {
+    change = [this, who = caller.name, body = request.body] { return acknowledge_by_form(body, who); };
+  } else if (request.path.starts_with(rollouts) && request.path.ends_with(ending)) {
+    const std::string name = request.path.substr(rollouts.size(), request.path.size() - rollouts.size() - ending.size());
+    change = [this, name, who = caller.name, request] { return steer_by_form(name, who, request); };
+  } else {
+    return std::nullopt;
+  }
+  return on_executor<http::Response>(parts_.loop, std::move(change));
+}
+
 asio::awaitable<http::Response> Api::handle_tcp(http::Request request) {
   if (!request.secure && !names_this_machine(request)) {
     co_return http::error_response(
@@ -155,15 +215,7 @@ asio::awaitable<http::Response> Api::handle_tcp(http::Request request) {
     const page::Reader reader{caller->name, caller->role >= Role::fleet_operator, caller->by_cookie};
     co_return co_await show(request, reader);
   }
-  constexpr std::string_view ending = "/steer";
-  constexpr std::string_view rollouts = "/rollouts/";
-  if (request.method == "POST" && request.path.starts_with(rollouts) &&
-      request.path.ends_with(ending) && caller->role >= Role::fleet_operator) {
-    const std::string name = request.path.substr(
-        rollouts.size(), request.path.size() - rollouts.size() - ending.size());
-    std::function<http::Response()> steer = [this, name, who = caller->name, request] { return steer_by_form(name, who, request); };
-    co_return co_await on_executor<http::Response>(parts_.loop, std::move(steer));
-  }
+  if (auto form = take_form(request, *caller)) co_return co_await std::move(*form);
   co_return co_await serve(std::move(request), *caller);
 }
 

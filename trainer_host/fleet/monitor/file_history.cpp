@@ -123,6 +123,12 @@ class ThreadedHistory final : public FileHistory {
     return found == latest_.end() ? std::nullopt : std::optional(found->second);
   }
 
+  std::vector<double> served_lately(const std::string& device) const override {
+    const std::scoped_lock lock(mutex_);
+    const auto found = lately_.find(device);
+    return found == lately_.end() ? std::vector<double>() : found->second;
+  }
+
   DiskUse disk_use() const override {
     const std::scoped_lock lock(mutex_);
     return disk_use_;
@@ -187,6 +193,7 @@ class ThreadedHistory final : public FileHistory {
       BoardSample sample = sample_of(entry);
       BoardSample& held = latest_[entry.device];
       if (held.device.empty() || held.time <= sample.time || held.received + raw_kept < sample.received) {
+        note_served(sample);
         held = std::move(sample);
       }
     }
@@ -195,6 +202,15 @@ class ThreadedHistory final : public FileHistory {
     for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) queue_.push_front(std::move(*entry));
     set_problem(problem);
     retry_at_ = problem.empty() ? Steady::time_point() : Steady::now() + try_again;
+  }
+
+  // With mutex_ held.
+  void note_served(const BoardSample& sample) {
+    const auto p90 = sample.served_ms.quantile(.9);
+    if (!p90) return;
+    std::vector<double>& lately = lately_[sample.device];
+    if (lately.size() == most_lately) lately.erase(lately.begin());
+    lately.push_back(*p90);
   }
 
   void tend(std::unique_lock<std::mutex>& lock) {
@@ -237,6 +253,7 @@ class ThreadedHistory final : public FileHistory {
   std::condition_variable tended_;
   std::deque<HistoryEntry> queue_;
   std::map<std::string, BoardSample> latest_;
+  std::map<std::string, std::vector<double>> lately_;
   HistoryHealth health_;
   DiskUse disk_use_;
   Steady::time_point retry_at_;

@@ -156,6 +156,9 @@ class History {
   // From memory: of every board that said something within 48 hours, by name.
   [[nodiscard]] virtual std::vector<BoardSample> latest() const = 0;
   [[nodiscard]] virtual std::optional<BoardSample> latest(const std::string& device) const = 0;
+  // From memory: p90 of the calls that it served, of its newest samples that told of any since the program's start, the oldest first.
+  static constexpr std::size_t most_lately = 24;
+  [[nodiscard]] virtual std::vector<double> served_lately(const std::string& device) const = 0;
 
   [[nodiscard]] virtual DiskUse disk_use() const = 0;
   [[nodiscard]] virtual HistoryHealth health() const = 0;

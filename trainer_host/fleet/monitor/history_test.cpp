@@ -167,6 +167,8 @@ TEST_P(HistoryTest, gives_back_what_a_board_told) {
   EXPECT_EQ(history_->latest("pi-1")->temperature, 85.0);
   EXPECT_EQ(history_->latest("pi-1")->release, trust::sha256("m"));
   EXPECT_EQ(history_->latest("pi-9"), std::nullopt);
+  EXPECT_THAT(history_->served_lately("pi-1"), ::testing::ElementsAre(::testing::DoubleNear(10, .2), ::testing::DoubleNear(20, .4)));
+  EXPECT_TRUE(history_->served_lately("pi-9").empty());
 }
 
 // By histograms: an average of the boards' p90 would be 54.

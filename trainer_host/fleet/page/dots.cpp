@@ -21,6 +21,11 @@ struct Scale {
   }
 };
 
+std::string tenths(double value) {
+  std::string text = plain(value);
+  return text.substr(0, text.find('.') + 2);
+}
+
 Html vertical(double x, double bottom, const char* kind) {
   Html html;
   return html << "<line class=\"" << std::string(kind) << "\" x1=\"" << plain(x) << "\" x2=\"" << plain(x)
@@ -34,6 +39,25 @@ Html label(double x, double y, const std::string& anchor, const std::string& wor
 }
 
 }  // namespace
+
+Html sparkline(const std::vector<double>& values) {
+  Html svg;
+  if (values.size() < 2) return svg;
+  constexpr double across = 80, height = 18, edge = 2;
+  constexpr double least_range = .2;  // of the median: noise is no mountain
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  const double middle = (*low + *high) / 2;
+  const double range = std::max(*high - *low, least_range * middle);
+  svg << "<svg class=\"spark\" role=\"img\" viewBox=\"0 0 80 18\"><title>p90 of calls served in its last " << values.size()
+      << " samples: from " << milliseconds(*low) << " to " << milliseconds(*high) << ", now " << milliseconds(values.back())
+      << "</title><polyline points=\"";
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double x = edge + (across - 2 * edge) * static_cast<double>(i) / static_cast<double>(values.size() - 1);
+    const double y = height / 2 - (height - 2 * edge) * (values[i] - middle) / std::max(range, 1e-9);
+    svg << tenths(x) << "," << tenths(y) << " ";
+  }
+  return svg << "\"/></svg>";
+}
 
 Html paired_dots(const Change& of) {
   std::vector<std::pair<std::string, double>> boards = of.boards;

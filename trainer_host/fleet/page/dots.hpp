@@ -15,6 +15,9 @@ namespace outcrop::fleet::page {
 // boards, those between are left to the table: the 200 that changed most either way are drawn.
 [[nodiscard]] Html paired_dots(const Change& change);
 
+// A line of figures, the oldest first, without axes: its words say from where to where. Empty of fewer than two.
+[[nodiscard]] Html sparkline(const std::vector<double>& values);
+
 // What one variant is on one class: error against float (share of what is allowed) and p90.
 struct ParetoPoint {
   std::string name;

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "protocol/base/counted.hpp"
 #include "trainer_host/fleet/page/screens.hpp"
 #include "trainer_host/fleet/page/words.hpp"
 #include "trainer_host/fleet/rollout/observe.hpp"
@@ -13,14 +14,23 @@ namespace {
 constexpr std::size_t top_changes = 5;
 
 // Is anything worse, by how much, on which class, how sure, and was it heat?
-Html first_glance(const FleetView& view, const std::vector<Change>& changes) {
+Html first_glance(const FleetView& view, const std::vector<Change>& changes, const AcknowledgedOf& acknowledged) {
   Html html;
-  const Change* worst = changes.empty() ? nullptr : &changes.front();
-  if (worst == nullptr) {
+  const Change* worst = nullptr;
+  std::size_t known = 0;
+  for (const Change& one : changes) {
+    const bool worse = one.p90.verdict == Verdict::regression || one.p90.verdict == Verdict::suspected;
+    if (worse && acknowledged(one)) {
+      ++known;
+    } else if (worst == nullptr) {
+      worst = &one;
+    }
+  }
+  if (worst == nullptr && known == 0) {
     return html << "<section class=\"glance\" data-live=\"glance\"><h2>Is anything worse?</h2><p>Nobody "
                    "can say yet: no board has measured two releases.</p></section>";
   }
-  const Verdict verdict = worst->p90.verdict;
+  const Verdict verdict = worst == nullptr ? Verdict::none : worst->p90.verdict;
   html << "<section class=\"glance ";
   if (verdict == Verdict::regression) {
     html << "bad\" data-live=\"glance\"><h2>Worse</h2>";
@@ -29,9 +39,13 @@ Html first_glance(const FleetView& view, const std::vector<Change>& changes) {
   } else if (verdict == Verdict::insufficient) {
     html << "unsure\" data-live=\"glance\"><h2>Too few boards to be sure</h2>";
   } else {
-    html << "good\" data-live=\"glance\"><h2>Nothing is worse</h2>";
+    html << "good\" data-live=\"glance\"><h2>Nothing " << std::string(known > 0 ? "else " : "") << "is worse</h2>";
   }
-  return html << "<p>" << sentence(*worst, view) << "</p></section>";
+  if (worst != nullptr) html << "<p>" << sentence(*worst, view) << "</p>";
+  if (known > 0) {
+    html << "<p><a href=\"/regressions\">" << counted(known, "change for the worse is", "changes for the worse are") << " acknowledged</a></p>";
+  }
+  return html << "</section>";
 }
 
 Html boards_by_class(const FleetView& view) {
@@ -119,10 +133,11 @@ Html rollouts(const FleetView& view, const std::vector<Change>& changes, Timesta
 
 }  // namespace
 
-Html fleet_screen(const FleetView& view, const std::vector<std::string>& attention, Timestamp now) {
+Html fleet_screen(const FleetView& view, const std::vector<std::string>& attention, const AcknowledgedOf& acknowledged,
+                  Timestamp now) {
   const std::vector<Change>& changes = newest_changes(view);
   Html html;
-  html << "<h1>Fleet</h1>" << first_glance(view, changes);
+  html << "<h1>Fleet</h1>" << first_glance(view, changes, acknowledged);
   html << "<div data-live=\"attention\">";
   if (view.unread() > 0) html << "<p class=\"bad\">Still reading: " << boards(view.unread()) << " to go.</p>";
   if (!attention.empty()) {
@@ -136,7 +151,7 @@ Html fleet_screen(const FleetView& view, const std::vector<std::string>& attenti
   if (changes.empty()) {
     html << "<p>None: no board has measured two releases.</p>";
   } else {
-    html << changes_table(view, changes, top_changes) << "<p><a href=\"/regressions\">All changes</a></p>";
+    html << changes_table(view, changes, top_changes, [&](const Change& one) { return acknowledged_by(acknowledged(one), now); }) << "<p><a href=\"/regressions\">All changes</a></p>";
   }
   return html << "</section>";
 }

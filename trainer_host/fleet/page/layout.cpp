@@ -101,13 +101,16 @@ Html meter(double value, double line, double most, const std::string& words) {
   return html << "</svg> " << words << "</span>";
 }
 
-Html changes_table(const FleetView& view, const std::vector<Change>& changes, std::size_t most) {
+Html changes_table(const FleetView& view, const std::vector<Change>& changes, std::size_t most,
+                   const std::function<Html(const Change&)>& seen) {
   Html table;
   table << "<table><caption class=\"sr\">p90 of boards that measured both releases</caption><thead><tr>"
            "<th scope=\"col\">Class</th><th scope=\"col\">Variant</th><th scope=\"col\">Release</th>"
            "<th scope=\"col\" class=\"n\">Effect</th><th scope=\"col\" class=\"n\">95 %</th><th "
            "scope=\"col\" class=\"n\">Slower</th><th scope=\"col\" class=\"n\">Evidence"
-           "</th><th scope=\"col\">Verdict</th><th scope=\"col\">Heat</th></tr></thead><tbody>";
+           "</th><th scope=\"col\">Verdict</th><th scope=\"col\">Heat</th>";
+  if (seen) table << "<th scope=\"col\">Acknowledged</th>";
+  table << "</tr></thead><tbody>";
   for (std::size_t i = 0; i < changes.size() && i < most; ++i) {
     const Change& one = changes[i];
     table << "<tr><th scope=\"row\">" << one.device_class << "</th><td>" << one.variant << "</td><td>"
@@ -123,9 +126,19 @@ Html changes_table(const FleetView& view, const std::vector<Change>& changes, st
     } else {
       table << hot << " void";
     }
-    table << "</td></tr>";
+    table << "</td>";
+    if (seen) table << "<td>" << seen(one) << "</td>";
+    table << "</tr>";
   }
   return scrolling("Changes", table << "</tbody></table>");
+}
+
+Html acknowledged_by(const std::optional<Acknowledged>& one, Timestamp now) {
+  Html html;
+  if (!one) return html << "–";
+  html << "by " << one->who << " " << age(one->when, now) << " ago";
+  if (!one->note.empty()) html << ": " << one->note;
+  return html;
 }
 
 }  // namespace outcrop::fleet::page

@@ -3,6 +3,7 @@
 #include "protocol/base/number.hpp"
 #include "trainer_host/fleet/api/on_worker.hpp"
 #include "trainer_host/fleet/page/assets.hpp"
+#include "trainer_host/fleet/page/csv.hpp"
 #include "trainer_host/fleet/page/screens.hpp"
 
 namespace outcrop::fleet::page {
@@ -57,7 +58,8 @@ http::Response refused(const Error& error, const Reader& reader, Timestamp now) 
 }  // namespace
 
 bool Page::serves(const std::string& path) {
-  return path == "/" || path == "/boards" || path == "/compare" || path == "/regressions" ||
+  return path == "/" || path == "/boards" || path == "/boards.csv" || path == "/compare" || path == "/regressions" ||
+         path == "/regressions.csv" ||
          path.starts_with("/boards/") || path.starts_with("/rollouts/") ||
          path.starts_with("/assets/");
 }
@@ -71,16 +73,22 @@ asio::awaitable<http::Response> Page::handle(const http::Request& request, const
   const auto shown = [&](const std::string& title, const std::string& place, const Html& content) {
     return as_page(layout(title, place, content, reader, now));
   };
+  const AcknowledgedOf acknowledged = acknowledged_in(parts_.registry);
+  if (path == "/regressions.csv") co_return changes_csv(newest_changes(view), acknowledged);
   if (path == "/") {
     const std::vector<std::string> attention = co_await parts_.attention();
-    co_return shown("Fleet", "/", fleet_screen(view, attention, now));
+    co_return shown("Fleet", "/", fleet_screen(view, attention, acknowledged, now));
   }
-  if (path == "/boards") {
+  if (path == "/boards" || path == "/boards.csv") {
     const auto query = BoardQuery::read(request.query);
     if (!query) co_return refused(query.error(), reader, now);
+    if (path == "/boards.csv") co_return boards_csv(view, select_all(view, *query));
     const auto page = select(view, *query);
     if (!page) co_return refused(page.error(), reader, now);
-    co_return shown("Boards", "/boards", boards_screen(view, *query, *page, now));
+    const Lately lately = [history = parts_.history](const std::string& board) {
+      return history == nullptr ? std::vector<double>() : history->served_lately(board);
+    };
+    co_return shown("Boards", "/boards", boards_screen(view, *query, *page, lately, reader, now));
   }
   if (path == "/compare") {
     const auto content = compare_screen(view, request.query, now);
@@ -133,7 +141,7 @@ asio::awaitable<http::Response> Page::handle(const http::Request& request, const
     }
     co_return shown("Regressions and audit", "/regressions",
                     regressions_screen(view, parts_.history != nullptr ? &outliers : nullptr,
-                                       audit ? &*audit : nullptr, now));
+                                       audit ? &*audit : nullptr, acknowledged, reader, now));
   }
   co_return not_found("There is no page " + path + ".", reader, now);
 }

@@ -2,10 +2,12 @@
 
 #include <gmock/gmock.h>
 
+#include "protocol/base/csv.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/shell.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/fleet/page/assets.hpp"
+#include "trainer_host/fleet/page/csv.hpp"
 #include "trainer_host/fleet/page/screens.hpp"
 #include "trainer_host/fleet/page/words.hpp"
 #include "trainer_host/fleet/view/seeded_fleet_for_tests.hpp"
@@ -60,6 +62,8 @@ class ScreenTest : public ::testing::Test {
   TemporaryFolder folder_;
   SeededFleet fleet_{folder_.path() / "registry.sqlite"};
   FleetView view_{fleet_.registry(), fleet_.surroundings()};
+  const AcknowledgedOf nobody_ = [](const Change&) { return std::nullopt; };
+  const Lately lately_ = [](const std::string&) { return std::vector<double>(); };
 };
 
 TEST_F(ScreenTest, what_persons_and_boards_wrote_is_no_markup) {
@@ -68,7 +72,7 @@ TEST_F(ScreenTest, what_persons_and_boards_wrote_is_no_markup) {
   ASSERT_THAT(view_.refresh(), IsOk());
   const std::string page =
       rollout_screen(view_, view_.rollouts().front(), {}, fleet_.now).text() +
-      fleet_screen(view_, {"<script>"}, fleet_.now).text();
+      fleet_screen(view_, {"<script>"}, nobody_, fleet_.now).text();
   EXPECT_THAT(page, HasSubstr("&lt;img src=x"));
   EXPECT_THAT(page, Not(HasSubstr("<img src=x")));
   EXPECT_THAT(page, Not(HasSubstr("<script>")));
@@ -83,11 +87,60 @@ TEST_F(ScreenTest, steering_is_offered_to_who_may_and_while_there_is_something_t
   EXPECT_THAT(rollout_screen(view_, row, {"v", false}, fleet_.now).text(), Not(HasSubstr("Roll back")));
 }
 
+TEST_F(ScreenTest, tags_are_given_by_who_may_and_a_line_shows_how_a_board_served_lately) {
+  ASSERT_THAT(view_.refresh(), IsOk());
+  const auto query = BoardQuery::read({{"class", "raspberry-pi-4"}});
+  const auto shown = [&](const Reader& reader, const Lately& lately) {
+    return boards_screen(view_, *query, *select(view_, *query), lately, reader, fleet_.now).text();
+  };
+  EXPECT_THAT(shown({"v", false}, lately_), AllOf(Not(HasSubstr("checkbox")), Not(HasSubstr("/boards/tag")), Not(HasSubstr("polyline"))));
+  const std::string page = shown({"o", true}, [](const std::string& board) {
+    return board == "pi-1" ? std::vector<double>{40, 41, 39.5} : std::vector<double>();
+  });
+  EXPECT_THAT(page, HasSubstr("name=\"b.pi-1\""));
+  EXPECT_THAT(page, HasSubstr("value=\"class=raspberry-pi-4\""));
+  EXPECT_THAT(page, HasSubstr("<title>p90 of calls served in its last 3 samples: from 39.5 ms to 41.0 ms, now 39.5 ms</title>"));
+}
+
+TEST_F(ScreenTest, a_change_that_is_acknowledged_is_no_news_any_more) {
+  for (int i = 2; i <= 12; ++i) fleet_.add("pi-" + std::to_string(i), "raspberry-pi-4", .08);
+  ASSERT_THAT(view_.refresh(), IsOk());
+  const AcknowledgedOf known = acknowledged_in(fleet_.registry());
+  EXPECT_THAT(fleet_screen(view_, {}, known, fleet_.now).text(), HasSubstr("<h2>Worse</h2>"));
+  const Reader viewer{"v", false}, may{"o", true};
+  const auto regressions = [&](const Reader& reader) { return regressions_screen(view_, nullptr, nullptr, known, reader, fleet_.now).text(); };
+  EXPECT_THAT(regressions(may), HasSubstr("/regressions/acknowledge"));
+  EXPECT_THAT(regressions(viewer), Not(HasSubstr("/regressions/acknowledge")));
+  for (const Change& change : newest_changes(view_)) {
+    ASSERT_THAT(acknowledge(fleet_.registry(), name_of(change), {"token ops", fleet_.now, "the <new> kernel"}), IsOk());
+  }
+  const std::string page = fleet_screen(view_, {}, known, fleet_.now).text();
+  EXPECT_THAT(page, HasSubstr("<h2>Nothing else is worse</h2>"));
+  EXPECT_THAT(page, HasSubstr("2 changes for the worse are acknowledged</a>"));
+  EXPECT_THAT(regressions(viewer), HasSubstr("by token ops"));
+  EXPECT_THAT(regressions(viewer), HasSubstr("the &lt;new&gt; kernel"));
+  ASSERT_THAT(take_back_acknowledgement(fleet_.registry(), name_of(newest_changes(view_).front())), IsOk());
+  EXPECT_THAT(fleet_screen(view_, {}, known, fleet_.now).text(), HasSubstr("<h2>Worse</h2>"));
+}
+
+TEST_F(ScreenTest, lists_are_there_for_spreadsheets_and_no_word_of_a_board_is_a_formula) {
+  fleet_.roll_out("second", 2, RolloutState::stopped, "=1+1, \"x\"", {"pi-1"}, messages::DeploymentState::failed);
+  fleet_.add("pi-2", "raspberry-pi-5", 0);
+  ASSERT_EQ(fleet_.registry().save_tags("pi-2", {"lab", "roof"}), true);
+  ASSERT_THAT(view_.refresh(), IsOk());
+  const http::Response boards = boards_csv(view_, select_all(view_, *BoardQuery::read({{"limit", "1"}})));
+  EXPECT_EQ(std::count(boards.body.begin(), boards.body.end(), '\n'), 3) << boards.body;
+  EXPECT_THAT(boards.body, HasSubstr("\r\npi-2,raspberry-pi-5,curvefault,lab roof,well,,2"));
+  EXPECT_EQ(csv_cell("=1+1, \"x\""), "\"'=1+1, \"\"x\"\"\"");
+  const http::Response changes = changes_csv(newest_changes(view_), nobody_);
+  EXPECT_THAT(changes.body, HasSubstr("\r\ncurvefault,raspberry-pi-4,"));
+}
+
 TEST_F(ScreenTest, boards_show_their_tags_and_are_found_by_them) {
   const auto boards_by = [&](const std::map<std::string, std::string>& words) {
     EXPECT_THAT(view_.refresh(), IsOk());
     const auto query = BoardQuery::read(words);
-    return boards_screen(view_, *query, *select(view_, *query), fleet_.now).text();
+    return boards_screen(view_, *query, *select(view_, *query), lately_, {}, fleet_.now).text();
   };
   EXPECT_THAT(boards_by({}), Not(HasSubstr("name=\"tag\""))) << "nothing to choose from";
   fleet_.add("pi-2", "raspberry-pi-5", 0);
@@ -101,7 +154,7 @@ TEST_F(ScreenTest, boards_show_their_tags_and_are_found_by_them) {
 
 TEST_F(ScreenTest, a_few_boards_are_not_taken_for_evidence) {
   ASSERT_THAT(view_.refresh(), IsOk());
-  const std::string page = fleet_screen(view_, {}, fleet_.now).text();
+  const std::string page = fleet_screen(view_, {}, nobody_, fleet_.now).text();
   EXPECT_THAT(page, HasSubstr("Too few boards to be sure"));
   EXPECT_THAT(page, HasSubstr("slower on 1 of 1 board, too few to be sure"));
 }

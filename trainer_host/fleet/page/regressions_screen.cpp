@@ -22,6 +22,26 @@ Html outliers_table(const FleetView& view, const std::vector<monitor::Outlier>& 
   return scrolling("Figures far from what is usual", table << "</tbody></table>");
 }
 
+// Who may, of what got worse, says that it is seen.
+Html acknowledging(const Change& change, const std::optional<Acknowledged>& by, const Reader& reader, Timestamp now) {
+  const bool worse = change.p90.verdict == Verdict::regression || change.p90.verdict == Verdict::suspected;
+  const bool offered = reader.may_operate && (worse || by);
+  Html html;
+  if (by || !offered) html << acknowledged_by(by, now);
+  if (!offered) return html;
+  const std::string what = change.variant + " on " + change.device_class;
+  html << "<details><summary aria-label=\"" << std::string(by ? "Change what is said of " : "Acknowledge ") << what << "\">"
+       << std::string(by ? "Change" : "Acknowledge") << "</summary><form class=\"steer\" method=\"post\" action=\"/regressions/acknowledge\">";
+  for (const auto& [name, value] : {std::pair<std::string_view, std::string>("class", change.device_class), {"variant", change.variant},
+                                    {"before", change.releases.before.hex()}, {"after", change.releases.after.hex()}}) {
+    html << "<input type=\"hidden\" name=\"" << name << "\" value=\"" << value << "\">";
+  }
+  html << "<label>Note <input name=\"note\" maxlength=\"250\" autocomplete=\"off\" value=\"" << std::string(by ? by->note : "")
+       << "\"></label><button name=\"verb\" value=\"acknowledge\">Acknowledge</button>";
+  if (by) html << "<button name=\"verb\" value=\"take-back\">Take back</button>";
+  return html << "</form></details>";
+}
+
 Html audit_table(const monitor::AuditPage& page, Timestamp now) {
   Html table;
   table << "<table class=\"dense\"><caption class=\"sr\">Who did what</caption><thead><tr><th scope=\"col\" "
@@ -44,7 +64,8 @@ Html audit_table(const monitor::AuditPage& page, Timestamp now) {
 }  // namespace
 
 Html regressions_screen(const FleetView& view, const std::vector<monitor::Outlier>* outliers,
-                        const monitor::AuditPage* audit, Timestamp now) {
+                        const monitor::AuditPage* audit, const AcknowledgedOf& acknowledged, const Reader& reader,
+                        Timestamp now) {
   const auto& changes = newest_changes(view);
   Html html;
   html << "<h1>Regressions and audit</h1><section data-live=\"changes\"><h2>From one release to the next</h2>"
@@ -54,7 +75,9 @@ Html regressions_screen(const FleetView& view, const std::vector<monitor::Outlie
   if (changes.empty()) {
     html << "<p>No board has measured two releases.</p>";
   } else {
-    html << changes_table(view, changes, most_changes);
+    html << changes_table(view, changes, most_changes,
+                          [&](const Change& one) { return acknowledging(one, acknowledged(one), reader, now); })
+         << "<p><a href=\"/regressions.csv\">All of them as CSV</a></p>";
   }
   html << "</section><section data-live=\"outliers\"><h2>Figures far from what is usual</h2>";
   if (outliers == nullptr) {

@@ -7,6 +7,7 @@
 #include "trainer_host/fleet/monitor/history.hpp"
 #include "trainer_host/fleet/page/html.hpp"
 #include "trainer_host/fleet/page/page.hpp"
+#include "trainer_host/fleet/view/acknowledged.hpp"
 #include "trainer_host/fleet/view/changes.hpp"
 #include "trainer_host/fleet/view/filter.hpp"
 
@@ -17,9 +18,11 @@ namespace outcrop::fleet::page {
 using Query = std::map<std::string, std::string>;
 
 [[nodiscard]] Html fleet_screen(const FleetView& view, const std::vector<std::string>& attention,
-                                Timestamp now);
-[[nodiscard]] Html boards_screen(const FleetView& view, const BoardQuery& query,
-                                 const BoardPage& page, Timestamp now);
+                                const AcknowledgedOf& acknowledged, Timestamp now);
+// `lately`: p90 of what a board served, the oldest first (monitor::History::served_lately).
+using Lately = std::function<std::vector<double>(const std::string& board)>;
+[[nodiscard]] Html boards_screen(const FleetView& view, const BoardQuery& query, const BoardPage& page,
+                                 const Lately& lately, const Reader& reader, Timestamp now);
 
 // What is known of one board over time: of reports, and of telemetry where there is any.
 struct BoardHistory {
@@ -34,7 +37,8 @@ struct BoardHistory {
 [[nodiscard]] Result<Html> compare_screen(const FleetView& view, const Query& query, Timestamp now);
 [[nodiscard]] Html regressions_screen(const FleetView& view,
                                       const std::vector<monitor::Outlier>* outliers,
-                                      const monitor::AuditPage* audit, Timestamp now);
+                                      const monitor::AuditPage* audit, const AcknowledgedOf& acknowledged,
+                                      const Reader& reader, Timestamp now);
 
 // Around them: head, navigation, `active` the path of the screen in it.
 [[nodiscard]] std::string layout(const std::string& title, const std::string& active,
@@ -44,9 +48,11 @@ struct BoardHistory {
 [[nodiscard]] Html scrolling(const std::string& name, const Html& table);
 // The same below a heading, which names it.
 [[nodiscard]] Html headed(const std::string& name, const Html& table);
-// Changes as rows: effect and evidence apart.
-[[nodiscard]] Html changes_table(const FleetView& view, const std::vector<Change>& changes,
-                                 std::size_t most);
+// Changes as rows: effect and evidence apart. `seen` makes the last cell: who acknowledged it; none: there is none.
+[[nodiscard]] Html changes_table(const FleetView& view, const std::vector<Change>& changes, std::size_t most,
+                                 const std::function<Html(const Change&)>& seen = {});
+// "by token ops 3 h ago: the new kernel"; a dash where nobody did.
+[[nodiscard]] Html acknowledged_by(const std::optional<Acknowledged>& one, Timestamp now);
 // A bar from 0 to `most`, filled up to `value`, with a mark at `line`.
 [[nodiscard]] Html meter(double value, double line, double most, const std::string& words);
 

@@ -186,4 +186,11 @@ Result<BoardPage> select(const FleetView& view, const BoardQuery& query) {
   return page;
 }
 
+std::vector<const BoardRow*> select_all(const FleetView& view, BoardQuery query) {
+  query.after.clear();
+  query.limit = view.boards().size();
+  auto page = select(view, query);
+  return page ? std::move(page->rows) : std::vector<const BoardRow*>();  // without a cursor nothing can be wrong
+}
+
 }  // namespace outcrop::fleet

@@ -35,5 +35,7 @@ struct BoardPage {
 
 // A scan of rows in memory, bounded by the size of the fleet.
 [[nodiscard]] Result<BoardPage> select(const FleetView& view, const BoardQuery& query);
+// Every board that matches, whatever the query says of pages.
+[[nodiscard]] std::vector<const BoardRow*> select_all(const FleetView& view, BoardQuery query);
 
 }  // namespace outcrop::fleet

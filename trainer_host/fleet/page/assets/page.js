@@ -44,10 +44,13 @@ async function follow() {
       const was = part.dataset.as ?? '';
       const will = other.innerHTML.replace(/>[^<]*<\/time>/g, '></time>');
       if (was === will) continue;
+      if (part.contains(document.activeElement) && document.activeElement.matches('input:not([type=checkbox])')) continue; // somebody types
       const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute('href') : null;
       const scrolled = [...part.querySelectorAll('.scroll')].map((one) => one.scrollLeft);
       const open = [...part.querySelectorAll('details')].map((one) => one.open);
+      const ticked = [...part.querySelectorAll('input:checked')].map((one) => one.name);
       part.replaceChildren(...other.childNodes);
+      for (const name of ticked) part.querySelector(`input[name="${CSS.escape(name)}"]`)?.click();
       part.className = other.className;
       part.dataset.as = will;
       part.querySelectorAll('.scroll').forEach((one, i) => { one.scrollLeft = scrolled[i] ?? 0; });
