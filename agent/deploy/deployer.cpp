@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "agent/deploy/machine.hpp"
+#include "agent/deploy/remeasuring.hpp"
 #include "agent/deploy/steps.hpp"
 
 namespace outcrop::agent {
@@ -29,7 +30,8 @@ class Deployer::Impl {
         changed_(executor),
         steps_(executor, parts_, machine_, changed_),
         watch_(parts_.config.state / "proved.json",
-               {parts_.config.prove_again, parts_.config.measure_again, parts_.config.runner_program}, clock_) {}
+               {parts_.config.prove_again, parts_.config.measure_again, parts_.config.runner_program}, clock_),
+        remeasuring_(parts_, machine_, steps_, changed_) {}
 
   asio::awaitable<void> run() {
     machine_.open();
@@ -165,8 +167,7 @@ class Deployer::Impl {
   }
 
   void on_measure(const messages::Measure& measure) {
-    measure_asked_ = Asked{measure, std::chrono::steady_clock::now() + measure.lasts};
-    changed_.notify();
+    remeasuring_.on_measure(measure);
   }
 
   std::vector<std::string> troubles() const {
@@ -192,9 +193,6 @@ class Deployer::Impl {
  private:
   // Between attempts to pull a damaged release again, to read one, or to write down what was decided.
   static constexpr std::chrono::hours last_retry{1};
-  // Between attempts to measure what serves.
-  static constexpr std::chrono::hours last_measure_after{24};
-  static constexpr std::chrono::seconds look_for_rest{5};
   // For a change of what proofs hang on.
   static constexpr std::chrono::minutes look_around_every{5};
 
@@ -312,14 +310,14 @@ class Deployer::Impl {
       leave_unhealthy(*complaint);
     } else if (const auto damaged = damaged_release()) {
       co_await pull_again(*damaged);
-    } else if (measure_asked_) {
-      co_await measure_as_asked();
-    } else if (serves_unmeasured()) {
-      co_await measure_at_rest();
+    } else if (remeasuring_.asked()) {
+      co_await remeasuring_.as_asked();
+    } else if (remeasuring_.serves_unmeasured()) {
+      co_await remeasuring_.at_rest();
     } else if (watch_.due() && SteadyClock::now() >= *watch_.due()) {
       co_await prove_again();
     } else {
-      measure_at_.reset();
+      remeasuring_.begin_anew();
       co_await wait_for_change();
     }
   }
@@ -418,53 +416,10 @@ class Deployer::Impl {
     }
   }
 
-  // Activated without a measurement, since none could be had then. Of an emulator none is to be had.
-  [[nodiscard]] bool serves_unmeasured() const {
-    const auto& deployment = machine_.record().deployment;
-    if (!deployment || deployment->state != DeploymentState::updated || deployment->cancel ||
-        is_emulated(parts_.config) || parts_.slots.active() != deployment->target()) {
-      return false;
-    }
-    return std::any_of(deployment->variants.begin(), deployment->variants.end(),
-                       [&](const messages::ReportedVariant& variant) {
-                         return variant.name == deployment->variant &&
-                                variant.outcome == messages::VariantOutcome::not_measurable;
-                       });
-  }
-
-  // Waits, then measures what serves, unless its owner uses it just then; a measurement that was
-  // disturbed is void and leaves all as it is.
-  asio::awaitable<void> measure_at_rest() {
-    using std::chrono::steady_clock;
-    if (!measure_at_) {
-      measure_after_ = parts_.config.measure_again;
-      measure_at_ = steady_clock::now() + measure_after_;
-    }
-    if (steady_clock::now() < *measure_at_) {
-      co_await changed_.wait_until(*measure_at_);
-      co_return;
-    }
-    measure_after_ = std::min<std::chrono::seconds>(2 * measure_after_, last_measure_after);
-    measure_at_ = steady_clock::now() + measure_after_;
-    if (parts_.serving.busy()) co_return;
-    parts_.serving.end();
-    steps_.begin();
-    auto measured = co_await steps_.measure_serving(machine_.deployment().target());
-    if (steps_.interrupted() || stopping_ || !serves_unmeasured()) co_return;
-    steps_.forget();
-    if (!measured) {
-      spdlog::warn("measuring what serves: {}", measured.error().message());
-    } else if (measured->variant.outcome == messages::VariantOutcome::not_measurable) {
-      spdlog::info("what serves can still not be measured: {}", measured->in_words);
-    } else {
-      tell_measured(std::move(*measured));
-    }
-  }
-
   // What serves is watched for as long as it does.
   asio::awaitable<void> prove_again() {
     if (parts_.serving.busy()) {
-      co_await changed_.wait_until(SteadyClock::now() + look_for_rest);
+      co_await changed_.wait_until(SteadyClock::now() + Remeasuring::look_for_rest);
       co_return;
     }
     parts_.serving.end();
@@ -503,70 +458,6 @@ class Deployer::Impl {
       about.reason = messages::as_reason(said);
       parts_.announcer.report(about);
     }
-  }
-
-  // Why what the host asked for cannot be measured; none where it can.
-  [[nodiscard]] std::optional<std::string> not_measured_because(const messages::Measure& asked) const {
-    if (is_emulated(parts_.config)) return "an emulator starts the runner: no figure of it is valid";
-    const auto& active = parts_.slots.active();
-    if (!active || active->manifest != asked.manifest) return "another release serves, or none";
-    const auto& deployment = machine_.record().deployment;
-    if (!deployment || deployment->state != DeploymentState::updated || deployment->cancel ||
-        deployment->target() != *active) {
-      return "what serves was returned to: there is no deployment to report under";
-    }
-    return std::nullopt;
-  }
-
-  // Waits for a moment in which nobody uses what serves. A void measurement is told, too.
-  asio::awaitable<void> measure_as_asked() {
-    using std::chrono::steady_clock;
-    const Asked asked = *measure_asked_;
-    if (const auto why = not_measured_because(asked.measure)) {
-      spdlog::info("not measured, as the host asked: {}", *why);
-      measure_asked_.reset();
-      co_return;
-    }
-    if (steady_clock::now() >= asked.until) {
-      spdlog::info("not measured, as the host asked: there was no rest");
-      measure_asked_.reset();
-      co_return;
-    }
-    const auto earliest = asked_measured_ ? *asked_measured_ + parts_.config.measure_again
-                                          : steady_clock::time_point::min();
-    if (parts_.serving.busy() || steady_clock::now() < earliest) {
-      const auto next = std::max(earliest, steady_clock::now() + look_for_rest);
-      co_await changed_.wait_until(std::min(next, asked.until));
-      co_return;
-    }
-    parts_.serving.end();
-    steps_.begin();
-    auto measured = co_await steps_.measure_serving(machine_.deployment().target());
-    if (steps_.interrupted() || stopping_ || not_measured_because(asked.measure)) co_return;
-    steps_.forget();
-    measure_asked_.reset();
-    asked_measured_ = steady_clock::now();
-    if (!measured) {
-      spdlog::warn("measuring what serves: {}", measured.error().message());
-    } else {
-      tell_measured(std::move(*measured));
-    }
-  }
-
-  // Also what breaks the budget serves on: there is nothing better here, and the host knows.
-  void tell_measured(Steps::Remeasured measured) {
-    Deployment told = machine_.deployment();
-    for (messages::ReportedVariant& variant : told.variants) {
-      if (variant.name == told.variant) variant = measured.variant;
-    }
-    told.reason = messages::as_reason("measured while it serves: " + measured.in_words);
-    spdlog::info("{}", told.reason);
-    if (measured.variant.outcome == messages::VariantOutcome::measured) {
-      machine_.deployment() = told;
-      machine_.save();
-      machine_.announce();
-    }
-    parts_.announcer.report(told);
   }
 
   void check_what_serves() {
@@ -623,16 +514,9 @@ class Deployer::Impl {
 
   SystemClock clock_;
   Watch watch_;
+  Remeasuring remeasuring_;
   std::optional<std::string> unhealthy_;  // and serves on
   std::optional<Installations> looked_at_;  // and found whole or damaged
-  std::optional<std::chrono::steady_clock::time_point> measure_at_;  // what serves unmeasured
-  std::chrono::seconds measure_after_{0};
-  struct Asked {
-    messages::Measure measure;
-    std::chrono::steady_clock::time_point until;
-  };
-  std::optional<Asked> measure_asked_;
-  std::optional<std::chrono::steady_clock::time_point> asked_measured_;  // when, the last time
   std::string damage_;                      // of what was found damaged last
   std::chrono::milliseconds retry_{0};
 };
