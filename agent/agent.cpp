@@ -95,7 +95,8 @@ class Agent::Impl {
     ControlParts parts{identity_.device(), broker_, lost_because_, config_,
                        *session_,          metadata_, slots_,      engine_,
                        deployer_,          serving_,  announcer_,
-                       [this] { return troubles(); }, [this] { return next_expiry(); }};
+                       [this] { return troubles(); }, [this] { return next_expiry(); },
+                       [this](const std::string& role, const std::string& envelope) { return accept(role, envelope); }};
     OUTCROP_TRY(server, http::Server::listen(executor_, {config_.socket, config_.socket_mode, longest_request},
                                              make_control_handler(parts)));
     server_.emplace(std::move(server));
@@ -281,19 +282,21 @@ class Agent::Impl {
 
   void on_metadata(const std::string& role, const std::string& envelope) {
     if (role.starts_with("stage-") && role != trust::stage_role(config_.model)) return;
-    const bool directed = metadata_.director().has_value();
-    const auto accepted = metadata_.accept(role, envelope);
+    const Status accepted = accept(role, envelope);
     follower_.on_role(role, envelope);
-    if (!accepted) {
-      // Kept aside: what is still to come may vouch for it.
-      spdlog::info("metadata {} does not count yet: {}", role, accepted.error().message());
-      return;
-    }
-    if (*accepted) deployer_.on_metadata();
+    // Kept aside: what is still to come may vouch for it.
+    if (!accepted) spdlog::info("metadata {} does not count yet: {}", role, accepted.error().message());
+  }
+
+  Status accept(const std::string& role, const std::string& envelope) {
+    const bool directed = metadata_.director().has_value();
+    OUTCROP_TRY(changed, metadata_.accept(role, envelope));
+    if (changed) deployer_.on_metadata();
     // A host that takes signed words only takes no other will.
     if (directed != metadata_.director().has_value()) {
       session_->change_will(offline_status(deployer_.record()));
     }
+    return {};
   }
 
   asio::any_io_executor executor_;

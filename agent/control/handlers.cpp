@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "agent/control/brought.hpp"
 #include "agent/control/inference_handler.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
@@ -155,6 +156,12 @@ asio::awaitable<http::Response> handle(ControlParts parts, http::Request request
   }
   if (post && request.path == "/v1/rollback") {
     co_return answer(parts, parts.deployer.roll_back(owner));
+  }
+  if (auto brought = take_brought(parts, request)) co_return std::move(*brought);
+  if (post && request.path == "/v1/install") {
+    const auto wish = read_install_wish(request.body);
+    if (!wish) co_return http::error_response(wish.error());
+    co_return answer(parts, parts.deployer.install(wish->manifest, wish->soak, owner));
   }
   if (post && request.path == "/v1/infer") {
     http::Response response = co_await infer(parts, request);

@@ -27,6 +27,8 @@ struct ControlParts {
   const Announcer& announcer;
   std::function<std::vector<std::string>()> troubles;  // what is wrong on this board
   std::function<std::optional<Expiry>()> expiry;       // what this board needs and ends first
+  // Metadata that the owner brings: believed no more than what a broker brings.
+  std::function<Status(const std::string& role, const std::string& envelope)> accept;
 };
 
 // Answers what API.md beside this file describes.

@@ -9,9 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "agent/config/config.hpp"
-#include "agent/control/socket_option.hpp"
-#include "agent/enroll/identity.hpp"
+#include "agent/control/ask_agent.hpp"
 #include "agent/verify/expiry.hpp"
 #include "platform/http/client.hpp"
 #include "protocol/base/bytes.hpp"
@@ -43,30 +41,6 @@ struct InferOptions : Options {
   std::filesystem::path in;
   std::filesystem::path out;
 };
-
-// An agent without an identity ends at its start: what to do about that is worth more than that it
-// does not run. Only where this user may see it.
-std::string why_no_agent(const Options& options) {
-  const std::string in_general = "is the agent running? systemctl status outcrop-agent";
-  if (!options.socket.socket.empty()) return in_general;
-  const auto config = read_config(options.socket.config);
-  if (!config) return in_general;
-  const auto identity = Identity::read(config->state);
-  const bool lost = !identity && (identity.error().code() == ErrorCode::not_found ||
-                                  identity.error().code() == ErrorCode::invalid_data);
-  return lost ? identity.error().message() : in_general;
-}
-
-Result<http::Answer> ask(const Options& options, const http::Call& call) {
-  OUTCROP_TRY(socket, find_socket(options.socket));
-  auto answer = http::call(socket, call);
-  if (answer) return http::checked(std::move(*answer), call);
-  const Error& error = answer.error();
-  if (error.code() == ErrorCode::not_found || error.code() == ErrorCode::io) {
-    return fail(error.code(), error.message() + "; " + why_no_agent(options));
-  }
-  return fail(error);
-}
 
 std::string text(const Json& json, const char* key) {
   const auto found = json.find(key);
@@ -234,7 +208,7 @@ Status run_infer(const InferOptions& options) {
     call.content_type = "application/octet-stream";
   }
   call.deadline = infer_deadline;
-  OUTCROP_TRY(answer, ask(options, call));
+  OUTCROP_TRY(answer, ask_agent(options.socket, call));
   OUTCROP_TRY(tensors, runtime::decode_tensor_file(as_bytes(answer.body)));
   OUTCROP_CHECK(write_outputs(options.out, answer.body, tensors));
   if (options.json) {
@@ -267,7 +241,7 @@ void add_simple(CLI::App& app, cli::Action& chosen, const char* name, const char
   verb->footer(example);
   verb->callback([options, call, &chosen] {
     chosen = [options, call]() -> Status {
-      OUTCROP_TRY(answer, ask(*options, call));
+      OUTCROP_TRY(answer, ask_agent(options->socket, call));
       return show(answer, options->json);
     };
   });
@@ -310,9 +284,9 @@ void add_hold(CLI::App& app, cli::Action& chosen) {
       "Examples:\n  outcrop-agent hold\n  outcrop-agent hold --off");
   verb->callback([options, &chosen] {
     chosen = [options]() -> Status {
-      OUTCROP_TRY(answer, ask(*options, {.method = "POST",
-                                         .target = "/v1/hold",
-                                         .body = json_text(Json{{"held", !options->off}})}));
+      OUTCROP_TRY(answer, ask_agent(options->socket, {.method = "POST",
+                                                  .target = "/v1/hold",
+                                                  .body = json_text(Json{{"held", !options->off}})}));
       return show(answer, options->json);
     };
   });

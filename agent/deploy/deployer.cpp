@@ -6,6 +6,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "agent/deploy/by_hand.hpp"
 #include "agent/deploy/machine.hpp"
 #include "agent/deploy/remeasuring.hpp"
 #include "agent/deploy/steps.hpp"
@@ -164,6 +165,21 @@ class Deployer::Impl {
     Status left = leave_active(reason);
     look_again();
     return left;
+  }
+
+  Status may_install() const {
+    if (!machine_.unfinished()) return {};
+    return fail(ErrorCode::refused, "an update is at work (rollout " + machine_.record().deployment->offer.rollout +
+                                        "): wait for its end, or end it with `outcrop-agent rollback`");
+  }
+
+  Status install(const trust::Sha256Digest& manifest, std::chrono::seconds soak, const Owner& owner) {
+    OUTCROP_CHECK(may_install());
+    OUTCROP_TRY(release, parts_.metadata.check_install(manifest, 0));
+    spdlog::info("{} installs release {}", describe(owner), manifest.short_hex());
+    machine_.begin(by_hand(parts_.config, machine_.record(), release, parts_.metadata.snapshot_version(), soak));
+    interrupt();
+    return {};
   }
 
   void on_measure(const messages::Measure& measure) {
@@ -560,6 +576,12 @@ Status Deployer::approve(const Owner& owner) {
 }
 Status Deployer::roll_back(const Owner& owner) {
   return impl_->roll_back(owner);
+}
+Status Deployer::may_install() const {
+  return impl_->may_install();
+}
+Status Deployer::install(const trust::Sha256Digest& manifest, std::chrono::seconds soak, const Owner& owner) {
+  return impl_->install(manifest, soak, owner);
 }
 const Record& Deployer::record() const {
   return impl_->machine_.record();

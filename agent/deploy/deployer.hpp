@@ -89,6 +89,11 @@ class Deployer {
   [[nodiscard]] Status hold(bool held, const Owner& owner);
   [[nodiscard]] Status approve(const Owner& owner);
   [[nodiscard]] Status roll_back(const Owner& owner);
+  // What the owner brings of a release may be put here now: refused while an update is at work.
+  [[nodiscard]] Status may_install() const;
+  // Takes the release, which metadata permit and whose blobs lie here as transfers do, through every state
+  // of an offer. An offer or a cancel of the host takes its place.
+  [[nodiscard]] Status install(const trust::Sha256Digest& manifest, std::chrono::seconds soak, const Owner& owner);
 
   [[nodiscard]] const Record& record() const;
   // What is wrong with what lies on this board: the record, or a release that is damaged.

@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "agent/deploy/by_hand.hpp"
 #include "platform/service/service.hpp"
 
 namespace outcrop::agent {
@@ -33,7 +34,7 @@ bool Machine::unfinished() const {
 }
 
 void Machine::begin(Deployment deployment) {
-  record_.generation = deployment.offer.generation;
+  if (!is_by_hand(deployment)) record_.generation = deployment.offer.generation;
   record_.deployment = std::move(deployment);
   spdlog::info("{} of rollout {} (generation {}, release {})",
                record_.deployment->cancel ? "cancel" : "offer", record_.deployment->offer.rollout,

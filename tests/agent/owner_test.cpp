@@ -232,6 +232,71 @@ TEST_F(OwnerTest, rolls_back_what_serves_and_what_is_under_way) {
   EXPECT_EQ(ended->active_manifest, first.manifest);
 }
 
+TEST_F(OwnerTest, installs_a_release_without_the_host_which_hears_of_it_and_has_the_last_word) {
+  configure("[broker]\nport = 1\n");  // where nobody listens
+  start_agent();
+  const ForgedRelease first = Forge::make_release({.stage = 1});
+  forge_.permit(first);
+  const std::string folder = carried(first).string();
+  ASSERT_TRUE(loop_.until([&] { return says("status").code == 0; }));
+  const ShellOutcome installed = says("install " + folder + " --soak 5 --json --no-wait");
+  ASSERT_EQ(installed.code, 0) << installed.output;
+  ASSERT_TRUE(loop_.until([&] { return written_state() == "0 SOAKING"; }));
+  EXPECT_THAT(says("install " + folder).output, HasSubstr("an update is at work (rollout by-hand)"));
+  kill_agent();  // and it goes on
+  configure();
+  start_agent();
+  const auto* report = ends(1, State::updated, std::chrono::seconds(120));
+  ASSERT_NE(report, nullptr);
+  EXPECT_EQ(report->deployment.rollout, "by-hand");
+  EXPECT_EQ(report->active_manifest, first.manifest);
+  ASSERT_FALSE(report->variants.empty());
+  EXPECT_TRUE(report->variants[0].measurement.has_value());
+  EXPECT_EQ(host_.status()->generation, 0U);
+  EXPECT_TRUE(host_.asked_for.empty());
+
+  const ForgedRelease second = released({.stage = 2});
+  host_.send(host_.offer(second, 1, forge_));  // a number that the board has not seen
+  ASSERT_TRUE(loop_.until([&] { return host_.status()->generation == 1 && host_.status()->active_manifest == second.manifest; },
+                          std::chrono::seconds(60)));
+}
+
+TEST_F(OwnerTest, installs_nothing_that_it_would_not_install_by_the_network) {
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  const auto refuses = [&](const std::string& folder, const std::string& why) {
+    const ShellOutcome outcome = says("install " + folder + " 2>&1");
+    EXPECT_EQ(outcome.code, 1) << outcome.output;
+    EXPECT_THAT(outcome.output, HasSubstr(why));
+    EXPECT_THAT(says("status").output, HasSubstr("serves       int8-qint8 of release " + first.manifest.short_hex()));
+  };
+  const ForgedRelease unknown = Forge::make_release({.stage = 2});
+  refuses(carried(unknown).string(), "does not permit the manifest");
+
+  forge_.permit(unknown);
+  const std::filesystem::path folder = carried(unknown);
+  const auto blob = folder / "blobs" / unknown.variants.at("int8-qint8").sha256.hex();
+  const std::string good = *read_text_file(blob);
+  std::string bad = good;
+  bad[bad.size() / 2] ^= 1;
+  std::filesystem::remove(folder / "metadata" / "timestamp.json");
+  refuses(folder.string(), "outcrop release export");
+  carried(unknown);
+  ASSERT_THAT(write_file_durably(blob, std::string_view(bad)), IsOk());
+  refuses(folder.string(), "FAILED");
+  ASSERT_THAT(write_file_durably(blob, std::string_view(good).substr(1)), IsOk());
+  refuses(folder.string(), "is missing or cut short");
+  ASSERT_THAT(write_file_durably(blob, std::string_view(good)), IsOk());
+  std::filesystem::remove(folder / "blobs" / unknown.manifest.hex());
+  refuses(folder.string(), "no manifest");
+  std::filesystem::create_directory(folder_.path() / "empty");
+  refuses((folder_.path() / "empty").string(), "metadata/ and blobs/");
+
+  ForgedRelease wrong = Forge::make_release({.stage = 3, .variants = {{.offset = 500}}});
+  forge_.permit(wrong);
+  refuses(carried(wrong).string(), "is off by");
+}
+
 TEST_F(OwnerTest, sees_what_the_board_is_at) {
   const ShellOutcome away = says("status");
   EXPECT_EQ(away.code, 1);

@@ -157,6 +157,20 @@ ForgedRelease AgentTest::first_release() {
   return release;
 }
 
+fs::path AgentTest::carried(const ForgedRelease& release) {
+  const fs::path folder = folder_.path() / "stick" / release.manifest.short_hex();
+  fs::create_directories(folder / "metadata");
+  fs::create_directories(folder / "blobs");
+  for (const auto& [role, envelope] : forge_.envelopes()) {
+    const std::string name = role.starts_with("root/") ? role.substr(5) + ".root" : role;
+    EXPECT_TRUE(write_file_durably(folder / "metadata" / (name + ".json"), std::string_view(envelope)));
+  }
+  for (const auto& [digest, bytes] : release.blobs) {
+    EXPECT_TRUE(write_file_durably(folder / "blobs" / digest.hex(), std::string_view(bytes)));
+  }
+  return folder;
+}
+
 std::string AgentTest::written_state() const {
   const auto text = read_text_file(state_ / "board.json");
   if (!text) return {};

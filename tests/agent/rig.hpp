@@ -49,6 +49,8 @@ class AgentTest : public ::testing::Test {
       std::chrono::seconds patience = std::chrono::seconds(60));
   // A release of stage 1 that serves, by generation 1.
   ForgedRelease first_release();
+  // A release folder with what the forge permits now, as `outcrop release export` writes it.
+  std::filesystem::path carried(const ForgedRelease& release);
 
   // What the agent has written down, "2 SOAKING"; empty where there is nothing.
   [[nodiscard]] std::string written_state() const;

@@ -258,6 +258,24 @@ TEST_F(FleetVerbsTest, publishing_goes_on_where_it_was_cut_off) {
               AllOf(HasSubstr("curvefault"), HasSubstr("published")));
 }
 
+TEST_F(FleetVerbsTest, a_release_is_exported_with_all_that_a_board_asks_for) {
+  start();
+  const fs::path release = make_release(1);
+  const std::string out = (home_ / "stick").string();
+  const ShellOutcome unknown = run("release export " + release.string() + " " + out);
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_THAT(unknown.output, HasSubstr("outcrop release publish"));
+  EXPECT_FALSE(fs::exists(out));
+  run_ok("release publish " + release.string());
+  EXPECT_THAT(run_ok("release export " + release.string() + " " + out).output, HasSubstr("outcrop-agent install"));
+  for (const char* role : {"1.root", "targets", "revoked", "stage-curvefault", "snapshot", "timestamp"}) {
+    EXPECT_TRUE(fs::exists(fs::path(out) / "metadata" / (std::string(role) + ".json"))) << role;
+  }
+  const auto count = [](const fs::path& folder) { return std::distance(fs::directory_iterator(folder), fs::directory_iterator()); };
+  EXPECT_EQ(count(fs::path(out) / "blobs"), count(release / "blobs"));
+  EXPECT_THAT(run("release export " + release.string() + " " + out).output, HasSubstr("exists already"));
+}
+
 TEST_F(FleetVerbsTest, lists_are_signed_above_those_that_boards_have_seen) {
   start();
   const auto seen = board("pi-1");

@@ -16,7 +16,6 @@
 #include "protocol/blob/chunk_table.hpp"
 #include "trainer_host/cli/human.hpp"
 #include "trainer_host/release/key_store.hpp"
-#include "trainer_host/release/open.hpp"
 #include "trainer_host/release/stage_store.hpp"
 
 namespace outcrop::cli {
@@ -151,18 +150,6 @@ Result<Json> metadata_of(const release::VerifiedRelease& release, const TrustOpt
   return body;
 }
 
-Result<release::VerifiedRelease> open_whole(const PublishOptions& options) {
-  OUTCROP_TRY(anchor, read_trust(options.trust));
-  OUTCROP_TRY(release,
-              release::open_release(options.folder, anchor.root, SystemClock(), {anchor.revoked}));
-  for (const release::Check& check : release::check_blobs(release)) {
-    if (!check.status) {
-      return fail(check.status.error().context(options.folder.string() + ", " + check.what));
-    }
-  }
-  return release;
-}
-
 struct Boards {
   std::size_t all = 0;      // of the model, enrolled
   std::size_t serving = 0;  // ... that said this release serves
@@ -228,8 +215,17 @@ Status sign_list_above(const fs::path& keys, const std::string& model, std::uint
 
 }  // namespace
 
+Result<release::VerifiedRelease> open_whole(const fs::path& folder, const TrustOptions& trust) {
+  OUTCROP_TRY(anchor, read_trust(trust));
+  OUTCROP_TRY(release, release::open_release(folder, anchor.root, SystemClock(), {anchor.revoked}));
+  for (const release::Check& check : release::check_blobs(release)) {
+    if (!check.status) return fail(check.status.error().context(folder.string() + ", " + check.what));
+  }
+  return release;
+}
+
 Status run_publish(const PublishOptions& options) {
-  OUTCROP_TRY(release, open_whole(options));
+  OUTCROP_TRY(release, open_whole(options.folder, options.trust));
   const HostConnection host(options.host);
   if (options.trust.root.empty()) {
     OUTCROP_CHECK(sign_above_seen(host, key_folder(options.trust), release.manifest().model));

@@ -7,6 +7,7 @@
 
 #include "trainer_host/cli/host_connection.hpp"
 #include "trainer_host/cli/trust_options.hpp"
+#include "trainer_host/release/open.hpp"
 
 namespace outcrop::cli {
 
@@ -18,6 +19,9 @@ struct PublishOptions {
   std::filesystem::path host;
   bool json = false;
 };
+
+// A release folder, verified from what is trusted on, blobs included.
+[[nodiscard]] Result<release::VerifiedRelease> open_whole(const std::filesystem::path& folder, const TrustOptions& trust);
 
 // May be cut off at any point and run again: uploads go on where they ended.
 [[nodiscard]] Status run_publish(const PublishOptions& options);

@@ -11,6 +11,7 @@
 #include "trainer_host/cli/host_connection.hpp"
 #include "trainer_host/cli/human.hpp"
 #include "trainer_host/cli/publish.hpp"
+#include "trainer_host/cli/release_export.hpp"
 #include "trainer_host/cli/published_release.hpp"
 #include "trainer_host/cli/trust_options.hpp"
 #include "trainer_host/release/key_store.hpp"
@@ -203,6 +204,7 @@ void add_release_list(CLI::App& parent, Action& chosen) {
 
 void add_release_host(CLI::App& parent, Action& chosen) {
   add_release_publish(parent, chosen);
+  add_release_export(parent, chosen);
   add_release_list(parent, chosen);
   add_withdraw(parent, chosen);
   add_release_revoke(parent, chosen);

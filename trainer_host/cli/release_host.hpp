@@ -4,7 +4,7 @@
 
 namespace outcrop::cli {
 
-// outcrop release publish | withdraw | revoke | list: releases on the host. `parent` is `release`.
+// outcrop release publish | export | withdraw | revoke | list: releases on the host. `parent` is `release`.
 void add_release_host(CLI::App& parent, Action& chosen);
 
 }  // namespace outcrop::cli

@@ -187,6 +187,7 @@ class Api {
   [[nodiscard]] boost::asio::awaitable<http::Response> host();
   [[nodiscard]] Result<http::Response> adopt();
   [[nodiscard]] boost::asio::awaitable<http::Response> enrolment();
+  [[nodiscard]] boost::asio::awaitable<http::Response> metadata();
   [[nodiscard]] boost::asio::awaitable<http::Response> blob(std::string digest);
   [[nodiscard]] Result<http::Response> reports(const http::Request& request);
   // devices.cpp

@@ -204,6 +204,17 @@ boost::asio::awaitable<http::Response> Api::enrolment() {
   co_return described ? *described : http::error_response(described.error());
 }
 
+// As it is published: what a release takes along that goes to boards by hand.
+boost::asio::awaitable<http::Response> Api::metadata() {
+  std::function<Result<http::Response>()> describe = [this]() -> Result<http::Response> {
+    Json envelopes = Json::object();
+    for (auto& [role, envelope] : parts_.keeper.roles().envelopes()) envelopes[role] = std::move(envelope);
+    return respond({{"envelopes", std::move(envelopes)}});
+  };
+  const auto described = co_await on_executor<Result<http::Response>>(parts_.loop, std::move(describe));
+  co_return described ? *described : http::error_response(described.error());
+}
+
 // Whoever hears that a blob is here does not upload it: so it is read first, on the worker.
 boost::asio::awaitable<http::Response> Api::blob(std::string digest) {
   const auto sha256 = trust::Sha256Digest::from_hex(digest);

@@ -81,6 +81,8 @@ const std::vector<Api::Route>& Api::routes() {
        }},
       {"GET", "/v1/releases/{sha256}", Role::viewer,
        at_once([](Api& api, Request&, Names& n) { return api.release(n[0]); })},
+      {"GET", "/v1/metadata", Role::viewer,
+       [](Api& api, Request, Names, Again) { return api.metadata(); }},
       {"POST", "/v1/metadata", Role::admin,
        at_once([](Api& api, Request& r, Names&) { return api.add_metadata(r.body); })},
       {"GET", "/v1/rollouts", Role::viewer,

@@ -600,10 +600,10 @@ Result<Decision> abort(const RolloutView& view, const std::string& reason) {
 Need compare(const Assignment& desired, const messages::DeviceStatus& status) {
   const bool ahead = status.generation > desired.generation;
   if (ahead && !messages::leaps(status.generation, desired.generation)) return Need::new_generation;
-  if (status.deployment && status.deployment->id.generation == desired.generation) {
-    return Need::nothing;
-  }
-  return Need::send;
+  // An owner who installs before his board ever saw a generation says a first one that the board has not seen.
+  const bool seen = status.generation >= desired.generation && status.deployment &&
+                    status.deployment->id.generation == desired.generation;
+  return seen ? Need::nothing : Need::send;
 }
 
 }  // namespace outcrop::fleet

@@ -605,6 +605,7 @@ INSTANTIATE_TEST_SUITE_P(Statuses, ReconcileTable,
                          ::testing::Values(ReconcileCase{0, 0, Need::send},
                                            ReconcileCase{4, 4, Need::send},
                                            ReconcileCase{5, 4, Need::send},
+                                           ReconcileCase{4, 5, Need::send},  // by hand
                                            ReconcileCase{5, 5, Need::nothing},
                                            ReconcileCase{9, 9, Need::new_generation},
                                            ReconcileCase{9, 5, Need::new_generation}));

@@ -105,6 +105,10 @@ Result<std::string> RolloutDriver::choose_name(const RolloutRequest& request,
                                                    "' is no name for a rollout: 1 to 63 of a-z, "
                                                    "0-9 and -");
     }
+    if (request.name == messages::by_hand) {
+      return fail(ErrorCode::invalid_argument, "no rollout is called '" + request.name +
+                                                   "': so boards name what their owners install; name it otherwise");
+    }
     OUTCROP_TRY(taken, registry_->rollout(request.name));
     if (taken) {
       return fail(ErrorCode::already_exists, "there is a rollout '" + request.name + "' already");
