@@ -78,14 +78,15 @@ class Agent::Impl {
         broker_(options.host + ":" + std::to_string(options.port)),
         session_(make_session(executor, with_will(std::move(options)))),
         follower_(*session_, metadata_, config_.model),
-        puller_(executor, *session_, identity_.device()),
+        limits_(config_, system_clock(), {.clock_synchronised = clock_is_synchronised}),
+        puller_(executor, *session_, identity_.device(), pull_options()),
         serving_(executor, config_, slots_),
         telemeter_(executor,
                    {Board{identity_.device(), identity_.key(), config_, metadata_, slots_, engine_, outbox_},
                     [this] { return serving_.take_served(); }, [this] { return serving_.restarts(); }}),
         authority_(config_.state / "commands.json", identity_.enrolment().certificate, metadata_),
         deployer_(executor, {config_, metadata_, slots_, puller_, announcer_, serving_, engine_,
-                             authority_, ledger_, times}) {
+                             authority_, ledger_, limits_, times}) {
     serving_.tell([this](const Installed& release, CallEnd end) { deployer_.on_call(release, end); });
     announcer_.speak_through(*session_);
     telemeter_.speak_through(*session_);
@@ -149,6 +150,13 @@ class Agent::Impl {
  private:
   transport::SessionOptions with_will(transport::SessionOptions options) const {
     options.will = offline_status(ledger_.found().record);
+    return options;
+  }
+
+  [[nodiscard]] PullOptions pull_options() {
+    PullOptions options;
+    options.most_a_second = config_.most_a_second;
+    options.received = [this](ByteCount bytes) { limits_.received(bytes); };
     return options;
   }
 
@@ -311,6 +319,7 @@ class Agent::Impl {
   std::string broker_;
   std::unique_ptr<transport::Session> session_;
   MetadataFollower follower_;
+  UpdateLimits limits_;
   Puller puller_;
   Serving serving_;
   Telemeter telemeter_;

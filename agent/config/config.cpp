@@ -159,6 +159,20 @@ void read_serve(Table table, AgentConfig& config) {
   table.finish();
 }
 
+void read_updates(Table table, AgentConfig& config) {
+  if (const std::string text = table.text("window", ""); !text.empty()) {
+    if (auto window = UpdateWindow::parse(text)) {
+      config.update_window = std::move(*window);
+    } else {
+      table.refuse("window", window.error().message());
+    }
+  }
+  config.most_a_second = ByteCount::kib(static_cast<std::uint64_t>(table.integer("max_kb_a_second", 0, 0, most_mib)));
+  config.most_a_day = mebibytes(table, "max_mb_a_day", config.most_a_day, 0);
+  config.metered = table.boolean("metered", config.metered);
+  table.finish();
+}
+
 AgentConfig read_tables(TomlReader& reader) {
   AgentConfig config = default_agent_config();
   Table top = reader.root();
@@ -171,6 +185,7 @@ AgentConfig read_tables(TomlReader& reader) {
   read_runner(top.table("runner"), config);
   read_measure(top.table("measure"), config);
   read_serve(top.table("serve"), config);
+  read_updates(top.table("updates"), config);
   Table disk = top.table("disk");
   config.disk_reserve = mebibytes(disk, "reserve_mb", config.disk_reserve, 0);
   config.keep_releases = count(disk, "keep_releases", config.keep_releases, 16);

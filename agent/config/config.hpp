@@ -3,9 +3,11 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/updates/window.hpp"
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/error.hpp"
 
@@ -39,6 +41,10 @@ struct AgentConfig {
   std::uint16_t serve_port = 0;  // 0: the owner's socket alone
   ByteCount disk_reserve = ByteCount::mib(64);
   std::size_t keep_releases = 3;  // besides the one that serves
+  std::optional<UpdateWindow> update_window;  // none: at any time
+  ByteCount most_a_second;                    // of updates; 0: as fast as they come
+  ByteCount most_a_day;                       // in 24 hours; 0: as much as there is
+  bool metered = false;                       // nothing of a release is pulled
   bool approve_updates = false;
   bool tell_telemetry = true;
 };

@@ -54,7 +54,7 @@ class Deployer::Impl {
       // Whatever interrupted it has changed the record already.
       if (steps_.interrupted() || stopping_) continue;
       machine_.advance(outcome.event, outcome.reason);
-      if (!machine_.at_work()) finish();
+      if (!machine_.unfinished()) finish();  // one that waits goes on with what it pulled
     }
   }
 
@@ -209,6 +209,7 @@ class Deployer::Impl {
  private:
   // Between attempts to pull a damaged release again, to read one, or to write down what was decided.
   static constexpr std::chrono::hours last_retry{1};
+  static constexpr std::chrono::seconds look_at_limits_every{20};
   // For a change of what proofs hang on.
   static constexpr std::chrono::minutes look_around_every{5};
 
@@ -230,6 +231,11 @@ class Deployer::Impl {
   bool waits_for_owner() const {
     const auto& deployment = machine_.record().deployment;
     return deployment && deployment->state == DeploymentState::held && deployment->awaits_owner;
+  }
+
+  bool waits_for_limits() const {
+    const auto& deployment = machine_.record().deployment;
+    return deployment && deployment->state == DeploymentState::held && deployment->awaits_limits;
   }
 
   // What is installed is another, or not what it was: what is pulled again may not be wanted.
@@ -292,7 +298,7 @@ class Deployer::Impl {
     if (at_work && !in_order) ++(same_boot ? deployment.crashes : deployment.power_cuts)[state];
     const auto crashes = at_work ? deployment.crashes[state] : 0;
     const Recovery recovery =
-        recovery_from(deployment.state, deployment.awaits_owner, in_order ? 0 : crashes,
+        recovery_from(deployment.state, deployment.waits(), in_order ? 0 : crashes,
                       at_work && !in_order ? deployment.power_cuts[state] : 0);
     switch (recovery.action) {
       case Recovery::Action::nothing:
@@ -320,7 +326,9 @@ class Deployer::Impl {
   // What to do while no deployment is at work, until something changes.
   asio::awaitable<void> look_after() {
     watch_.serves(parts_.slots.serving(), SteadyClock::now());
-    if (looked_at_ != installed()) {
+    if (waits_for_limits() && !steps_.still_waits()) {
+      machine_.advance(Event::may_go_on);
+    } else if (looked_at_ != installed()) {
       co_await look_over();
     } else if (const auto complaint = watch_.complaint_of_calls()) {
       leave_unhealthy(*complaint);
@@ -341,12 +349,11 @@ class Deployer::Impl {
   // What cannot be read may be readable later, and so with what could not be written down.
   asio::awaitable<void> wait_for_change() {
     if (!machine_.unwritten() && !unread_release()) {
-      if (const auto due = watch_.due()) {
-        co_await changed_.wait_until(std::min(*due, SteadyClock::now() + look_around_every));
-        watch_.look_around(SteadyClock::now());
-      } else {
-        co_await changed_.wait();
-      }
+      const auto due = watch_.due();
+      auto next = due ? std::min(*due, SteadyClock::now() + look_around_every) : SteadyClock::time_point::max();
+      if (waits_for_limits()) next = std::min(next, SteadyClock::now() + look_at_limits_every);
+      co_await changed_.wait_until(next);
+      if (due) watch_.look_around(SteadyClock::now());
       co_return;
     }
     const auto next = std::chrono::steady_clock::now() + retry_;

@@ -22,6 +22,7 @@
 #include "agent/prove/serving.hpp"
 #include "agent/pull/puller.hpp"
 #include "agent/slots/slots.hpp"
+#include "agent/updates/limits.hpp"
 #include "agent/verify/commands.hpp"
 #include "agent/verify/metadata_store.hpp"
 #include "protocol/messages/command.hpp"
@@ -52,6 +53,7 @@ struct DeployParts {
   std::optional<runtime::Hello>& engine;  // filled in when a runner first says hello
   CommandAuthority& authority;
   Ledger& ledger;
+  const UpdateLimits& limits;
   DeployTimes times;
 };
 

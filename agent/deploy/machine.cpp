@@ -30,7 +30,7 @@ bool Machine::at_work() const {
 
 bool Machine::unfinished() const {
   return at_work() || (has_deployment() && record_.deployment->state == DeploymentState::held &&
-                       record_.deployment->awaits_owner);
+                       record_.deployment->waits());
 }
 
 void Machine::begin(Deployment deployment) {
@@ -65,6 +65,8 @@ void Machine::advance(Event event, std::string reason) {
   const bool same = told_apart(*next) == told_apart(current.state);
   current.awaits_owner =
       event == Event::owner_holds || (event == Event::resumed && current.awaits_owner);
+  current.awaits_limits =
+      event == Event::must_wait || (event == Event::resumed && current.awaits_limits);
   enter(*next, reason);
   const bool ends = is_end(current.state);
   const bool must_be_written = !same || event == Event::resumed;

@@ -27,7 +27,7 @@ class Machine {
 
   // There is something to do now.
   [[nodiscard]] bool at_work() const;
-  // ... or there will be, once the owner agrees.
+  // ... or there will be, once the owner, or what the owner allows, agrees.
   [[nodiscard]] bool unfinished() const;
 
   // A new command: persisted as OFFERED, announced; FAILED where it cannot be written down.

@@ -24,19 +24,22 @@ std::string variants_to_text(const Deployment& deployment) {
 }
 
 Json deployment_to_json(const Deployment& deployment) {
-  return {{"offer", messages::to_json(deployment.offer)},
-          {"cancel", deployment.cancel ? messages::to_json(*deployment.cancel) : std::string()},
-          {"state", messages::to_string(told_apart(deployment.state))},
-          {"reason", deployment.reason},
-          {"awaits_owner", deployment.awaits_owner},
-          {"approved", deployment.approved},
-          {"budget_left", deployment.budget_left.value()},
-          {"variant", deployment.variant},
-          {"before", to_json(deployment.before)},
-          {"crashes", deployment.crashes},
-          {"power_cuts", deployment.power_cuts},
-          {"soaked_ms", deployment.soaked.count()},
-          {"variants", variants_to_text(deployment)}};
+  Json json{{"offer", messages::to_json(deployment.offer)},
+            {"cancel", deployment.cancel ? messages::to_json(*deployment.cancel) : std::string()},
+            {"state", messages::to_string(told_apart(deployment.state))},
+            {"reason", deployment.reason},
+            {"awaits_owner", deployment.awaits_owner},
+            {"approved", deployment.approved},
+            {"budget_left", deployment.budget_left.value()},
+            {"variant", deployment.variant},
+            {"before", to_json(deployment.before)},
+            {"crashes", deployment.crashes},
+            {"power_cuts", deployment.power_cuts},
+            {"soaked_ms", deployment.soaked.count()},
+            {"variants", variants_to_text(deployment)}};
+  // Not written where it says nothing: an earlier agent that is installed again reads all but that.
+  if (deployment.awaits_limits) json["awaits_limits"] = true;
+  return json;
 }
 
 Deployment::Counts read_counts(ObjectReader reader) {
@@ -53,6 +56,7 @@ Result<Deployment> read_deployment(ObjectReader& reader, WrittenBy by) {
   deployment.state = told_apart(messages::read_state(reader));
   deployment.reason = reader.text("reason", messages::longest_reason);
   deployment.awaits_owner = reader.boolean("awaits_owner");
+  if (reader.has("awaits_limits")) deployment.awaits_limits = reader.boolean("awaits_limits");
   deployment.approved = reader.boolean("approved");
   deployment.budget_left = reader.size("budget_left");
   deployment.variant = reader.name_or_empty("variant");

@@ -23,6 +23,7 @@ struct Deployment {
   messages::DeploymentState state = messages::DeploymentState::offered;
   std::string reason;
   bool awaits_owner = false;        // HELD until the owner lets it go on; else HELD is an end
+  bool awaits_limits = false;       // HELD until what the owner allows updates lets it go on
   bool approved = false;            // the owner did
   ByteCount budget_left;            // of offer.byte_budget
   std::string variant;              // the one that was chosen, once one was
@@ -37,6 +38,8 @@ struct Deployment {
   std::optional<messages::ReportedIncumbent> incumbent;  // ... beside them
 
   [[nodiscard]] messages::DeploymentId id() const;
+  // HELD, and no end.
+  [[nodiscard]] bool waits() const { return awaits_owner || awaits_limits; }
   // The release that this deployment activates, once a variant was chosen.
   [[nodiscard]] Installed target() const;
   // It goes back to a release that was committed before: nothing is transferred or measured.

@@ -4,7 +4,7 @@
 
 namespace outcrop::agent {
 
-Recovery recovery_from(DeploymentState state, bool awaits_owner, std::uint64_t crashes,
+Recovery recovery_from(DeploymentState state, bool waits, std::uint64_t crashes,
                        std::uint64_t power_cuts) {
   using Action = Recovery::Action;
   switch (state) {
@@ -15,7 +15,7 @@ Recovery recovery_from(DeploymentState state, bool awaits_owner, std::uint64_t c
     case DeploymentState::rolled_back:
       return {Action::nothing, {}};
     case DeploymentState::held:
-      return {awaits_owner ? Action::wait : Action::nothing, {}};
+      return {waits ? Action::wait : Action::nothing, {}};
     case DeploymentState::offered:
     case DeploymentState::downloading:
     case DeploymentState::downloaded:

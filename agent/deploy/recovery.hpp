@@ -19,7 +19,7 @@ inline constexpr std::uint64_t most_power_cuts = 20;
 struct Recovery {
   enum class Action {
     nothing,  // it has ended
-    wait,     // for the owner
+    wait,     // for the owner, or for what the owner allows
     resume,   // by the event `resumed`
     give_up,  // by the event `failed`: the agent ended here too often
   };
@@ -29,7 +29,7 @@ struct Recovery {
 
 // `crashes`, `power_cuts`: how often the agent ended in this state since it got any further, this
 // time included.
-[[nodiscard]] Recovery recovery_from(DeploymentState state, bool awaits_owner,
+[[nodiscard]] Recovery recovery_from(DeploymentState state, bool waits,
                                      std::uint64_t crashes, std::uint64_t power_cuts);
 
 // Of the machine, another one after each start of it; empty where the kernel does not say.

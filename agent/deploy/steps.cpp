@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 #include <boost/asio/post.hpp>
 
+#include "agent/deploy/by_hand.hpp"
 #include "agent/prove/golden_files.hpp"
 #include "protocol/blob/chunk_table.hpp"
 
@@ -133,6 +134,7 @@ Steps::Awaitable Steps::offered() {
                       held ? "the owner (" + machine_.record().held_by + ") holds updates"
                            : "waits for the owner: outcrop-agent approve"};
   }
+  if (auto why = must_wait()) co_return Outcome{Event::must_wait, std::move(*why)};
   if (const auto committed = committed_before()) {
     const Status allowed = parts_.metadata.check_run(committed->manifest);
     if (!allowed) co_return Outcome{Event::refused, allowed.error().message()};
@@ -148,6 +150,19 @@ Steps::Awaitable Steps::offered() {
   }
   Outcome outcome = co_await wait_for_permission();
   co_return outcome;
+}
+
+// What the owner brings is not limited by what he allows others.
+std::optional<std::string> Steps::must_wait() const {
+  const Deployment& deployment = machine_.deployment();
+  if (is_by_hand(deployment)) return std::nullopt;
+  if (auto why = parts_.limits.closed()) return why;
+  return deployment.state == DeploymentState::downloading ? parts_.limits.may_not_receive() : std::nullopt;
+}
+
+std::optional<std::string> Steps::still_waits() const {
+  if (auto why = parts_.limits.closed()) return why;
+  return waits_to_receive_ ? parts_.limits.may_not_receive() : std::nullopt;
 }
 
 // Metadata may be on its way: the offer and the roles are different topics.
@@ -187,6 +202,10 @@ void Steps::on_transfer(const Puller::Budget& budget, ByteCount done, ByteCount 
   work_.transfer = {done, total};
   Deployment& deployment = machine_.deployment();
   deployment.budget_left = budget.left;
+  if (done != total && !stopped_since_) {
+    stopped_since_ = must_wait();
+    if (stopped_since_) return fetcher_.cancel();
+  }
   if (done.value() >= saved_at_ + save_every) {
     deployment.crashes.clear();  // it goes on, however often the power fails
     deployment.power_cuts.clear();
@@ -237,10 +256,17 @@ Steps::Awaitable Steps::downloading() {
   // Again, since this is also where a killed agent goes on.
   const Outcome permission = co_await wait_for_permission();
   if (interrupted_ || permission.event != Event::admitted) co_return permission;
+  stopped_since_ = must_wait();
+  waits_to_receive_ = parts_.limits.may_not_receive().has_value();
+  if (stopped_since_) co_return Outcome{Event::must_wait, *stopped_since_};
   Puller::Budget budget{machine_.deployment().budget_left};
   const auto manifest = co_await fetch(budget);
   if (interrupted_) co_return Outcome{};
   machine_.deployment().budget_left = budget.left;
+  if (!manifest && stopped_since_) {
+    waits_to_receive_ = parts_.limits.may_not_receive().has_value();
+    co_return Outcome{Event::must_wait, *stopped_since_};
+  }
   if (!manifest) {
     // This agent is too old for the manifest, or this board's engine for every variant.
     const bool not_for_us = manifest.error().code() == ErrorCode::unsupported && !plan_;

@@ -43,6 +43,9 @@ class Steps {
   // Works for the state in which the machine's deployment is.
   [[nodiscard]] boost::asio::awaitable<Outcome> step();
 
+  // Of a deployment that waits for what the owner allows: why it still does.
+  [[nodiscard]] std::optional<std::string> still_waits() const;
+
   // That the release lies here whole, by hashing it; slots know from then on.
   [[nodiscard]] boost::asio::awaitable<Status> check_installed(Installed release);
   // Pulls what is missing of a release that was installed, and checks it. Waits for a connection.
@@ -69,6 +72,7 @@ class Steps {
 
   Awaitable offered();
   Awaitable wait_for_permission();
+  [[nodiscard]] std::optional<std::string> must_wait() const;
   Awaitable downloading();
   Awaitable downloaded();
   Awaitable proving();
@@ -115,6 +119,8 @@ class Steps {
   Deployer::Work work_;
   std::chrono::steady_clock::time_point announced_{};
   std::uint64_t saved_at_ = 0;
+  bool waits_to_receive_ = false;            // and not for hours alone
+  std::optional<std::string> stopped_since_;  // the transfer, and why
   std::shared_ptr<Answer> greeting_;
 
   Worker files_;                                     // hashes

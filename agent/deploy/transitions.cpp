@@ -12,6 +12,7 @@ using E = Event;
 constexpr std::array edges{
     Edge{S::offered, E::refused, S::rejected},
     Edge{S::offered, E::owner_holds, S::held},
+    Edge{S::offered, E::must_wait, S::held},
     Edge{S::offered, E::admitted, S::downloading},
     Edge{S::offered, E::was_committed, S::updating},
     Edge{S::offered, E::failed, S::failed},
@@ -19,11 +20,13 @@ constexpr std::array edges{
     Edge{S::offered, E::resumed, S::offered},
 
     Edge{S::held, E::owner_agrees, S::offered},
+    Edge{S::held, E::may_go_on, S::offered},
     Edge{S::held, E::cancelled, S::rolled_back},
     Edge{S::held, E::failed, S::failed},
     Edge{S::held, E::resumed, S::held},
 
     Edge{S::downloading, E::pulled, S::downloaded},
+    Edge{S::downloading, E::must_wait, S::held},
     Edge{S::downloading, E::refused, S::rejected},
     Edge{S::downloading, E::failed, S::failed},
     Edge{S::downloading, E::cancelled, S::rolled_back},
@@ -65,9 +68,11 @@ constexpr std::array edges{
     Edge{S::updated, E::serving_lost, S::rolled_back},
 };
 
-constexpr std::array<std::string_view, 19> names{"refused",
+constexpr std::array<std::string_view, 21> names{"refused",
                                                  "owner holds",
                                                  "owner agrees",
+                                                 "must wait",
+                                                 "may go on",
                                                  "admitted",
                                                  "was committed",
                                                  "pulled",

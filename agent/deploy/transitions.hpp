@@ -14,6 +14,8 @@ enum class Event {
   refused,        // not for this board, not permitted, or too new for it
   owner_holds,    // the owner wants to be asked
   owner_agrees,   // ... and said yes
+  must_wait,      // for what the owner allows updates: hours, bytes, a link
+  may_go_on,      // ... and it does
   admitted,       // metadata permits the installation
   was_committed,  // served before and is still here
   pulled,         // every blob is here

@@ -72,7 +72,7 @@ void check_releases(const fs::path& blobs, const Decided& decided, Troubles& tro
   }
   for (const Installed& release : releases) named.merge(check_release(blobs, release, troubles));
   const auto& deployment = decided.record.deployment;
-  const bool at_work = deployment && (!is_end(deployment->state) || deployment->awaits_owner);
+  const bool at_work = deployment && (!is_end(deployment->state) || deployment->waits());
   if (at_work || table.forgotten) return;  // what else is there may be wanted
   for (fs::directory_iterator entry(blobs, error), end; !error && entry != end;
        entry.increment(error)) {

@@ -73,6 +73,7 @@ class Puller::Impl {
 
   void on_frame(std::string_view payload) {
     if (transfer_ == nullptr) return;
+    count(payload.size());
     const auto heard = transfer_->hear(payload);
     if (transfer_->ended()) wake_.cancel();
     if (heard == Transfer::Heard::nothing) return;
@@ -80,6 +81,7 @@ class Puller::Impl {
     if (heard == Transfer::Heard::wait) {
       transfer_->start_over();
       resting_ = true;
+      held_ = false;
       deadline_ = now + patience_.wait();
       return;
     }
@@ -136,8 +138,21 @@ class Puller::Impl {
     ask();
   }
 
+  void count(std::size_t bytes) {
+    if (options_.received) options_.received(ByteCount(bytes));
+    const std::uint64_t rate = options_.most_a_second.value();
+    if (rate == 0) return;
+    const std::chrono::duration<double> worth(static_cast<double>(bytes) / static_cast<double>(rate));
+    paid_until_ = std::max(paid_until_, Clock::now()) + std::chrono::duration_cast<Clock::duration>(worth);
+  }
+
   void ask() {
     if (!connected_ || transfer_->ended()) return;
+    if (Clock::now() < paid_until_) {
+      if (!std::exchange(held_, true)) wake_.cancel();
+      return;
+    }
+    held_ = false;
     const auto request = transfer_->request();
     if (!request) return;
     const std::string& depot = transfer_->depot();
@@ -181,6 +196,8 @@ class Puller::Impl {
   bool resting_ = false;           // the depot said "not now"
   Clock::time_point quiet_since_;  // the last frame, or the first request
   Clock::time_point deadline_;     // nothing until then is a silence
+  bool held_ = false;              // nothing is asked for before paid_until_
+  Clock::time_point paid_until_;   // what came is as much as may come until then
 };
 
 awaitable<Status> Puller::Impl::receive(Transfer& transfer) {
@@ -191,10 +208,16 @@ awaitable<Status> Puller::Impl::receive(Transfer& transfer) {
   transfer_ = &transfer;
   if (connected_) begin();
   while (!transfer.ended()) {
-    wake_.expires_at(connected_ ? deadline_ : Clock::time_point::max());
+    const auto next = held_ ? paid_until_ : deadline_;
+    wake_.expires_at(connected_ ? next : Clock::time_point::max());
     boost::system::error_code woken;
     co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
-    if (connected_ && !transfer.ended() && Clock::now() >= deadline_) on_silence();
+    if (!connected_ || transfer.ended()) continue;
+    if (held_ && Clock::now() >= paid_until_) {
+      begin();
+    } else if (!held_ && Clock::now() >= deadline_) {
+      on_silence();
+    }
   }
   transfer_ = nullptr;
   co_return *transfer.ended();

@@ -25,6 +25,8 @@ struct PullOptions {
   std::chrono::milliseconds longest_silence{30'000};
   // Wrong chunks (by their digest) in one blob before the pull is given up.
   std::size_t most_wrong_chunks = 32;
+  ByteCount most_a_second{};  // in the mean: a window's worth comes at once; 0: as fast as it comes
+  std::function<void(ByteCount)> received{};  // told of every frame
 };
 
 // Fetches blobs from depots over a session, one at a time (SCHEMA.md, "Transfer"). Waits through

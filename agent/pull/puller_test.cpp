@@ -236,6 +236,23 @@ TEST_F(PullerTest, asks_for_nothing_where_all_is_there_and_cuts_off_what_is_too_
   EXPECT_EQ(depot_.asked.size(), 0U);
 }
 
+// A window's worth comes at once: 8 of 40 chunks.
+TEST_F(PullerTest, takes_no_more_a_second_than_it_may) {
+  std::uint64_t told = 0;
+  puller_ = std::make_unique<Puller>(io_.get_executor(), *board_, "pi-1",
+                                     PullOptions{.silence = std::chrono::milliseconds(20),
+                                                 .longest_silence = std::chrono::milliseconds(80),
+                                                 .most_a_second = ByteCount::mib(4),
+                                                 .received = [&](ByteCount bytes) { told += bytes.value(); }});
+  puller_->on_connected();
+  const auto begun = std::chrono::steady_clock::now();
+  ASSERT_THAT(pull(), IsOk());
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(32 * 1000 / 64));
+  EXPECT_TRUE(file() == text_);
+  EXPECT_THAT(depot_.asked, SizeIs(41)) << "a pause is no silence";
+  EXPECT_EQ(told, received_);
+}
+
 TEST_F(PullerTest, fetches_an_empty_blob) {
   text_.clear();
   table_ = blob::make_chunk_table({});

@@ -9,6 +9,7 @@ namespace {
 
 using messages::OnUnmeasurable;
 using messages::VariantOutcome;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
 // The speeds lie so far apart that a busy machine measures them in the right order, too; four calls
@@ -310,6 +311,78 @@ TEST_F(AgentTest, tells_how_it_fares_and_measures_again_when_the_host_asks) {
   EXPECT_EQ(served().calls, 1U);
   EXPECT_EQ(served().errors, 0U);
   EXPECT_EQ(served().latency_ms.count(), 1U);
+}
+
+// The host is told that it waits, by a report that it takes for no failure.
+TEST_F(AgentTest, waits_for_its_window_and_says_until_when) {
+  const auto hour = [](int from_now) {
+    const std::time_t then = std::time(nullptr) + from_now * 3600;
+    std::tm local{};
+    ::localtime_r(&then, &local);
+    return (local.tm_hour < 10 ? "0" : "") + std::to_string(local.tm_hour) + ":00";
+  };
+  configure("[updates]\nwindow = \"" + hour(6) + "-" + hour(8) + "\"\n");
+  agent_is_online();
+  const ForgedRelease release = released({.stage = 1});
+  host_.send(host_.offer(release, 1, forge_));
+  const auto* report = ends(1, State::held);
+  ASSERT_NE(report, nullptr);
+  // Where nobody keeps this machine's clock, hours mean nothing.
+  EXPECT_THAT(report->reason, AnyOf(HasSubstr("waits until"), HasSubstr("waits for the clock")));
+  EXPECT_THAT(report->reason, HasSubstr("its window (" + hour(6)));
+  EXPECT_TRUE(host_.asked_for.empty());
+  kill_agent();
+  agent_is_online();
+  EXPECT_TRUE(host_.at(1, State::held));
+  kill_agent();
+  configure("[updates]\nwindow = \"00:00-24:00\"\n");
+  agent_is_online();
+  if (host_.status()->deployment->reason.find("the clock") != std::string::npos) {
+    GTEST_SKIP() << "nobody keeps this machine's clock";
+  }
+  EXPECT_NE(ends(1, State::updated), nullptr);
+}
+
+TEST_F(AgentTest, receives_no_more_than_it_may_a_day_and_goes_on_where_it_stopped) {
+  configure("[updates]\nmax_mb_a_day = 1\nmax_kb_a_second = 100000\n");
+  agent_is_online();
+  const ForgedRelease release = released({.stage = 1, .variants = {{.padding = 4'000'000}}});
+  host_.send(host_.offer(release, 1, forge_));
+  const auto* report = ends(1, State::held);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(report->reason, HasSubstr("1.05 MB in 24 hours are used up"));
+  const std::size_t before = host_.chunks();
+  EXPECT_LT(before, 16U + 8U + 8U) << "a window more than the megabyte, and small blobs";
+  kill_agent();
+  agent_is_online();
+  loop_.run_for(std::chrono::milliseconds(500));
+  EXPECT_TRUE(host_.at(1, State::held)) << "counted over restarts";
+  EXPECT_EQ(host_.chunks(), before);
+  kill_agent();
+  configure();
+  agent_is_online();
+  ASSERT_NE(ends(1, State::updated), nullptr);
+  std::uint64_t whole = 0;
+  for (const auto& [digest, bytes] : release.blobs) whole += bytes.size() / 65'536 + 1;
+  EXPECT_LE(host_.chunks(), whole + 16U) << "what was on its way when it stopped comes twice";
+}
+
+TEST_F(AgentTest, pulls_nothing_by_a_metered_link_and_takes_what_its_owner_brings) {
+  configure("[updates]\nmetered = true\n");
+  agent_is_online();
+  const ForgedRelease release = released({.stage = 1});
+  host_.send(host_.offer(release, 1, forge_));
+  const auto* report = ends(1, State::held);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(report->reason, HasSubstr("metered: releases come by `outcrop-agent install`"));
+  EXPECT_TRUE(host_.asked_for.empty());
+  const std::string socket = " --config " + config_.string();
+  const std::string install = "install --soak 0 " + carried(release).string() + socket;
+  EXPECT_THAT(agent_says(install).output, HasSubstr("an update is at work"));
+  EXPECT_EQ(agent_says("rollback" + socket).code, 0);
+  const ShellOutcome installed = agent_says(install);
+  EXPECT_EQ(installed.code, 0) << installed.output;
+  EXPECT_TRUE(loop_.until([&] { return host_.status()->active_manifest == release.manifest; }));
 }
 
 }  // namespace
