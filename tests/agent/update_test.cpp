@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <nlohmann/json.hpp>
+
 #include "tests/agent/rig.hpp"
 
 namespace outcrop {
@@ -384,6 +386,24 @@ TEST_F(AgentTest, pulls_nothing_by_a_metered_link_and_takes_what_its_owner_bring
   EXPECT_EQ(installed.code, 0) << installed.output;
   EXPECT_TRUE(loop_.until([&] { return host_.status()->active_manifest == release.manifest; }));
 }
+
+// Boards without a battery begin in 1970, and whatever a clock says that nobody keeps decides nothing.
+class ClockTest : public AgentTest, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(ClockTest, is_connected_and_takes_a_release_whatever_its_clock_says) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "faketime and sanitizers each want to be loaded first";
+#endif
+  launcher_ = {"faketime", "-f", GetParam()};
+  agent_is_online();
+  ASSERT_NE(host_.status(), nullptr) << "faketime is one of script/packages.txt";
+  const auto status = nlohmann::json::parse(agent_says("status --json --config " + config_.string()).output, nullptr, false);
+  ASSERT_TRUE(status.is_object());
+  if (status["clock"] != "floor") GTEST_SKIP() << "somebody keeps this machine's clock, and so the agent believes it";
+  first_release();
+}
+
+INSTANTIATE_TEST_SUITE_P(Clocks, ClockTest, ::testing::Values("@1970-01-01 00:00:10", "-30d", "+30d"));
 
 }  // namespace
 }  // namespace outcrop

@@ -13,9 +13,10 @@ namespace {
 using trust::openssl_reason;
 using trust::Owned;
 
-constexpr const char* valid_from = "20200101000000Z";
+// For boards whose clock begins in 1970, and nobody sets before they are connected.
+constexpr const char* valid_from = "19700101000000Z";
 constexpr const char* valid_to = "21200101000000Z";
-constexpr std::time_t valid_from_seconds = 1'577'836'800;
+constexpr std::time_t lists_from_seconds = 1'577'836'800;  // 2020
 constexpr int serial_bits = 159;  // positive, and at most 20 octets
 
 EVP_PKEY* native(const trust::PrivateKey& key) {
@@ -208,12 +209,12 @@ Result<std::string> make_revocation_list(const std::vector<RevokedSerial>& revok
   const Owned<ASN1_TIME> from(ASN1_TIME_new());
   const Owned<ASN1_TIME> to(ASN1_TIME_new());
   const std::size_t number = revoked.size() + 1;
-  // From 2020 on, as the certificates: a list that a machine's clock finds too young would shut
-  // every board out. A second more for each number: OpenSSL takes the list of the latest date.
+  // From long ago: a list that the broker's clock finds too young would shut every board out. A second
+  // more for each number: OpenSSL takes the list of the latest date.
   const bool begun =
       list && from && to && X509_CRL_set_version(list.get(), X509_CRL_VERSION_2) == 1 &&
       X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(authority.get())) == 1 &&
-      ASN1_TIME_adj(from.get(), valid_from_seconds, 0, static_cast<long>(number)) != nullptr &&
+      ASN1_TIME_adj(from.get(), lists_from_seconds, 0, static_cast<long>(number)) != nullptr &&
       ASN1_TIME_set_string_X509(to.get(), valid_to) == 1 &&
       X509_CRL_set1_lastUpdate(list.get(), from.get()) == 1 &&
       X509_CRL_set1_nextUpdate(list.get(), to.get()) == 1 &&
