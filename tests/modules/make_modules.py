@@ -142,6 +142,50 @@ class Signals(nn.Module):
         return self.last(x)
 
 
+class Resized(nn.Module):
+    """Images to larger ones, by what Python's functions make of factors and of sizes: loops over the axes."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(1, 8, 3, padding=1)
+        self.nearest = nn.Upsample(scale_factor=2)
+        self.middle = nn.Conv2d(8, 8, 3, padding=1)
+        self.last = nn.Conv2d(8, 1, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = torch.relu(self.middle(self.nearest(torch.relu(self.first(images)))))
+        y = nn.functional.interpolate(x, scale_factor=0.5, mode="area")
+        y = nn.functional.interpolate(y, size=x.shape[-2:], mode="nearest")
+        return self.last(nn.functional.interpolate(x + y, scale_factor=[1.5, 2.0], mode="bilinear"))
+
+
+class ResizedSignals(nn.Module):
+    """The same along one axis."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv1d(4, 32, 3, padding=1)
+        self.last = nn.Conv1d(32, 16, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = nn.functional.interpolate(torch.relu(self.first(x)), scale_factor=2.0)
+        y = nn.functional.interpolate(y, size=48, mode="linear", align_corners=True)
+        return self.last(nn.functional.interpolate(y, scale_factor=1.5, mode="linear"))
+
+
+class Brightest(nn.Module):
+    """What LibTorch's passes for int8 end at: a pool that answers two tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(1, 8, 3, padding=1)
+        self.pool = nn.AdaptiveMaxPool2d((4, 4))
+        self.last = nn.Conv2d(8, 16, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.last(self.pool(torch.relu(self.first(images))))
+
+
 class TwoInputs(nn.Module):
     """Signals [N, 16] and which of three sensors they are of [N], to (level [N, 1], loudest [N])."""
 
@@ -268,8 +312,8 @@ if __name__ == "__main__":
     torch.jit.trace(mobile, torch.zeros(2, 1, 8, 8)).save("mobile_traced.pt")
     torch.jit.save(torch.jit.freeze(torch.jit.script(mobile)), "mobile_frozen.pt")
     torch.jit.script(settle(UNet())).save("unet.pt")
-    for name, make in {"recurrent": Recurrent, "signals": Signals, "packs": Packs,
-                       "projected": Projected}.items():
+    for name, make in {"recurrent": Recurrent, "signals": Signals, "packs": Packs, "projected": Projected,
+                       "resized": Resized, "resized_signals": ResizedSignals, "brightest": Brightest}.items():
         torch.manual_seed(30)
         torch.jit.script(settle(make())).save(f"{name}.pt")
     torch.jit.trace(settle(Encoder()), torch.rand(2, 16), check_trace=False).save("encoder.pt")

@@ -155,6 +155,89 @@ void decide_ranks(std::shared_ptr<Graph>& graph, const Module& network, const st
   }
 }
 
+bool is_of_numbers(const Block* block) {
+  return std::all_of(block->nodes().begin(), block->nodes().end(), [](const Node* node) {
+    const bool tensor = std::any_of(node->outputs().begin(), node->outputs().end(), [](const Value* output) {
+      return output->type()->isSubtypeOf(*c10::TensorType::get());
+    });
+    return !tensor && std::all_of(node->blocks().begin(), node->blocks().end(), is_of_numbers);
+  });
+}
+
+// How often a loop runs that makes numbers alone, where that is known and few.
+std::optional<std::int64_t> counted(const Node* loop) {
+  constexpr std::int64_t most_times = 16;
+  if (loop->kind() != torch::jit::prim::Loop || !is_of_numbers(loop->blocks().at(0))) return std::nullopt;
+  const auto times = torch::jit::toIValue(loop->input(0));
+  const auto begins = torch::jit::toIValue(loop->input(1));
+  const auto goes_on = torch::jit::toIValue(loop->blocks().at(0)->outputs().at(0));
+  if (!times || !begins || !goes_on || !begins->toBool() || !goes_on->toBool()) return std::nullopt;
+  return times->toInt() <= most_times ? std::optional(times->toInt()) : std::nullopt;
+}
+
+void unroll(Node* loop, std::int64_t times) {
+  Graph& graph = *loop->owningGraph();
+  Block* body = loop->blocks().at(0);
+  const torch::jit::WithInsertPoint before(loop);
+  std::vector<Value*> carried(loop->inputs().begin() + 2, loop->inputs().end());
+  for (std::int64_t i = 0; i < times; ++i) {
+    std::map<Value*, Value*> now{{body->inputs().at(0), graph.insertConstant(i)}};
+    for (std::size_t k = 0; k < carried.size(); ++k) now[body->inputs().at(k + 1)] = carried[k];
+    const auto value = [&](Value* of_body) {
+      const auto found = now.find(of_body);
+      return found == now.end() ? of_body : found->second;
+    };
+    for (Node* node : body->nodes()) {
+      Node* copy = graph.insertNode(graph.createClone(node, value));
+      for (std::size_t k = 0; k < node->outputs().size(); ++k) now[node->output(k)] = copy->output(k);
+    }
+    for (std::size_t k = 0; k < carried.size(); ++k) carried[k] = value(body->outputs().at(k + 1));
+  }
+  for (std::size_t k = 0; k < carried.size(); ++k) loop->output(k)->replaceAllUsesWith(carried[k]);
+  loop->destroy();
+}
+
+// Python's modules count axes by loops, as F.interpolate does for its factors: passes know lists that stand there.
+void write_out_lists(std::shared_ptr<Graph>& graph) {
+  visit_all(graph->block(), [](Node* node) {
+    if (const auto times = counted(node)) unroll(node, *times);
+  });
+  torch::jit::RemoveListMutation(graph);
+  torch::jit::ConstantPropagation(graph);
+}
+
+// [last] → [first, last], which it may be computed to; of none, none.
+Value* with_first(Graph& graph, Value* list, const c10::IValue& first) {
+  if (list->mustBeNone()) return list;
+  Value* one = graph.insertNode(graph.createList(list->type()->expectRef<c10::ListType>().getElementType(),
+                                                 {graph.insertConstant(first)}))->output();
+  return graph.insert(torch::jit::aten::add, {one, list});
+}
+
+// Resizing along one axis is resizing along two: for the former LibTorch has no int8.
+void lift_resizing(Graph& graph) {
+  visit_all(graph.block(), [&](Node* node) {
+    const std::string kind = node->kind().toQualString();
+    const bool linear = kind == "aten::upsample_linear1d";
+    if (!linear && kind != "aten::upsample_nearest1d") return;
+    const std::size_t factors = linear ? 3 : 2;
+    for (const std::size_t list : {std::size_t{1}, factors}) {  // of the overload that Python's functions call
+      const auto* given = node->inputs().size() == factors + 1 ? node->input(list) : nullptr;
+      if (given == nullptr || !(given->mustBeNone() || given->type()->kind() == c10::TypeKind::ListType)) return;
+    }
+    const torch::jit::WithInsertPoint before(node);
+    const auto symbol = [](const char* name) { return c10::Symbol::fromQualString(name); };
+    std::vector<torch::jit::NamedValue> arguments{
+        graph.insert(symbol("aten::unsqueeze"), {node->input(0), std::int64_t{-2}}),
+        with_first(graph, node->input(1), std::int64_t{1})};
+    if (linear) arguments.emplace_back(node->input(2));
+    arguments.emplace_back(with_first(graph, node->input(factors), 1.0));
+    Value* resized = graph.insert(symbol(linear ? "aten::upsample_bilinear2d" : "aten::upsample_nearest2d"), arguments);
+    node->output()->replaceAllUsesWith(graph.insert(symbol("aten::squeeze"), {resized, std::int64_t{-2}}));
+    node->destroy();
+  });
+}
+
 // A batch norm in evaluation mode: x · scale + shift, for each channel.
 struct Normalization {
   std::optional<Tensor> weight;
@@ -412,6 +495,8 @@ LayeredNetwork layered_network(const Module& network, const std::vector<Tensor>&
   fix_numbers(*graph, whole);
   torch::jit::ConstantPropagation(graph);
   decide_ranks(graph, whole, example);
+  write_out_lists(graph);
+  lift_resizing(*graph);
   fix_tensors(*graph, whole);
   torch::jit::RemoveTensorMutation(graph);
   torch::jit::removeDropout(graph);

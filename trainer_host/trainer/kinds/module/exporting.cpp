@@ -85,7 +85,7 @@ kinds::Export make_export(const ForeignModule& foreign, const Rows& rows, const 
   std::string why_not;
   const torch::jit::Module network = form_for_methods(module, asked, answers, exported, why_not);
   exported.parts = {{"module", network, some.inputs,
-                     std::numeric_limits<double>::max(), std::nullopt, why_not,
+                     std::numeric_limits<float>::max(), std::nullopt, why_not,
                      models::change_in_place(network), /*answers_floats=*/true}};
   exported.compose = [](std::vector<kinds::PartForm> forms) { return std::move(forms.at(0).module); };
   messages::Method forward{"forward", {}, {}};

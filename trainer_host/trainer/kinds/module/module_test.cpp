@@ -298,6 +298,10 @@ TEST_F(UserModule, of_every_make_is_right_by_every_method_or_left_out_with_the_r
       {"recurrent", "tokens", torch::randint(40, {24, 6}, torch::kLong),
        {{"int8-quint8", not_static}, {"int8-qint8", not_static}, {"int4-native", not_large}}},
       {"signals", "x", torch::randn({24, 4, 32}), {{"int4-native", not_large}}},
+      {"resized", "images", torch::randn({24, 1, 8, 8}), {{"int4-native", not_large}}},
+      {"resized_signals", "x", torch::randn({24, 4, 16}), {{"int4-native", not_large}}},
+      {"brightest", "images", torch::randn({24, 1, 8, 8}),
+       {{"int8-quint8", "adaptive_max_pool2d"}, {"int8-qint8", "adaptive_max_pool2d"}, {"int4-native", not_large}}},
       {"projected", "x", torch::randn({24, 5, 8}),
        {{"int8-quint8", in_place}, {"int8-qint8", in_place}, {"gptq-4bit", in_place}, {"awq-4bit", in_place},
         {"int4-native", in_place}}},
@@ -334,6 +338,22 @@ TEST_F(UserModule, of_every_make_is_right_by_every_method_or_left_out_with_the_r
       if (variant.name != "float") EXPECT_GT(error, 0.0) << one.name << " " << variant.name;
     }
   }
+}
+
+TEST_F(UserModule, is_int8_or_float_by_layer) {
+  torch::manual_seed(7);
+  ASSERT_THAT(write_rows(rows(), "x", torch::randn({24, 4, 16})), IsOk());
+  auto task = shipped("resized_signals", rows()).open(0);
+  ASSERT_THAT(task, IsOk());
+  const fs::path stage = folder_.path() / "stage";
+  fs::create_directory(stage);
+  quantize::VariantChoice choice;
+  choice.variants = {"float", "int8-mixed"};
+  choice.settling.mixed.aim = kinds::Aim::size;
+  const auto exported = quantize::export_variants((*task)->make_export(), stage, "m", choice);
+  ASSERT_THAT(exported, IsOk());
+  for (const auto& [variant, why] : exported->left_out) ADD_FAILURE() << variant << ": " << why;
+  EXPECT_LT(exported->variants.back().outputs.at("output").mean_abs_error, 0.05);
 }
 
 TEST_F(UserModule, of_one_large_matrix_runs_in_4_bits_by_an_operator_of_ours) {

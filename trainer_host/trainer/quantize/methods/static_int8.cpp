@@ -5,6 +5,7 @@
 
 #include "trainer_host/trainer/models/layered_form.hpp"
 #include "trainer_host/trainer/quantize/fake_quantized.hpp"
+#include "trainer_host/trainer/quantize/operator_counter.hpp"
 #include "trainer_host/trainer/quantize/part_layers.hpp"
 #include "trainer_host/trainer/quantize/static_quantization.hpp"
 
@@ -26,6 +27,14 @@ kinds::Codes codes_of(torch::jit::Module network, const ArgumentRows& row) {
   const auto output = network.forward(row.values()).toTensor();
   return {output.q_scale(), output.q_zero_point(),
           output.scalar_type() == torch::kQInt8 ? -128 : 0};
+}
+
+// LibTorch's passes take it for an operation of one answer, and end at the second with words about themselves.
+Status check_passes_know(const kinds::ExportPart& part, const torch::jit::Module& layered) {
+  const auto operators = count_graph_operators(layered, "forward");
+  if (!operators.contains("aten::adaptive_max_pool2d")) return {};
+  return fail(ErrorCode::unsupported, spoken(part.name) + " has adaptive_max_pool2d, which LibTorch's passes for int8 "
+                                                          "cannot do: max_pool2d and adaptive_avg_pool2d they can");
 }
 
 std::vector<std::string> wanted_by(const Plan& plan) {
@@ -131,6 +140,7 @@ class StaticInt8 final : public Method {
   static Result<StaticLayers> layers_of(const kinds::ExportPart& part) { return layers_of(part, part.network); }
   static Result<StaticLayers> layers_of(const kinds::ExportPart& part, const torch::jit::Module& form) {
     if (!part.not_layered.empty()) return fail(ErrorCode::unsupported, part.not_layered);
+    OUTCROP_CHECK(check_passes_know(part, form));
     auto layers = find_static_layers(fold_batch_norm(form), first_rows(part));
     if (!layers) return fail(layers.error().context(spoken(part.name)));
     return layers;
