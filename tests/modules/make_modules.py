@@ -79,6 +79,19 @@ class Encoder(nn.Module):
         return self.last(self.layer(x.reshape(-1, 2, 8)))
 
 
+class Attention(nn.Module):
+    """An encoder as torch.nn has it, scripted: branch over branch on what all rows share, and a fused operation."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), 2,
+                                            enable_nested_tensor=False)
+        self.last = nn.Linear(16, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.layers(x))
+
+
 class Recurrent(nn.Module):
     """Words [N, 6] to logits, both ways, over two layers."""
 
@@ -313,7 +326,8 @@ if __name__ == "__main__":
     torch.jit.save(torch.jit.freeze(torch.jit.script(mobile)), "mobile_frozen.pt")
     torch.jit.script(settle(UNet())).save("unet.pt")
     for name, make in {"recurrent": Recurrent, "signals": Signals, "packs": Packs, "projected": Projected,
-                       "resized": Resized, "resized_signals": ResizedSignals, "brightest": Brightest}.items():
+                       "resized": Resized, "resized_signals": ResizedSignals, "brightest": Brightest,
+                       "attention": Attention}.items():
         torch.manual_seed(30)
         torch.jit.script(settle(make())).save(f"{name}.pt")
     torch.jit.trace(settle(Encoder()), torch.rand(2, 16), check_trace=False).save("encoder.pt")

@@ -137,32 +137,48 @@ struct Scatter {
   std::string block;  // a name of its own
   std::string title;
   std::string label;
-  std::function<std::optional<double>(const Contender&)> value;
+  std::function<std::optional<Interval>(const Contender&)> value;  // low and high are drawn where they are not the value
   bool from_zero = true;
 };
 
+struct Point {
+  Interval at;
+  const Contender* of = nullptr;
+};
+
+// From bottom to top: values, and what intervals reach.
+std::pair<double, double> reach_of(const std::vector<Point>& points, bool from_zero) {
+  double low = from_zero ? 0.0 : points.front().at.low;
+  double high = points.front().at.high;
+  for (const Point& point : points) {
+    low = std::min(low, point.at.low);
+    high = std::max(high, point.at.high);
+  }
+  if (high > low) return {low, high};
+  return {low, low + (from_zero || low == 0 ? 1 : 0.02 * std::abs(low))};
+}
+
 std::string scatter_panel(const std::vector<Contender>& contenders, const Scatter& scatter) {
   const ByteUnit unit = byte_unit_of(contenders);
-  std::vector<std::pair<double, const Contender*>> shown;
+  std::vector<Point> shown;
   double most_x = 0;
   for (const Contender& one : contenders) {
     const auto value = scatter.value(one);
     if (!value || one.disk == 0) continue;
-    shown.emplace_back(*value, &one);
+    shown.push_back({*value, &one});
     most_x = std::max(most_x, static_cast<double>(one.disk) / unit.bytes);
   }
   if (shown.size() < 2) return {};
-  std::stable_sort(shown.begin(), shown.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  const double least_y = scatter.from_zero ? 0.0 : shown.front().first;
-  double range = shown.back().first - least_y;
-  if (!(range > 0)) range = scatter.from_zero || least_y == 0 ? 1 : 0.02 * std::abs(least_y);
+  std::stable_sort(shown.begin(), shown.end(), [](const Point& a, const Point& b) { return a.at.value < b.at.value; });
+  const auto [bottom, top] = reach_of(shown, scatter.from_zero);
+  const double range = top - bottom;
   std::ostringstream out;
   out << "reset\n$" << scatter.block << " << EOD\n";
   std::vector<std::pair<double, double>> labels;  // of neighbours, one above the other
-  double highest = shown.back().first;
-  for (const auto& [value, one] : shown) {
-    const double x = static_cast<double>(one->disk) / unit.bytes;
-    double y = value;
+  double highest = top;
+  for (const auto& [at, of] : shown) {
+    const double x = static_cast<double>(of->disk) / unit.bytes;
+    double y = at.value;
     for (const auto& [other_x, other_y] : labels) {
       if (std::abs(x - other_x) < label_width * most_x && y < other_y + label_height * range) {
         y = other_y + label_height * range;
@@ -170,20 +186,26 @@ std::string scatter_panel(const std::vector<Contender>& contenders, const Scatte
     }
     labels.emplace_back(x, y);
     highest = std::max(highest, y);
-    out << word(one->name) << " " << x << " " << value << " " << (one->is_float ? blue : orange) << " " << y << "\n";
+    out << word(of->name) << " " << x << " " << at.value << " " << (of->is_float ? blue : orange) << " " << y << " "
+        << at.low << " " << at.high << "\n";
   }
-  out << "EOD\nset title " << quoted(scatter.title) << "\nset xlabel " << quoted("on disk, " + unit.name)
-      << "\nset ylabel " << quoted(scatter.label) << "\nset xrange [0:" << 1.4 * most_x << "]\nset yrange ["
-      << least_y - (scatter.from_zero ? 0.05 : 0.15) * range << ":" << highest + 0.15 * range << "]\nunset key\n"
-      << "set border 3 lc rgb '#808080'\nset tics nomirror\nset grid lc rgb '#d8d8d8'\n"
-      << "plot $" << scatter.block << " using 2:3:4 with points pt 7 ps 1.6 lc rgb variable, \\\n"
+  const bool intervals = std::any_of(shown.begin(), shown.end(), [](const Point& one) { return one.at.high > one.at.low; });
+  out << "EOD\nset title " << quoted(scatter.title + (intervals ? ", with 95 % intervals" : "")) << "\nset xlabel "
+      << quoted("on disk, " + unit.name) << "\nset ylabel " << quoted(scatter.label) << "\nset xrange [0:" << 1.4 * most_x
+      << "]\nset yrange [" << bottom - (scatter.from_zero ? 0.05 : 0.15) * range << ":" << highest + 0.15 * range
+      << "]\nunset key\nset border 3 lc rgb '#808080'\nset tics nomirror\nset grid lc rgb '#d8d8d8'\nplot ";
+  if (intervals) out << "$" << scatter.block << " using 2:3:6:7 with yerrorbars pt 0 lw 1.2 lc rgb '#909090', \\\n  ";
+  out << "$" << scatter.block << " using 2:3:4 with points pt 7 ps 1.6 lc rgb variable, \\\n"
       << "  $" << scatter.block << " using 2:5:1 with labels left offset 1.2,0\n";
   return out.str();
 }
 
 std::string error_scatter_panel(const std::vector<Contender>& contenders) {
   return scatter_panel(contenders, {"points", "Error against size: the lower left corner is best", "mean error",
-                                    [](const Contender& one) { return one.error; }});
+                                    [](const Contender& one) -> std::optional<Interval> {
+                                      if (!one.error) return std::nullopt;
+                                      return Interval{*one.error, *one.error, *one.error};
+                                    }});
 }
 
 std::string score_scatter_panel(const std::vector<Contender>& contenders) {
@@ -194,10 +216,7 @@ std::string score_scatter_panel(const std::vector<Contender>& contenders) {
   if (metric.empty()) return {};
   std::string title = metric + " against size";
   title.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(title.front())));
-  return scatter_panel(contenders, {"scores", title, metric,
-                                    [](const Contender& one) {
-                                      return one.score ? std::optional(one.score->value) : std::nullopt;
-                                    },
+  return scatter_panel(contenders, {"scores", title, metric, [](const Contender& one) { return one.score; },
                                     /*from_zero=*/false});
 }
 

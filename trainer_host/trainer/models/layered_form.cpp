@@ -100,9 +100,9 @@ void fix_defaults(Graph& graph, const c10::FunctionSchema& schema) {
   }
 }
 
-// What integers of the graph, in its outermost block, are for these arguments.
-std::vector<std::int64_t> evaluated(const std::shared_ptr<Graph>& graph, const std::vector<std::size_t>& nodes,
-                                    const Module& network, const std::vector<Tensor>& example) {
+// What values of the graph, in its outermost block, are for these arguments.
+std::vector<c10::IValue> evaluated(const std::shared_ptr<Graph>& graph, const std::vector<std::size_t>& nodes,
+                                   const Module& network, const std::vector<Tensor>& example) {
   auto copy = graph->copy();
   std::vector<Value*> values;
   std::size_t place = 0;
@@ -112,59 +112,38 @@ std::vector<std::int64_t> evaluated(const std::shared_ptr<Graph>& graph, const s
   Node* all = copy->insertNode(copy->createTuple(values));
   while (!copy->outputs().empty()) copy->eraseOutput(0);
   copy->registerOutput(all->output());
-  torch::jit::GraphFunction function("ranks", copy, nullptr);
+  torch::jit::GraphFunction function("askers", copy, nullptr);
   std::vector<c10::IValue> arguments{network._ivalue()};
   arguments.insert(arguments.end(), example.begin(), example.end());
-  std::vector<std::int64_t> integers;
-  const c10::IValue answer = function(std::move(arguments));
-  for (const auto& element : answer.toTupleRef().elements()) integers.push_back(element.toInt());
-  return integers;
+  return function(std::move(arguments)).toTupleRef().elements().vec();
 }
 
-bool asks_for_rank(const Node* node) {
+// How many axes a tensor has, of what type it is, whether two are one: the same for all rows.
+bool asks_what_all_rows_share(const Node* node) {
+  static const std::set<std::string> askers{"aten::dim",    "aten::is_floating_point", "aten::__is__",
+                                            "prim::dtype",  "aten::__isnot__",         "aten::is_autocast_enabled",
+                                            "prim::device", "prim::is_cuda",           "prim::is_nested"};
   const std::string kind = node->kind().toQualString();
-  if (kind == "aten::dim") return true;
-  return kind == "aten::len" && node->input(0)->node()->kind() == torch::jit::aten::size;
-}
-
-// How many axes values have is the same for all rows: Python's modules ask for it, and say what is wrong with
-// another. What the answer decides may ask again.
-void decide_ranks(std::shared_ptr<Graph>& graph, const Module& network, const std::vector<Tensor>& example) {
-  if (example.size() + 1 != graph->inputs().size()) return;
-  constexpr int deepest = 16;
-  for (int round = 0; round < deepest; ++round) {
-    std::vector<std::size_t> places;
-    std::vector<Node*> askers;
-    std::size_t place = 0;
-    for (Node* node : graph->nodes()) {
-      if (asks_for_rank(node)) {
-        places.push_back(place);
-        askers.push_back(node);
-      }
-      ++place;
-    }
-    if (askers.empty()) return;
-    const auto ranks = evaluated(graph, places, network, example);
-    for (std::size_t i = 0; i < askers.size(); ++i) {
-      const torch::jit::WithInsertPoint before(askers[i]);
-      askers[i]->output()->replaceAllUsesWith(graph->insertConstant(ranks.at(i)));
-      askers[i]->destroy();
-    }
-    torch::jit::ConstantPropagation(graph);
-    torch::jit::PeepholeOptimize(graph);
+  if (kind == "aten::len") return node->input(0)->node()->kind() == torch::jit::aten::size;
+  if (kind == "aten::format") {  // LibTorch leaves it alone whatever is in it
+    return std::all_of(node->inputs().begin(), node->inputs().end(),
+                       [](const Value* input) { return torch::jit::toIValue(input).has_value(); });
   }
+  return askers.contains(kind);
 }
 
+// Of a loop that makes numbers, and takes tensors from lists at most.
 bool is_of_numbers(const Block* block) {
   return std::all_of(block->nodes().begin(), block->nodes().end(), [](const Node* node) {
+    const bool takes = node->kind() == torch::jit::aten::__getitem__;
     const bool tensor = std::any_of(node->outputs().begin(), node->outputs().end(), [](const Value* output) {
       return output->type()->isSubtypeOf(*c10::TensorType::get());
     });
-    return !tensor && std::all_of(node->blocks().begin(), node->blocks().end(), is_of_numbers);
+    return (takes || !tensor) && std::all_of(node->blocks().begin(), node->blocks().end(), is_of_numbers);
   });
 }
 
-// How often a loop runs that makes numbers alone, where that is known and few.
+// How often such a loop runs, where that is known and few.
 std::optional<std::int64_t> counted(const Node* loop) {
   constexpr std::int64_t most_times = 16;
   if (loop->kind() != torch::jit::prim::Loop || !is_of_numbers(loop->blocks().at(0))) return std::nullopt;
@@ -204,7 +183,50 @@ void write_out_lists(std::shared_ptr<Graph>& graph) {
   });
   torch::jit::RemoveListMutation(graph);
   torch::jit::ConstantPropagation(graph);
+  torch::jit::PeepholeOptimize(graph);
 }
+
+// Python's modules ask much, of which branch over branch hangs: which of their layers run is the same for all rows.
+void decide_branches(std::shared_ptr<Graph>& graph, const Module& network, const std::vector<Tensor>& example) {
+  write_out_lists(graph);
+  if (example.size() + 1 != graph->inputs().size()) return;
+  constexpr int deepest = 64;
+  for (int round = 0; round < deepest; ++round) {
+    std::vector<std::size_t> places;
+    std::vector<Node*> askers;
+    std::size_t place = 0;
+    for (Node* node : graph->nodes()) {
+      if (asks_what_all_rows_share(node)) {
+        places.push_back(place);
+        askers.push_back(node);
+      }
+      ++place;
+    }
+    if (askers.empty()) return;
+    const auto answers = evaluated(graph, places, network, example);
+    for (std::size_t i = 0; i < askers.size(); ++i) {
+      const torch::jit::WithInsertPoint before(askers[i]);
+      askers[i]->output()->replaceAllUsesWith(graph->insertConstant(answers.at(i)));
+      askers[i]->destroy();
+    }
+    torch::jit::ConstantPropagation(graph);
+    torch::jit::PeepholeOptimize(graph);
+    write_out_lists(graph);
+  }
+}
+
+// Where no gradients are wanted, torch.nn has whole layers of attention in one operation, whose parts are nowhere: they
+// are as in training, apart.
+void take_apart(Graph& graph) {
+  visit_all(graph.block(), [&](Node* node) {
+    const std::string kind = node->kind().toQualString();
+    if (kind != "aten::is_grad_enabled" && kind != "prim::requires_grad") return;
+    const torch::jit::WithInsertPoint before(node);
+    node->output()->replaceAllUsesWith(graph.insertConstant(true));
+    node->destroy();
+  });
+}
+
 
 // [last] → [first, last], which it may be computed to; of none, none.
 Value* with_first(Graph& graph, Value* list, const c10::IValue& first) {
@@ -493,9 +515,9 @@ LayeredNetwork layered_network(const Module& network, const std::vector<Tensor>&
   auto graph = inlined_graph(whole, "forward");
   fix_defaults(*graph, whole.get_method("forward").function().getSchema());
   fix_numbers(*graph, whole);
+  take_apart(*graph);
   torch::jit::ConstantPropagation(graph);
-  decide_ranks(graph, whole, example);
-  write_out_lists(graph);
+  decide_branches(graph, whole, example);
   lift_resizing(*graph);
   fix_tensors(*graph, whole);
   torch::jit::RemoveTensorMutation(graph);

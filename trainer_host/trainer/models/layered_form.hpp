@@ -20,7 +20,9 @@ namespace outcrop::models {
 // LibTorch's passes for int8 follow values through one graph, and lose them at every border of a
 // module that is no layer: a network of nn.Sequential would stay float.
 //
-// Of `example`, arguments of forward, ranks alone are used: what asks for the number of axes is decided.
+// Layers of attention, which torch.nn calls as one fused operation where no gradients are wanted, are as in training,
+// apart. Of `example`, arguments of forward, only what all rows share is used: what asks for numbers of axes and types is
+// decided, and so are the branches that hang on it.
 // Throws c10::Error where it cannot be had: a layer whose numbers are not constants, attributes that are
 // changed, calls that are not of TorchScript.
 [[nodiscard]] torch::jit::Module layered_form(const torch::jit::Module& network,

@@ -187,6 +187,19 @@ TEST_F(UserModule, is_trained_on_for_int8) {
   EXPECT_THAT(without->left_out.front().second, HasSubstr("train.qat_from"));
 }
 
+// Before anything is trained: a run asks for it first of all.
+TEST_F(UserModule, of_several_inputs_is_not_trained_for_int8) {
+  torch::manual_seed(1);
+  ASSERT_THAT(write_rows(rows(), "signal", torch::randn({8, 16})), IsOk());
+  ASSERT_THAT(write_rows(rows(), "sensor", torch::randint(3, {8}, torch::kLong)), IsOk());
+  auto task = shipped("two_inputs", rows()).open(0);
+  ASSERT_THAT(task, IsOk());
+  quantize::AwareTraining for_int8;
+  EXPECT_THAT(for_int8.choose_ranges(**task),
+              ErrorIs(ErrorCode::unsupported, AllOf(HasSubstr("from one tensor to one"), HasSubstr("takes 2 and gives 2"),
+                                                    HasSubstr("static int8 takes it as it is"))));
+}
+
 TEST_F(UserModule, is_the_same_traced_and_begins_with_weights_beside_it) {
   ASSERT_THAT(write_digits(rows(), 8, 1), IsOk());
   auto scripted = shipped("digits", rows());
@@ -264,21 +277,33 @@ TEST_F(UserModule, of_blocks_is_int8_however_it_was_saved) {
 }
 
 TEST_F(UserModule, with_attention_is_int8_but_for_products_of_activations) {
+  struct Brought {
+    std::string name;
+    Tensor rows;
+    std::int64_t linear;       // multiply-adds
+    std::int64_t activations;  // of two tokens that meet each other, or four
+  };
   torch::manual_seed(4);
-  ASSERT_THAT(write_rows(rows(), "x", torch::rand({6, 16})), IsOk());
-  auto task = shipped("encoder", rows()).open(0);
-  ASSERT_THAT(task, IsOk());
-  const fs::path stage = folder_.path() / "stage";
-  fs::create_directory(stage);
-  const auto exported = quantize::export_variants((*task)->make_export(), stage, "encoder_stage1");
-  ASSERT_THAT(exported, IsOk());
-  for (const auto& [variant, why] : exported->left_out) ADD_FAILURE() << variant << ": " << why;
-  const quantize::VariantFile& int8 = exported->variants.back();
-  // 1088 of its multiply-adds are of linear layers, 64 of two tokens that meet each other.
-  EXPECT_NEAR(int8.coverage.multiply_adds, 1088.0 / 1152.0, 1e-9);
-  EXPECT_TRUE(std::any_of(int8.stays_float.begin(), int8.stays_float.end(),
-                          [](const kinds::FloatPart& part) { return part.name == "module.bmm"; }));
-  EXPECT_LT(int8.outputs.at("output").mean_abs_error, 0.05);
+  // One traced layer, and two of torch.nn's encoder as Python scripts it.
+  const std::int64_t layer = 3 * 16 * 16 + 16 * 16 + 2 * 16 * 32;
+  for (const Brought& one : {Brought{"encoder", torch::rand({6, 16}), 1088, 64},
+                             Brought{"attention", torch::rand({24, 4, 16}), 4 * (2 * layer + 16 * 8), 2 * 2 * 4 * 4 * 16}}) {
+    fs::remove_all(rows());
+    ASSERT_THAT(write_rows(rows(), "x", one.rows), IsOk());
+    auto task = shipped(one.name, rows()).open(0);
+    ASSERT_THAT(task, IsOk());
+    const fs::path stage = folder_.path() / one.name;
+    fs::create_directory(stage);
+    const auto exported = quantize::export_variants((*task)->make_export(), stage, "encoder_stage1");
+    ASSERT_THAT(exported, IsOk());
+    for (const auto& [variant, why] : exported->left_out) ADD_FAILURE() << variant << ": " << why;
+    const quantize::VariantFile& int8 = exported->variants.back();
+    EXPECT_NEAR(int8.coverage.multiply_adds, static_cast<double>(one.linear) / static_cast<double>(one.linear + one.activations),
+                1e-9);
+    EXPECT_TRUE(std::any_of(int8.stays_float.begin(), int8.stays_float.end(),
+                            [](const kinds::FloatPart& part) { return part.name == "module.bmm"; }));
+    EXPECT_LT(int8.outputs.at("output").mean_abs_error, 0.05) << one.name;
+  }
 }
 
 // What they come to, by every method that makes a file of them: never a wrong one, or a reason.
@@ -337,6 +362,24 @@ TEST_F(UserModule, of_every_make_is_right_by_every_method_or_left_out_with_the_r
       EXPECT_LE(error, most) << one.name << " " << variant.name;
       if (variant.name != "float") EXPECT_GT(error, 0.0) << one.name << " " << variant.name;
     }
+  }
+}
+
+TEST_F(UserModule, calibrated_by_a_row_or_two_is_said_to_be) {
+  torch::manual_seed(7);
+  for (const std::int64_t count : {1, 8}) {
+    ASSERT_THAT(write_rows(rows(), "x", torch::randn({count, 4, 16})), IsOk());
+    auto task = shipped("resized_signals", rows()).open(0);
+    ASSERT_THAT(task, IsOk());
+    const fs::path stage = folder_.path() / std::to_string(count);
+    fs::create_directory(stage);
+    quantize::VariantChoice choice;
+    choice.variants = {"float", "int8-qint8"};
+    const auto exported = quantize::export_variants((*task)->make_export(), stage, "m", choice);
+    ASSERT_THAT(exported, IsOk());
+    const auto& remarks = exported->variants.back().remarks;
+    EXPECT_EQ(remarks.empty(), count == 8);
+    if (!remarks.empty()) EXPECT_THAT(remarks.front().reason, HasSubstr("1 row alone"));
   }
 }
 

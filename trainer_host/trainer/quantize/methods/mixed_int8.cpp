@@ -16,7 +16,7 @@ class MixedInt8 final : public Method {
   [[nodiscard]] Result<Plan> plan(const kinds::Export& model) const override {
     OUTCROP_TRY(plan, inner_->plan(model));
     plan.method = name();
-    return std::move(plan);
+    return plan;
   }
 
   [[nodiscard]] Result<Settled> settle(Plan plan, const kinds::Export& model, const Settling& how) const override {

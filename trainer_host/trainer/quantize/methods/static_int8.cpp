@@ -17,6 +17,7 @@ using torch::jit::Module;
 // Enough for stable ranges (published recipes take as many); more only takes longer.
 constexpr std::int64_t largest_calibration = 1000;
 constexpr std::int64_t fewest_percent = 10;
+constexpr std::int64_t fewest_rows = 8;  // below, ranges are rather those of these rows than the model's
 
 PlannedLayer in_part(const kinds::ExportPart& part, PlannedLayer layer) {
   layer.name = part.name + "." + layer.name;
@@ -176,6 +177,12 @@ class StaticInt8 final : public Method {
       applied.corrections.push_back(std::move(step));
     }
     options.weight_scales = std::move(corrected.weight_scales);
+    if (calibration.size() < fewest_rows) {
+      applied.remarks.push_back({part.name, "ranges are of " + std::to_string(calibration.size()) +
+                                                (calibration.size() == 1 ? " row" : " rows") +
+                                                " alone, and no correction was tried: other rows may lie far outside; some "
+                                                "hundred are usual"});
+    }
     OUTCROP_TRY(made, layers_of(part, corrected.network));
     add_layers(part, made, options.kept_float, applied);
     OUTCROP_TRY(quantized, quantize_static(corrected.network, calibration, options));
