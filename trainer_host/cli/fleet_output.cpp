@@ -133,16 +133,28 @@ std::string enrolment_table(const Json& devices, const View& view) {
   return table.to_string(view.width);
 }
 
+// " (status 3, telemetry 1)"
+std::string by_kind(const Json& device, const char* key) {
+  const Json counts = device.value(key, Json::object());
+  std::string kinds;
+  for (const auto& [kind, count] : counts.items()) {
+    if (kind == "stale") continue;  // what the broker kept of a session that is over
+    kinds += (kinds.empty() ? " (" : ", ") + kind + " " + std::to_string(count.get<std::uint64_t>());
+  }
+  return kinds + (kinds.empty() ? "" : ")");
+}
+
 // An earlier outcropd counts nothing.
 std::string said_too_much(const Json& device) {
   const auto limited = device.find("limited");
   if (limited == device.end() || *limited == 0) return "";
-  std::string kinds;
-  for (const auto& [kind, count] : device.value("limited_by_kind", Json::object()).items()) {
-    kinds += (kinds.empty() ? " (" : ", ") + kind + " " + std::to_string(count.get<std::uint64_t>());
-  }
   return "says more than a board may: " + counted(limited->get<std::uint64_t>(), "message was", "messages were") +
-         " not taken since outcropd started" + kinds + (kinds.empty() ? "" : ")") + "; where that goes on, revoke it";
+         " not taken since outcropd started" + by_kind(device, "limited_by_kind") + "; where that goes on, revoke it";
+}
+
+std::string was_refused(const Json& device) {
+  const std::string kinds = by_kind(device, "refused_by_kind");
+  return kinds.empty() ? "" : "says what is not taken" + kinds + "; outcropd's log has the reasons";
 }
 
 std::string device_table(const Fleet& fleet, const ReleaseDetails& releases, const View& view) {
@@ -172,6 +184,7 @@ std::string device_table(const Fleet& fleet, const ReleaseDetails& releases, con
     table.add_row(std::move(row));
     add_note(notes, name, text_at(device, "attention"));
     add_note(notes, name, said_too_much(device));
+    add_note(notes, name, was_refused(device));
     if (device.value("unsigned", false)) {
       add_note(notes, name,
                "nobody signs what it is told, and whoever holds the broker can make it up: its agent "

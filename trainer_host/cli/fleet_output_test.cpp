@@ -187,6 +187,19 @@ TEST(FleetOutput, boards_are_shown_with_what_they_serve_and_do) {
   }
 }
 
+TEST(FleetOutput, tells_of_whom_not_all_is_taken_and_of_what_kind) {
+  Json loud = device("pi-1");
+  loud["limited"] = 4;
+  loud["limited_by_kind"] = {{"status", 3}, {"telemetry", 1}};
+  loud["refused_by_kind"] = {{"forged", 2}, {"stale", 9}};
+  Json returned = device("pi-2");  // a session that is over says nothing against it
+  returned["limited"] = 0;
+  returned["refused_by_kind"] = {{"stale", 1}};
+  const std::string table = device_table(fleet_of({loud, returned}), details(), anywhere);
+  EXPECT_THAT(table, AllOf(HasSubstr("4 messages were not taken since outcropd started (status 3, telemetry 1)"),
+                           HasSubstr("says what is not taken (forged 2)"), Not(HasSubstr("stale"))));
+}
+
 TEST(FleetOutput, a_board_that_is_away_is_offline_and_what_was_said_before_is_stale) {
   Json killed = device("pi-1");
   killed["online"] = false;

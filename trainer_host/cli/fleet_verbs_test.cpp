@@ -417,6 +417,26 @@ TEST_F(FleetVerbsTest, releases_are_taken_back_by_digest_or_folder) {
               HasSubstr("no release whose manifest begins with"));
 }
 
+TEST_F(FleetVerbsTest, what_an_older_copy_of_the_keys_signed_is_no_success) {
+  start();
+  const fs::path first = make_release(1);
+  run_ok("release publish " + first.string());
+  const fs::path older = folder_.path() / "older-keys";
+  fs::copy(keys_, older, fs::copy_options::recursive);
+  const std::string second = make_release(2).string();
+  run_ok("release publish " + second);
+  run_ok("release publish " + make_release(3).string());
+
+  // It signs a version that the host has, of another list.
+  const ShellOutcome withdrawn = run("release withdraw " + first.string() + " --keys " + older.string());
+  EXPECT_EQ(withdrawn.code, 1) << withdrawn.output;
+  EXPECT_THAT(withdrawn.output, AllOf(HasSubstr("counts for nothing"), Not(HasSubstr("is withdrawn"))));
+  EXPECT_EQ(run_ok("release list").output.find("withdrawn"), std::string::npos);
+  const ShellOutcome published = run("keys publish --dir " + older.string());
+  EXPECT_EQ(published.code, 1) << published.output;
+  EXPECT_THAT(published.output, AllOf(HasSubstr("counts for nothing"), Not(HasSubstr("has all"))));
+}
+
 TEST_F(FleetVerbsTest, a_revoked_board_is_thrown_out_and_its_name_is_free_again) {
   start();
   const auto stolen = board("pi-1");

@@ -97,6 +97,7 @@ Json Api::describe_device(Json entry, const Device& device, const std::optional<
   for (const auto& [kind, count] : limited) too_many += count;
   entry["limited"] = too_many;
   entry["limited_by_kind"] = limited;
+  entry["refused_by_kind"] = presence.refused(device.name);
   entry["desired"] = desired ? desired_to_json(*desired) : Json(nullptr);
   const auto progress = presence.progress(device.name);
   entry["progress"] = progress ? progress_to_json(*progress) : Json(nullptr);

@@ -28,6 +28,12 @@ constexpr std::size_t too_many_set_backs = 3;
 constexpr std::chrono::hours set_backs_within{1};
 constexpr std::size_t most_instances = 8;
 
+constexpr Refusal stale{&IngestStatistics::stale, "stale"};
+constexpr Refusal unknown{&IngestStatistics::unknown, "unknown"};
+constexpr Refusal malformed{&IngestStatistics::malformed, "malformed"};
+constexpr Refusal forged{&IngestStatistics::forged, "forged"};
+constexpr Refusal untimely{&IngestStatistics::untimely, "untimely"};
+
 }  // namespace
 
 Ingest::Ingest(Registry& registry, const Clock& clock, IngestHandlers handlers, SteadyTime steady)
@@ -192,17 +198,19 @@ void Ingest::forget(const std::string& device) {
   voices_.erase(device);
 }
 
-// Whoever misbehaves shall not fill the log: the first is told, then the 2nd, 4th, 8th, ...
-void Ingest::refuse(Count& counter, const std::string& name, const std::string& why) {
-  const std::uint64_t often = ++counter;
+// Whoever misbehaves shall not fill the log: the first is told, then the 2nd, 4th, 8th, ... By board, so that no flood of one hides
+// the first of another; of names that nobody has, of which there may be any number, all together.
+void Ingest::refuse(const Refusal& refusal, const std::string& name, const std::string& why) {
+  const std::uint64_t of_all = ++(statistics_.*refusal.counter);
+  const std::uint64_t often = voices_.contains(name) ? presence_.was_refused(name, refusal.kind) : of_all;
   if ((often & (often - 1)) == 0) {
-    spdlog::warn("refused a message of '{}': {} ({} of this kind so far)", name, why, often);
+    spdlog::warn("refused a message of '{}': {} ({} {} so far)", name, why, often, refusal.kind);
   }
 }
 
 std::optional<Device> Ingest::sender(const std::string& name) {
   if (!messages::is_name(name)) {
-    refuse(statistics_.unknown, "?", "its topic names no device");
+    refuse(unknown, "?", "its topic names no device");
     return std::nullopt;
   }
   auto device = registry_->device(name);
@@ -212,11 +220,11 @@ std::optional<Device> Ingest::sender(const std::string& name) {
     return std::nullopt;
   }
   if (!*device) {
-    refuse(statistics_.unknown, name, "it is not enrolled");
+    refuse(unknown, name, "it is not enrolled");
     return std::nullopt;
   }
   if ((*device)->revoked) {
-    refuse(statistics_.unknown, name, "it is revoked");
+    refuse(unknown, name, "it is revoked");
     if (handlers_.shut_out) handlers_.shut_out(name);
     return std::nullopt;
   }
@@ -332,7 +340,7 @@ bool Ingest::store_word(const Device& device) {
   news_.report("storing the status of '" + device.name + "'",
                saved ? Status() : fail(saved.error()));
   if (!saved) owes_status_ = true;
-  if (saved && !*saved) refuse(statistics_.unknown, device.name, "it is revoked");
+  if (saved && !*saved) refuse(unknown, device.name, "it is revoked");
   return saved && *saved;
 }
 
@@ -341,16 +349,16 @@ void Ingest::on_status(const std::string& name, const transport::Message& messag
   if (!device) return;
   auto status = read_status(*device, message.payload);
   if (!status) {
-    const bool forged = status.error().code() == ErrorCode::untrusted || device->signs;
-    return refuse(forged ? statistics_.forged : statistics_.malformed, name,
+    const bool is_forged = status.error().code() == ErrorCode::untrusted || device->signs;
+    return refuse(is_forged ? forged : malformed, name,
                   status.error().message());
   }
   if (status->device != name) {
-    return refuse(statistics_.forged, name, "its status is that of '" + status->device + "'");
+    return refuse(forged, name, "its status is that of '" + status->device + "'");
   }
   if (const std::uint64_t known = highest_known_session(*device);
       messages::leaps(status->session, known)) {
-    return refuse(statistics_.malformed, name,
+    return refuse(malformed, name,
                   "session " + std::to_string(status->session) + " leaps beyond " +
                       std::to_string(known) + ", and counts for nothing");
   }
@@ -368,7 +376,7 @@ void Ingest::on_status(const std::string& name, const transport::Message& messag
     if (status->online && handlers_.used) {
       afterwards([this, name, highest = device->highest_session] { handlers_.used(name, highest); });
     }
-    return refuse(statistics_.stale, name,
+    return refuse(stale, name,
                   "session " + std::to_string(status->session) + " is over, " +
                       std::to_string(device->status->session) + " began since");
   }
@@ -413,10 +421,10 @@ void Ingest::on_status(const std::string& name, const transport::Message& messag
 void Ingest::on_progress(const std::string& name, std::string_view payload) {
   if (!sender(name)) return;
   auto progress = messages::parse_progress(payload);
-  if (!progress) return refuse(statistics_.malformed, name, progress.error().message());
+  if (!progress) return refuse(malformed, name, progress.error().message());
   const messages::DeviceHeader& header = progress->header;
   if (header.device != name) {
-    return refuse(statistics_.forged, name, "its progress is that of '" + header.device + "'");
+    return refuse(forged, name, "its progress is that of '" + header.device + "'");
   }
   ++statistics_.progress;
   const Statement statement{progress->deployment,
@@ -450,7 +458,7 @@ void Ingest::on_report(const std::string& name, std::string_view payload) {
   const auto device = sender(name);
   if (!device) return;
   if (payload.size() > longest_report_envelope) {
-    return refuse(statistics_.malformed, name,
+    return refuse(malformed, name,
                   "a report of " + ByteCount(payload.size()).human() + ", more than the " +
                       messages::report_limit.human() + " allowed");
   }
@@ -458,15 +466,13 @@ void Ingest::on_report(const std::string& name, std::string_view payload) {
   const auto verified =
       trust::verify_envelope(payload, "report", {"board " + name, {{key, device->key}}, 1});
   if (!verified) {
-    Count& counter = verified.error().code() == ErrorCode::untrusted
-                                 ? statistics_.forged
-                                 : statistics_.malformed;
-    return refuse(counter, name, verified.error().message());
+    const bool is_forged = verified.error().code() == ErrorCode::untrusted;
+    return refuse(is_forged ? forged : malformed, name, verified.error().message());
   }
   const auto report = messages::parse_report(verified->bytes());
-  if (!report) return refuse(statistics_.malformed, name, report.error().message());
+  if (!report) return refuse(malformed, name, report.error().message());
   if (report->header.device != name) {
-    return refuse(statistics_.forged, name,
+    return refuse(forged, name,
                   "its report is that of '" + report->header.device + "'");
   }
   const auto added = registry_->add_report(*report, key, payload, clock_->now());
@@ -501,9 +507,9 @@ Result<Timestamp> time_of_sample(const messages::DeviceHeader& header, Timestamp
   return header.time;
 }
 
-void Ingest::refuse_telemetry(Count& counter, const std::string& name, const std::string& kind,
+void Ingest::refuse_telemetry(const Refusal& refusal, const std::string& name, const std::string& kind,
                               const std::string& why) {
-  refuse(counter, name, why);
+  refuse(refusal, name, why);
   if (handlers_.refused) handlers_.refused(kind);
 }
 
@@ -514,29 +520,29 @@ void Ingest::on_telemetry(const std::string& name, Voice& voice, std::string_vie
     if (handlers_.refused) handlers_.refused("too often");
     return;
   }
-  const std::uint64_t unknown = statistics_.unknown;
+  const std::uint64_t unknown_before = statistics_.unknown;
   const auto device = sender(name);
   if (!device) {
-    if (handlers_.refused && statistics_.unknown > unknown) handlers_.refused("not enrolled, or revoked");
+    if (handlers_.refused && statistics_.unknown > unknown_before) handlers_.refused("not enrolled, or revoked");
     return;
   }
   if (payload.size() > longest_telemetry_envelope) {
-    return refuse_telemetry(statistics_.malformed, name, "too long",
+    return refuse_telemetry(malformed, name, "too long",
                             "telemetry of " + ByteCount(payload.size()).human());
   }
   const trust::Signers board{"board " + name, {{device->key.id(), device->key}}, 1};
   const auto verified = trust::verify_envelope(payload, messages::telemetry_kind, board);
   if (!verified) {
-    const bool forged = verified.error().code() == ErrorCode::untrusted;
-    return refuse_telemetry(forged ? statistics_.forged : statistics_.malformed, name,
-                            forged ? "not signed by the board" : "malformed", verified.error().message());
+    const bool is_forged = verified.error().code() == ErrorCode::untrusted;
+    return refuse_telemetry(is_forged ? forged : malformed, name,
+                            is_forged ? "not signed by the board" : "malformed", verified.error().message());
   }
   auto telemetry = messages::parse_telemetry(verified->bytes());
   if (!telemetry) {
-    return refuse_telemetry(statistics_.malformed, name, "malformed", telemetry.error().message());
+    return refuse_telemetry(malformed, name, "malformed", telemetry.error().message());
   }
   if (telemetry->header.device != name) {
-    return refuse_telemetry(statistics_.forged, name, "of another board",
+    return refuse_telemetry(forged, name, "of another board",
                             "its telemetry is that of '" + telemetry->header.device + "'");
   }
   const messages::MessageId id{telemetry->header.session, telemetry->header.sequence};
@@ -544,7 +550,7 @@ void Ingest::on_telemetry(const std::string& name, Voice& voice, std::string_vie
   const auto at = time_of_sample(telemetry->header, clock_->now());
   if (!at) {
     const bool old = at.error().code() == ErrorCode::expired;
-    refuse_telemetry(statistics_.untimely, name, old ? "from too long ago" : "from the future",
+    refuse_telemetry(untimely, name, old ? "from too long ago" : "from the future",
                      at.error().message());
     if (old && handlers_.acknowledge) handlers_.acknowledge(name, {{id}, protocol});
     return;

@@ -43,6 +43,12 @@ struct IngestStatistics {
   }
 };
 
+// One of them, and what it is called where it is told of a board.
+struct Refusal {
+  Count IngestStatistics::*counter;
+  const char* kind;
+};
+
 // What a message led to. All are called after it is in the database, but for statement(), which is part of what is
 // written with it.
 struct IngestHandlers {
@@ -152,9 +158,9 @@ class Ingest {
   void on_progress(const std::string& name, std::string_view payload);
   void on_report(const std::string& name, std::string_view payload);
   void on_telemetry(const std::string& name, Voice& voice, std::string_view payload);
-  void refuse_telemetry(Count& counter, const std::string& name, const std::string& kind,
+  void refuse_telemetry(const Refusal& refusal, const std::string& name, const std::string& kind,
                         const std::string& why);
-  void refuse(Count& counter, const std::string& name, const std::string& why);
+  void refuse(const Refusal& refusal, const std::string& name, const std::string& why);
   // Does it when what is written now is committed.
   void afterwards(std::function<void()> work);
 

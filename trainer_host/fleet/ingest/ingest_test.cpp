@@ -143,6 +143,20 @@ TEST_F(IngestTest, stores_what_came_together_and_tells_of_it_afterwards) {
   EXPECT_EQ(statistics().forged, 1U);
 }
 
+TEST_F(IngestTest, counts_what_is_refused_by_board_and_kind) {
+  enroll("pi-2", key_);
+  for (int i = 0; i < 5; ++i) send(topics::up("pi-1", "report"), "no envelope");
+  send(topics::up("pi-2", "report"), sign(report(3, 2), key_of(2)));  // not its key
+  const auto& presence = ingest_->presence();
+  EXPECT_THAT(presence.refused("pi-1"), ::testing::ElementsAre(::testing::Pair("malformed", 5)));
+  EXPECT_THAT(presence.refused("pi-2"), ::testing::ElementsAre(::testing::Pair("forged", 1)));
+  send(topics::up("stranger", "report"), "no envelope");
+  EXPECT_TRUE(presence.refused("stranger").empty()) << "of any number of names";
+  EXPECT_EQ(statistics().malformed, 5U);
+  ingest_->forget("pi-1");
+  EXPECT_TRUE(presence.refused("pi-1").empty());
+}
+
 TEST_F(IngestTest, brings_as_many_together_as_a_moment_is_enough_for) {
   ingest_->take({{topics::status("pi-1"), to_json(status(1)), false}});
   EXPECT_GE(ingest_->lot(), 32U);

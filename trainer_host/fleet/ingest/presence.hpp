@@ -37,11 +37,17 @@ class Presence {
     const std::scoped_lock lock(mutex_);
     return ++limited_[device][kind];
   }
+  // A message of it was refused as "malformed", "forged", ...; how often by now.
+  std::uint64_t was_refused(const std::string& device, const std::string& kind) {
+    const std::scoped_lock lock(mutex_);
+    return ++refused_[device][kind];
+  }
   void forget(const std::string& device) {
     const std::scoped_lock lock(mutex_);
     online_.erase(device);
     progress_.erase(device);
     limited_.erase(device);
+    refused_.erase(device);
   }
 
   [[nodiscard]] bool online(const std::string& device) const {
@@ -59,18 +65,23 @@ class Presence {
     return found == progress_.end() ? std::nullopt : std::optional(found->second);
   }
   // By kind; empty where it says no more than it may.
-  [[nodiscard]] std::map<std::string, std::uint64_t> limited(const std::string& device) const {
-    const std::scoped_lock lock(mutex_);
-    const auto found = limited_.find(device);
-    return found == limited_.end() ? std::map<std::string, std::uint64_t>() : found->second;
-  }
+  [[nodiscard]] std::map<std::string, std::uint64_t> limited(const std::string& device) const { return of(limited_, device); }
+  // By kind; empty where all that it says is taken.
+  [[nodiscard]] std::map<std::string, std::uint64_t> refused(const std::string& device) const { return of(refused_, device); }
 
  private:
+  using ByKind = std::map<std::string, std::uint64_t>;
+  [[nodiscard]] ByKind of(const std::map<std::string, ByKind>& counts, const std::string& device) const {
+    const std::scoped_lock lock(mutex_);
+    const auto found = counts.find(device);
+    return found == counts.end() ? ByKind() : found->second;
+  }
+
   mutable std::mutex mutex_;
   // Guarded by mutex_:
   std::set<std::string> online_;
   std::map<std::string, messages::Progress> progress_;
-  std::map<std::string, std::map<std::string, std::uint64_t>> limited_;
+  std::map<std::string, ByKind> limited_, refused_;
 };
 
 }  // namespace outcrop::fleet

@@ -7,6 +7,7 @@
 namespace outcrop::generator {
 namespace {
 
+// What lies beyond a border is as the cell at it: by pieces, which every format that models are exported to can say.
 // Squares are taken about the map's mean: in m/s they would leave a float no digits for the variance of a flat window.
 constexpr const char* filter_source = R"(
 def around(self, x: Tensor, rows: int, columns: int) -> Tensor:
@@ -18,7 +19,9 @@ def forward(self, maps: Tensor) -> Tensor:
     middle = torch.mean(maps, [2, 3], True)
     x = maps - middle
     for i in range(self.passes):
-        wide = torch.replication_pad2d(x, [2, 2, 2, 2])
+        tall = torch.cat([x[:, :, :1], x[:, :, :1], x, x[:, :, -1:], x[:, :, -1:]], 2)
+        left, right = tall[:, :, :, :1], tall[:, :, :, -1:]
+        wide = torch.cat([left, left, tall, right, right], 3)
         mean = torch.avg_pool2d(wide, [3, 3], [1, 1])
         variance = torch.avg_pool2d(wide * wide, [3, 3], [1, 1]) - mean * mean
         weight = torch.reciprocal(torch.square(torch.clamp_min(variance, 0.0) + 100.0))
