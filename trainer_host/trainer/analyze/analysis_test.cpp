@@ -16,6 +16,7 @@
 #include "trainer_host/trainer/analyze/contender_page.hpp"
 #include "trainer_host/trainer/analyze/read_results.hpp"
 #include "trainer_host/trainer/analyze/summary.hpp"
+#include "trainer_host/trainer/analyze/svg.hpp"
 #include "trainer_host/trainer/analyze/transfer_size.hpp"
 
 namespace outcrop::analyze {
@@ -222,6 +223,15 @@ TEST(Report, is_drawn_and_a_picture_of_nothing_is_removed) {
   for (Form& form : unmeasured.forms) form.p50_ms = form.p90_ms = std::nullopt;
   ASSERT_THAT(draw_charts(unmeasured, folder.path()), IsOk());
   EXPECT_FALSE(has("speed.png"));
+}
+
+TEST(Charts, of_scores_show_how_sure_these_are) {
+  const std::vector<Dot> sure{{"float", 24, 0.9332}, {"int8", 6, 0.9329}};
+  EXPECT_THAT(scatter_chart("scores", "MB", "accuracy", sure, /*from_zero=*/false), Not(HasSubstr("class=\"axis\"")));
+  std::vector<Dot> unsure = sure;
+  for (Dot& dot : unsure) dot.interval = std::pair(dot.y - 0.005, dot.y + 0.005);
+  const std::string chart = scatter_chart("scores", "MB", "accuracy", unsure, /*from_zero=*/false);
+  EXPECT_THAT(chart, AllOf(HasSubstr("class=\"axis\""), HasSubstr(">0.93<"), HasSubstr(">0.935<")));
 }
 
 TEST(Transfer, size_is_that_of_the_packed_file) {

@@ -114,11 +114,12 @@ std::string score_scatter(const std::vector<Contender>& contenders) {
   const ByteUnit unit = byte_unit_of(contenders);
   for (const Contender& one : contenders) {
     if (!one.score || one.disk == 0) continue;
-    dots.push_back({one.name, static_cast<double>(one.disk) / unit.bytes, one.score->value, colour_of(one)});
+    dots.push_back({one.name, static_cast<double>(one.disk) / unit.bytes, one.score->value, colour_of(one),
+                    std::pair(one.score->low, one.score->high)});
   }
   if (dots.size() < 2) return {};
   const std::string metric = metric_of(contenders);
-  return scatter_chart(metric + " against size", "on disk, " + unit.name, metric, dots, /*from_zero=*/false);
+  return scatter_chart(metric + " against size, with 95 % intervals", "on disk, " + unit.name, metric, dots, /*from_zero=*/false);
 }
 
 std::string notes_of(const std::vector<ResultNote>& notes) {

@@ -115,8 +115,8 @@ std::string scatter_chart(const std::string& title, const std::string& x_label, 
   double y_most = y_least;
   for (const Dot& dot : dots) {
     x_most = std::max(x_most, dot.x);
-    y_least = std::min(y_least, dot.y);
-    y_most = std::max(y_most, dot.y);
+    y_least = std::min(y_least, dot.interval ? dot.interval->first : dot.y);
+    y_most = std::max(y_most, dot.interval ? dot.interval->second : dot.y);
   }
   x_most = x_most > 0 ? 1.2 * x_most : 1;  // room for labels
   const double margin = y_most > y_least ? 0.12 * (y_most - y_least) : 1;
@@ -147,6 +147,7 @@ std::string scatter_chart(const std::string& title, const std::string& x_label, 
       if (std::abs(x - other_x) < 130) y = std::min(y, other_y - 14);
     }
     placed.emplace_back(x, y);
+    if (dot.interval) svg += line_at(x, y_of(dot.interval->first), x, y_of(dot.interval->second), "axis");
     svg += "<circle cx=\"" + at(x) + "\" cy=\"" + at(y_of(dot.y)) + "\" r=\"5\" class=\"fill " + dot.colour +
            "\"/>\n" + text_at(x + 9, y, "start", dot.label);
   }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "trainer_host/trainer/analyze/analysis.hpp"
@@ -27,6 +29,7 @@ struct Dot {
   double x = 0;
   double y = 0;
   std::string colour = "after";
+  std::optional<std::pair<double, double>> interval{};  // of y, as a line through it
 };
 // Upwards from zero, or, where scores are near each other, over their own range.
 [[nodiscard]] std::string scatter_chart(const std::string& title, const std::string& x_label,
