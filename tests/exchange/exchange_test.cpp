@@ -210,8 +210,8 @@ TEST_F(Exchange, other_runtimes_answer_alike) {
   if (const std::string lacking = lacks_tools(); !lacking.empty()) GTEST_SKIP() << lacking;
   const std::string tests = OUTCROP_SOURCE "/tests/exchange/";
   ASSERT_EQ(python(tests + "zoo.py .").code, 0);
-  // LibTorch's enlarging of codes rounds at other places.
-  const std::vector<Bound> bounds{{"convolutions"}, {"groups"}, {"transposed"}, {"residual"}, {"pools", 3}, {"sizes", 3, 200},
+  // LibTorch's enlarging of codes rounds at other places; so do its convolutions on some processors, a few in a thousand.
+  const std::vector<Bound> bounds{{"convolutions", 2, 20}, {"groups"}, {"transposed"}, {"residual"}, {"pools", 5}, {"sizes", 3, 200},
                                   {"activations"}, {"attention"}, {"one_axis"}};
   std::ofstream jobs(folder_.path() / "jobs");
   for (const Bound& bound : bounds) {
