@@ -199,6 +199,14 @@ std::shared_ptr<torch::jit::Graph> inlined_graph(const Module& module, const std
   return graph;
 }
 
+void visit_all(torch::jit::Block* block, const std::function<void(Node*)>& visit) {
+  for (auto node = block->nodes().begin(); node != block->nodes().end();) {
+    Node* current = *node++;  // the visitor may destroy it
+    for (torch::jit::Block* inner : current->blocks()) visit_all(inner, visit);
+    visit(current);
+  }
+}
+
 std::optional<Attribute> attribute_of(const Value* value, const Module& network) {
   std::vector<std::string> names;
   const Node* node = value->node();

@@ -3,6 +3,7 @@
 #include <torch/script.h>
 #include <torch/csrc/jit/ir/ir.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,9 @@ namespace outcrop::models {
 // A method's graph with all that it calls, and what these call in turn.
 [[nodiscard]] std::shared_ptr<torch::jit::Graph> inlined_graph(const torch::jit::Module& module,
                                                                const std::string& method);
+
+// Each node, those of inner blocks before the one that they are in; `visit` may destroy it.
+void visit_all(torch::jit::Block* block, const std::function<void(torch::jit::Node*)>& visit);
 
 // One operation with weights of a graph, as a module of its own would make it.
 struct GraphLayer {
