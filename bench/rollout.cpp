@@ -31,17 +31,28 @@ constexpr std::size_t most_boards = 400;
 constexpr std::size_t most_boards_for_failures = 500;
 
 // What one board's pair scatters by.
-enum class Noise { normal, heavy, alike, slow_late, slow_early };
+enum class Noise { normal, heavy, alike, warming, slow_late, slow_early };
 
 const char* in_words(Noise noise) {
   switch (noise) {
     case Noise::normal: return "sd 3 %";
     case Noise::heavy: return "sd 3 %, a tenth of boards 15 %";
     case Noise::alike: return "sd 3 %, neighbours alike (AR .5)";
+    case Noise::warming: return "sd 3 %, each warms by up to 20 % meanwhile";
     case Noise::slow_late: return "sd 3 %, slower ones answer later (.1)";
     case Noise::slow_early: break;
   }
   return "sd 3 %, slower ones answer first (.1)";
+}
+
+// What is left of a board's warming up by the pair that it gives: it measures by turns, one, the other, the other, the one, and which
+// is the one is drawn by chance.
+double left_of_warming(Random& random) {
+  std::uniform_real_distribution<double> uniform;
+  const double all = std::log1p(0.2 * uniform(random));
+  const auto by = [&](double turn) { return all * (1 - std::exp(-turn / 1.5)); };
+  const double left = (by(1) + by(2) - by(0) - by(3)) / 2;
+  return uniform(random) < 0.5 ? left : -left;
 }
 
 // The boards of one rollout in the order in which they answer; `drop` of them never do.
@@ -53,6 +64,7 @@ std::vector<double> draw_ratios(Random& random, double center, Noise noise, doub
   while (logs.size() < most_boards) {
     double z = 0.03 * normal(random);
     if (noise == Noise::heavy && uniform(random) < 0.1) z *= 5;
+    if (noise == Noise::warming) z += left_of_warming(random);
     if (noise == Noise::alike) last = z = 0.5 * last + std::sqrt(0.75) * z;
     if (uniform(random) >= drop) logs.push_back(std::log(center) + z);
   }
@@ -198,7 +210,7 @@ ordered_json slower(std::size_t trials) {
     tables.add(what, "evidence", evidence);
     tables.add(what, "z-test, each ten boards", peeked);
   };
-  for (const Noise noise : {Noise::normal, Noise::heavy, Noise::alike, Noise::slow_late, Noise::slow_early}) simulate(allowed, noise, 0);
+  for (const Noise noise : {Noise::normal, Noise::heavy, Noise::alike, Noise::warming, Noise::slow_late, Noise::slow_early}) simulate(allowed, noise, 0);
   simulate(allowed, Noise::normal, 0.2);
   for (const double center : {1.0, 1.03, 1.05, 1.1, 1.2}) simulate(center, Noise::normal, 0);
   for (const double center : {1.03, 1.05}) simulate(center, Noise::heavy, 0);
