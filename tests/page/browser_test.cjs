@@ -125,7 +125,7 @@ async function main() {
     const rows = fs.readFileSync(await (await asked).path(), 'utf8').trim().split('\r\n');
     assert.ok(rows.length > 20 && rows.slice(1).every((one) => one.includes(',lab roof,')), 'boards of the filter as CSV, all of them');
     await page.goto(many.url + '/regressions');
-    assert.ok(await page.getByText('Acknowledge', { exact: true }).first().isVisible());
+    assert.ok(await page.getByRole('button', { name: 'Acknowledge' }).isVisible());
     await page.goto(many.url + '/boards/pi-1');
     assert.ok(await page.getByText('Figures').first().isVisible());
     assert.ok(await page.locator('figure.chart table').first().isVisible(), 'figures of a chart without JavaScript');

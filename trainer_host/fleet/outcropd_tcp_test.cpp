@@ -106,7 +106,7 @@ TEST_F(OutcropdTcpTest, a_browser_enters_by_a_form_and_forms_of_other_sites_do_n
   EXPECT_NE(curl("-b " + jar, "/boards.csv?q=board").find("\r\nboard,raspberry-pi-4,"), std::string::npos);
   EXPECT_TRUE(curl("-b " + jar, "/boards.csv?colour=red").ends_with("400"));
   // What a release changed is acknowledged, by who may, and only of releases that are here.
-  const std::string change = " -d class=raspberry-pi-4 -d variant=float -d note=known -d verb=acknowledge -d before=" + manifest + " -d after=";
+  const std::string change = " -d note=known -d verb=acknowledge -d change=raspberry-pi-4/float/" + manifest + "/";
   EXPECT_TRUE(curl(own + change + std::string(64, '0'), "/regressions/acknowledge").ends_with("404"));
   EXPECT_TRUE(curl(own + change + manifest, "/regressions/acknowledge").ends_with("404")) << "no change from itself";
   const std::string newer = publish(2);

@@ -195,7 +195,8 @@ class Api {
   // `entry`: to_json(device); `active`: the release of this host that it serves, or null.
   [[nodiscard]] nlohmann::json describe_device(nlohmann::json entry, const Device& device, const std::optional<Assignment>& desired,
                                                const nlohmann::json& active) const;
-  [[nodiscard]] const nlohmann::json& shown(const Device& device);
+  [[nodiscard]] const std::string& shown(const Device& device);
+  void add_to_list(std::string& list, const BoardRow& row, const std::string& active);
   [[nodiscard]] Result<http::Response> add_authority(const std::string& body);
   [[nodiscard]] Result<http::Response> add_device(const std::string& body);
   [[nodiscard]] Result<http::Response> revoke_device(const std::string& name,
@@ -253,7 +254,7 @@ class Api {
   RequestTimes times_;
   std::map<std::string, Timestamp> reports_told_;  // the newest of each board
   struct Shown : Device {
-    nlohmann::json json;
+    std::string text;  // JSON, but for its end
   };
   std::map<std::string, Shown> shown_;  // boards of lists, as they were shown
   page::Page page_;

@@ -1,3 +1,4 @@
+#include "protocol/base/json_text.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/trust/certificate.hpp"
 #include "trainer_host/fleet/api/api.hpp"
@@ -77,14 +78,27 @@ Status start_anew(Registry& registry, const Device& device) {
 
 }  // namespace
 
-// Of a list most is as it was when it was asked for last: what a board says of itself is turned into JSON once.
-const Json& Api::shown(const Device& device) {
+// Of a list most is as it was when it was asked for last: what a board says of itself is turned into text once.
+const std::string& Api::shown(const Device& device) {
   if (shown_.size() >= most_shown) shown_.clear();
   Shown& kept = shown_[device.name];
-  if (!kept.json.is_null() && static_cast<const Device&>(kept) == device) return kept.json;
+  if (!kept.text.empty() && static_cast<const Device&>(kept) == device) return kept.text;
   static_cast<Device&>(kept) = device;
-  kept.json = to_json(device);
-  return kept.json;
+  kept.text = json_text(to_json(device));
+  kept.text.pop_back();  // more of it follows
+  return kept.text;
+}
+
+// As describe_device(), with health: `active` is JSON already, as most boards serve the same.
+void Api::add_to_list(std::string& list, const BoardRow& row, const std::string& active) {
+  Json more = describe_device(Json::object(), row.device, row.desired, nullptr);
+  more.erase("active_release");
+  more["health"] = to_string(row.health);
+  more["why"] = row.why;
+  std::string rest = json_text(more);
+  rest.front() = ',';
+  rest.pop_back();
+  list += shown(row.device) + rest + ",\"active_release\":" + active + "}";
 }
 
 Json Api::describe_device(Json entry, const Device& device, const std::optional<Assignment>& desired, const Json& active) const {
@@ -107,7 +121,6 @@ Json Api::describe_device(Json entry, const Device& device, const std::optional<
 
 // A page of those that are meant, from what is in memory.
 Result<http::Response> Api::devices(const http::Request& request) {
-  Json json = Json::array();
   auto words = request.query;
   if (const auto group = words.find("group"); group != words.end()) {
     OUTCROP_TRY(of_group, words_of_group(parts_.reader, group->second));
@@ -117,20 +130,20 @@ Result<http::Response> Api::devices(const http::Request& request) {
   OUTCROP_TRY(query, BoardQuery::read(words));
   OUTCROP_CHECK(view_.refresh());
   OUTCROP_TRY(page, select(view_, query));
-  std::map<trust::Sha256Digest, Json> releases;  // most boards serve the same
+  std::map<trust::Sha256Digest, std::string> releases;
+  std::string list;
   for (const BoardRow* row : page.rows) {
     const auto serves = row->device.status ? row->device.status->active_manifest : std::nullopt;
     const ReleaseRecord* const active = serves ? view_.release(*serves) : nullptr;
-    if (active != nullptr && !releases.contains(*serves)) releases.emplace(*serves, to_json(*active));
-    Json entry = describe_device(shown(row->device), row->device, row->desired, active != nullptr ? releases.at(*serves) : Json(nullptr));
-    entry["health"] = to_string(row->health);
-    entry["why"] = row->why;
-    json.push_back(std::move(entry));
+    if (active != nullptr && !releases.contains(*serves)) releases.emplace(*serves, json_text(to_json(*active)));
+    list += list.empty() ? "" : ",";
+    add_to_list(list, *row, active != nullptr ? releases.at(*serves) : "null");
   }
-  return respond({{"devices", std::move(json)},
-                  {"matching", page.matching},
-                  {"unread", view_.unread()},
-                  {"after", page.after.empty() ? Json(nullptr) : Json(page.after)}});
+  http::Response response = respond({{"matching", page.matching},
+                                     {"unread", view_.unread()},
+                                     {"after", page.after.empty() ? Json(nullptr) : Json(page.after)}});
+  response.body.insert(1, "\"devices\":[" + list + "],");
+  return response;
 }
 
 Result<http::Response> Api::add_authority(const std::string& body) {

@@ -1,5 +1,7 @@
 #include <spdlog/spdlog.h>
 
+#include <sstream>
+
 #include "platform/http/target.hpp"
 #include "protocol/base/json_text.hpp"
 #include "trainer_host/fleet/api/api.hpp"
@@ -152,9 +154,14 @@ asio::awaitable<http::Response> Api::tag_by_form(std::string body, std::string w
 
 http::Response Api::acknowledge_by_form(const std::string& body, const std::string& who) {
   auto words = form_words(body);
-  const std::string asked =
-      json_text(Json{{"device_class", words["class"]}, {"variant", words["variant"]}, {"before", words["before"]},
-                     {"after", words["after"]}, {"note", words["note"]}, {"remove", words["verb"] == "take-back"}});
+  std::istringstream change(words["change"]);  // class/variant/before/after
+  Json asked_for{{"note", words["note"]}, {"remove", words["verb"] == "take-back"}};
+  for (const char* key : {"device_class", "variant", "before", "after"}) {
+    std::string part;
+    std::getline(change, part, '/');
+    asked_for[key] = part;
+  }
+  const std::string asked = json_text(asked_for);
   const auto done = acknowledge_change(asked, who);
   if (!done) return http::error_response(done.error());
   parts_.record(who, audited("POST", "/v1/changes/acknowledge", "/regressions/acknowledge", asked, 200, done->body));

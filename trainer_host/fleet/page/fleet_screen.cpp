@@ -151,7 +151,7 @@ Html fleet_screen(const FleetView& view, const std::vector<std::string>& attenti
   if (changes.empty()) {
     html << "<p>None: no board has measured two releases.</p>";
   } else {
-    html << changes_table(view, changes, top_changes, [&](const Change& one) { return acknowledged_by(acknowledged(one), now); }) << "<p><a href=\"/regressions\">All changes</a></p>";
+    html << changes_table(view, changes, top_changes, acknowledged, now) << "<p><a href=\"/regressions\">All changes</a></p>";
   }
   return html << "</section>";
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include "trainer_host/fleet/page/assets.hpp"
@@ -14,6 +15,15 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 4> places{
 std::string stage_of(const FleetView& view, const trust::Sha256Digest& manifest) {
   const ReleaseRecord* known = view.release(manifest);
   return known == nullptr ? manifest.short_hex() : "stage " + std::to_string(known->stage);
+}
+
+// "by token ops 3 h ago: the new kernel"; a dash where nobody did.
+Html acknowledged_by(const std::optional<Acknowledged>& one, Timestamp now) {
+  Html html;
+  if (!one) return html << "–";
+  html << "by " << one->who << " " << age(one->when, now) << " ago";
+  if (!one->note.empty()) html << ": " << one->note;
+  return html;
 }
 
 Html head(const std::string& title, Timestamp now) {
@@ -101,15 +111,18 @@ Html meter(double value, double line, double most, const std::string& words) {
   return html << "</svg> " << words << "</span>";
 }
 
-Html changes_table(const FleetView& view, const std::vector<Change>& changes, std::size_t most,
-                   const std::function<Html(const Change&)>& seen) {
+Html changes_table(const FleetView& view, const std::vector<Change>& changes, std::size_t most, const AcknowledgedOf& acknowledged,
+                   Timestamp now) {
+  std::vector<std::optional<Acknowledged>> seen;
+  for (std::size_t i = 0; i < changes.size() && i < most; ++i) seen.push_back(acknowledged(changes[i]));
+  const bool any = std::any_of(seen.begin(), seen.end(), [](const auto& one) { return one.has_value(); });
   Html table;
   table << "<table><caption class=\"sr\">p90 of boards that measured both releases</caption><thead><tr>"
            "<th scope=\"col\">Class</th><th scope=\"col\">Variant</th><th scope=\"col\">Release</th>"
            "<th scope=\"col\" class=\"n\">Effect</th><th scope=\"col\" class=\"n\">95 %</th><th "
            "scope=\"col\" class=\"n\">Slower</th><th scope=\"col\" class=\"n\">Evidence"
            "</th><th scope=\"col\">Verdict</th><th scope=\"col\">Heat</th>";
-  if (seen) table << "<th scope=\"col\">Acknowledged</th>";
+  if (any) table << "<th scope=\"col\">Acknowledged</th>";
   table << "</tr></thead><tbody>";
   for (std::size_t i = 0; i < changes.size() && i < most; ++i) {
     const Change& one = changes[i];
@@ -127,18 +140,10 @@ Html changes_table(const FleetView& view, const std::vector<Change>& changes, st
       table << hot << " void";
     }
     table << "</td>";
-    if (seen) table << "<td>" << seen(one) << "</td>";
+    if (any) table << "<td>" << acknowledged_by(seen[i], now) << "</td>";
     table << "</tr>";
   }
   return scrolling("Changes", table << "</tbody></table>");
-}
-
-Html acknowledged_by(const std::optional<Acknowledged>& one, Timestamp now) {
-  Html html;
-  if (!one) return html << "–";
-  html << "by " << one->who << " " << age(one->when, now) << " ago";
-  if (!one->note.empty()) html << ": " << one->note;
-  return html;
 }
 
 }  // namespace outcrop::fleet::page

@@ -116,7 +116,7 @@ asio::awaitable<http::Response> Page::handle(const http::Request& request, const
   if (const std::string name = name_below(path, "/rollouts/"); !name.empty()) {
     for (const RolloutRow& row : view.rollouts()) {
       if (row.record.name != name) continue;
-      co_return shown(name, "/", rollout_screen(view, row, reader, now));
+      co_return shown(name, "/", rollout_screen(view, row, acknowledged, reader, now));
     }
     co_return not_found("There is no rollout '" + name + "'.", reader, now);
   }

@@ -71,7 +71,7 @@ TEST_F(ScreenTest, what_persons_and_boards_wrote_is_no_markup) {
                   messages::DeploymentState::failed);
   ASSERT_THAT(view_.refresh(), IsOk());
   const std::string page =
-      rollout_screen(view_, view_.rollouts().front(), {}, fleet_.now).text() +
+      rollout_screen(view_, view_.rollouts().front(), nobody_, {}, fleet_.now).text() +
       fleet_screen(view_, {"<script>"}, nobody_, fleet_.now).text();
   EXPECT_THAT(page, HasSubstr("&lt;img src=x"));
   EXPECT_THAT(page, Not(HasSubstr("<img src=x")));
@@ -83,8 +83,8 @@ TEST_F(ScreenTest, steering_is_offered_to_who_may_and_while_there_is_something_t
                   messages::DeploymentState::updated);
   ASSERT_THAT(view_.refresh(), IsOk());
   const RolloutRow& row = view_.rollouts().front();
-  EXPECT_THAT(rollout_screen(view_, row, {"o", true}, fleet_.now).text(), HasSubstr("Roll back"));
-  EXPECT_THAT(rollout_screen(view_, row, {"v", false}, fleet_.now).text(), Not(HasSubstr("Roll back")));
+  EXPECT_THAT(rollout_screen(view_, row, nobody_, {"o", true}, fleet_.now).text(), HasSubstr("Roll back"));
+  EXPECT_THAT(rollout_screen(view_, row, nobody_, {"v", false}, fleet_.now).text(), Not(HasSubstr("Roll back")));
 }
 
 TEST_F(ScreenTest, tags_are_given_by_who_may_and_a_line_shows_how_a_board_served_lately) {

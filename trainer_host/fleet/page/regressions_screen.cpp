@@ -22,24 +22,25 @@ Html outliers_table(const FleetView& view, const std::vector<monitor::Outlier>& 
   return scrolling("Figures far from what is usual", table << "</tbody></table>");
 }
 
-// Who may, of what got worse, says that it is seen.
-Html acknowledging(const Change& change, const std::optional<Acknowledged>& by, const Reader& reader, Timestamp now) {
-  const bool worse = change.p90.verdict == Verdict::regression || change.p90.verdict == Verdict::suspected;
-  const bool offered = reader.may_operate && (worse || by);
-  Html html;
-  if (by || !offered) html << acknowledged_by(by, now);
-  if (!offered) return html;
-  const std::string what = change.variant + " on " + change.device_class;
-  html << "<details><summary aria-label=\"" << std::string(by ? "Change what is said of " : "Acknowledge ") << what << "\">"
-       << std::string(by ? "Change" : "Acknowledge") << "</summary><form class=\"steer\" method=\"post\" action=\"/regressions/acknowledge\">";
-  for (const auto& [name, value] : {std::pair<std::string_view, std::string>("class", change.device_class), {"variant", change.variant},
-                                    {"before", change.releases.before.hex()}, {"after", change.releases.after.hex()}}) {
-    html << "<input type=\"hidden\" name=\"" << name << "\" value=\"" << value << "\">";
+bool is_worse(const Change& change) {
+  return change.p90.verdict == Verdict::regression || change.p90.verdict == Verdict::suspected;
+}
+
+// Who may says of what got worse that it is seen. Outside of what follows the fleet, so that nothing typed is lost.
+Html acknowledging(const FleetView& view, const std::vector<Change>& changes) {
+  Html options;
+  for (const Change& one : changes) {
+    if (!is_worse(one)) continue;
+    options << "<option value=\"" << one.device_class << "/" << one.variant << "/" << one.releases.before.hex() << "/"
+            << one.releases.after.hex() << "\">" << one.variant << " on " << one.device_class << ", " << view.name_of(one.releases.after)
+            << "</option>";
   }
-  html << "<label>Note <input name=\"note\" maxlength=\"250\" autocomplete=\"off\" value=\"" << std::string(by ? by->note : "")
-       << "\"></label><button name=\"verb\" value=\"acknowledge\">Acknowledge</button>";
-  if (by) html << "<button name=\"verb\" value=\"take-back\">Take back</button>";
-  return html << "</form></details>";
+  Html html;
+  if (options.empty()) return html;
+  return html << "<form class=\"steer\" method=\"post\" action=\"/regressions/acknowledge\"><label>It is known that <select name=\"change\">"
+              << options << "</select> got slower</label><label>Note <input name=\"note\" maxlength=\"250\" autocomplete=\"off\"></label>"
+                 "<button name=\"verb\" value=\"acknowledge\">Acknowledge</button><button name=\"verb\" value=\"take-back\">Take back"
+                 "</button></form>";
 }
 
 Html audit_table(const monitor::AuditPage& page, Timestamp now) {
@@ -75,11 +76,11 @@ Html regressions_screen(const FleetView& view, const std::vector<monitor::Outlie
   if (changes.empty()) {
     html << "<p>No board has measured two releases.</p>";
   } else {
-    html << changes_table(view, changes, most_changes,
-                          [&](const Change& one) { return acknowledging(one, acknowledged(one), reader, now); })
-         << "<p><a href=\"/regressions.csv\">All of them as CSV</a></p>";
+    html << changes_table(view, changes, most_changes, acknowledged, now) << "<p><a href=\"/regressions.csv\">All of them as CSV</a></p>";
   }
-  html << "</section><section data-live=\"outliers\"><h2>Figures far from what is usual</h2>";
+  html << "</section>";
+  if (reader.may_operate) html << acknowledging(view, changes);
+  html << "<section data-live=\"outliers\"><h2>Figures far from what is usual</h2>";
   if (outliers == nullptr) {
     html << "<p>This host keeps no history.</p>";
   } else if (outliers->empty()) {

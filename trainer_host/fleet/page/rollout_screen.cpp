@@ -148,7 +148,8 @@ Html verdict(const RolloutRow& row, const std::optional<Judgement>& judgement, c
 
 }  // namespace
 
-Html rollout_screen(const FleetView& view, const RolloutRow& row, const Reader& reader, Timestamp now) {
+Html rollout_screen(const FleetView& view, const RolloutRow& row, const AcknowledgedOf& acknowledged, const Reader& reader,
+                    Timestamp now) {
   const RolloutRecord& record = row.record;
   std::vector<Change> changes;
   // Against the release published before it that boards measured, whatever came since.
@@ -184,7 +185,7 @@ Html rollout_screen(const FleetView& view, const RolloutRow& row, const Reader& 
   if (judgement) html << "<section data-live=\"beside\">" << beside_before(*judgement) << "</section>";
   if (!changes.empty()) {
     html << "<section data-live=\"changes\"><h2>Against the release before</h2>"
-         << changes_table(view, changes, 40);
+         << changes_table(view, changes, 40, acknowledged, now);
     for (std::size_t i = 0; i < changes.size() && i < 6; ++i) {
       html << "<figure><figcaption>" << changes[i].variant << " on " << changes[i].device_class
            << ": each board’s own p90, after against before</figcaption>" << paired_dots(changes[i])

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -32,7 +33,7 @@ struct BoardHistory {
 };
 [[nodiscard]] Html board_screen(const FleetView& view, const BoardRow& row,
                                 const BoardHistory& history, Timestamp now);
-[[nodiscard]] Html rollout_screen(const FleetView& view, const RolloutRow& row,
+[[nodiscard]] Html rollout_screen(const FleetView& view, const RolloutRow& row, const AcknowledgedOf& acknowledged,
                                   const Reader& reader, Timestamp now);
 [[nodiscard]] Result<Html> compare_screen(const FleetView& view, const Query& query, Timestamp now);
 [[nodiscard]] Html regressions_screen(const FleetView& view,
@@ -48,11 +49,9 @@ struct BoardHistory {
 [[nodiscard]] Html scrolling(const std::string& name, const Html& table);
 // The same below a heading, which names it.
 [[nodiscard]] Html headed(const std::string& name, const Html& table);
-// Changes as rows: effect and evidence apart. `seen` makes the last cell: who acknowledged it; none: there is none.
+// Changes as rows: effect and evidence apart; and who acknowledged them, where somebody did.
 [[nodiscard]] Html changes_table(const FleetView& view, const std::vector<Change>& changes, std::size_t most,
-                                 const std::function<Html(const Change&)>& seen = {});
-// "by token ops 3 h ago: the new kernel"; a dash where nobody did.
-[[nodiscard]] Html acknowledged_by(const std::optional<Acknowledged>& one, Timestamp now);
+                                 const AcknowledgedOf& acknowledged, Timestamp now);
 // A bar from 0 to `most`, filled up to `value`, with a mark at `line`.
 [[nodiscard]] Html meter(double value, double line, double most, const std::string& words);
 

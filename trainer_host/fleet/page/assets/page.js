@@ -44,7 +44,6 @@ async function follow() {
       const was = part.dataset.as ?? '';
       const will = other.innerHTML.replace(/>[^<]*<\/time>/g, '></time>');
       if (was === will) continue;
-      if (part.contains(document.activeElement) && document.activeElement.matches('input:not([type=checkbox])')) continue; // somebody types
       const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute('href') : null;
       const scrolled = [...part.querySelectorAll('.scroll')].map((one) => one.scrollLeft);
       const open = [...part.querySelectorAll('details')].map((one) => one.open);
