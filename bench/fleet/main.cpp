@@ -125,7 +125,7 @@ class Run {
     OUTCROP_CHECK(kill_and_come_back());
     OUTCROP_CHECK(look_at_what_was_kept());
     const Use use = host_->use();
-    std::printf("%s", table_.to_string().c_str());
+    show();
     std::printf("processors of this machine: %u; %zu boards, each with a TLS connection, a key and signatures of its own\n",
                 std::thread::hardware_concurrency(), options_.boards);
     figures_["boards"] = options_.boards;
@@ -137,6 +137,9 @@ class Run {
     if (tally_.refused > 0) return fail(ErrorCode::internal, std::to_string(tally_.refused) + " commands were not signed by the host");
     return figures_;
   }
+
+  // As far as it came.
+  void show() const { std::printf("%s", table_.to_string().c_str()); }
 
  private:
   [[nodiscard]] std::size_t online() const {
@@ -302,6 +305,7 @@ int run(int argc, char** argv) {
   const auto figures = bench.all(fs::canonical("/proc/self/exe").parent_path() / "outcropd");
   Status status = {};
   if (!figures) {
+    bench.show();
     status = fail(figures.error());
   } else if (!options.json.empty()) {
     status = write_file_durably(options.json, json_text(*figures, 2) + "\n");

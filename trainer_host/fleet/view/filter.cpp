@@ -48,9 +48,10 @@ Key key_of(const BoardRow& row, const std::string& sort) {
 
 bool before(const Key& one, const Key& other, bool descending) {
   if (one.missing != other.missing) return other.missing;
-  const auto left = std::tie(one.number, one.text, one.name);
-  const auto right = std::tie(other.number, other.text, other.name);
-  return descending ? right < left : left < right;
+  const Key& first = descending ? other : one;
+  const Key& second = descending ? one : other;
+  if (first.number != second.number) return first.number < second.number;  // of whole fleets, mostly enough
+  return std::tie(first.text, first.name) < std::tie(second.text, second.name);
 }
 
 bool matches(const BoardRow& row, const BoardQuery& query) {
