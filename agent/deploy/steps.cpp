@@ -160,6 +160,12 @@ std::optional<std::string> Steps::must_wait() const {
   return deployment.state == DeploymentState::downloading ? parts_.limits.may_not_receive() : std::nullopt;
 }
 
+// For whoever wonders, at a rollout's deadline, why it takes so long.
+std::string Steps::pace_in_words() const {
+  if (parts_.config.most_a_second.value() == 0 || is_by_hand(machine_.deployment())) return {};
+  return "receives at most " + parts_.config.most_a_second.human() + " a second, as its owner allows";
+}
+
 std::optional<std::string> Steps::still_waits() const {
   if (auto why = parts_.limits.closed()) return why;
   return waits_to_receive_ ? parts_.limits.may_not_receive() : std::nullopt;
@@ -175,7 +181,7 @@ Steps::Awaitable Steps::wait_for_permission() {
         parts_.metadata.check_install(deployment.offer.manifest, deployment.offer.snapshot_version);
     if (permitted) {
       deployment.offer.manifest_size = permitted->size;
-      co_return Outcome{Event::admitted, {}};
+      co_return Outcome{Event::admitted, pace_in_words()};
     }
     const ErrorCode code = permitted.error().code();
     if (code != ErrorCode::not_found && code != ErrorCode::expired) {

@@ -73,6 +73,7 @@ class Steps {
   Awaitable offered();
   Awaitable wait_for_permission();
   [[nodiscard]] std::optional<std::string> must_wait() const;
+  [[nodiscard]] std::string pace_in_words() const;
   Awaitable downloading();
   Awaitable downloaded();
   Awaitable proving();

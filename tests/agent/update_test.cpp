@@ -353,6 +353,9 @@ TEST_F(AgentTest, receives_no_more_than_it_may_a_day_and_goes_on_where_it_stoppe
   const auto* report = ends(1, State::held);
   ASSERT_NE(report, nullptr);
   EXPECT_THAT(report->reason, HasSubstr("1.05 MB in 24 hours are used up"));
+  EXPECT_TRUE(std::any_of(host_.progress.begin(), host_.progress.end(), [](const messages::Progress& progress) {
+    return progress.state == State::downloading && progress.reason == "receives at most 102.40 MB a second, as its owner allows";
+  }));
   const std::size_t before = host_.chunks();
   EXPECT_LT(before, 16U + 8U + 8U) << "a window more than the megabyte, and small blobs";
   kill_agent();

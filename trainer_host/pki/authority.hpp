@@ -20,7 +20,7 @@ namespace outcrop::pki {
 //   revoked.json                     serial, common name, reason and time of what is revoked
 //   revoked.pem                      the same as a signed list (CRL), empty at first
 //
-// Everything it signs is valid from 2020 (boards without a clock must find it valid) to 2120.
+// Certificates that it signs are valid from 1970 (boards whose clock begins there must find them valid) to 2120.
 class Authority {
  public:
   // Opens the folder, or makes key, certificate and an empty CRL where it is missing or has none.

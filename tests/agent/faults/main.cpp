@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 struct Row {
   std::size_t met = 0;
   std::size_t missed = 0;  // it did not come
+  std::size_t again = 0;   // the second of two came, too
   std::map<std::string, std::size_t> outcomes;
   std::size_t lost = 0;
   std::vector<double> recovery_s;
@@ -51,6 +52,7 @@ void read_results(const fs::path& results, std::map<std::string, Row>& rows) {
     std::getline(fields, wrong);
     Row& row = rows[name];
     ++(where.ends_with("()") ? row.missed : row.met);
+    row.again += where.ends_with(", and again)") ? 1 : 0;
     ++row.outcomes[outcome];
     row.recovery_s.push_back(std::stod(seconds));
     if (wrong.empty()) continue;
@@ -67,6 +69,9 @@ void print(const std::map<std::string, Row>& rows) {
     std::printf("| %s | %zu | %zu | %zu | %zu | %zu | %.1f | %.1f |\n", name.c_str(), row.met,
                 row.outcomes["UPDATED"], row.outcomes["FAILED"], row.outcomes["ROLLED_BACK"],
                 row.lost, row.recovery_s[row.recovery_s.size() / 2], row.recovery_s.back());
+  }
+  for (const auto& [name, row] : rows) {
+    if (row.again > 0) std::printf("\n%s: the second came %zu times", name.c_str(), row.again);
   }
 }
 

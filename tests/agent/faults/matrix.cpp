@@ -38,6 +38,7 @@ class Faults {
     add_kills("kill, files of an earlier agent", true, options_.fast ? 4 : options_.kills / 8);
     for (const Failing& one : failing) add_failing(one);
     add_cuts();
+    add_two_in_a_row();
     return std::move(all_);
   }
 
@@ -101,6 +102,31 @@ class Faults {
     add_call(fault, 100 * calls);  // after the end
     for (std::uint64_t i = 0; i < (options_.fast ? 6 : options_.cuts); ++i) {
       add_call(fault, 1 + random_() % calls);
+    }
+  }
+
+  // The second one befalls whoever takes up what the first has left.
+  void add_two_in_a_row() {
+    struct Two {
+      const char* name;
+      Kind first, second;
+    };
+    constexpr Two all[] = {{"two in a row: kill, kill", Kind::kill, Kind::kill},
+                           {"two in a row: EIO, kill", Kind::io, Kind::kill},
+                           {"two in a row: kill, power cut", Kind::kill, Kind::cut},
+                           {"two in a row: power cut, power cut", Kind::cut, Kind::cut}};
+    for (const Two& two : all) {
+      if (!wanted(two.name)) continue;
+      Fault fault;
+      fault.name = two.name;
+      fault.disk.kind = two.first == Kind::cut ? Kind::kill : two.first;
+      const std::uint64_t calls = board_.calls(fault);
+      fault.disk.kind = two.first;
+      fault.then.kind = two.second;
+      for (std::uint64_t i = 0; i < (options_.fast ? 2 : options_.kills / 16); ++i) {
+        fault.then.at = 1 + random_() % calls;
+        add_call(fault, 1 + random_() % calls);
+      }
     }
   }
 

@@ -209,10 +209,12 @@ FaultyBoard::Verdict FaultyBoard::meet(const Fault& fault) const {
     cut_power(folder / "state", folder / "synced", fault.seed);
     check_after_cut(folder, verdict);
   }
+  if (fault.then.kind != DiskFault::Kind::none) live_under_another(fault, folder, verdict);
   const auto start = SteadyClock::now();
   Life again = life_in(folder);
   again.wanted = last_generation;
   again.boot = is_cut ? "the second boot" : again.boot;
+  if (fault.then.kind == DiskFault::Kind::cut) again.boot = "the boot after";
   int end = live_apart(again);
   // As systemd does: what a killed agent had just forked may hold its socket for a moment.
   for (int i = 0; i < most_restarts && end == 1; ++i) {
@@ -228,6 +230,24 @@ FaultyBoard::Verdict FaultyBoard::meet(const Fault& fault) const {
   check_files(folder, verdict);
   if (verdict.wrong.empty()) fs::remove_all(folder);
   return verdict;
+}
+
+// It takes up what the first fault left, and may come to the end of it before its own.
+void FaultyBoard::live_under_another(const Fault& fault, const fs::path& folder, Verdict& verdict) const {
+  const bool is_cut = fault.then.kind == DiskFault::Kind::cut;
+  fs::remove_all(folder / "synced");
+  Life life = life_in(folder);
+  life.wanted = 2;
+  life.disk = fault.then;
+  if (fault.disk.kind == DiskFault::Kind::cut) life.boot = "the second boot";
+  const int status = live_apart(life);
+  const bool killed = status == 128 + SIGKILL;
+  if (killed) verdict.befell += ", and again";
+  const bool had_no_socket = status == 1;  // which what a killed agent had just forked may hold for a moment
+  if (!killed && status != 0 && !had_no_socket) verdict.wrong.push_back("its second life ended by " + std::to_string(status));
+  if (!is_cut) return;
+  cut_power(folder / "state", folder / "synced", fault.seed + 1);
+  check_after_cut(folder, verdict);
 }
 
 // What the host was told of an end is what the disk knows.

@@ -21,6 +21,7 @@ class FaultyBoard {
     DiskFault disk;
     std::string at_point;  // as Life has them
     std::string point;
+    DiskFault then;                 // of the life after that one, before the one without; may not come
     bool of_earlier_agent = false;  // its files are those of an agent before the ledger
     std::uint64_t seed = 0;         // of what a power cut leaves
   };
@@ -41,6 +42,7 @@ class FaultyBoard {
   void make_board();
   void make_offers();
   [[nodiscard]] Life life_in(const std::filesystem::path& folder) const;
+  void live_under_another(const Fault& fault, const std::filesystem::path& folder, Verdict& verdict) const;
   void check_heard(const Fault& fault, const std::filesystem::path& folder, Verdict& verdict) const;
   void check_after_cut(const std::filesystem::path& folder, Verdict& verdict) const;
   static void check_files(const std::filesystem::path& folder, Verdict& verdict);
