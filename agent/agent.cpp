@@ -6,6 +6,7 @@
 #include "agent/control/handlers.hpp"
 #include "agent/control/inference_handler.hpp"
 #include "agent/enroll/identity.hpp"
+#include "agent/enroll/renewer.hpp"
 #include "agent/telemetry/telemeter.hpp"
 #include "agent/verify/commands.hpp"
 #include "agent/verify/metadata_follower.hpp"
@@ -84,12 +85,15 @@ class Agent::Impl {
         telemeter_(executor,
                    {Board{identity_.device(), identity_.key(), config_, metadata_, slots_, engine_, outbox_},
                     [this] { return serving_.take_served(); }, [this] { return serving_.restarts(); }}),
+        renewer_(executor, {identity_, outbox_, metadata_, [this] { if (begin_again_) begin_again_(); }, times.trial}),
         authority_(config_.state / "commands.json", identity_.enrolment().certificate, metadata_),
         deployer_(executor, {config_, metadata_, slots_, puller_, announcer_, serving_, engine_,
                              authority_, ledger_, limits_, times}) {
     serving_.tell([this](const Installed& release, CallEnd end) { deployer_.on_call(release, end); });
     announcer_.speak_through(*session_);
     telemeter_.speak_through(*session_);
+    renewer_.speak_through(*session_);
+    if (identity_.renewed()) authority_.settle();  // no other enrolment: generations go on
   }
 
   Status listen() {
@@ -97,7 +101,8 @@ class Agent::Impl {
                        *session_,          metadata_, slots_,      engine_,
                        deployer_,          serving_,  announcer_,
                        [this] { return troubles(); }, [this] { return next_expiry(); },
-                       [this](const std::string& role, const std::string& envelope) { return accept(role, envelope); }};
+                       [this](const std::string& role, const std::string& envelope) { return accept(role, envelope); },
+                       renewer_};
     OUTCROP_TRY(server, http::Server::listen(executor_, {config_.socket, config_.socket_mode, longest_request},
                                              make_control_handler(parts)));
     server_.emplace(std::move(server));
@@ -117,6 +122,8 @@ class Agent::Impl {
     return {};
   }
 
+  void on_begin_again(std::function<void()> begin_again) { begin_again_ = std::move(begin_again); }
+
   void start() {
     platform::spawn(executor_, deployer_.run());
     session_->start({.connected = [this] { on_connected(); },
@@ -135,6 +142,7 @@ class Agent::Impl {
     server_.reset();
     inference_server_.reset();
     telemeter_.stop();
+    renewer_.stop();
     deployer_.stop();
     if (session_->connected()) {
       transport::Message goodbye = offline_status(deployer_.record());
@@ -218,6 +226,7 @@ class Agent::Impl {
     announcer_.status(deployer_.record());
     announcer_.on_connected();
     telemeter_.on_connected();
+    renewer_.on_connected();
   }
 
   void on_lost(const Error& error) {
@@ -252,6 +261,7 @@ class Agent::Impl {
     if (const auto* seen = std::get_if<messages::Acknowledgement>(&*command)) {
       announcer_.on_acknowledged(*seen);
       telemeter_.on_acknowledged(*seen);
+      renewer_.on_acknowledged(*seen);
     }
     if (const auto* used = std::get_if<messages::Used>(&*command)) on_used(*used);
   }
@@ -265,6 +275,7 @@ class Agent::Impl {
     if (!command) return on_refused(command.error());
     if (const auto* watch = std::get_if<messages::Watch>(&*command)) telemeter_.on_watch(*watch);
     if (const auto* measure = std::get_if<messages::Measure>(&*command)) deployer_.on_measure(*measure);
+    if (const auto* issued = std::get_if<messages::Certificate>(&*command)) renewer_.on_certificate(*issued);
   }
 
   // Whoever forges them shall not fill the log: the 1st is told, then the 2nd, 4th, 8th, ...
@@ -323,6 +334,8 @@ class Agent::Impl {
   Puller puller_;
   Serving serving_;
   Telemeter telemeter_;
+  Renewer renewer_;
+  std::function<void()> begin_again_;
   CommandAuthority authority_;
   Deployer deployer_;
   std::uint64_t refused_commands_ = 0;
@@ -363,6 +376,10 @@ Result<std::unique_ptr<Agent>> Agent::open(asio::any_io_executor executor,
     }
   }
   return agent;
+}
+
+void Agent::on_begin_again(std::function<void()> begin_again) {
+  impl_->on_begin_again(std::move(begin_again));
 }
 
 void Agent::start() {

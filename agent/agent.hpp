@@ -28,6 +28,8 @@ class Agent {
       const DeployTimes& times = {}, const MakeSession& make_session = transport::make_paho_session);
   ~Agent();
 
+  // Whoever runs the agent is to end it and open it again: its identity is another. Before start().
+  void on_begin_again(std::function<void()> begin_again);
   // Connects, serves and works until stop().
   void start();
   // Says good-bye to the broker; then nothing of the agent runs on the executor any more.

@@ -28,9 +28,37 @@ struct Options {
 };
 
 asio::awaitable<void> end(Agent& agent, asio::io_context& io) {
-  platform::notify_stopping();
   co_await agent.stop();
   io.stop();
+}
+
+// Until it is ended; whether it is to be opened again, with another identity.
+Result<bool> serve(const AgentConfig& config) {
+  asio::io_context io(1);
+  OUTCROP_TRY(agent, Agent::open(io.get_executor(), config));
+  asio::signal_set signals(io, SIGTERM, SIGINT);
+  signals.async_wait([&](const boost::system::error_code& error, int number) {
+    if (error) return;
+    spdlog::info("ending by signal {}", number);
+    platform::notify_stopping();
+    platform::spawn(io.get_executor(), end(*agent, io));
+    signals.async_wait([](const boost::system::error_code& again, int) {
+      if (!again) std::_Exit(static_cast<int>(cli::ExitCode::failed));
+    });
+  });
+  const platform::Watchdog watchdog(io.get_executor());
+  bool anew = false;
+  agent->on_begin_again([&] {
+    if (!std::exchange(anew, true)) platform::spawn(io.get_executor(), end(*agent, io));
+  });
+  agent->start();
+  platform::notify_ready();
+  io.run();
+  spdlog::info("ended");
+  spdlog::default_logger()->flush();
+  // A measurement may take minutes more; its runners end with this process.
+  if (agent->busy()) std::_Exit(static_cast<int>(cli::ExitCode::done));
+  return anew;
 }
 
 Status run(const Options& options) {
@@ -42,25 +70,10 @@ Status run(const Options& options) {
   // Few threads allocate, and little: one heap for all keeps the agent small.
   ::mallopt(M_ARENA_MAX, 1);
   platform::start_log("outcrop-agent", config.log);
-  asio::io_context io(1);
-  OUTCROP_TRY(agent, Agent::open(io.get_executor(), config));
-  asio::signal_set signals(io, SIGTERM, SIGINT);
-  signals.async_wait([&](const boost::system::error_code& error, int number) {
-    if (error) return;
-    spdlog::info("ending by signal {}", number);
-    platform::spawn(io.get_executor(), end(*agent, io));
-    signals.async_wait([](const boost::system::error_code& again, int) {
-      if (!again) std::_Exit(static_cast<int>(cli::ExitCode::failed));
-    });
-  });
-  const platform::Watchdog watchdog(io.get_executor());
-  agent->start();
-  platform::notify_ready();
-  io.run();
-  spdlog::info("ended");
-  spdlog::default_logger()->flush();
-  // A measurement may take minutes more; its runners end with this process.
-  if (agent->busy()) std::_Exit(static_cast<int>(cli::ExitCode::done));
+  for (bool anew = true; anew;) {
+    OUTCROP_TRY(asked, serve(config));
+    anew = asked;
+  }
   return {};
 }
 

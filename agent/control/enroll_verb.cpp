@@ -5,7 +5,7 @@
 #include <string>
 
 #include "agent/config/config.hpp"
-#include "agent/control/socket_option.hpp"
+#include "agent/control/ask_agent.hpp"
 #include "agent/enroll/identity.hpp"
 #include "protocol/base/durable_file.hpp"
 
@@ -56,6 +56,12 @@ Status run_accept(const EnrollOptions& options) {
   return {};
 }
 
+Status run_renew(const SocketOption& socket) {
+  OUTCROP_TRY(answer, ask_agent(socket, {.method = "POST", .target = "/v1/renew"}));
+  std::printf("this board has made a new key and asks for a certificate: on the host run `outcrop device renew`\n");
+  return {};
+}
+
 CLI::App* add_part(CLI::App& verb, const char* name, const char* help, EnrollOptions& options) {
   CLI::App* part = verb.add_subcommand(name, help);
   part->add_option("--config", options.config, "The agent's configuration")->capture_default_str();
@@ -83,6 +89,14 @@ void add_enroll(CLI::App& app, cli::Action& chosen) {
   accept->add_option("file", options->file, "The host's answer; - for standard input")->required();
   accept->add_flag("--unproved", options->unproved, "Take the answer of an earlier host, which proves nothing");
   accept->footer("Example:\n  outcrop-agent enroll accept pi-1.enrolment.json");
+  CLI::App* renew = verb->add_subcommand("renew", "Have the running agent take a new key and certificate");
+  auto socket = std::make_shared<SocketOption>();
+  add_socket_option(*renew, *socket);
+  renew->footer(
+      "It does so by itself when a third of its certificate's time is left. The host's person signs\n"
+      "(`outcrop device renew`), and the old key goes when the board has connected by the new one.\n\n"
+      "Example:\n  outcrop-agent enroll renew");
+  renew->callback([socket, &chosen] { chosen = [socket] { return run_renew(*socket); }; });
   accept->callback([options, &chosen] { chosen = [options] { return run_accept(*options); }; });
 }
 

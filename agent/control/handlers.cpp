@@ -74,6 +74,7 @@ Json status_to_json(const ControlParts& parts) {
           {"metadata_age_seconds", parts.metadata.age().count()},
           {"clock", parts.metadata.clock_synchronised() ? "synchronised" : "floor"},
           {"next_expiry", expiry_to_json(parts.expiry())},
+          {"renewal", parts.renewer.state()},
           {"reports_waiting", parts.announcer.pending_reports()},
           {"troubles", parts.troubles()}};
 }
@@ -156,6 +157,9 @@ asio::awaitable<http::Response> handle(ControlParts parts, http::Request request
   }
   if (post && request.path == "/v1/rollback") {
     co_return answer(parts, parts.deployer.roll_back(owner));
+  }
+  if (post && request.path == "/v1/renew") {
+    co_return answer(parts, parts.renewer.begin());
   }
   if (auto brought = take_brought(parts, request)) co_return std::move(*brought);
   if (post && request.path == "/v1/install") {

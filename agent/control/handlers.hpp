@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/deploy/deployer.hpp"
+#include "agent/enroll/renewer.hpp"
 #include "agent/verify/expiry.hpp"
 #include "platform/http/server.hpp"
 #include "protocol/transport/session.hpp"
@@ -29,6 +30,7 @@ struct ControlParts {
   std::function<std::optional<Expiry>()> expiry;       // what this board needs and ends first
   // Metadata that the owner brings: believed no more than what a broker brings.
   std::function<Status(const std::string& role, const std::string& envelope)> accept;
+  Renewer& renewer;
 };
 
 // Answers what API.md beside this file describes.

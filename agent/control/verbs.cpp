@@ -127,6 +127,7 @@ void print_status(const Json& status) {
     line("reports", std::to_string(waiting) + " not acknowledged yet");
   }
   print_expiry(status);
+  if (const std::string renewal = text(status, "renewal"); !renewal.empty()) line("certificate", renewal);
   print_troubles(status);
 }
 

@@ -35,6 +35,7 @@ struct DeployTimes {
   std::chrono::milliseconds soak_interval{5'000};  // between golden inferences of a soak
   std::chrono::milliseconds progress{500};         // between messages while downloading
   std::chrono::milliseconds first_retry{10'000};   // of what could not be read or pulled again
+  std::chrono::milliseconds trial{600'000};        // for a connection by a new certificate
   std::string boot = this_boot();
   std::function<ByteCount()> available_memory = agent::available_memory;
   // Called where a state is "written" and where it is "saved" once more, where its work "begins" and

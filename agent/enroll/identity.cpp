@@ -180,7 +180,18 @@ Result<Identity> Identity::read(const fs::path& state) {
   if (!bundle && !read_bundle.trouble) return not_enrolled(state);
   if (is_lost(read_bundle)) return lost(read_bundle.trouble->message());
   if (!bundle) return fail(*read_bundle.trouble);
-  OUTCROP_TRY(kept, read_key(folder));
+  const NextIdentity next(state);
+  auto next_certificate = next.is_known() ? next.certificate() : std::nullopt;
+  const bool renewed = next_certificate.has_value();
+  KeptKey kept;
+  if (renewed) {
+    bundle->certificate = std::move(*next_certificate);
+    kept.key = next.key();
+    kept.reading.copy = next.key_file();
+  } else {
+    OUTCROP_TRY(read, read_key(folder));
+    kept = std::move(read);
+  }
   if (!kept.key) {
     return lost(kept.reading.trouble ? kept.reading.trouble->message()
                                      : (folder / key_name).string() + " is missing with its spare");
@@ -190,15 +201,31 @@ Result<Identity> Identity::read(const fs::path& state) {
   }
   Identity identity(folder, std::move(*bundle), std::move(*kept.key));
   identity.bundle_ = std::move(read_bundle);
+  identity.renewed_ = renewed;
   identity.key_copy_ = std::move(kept.reading);
   return identity;
 }
 
+// Both may be cut off: what is next stays until both are done.
+Status Identity::move_next() const {
+  OUTCROP_TRY(key, read_text_file(next().key_file(), ByteCount::kib(16)));
+  OUTCROP_CHECK(key_document(folder_).write(key));
+  return bundle_document(folder_).write(to_json(enrolment_));
+}
+
 Result<Identity> Identity::open(const fs::path& state) {
   OUTCROP_TRY(identity, read(state));
-  bundle_document(identity.folder_).heal(identity.bundle_);
   const KeptTwice key = key_document(identity.folder_);
-  key.heal(identity.key_copy_);
+  if (!identity.renewed_) {
+    bundle_document(identity.folder_).heal(identity.bundle_);
+    key.heal(identity.key_copy_);
+    if (identity.next().is_known()) (void)identity.next().clear();  // cut off after it was moved
+  } else if (Status moved = identity.move_next(); !moved) {
+    identity.unwritten_ = moved.error().message();
+    return identity;  // as it is: the next start moves it
+  } else if (Status cleared = identity.next().clear(); !cleared) {
+    spdlog::warn("{}", cleared.error().message());
+  }
   if (trust::PrivateKey::read_pem(key.file())) identity.key_copy_.copy = key.file();
   // Written from the bundle again: acceptance may have been cut off after it.
   if (const Status written = identity.write_for_tls(); !written) {
@@ -220,7 +247,7 @@ Status Identity::write_for_tls() const {
     if (there && *there == pem) return {};
     return write_file_durably(file, pem);
   };
-  OUTCROP_CHECK(keep(certificate_file(), enrolment_.certificate));
+  OUTCROP_CHECK(keep(own_certificate_file(), enrolment_.certificate));
   return keep(authority_file(), enrolment_.broker_authority);
 }
 

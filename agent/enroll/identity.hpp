@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "agent/enroll/next_identity.hpp"
 #include "agent/state/kept_twice.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/messages/enrolment.hpp"
@@ -17,6 +18,7 @@ namespace outcrop::agent {
 //   answer.key         what the host's answer to the last request is proved by
 //   certificate.pem    out of it, for the TLS library
 //   authority.pem
+//   next/              what is to take the place of key and certificate
 // The first two are kept twice.
 class Identity {
  public:
@@ -33,21 +35,28 @@ class Identity {
   [[nodiscard]] const messages::EnrolmentBundle& enrolment() const { return enrolment_; }
   [[nodiscard]] const std::string& device() const { return enrolment_.device; }
   [[nodiscard]] const trust::PrivateKey& key() const { return key_; }
-  [[nodiscard]] const std::filesystem::path& key_file() const { return *key_copy_.copy; }
+  // What it connects by: a new certificate that is on trial (next_identity.hpp), else its own.
+  [[nodiscard]] std::filesystem::path key_file() const { return next().on_trial() ? next().key_file() : *key_copy_.copy; }
   [[nodiscard]] std::filesystem::path certificate_file() const {
-    return folder_ / "certificate.pem";
+    return next().on_trial() ? next().certificate_file() : own_certificate_file();
   }
+  [[nodiscard]] NextIdentity next() const { return NextIdentity(folder_.parent_path()); }
+  // Key and certificate took the place of others when it was opened.
+  [[nodiscard]] bool renewed() const { return renewed_; }
   [[nodiscard]] std::filesystem::path authority_file() const { return folder_ / "authority.pem"; }
 
  private:
   Identity(std::filesystem::path folder, messages::EnrolmentBundle enrolment, trust::PrivateKey key)
       : folder_(std::move(folder)), enrolment_(std::move(enrolment)), key_(std::move(key)) {}
+  [[nodiscard]] std::filesystem::path own_certificate_file() const { return folder_ / "certificate.pem"; }
   [[nodiscard]] Status write_for_tls() const;
+  [[nodiscard]] Status move_next() const;
 
   std::filesystem::path folder_;
   KeptTwice::Reading bundle_;
   KeptTwice::Reading key_copy_;
   std::optional<std::string> unwritten_;
+  bool renewed_ = false;
   messages::EnrolmentBundle enrolment_;
   trust::PrivateKey key_;
 };

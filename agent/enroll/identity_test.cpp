@@ -248,6 +248,43 @@ TEST_F(IdentityTest, what_is_lost_with_its_spare_says_how_to_enrol_anew_and_that
   EXPECT_TRUE(fs::exists(state_ / "identity/device.key.damaged"));
 }
 
+TEST_F(IdentityTest, what_is_next_and_known_takes_the_place_wherever_that_is_cut_off) {
+  const auto request = request_enrolment(state_, token);
+  ASSERT_THAT(request, IsOk());
+  ASSERT_THAT(accept(bundle_for(*request)), IsOk());
+  const auto before = Identity::open(state_);
+  ASSERT_THAT(before, IsOk());
+  const NextIdentity next(state_);
+  ASSERT_THAT(next.begin(), IsOk());
+  const trust::PublicKey key = next.key()->public_key();
+  ASSERT_THAT(next.take(certificate({"", *trust::make_certificate_request(*next.key()), {}}, "pi-1"), "pi-1"), IsOk());
+  EXPECT_EQ(before->key_file(), next.key_file()) << "it connects by it";
+  const auto on_trial = Identity::open(state_);
+  ASSERT_THAT(on_trial, IsOk());
+  EXPECT_NE(on_trial->key().public_key(), key) << "and signs by the one that the host knows";
+  EXPECT_FALSE(on_trial->renewed());
+  ASSERT_THAT(next.become_known(), IsOk());
+  fs::copy(state_, at("cut-off"), fs::copy_options::recursive);
+  // Killed between key and certificate.
+  fs::copy_file(next.key_file(), at("cut-off/identity/device.key"), fs::copy_options::overwrite_existing);
+  for (const fs::path& state : {state_, fs::path(at("cut-off"))}) {
+    const auto read = Identity::read(state);
+    ASSERT_THAT(read, IsOk());
+    EXPECT_EQ(read->key().public_key(), key);
+    const auto opened = Identity::open(state);
+    ASSERT_THAT(opened, IsOk());
+    EXPECT_TRUE(opened->renewed());
+    EXPECT_FALSE(fs::exists(state / "identity/next"));
+    const auto again = Identity::open(state);
+    ASSERT_THAT(again, IsOk());
+    EXPECT_EQ(again->key().public_key(), key);
+    EXPECT_FALSE(again->renewed());
+    EXPECT_EQ(again->trouble(), std::nullopt);
+    fs::remove(state / "identity/device.key");  // the spare is the new one's, too
+    ASSERT_THAT(Identity::open(state), IsOk());
+  }
+}
+
 TEST_F(IdentityTest, a_key_that_others_may_use_is_not_mended_in_silence) {
   ASSERT_THAT(accept(bundle_for(*request_enrolment(state_, token))), IsOk());
   ASSERT_THAT(Identity::open(state_), IsOk());

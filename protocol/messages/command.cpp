@@ -4,6 +4,7 @@
 #include "protocol/messages/deployment_fields.hpp"
 #include "protocol/messages/fields.hpp"
 #include "protocol/messages/json_reader.hpp"
+#include "protocol/messages/renewal.hpp"
 #include "protocol/messages/telemetry.hpp"
 
 namespace outcrop::messages {
@@ -90,6 +91,18 @@ Result<Command> parse_measure(const Json& json) {
   return measure;
 }
 
+Result<Command> parse_certificate(const Json& json) {
+  OUTCROP_CHECK(check_type(json, "certificate", "protocol"));
+  ObjectReader reader(json, "certificate");
+  reader.constant("type", "certificate");
+  Certificate certificate;
+  certificate.protocol = read_protocol(reader);
+  certificate.certificate = reader.lines("certificate", longest_certificate.value());
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  return certificate;
+}
+
 }  // namespace
 
 std::string to_json(const Cancel& cancel) {
@@ -127,6 +140,11 @@ std::string to_json(const Measure& measure) {
                         {"protocol", measure.protocol},
                         {"manifest", measure.manifest.hex()},
                         {"lasts_seconds", measure.lasts.count()}});
+}
+
+std::string to_json(const Certificate& certificate) {
+  return json_text(Json{
+      {"type", "certificate"}, {"protocol", certificate.protocol}, {"certificate", certificate.certificate}});
 }
 
 std::string to_json(const Command& command) {
@@ -168,6 +186,7 @@ Result<Command> parse_command(std::string_view text) {
   if (name == "used") return parse_used(json);
   if (name == "watch") return parse_watch(json);
   if (name == "measure") return parse_measure(json);
+  if (name == "certificate") return parse_certificate(json);
   if (name != "offer") {
     return fail(ErrorCode::invalid_data,
                 "command.type must be 'offer', 'cancel', 'acknowledgement', 'used', 'watch' or "

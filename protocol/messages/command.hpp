@@ -13,7 +13,7 @@
 namespace outcrop::messages {
 
 // What a host sends to a board on `cmd` and `ask` (SCHEMA.md: command, offer,
-// cancel, acknowledgement, used, watch, measure).
+// cancel, acknowledgement, used, watch, measure, certificate).
 
 // Ends a deployment and names what is to serve instead. Obeyed like an offer: by its generation.
 struct Cancel {
@@ -64,11 +64,19 @@ struct Measure {
   bool operator==(const Measure&) const = default;
 };
 
-using Command = std::variant<Offer, Cancel, Acknowledgement, Used, Watch, Measure>;
+// Of the key for which the board asked for one (renewal.hpp).
+struct Certificate {
+  std::string certificate;  // PEM
+  int protocol = signed_since;
+  bool operator==(const Certificate&) const = default;
+};
+
+using Command = std::variant<Offer, Cancel, Acknowledgement, Used, Watch, Measure, Certificate>;
 
 // Those of the topic `ask`, which boards that do not know them do not read; the others come on `cmd`.
 [[nodiscard]] inline bool is_asked(const Command& command) {
-  return std::holds_alternative<Watch>(command) || std::holds_alternative<Measure>(command);
+  return std::holds_alternative<Watch>(command) || std::holds_alternative<Measure>(command) ||
+         std::holds_alternative<Certificate>(command);
 }
 
 // A command as the director signs it: whom it is for, and until when.
@@ -93,6 +101,7 @@ inline constexpr std::uint64_t farthest_ahead = std::uint64_t{1} << 30;
 [[nodiscard]] std::string to_json(const Used& used);
 [[nodiscard]] std::string to_json(const Watch& watch);
 [[nodiscard]] std::string to_json(const Measure& measure);
+[[nodiscard]] std::string to_json(const Certificate& certificate);
 [[nodiscard]] std::string to_json(const Command& command);
 [[nodiscard]] std::string to_json(const SignedCommand& command);
 // Takes verified bytes (trust::VerifiedPayload).

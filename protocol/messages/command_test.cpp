@@ -7,6 +7,7 @@
 #include "protocol/base/version.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/messages/refused_for_tests.hpp"
+#include "protocol/messages/renewal.hpp"
 
 namespace outcrop::messages {
 namespace {
@@ -124,6 +125,31 @@ TEST(Acknowledgement, holds_1_to_256_reports) {
               refused("acknowledgement.reports[0].sequence"));
   EXPECT_THAT(changed(one, [](Json& j) { j["reports"][0]["device"] = "board-1"; }),
               refused("acknowledgement.reports[0].device: is an unknown key"));
+}
+
+TEST(CommandCertificate, is_read_as_written_and_asked) {
+  const Command command = Certificate{"-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n"};
+  EXPECT_TRUE(is_asked(command));
+  const auto parsed = parse_command(to_json(command));
+  ASSERT_TRUE(parsed) << parsed.error().message();
+  EXPECT_EQ(*parsed, command);
+  EXPECT_FALSE(parse_command(R"({"type": "certificate", "protocol": 5, "certificate": 1})"));
+  EXPECT_FALSE(parse_command(R"({"type": "certificate", "protocol": 5, "certificate": "", "more": 1})"));
+}
+
+TEST(RenewalMessage, is_read_as_written_and_refused_where_it_is_none) {
+  Renewal renewal;
+  renewal.header = {"pi-1", 7, 8, Timestamp(std::chrono::seconds(1'800'000'000)), true, signed_since};
+  renewal.certificate_request = "-----BEGIN CERTIFICATE REQUEST-----\n";
+  const std::string text = to_json(renewal);
+  const auto parsed = parse_renewal(as_bytes(text));
+  ASSERT_TRUE(parsed) << parsed.error().message();
+  EXPECT_EQ(*parsed, renewal);
+  for (const auto& [what, instead] : {std::pair<std::string, std::string>{"renewal", "report"}, {"certificate_request", "request"}, {"pi-1", "PI"}}) {
+    std::string wrong = text;
+    wrong.replace(wrong.find(what), what.size(), instead);
+    EXPECT_FALSE(parse_renewal(as_bytes(wrong))) << wrong;
+  }
 }
 
 }  // namespace

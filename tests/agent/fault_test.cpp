@@ -12,6 +12,7 @@
 #include "agent/agent.hpp"
 #include "agent/config/config.hpp"
 #include "agent/deploy/ledger.hpp"
+#include "agent/enroll/next_identity.hpp"
 #include "tests/agent/rig.hpp"
 #include "tests/support/sync_spy.hpp"
 
@@ -95,9 +96,11 @@ class ImpatientAgent : public AgentTest {
     ASSERT_TRUE(config) << config.error().message();
     agent::DeployTimes times;
     times.metadata = std::chrono::milliseconds(500);
+    times.trial = std::chrono::milliseconds(1500);
     auto opened = agent::Agent::open(loop_.executor(), *config, times);
     ASSERT_TRUE(opened) << opened.error().message();
     inside_ = std::move(*opened);
+    inside_->on_begin_again([this] { ++begun_again_; });
     inside_->start();
   }
   void start() {
@@ -111,7 +114,23 @@ class ImpatientAgent : public AgentTest {
     loop_.until([&] { return stopped; });
   }
   std::unique_ptr<agent::Agent> inside_;
+  int begun_again_ = 0;
 };
+
+// As one of an authority that the broker does not know.
+TEST_F(ImpatientAgent, goes_back_to_its_certificate_where_nobody_lets_it_in_by_the_new_one) {
+  const agent::NextIdentity next(state_);
+  ASSERT_TRUE(next.begin());
+  const auto other = pki::Authority::open_or_make(folder_.path() / "other", "Another");
+  ASSERT_TRUE(other);
+  const auto wrong = other->issue({"pi-1", {}, pki::Authority::Usage::client}, next.key()->public_key());
+  ASSERT_TRUE(next.take(*wrong, "pi-1"));
+  open();
+  ASSERT_TRUE(loop_.until([&] { return begun_again_ > 0; }));
+  EXPECT_EQ(host_.status(), nullptr);
+  EXPECT_FALSE(next.on_trial());
+  EXPECT_TRUE(next.key()) << "it may be certified again";
+}
 
 // A sync takes as long as the card wants: seconds for what is large.
 TEST_F(ImpatientAgent, syncs_nothing_but_small_documents_on_its_loop) {

@@ -12,9 +12,11 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/base/durable_file.hpp"
+#include "agent/enroll/identity.hpp"
 #include "platform/http/client.hpp"
 #include "protocol/base/hex.hpp"
 #include "protocol/base/unique_fd.hpp"
+#include "protocol/trust/certificate.hpp"
 #include "runtime/engine/npy_file.hpp"
 #include "runtime/engine/tensor_file.hpp"
 #include "tests/agent/rig.hpp"
@@ -295,6 +297,53 @@ TEST_F(OwnerTest, installs_nothing_that_it_would_not_install_by_the_network) {
   ForgedRelease wrong = Forge::make_release({.stage = 3, .variants = {{.offset = 500}}});
   forge_.permit(wrong);
   refuses(carried(wrong).string(), "is off by");
+}
+
+// The agent begins again by itself, twice; it is killed there as well.
+TEST_F(OwnerTest, has_the_board_take_a_new_key_which_it_uses_once_the_host_knows_it) {
+  agent_is_online();
+  const ForgedRelease first = first_release();  // and its metadata, by which the host's word counts
+  const trust::PublicKey old_key = host_.board_key;
+  const ShellOutcome begun = says("enroll renew");
+  ASSERT_EQ(begun.code, 0) << begun.output;
+  ASSERT_TRUE(loop_.until([&] { return !host_.renewals.empty(); }));
+  EXPECT_EQ(host_.renewals.back().certificate, "");
+  EXPECT_THAT(says("status").output, HasSubstr("outcrop device renew"));
+  kill_agent();
+  host_.renewals.clear();
+  agent_is_online();
+  ASSERT_TRUE(loop_.until([&] { return !host_.renewals.empty(); })) << "it asks again";
+  const auto next_key = trust::read_certificate_request(host_.renewals.back().certificate_request);
+  ASSERT_THAT(next_key, IsOk());
+  EXPECT_NE(*next_key, old_key);
+
+  const auto issue = [&](const std::string& name, const trust::PublicKey& key) {
+    return broker_.devices().issue({name, {}, pki::Authority::Usage::client}, key).value();
+  };
+  host_.send(messages::Certificate{issue("pi-2", *next_key)});
+  host_.send(messages::Certificate{issue("pi-1", old_key)});
+  host_.renewals.clear();
+  const std::string certificate = issue("pi-1", *next_key);
+  host_.send(messages::Certificate{certificate});
+  ASSERT_TRUE(loop_.until([&] { return !host_.renewals.empty() && host_.renewals.back().certificate == certificate; }))
+      << "it has connected by it, and neither by another board's nor by one of the old key";
+  kill_agent();
+  host_.renewals.clear();
+  agent_is_online();
+  ASSERT_TRUE(loop_.until([&] { return !host_.renewals.empty(); })) << "it tells again, signed by the old key";
+  const auto& said = host_.renewals.back().header;
+  const std::size_t statuses = host_.statuses.size();
+  host_.send(messages::Acknowledgement{{{said.session, said.sequence}}});
+  host_.board_key = *next_key;
+  const std::size_t signed_before = host_.signed_statuses;
+  ASSERT_TRUE(loop_.until([&] { return host_.statuses.size() > statuses && host_.signed_statuses > signed_before; }));
+  EXPECT_EQ(host_.status()->generation, 1U) << "it is no other enrolment";
+  EXPECT_EQ(host_.status()->active_manifest, first.manifest);
+  EXPECT_FALSE(std::filesystem::exists(state_ / "identity" / "next"));
+  const auto identity = agent::Identity::read(state_);
+  ASSERT_THAT(identity, IsOk());
+  EXPECT_EQ(identity->key().public_key(), *next_key);
+  EXPECT_EQ(says("status --json").output.find("outcrop device renew"), std::string::npos);
 }
 
 TEST_F(OwnerTest, sees_what_the_board_is_at) {

@@ -123,6 +123,12 @@ void ScriptedHost::on_message(const transport::Message& message) {
     on_report(message.payload);
   } else if (message.topic == topics::up(device_, "telemetry")) {
     on_telemetry(message.payload);
+  } else if (message.topic == topics::up(device_, "renewal")) {
+    const auto verified = trust::verify_envelope(
+        message.payload, messages::renewal_kind,
+        {.role = device_, .keys = {{board_key.id(), board_key}}, .threshold = 1});
+    auto renewal = verified ? messages::parse_renewal(verified->bytes()) : Result<messages::Renewal>(fail(verified.error()));
+    if (renewal) renewals.push_back(std::move(*renewal));
   }
 }
 

@@ -13,6 +13,7 @@
 #include "trainer_host/cli/device_authorities.hpp"
 #include "trainer_host/cli/device_filter.hpp"
 #include "trainer_host/cli/device_publish.hpp"
+#include "trainer_host/cli/device_renew.hpp"
 #include "trainer_host/cli/device_sign.hpp"
 #include "trainer_host/cli/enrol_checks.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
@@ -295,6 +296,22 @@ void add_device_publish(CLI::App& parent, Action& chosen) {
       [options, &chosen] { chosen = [options] { return run_device_publish(*options); }; });
 }
 
+void add_device_renew(CLI::App& parent, Action& chosen) {
+  auto options = std::make_shared<DeviceRenewOptions>();
+  CLI::App* verb = parent.add_subcommand("renew", "Certify the next keys of boards that ask for it");
+  verb->add_option("names", options->names, "Boards; all that ask where none is named");
+  add_authority_option(*verb, options->authority);
+  add_host_option(*verb, options->host);
+  verb->add_flag("--json", options->json, "Print what was done as a JSON object");
+  verb->footer(
+      "Boards ask when a third of their certificate's time is left, or where their owner says\n"
+      "`outcrop-agent enroll renew`. A board connects by its new certificate and tells outcropd, for which its\n"
+      "new key counts from then on; the old key is then nowhere any more. Whoever was told and does not\n"
+      "come by it asks again.\n\n"
+      "Example:\n  outcrop device renew");
+  verb->callback([options, &chosen] { chosen = [options] { return run_device_renew(*options); }; });
+}
+
 }  // namespace
 
 void add_device(CLI::App& app, Action& chosen) {
@@ -305,6 +322,7 @@ void add_device(CLI::App& app, Action& chosen) {
   add_device_list(*parent, chosen);
   add_device_revoke(*parent, chosen);
   add_device_publish(*parent, chosen);
+  add_device_renew(*parent, chosen);
   add_device_authorities(*parent, chosen);
 }
 

@@ -8,8 +8,11 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/messages/enrolment.hpp"
+#include "protocol/messages/renewal.hpp"
+#include "protocol/transport/topics.hpp"
 #include "protocol/trust/certificate.hpp"
 #include "protocol/trust/enrolment_token.hpp"
+#include "protocol/trust/envelope.hpp"
 #include "protocol/trust/trusted_roles.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/shell.hpp"
@@ -147,6 +150,41 @@ TEST_F(FleetVerbsTest, a_board_is_enrolled_once_and_a_cut_off_signing_is_complet
   EXPECT_THAT(taken.output, HasSubstr("is enrolled with another key"));
   EXPECT_THAT(run_ok("device list").output, AllOf(HasSubstr("pi-1"), HasSubstr("never")));
   EXPECT_EQ(json::parse(run_ok("device list --json").output)["devices"].size(), 1u);
+}
+
+TEST_F(FleetVerbsTest, a_board_takes_a_new_key_while_it_works) {
+  start();
+  const auto pi = board("pi-1");
+  EXPECT_THAT(run_ok("device renew").output, HasSubstr("No board asks"));
+  EXPECT_THAT(run("device renew pi-1").output, HasSubstr("outcrop-agent enroll renew"));
+  const auto next = trust::PrivateKey::generate();
+  messages::Renewal renewal;
+  renewal.header = {"pi-1", pi->status().session, 1000, SystemClock().now(), true, signed_since};
+  renewal.certificate_request = *trust::make_certificate_request(*next);
+  const auto say = [&] {
+    const std::vector<trust::PrivateKey> keys{pi->key(), *next};
+    pi->publish(transport::topics::up("pi-1", "renewal"),
+                trust::sign_envelope(messages::renewal_kind, as_bytes(to_json(renewal)), keys));
+  };
+  say();
+  ASSERT_TRUE(until([&] { return get("/v1/renewals")["renewals"].size() == 1; }));
+  const auto wrong = trust::PrivateKey::generate();
+  EXPECT_THAT(post("/v1/devices/pi-1/certificate",
+                   {{"certificate", *devices_->issue({"pi-1", {}, pki::Authority::Usage::client}, wrong->public_key())}}, 400)["error"]["message"]
+                  .get<std::string>(),
+              HasSubstr("another key"));
+  EXPECT_THAT(run_ok("device renew").output, HasSubstr("Certified, and told: pi-1"));
+  ASSERT_TRUE(until([&] { return !pi->asked().empty(); }));
+  const auto* certificate = std::get_if<messages::Certificate>(&pi->asked().back());
+  ASSERT_NE(certificate, nullptr);
+  EXPECT_EQ(trust::read_certificate(certificate->certificate)->key, next->public_key());
+  renewal.certificate = certificate->certificate;
+  renewal.header.sequence = 1001;
+  say();
+  const messages::MessageId told{renewal.header.session, 1001};
+  ASSERT_TRUE(until([&] { return pi->has_acknowledged(told); }));
+  EXPECT_TRUE(get("/v1/renewals")["renewals"].empty());
+  EXPECT_THAT(run_ok("fleet audit").output, AllOf(HasSubstr("certificate-given"), HasSubstr("key-renewed")));
 }
 
 TEST_F(FleetVerbsTest, a_device_authority_is_made_knowingly_and_no_second_one_by_chance) {

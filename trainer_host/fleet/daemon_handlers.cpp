@@ -31,6 +31,10 @@ IngestHandlers Daemon::Impl::ingest_handlers() {
     if (often > 1) return;
     news_.report("the audit log", audit_.record("outcropd", "says-too-much", device, json_text(nlohmann::json{{"kind", kind}})));
   };
+  handlers.renewed = [this](const std::string& device) {
+    news_.report("the audit log", audit_.record(device, "key-renewed", device));
+    if (api_) api_->board_changed(device);
+  };
   handlers.shut_out = [this](const std::string& device) { knocking_.by_name(device); };
   add_monitor_handlers(handlers);
   return handlers;

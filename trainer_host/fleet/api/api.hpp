@@ -86,6 +86,7 @@ struct ApiParts {
   std::function<std::vector<std::string>()> notices = [] { return std::vector<std::string>(); };
   std::map<std::string, Role> certificates{};  // of those who come by TLS, by common name
   std::size_t board_metrics = 0;               // HttpConfig::board_metrics
+  std::function<void(const std::string& device, const messages::Command&)> tell{};
 };
 
 // Who asks: by a Unix socket, whose group and mode say who may, or by TCP with a token or a certificate.
@@ -209,6 +210,9 @@ class Api {
   [[nodiscard]] Result<http::Response> remove_with(const DeviceAuthority& authority, const RemovedAuthority& removed,
                                                    const std::vector<Device>& boards, bool revoke);
   [[nodiscard]] Status check_not_leaving(const DeviceAuthority& authority) const;
+  // renewals.cpp
+  [[nodiscard]] boost::asio::awaitable<http::Response> renewals();
+  [[nodiscard]] Result<http::Response> give_certificate(const std::string& name, const std::string& body);
   // groups.cpp
   [[nodiscard]] Result<http::Response> tag_devices(const std::string& body);
   [[nodiscard]] Result<http::Response> groups();

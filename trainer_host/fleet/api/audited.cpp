@@ -16,6 +16,7 @@ const std::map<std::string, std::string>& actions() {
       {"POST /v1/device-authorities/{keyid}/remove", "authority-removed"},
       {"POST /v1/devices", "enrolled"},
       {"POST /v1/devices/{name}/revoke", "revoked"},
+      {"POST /v1/devices/{name}/certificate", "certificate-given"},
       {"POST /v1/releases", "release-published"},
       {"POST /v1/metadata", "metadata-published"},
       {"POST /v1/rollouts", "rollout-started"},

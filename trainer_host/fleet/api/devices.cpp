@@ -5,6 +5,7 @@
 #include "trainer_host/fleet/api/json.hpp"
 #include "trainer_host/fleet/ingest/removed_authorities.hpp"
 #include "trainer_host/fleet/ingest/revocations.hpp"
+#include "trainer_host/fleet/ingest/vouching.hpp"
 #include "trainer_host/fleet/view/filter.hpp"
 #include "trainer_host/pki/revocation_list.hpp"
 
@@ -30,21 +31,6 @@ Json progress_to_json(const messages::Progress& progress) {
           {"variant", progress.variant},
           {"bytes_done", progress.bytes_done.value()},
           {"bytes_total", progress.bytes_total.value()}};
-}
-
-// The authority of these that has signed the certificate, and not revoked it since.
-Result<DeviceAuthority> vouches_for(const std::vector<DeviceAuthority>& authorities, const std::string& certificate,
-                                    const std::string& serial) {
-  Status last = fail(ErrorCode::refused, "no device authority is known here yet");
-  for (const DeviceAuthority& authority : authorities) {
-    last = trust::check_issued_by(certificate, authority.certificate);
-    if (!last) continue;
-    OUTCROP_TRY(list, pki::RevocationList::read(authority.certificate, authority.crl));
-    if (!list.names(serial)) return authority;
-    return fail(ErrorCode::revoked,
-                std::string("the certificate is ") + revoked_by_list + "; make a new key");
-  }
-  return fail(last.error());
 }
 
 // Another board by a name that was used before: nothing that the one before said is about it. What

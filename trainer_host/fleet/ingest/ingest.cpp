@@ -7,7 +7,10 @@
 
 #include "protocol/base/counted.hpp"
 #include "protocol/messages/names.hpp"
+#include "protocol/messages/renewal.hpp"
+#include "protocol/trust/certificate.hpp"
 #include "protocol/trust/envelope.hpp"
+#include "trainer_host/fleet/ingest/vouching.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -18,6 +21,8 @@ constexpr std::size_t longest_report_envelope =
     messages::report_limit.value() / 3 * 4 + ByteCount::kib(4).value();
 constexpr std::size_t longest_telemetry_envelope =
     messages::telemetry_limit.value() / 3 * 4 + ByteCount::kib(4).value();
+constexpr std::size_t longest_renewal_envelope = messages::renewal_limit.value();
+constexpr std::chrono::hours old_key_counts_for{1};
 constexpr std::chrono::minutes clocks_differ{5};
 constexpr std::chrono::hours samples_kept{48};
 constexpr std::size_t most_at_once = 16;
@@ -51,7 +56,7 @@ bool Ingest::on_message(const transport::Message& message) {
   const std::string name(rest.substr(0, slash));
   const std::string_view leaf = rest.substr(slash + 1);
   const bool known = leaf == "status" || leaf == "up/progress" || leaf == "up/report" ||
-                     leaf == "up/telemetry";
+                     leaf == "up/telemetry" || leaf == "up/renewal";
   if (!known) return false;
   // An empty retained message is how a broker says that there is none.
   if (leaf == "status" && message.payload.empty()) return true;
@@ -70,6 +75,8 @@ bool Ingest::on_message(const transport::Message& message) {
     on_telemetry(name, *voice, message.payload);
   } else if (!voice->reports.take(steady_())) {
     limit(name, "reports");
+  } else if (leaf == "up/renewal") {
+    on_renewal(name, message.payload);
   } else {
     on_report(name, message.payload);
   }
@@ -196,6 +203,15 @@ void Ingest::forget(const std::string& device) {
   presence_.forget(device);
   set_back_.erase(device);
   voices_.erase(device);
+  renewals_.forget(device);
+  left_.erase(device);
+}
+
+trust::Signers Ingest::signers_of(const Device& device) const {
+  trust::Signers signers{"board " + device.name, {{device.key.id(), device.key}}, 1};
+  const auto left = left_.find(device.name);
+  if (left != left_.end() && steady_() < left->second.until) signers.keys.emplace(left->second.key.id(), left->second.key);
+  return signers;
 }
 
 // Whoever misbehaves shall not fill the log: the first is told, then the 2nd, 4th, 8th, ... By board, so that no flood of one hides
@@ -317,8 +333,7 @@ Result<messages::DeviceStatus> Ingest::read_status(Device& device, std::string_v
   if (!device.signs && payload.find("\"payloadType\"") == std::string_view::npos) {
     return messages::parse_status(payload);
   }
-  const trust::Signers board{"board " + device.name, {{device.key.id(), device.key}}, 1};
-  OUTCROP_TRY(verified, trust::verify_envelope(payload, messages::status_kind, board));
+  OUTCROP_TRY(verified, trust::verify_envelope(payload, messages::status_kind, signers_of(device)));
   OUTCROP_TRY(status, messages::parse_status(as_text(verified.bytes())));
   device.signs = true;
   return status;
@@ -463,8 +478,7 @@ void Ingest::on_report(const std::string& name, std::string_view payload) {
                       messages::report_limit.human() + " allowed");
   }
   const trust::KeyId key = device->key.id();
-  const auto verified =
-      trust::verify_envelope(payload, "report", {"board " + name, {{key, device->key}}, 1});
+  const auto verified = trust::verify_envelope(payload, "report", signers_of(*device));
   if (!verified) {
     const bool is_forged = verified.error().code() == ErrorCode::untrusted;
     return refuse(is_forged ? forged : malformed, name, verified.error().message());
@@ -492,6 +506,54 @@ void Ingest::on_report(const std::string& name, std::string_view payload) {
     if (handlers_.measured && handlers_.measured(report, received)) return;
     if (handlers_.acknowledge) handlers_.acknowledge(name, {{id}, report.header.protocol});
   });
+}
+
+void Ingest::on_renewal(const std::string& name, std::string_view payload) {
+  const auto device = sender(name);
+  if (!device) return;
+  if (payload.size() > longest_renewal_envelope) {
+    return refuse(malformed, name, "a renewal of " + ByteCount(payload.size()).human());
+  }
+  // By the key that counts now, and no earlier one.
+  const trust::Signers board{"board " + name, {{device->key.id(), device->key}}, 1};
+  const auto verified = trust::verify_envelope(payload, messages::renewal_kind, board);
+  if (!verified) {
+    return refuse(verified.error().code() == ErrorCode::untrusted ? forged : malformed, name, verified.error().message());
+  }
+  const auto renewal = messages::parse_renewal(verified->bytes());
+  if (!renewal) return refuse(malformed, name, renewal.error().message());
+  const auto next = trust::read_certificate_request(renewal->certificate_request);
+  if (renewal->header.device != name || !next) {
+    return refuse(forged, name, next ? "its renewal is that of '" + renewal->header.device + "'" : next.error().message());
+  }
+  if (renewal->certificate.empty()) return renewals_.asked(name, renewal->certificate_request, clock_->now());
+  if (const Status renewed = renew(*device, *renewal, *next); !renewed) {
+    return refuse(forged, name, "its new certificate: " + renewed.error().message());
+  }
+  const messages::MessageId id{renewal->header.session, renewal->header.sequence};
+  afterwards([this, name, id] {
+    if (handlers_.acknowledge) handlers_.acknowledge(name, {{id}, signed_since});
+  });
+}
+
+// By the word of the key that counts until then. The same again changes nothing, and is acknowledged.
+Status Ingest::renew(Device device, const messages::Renewal& renewal, const trust::PublicKey& next) {
+  OUTCROP_TRY(info, trust::read_certificate(renewal.certificate));
+  if (info.key != next || info.common_name != device.name) {
+    return fail(ErrorCode::untrusted, "it is for '" + info.common_name + "', or for another key than it asked for");
+  }
+  if (device.key == next) return {};
+  OUTCROP_TRY(authorities, registry_->authorities());
+  OUTCROP_TRY(authority, vouches_for(authorities, renewal.certificate, info.serial));
+  const Left left{device.key, steady_() + old_key_counts_for};
+  device.key = next;
+  device.certificate = renewal.certificate;
+  OUTCROP_CHECK(registry_->save(device));
+  left_.insert_or_assign(device.name, left);
+  renewals_.forget(device.name);
+  spdlog::info("'{}' has a new key, {}", device.name, next.id().hex().substr(0, 12));
+  if (handlers_.renewed) afterwards([this, name = device.name] { handlers_.renewed(name); });
+  return {};
 }
 
 Result<Timestamp> time_of_sample(const messages::DeviceHeader& header, Timestamp received) {
@@ -530,8 +592,7 @@ void Ingest::on_telemetry(const std::string& name, Voice& voice, std::string_vie
     return refuse_telemetry(malformed, name, "too long",
                             "telemetry of " + ByteCount(payload.size()).human());
   }
-  const trust::Signers board{"board " + name, {{device->key.id(), device->key}}, 1};
-  const auto verified = trust::verify_envelope(payload, messages::telemetry_kind, board);
+  const auto verified = trust::verify_envelope(payload, messages::telemetry_kind, signers_of(*device));
   if (!verified) {
     const bool is_forged = verified.error().code() == ErrorCode::untrusted;
     return refuse_telemetry(is_forged ? forged : malformed, name,

@@ -13,11 +13,14 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/messages/command.hpp"
 #include "protocol/messages/device_message.hpp"
+#include "protocol/messages/renewal.hpp"
 #include "protocol/messages/telemetry.hpp"
 #include "protocol/transport/session.hpp"
+#include "protocol/trust/envelope.hpp"
 #include "trainer_host/fleet/ingest/allowance.hpp"
 #include "trainer_host/fleet/ingest/count.hpp"
 #include "trainer_host/fleet/ingest/presence.hpp"
+#include "trainer_host/fleet/ingest/renewals.hpp"
 #include "trainer_host/fleet/log/news.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
 #include "trainer_host/fleet/rollout/observe.hpp"
@@ -69,6 +72,8 @@ struct IngestHandlers {
   std::function<void(const std::string& device)> shut_out;
   // It says more of this kind (status, progress, reports, telemetry) than a board may, for the 1st, 2nd, 4th, 8th, ... time.
   std::function<void(const std::string& device, const std::string& kind, std::uint64_t often)> says_too_much;
+  // The board has another key and certificate from now on.
+  std::function<void(const std::string& device)> renewed;
   // The board counts where it counted before: sessions up to this one are used.
   std::function<void(const std::string& device, std::uint64_t session)> used;
 };
@@ -78,7 +83,7 @@ struct IngestHandlers {
 // was set back here, or wrong there.
 [[nodiscard]] Result<Timestamp> time_of_sample(const messages::DeviceHeader& header, Timestamp received);
 
-// Takes what boards publish (SCHEMA.md: status, progress, report, telemetry) into the registry, and the last into
+// Takes what boards publish (SCHEMA.md: status, progress, report, telemetry, renewal) into the registry, and the last into
 // whatever its handler is. The name in a
 // topic is the broker's word for who sent it; a message that names another board is refused. A
 // report counts only with the signature of the key that was enrolled, and once: repeats are
@@ -116,6 +121,8 @@ class Ingest {
   // thousands are retained, a broker lets some go at each subscription, in silence; and those that said more at once than was
   // taken, of which it may have let the last go. Each is named three times at most: a board that never was here has none.
   [[nodiscard]] std::vector<std::string> unheard(std::size_t most);
+  // Boards that ask for a certificate of their next key.
+  [[nodiscard]] const Renewals& renewals() const { return renewals_; }
   // Whether a status was lost here (a full disk) since this was asked last: to be asked for again.
   [[nodiscard]] bool owes_status() { return std::exchange(owes_status_, false); }
 
@@ -144,6 +151,10 @@ class Ingest {
   [[nodiscard]] bool store_word(const Device& device);
   // Reads the board's record; none, and counted, where it may not speak.
   [[nodiscard]] std::optional<Device> sender(const std::string& name);
+  // Its key, and for an hour after a renewal the one before: what it signed meanwhile comes late.
+  [[nodiscard]] trust::Signers signers_of(const Device& device) const;
+  void on_renewal(const std::string& name, std::string_view payload);
+  [[nodiscard]] Status renew(Device device, const messages::Renewal& renewal, const trust::PublicKey& next);
   [[nodiscard]] Result<messages::DeviceStatus> read_status(Device& device,
                                                            std::string_view payload) const;
   [[nodiscard]] std::uint64_t highest_known_session(const Device& device) const;
@@ -180,6 +191,13 @@ class Ingest {
   bool together_ = false;  // messages are taken by one commit
   std::size_t lot_ = 64;
   std::vector<std::function<void()>> afterwards_;
+
+  Renewals renewals_;
+  struct Left {
+    trust::PublicKey key;
+    Allowance::Time until;
+  };
+  std::map<std::string, Left> left_;  // keys of before a renewal, by device
 
   struct SetBack {
     std::uint64_t left = 0;  // the session that was there before

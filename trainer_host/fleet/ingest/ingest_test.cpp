@@ -4,11 +4,14 @@
 
 #include <span>
 
+#include "protocol/messages/renewal.hpp"
 #include "protocol/transport/topics.hpp"
+#include "protocol/trust/certificate.hpp"
 #include "protocol/trust/envelope.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/fleet/registry/sqlite.hpp"
+#include "trainer_host/pki/authority.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -601,6 +604,67 @@ TEST_F(IngestTest, passes_on_progress_without_storing_it) {
   EXPECT_FALSE(statements_[0].is_signed);
   ASSERT_TRUE(ingest_->presence().progress("pi-1"));
   EXPECT_EQ(ingest_->presence().progress("pi-1")->bytes_done, ByteCount(5));
+}
+
+class RenewalTest : public IngestTest {
+ protected:
+  void SetUp() override {
+    IngestTest::SetUp();
+    ASSERT_THAT(registry_->save(DeviceAuthority{authority_.certificate(), *authority_.revocation_list()}), IsOk());
+  }
+  std::string issue(const std::string& name, const trust::PrivateKey& key, const pki::Authority& by) {
+    return *by.issue({name, {}, pki::Authority::Usage::client}, key.public_key());
+  }
+  void says(const trust::PrivateKey& by, const std::string& certificate, std::uint64_t sequence, const std::string& device = "pi-1") {
+    messages::Renewal renewal;
+    renewal.header = {device, 7, sequence, clock_.now(), true, signed_since};
+    renewal.certificate_request = *trust::make_certificate_request(next_);
+    renewal.certificate = certificate;
+    ingest_->on_message({topics::up("pi-1", "renewal"),
+                         trust::sign_envelope(messages::renewal_kind, as_bytes(to_json(renewal)), std::span(&by, 1)), false});
+  }
+  trust::PublicKey key_now() { return (*registry_->device("pi-1"))->key; }
+
+  pki::Authority authority_ = *pki::Authority::open_or_make(folder_.path() / "authority", "Outcrop devices");
+  trust::PrivateKey next_ = key_of(77);
+};
+
+TEST_F(RenewalTest, a_new_key_counts_by_the_word_of_the_old_one_and_its_authority) {
+  says(next_, "", 1);
+  EXPECT_TRUE(ingest_->renewals().all().empty()) << "not by its own word";
+  says(key_, "", 2);
+  EXPECT_TRUE(ingest_->renewals().all().contains("pi-1"));
+  const auto stranger = *pki::Authority::open_or_make(folder_.path() / "stranger", "Others");
+  const std::string good = issue("pi-1", next_, authority_);
+  says(next_, good, 3);
+  says(key_, issue("pi-2", next_, authority_), 4);
+  says(key_, issue("pi-1", key_of(78), authority_), 5);
+  says(key_, issue("pi-1", next_, stranger), 6);
+  says(key_, good, 7, "pi-2");
+  says(key_, "nothing", 8);
+  EXPECT_EQ(key_now(), key_.public_key());
+  EXPECT_TRUE(acknowledged_.empty());
+  EXPECT_EQ(ingest_->statistics().forged, 7U);
+
+  says(key_, good, 9);
+  EXPECT_EQ(key_now(), next_.public_key());
+  EXPECT_THAT(acknowledged_, ::testing::ElementsAre(messages::MessageId{7, 9}));
+  EXPECT_TRUE(ingest_->renewals().all().empty());
+  says(key_, good, 10);
+  EXPECT_EQ(acknowledged_.size(), 1U) << "the old key renews nothing any more";
+  says(next_, good, 11);
+  EXPECT_EQ(acknowledged_.size(), 2U) << "told again, since the answer was lost";
+}
+
+TEST_F(RenewalTest, what_the_old_key_signed_comes_late_for_an_hour) {
+  says(key_, issue("pi-1", next_, authority_), 1);
+  send_report(sign(report(7, 2), key_));
+  send_report(sign(report(7, 3), next_));
+  EXPECT_EQ(stored(), 2U);
+  steady_ += std::chrono::hours(1);
+  send_report(sign(report(7, 4), key_));
+  EXPECT_EQ(stored(), 2U);
+  EXPECT_EQ(statistics().forged, 1U);
 }
 
 }  // namespace
