@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "platform/config/toml_nesting.hpp"
 #include "platform/text/nearest.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/join.hpp"
@@ -10,6 +11,9 @@
 namespace outcrop::platform {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr std::size_t deepest = 32;
+constexpr const char* too_deep = "tables and lists stand in each other more than 32 deep";
 
 std::string kind_of(const toml::node& node) {
   switch (node.type()) {
@@ -39,6 +43,9 @@ std::string spelled(Number number) {
 
 Result<toml::table> parse(const fs::path& file) {
   OUTCROP_TRY(text, read_text_file(file, ByteCount::mib(1)));
+  if (const auto line = line_nested_too_deeply(text, deepest)) {
+    return fail(ErrorCode::invalid_argument, file.string() + ":" + std::to_string(*line) + ": " + too_deep);
+  }
   try {
     return toml::parse(text, file.string());
   } catch (const toml::parse_error& error) {
@@ -87,6 +94,7 @@ Status TomlReader::merge_setting(const std::string& setting) {
   const std::size_t equals = setting.find('=');
   if (equals == 0 || equals == std::string::npos) return refuse("there is no key and its value");
   if (setting.find_first_of("\r\n") != std::string::npos) return refuse("it has more than one line");
+  if (line_nested_too_deeply(setting, deepest)) return refuse(too_deep);
   try {
     merge(root_, toml::parse(setting, std::string(set_option) + setting));
   } catch (const toml::parse_error& error) {

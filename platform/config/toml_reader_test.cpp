@@ -193,6 +193,42 @@ TEST_F(TomlReaderTest, what_a_command_line_sets_goes_before_files_and_is_named_i
   }
 }
 
+// Each as deep as ended the process.
+TEST_F(TomlReaderTest, what_is_nested_without_end_is_refused_before_it_is_parsed) {
+  const auto many = [](std::string_view one, int count = 40'000) {
+    std::string text;
+    for (int i = 0; i < count; ++i) text += one;
+    return text;
+  };
+  for (const std::string& deep : {many("a.") + "a = 1", "[" + many("a.") + "a]", "[[" + many("a . ") + "a]]", many("\"a\".") + "a = 1",
+                                  many("'a'.") + "a = 1", "x = {" + many("a.") + "a = 1}", "x = " + many("["), "x = " + many("{a = "),
+                                  "x = " + many("[{a.b = "), many("a.", 32) + "a = 1"}) {
+    write("a.toml", "good = 1\n" + deep + "\n");
+    EXPECT_THAT(open(), ErrorIs(ErrorCode::invalid_argument, HasSubstr("a.toml:2: tables and lists stand in each other more than 32 deep")))
+        << deep.substr(0, 20);
+  }
+  write("a.toml", "");
+  EXPECT_THAT(TomlReader::open(folder_.path() / "a.toml", {many("a.") + "a=1"}), ErrorIs(ErrorCode::invalid_argument, HasSubstr("32 deep")));
+  write("a.toml", many("\n") + "b = \"\"\"" + many("\n") + "\"\"\"\n" + many("a.") + "a = 1");
+  EXPECT_THAT(open(), ErrorIs(ErrorCode::invalid_argument, HasSubstr("a.toml:80002: ")));
+}
+
+TEST_F(TomlReaderTest, dots_and_brackets_that_nest_nothing_are_as_many_as_they_like) {
+  std::string dots, brackets, numbers, tables;
+  for (int i = 0; i < 1000; ++i) {
+    dots += ".";
+    brackets += "[";
+    numbers += "1.5, ";
+    tables += "[[b]]\nc = [[1], [2]]\n";
+  }
+  std::string deep = "a";
+  for (int i = 0; i < 31; ++i) deep += ".a";
+  write("a.toml", deep + " = 1\n# " + dots + brackets + "\ntext = \"" + dots + "\\\"" + brackets + "\"\nline = '" + brackets + dots +
+                      "\\'\nlines = \"\"\"\n" + dots + "\n\\\"\"\" " + brackets + "\"\"\"\nmore = '''\n" + dots + brackets + "'''\nnumbers = [" +
+                      numbers + "2]\n" + tables);
+  EXPECT_THAT(open(), IsOk());
+}
+
 TEST_F(TomlReaderTest, says_what_cannot_be_read) {
   EXPECT_THAT(open(), ErrorIs(ErrorCode::not_found, HasSubstr("a.toml")));
   write("a.toml", "");
