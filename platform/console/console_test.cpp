@@ -27,6 +27,12 @@ TEST(Table, aligns_numbers_right_and_text_left) {
             "int8-qint8       3\n");
 }
 
+TEST(Table, gives_a_terminal_no_orders_of_others) {
+  Table table({"name", "why"});
+  table.add_row({"a\x1b[31m", "b\u009b1m\nc\x7f"});
+  EXPECT_EQ(table.to_string(), "name    why\n──────  ───────\na?[31m  b?1m?c?\n");
+}
+
 TEST(Table, leaves_out_what_is_needed_least_and_says_so) {
   Table table({"board", "first", "load", "p90 ms"});
   table.less_needed({"load", "first"});

@@ -6,6 +6,7 @@
 
 #include "platform/console/columns.hpp"
 #include "protocol/base/join.hpp"
+#include "protocol/base/without_controls.hpp"
 
 namespace outcrop {
 namespace {
@@ -44,6 +45,7 @@ void Table::less_needed(std::vector<std::string> headings) {
 
 void Table::add_row(std::vector<std::string> cells) {
   cells.resize(rows_.front().size());
+  for (std::string& cell : cells) cell = without_controls(std::move(cell));
   rows_.push_back(std::move(cells));
 }
 

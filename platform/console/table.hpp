@@ -15,7 +15,8 @@ class Table {
   // Columns that a narrow terminal does without, the least needed first.
   void less_needed(std::vector<std::string> headings);
 
-  // As many cells as there are headings; missing ones are shown empty.
+  // As many cells as there are headings; missing ones are shown empty. What others wrote may stand in them: control characters,
+  // which give a terminal orders, are shown as '?'.
   void add_row(std::vector<std::string> cells);
   [[nodiscard]] bool empty() const { return rows_.size() == 1; }
 

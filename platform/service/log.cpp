@@ -11,6 +11,8 @@
 #include <spdlog/spdlog.h>
 
 #include "platform/service/service.hpp"
+#include "protocol/base/cut_short.hpp"
+#include "protocol/base/without_controls.hpp"
 
 namespace outcrop::platform {
 namespace {
@@ -44,6 +46,25 @@ class JournalPriority final : public spdlog::custom_flag_formatter {
   }
 };
 
+// Whatever a message has of others, it is one line, gives a terminal no orders, and is no longer than anybody reads.
+class OneLine final : public spdlog::formatter {
+ public:
+  explicit OneLine(std::unique_ptr<spdlog::formatter> inner) : inner_(std::move(inner)) {}
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+    const std::string text = cut_short(controls_escaped({message.payload.data(), message.payload.size()}, "\t"), longest_line);
+    spdlog::details::log_msg one = message;
+    one.payload = text;
+    inner_->format(one, out);
+  }
+  [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override {
+    return std::make_unique<OneLine>(inner_->clone());
+  }
+
+ private:
+  static constexpr std::size_t longest_line = 4096;
+  std::unique_ptr<spdlog::formatter> inner_;
+};
+
 // Whether stderr is the journal's stream, as systemd.exec(5) says to find out: a child whose stderr
 // was redirected inherits the variable, too.
 bool writes_to_journal() {
@@ -64,7 +85,7 @@ void start_log(std::string_view program, std::string_view level) {
   } else {
     formatter->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %-5l %n: %v");
   }
-  logger->set_formatter(std::move(formatter));
+  logger->set_formatter(std::make_unique<OneLine>(std::move(formatter)));
   const auto wanted = spdlog::level::from_str(std::string(level));
   logger->set_level(wanted == spdlog::level::off ? spdlog::level::info : wanted);
   logger->flush_on(spdlog::level::trace);

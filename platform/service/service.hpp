@@ -15,7 +15,8 @@ namespace outcrop::platform {
 // https://www.freedesktop.org/software/systemd/man/sd_notify.html).
 
 // Sends the log to stderr: under systemd (JOURNAL_STREAM) with the priority prefixes that journald
-// reads and without time stamps, else with time and level. `level`: trace debug info warning error.
+// reads and without time stamps, else with time and level. A message is one line of at most 4 KiB, and control characters in it
+// but tabs are escapes: others choose what is told of them. `level`: trace debug info warning error.
 void start_log(std::string_view program, std::string_view level);
 
 // Tells systemd, where NOTIFY_SOCKET is set: else does nothing.

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <future>
@@ -114,7 +115,7 @@ class CapturedLog {
   }
   ~CapturedLog() { ::dup2(kept_.get(), STDERR_FILENO); }
   [[nodiscard]] std::string text() const {
-    std::string read(4096, '\0');
+    std::string read(16 * 1024, '\0');
     std::FILE* opened = std::fopen(file_.c_str(), "r");
     read.resize(std::fread(read.data(), 1, read.size(), opened));
     std::fclose(opened);
@@ -153,6 +154,18 @@ TEST_F(ServiceTest, the_journal_gets_priorities_and_a_terminal_gets_times) {
   spdlog::info("hello");
   EXPECT_THAT(log.text(), HasSubstr("outcropd: hello"));
   ::unsetenv("JOURNAL_STREAM");
+}
+
+TEST_F(ServiceTest, what_others_say_begins_no_line_of_the_log_and_gives_no_orders) {
+  const CapturedLog log(folder_.path() / "log");
+  start_log("outcropd", "info");
+  spdlog::info("GET /x\x1b[31m\u009b\n2026-11-30T00:00:00.000Z info  outcropd: forged\x7f\r\tend \u00e4");
+  spdlog::info("{}", std::string(3000, 'a') + std::string(3000, '\n'));
+  const std::string text = log.text();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
+  EXPECT_THAT(text, HasSubstr("GET /x\\u001b[31m\\u009b\\n2026-11-30T00:00:00.000Z info  outcropd: forged\\u007f\\u000d\tend \u00e4\n"));
+  EXPECT_LT(text.size(), 4096U + 400U);
+  EXPECT_THAT(text, ::testing::EndsWith("...\n"));
 }
 
 }  // namespace

@@ -6,15 +6,19 @@
 #include <fstream>
 #include <future>
 
+#include <nlohmann/json.hpp>
+
 #include "protocol/base/clock.hpp"
 #include "protocol/base/cut_short.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/file_lock.hpp"
 #include "protocol/base/hex.hpp"
 #include "protocol/base/join.hpp"
+#include "protocol/base/json_text.hpp"
 #include "protocol/base/median.hpp"
 #include "protocol/base/unmounted_disk.hpp"
 #include "protocol/base/vacant_folder.hpp"
+#include "protocol/base/without_controls.hpp"
 #include "tests/support/plain_file_system.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -61,6 +65,17 @@ TEST(CutShort, ends_behind_a_word_and_says_that_more_was_there) {
   EXPECT_EQ(cut_short("no calibration data", 18), "no calibration...");
   EXPECT_EQ(cut_short(std::string(100, 'x'), 10), "xxxxxxx...");
   EXPECT_EQ(cut_short("ääääääää", 10), "äää...") << "characters stay whole";
+}
+
+TEST(JsonText, escapes_what_a_terminal_would_obey_and_stays_the_same_json) {
+  const nlohmann::json json{{"a\u009b", "ä \x7f\u0080\u00a0\x1b\xff"}};
+  const std::string text = json_text(json);
+  EXPECT_EQ(text, R"({"a\u009b":"ä \u007f\u0080)" "\u00a0" R"(\u001b)" "\ufffd\"}");
+  EXPECT_EQ(json_text(nlohmann::json::parse(text)), text);
+}
+
+TEST(ControlsEscaped, shows_what_was_there) {
+  EXPECT_EQ(controls_escaped("a\n\t\x1b\u009bä\xc2", "\t"), "a\\n\t\\u001b\\u009bä\xc2");
 }
 
 TEST(Join, puts_the_separator_between_words_only) {

@@ -26,4 +26,28 @@ namespace outcrop {
   return text;
 }
 
+// The same as escapes, "\n" and "\u009b", so that a reader sees what was there and no line can be another than it is.
+[[nodiscard]] inline std::string controls_escaped(std::string_view text, std::string_view kept = {}) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string escaped;
+  escaped.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::size_t bytes = control_at(text, i);
+    if (bytes == 0 || kept.find(text[i]) != std::string_view::npos) {
+      escaped += text[i];
+      continue;
+    }
+    if (text[i] == '\n') {
+      escaped += "\\n";
+      continue;
+    }
+    i += bytes - 1;  // of U+0080 to U+009F the second byte is the number
+    const auto code = static_cast<unsigned char>(text[i]);
+    escaped += "\\u00";
+    escaped += digits[code >> 4U];
+    escaped += digits[code & 15U];
+  }
+  return escaped;
+}
+
 }  // namespace outcrop
