@@ -11,6 +11,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 
+#include "platform/http/room.hpp"
 #include "platform/http/server.hpp"
 
 namespace outcrop::http {
@@ -47,6 +48,8 @@ class Connection {
 struct ServerRules {
   ByteCount longest_body;
   Handler handler;
+  Admit admit;
+  std::shared_ptr<Room> room;
   std::function<std::shared_ptr<Connection>(AnySocket, Peer, std::shared_ptr<const ServerRules>)>
       connect{};
   std::function<bool()> may_stream = [] { return true; };

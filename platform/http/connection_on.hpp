@@ -34,11 +34,15 @@ inline auto awaiting(boost::system::error_code& error) {
   return asio::redirect_error(asio::use_awaitable, error);
 }
 
-[[nodiscard]] std::optional<Request> to_request(Parser::value_type& message, const Peer& peer, bool secure);
+// Without its body. Nothing where the target is none of ours.
+[[nodiscard]] std::optional<Request> head_of(const Parser::value_type& message, const Peer& peer, bool secure);
 // The common name in the certificate that the peer has shown, "" where there is none; tcp.cpp.
 [[nodiscard]] std::string certificate_of(ssl_st* connection);
 // What to answer to bytes that are no request of ours; nothing where the peer has gone.
 [[nodiscard]] std::optional<Response> refusal(const boost::system::error_code& error, ByteCount longest_body);
+[[nodiscard]] Response too_long(ByteCount longest_body);
+[[nodiscard]] Response no_room(const std::string& for_what);
+[[nodiscard]] std::uint64_t size_of(const Response& response);
 
 template <class Message>
 void set_head(Message& message, const Response& response, bool keep_alive) {
@@ -100,43 +104,79 @@ class ConnectionOn final : public Connection {
 
   // Reads one request and answers it; whether another may follow.
   awaitable<bool> serve_one() {
-    waiting_since_ = std::chrono::steady_clock::now();
     Parser parser;
+    Share share = rules_->room->nothing_yet();
+    waiting_since_ = std::chrono::steady_clock::now();
+    std::optional<Request> request = co_await read(parser, share);
+    waiting_since_.reset();
+    if (!request) co_return false;
+    const bool keep_alive = parser.get().keep_alive();
+    const bool head = parser.get().method() == wire::verb::head;
+    boost::system::error_code error;
+    Response response = co_await answer(std::move(*request));
+    if (closed_) co_return false;
+    if (response.pieces && !head) {
+      share = rules_->room->nothing_yet();
+      co_await send_pieces(std::move(response));
+      co_return false;
+    }
+    if (!share.resize(head ? 0 : size_of(response))) response = no_room("this answer beside those that nobody has taken yet");
+    co_await send(std::move(response), keep_alive, head, error);
+    co_return !error && keep_alive;
+  }
+
+  // None where the peer has gone, or was refused.
+  awaitable<std::optional<Request>> read(Parser& parser, Share& share) {
+    ByteCount longest = rules_->longest_body;
     parser.header_limit(longest_header);
-    parser.body_limit(rules_->longest_body.value());
+    parser.body_limit(longest.value());
     boost::system::error_code error;
     plain().expires_after(longest_silence);
     co_await wire::async_read_header(stream_, buffer_, parser, awaiting(error));
     begun_ = true;
-    if (!error && beast::iequals(parser.get()[wire::field::expect], "100-continue")) {
+    std::optional<Request> request;
+    std::optional<Response> refused;
+    if (!error) {
+      request = head_of(parser.get(), peer_, secure);
+      refused = co_await look_at_head(parser, request, longest, share);
+      if (closed_) co_return std::nullopt;
+    }
+    if (!error && !refused && beast::iequals(parser.get()[wire::field::expect], "100-continue")) {
       wire::response<wire::empty_body> go_on(wire::status::continue_, 11);
+      plain().expires_after(longest_silence);
       co_await wire::async_write(stream_, go_on, awaiting(error));
     }
-    if (!error) {
+    if (!error && !refused) {
       plain().expires_after(longest_silence);
       co_await wire::async_read(stream_, buffer_, parser, awaiting(error));
     }
-    waiting_since_.reset();
-    if (error) {
-      std::optional<Response> answer = refusal(error, rules_->longest_body);
-      if (!answer) co_return false;
-      co_await send(std::move(*answer), false, false, error);
+    if (error) refused = refusal(error, longest);
+    if (refused) {
+      waiting_since_.reset();
+      co_await send(std::move(*refused), false, false, error);
       co_await discard_rest();
-      co_return false;
+      co_return std::nullopt;
     }
-    const bool keep_alive = parser.get().keep_alive();
-    const bool head = parser.get().method() == wire::verb::head;
-    std::optional<Request> request = to_request(parser.get(), peer_, secure);
-    Response response = error_response(Error(
-        ErrorCode::invalid_data, "the target is no path like /v1/status, percent-encoded"));
-    if (request) response = co_await answer(std::move(*request));
-    if (closed_) co_return false;
-    if (response.pieces && !head) {
-      co_await send_pieces(std::move(response));
-      co_return false;
+    if (error) co_return std::nullopt;
+    request->body = std::move(parser.get().body());
+    co_return request;
+  }
+
+  // What is answered to this head; none where its body may be read: then it is at most `longest`, and `share` has room for it.
+  awaitable<std::optional<Response>> look_at_head(Parser& parser, const std::optional<Request>& head, ByteCount& longest, Share& share) {
+    if (!head) {
+      co_return error_response(Error(ErrorCode::invalid_data, "the target is no path like /v1/status, percent-encoded"));
     }
-    co_await send(std::move(response), keep_alive, head, error);
-    co_return !error && keep_alive;
+    Admission admission{longest};
+    if (rules_->admit) admission = rules_->admit(*head);
+    longest = std::min(longest, admission.longest_body);
+    const std::uint64_t most = parser.chunked() ? longest.value() : parser.content_length().value_or(0);
+    if (most > longest.value()) co_return admission.otherwise ? std::move(*admission.otherwise) : too_long(longest);
+    parser.body_limit(longest.value());
+    auto taken = co_await rules_->room->take(most);
+    if (!taken) co_return no_room("a body of " + ByteCount(most).human());
+    share = std::move(*taken);
+    co_return std::nullopt;
   }
 
   awaitable<Response> answer(Request request) {
@@ -157,11 +197,17 @@ class ConnectionOn final : public Connection {
                        boost::system::error_code& error) {
     wire::response<wire::string_body> message;
     set_head(message, response, keep_alive);
-    const std::size_t length = response.body.size();
+    const std::uint64_t length = size_of(response);
     if (!head) message.body() = std::move(response.body);
     if (response.status != 304) message.content_length(length);
     plain().expires_after(longest_silence);
     co_await wire::async_write(stream_, message, awaiting(error));
+    if (head) co_return;
+    for (Bytes& part : response.parts) {
+      if (error) co_return;
+      co_await asio::async_write(stream_, asio::buffer(part), awaiting(error));
+      part = {};
+    }
   }
 
   awaitable<void> send_pieces(Response response) {

@@ -42,6 +42,12 @@ Response many_pieces() {
 }
 
 awaitable<Response> answer(Request request) {
+  if (request.path == "/large") co_return Response{200, "text/plain", std::string(1 << 20, 'x')};
+  if (request.path == "/parts") {
+    Response response{200, "text/plain", "head "};
+    for (const char* part : {"one ", "", "two"}) response.parts.push_back(to_bytes(part));
+    co_return response;
+  }
   if (request.path == "/pieces") co_return many_pieces();
   if (request.path == "/header") {
     co_return Response{200, "text/plain", request.header("x-asked"), {{"X-Answered", "yes"}}};
@@ -68,11 +74,38 @@ class HttpTest : public ::testing::Test {
     work_.reset();
     loop_.join();
   }
-  void listen(Handler handler) {
-    auto server =
-        Server::listen(io_.get_executor(), {socket_, 0600, ByteCount::kib(64)}, std::move(handler));
+  void listen(Handler handler) { listen({socket_, 0600, ByteCount::kib(64)}, std::move(handler)); }
+  void listen(const ServerOptions& options, Handler handler) {
+    auto server = Server::listen(io_.get_executor(), options, std::move(handler));
     ASSERT_THAT(server, IsOk());
     server_.emplace(std::move(*server));
+  }
+  // Another in its place.
+  void serve_by(Admit admit, const RoomOptions& room) {
+    std::promise<void> there;
+    boost::asio::post(io_, [&] {
+      server_.reset();
+      ServerOptions options{socket_, 0600, ByteCount::mib(1)};
+      options.admit = std::move(admit);
+      options.room = room;
+      listen(options, answer);
+      there.set_value();
+    });
+    there.get_future().wait();
+  }
+  // One that has sent the head of a request and no more.
+  [[nodiscard]] UniqueFd ask(const std::string& head) const {
+    UniqueFd fd = connect();
+    const std::string bytes = head + "\r\nHost: a\r\n\r\n";
+    EXPECT_EQ(::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+    return fd;
+  }
+  // The first bytes that come.
+  static std::string heard(const UniqueFd& fd) {
+    std::string text(400, '\0');
+    const ssize_t got = ::recv(fd.get(), text.data(), text.size(), 0);
+    text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    return text;
   }
   [[nodiscard]] UniqueFd connect() const {
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -162,6 +195,71 @@ TEST_F(HttpTest, a_body_above_the_limit_is_answered_413) {
   const std::string chunked = "PUT /v1/x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" +
                               std::string(0x20000, 'x') + "\r\n0\r\n\r\n";
   EXPECT_THAT(raw(chunked), StartsWith("HTTP/1.1 413"));
+}
+
+TEST_F(HttpTest, how_long_a_body_may_be_is_decided_by_the_head_before_it_is_read) {
+  serve_by(
+      [](const Request& head) -> Admission {
+        if (head.path == "/known" && head.header("x-who") == "me") return {ByteCount::kib(512)};
+        return {ByteCount::kib(4), error_response(Error(ErrorCode::untrusted, "who are you"), 401)};
+      },
+      {});
+  const std::string long_one = " HTTP/1.1\r\nContent-Length: 5000";
+  EXPECT_THAT(heard(ask("PUT /known" + long_one)), AllOf(StartsWith("HTTP/1.1 401"), HasSubstr("who are you")));
+  EXPECT_THAT(heard(ask("PUT /other" + long_one + "\r\nX-Who: me")), StartsWith("HTTP/1.1 401"));
+  EXPECT_THAT(heard(ask("PUT /known" + long_one + "\r\nX-Who: me\r\nExpect: 100-continue")), StartsWith("HTTP/1.1 100"));
+  EXPECT_THAT(heard(ask("PUT /known HTTP/1.1\r\nContent-Length: 600000\r\nX-Who: me")), StartsWith("HTTP/1.1 413"));
+  const std::string chunks = "\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" + std::string(0x20000, 'x') + "\r\n0\r\n\r\n";
+  EXPECT_THAT(raw("PUT /other HTTP/1.1" + chunks), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(raw("PUT /known HTTP/1.1\r\nX-Who: me" + chunks), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(HttpTest, bodies_that_find_no_room_wait_their_turn_and_are_refused_when_it_does_not_come) {
+  const std::string body(1 << 20, 'x');
+  const std::string half = "PUT /v1/x HTTP/1.1\r\nContent-Length: 1048576";
+  serve_by({}, {ByteCount::mib(1), std::chrono::milliseconds(50)});
+  {
+    const UniqueFd first = ask(half);
+    EXPECT_THAT(heard(ask("PUT /v1/x HTTP/1.1\r\nContent-Length: 100000")), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("Retry-After: 1\r\n")));
+    EXPECT_THAT(heard(ask("PUT /v1/x HTTP/1.1\r\nTransfer-Encoding: chunked")), StartsWith("HTTP/1.1 503")) << "it may become as long";
+    EXPECT_EQ(call(socket_, {"PUT", "/v1/x", "text/plain", std::string(60'000, 'x')})->status, 200) << "small ones go on";
+  }
+  serve_by({}, {ByteCount::mib(1), std::chrono::seconds(60)});
+  UniqueFd first = ask(half);
+  std::vector<std::future<Result<Answer>>> others;
+  for (int i = 0; i < 3; ++i) {
+    others.push_back(std::async(std::launch::async, [&] { return call(socket_, {"PUT", "/v1/x", "text/plain", body}); }));
+  }
+  EXPECT_EQ(get("/v1/x")->status, 200);
+  EXPECT_EQ(others.front().wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  first.reset();
+  for (auto& other : others) EXPECT_EQ(other.get()->status, 200);
+}
+
+TEST_F(HttpTest, answers_that_nobody_takes_leave_no_room_for_more) {
+  serve_by({}, {ByteCount(1'500'000), std::chrono::milliseconds(50)});
+  UniqueFd still = ask("GET /large HTTP/1.1");
+  EXPECT_THAT(heard(still), StartsWith("HTTP/1.1 200"));
+  const auto answer = get("/large");
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_EQ(answer->status, 503);
+  EXPECT_THAT(answer->body, HasSubstr("nobody has taken yet"));
+  EXPECT_EQ(get("/v1/x")->status, 200);
+  still.reset();
+  auto again = get("/large");
+  for (int i = 0; i < 500 && again && again->status == 503; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    again = get("/large");
+  }
+  EXPECT_EQ(again->body.size(), std::size_t{1} << 20);
+}
+
+TEST_F(HttpTest, an_answer_of_parts_is_one_body) {
+  const auto answer = get("/parts");
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_EQ(answer->body, "head one two");
+  EXPECT_THAT(raw("HEAD /parts HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+              AllOf(HasSubstr("Content-Length: 12\r\n"), ::testing::EndsWith("\r\n\r\n")));
 }
 
 TEST_F(HttpTest, one_connection_carries_several_requests) {

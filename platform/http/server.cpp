@@ -76,7 +76,7 @@ Result<Server> Server::listen(asio::any_io_executor executor, const ServerOption
   OUTCROP_TRY(listener, UnixListener::open(options.socket, options.mode, options.group));
   try {
     const int listening = listener.release();
-    ServerRules rules{options.longest_body, std::move(handler)};
+    ServerRules rules{options.longest_body, std::move(handler), options.admit, std::make_shared<Room>(executor, options.room)};
     rules.connect = [](AnySocket socket, Peer peer, std::shared_ptr<const ServerRules> shared) {
       return std::make_shared<ConnectionOn<Plain>>(std::move(socket), std::move(peer),
                                                    std::move(shared));

@@ -2,6 +2,7 @@
 
 #include <utility>  // before Asio
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -50,6 +51,7 @@ struct Response {
   std::string body{};
   std::vector<std::pair<std::string, std::string>> headers{};
   Pieces pieces{};  // where it is set, these are the body, in chunks
+  std::vector<Bytes> parts{};  // what follows `body`, of answers too large to be copied into one
 };
 
 // A problem of RFC 9457, with the status that suits the code: 400 invalid_*, 404 not_found, 409
@@ -61,11 +63,28 @@ struct Response {
 
 using Handler = std::function<boost::asio::awaitable<Response>(Request)>;
 
+// What is decided of a request by its head, before a byte of its body is read.
+struct Admission {
+  ByteCount longest_body;
+  std::optional<Response> otherwise{};  // to one with a longer body; none: 413
+};
+using Admit = std::function<Admission(const Request& head)>;
+
+// What a server holds at a time: bodies that are read or worked on, and answers that are not taken yet, of all connections
+// together; those of at most 64 KiB do not count. A body that finds no room waits so long for its turn, then it is answered 503
+// with Retry-After, as an answer is at once for which there is none.
+struct RoomOptions {
+  ByteCount bytes = ByteCount::mib(64);
+  std::chrono::milliseconds patience{10'000};
+};
+
 struct ServerOptions {
   std::filesystem::path socket;
   unsigned mode = 0660;  // of the socket file
   ByteCount longest_body = ByteCount::mib(1);
   std::optional<std::string> group{};  // of the file; none: the process's. It must be in the group
+  Admit admit{};  // none: every body may have `longest_body`
+  RoomOptions room{};
 };
 
 // A name or address, and a port, on this machine; 0: a free one.
@@ -80,13 +99,15 @@ struct TcpOptions {
   };
   std::optional<Tls> tls{};  // none: only on loopback
   ByteCount longest_body = ByteCount::mib(1);
+  Admit admit{};
+  RoomOptions room{};
 };
 
 // Serves until it is destroyed; everything runs on `executor`. Connections are kept alive, 256 of them at
 // a time; where there are more, those go first that never sent a byte (50 ms) and those that have asked nothing for a
 // second, so that silent ones keep nobody out. One without a request is closed after 60 s, one whose reader stands still after 60 s, too (15 s
 // where it reads pieces; 512 may at a time, and take no place). A body above the limit is answered
-// 413, what is no HTTP 400; a handler that throws 500. A socket file that nobody listens on is
+// 413 (RoomOptions says what else is held back), what is no HTTP 400; a handler that throws 500. A socket file that nobody listens on is
 // replaced, one that is served fails with already_exists. A handler that is at work when the server
 // is destroyed goes on: what it refers to must live as long as the executor runs.
 class Server {

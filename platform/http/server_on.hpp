@@ -69,6 +69,7 @@ class ServerOn : public Server::Impl,
     boost::system::error_code ignored;
     acceptor_.close(ignored);
     free_place_.cancel();
+    shared_rules_->room->stop();
     for (const auto& connection : connections_) connection->close();
     if (file_) file_->remove();
   }

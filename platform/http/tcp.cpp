@@ -84,7 +84,7 @@ Result<Server> Server::listen_tcp(asio::any_io_executor executor, const TcpOptio
     return fail(ErrorCode::refused, what + ": in plain only this machine is served (127.0.0.1); "
                                            "another address needs a certificate and its key");
   }
-  ServerRules rules{options.longest_body, std::move(handler)};
+  ServerRules rules{options.longest_body, std::move(handler), options.admit, std::make_shared<Room>(executor, options.room)};
   if (options.tls) {
     OUTCROP_TRY(tls, tls_of(*options.tls));
     rules.connect = [tls = std::move(tls)](AnySocket socket, Peer peer,

@@ -37,7 +37,8 @@ Status Daemon::Impl::start_server() {
   http::ServerOptions options;
   options.socket = config_.socket;
   options.mode = config_.socket_mode;
-  options.longest_body = ByteCount::mib(10);
+  options.longest_body = longest_body;
+  options.admit = [this](const http::Request& head) { return api_->admit(head, Role::admin); };
   OUTCROP_TRY(server,
               http::Server::listen(answers_->get_executor(), options, [this](http::Request request) {
                 return api_->handle(std::move(request), Role::admin);
@@ -47,6 +48,7 @@ Status Daemon::Impl::start_server() {
     options.socket = config_.readers_socket();
     options.mode = 0660;
     options.group = config_.readers_group;
+    options.admit = [this](const http::Request& head) { return api_->admit(head, Role::viewer); };
     OUTCROP_TRY(readers, http::Server::listen(answers_->get_executor(), options, [this](http::Request request) {
                   return api_->handle(std::move(request), Role::viewer);
                 }));
@@ -56,7 +58,8 @@ Status Daemon::Impl::start_server() {
   http::TcpOptions tcp;
   tcp.address = config_.http->address;
   tcp.port = config_.http->port;
-  tcp.longest_body = options.longest_body;
+  tcp.longest_body = longest_body;
+  tcp.admit = [this](const http::Request& head) { return api_->admit_tcp(head); };
   if (config_.http->certificate) {
     tcp.tls = http::TcpOptions::Tls{*config_.http->certificate, *config_.http->key};
     if (config_.http->certificates) tcp.tls->client_authority = config_.http->certificates->authority;

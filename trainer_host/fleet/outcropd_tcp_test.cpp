@@ -116,6 +116,29 @@ TEST_F(OutcropdTcpTest, a_browser_enters_by_a_form_and_forms_of_other_sites_do_n
   EXPECT_EQ(post("/v1/changes/acknowledge", said)["acknowledged"], nullptr);
 }
 
+TEST_F(OutcropdTcpTest, who_is_not_known_or_may_not_do_it_is_listened_to_for_a_few_kib) {
+  serve_tcp();
+  const std::string viewer = token("v", "viewer");
+  const std::string admin = token("a", "admin");
+  const auto sends = [&](const std::string& who, const std::string& method, const std::string& path, std::size_t bytes) {
+    const std::string file = (home_ / "body").string();
+    EXPECT_TRUE(write_file_durably(file, std::string(bytes, 'x')));
+    return curl(who + " -X " + method + " --data-binary @" + file, path);
+  };
+  const auto is_unknown = [](const std::string& answer) { return answer.find("a token is needed") != std::string::npos && answer.ends_with("401"); };
+  EXPECT_TRUE(is_unknown(sends("", "POST", "/login", 4097)));
+  EXPECT_TRUE(is_unknown(sends("", "POST", "/login", 9 << 20)));
+  EXPECT_TRUE(sends("", "POST", "/login", 4000).ends_with("401"));
+  EXPECT_TRUE(is_unknown(sends("-H 'Authorization: Bearer oct_0'", "PUT", "/v1/blobs/00", 4097)));
+  EXPECT_TRUE(sends(viewer, "POST", "/v1/releases", 4000).ends_with("403"));
+  EXPECT_TRUE(sends(viewer, "POST", "/v1/releases", 4097).ends_with("413"));
+  EXPECT_TRUE(sends(viewer, "GET", "/v1/host", 4097).ends_with("413"));
+  EXPECT_TRUE(sends(admin, "POST", "/v1/nothing", 4097).ends_with("413"));
+  EXPECT_TRUE(sends(admin, "POST", "/v1/releases", 1 << 20).ends_with("400")) << "read, and no release";
+  const std::string words = std::string(2000, '&') + "tokens=1&tok=2&token&token=" + admin.substr(admin.find("oct_"), 68);
+  EXPECT_TRUE(curl("-X POST -d '" + words + "'", "/login").ends_with("303"));
+}
+
 TEST_F(OutcropdTcpTest, anybody_on_this_machine_may_look_where_the_configuration_says_so) {
   serve_tcp("open_to_viewers = true\nboard_metrics = 2\n");
   EXPECT_TRUE(curl("", "/").ends_with("200"));

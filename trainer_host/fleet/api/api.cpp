@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 
+#include "protocol/base/cut_short.hpp"
 #include "protocol/base/json_text.hpp"
 #include "trainer_host/fleet/api/json.hpp"
 #include "trainer_host/fleet/api/openapi.hpp"
@@ -17,6 +18,7 @@ namespace outcrop::fleet {
 namespace asio = boost::asio;
 namespace {
 
+constexpr std::size_t longest_named = 200;  // of a method and a path, where they are named
 constexpr int samples_missed = 3;  // then what the last one said is no more about now
 constexpr std::size_t boards_looked_at = 4;  // at each tell(), although nobody told of them
 
@@ -47,6 +49,24 @@ std::optional<std::vector<std::string>> names_in(const std::string& pattern,
     }
   }
   return names;
+}
+
+struct Found {
+  const Api::Route* route = nullptr;
+  std::vector<std::string> names;
+  std::string others;  // methods of the same path, where there is none of this one
+};
+
+Found find_route(const std::string& method, const std::string& path) {
+  Found found;
+  const std::vector<std::string> parts = segments(path);
+  for (const Api::Route& one : Api::routes()) {
+    auto names = names_in(one.path, parts);
+    if (!names) continue;
+    if (one.method == method) return {&one, std::move(*names), ""};
+    found.others += (found.others.empty() ? "" : ", ") + one.method;
+  }
+  return found;
 }
 
 // Where something else stands in the place of the database, perhaps for a moment only: whoever asks may ask again.
@@ -167,6 +187,14 @@ void Api::tell() {
   });
 }
 
+http::Admission Api::admit(const http::Request& head, Role role) const {
+  const Route* route = head.method == "GET" ? nullptr : find_route(head.method, head.path).route;
+  if (route != nullptr && role >= route->role) return {longest_body};
+  const bool form = head.method == "POST" && !head.path.starts_with("/v1/");
+  if (form && role >= Role::fleet_operator) return {longest_form};
+  return {longest_of_strangers};
+}
+
 asio::awaitable<http::Response> Api::handle(http::Request request, Role role) {
   const Caller caller{role, "uid " + std::to_string(request.peer_uid)};
   if (request.method == "GET" && page::Page::serves(request.path)) {
@@ -188,23 +216,10 @@ asio::awaitable<http::Response> Api::show(const http::Request& request,
 asio::awaitable<http::Response> Api::serve(http::Request request, Caller caller) {
   if (const Status here = parts_.in_place(); !here) co_return not_in_place(here.error());
   const auto begun = std::chrono::steady_clock::now();
-  const std::string what = request.method + " " + request.path;
+  const std::string what = cut_short(request.method + " " + request.path, longest_named);
   const std::string method = request.method;
   const bool reads = method == "GET";
-  const std::vector<std::string> path = segments(request.path);
-  const Route* route = nullptr;
-  Names names;
-  std::string others;  // methods of the same path
-  for (const Route& one : routes()) {
-    auto found = names_in(one.path, path);
-    if (!found) continue;
-    if (one.method == method) {
-      route = &one;
-      names = std::move(*found);
-      break;
-    }
-    others += (others.empty() ? "" : ", ") + one.method;
-  }
+  auto [route, names, others] = find_route(method, request.path);
   http::Response response;
   if (route == nullptr && !others.empty()) {
     response = http::error_response(

@@ -103,6 +103,9 @@ struct Asking {
 };
 
 inline constexpr ByteCount longest_upload = ByteCount::mib(8);
+inline constexpr ByteCount longest_body = ByteCount::mib(10);
+inline constexpr ByteCount longest_of_strangers = ByteCount::kib(4);
+inline constexpr ByteCount longest_form = ByteCount::kib(64);  // of a page, by who may do what it does
 
 // The HTTP API of outcropd (API.md, openapi.json) for the command line and other programs, its pages for
 // people, and its metrics. Who did what is logged.
@@ -117,6 +120,11 @@ class Api {
   // On the thread that answers: an http::Handler of a Unix socket, where whoever comes has the role, and one of TCP.
   [[nodiscard]] boost::asio::awaitable<http::Response> handle(http::Request request, Role role);
   [[nodiscard]] boost::asio::awaitable<http::Response> handle_tcp(http::Request request);
+
+  // By the head of what comes to either: who is not known, may not do it, or asks for nothing that takes a body, is listened to
+  // for `longest_of_strangers`.
+  [[nodiscard]] http::Admission admit(const http::Request& head, Role role) const;
+  [[nodiscard]] http::Admission admit_tcp(const http::Request& head) const;
 
   // From the loop. Something of this board that is not in the registry changed, or of rollouts: whoever listens is told at the next
   // tell().

@@ -1,5 +1,6 @@
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "platform/http/target.hpp"
@@ -18,9 +19,23 @@ namespace {
 
 constexpr std::string_view cookie_name = "outcrop=";
 
-// The words of a form that a browser sent.
+// A word of a form that a browser sent, "" where there is none; the first, of several.
+std::string form_word(std::string_view body, std::string_view name) {
+  while (!body.empty()) {
+    const std::string_view pair = body.substr(0, body.find('&'));
+    body.remove_prefix(std::min(pair.size() + 1, body.size()));
+    if (!pair.starts_with(name) || pair.substr(name.size(), 1) != "=") continue;
+    std::string text = "/" + std::string(pair.substr(name.size() + 1));
+    std::replace(text.begin(), text.end(), '+', ' ');
+    const auto decoded = http::parse_target(text.substr(0, text.find('?')));
+    return decoded ? decoded->path.substr(1) : "";
+  }
+  return "";
+}
+
+// All words of a form, for one that was taken by its length: who may fill it in is known.
 std::map<std::string, std::string> form_words(std::string body) {
-  for (char& c : body) c = c == '+' ? ' ' : c;
+  std::replace(body.begin(), body.end(), '+', ' ');
   auto target = http::parse_target("/?" + body);
   return target ? std::move(target->query) : std::map<std::string, std::string>();
 }
@@ -71,6 +86,16 @@ http::Response asked_by_another_site() {
       Error(ErrorCode::untrusted, "this was asked for by another site, and not done"));
 }
 
+http::Response who_are_you(const http::Request& request) {
+  http::Response response = http::error_response(
+      Error(ErrorCode::untrusted, request.certificate.empty()
+                                      ? "a token is needed: Authorization: Bearer TOKEN"
+                                      : "nothing is said of a certificate of '" + request.certificate +
+                                            "' ([http.certificates]): a token is needed"), 401);
+  response.headers.emplace_back("WWW-Authenticate", "Bearer");
+  return response;
+}
+
 http::Response with_cookie(http::Response response, const http::Request& request,
                            const std::string& value, const std::string& age) {
   response.headers.emplace_back("Set-Cookie", std::string(cookie_name) + value +
@@ -100,7 +125,7 @@ std::optional<Caller> Api::caller_of(const http::Request& request) const {
 }
 
 http::Response Api::enter(const http::Request& request) {
-  const std::string secret = form_words(request.body)["token"];
+  const std::string secret = form_word(request.body, "token");
   if (!parts_.tokens.of(secret)) {
     return page::Page::login("That is no token of this host.", 401);
   }
@@ -109,17 +134,17 @@ http::Response Api::enter(const http::Request& request) {
 
 http::Response Api::steer_by_form(const std::string& name, const std::string& who,
                                   const http::Request& request) {
-  auto words = form_words(request.body);
-  if (words["verb"] == "abort" && words["confirm"] != name) {
+  const std::string verb = form_word(request.body, "verb");
+  if (verb == "abort" && form_word(request.body, "confirm") != name) {
     return http::error_response(
         Error(ErrorCode::invalid_argument, "to roll it back, type its name: " + name));
   }
-  const auto steered = steer_rollout(name, words["verb"]);
-  spdlog::info("{} of rollout {} by {}: {}", words["verb"], name, who,
+  const auto steered = steer_rollout(name, verb);
+  spdlog::info("{} of rollout {} by {}: {}", verb, name, who,
                steered ? "done" : steered.error().message());
   if (!steered) return http::error_response(steered.error());
   rollouts_changed();
-  parts_.record(who, {"rollout-" + words["verb"], name, R"({"by": "the page"})"});
+  parts_.record(who, {"rollout-" + verb, name, R"({"by": "the page"})"});
   return see_other("/rollouts/" + name);
 }
 
@@ -185,6 +210,12 @@ std::optional<asio::awaitable<http::Response>> Api::take_form(const http::Reques
   return on_executor<http::Response>(parts_.loop, std::move(change));
 }
 
+http::Admission Api::admit_tcp(const http::Request& head) const {
+  const auto caller = caller_of(head);
+  if (!caller) return {longest_of_strangers, who_are_you(head)};
+  return admit(head, caller->role);
+}
+
 asio::awaitable<http::Response> Api::handle_tcp(http::Request request) {
   if (!request.secure && !names_this_machine(request)) {
     co_return http::error_response(
@@ -203,13 +234,7 @@ asio::awaitable<http::Response> Api::handle_tcp(http::Request request) {
   const auto caller = caller_of(request);
   if (!caller) {
     if (wants_page(request)) co_return see_other("/login");
-    http::Response response = http::error_response(
-        Error(ErrorCode::untrusted, request.certificate.empty()
-                                        ? "a token is needed: Authorization: Bearer TOKEN"
-                                        : "nothing is said of a certificate of '" + request.certificate +
-                                              "' ([http.certificates]): a token is needed"), 401);
-    response.headers.emplace_back("WWW-Authenticate", "Bearer");
-    co_return response;
+    co_return who_are_you(request);
   }
   if (request.method != "GET" && (caller->by_cookie || said_by_a_browser(request)) &&
       !from_own_page(request)) {
