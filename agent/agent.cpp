@@ -7,6 +7,7 @@
 #include "agent/control/inference_handler.hpp"
 #include "agent/enroll/identity.hpp"
 #include "agent/enroll/renewer.hpp"
+#include "agent/prove/largest_answer.hpp"
 #include "agent/telemetry/telemeter.hpp"
 #include "agent/verify/commands.hpp"
 #include "agent/verify/metadata_follower.hpp"
@@ -30,7 +31,7 @@ namespace {
 
 // Tensors that somebody gives to a model.
 constexpr ByteCount longest_request = ByteCount::mib(64);
-
+constexpr ByteCount beside_an_answer = ByteCount::mib(16);  // its header; with the smallest, room for such a request
 
 using SteadyClock = std::chrono::steady_clock;
 
@@ -102,16 +103,20 @@ class Agent::Impl {
                        deployer_,          serving_,  announcer_,
                        [this] { return troubles(); }, [this] { return next_expiry(); },
                        [this](const std::string& role, const std::string& envelope) { return accept(role, envelope); },
-                       renewer_};
-    OUTCROP_TRY(server, http::Server::listen(executor_, {config_.socket, config_.socket_mode, longest_request},
-                                             make_control_handler(parts)));
+                       renewer_,
+                       make_inference_handler({executor_, config_, slots_, deployer_, serving_})};
+    const http::RoomOptions room{ByteCount(largest_answer().value() + beside_an_answer.value())};
+    http::ServerOptions local{config_.socket, config_.socket_mode, longest_request};
+    local.room = room;
+    OUTCROP_TRY(server, http::Server::listen(executor_, local, make_control_handler(parts)));
     server_.emplace(std::move(server));
     if (config_.serve_port == 0) return {};
     http::TcpOptions tcp;
     tcp.address = config_.serve_address;
     tcp.port = config_.serve_port;
     tcp.longest_body = longest_request;
-    auto inference = http::Server::listen_tcp(executor_, tcp, make_inference_handler({config_, slots_, deployer_, serving_}));
+    tcp.room = room;
+    auto inference = http::Server::listen_tcp(executor_, tcp, parts.inference);
     if (inference) {
       inference_server_.emplace(std::move(*inference));
     } else {

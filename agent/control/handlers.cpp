@@ -1,9 +1,10 @@
 #include "agent/control/handlers.hpp"
 
+#include <memory>
+
 #include <nlohmann/json.hpp>
 
 #include "agent/control/brought.hpp"
-#include "agent/control/inference_handler.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
 #include "runtime/engine/npy_file.hpp"
@@ -104,6 +105,19 @@ Result<NamedArguments> arguments_of(const http::Request& request) {
   return arguments;
 }
 
+// As encode_tensor_file() writes it, without a copy of what may be large.
+http::Response tensor_file(std::vector<runtime::Tensor> tensors) {
+  std::vector<runtime::TensorView> views;
+  for (const runtime::Tensor& tensor : tensors) views.push_back({tensor.name, tensor.dtype, tensor.shape, tensor.data});
+  const auto header = runtime::encode_tensor_header(views);
+  if (!header) return http::error_response(header.error());
+  http::Response response;
+  response.content_type = "application/octet-stream";
+  response.body = std::string(as_text(*header));
+  for (runtime::Tensor& tensor : tensors) response.parts.push_back(std::move(tensor.data));
+  return response;
+}
+
 Result<bool> held_of(const std::string& body) {
   const Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || json.size() != 1 || !json.contains("held") ||
@@ -114,8 +128,9 @@ Result<bool> held_of(const std::string& body) {
   return json["held"].get<bool>();
 }
 
-asio::awaitable<http::Response> infer(const ControlParts& parts, const http::Request& request) {
+asio::awaitable<http::Response> infer(const ControlParts& parts, http::Request& request) {
   auto arguments = arguments_of(request);
+  request.body = {};
   if (!arguments) co_return http::error_response(arguments.error());
   const std::optional<Installed> active = parts.slots.serving();
   if (!active) {
@@ -125,7 +140,7 @@ asio::awaitable<http::Response> infer(const ControlParts& parts, const http::Req
                                           "pulled again as soon as the host can be reached"
                                         : "no release serves on this board yet"));
   }
-  const auto outputs = co_await parts.serving.infer(*active, std::move(*arguments));
+  auto outputs = co_await parts.serving.infer(*active, std::move(*arguments));
   if (!outputs) {
     const ErrorCode code = outputs.error().code();
     if (code == ErrorCode::untrusted || code == ErrorCode::not_found) {
@@ -133,15 +148,11 @@ asio::awaitable<http::Response> infer(const ControlParts& parts, const http::Req
     }
     co_return http::error_response(outputs.error());
   }
-  const auto file = runtime::encode_tensor_file(*outputs);
-  if (!file) co_return http::error_response(file.error());
-  http::Response response;
-  response.content_type = "application/octet-stream";
-  response.body = std::string(as_text(*file));
-  co_return response;
+  co_return tensor_file(std::move(*outputs));
 }
 
-asio::awaitable<http::Response> handle(ControlParts parts, http::Request request) {
+asio::awaitable<http::Response> handle(std::shared_ptr<const ControlParts> shared, http::Request request) {
+  const ControlParts& parts = *shared;
   const Owner owner{request.peer_uid};
   const bool post = request.method == "POST";
   if (request.method == "GET" && request.path == "/v1/status") {
@@ -172,8 +183,7 @@ asio::awaitable<http::Response> handle(ControlParts parts, http::Request request
     co_return response;
   }
   if (request.path == "/v2" || request.path.starts_with("/v2/")) {
-    const auto handler = make_inference_handler({parts.config, parts.slots, parts.deployer, parts.serving});
-    http::Response response = co_await handler(std::move(request));
+    http::Response response = co_await parts.inference(std::move(request));
     co_return response;
   }
   co_return http::error_response(
@@ -183,7 +193,7 @@ asio::awaitable<http::Response> handle(ControlParts parts, http::Request request
 }  // namespace
 
 http::Handler make_control_handler(const ControlParts& parts) {
-  return [parts](http::Request request) { return handle(parts, std::move(request)); };
+  return [parts = std::make_shared<const ControlParts>(parts)](http::Request request) { return handle(parts, std::move(request)); };
 }
 
 }  // namespace outcrop::agent

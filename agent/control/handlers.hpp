@@ -31,6 +31,7 @@ struct ControlParts {
   // Metadata that the owner brings: believed no more than what a broker brings.
   std::function<Status(const std::string& role, const std::string& envelope)> accept;
   Renewer& renewer;
+  http::Handler inference;                             // of what lies below /v2
 };
 
 // Answers what API.md beside this file describes.

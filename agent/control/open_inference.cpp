@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
+#include "agent/control/inference_json.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/number.hpp"
 #include "protocol/base/version.hpp"
@@ -23,7 +26,7 @@ using runtime::DType;
 using runtime::Tensor;
 
 constexpr ByteCount longest_json = ByteCount::mib(8);
-constexpr std::size_t deepest = 16;
+constexpr ByteCount longest_json_answer = ByteCount::mib(32);
 
 tl::unexpected<Error> wrong(const std::string& why) {
   return fail(ErrorCode::invalid_argument, why);
@@ -50,56 +53,38 @@ std::string datatype_of(const Input& input) {
   return std::visit([](const auto& type) { return datatype_of(type); }, input.type);
 }
 
-// An input as it came.
-struct Given {
-  std::string name;
-  std::string datatype;
-  std::vector<std::int64_t> shape;
-  Json data;        // null where it came as bytes
+// An input as it came, with its bytes where it came so.
+struct Given : GivenInput {
   BytesView bytes;
 };
 
-// Lists in lists are one list.
-Status flatten(const Json& data, std::vector<Json>& into) {
-  if (!data.is_array()) {
-    into.push_back(data);
-    return {};
-  }
-  for (const Json& element : data) OUTCROP_CHECK(flatten(element, into));
-  return {};
-}
-
 Result<Tensor> tensor_of(const Given& given, const TensorType& type) {
   if (given.datatype != datatype_of(type)) {
-    return wrong("input '" + given.name + "' is " + given.datatype + "; it must be " + datatype_of(type));
+    return wrong("input '" + given.name + "' is " + *given.datatype + "; it must be " + datatype_of(type));
   }
   Tensor tensor;
   tensor.name = given.name;
   tensor.dtype = type.dtype == "float32" ? DType::float32 : DType::int64;
-  tensor.shape = given.shape;
+  tensor.shape = *given.shape;
   const auto size = runtime::size_of(tensor.dtype, tensor.shape);
   if (!size) return wrong("input '" + given.name + "': " + size.error().message());
-  if (given.data.is_null()) {
-    tensor.data.assign(given.bytes.begin(), given.bytes.end());
-  } else {
-    std::vector<Json> values;
-    OUTCROP_CHECK(flatten(given.data, values));
-    const bool floats = tensor.dtype == DType::float32;
-    for (const Json& value : values) {
-      if (floats ? !value.is_number() : !value.is_number_integer()) {
-        return wrong("input '" + given.name + "': " + json_text(value) + " is no value of " + given.datatype);
-      }
-      const auto put = [&](auto number) {
-        const auto* bytes = reinterpret_cast<const std::byte*>(&number);
-        tensor.data.insert(tensor.data.end(), bytes, bytes + sizeof number);
-      };
-      floats ? put(value.get<float>()) : put(value.get<std::int64_t>());
-    }
+  const bool floats = tensor.dtype == DType::float32;
+  const std::uint64_t bytes = given.binary_size ? given.bytes.size() : given.values.count() * runtime::element_size(tensor.dtype).value();
+  if (bytes != size->value()) {
+    return wrong("input '" + given.name + "' has " + std::to_string(bytes) + " bytes; " + runtime::describe(tensor) + " has " +
+                 std::to_string(size->value()));
   }
-  if (tensor.data.size() != size->value()) {
-    return wrong("input '" + given.name + "' has " + std::to_string(tensor.data.size()) + " bytes; " +
-                 runtime::describe(tensor) + " has " + std::to_string(size->value()));
+  if (given.truth || (!floats && !given.values.real().empty())) {
+    return wrong("input '" + given.name + "': not all of its data are values of " + *given.datatype);
   }
+  tensor.data.assign(given.bytes.begin(), given.bytes.end());
+  tensor.data.reserve(bytes);
+  const auto put = [&](auto number) {
+    const auto* raw = reinterpret_cast<const std::byte*>(&number);
+    tensor.data.insert(tensor.data.end(), raw, raw + sizeof number);
+  };
+  for (const std::int64_t value : given.values.whole()) floats ? put(static_cast<float>(value)) : put(value);
+  for (const double value : given.values.real()) put(static_cast<float>(value));
   return tensor;
 }
 
@@ -121,7 +106,7 @@ Result<std::string> scalar_of(const Given& given, const ScalarType& type) {
     }
   };
   std::optional<std::string> text;
-  if (given.data.is_null()) {
+  if (given.binary_size) {
     const auto take = [&](const auto& number) {
       if (number) text = as_text(*number);
     };
@@ -132,10 +117,10 @@ Result<std::string> scalar_of(const Given& given, const ScalarType& type) {
     if (given.datatype == "BOOL" && given.bytes.size() == 1) {
       text = given.bytes.front() == std::byte{0} ? "false" : "true";
     }
-  } else {
-    std::vector<Json> values;
-    OUTCROP_CHECK(flatten(given.data, values));
-    if (values.size() == 1 && (values[0].is_number() || values[0].is_boolean())) text = json_text(values[0]);
+  } else if (given.truth) {
+    text = *given.truth ? "true" : "false";
+  } else if (given.values.count() == 1) {
+    text = given.values.real().empty() ? as_text(given.values.whole().front()) : as_text(given.values.real().front());
   }
   if (!text) {
     return wrong("input '" + given.name + "' must be one value of " + datatype_of(type) + ", shape [1]");
@@ -143,54 +128,27 @@ Result<std::string> scalar_of(const Given& given, const ScalarType& type) {
   return *text;
 }
 
-Result<std::string> text_in(const Json& object, const char* key, const std::string& where) {
-  const auto found = object.find(key);
-  if (found == object.end() || !found->is_string()) return wrong(where + " has no text '" + key + "'");
-  return found->get<std::string>();
-}
-
-// A member of `parameters`; null where it is not there.
-Json parameter(const Json& object, const char* key) {
-  const auto parameters = object.find("parameters");
-  if (parameters == object.end() || !parameters->is_object()) return nullptr;
-  const auto found = parameters->find(key);
-  return found == parameters->end() ? Json(nullptr) : *found;
-}
-
 // Takes its bytes off the front of `rest`.
-Result<Given> given_input(const Json& entry, BytesView& rest) {
-  if (!entry.is_object()) return wrong("an input must be an object");
-  Given given;
-  OUTCROP_TRY(name, text_in(entry, "name", "an input"));
-  given.name = std::move(name);
-  OUTCROP_TRY(datatype, text_in(entry, "datatype", "input '" + given.name + "'"));
-  given.datatype = std::move(datatype);
-  const auto shape = entry.find("shape");
-  if (shape == entry.end() || !shape->is_array() || shape->size() > 8) {
-    return wrong("input '" + given.name + "' has no shape of at most 8 dimensions");
-  }
-  for (const Json& size : *shape) {
-    if (!size.is_number_integer()) return wrong("input '" + given.name + "': a dimension is no integer");
-    given.shape.push_back(size.get<std::int64_t>());
-  }
-  const Json bytes = parameter(entry, "binary_data_size");
-  const auto data = entry.find("data");
-  if (bytes.is_null()) {
-    if (data == entry.end() || !data->is_array()) return wrong("input '" + given.name + "' has neither data nor binary_data_size");
-    given.data = *data;
+Result<Given> given_input(GivenInput input, BytesView& rest) {
+  Given given{std::move(input), {}};
+  if (given.name.empty()) return wrong("an input has no text 'name'");
+  if (!given.datatype) return wrong("input '" + given.name + "' has no text 'datatype'");
+  if (!given.shape) return wrong("input '" + given.name + "' has no shape of at most 8 dimensions");
+  if (!given.binary_size) {
+    if (!given.has_data) return wrong("input '" + given.name + "' has neither data nor binary_data_size");
     return given;
   }
-  if (data != entry.end()) return wrong("input '" + given.name + "' has both data and binary_data_size");
-  if (!bytes.is_number_unsigned() || bytes.get<std::uint64_t>() > rest.size()) {
+  if (given.has_data) return wrong("input '" + given.name + "' has both data and binary_data_size");
+  if (*given.binary_size > rest.size()) {
     return wrong("input '" + given.name + "': binary_data_size is more than the " + std::to_string(rest.size()) + " bytes that are left");
   }
-  given.bytes = rest.first(bytes.get<std::uint64_t>());
+  given.bytes = rest.first(*given.binary_size);
   rest = rest.subspan(given.bytes.size());
   return given;
 }
 
-Status add_input(const Json& entry, BytesView& rest, const messages::Method& method, NamedArguments& arguments) {
-  OUTCROP_TRY(given, given_input(entry, rest));
+Status add_input(GivenInput entry, BytesView& rest, const messages::Method& method, NamedArguments& arguments) {
+  OUTCROP_TRY(given, given_input(std::move(entry), rest));
   const auto input = std::find_if(method.inputs.begin(), method.inputs.end(),
                                   [&](const Input& one) { return one.name == given.name; });
   if (input == method.inputs.end()) {
@@ -206,14 +164,6 @@ Status add_input(const Json& entry, BytesView& rest, const messages::Method& met
   return {};
 }
 
-Status add_output(const Json& entry, InferenceRequest& request) {
-  if (!entry.is_object()) return wrong("an output must be an object");
-  OUTCROP_TRY(name, text_in(entry, "name", "an output"));
-  const Json bytes = parameter(entry, "binary_data");
-  request.outputs[name] = bytes.is_boolean() ? bytes.get<bool>() : request.as_bytes;
-  return {};
-}
-
 Json shape_json(const TensorType& type) {
   Json shape = Json::array();
   for (const messages::Dimension& dimension : type.shape) {
@@ -222,13 +172,42 @@ Json shape_json(const TensorType& type) {
   return shape;
 }
 
-Result<Json> values_json(const Tensor& tensor) {
-  if (tensor.dtype == DType::int64) return Json(tensor.integers());
-  const auto values = tensor.floats();
-  if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); })) {
-    return wrong("output '" + tensor.name + "' has values that are not finite, for which JSON has no word: ask for binary_data");
+Status too_much_json(const Tensor& tensor) {
+  return wrong("output '" + tensor.name + "' would make the JSON longer than the " + longest_json_answer.human() +
+               " that are given: ask for binary_data, or for fewer samples");
+}
+
+// ",\"data\":[1.5,2]}", in place of the end of its entry.
+Status add_values(const Tensor& tensor, auto values, std::string& text) {
+  if (text.size() + 2 * values.size() > longest_json_answer.value()) return too_much_json(tensor);
+  text.back() = ',';
+  text += "\"data\":[";
+  for (const auto value : values) {
+    if constexpr (std::is_floating_point_v<decltype(value)>) {
+      if (!std::isfinite(value)) {
+        return wrong("output '" + tensor.name + "' has values that are not finite, for which JSON has no word: ask for binary_data");
+      }
+    }
+    std::array<char, 32> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+    text.append(digits.data(), end);
+    text += ',';
+    if (text.size() > longest_json_answer.value()) return too_much_json(tensor);
   }
-  return Json(values);
+  if (!values.empty()) text.pop_back();
+  text += "]}";
+  return {};
+}
+
+Status add_values(const Tensor& tensor, std::string& text) {
+  return tensor.dtype == DType::int64 ? add_values(tensor, tensor.integers(), text) : add_values(tensor, tensor.floats(), text);
+}
+
+// Whether it is wanted, and then whether as bytes.
+std::optional<bool> wanted(const InferenceRequest& request, const std::string& output) {
+  if (request.outputs.empty()) return request.as_bytes;
+  const auto found = request.outputs.find(output);
+  return found == request.outputs.end() ? std::nullopt : std::optional(found->second);
 }
 
 }  // namespace
@@ -245,54 +224,55 @@ Result<InferenceRequest> read_inference(std::string_view body, const std::string
   }
   const std::string_view text = body.substr(0, length);
   if (text.size() > longest_json.value()) return wrong("JSON of more than " + longest_json.human() + ": send tensors as bytes");
-  if (nested_too_deeply(text, deepest)) return wrong("lists within lists, more than 16 deep");
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return wrong("the request is no JSON object");
-  const auto inputs = json.find("inputs");
-  if (inputs == json.end() || !inputs->is_array()) return wrong("the request has no list 'inputs'");
+  OUTCROP_TRY(given, read_inference_json(text, method));
   InferenceRequest request;
-  if (const auto id = json.find("id"); id != json.end() && id->is_string()) request.id = id->get<std::string>();
-  const Json as_bytes = parameter(json, "binary_data_output");
-  request.as_bytes = as_bytes.is_boolean() && as_bytes.get<bool>();
+  request.id = std::move(given.id);
+  request.as_bytes = given.as_bytes;
   BytesView rest = outcrop::as_bytes(body.substr(length));
-  for (const Json& entry : *inputs) OUTCROP_CHECK(add_input(entry, rest, method, request.arguments));
+  for (GivenInput& entry : given.inputs) OUTCROP_CHECK(add_input(std::move(entry), rest, method, request.arguments));
   if (!rest.empty()) return wrong(std::to_string(rest.size()) + " bytes follow that belong to no input");
-  if (const auto outputs = json.find("outputs"); outputs != json.end()) {
-    if (!outputs->is_array()) return wrong("'outputs' is no list");
-    for (const Json& entry : *outputs) OUTCROP_CHECK(add_output(entry, request));
+  for (auto& [name, as_bytes] : given.outputs) {
+    if (name.empty()) return wrong("an output has no text 'name'");
+    request.outputs[name] = as_bytes.value_or(request.as_bytes);
   }
   return request;
 }
 
+std::uint64_t values_in_json(const InferenceRequest& request, const std::vector<Tensor>& outputs) {
+  std::uint64_t values = 0;
+  for (const Tensor& tensor : outputs) {
+    if (wanted(request, tensor.name) == false) values += tensor.elements();
+  }
+  return values;
+}
+
 Result<http::Response> inference_answer(const InferenceRequest& request, const messages::Manifest& manifest,
-                                        const std::vector<Tensor>& outputs) {
+                                        std::vector<Tensor> outputs) {
   for (const auto& [name, bytes] : request.outputs) {
     const bool there = std::any_of(outputs.begin(), outputs.end(), [&](const Tensor& tensor) { return tensor.name == name; });
     if (!there) return wrong("there is no output '" + name + "'; the release serves " + describe(manifest.signature.serves()));
   }
-  Json listed = Json::array();
-  std::string bytes;
-  for (const Tensor& tensor : outputs) {
-    const auto wanted = request.outputs.find(tensor.name);
-    if (!request.outputs.empty() && wanted == request.outputs.end()) continue;
-    Json entry{{"name", tensor.name}, {"datatype", datatype_of(tensor.dtype)}, {"shape", tensor.shape}};
-    if (wanted == request.outputs.end() ? request.as_bytes : wanted->second) {
-      entry["parameters"] = {{"binary_data_size", tensor.data.size()}};
-      bytes += as_text(tensor.data);
-    } else {
-      OUTCROP_TRY(values, values_json(tensor));
-      entry["data"] = std::move(values);
-    }
-    listed.push_back(std::move(entry));
-  }
-  Json json{{"model_name", manifest.model}, {"model_version", version_of(manifest)}, {"outputs", std::move(listed)}};
-  if (!request.id.empty()) json["id"] = request.id;
+  Json head{{"model_name", manifest.model}, {"model_version", version_of(manifest)}};
+  if (!request.id.empty()) head["id"] = request.id;
   http::Response response;
-  response.body = json_text(json);
-  if (!bytes.empty()) {
-    response.headers.emplace_back(json_length_header, std::to_string(response.body.size()));
+  std::string& text = response.body;
+  text = json_text(head);
+  text.back() = ',';
+  text += "\"outputs\":[";
+  for (Tensor& tensor : outputs) {
+    const auto as_bytes = wanted(request, tensor.name);
+    if (!as_bytes) continue;
+    if (text.back() != '[') text += ',';
+    Json entry{{"name", tensor.name}, {"datatype", datatype_of(tensor.dtype)}, {"shape", tensor.shape}};
+    if (*as_bytes) entry["parameters"] = {{"binary_data_size", tensor.data.size()}};
+    text += json_text(entry);
+    if (!*as_bytes) OUTCROP_CHECK(add_values(tensor, text));
+    if (*as_bytes) response.parts.push_back(std::move(tensor.data));
+  }
+  text += "]}";
+  if (!response.parts.empty()) {
+    response.headers.emplace_back(json_length_header, std::to_string(text.size()));
     response.content_type = "application/octet-stream";
-    response.body += bytes;
   }
   return response;
 }

@@ -32,10 +32,14 @@ struct InferenceRequest {
 [[nodiscard]] Result<InferenceRequest> read_inference(std::string_view body, const std::string& json_length,
                                                       const messages::Method& method);
 
-// invalid_argument where an output is asked for that there is not, or where a value is not finite and asked for in JSON.
+// How many values of these outputs the answer has in its JSON, which is work.
+[[nodiscard]] std::uint64_t values_in_json(const InferenceRequest& request, const std::vector<runtime::Tensor>& outputs);
+
+// invalid_argument where an output is asked for that there is not, where a value is not finite and asked for in JSON, and where that
+// would have more than 32 MiB.
 [[nodiscard]] Result<http::Response> inference_answer(const InferenceRequest& request,
                                                       const messages::Manifest& manifest,
-                                                      const std::vector<runtime::Tensor>& outputs);
+                                                      std::vector<runtime::Tensor> outputs);
 
 [[nodiscard]] std::string server_metadata();
 [[nodiscard]] std::string model_metadata(const messages::Manifest& manifest, const std::string& engine);

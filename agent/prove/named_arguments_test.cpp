@@ -5,6 +5,7 @@
 #include <array>
 #include <limits>
 
+#include "agent/prove/largest_answer.hpp"
 #include "tests/support/result_matchers.hpp"
 
 namespace outcrop::agent {
@@ -117,6 +118,13 @@ TEST(NamedArguments, take_an_array_without_a_name_where_it_can_be_only_one_tenso
   EXPECT_EQ(call->sizes.at("batch"), 5);
   EXPECT_THAT(call_of(mixer(), {{{"share", "1"}}, {tensor("", {5, 2})}}, enough),
               refused("an array without a name"));
+}
+
+TEST(LargestAnswer, is_a_share_of_the_memory_between_bounds) {
+  EXPECT_EQ(largest_answer(ByteCount::mib(128)), ByteCount::mib(48));
+  EXPECT_EQ(largest_answer(ByteCount::mib(512)), ByteCount::mib(64));
+  EXPECT_EQ(largest_answer(ByteCount::mib(64 * 1024)), ByteCount::mib(256));
+  EXPECT_GE(largest_answer(), ByteCount::mib(48));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "agent/prove/golden_files.hpp"
+#include "agent/prove/largest_answer.hpp"
 #include "agent/prove/trial.hpp"
 #include "agent/prove/worker.hpp"
 #include "runtime/runner/signed_values.hpp"
@@ -23,9 +24,6 @@ struct Loaded {
   runtime::ProofCall first;  // of the golden calls
   runtime::Runner runner;
 };
-
-// What a runner can answer in one frame.
-constexpr ByteCount largest_answer = ByteCount::mib(256);
 
 }  // namespace
 
@@ -74,7 +72,7 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
       return fail(std::move(loaded).error());
     }
     const messages::Method& method = (*loaded)->manifest.signature.serves();
-    OUTCROP_TRY(call, call_of(method, std::move(arguments), largest_answer));
+    OUTCROP_TRY(call, call_of(method, std::move(arguments), largest_answer()));
     const auto begun = std::chrono::steady_clock::now();
     auto outputs = (*loaded)->runner.infer(method.name, call.arguments);
     if (!outputs) {

@@ -120,6 +120,9 @@ TEST_F(OwnerTest, is_answered_by_the_open_inference_protocol) {
   EXPECT_EQ(ask("/v2/models/curvefault/versions/2/infer", body).status, 404);
   EXPECT_EQ(ask("/v2/models/other").status, 404);
   EXPECT_EQ(ask("/v2/models/curvefault/infer", "{}").status, 400);
+  // Long ones are read beside the loop.
+  EXPECT_EQ(ask("/v2/models/curvefault/infer", body + std::string(100'000, ' ')).status, 200);
+  EXPECT_EQ(ask("/v2/models/curvefault/infer", body + std::string(100'000, 'x')).status, 400);
   const std::string tcp = "curl --silent --write-out '%{http_code}' http://127.0.0.1:" + port;
   EXPECT_THAT(run_shell(tcp + "/v2/health/ready").output, HasSubstr("200"));
   EXPECT_THAT(run_shell(tcp + "/v1/status").output, HasSubstr("404")) << "the owner's alone";
