@@ -2,8 +2,11 @@
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
+#include <string>
 
 #include "agent/doctor/finding.hpp"
+#include "protocol/base/error.hpp"
 
 namespace outcrop::agent {
 
@@ -11,6 +14,7 @@ struct DoctorOptions {
   std::filesystem::path config;
   std::filesystem::path root = "/";          // of /proc, /sys and /run, for tests
   std::chrono::milliseconds patience{5000};  // for each step to the broker
+  std::optional<Result<std::string>> status{};  // of the agent that runs, where it was asked already
 };
 
 // Looks over a board, from its hardware to its place in the fleet. Changes nothing; takes some

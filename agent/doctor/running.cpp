@@ -7,12 +7,15 @@
 
 namespace outcrop::agent {
 
-Finding check_running(const std::filesystem::path& socket, const ClockReading& clock) {
-  const auto answer = http::call_ok(socket, {.target = "/v1/status", .deadline = std::chrono::seconds(5)});
-  if (!answer) {
-    return {"agent", Verdict::unknown, "none answers at " + socket.string() + ": " + answer.error().message(), {}};
-  }
-  const auto json = nlohmann::json::parse(answer->body, nullptr, /*allow_exceptions=*/false);
+Result<std::string> ask_agent(const std::filesystem::path& socket) {
+  auto answer = http::call_ok(socket, {.target = "/v1/status", .deadline = std::chrono::seconds(5)});
+  if (!answer) return fail(answer.error().context("none answers at " + socket.string()));
+  return std::move(answer->body);
+}
+
+Finding check_running(const Result<std::string>& status, const ClockReading& clock) {
+  if (!status) return {"agent", Verdict::unknown, status.error().message(), {}};
+  const auto json = nlohmann::json::parse(*status, nullptr, /*allow_exceptions=*/false);
   const auto text = [&](const char* key) {
     return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : "?";
   };

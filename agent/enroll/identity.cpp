@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/private_file.hpp"
 #include "protocol/base/unmounted_disk.hpp"
 #include "protocol/messages/names.hpp"
 #include "protocol/trust/certificate.hpp"
@@ -258,7 +259,7 @@ Result<messages::EnrolmentRequest> request_enrolment(const fs::path& state,
   OUTCROP_CHECK(make_folder(folder_of(state)));
   OUTCROP_TRY(key, own_key(folder_of(state)));
   OUTCROP_TRY(request, trust::make_certificate_request(key));
-  OUTCROP_CHECK(write_file_durably(folder_of(state) / answer_key_name, trust::answer_key(parsed.secret).hex()));
+  OUTCROP_CHECK(write_private_file(folder_of(state) / answer_key_name, trust::answer_key(parsed.secret).hex()));
   const trust::Sha256Digest mac = trust::token_mac(parsed.secret, request);
   return messages::EnrolmentRequest{parsed.id, std::move(request), mac, unproved ? first_protocol : protocol_version};
 }
@@ -272,12 +273,19 @@ Status accept_enrolment(const fs::path& state, const messages::EnrolmentBundle& 
                 "this board has not asked to be enrolled: " + std::string(how_to_enrol));
   }
   OUTCROP_CHECK(check_bundle(bundle, kept.key->public_key()));
-  if (!unproved || bundle.protocol >= messages::enrolment_proved_since) OUTCROP_CHECK(check_proof(folder, bundle));
+  // What it would be proved by is gone where it was taken already.
+  const auto taken = Identity::read(state);
+  const bool again = taken && taken->enrolment() == bundle;
+  if (!again && (!unproved || bundle.protocol >= messages::enrolment_proved_since)) OUTCROP_CHECK(check_proof(folder, bundle));
   OUTCROP_CHECK(check_pinned("model", model, bundle.model));
   OUTCROP_CHECK(check_pinned("class", device_class, bundle.device_class));
   OUTCROP_CHECK(bundle_document(folder).write(to_json(bundle)));
   OUTCROP_TRY(identity, Identity::open(state));
-  return {};
+  // It proves one answer, and whoever had it could prove another.
+  if (::unlink((folder / answer_key_name).c_str()) != 0 && errno != ENOENT) {
+    return fail(Error::from_errno("removing " + (folder / answer_key_name).string()));
+  }
+  return sync_folder(folder);
 }
 
 }  // namespace outcrop::agent

@@ -15,7 +15,7 @@ namespace outcrop::agent {
 // Who this board is: <state>/identity/
 //   device.key         Ed25519, born here, mode 0600; TLS identity and signature of reports
 //   enrolment.json     the bundle as it came
-//   answer.key         what the host's answer to the last request is proved by
+//   answer.key         what the host's answer to the last request is proved by, until it is accepted, mode 0600
 //   certificate.pem    out of it, for the TLS library
 //   authority.pem
 //   next/              what is to take the place of key and certificate

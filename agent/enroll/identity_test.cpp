@@ -103,6 +103,12 @@ TEST_F(IdentityTest, a_board_asks_and_becomes_what_the_host_says) {
   EXPECT_EQ(*read_text_file(identity->certificate_file()), bundle.certificate);
   EXPECT_EQ(*read_text_file(identity->authority_file()), bundle.broker_authority);
   EXPECT_EQ(trust::read_certificate(bundle.certificate)->key, identity->key().public_key());
+  EXPECT_FALSE(fs::exists(state_ / "identity/answer.key")) << "nothing else is to be proved by it";
+  EXPECT_THAT(accept(bundle), IsOk()) << "the same again";
+  auto other = bundle;
+  other.versions["snapshot"] = 8;
+  prove(other);
+  EXPECT_THAT(accept(other), ErrorIs(ErrorCode::not_found, HasSubstr("does not know any more")));
 }
 
 TEST_F(IdentityTest, the_key_is_the_boards_alone_and_stays_through_requests) {
@@ -111,6 +117,8 @@ TEST_F(IdentityTest, the_key_is_the_boards_alone_and_stays_through_requests) {
   EXPECT_EQ(*first, *second);
   struct stat info {};
   ASSERT_EQ(::stat((state_ / "identity/device.key").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777u, 0600u);
+  ASSERT_EQ(::stat((state_ / "identity/answer.key").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777u, 0600u);
   ASSERT_EQ(::stat((state_ / "identity").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777u, 0700u);

@@ -32,6 +32,18 @@ class DoctorTest : public AgentTest {
     for (const auto& check : json["checks"]) found[check["check"].get<std::string>()] = check;
     return found;
   }
+  // Whether a key is there, and no line of it in the text.
+  bool tells_no_key(const std::string& text) const {
+    bool key_seen = false;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(state_ / "identity")) {
+      const auto key = read_text_file(entry.path(), ByteCount::mib(1));
+      if (!key || key->find("PRIVATE KEY") == std::string::npos) continue;
+      key_seen = true;
+      std::istringstream lines(*key);
+      for (std::string line; std::getline(lines, line) && !line.empty();) EXPECT_THAT(text, Not(HasSubstr(line)));
+    }
+    return key_seen;
+  }
 };
 
 TEST_F(DoctorTest, finds_an_enrolled_board_good_before_its_agent_runs) {
@@ -74,15 +86,26 @@ TEST_F(DoctorTest, collects_what_helps_others_and_no_secret) {
   EXPECT_EQ(json["fsck"], nlohmann::json::array());
   EXPECT_THAT(json["documents"]["board.json"].get<std::string>(), HasSubstr(release.manifest.hex()));
   EXPECT_THAT(json["configuration"][config_.string()].get<std::string>(), HasSubstr("[device]"));
-  bool key_seen = false;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(state_ / "identity")) {
-    const auto key = read_text_file(entry.path(), ByteCount::mib(1));
-    if (!key || key->find("PRIVATE KEY") == std::string::npos) continue;
-    key_seen = true;
-    std::istringstream lines(*key);
-    for (std::string line; std::getline(lines, line) && !line.empty();) EXPECT_THAT(*text, Not(HasSubstr(line)));
-  }
-  EXPECT_TRUE(key_seen);
+  EXPECT_TRUE(tells_no_key(*text));
+}
+
+// Whoever may write there would have the key handed out.
+TEST_F(DoctorTest, collects_nothing_by_links_or_other_names) {
+  agent_is_online();
+  const std::filesystem::path drop_ins = config_.string() + ".d";
+  std::filesystem::create_directories(drop_ins);
+  std::filesystem::create_symlink(state_ / "identity/device.key", drop_ins / "link.toml");
+  std::filesystem::create_hard_link(state_ / "identity/device.key", drop_ins / "name.toml");
+  ASSERT_TRUE(write_file_durably(drop_ins / ".hidden.toml", "of an editor"));
+  const std::string file = (folder_.path() / "support.json").string();
+  EXPECT_EQ(agent_says("collect --out " + file + " --config " + config_.string()).code, 0);
+  const auto text = read_text_file(file, ByteCount::mib(16));
+  ASSERT_TRUE(text);
+  const auto json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  EXPECT_THAT(json["configuration"][(drop_ins / "link.toml").string()]["error"].get<std::string>(), HasSubstr("is a link, and is not read"));
+  EXPECT_THAT(json["configuration"][(drop_ins / "name.toml").string()]["error"].get<std::string>(), HasSubstr("has another name, and is not read"));
+  EXPECT_THAT(*text, Not(HasSubstr("of an editor")));
+  EXPECT_TRUE(tells_no_key(*text));
 }
 
 TEST_F(DoctorTest, ends_with_1_where_a_check_failed) {

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/base/join.hpp"
+#include "protocol/base/without_controls.hpp"
 #include "protocol/trust/role_codec.hpp"
 #include "trainer_host/release/sign_documents.hpp"
 
@@ -63,20 +65,34 @@ Result<std::optional<std::string>> model_of(const SigningRequest& request) {
   return std::optional(list.model);
 }
 
+void say_left_aside(const std::string& words) {
+  std::fprintf(stderr, "outcrop: left aside: %s\n", without_controls(words).c_str());
+}
+
 Status run_join(const JoinOptions& options) {
   std::vector<release::SignedCopy> copies;
+  std::vector<std::string> unread;
+  std::optional<Error> last;
   std::optional<std::string> model = named_model(options.model);
   for (const fs::path& file : options.copies) {
-    OUTCROP_TRY(copy, release::read_request(file));
-    OUTCROP_TRY(of, model_of(copy));
+    auto copy = release::read_request(file);
+    const auto kind = copy ? model_of(*copy) : Result<std::optional<std::string>>(fail(copy.error()));
+    if (!kind) {
+      last = kind.error();
+      unread.push_back(last->message());
+      continue;
+    }
+    const std::optional<std::string>& of = *kind;
     if (of != model && (!copies.empty() || model)) {
       return fail(ErrorCode::invalid_argument, file.string() + " is of another request than what is named beside it");
     }
     model = of;
-    copies.push_back({file.string(), std::move(copy)});
+    copies.push_back({file.string(), std::move(*copy)});
   }
+  if (last && copies.empty()) return fail(Error(last->code(), join(unread, "; ")));
+  for (const std::string& words : unread) say_left_aside(words);
   OUTCROP_TRY(left_aside, release::join_request(options.folder, model, copies));
-  for (const std::string& words : left_aside) std::fprintf(stderr, "outcrop: left aside: %s\n", words.c_str());
+  for (const std::string& words : left_aside) say_left_aside(words);
   std::printf("All have signed: it counts in %s from now on. Hand it to outcropd:\n  outcrop keys publish --dir %s\n",
               options.folder.c_str(), options.folder.c_str());
   say_waiting(options.folder);

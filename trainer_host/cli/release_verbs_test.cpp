@@ -171,7 +171,15 @@ TEST_F(ReleaseVerbsTest, a_role_of_two_signers_changes_by_both_alone) {
   EXPECT_THAT(run("keys sign " + copy).output, HasSubstr("All have signed; where the key folder is: outcrop keys join " + copy + " --dir KEYS"));
   const auto version = [&] { return nlohmann::json::parse(run("keys show --json" + dir).output)["root_version"]; };
   EXPECT_EQ(version(), 2);
-  ASSERT_EQ(run("keys join " + copy + dir).code, 0);
+  const std::string bad = (folder_.path() / "bad.json").string();
+  ASSERT_THAT(write_file_durably(bad, "{\"type\": \"cut o"), IsOk());
+  const ShellOutcome useless = run("keys join " + bad + dir);
+  EXPECT_EQ(useless.code, 1);
+  EXPECT_THAT(useless.output, HasSubstr(bad));
+  EXPECT_EQ(version(), 2);
+  const ShellOutcome joined = run("keys join " + bad + " " + copy + dir);
+  ASSERT_EQ(joined.code, 0) << joined.output;
+  EXPECT_THAT(joined.output, ::testing::AllOf(HasSubstr("left aside: "), HasSubstr(bad)));
   EXPECT_EQ(version(), 3);
   // By the first digits of its id.
   const std::string id = nlohmann::json::parse(run("keys show --json" + dir).output)["roles"]["root"]["keyids"][0];

@@ -37,7 +37,23 @@ TEST_F(OutcropdTest, a_rollout_for_a_group_brings_its_release_to_those_boards_an
   };
   EXPECT_EQ(put("If-None-Match: *"), "412") << "there is one";
   EXPECT_EQ(put("If-Match: \"of-before\""), "412");
+  const std::string head = run_shell("curl -s -I --unix-socket " + socket_.string() + " http://local/v1/groups/lab-boards").output;
+  const std::size_t tag = head.find("ETag: ") + 6;
+  const std::string etag = head.substr(tag, head.find('\r', tag) - tag);
+  ASSERT_EQ(etag.size(), 34U) << head;
+  for (const std::string& other : {"junk" + etag + "junk", etag + etag, "W/" + etag, "\"a" + etag.substr(1), std::string(",")}) {
+    EXPECT_EQ(put("If-Match: " + other), "412") << other;
+  }
+  const auto got = [&](const std::string& header) {
+    return run_shell("curl -s -o /dev/null -w '%{http_code}' --unix-socket " + socket_.string() + " -H 'If-None-Match: " + header +
+                     "' http://local/v1/groups/lab-boards").output;
+  };
+  EXPECT_EQ(got("\"a\", W/" + etag), "304");
+  EXPECT_EQ(got("junk" + etag), "200");
   EXPECT_EQ(get("/v1/groups/lab-boards")["filter"], "tag=lab&class=raspberry-pi-4");
+  // As it is, and back.
+  EXPECT_EQ(put("If-Match: \"a\" , " + etag), "200");
+  call("PUT", "/v1/groups/lab-boards", {{"filter", "tag=lab&class=raspberry-pi-4"}});
   EXPECT_EQ(names_of(get("/v1/devices?group=lab-boards")), (std::set<std::string>{"one", "two"}));
   EXPECT_EQ(names_of(get("/v1/devices?tag=lab&q=tw")), (std::set<std::string>{"two"}));
   EXPECT_EQ(get("/v1/devices/one")["tags"], json::array({"lab"}));

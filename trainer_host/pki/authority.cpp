@@ -7,9 +7,9 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/file_lock.hpp"
 #include "protocol/base/json_text.hpp"
+#include "protocol/base/private_file.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/messages/names.hpp"
-#include "trainer_host/pki/private_file.hpp"
 #include "trainer_host/pki/x509.hpp"
 
 namespace outcrop::pki {

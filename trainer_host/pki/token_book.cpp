@@ -5,10 +5,10 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/file_lock.hpp"
 #include "protocol/base/json_text.hpp"
+#include "protocol/base/private_file.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "protocol/messages/names.hpp"
 #include "protocol/trust/enrolment_token.hpp"
-#include "trainer_host/pki/private_file.hpp"
 
 namespace outcrop::pki {
 namespace fs = std::filesystem;

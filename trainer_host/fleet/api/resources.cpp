@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <string_view>
+
 #include "protocol/base/json_text.hpp"
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/api/json.hpp"
@@ -11,9 +14,24 @@ std::string etag_of(const std::string& body) {
   return "\"" + trust::sha256(body).hex().substr(0, 32) + "\"";
 }
 
-// Whether a header of ETags, "*" or several with commas between, has this one: its quotes are a part of it.
-bool names_etag(const std::string& header, const std::string& etag) {
-  return header == "*" || header.find(etag) != std::string::npos;
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = std::min(text.find_first_not_of(" \t"), text.size());
+  text.remove_prefix(begin);
+  return text.substr(0, text.find_last_not_of(" \t") + 1);
+}
+
+// Whether a header of ETags, "*" or several with commas between (RFC 9110, 13.1), has this one: its quotes are a part of it. None of
+// ours has a comma. `weak`: where W/"..." of a proxy will do.
+bool names_etag(std::string_view header, std::string_view etag, bool weak) {
+  if (trimmed(header) == "*") return true;
+  while (!header.empty()) {
+    const std::string_view entry = header.substr(0, header.find(','));
+    header.remove_prefix(std::min(entry.size() + 1, header.size()));
+    std::string_view one = trimmed(entry);
+    if (weak && one.starts_with("W/")) one.remove_prefix(2);
+    if (one == etag) return true;
+  }
+  return false;
 }
 
 http::Response not_as_it_was(const std::string& words) {
@@ -25,7 +43,7 @@ http::Response not_as_it_was(const std::string& words) {
 void add_etag(const http::Request& request, http::Response& response) {
   if (response.status != 200) return;
   const std::string etag = etag_of(response.body);
-  if (names_etag(request.header("if-none-match"), etag)) response = {304, "", ""};
+  if (names_etag(request.header("if-none-match"), etag, /*weak=*/true)) response = {304, "", ""};
   response.headers.emplace_back("ETag", etag);
 }
 
@@ -48,7 +66,7 @@ boost::asio::awaitable<std::optional<http::Response>> Api::stands_against(const 
   if (only_new && now) co_return not_as_it_was("there is one already");
   if (wanted.empty()) co_return std::nullopt;
   if (!now) co_return not_as_it_was(now.error().message());
-  if (!another && names_etag(wanted, etag_of(now->body))) co_return std::nullopt;
+  if (!another && names_etag(wanted, etag_of(now->body), /*weak=*/false)) co_return std::nullopt;
   co_return not_as_it_was("it is not as it was any more: look again");
 }
 

@@ -5,7 +5,7 @@
 
 #include "protocol/base/error.hpp"
 
-namespace outcrop::pki {
+namespace outcrop {
 
 // Replaces `path` durably by a file that only its owner may read, from its first byte on.
 [[nodiscard]] Status write_private_file(const std::filesystem::path& path, std::string_view text);
@@ -13,4 +13,4 @@ namespace outcrop::pki {
 // Makes the folder and those above it, each for the owner alone; nothing where it is there.
 [[nodiscard]] Status make_private_folder(const std::filesystem::path& folder);
 
-}  // namespace outcrop::pki
+}  // namespace outcrop

@@ -1,4 +1,4 @@
-#include "trainer_host/pki/private_file.hpp"
+#include "protocol/base/private_file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -9,7 +9,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/unique_fd.hpp"
 
-namespace outcrop::pki {
+namespace outcrop {
 namespace fs = std::filesystem;
 
 Status write_private_file(const fs::path& path, std::string_view text) {
@@ -38,4 +38,4 @@ Status make_private_folder(const fs::path& folder) {
   return sync_folder(parent);
 }
 
-}  // namespace outcrop::pki
+}  // namespace outcrop
