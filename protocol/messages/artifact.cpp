@@ -104,6 +104,8 @@ int protocol_of(const StageArtifact& artifact) {
   return artifact.quality ? quality_since : first_protocol;
 }
 
+}  // namespace
+
 Result<StageArtifact> parse_artifact(std::string_view text) {
   OUTCROP_TRY(json, parse_object(text, artifact_limit, "artifact"));
   OUTCROP_CHECK(check_type(json, "outcrop-artifact", "protocol"));
@@ -150,8 +152,6 @@ Result<StageArtifact> parse_artifact(std::string_view text) {
   OUTCROP_CHECK(reader.status());
   return artifact;
 }
-
-}  // namespace
 
 std::string to_json(const StageArtifact& artifact) {
   Json variants = Json::array();

@@ -82,6 +82,8 @@ struct StageArtifact {
 [[nodiscard]] Result<FileReference> reference_file(const std::filesystem::path& folder,
                                                    const std::string& file);
 
+[[nodiscard]] Result<StageArtifact> parse_artifact(std::string_view text);
+
 // Writes and reads artifact.json in a stage folder, crash-safe: write it last.
 [[nodiscard]] Status write_artifact(const std::filesystem::path& folder,
                                     const StageArtifact& artifact);

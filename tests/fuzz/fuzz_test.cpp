@@ -9,6 +9,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "tests/fuzz/parsers.hpp"
 #include "tests/support/result_matchers.hpp"
+#include "tests/support/shell.hpp"
 
 namespace outcrop::fuzz {
 namespace {
@@ -59,6 +60,13 @@ TEST_P(Parsers, survive_what_strangers_send) {
     const std::string input = mutant(texts[below(random, texts.size())], texts[below(random, texts.size())], random);
     GetParam().check(as_bytes(input));
   }
+}
+
+// As script/fuzz does before it has anything to run.
+TEST(ParserList, is_what_the_script_lists_without_building) {
+  std::string names;
+  for (const Parser& one : parsers()) names += std::string(one.name) + "\n";
+  EXPECT_EQ(run_shell(OUTCROP_SOURCE "/script/fuzz --list").output, names);
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, Parsers, ::testing::ValuesIn(parsers().begin(), parsers().end()), [](const auto& one) {

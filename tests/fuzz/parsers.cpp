@@ -10,12 +10,17 @@
 #include <cstdlib>
 #include <thread>
 
+#include <nlohmann/json.hpp>
+
 #include "agent/config/config.hpp"
+#include "agent/control/open_inference.hpp"
+#include "agent/deploy/ledger.hpp"
 #include "platform/http/target.hpp"
 #include "platform/text/csv.hpp"
 #include "protocol/base/unique_fd.hpp"
 #include "protocol/blob/chunk_frame.hpp"
 #include "protocol/blob/chunk_table.hpp"
+#include "protocol/messages/artifact.hpp"
 #include "protocol/messages/command.hpp"
 #include "protocol/messages/enrolment.hpp"
 #include "protocol/messages/manifest.hpp"
@@ -164,6 +169,56 @@ void agent_config(BytesView input) {
   (void)agent::read_config("/proc/self/fd/" + std::to_string(file.get()));
 }
 
+// Behind the checksum that it must have: what is looked for lies behind it.
+void board_record(BytesView input) {
+  const std::string text(as_text(input));
+  const auto decided = agent::parse_decided(trust::sha256(text).hex() + "\n" + text);
+  (void)agent::parse_decided(text);
+  if (!decided) {
+    require(!decided.error().message().empty(), "an error says what is wrong");
+    return;
+  }
+  const std::string written = agent::to_text(*decided);
+  const auto again = agent::parse_decided(written);
+  require(again && agent::to_text(*again) == written, "what was read and written is read again as the same");
+}
+
+messages::Manifest served() {
+  messages::Manifest manifest;
+  manifest.model = "curvefault";
+  manifest.stage = 1;
+  const messages::TensorType map{"float32", {"batch", 2}, "m/s", {}};
+  messages::ScalarType seed, scale, smooth;
+  seed.otherwise = std::int64_t{0};
+  scale.kind = messages::ScalarKind::real;
+  smooth.kind = messages::ScalarKind::boolean;
+  manifest.signature = {"forward",
+                        {{"forward",
+                          {{"map", map}, {"seed", seed}, {"scale", scale}, {"smooth", smooth}},
+                          {{"velocity", map, {}}, {"count", {"int64", {1}, "", {}}, {}}}}}};
+  return manifest;
+}
+
+// JSON alone, and with what stands behind its last brace as tensors.
+void open_inference(BytesView input) {
+  static const messages::Manifest manifest = served();
+  const std::string_view body = as_text(input);
+  const std::size_t brace = body.rfind('}');
+  for (const std::string& length : {std::string(), brace == std::string_view::npos ? "0" : std::to_string(brace + 1)}) {
+    const auto request = agent::read_inference(body, length, manifest.signature.serves());
+    if (!request) {
+      require(!request.error().message().empty(), "an error says what is wrong");
+      continue;
+    }
+    for (const auto& tensor : request->arguments.tensors) require(runtime::check_size(tensor).has_value(), "a tensor has the bytes of its shape");
+    const std::vector<float> values{1.5F, 2};
+    const std::vector<std::int64_t> count{-4};
+    const auto answer = agent::inference_answer(
+        *request, manifest, {runtime::Tensor::of_floats("velocity", {1, 2}, values), runtime::Tensor::of_integers("count", {1}, count)});
+    if (answer) require(nlohmann::json::accept(answer->body), "an answer is JSON");
+  }
+}
+
 void http_target(BytesView input) {
   if (const auto target = http::parse_target(as_text(input))) require(target->path.starts_with('/'), "a path begins with /");
 }
@@ -198,6 +253,8 @@ void bytes(BytesView input) {
 std::span<const Parser> parsers() {
   static const std::vector<Parser> all{
       {"agent-config", agent_config, {"configs/agent.toml"}},
+      {"artifact", text<messages::parse_artifact>, {"artifact.json"}},
+      {"board-record", board_record, {}},
       {"certificate", certificate, {}},
       {"certificate-request", certificate_request, {}},
       {"chunk-frame", chunk_frame, {"chunk-frame.bin", "chunk-frame-refusal.bin"}},
@@ -211,6 +268,7 @@ std::span<const Parser> parsers() {
       {"http-target", http_target, {}},
       {"manifest", manifest, {"manifest.json"}},
       {"npy", npy, {}},
+      {"open-inference", open_inference, {}},
       {"png", png, {}},
       {"progress", text<messages::parse_progress>, {"progress.json"}},
       {"report", bytes<messages::parse_report>, {"report.json"}},
