@@ -30,6 +30,10 @@ std::string with_escapes(std::string text) {
 
 }  // namespace
 
+std::string json_text_to_hash(const nlohmann::json& json) {
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 std::string json_text(const nlohmann::json& json, int indent) {
   return with_escapes(json.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace));
 }

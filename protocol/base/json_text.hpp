@@ -14,6 +14,8 @@ namespace outcrop {
 // Every text of ours is made by this; dump() throws.
 [[nodiscard]] std::string json_text(const nlohmann::json& json, int indent = -1);
 [[nodiscard]] std::string json_text(const nlohmann::ordered_json& json, int indent = -1);
+// The same with U+007F to U+009F as they are, in one line: for hashes that are to stay what they were, and nobody's eyes.
+[[nodiscard]] std::string json_text_to_hash(const nlohmann::json& json);
 
 // Whether lists and objects stand in each other more than `deepest` times. To be asked before others'
 // text is parsed: a parser that is iterative still builds a tree that is as deep as its input, and what

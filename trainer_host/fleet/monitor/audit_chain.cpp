@@ -7,7 +7,7 @@ namespace outcrop::fleet::monitor {
 
 trust::Sha256Digest hash_of(const AuditEntry& entry) {
   const auto seconds = static_cast<std::int64_t>(entry.time.time_since_epoch().count());
-  return trust::sha256(json_text(nlohmann::json::array(
+  return trust::sha256(json_text_to_hash(nlohmann::json::array(
       {entry.number, seconds, entry.who, entry.action, entry.subject, entry.detail, entry.before.hex()})));
 }
 

@@ -130,5 +130,17 @@ TEST_F(AuditTest, takes_no_book_for_a_detail) {
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("16 KiB")));
 }
 
+// As an earlier outcropd wrote it, whose texts had C1's control characters as they were.
+TEST(AuditHash, stays_what_it_was) {
+  AuditEntry entry;
+  entry.number = 1;
+  entry.time = Timestamp(std::chrono::seconds(1000));
+  entry.who = "token ops";
+  entry.action = "rollout-started";
+  entry.subject = "r";
+  entry.detail = "{\"a\":\"\u009b\x7f\u00e4\"}";
+  EXPECT_EQ(hash_of(entry).hex(), "6772a9d6863f33b92bf7673c558b712561ca5a3c28c21877cb76dfc5fef7ba42");
+}
+
 }  // namespace
 }  // namespace outcrop::fleet::monitor
