@@ -7,6 +7,7 @@
 #include "agent/decide/decide.hpp"
 #include "agent/deploy/steps.hpp"
 #include "platform/spawn/spawn.hpp"
+#include "protocol/messages/names.hpp"
 
 namespace outcrop::agent {
 namespace asio = boost::asio;
@@ -64,8 +65,9 @@ void Steps::start_trial() {
   request.progress = [this, trial = trial_](const std::string& next) {
     asio::post(executor_, [this, trial, next] {
       if (trial != trial_) return;  // of a deployment that has ended
-      const std::size_t space = next.find(' ');
-      work_.variant = space == std::string::npos ? std::string() : next.substr(space + 1);
+      // "proving float", "measuring what serves", "done": what serves is no variant of this release.
+      const std::string what = next.substr(std::min(next.find(' '), next.size() - 1) + 1);
+      work_.variant = messages::is_name(what) ? what : std::string();
       trial->measuring = trial->measuring || next.starts_with("measuring");
       machine_.announce(work_.variant);
       changed_.notify();

@@ -118,6 +118,8 @@ void ScriptedHost::on_message(const transport::Message& message) {
   } else if (message.topic == topics::up(device_, "progress")) {
     if (auto parsed = messages::parse_progress(message.payload)) {
       progress.push_back(std::move(*parsed));
+    } else {
+      no_progress.push_back(parsed.error().message());
     }
   } else if (message.topic == topics::up(device_, "report")) {
     on_report(message.payload);

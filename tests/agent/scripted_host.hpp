@@ -52,6 +52,7 @@ class ScriptedHost {
   // What the board said, as it came. Reports whose signature holds.
   std::vector<messages::DeviceStatus> statuses;
   std::vector<messages::Progress> progress;
+  std::vector<std::string> no_progress;  // why a message of progress is none: a host would refuse it
   std::vector<messages::Report> reports;
   std::vector<messages::Telemetry> telemetry;  // whose signature holds; acknowledged as reports are
   std::vector<messages::Renewal> renewals;  // whose signature holds

@@ -100,6 +100,7 @@ TEST_F(AgentTest, measures_what_serves_beside_a_new_release) {
   EXPECT_EQ(updated->incumbent->manifest, first.manifest);
   EXPECT_EQ(updated->incumbent->variant.name, "float");
   EXPECT_EQ(updated->incumbent->variant.outcome, VariantOutcome::measured);
+  EXPECT_THAT(host_.no_progress, ::testing::IsEmpty());
   EXPECT_EQ(updated->variants.size(), 2U);
   ASSERT_TRUE(messages::slowdown(*updated));
   EXPECT_GT(messages::slowdown(*updated)->p90, 1.0);
