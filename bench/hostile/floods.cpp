@@ -155,6 +155,47 @@ std::string deaf(std::size_t count, Time end, const std::filesystem::path& socke
   return std::to_string(count) + " callers, " + std::to_string(asked) + " calls, nothing read";
 }
 
+// So many callers that each send a body that begins so and has `size` bytes of `piece` again and again behind it, leave when it is sent or refused, and come back.
+std::string bodies(std::size_t count, Time end, const std::filesystem::path& socket, const std::string& target, const std::string& begin, std::string_view piece,
+                   ByteCount size) {
+  const std::string head = "POST " + target + " HTTP/1.1\r\nHost: local\r\nContent-Type: application/json\r\nContent-Length: " +
+                           std::to_string(begin.size() + size.value()) + "\r\n\r\n" + begin;
+  std::string many;
+  while (many.size() < ByteCount::kib(64).value()) many += piece;
+  struct Caller {
+    UniqueFd fd;
+    std::uint64_t sent = 0;  // of the body; the head goes at once
+  };
+  std::vector<Caller> callers(count);
+  std::uint64_t whole = 0, cut_off = 0, bytes = 0;
+  while (!over(end)) {
+    bool any = false;
+    for (Caller& caller : callers) {
+      if (!caller.fd) {
+        caller = {knock(socket), 0};
+        if (!caller.fd || ::send(caller.fd.get(), head.data(), head.size(), MSG_NOSIGNAL) < 0) {
+          caller.fd = {};
+          continue;
+        }
+      }
+      const std::uint64_t left = size.value() - caller.sent;
+      const std::size_t at = caller.sent % many.size();
+      const ssize_t put = ::send(caller.fd.get(), many.data() + at, std::min<std::uint64_t>(left, many.size() - at), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (put < 0 && errno == EAGAIN) continue;
+      any = true;
+      if (put > 0) {
+        caller.sent += static_cast<std::uint64_t>(put);
+        bytes += static_cast<std::uint64_t>(put);
+      }
+      if (put > 0 && caller.sent < size.value()) continue;
+      ++(put > 0 ? whole : cut_off);
+      caller.fd = {};
+    }
+    if (!any) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return std::to_string(count) + " callers, " + ByteCount(bytes).human() + ": " + std::to_string(whole) + " bodies whole, " + std::to_string(cut_off) + " cut off";
+}
+
 std::string get(const std::string& target) {
   return "GET " + target + " HTTP/1.1\r\nHost: local\r\n\r\n";
 }
@@ -162,7 +203,7 @@ std::string get(const std::string& target) {
 }  // namespace
 
 const std::vector<Flood>& floods() {
-  constexpr std::size_t silent_boards = 900, silent_callers = 300, deaf_callers = 32;
+  constexpr std::size_t silent_boards = 900, silent_callers = 300, deaf_callers = 32, senders = 48;
   static const std::vector<Flood> all{
       {"nothing", "", [](const Besieged&, Time end) { std::this_thread::sleep_until(end); return std::string(); }},
       {"statuses that rise", "3", statuses},
@@ -177,6 +218,12 @@ const std::vector<Flood>& floods() {
       {"the agent's callers do not read", "12",
        [](const Besieged& besieged, Time end) {
          return deaf(deaf_callers, end, besieged.agent_socket, "POST /v1/infer?seed=7&count=128 HTTP/1.1\r\nHost: local\r\nContent-Length: 0\r\n\r\n");
+       }},
+      {"bodies for the host", "12",
+       [](const Besieged& besieged, Time end) { return bodies(senders, end, besieged.host_socket, "/v1/nothing", "", "a=b&", ByteCount::mib(10)); }},
+      {"bodies for the agent", "12",
+       [](const Besieged& besieged, Time end) {
+         return bodies(senders, end, besieged.agent_socket, "/v2/models/curvefault/infer", R"({"inputs":[{"name":"batch_size","data":[)", "[[],[]],", ByteCount(8'000'000));
        }},
   };
   return all;
