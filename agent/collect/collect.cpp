@@ -125,7 +125,7 @@ std::string collect(const fs::path& config) {
   const PartialConfig read = read_partial_config(config);
   const fs::path& state = read.config.state;
   const Owners owners = owners_of(state);
-  const Result<std::string> status = ask_agent(read.config.socket);
+  const Result<std::string> status = ask_status(read.config.socket);
   const Json json{{"type", "outcrop-support"},
                   {"agent", version()},
                   {"time", to_rfc3339(SystemClock().now())},

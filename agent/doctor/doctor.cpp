@@ -43,7 +43,7 @@ Findings examine(const DoctorOptions& options) {
 
   Findings findings = check_machine(files, config.threads, runner.runs);
   findings.push_back(check_clock(files, clock, signed_at));
-  findings.push_back(check_running(options.status ? *options.status : ask_agent(config.socket), clock));
+  findings.push_back(check_running(options.status ? *options.status : ask_status(config.socket), clock));
   findings.push_back(check_config(options.config, read));
   findings.push_back(check_disk(config.state, config.disk_reserve));
   findings.push_back(check_state(config.state));

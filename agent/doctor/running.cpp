@@ -7,7 +7,7 @@
 
 namespace outcrop::agent {
 
-Result<std::string> ask_agent(const std::filesystem::path& socket) {
+Result<std::string> ask_status(const std::filesystem::path& socket) {
   auto answer = http::call_ok(socket, {.target = "/v1/status", .deadline = std::chrono::seconds(5)});
   if (!answer) return fail(answer.error().context("none answers at " + socket.string()));
   return std::move(answer->body);

@@ -10,7 +10,7 @@
 namespace outcrop::agent {
 
 // The status that an agent that runs tells at its socket, as text.
-[[nodiscard]] Result<std::string> ask_agent(const std::filesystem::path& socket);
+[[nodiscard]] Result<std::string> ask_status(const std::filesystem::path& socket);
 
 // What it says of itself: it may see less of this machine than its doctor does, under the restrictions of its unit. unknown where
 // none answered.

@@ -25,7 +25,7 @@ Finding found_of(const std::string& status, bool synchronised) {
                                        co_return response;
                                      });
   std::thread serving([&] { io.run(); });
-  const Finding finding = check_running(ask_agent(folder.path() / "agent.sock"), {{}, synchronised});
+  const Finding finding = check_running(ask_status(folder.path() / "agent.sock"), {{}, synchronised});
   io.stop();
   serving.join();
   return finding;
@@ -42,7 +42,7 @@ TEST(Running, agent_that_cannot_see_a_kept_clock_is_found) {
 }
 
 TEST(Running, agent_that_does_not_run_is_no_failure) {
-  EXPECT_EQ(check_running(ask_agent("/nowhere/agent.sock"), {{}, true}).verdict, Verdict::unknown);
+  EXPECT_EQ(check_running(ask_status("/nowhere/agent.sock"), {{}, true}).verdict, Verdict::unknown);
 }
 
 }  // namespace

@@ -10,29 +10,30 @@
 namespace outcrop::messages {
 namespace {
 
-Result<Command> parse_cancel(const Json& json) {
-  OUTCROP_CHECK(check_type(json, "cancel", "protocol"));
-  ObjectReader reader(json, "cancel");
-  reader.constant("type", "cancel");
-  Cancel cancel;
-  cancel.protocol = read_protocol(reader);
+// What is the same of all of them; `read` takes the keys of its own.
+template <class Message>
+Result<Command> parse_as(const Json& json, const char* type, void (*read)(ObjectReader&, Message&)) {
+  OUTCROP_CHECK(check_type(json, type, "protocol"));
+  ObjectReader reader(json, type);
+  reader.constant("type", type);
+  Message message;
+  message.protocol = read_protocol(reader);
+  read(reader, message);
+  reader.done();
+  OUTCROP_CHECK(reader.status());
+  return message;
+}
+
+void read_keys(ObjectReader& reader, Cancel& cancel) {
   const DeploymentId deployment = read_deployment(reader);
   cancel.rollout = deployment.rollout;
   cancel.generation = deployment.generation;
   cancel.manifest = deployment.manifest;
   cancel.return_to = reader.digest_or_empty("return_to");
   cancel.reason = reader.text("reason", longest_reason);
-  reader.done();
-  OUTCROP_CHECK(reader.status());
-  return cancel;
 }
 
-Result<Command> parse_acknowledgement(const Json& json) {
-  OUTCROP_CHECK(check_type(json, "acknowledgement", "protocol"));
-  ObjectReader reader(json, "acknowledgement");
-  reader.constant("type", "acknowledgement");
-  Acknowledgement acknowledgement;
-  acknowledgement.protocol = read_protocol(reader);
+void read_keys(ObjectReader& reader, Acknowledgement& acknowledgement) {
   reader.objects("reports", 1, 256, [&](ObjectReader& report) {
     MessageId id;
     id.session = report.integer("session", 1);
@@ -40,21 +41,10 @@ Result<Command> parse_acknowledgement(const Json& json) {
     report.done();
     acknowledgement.reports.push_back(id);
   });
-  reader.done();
-  OUTCROP_CHECK(reader.status());
-  return acknowledgement;
 }
 
-Result<Command> parse_used(const Json& json) {
-  OUTCROP_CHECK(check_type(json, "used", "protocol"));
-  ObjectReader reader(json, "used");
-  reader.constant("type", "used");
-  Used used;
-  used.protocol = read_protocol(reader);
+void read_keys(ObjectReader& reader, Used& used) {
   used.session = reader.integer("session", 1);
-  reader.done();
-  OUTCROP_CHECK(reader.status());
-  return used;
 }
 
 constexpr std::uint64_t longest_asked = 7ULL * 24 * 3600;
@@ -63,44 +53,20 @@ std::chrono::seconds read_lasts(ObjectReader& reader) {
   return std::chrono::seconds(reader.integer("lasts_seconds", 1, longest_asked));
 }
 
-Result<Command> parse_watch(const Json& json) {
-  OUTCROP_CHECK(check_type(json, "watch", "protocol"));
-  ObjectReader reader(json, "watch");
-  reader.constant("type", "watch");
-  Watch watch;
-  watch.protocol = read_protocol(reader);
+void read_keys(ObjectReader& reader, Watch& watch) {
   watch.interval = std::chrono::seconds(
       reader.integer("interval_seconds", static_cast<std::uint64_t>(shortest_interval.count()),
                      static_cast<std::uint64_t>(longest_interval.count())));
   watch.lasts = read_lasts(reader);
-  reader.done();
-  OUTCROP_CHECK(reader.status());
-  return watch;
 }
 
-Result<Command> parse_measure(const Json& json) {
-  OUTCROP_CHECK(check_type(json, "measure", "protocol"));
-  ObjectReader reader(json, "measure");
-  reader.constant("type", "measure");
-  Measure measure;
-  measure.protocol = read_protocol(reader);
+void read_keys(ObjectReader& reader, Measure& measure) {
   measure.manifest = reader.digest("manifest");
   measure.lasts = read_lasts(reader);
-  reader.done();
-  OUTCROP_CHECK(reader.status());
-  return measure;
 }
 
-Result<Command> parse_certificate(const Json& json) {
-  OUTCROP_CHECK(check_type(json, "certificate", "protocol"));
-  ObjectReader reader(json, "certificate");
-  reader.constant("type", "certificate");
-  Certificate certificate;
-  certificate.protocol = read_protocol(reader);
+void read_keys(ObjectReader& reader, Certificate& certificate) {
   certificate.certificate = reader.lines("certificate", longest_certificate.value());
-  reader.done();
-  OUTCROP_CHECK(reader.status());
-  return certificate;
 }
 
 }  // namespace
@@ -181,12 +147,12 @@ Result<Command> parse_command(std::string_view text) {
   const auto type = json.find("type");
   const std::string name =
       type != json.end() && type->is_string() ? type->get<std::string>() : std::string();
-  if (name == "cancel") return parse_cancel(json);
-  if (name == "acknowledgement") return parse_acknowledgement(json);
-  if (name == "used") return parse_used(json);
-  if (name == "watch") return parse_watch(json);
-  if (name == "measure") return parse_measure(json);
-  if (name == "certificate") return parse_certificate(json);
+  if (name == "cancel") return parse_as<Cancel>(json, "cancel", read_keys);
+  if (name == "acknowledgement") return parse_as<Acknowledgement>(json, "acknowledgement", read_keys);
+  if (name == "used") return parse_as<Used>(json, "used", read_keys);
+  if (name == "watch") return parse_as<Watch>(json, "watch", read_keys);
+  if (name == "measure") return parse_as<Measure>(json, "measure", read_keys);
+  if (name == "certificate") return parse_as<Certificate>(json, "certificate", read_keys);
   if (name != "offer") {
     return fail(ErrorCode::invalid_data,
                 "command.type must be 'offer', 'cancel', 'acknowledgement', 'used', 'watch' or "

@@ -39,6 +39,11 @@ constexpr Refusal malformed{&IngestStatistics::malformed, "malformed"};
 constexpr Refusal forged{&IngestStatistics::forged, "forged"};
 constexpr Refusal untimely{&IngestStatistics::untimely, "untimely"};
 
+// What an envelope that does not verify is.
+const Refusal& refusal_of(const Error& error) {
+  return error.code() == ErrorCode::untrusted ? forged : malformed;
+}
+
 }  // namespace
 
 Ingest::Ingest(Registry& registry, const Clock& clock, IngestHandlers handlers, SteadyTime steady)
@@ -479,10 +484,7 @@ void Ingest::on_report(const std::string& name, std::string_view payload) {
   }
   const trust::KeyId key = device->key.id();
   const auto verified = trust::verify_envelope(payload, "report", signers_of(*device));
-  if (!verified) {
-    const bool is_forged = verified.error().code() == ErrorCode::untrusted;
-    return refuse(is_forged ? forged : malformed, name, verified.error().message());
-  }
+  if (!verified) return refuse(refusal_of(verified.error()), name, verified.error().message());
   const auto report = messages::parse_report(verified->bytes());
   if (!report) return refuse(malformed, name, report.error().message());
   if (report->header.device != name) {
@@ -517,9 +519,7 @@ void Ingest::on_renewal(const std::string& name, std::string_view payload) {
   // By the key that counts now, and no earlier one.
   const trust::Signers board{"board " + name, {{device->key.id(), device->key}}, 1};
   const auto verified = trust::verify_envelope(payload, messages::renewal_kind, board);
-  if (!verified) {
-    return refuse(verified.error().code() == ErrorCode::untrusted ? forged : malformed, name, verified.error().message());
-  }
+  if (!verified) return refuse(refusal_of(verified.error()), name, verified.error().message());
   const auto renewal = messages::parse_renewal(verified->bytes());
   if (!renewal) return refuse(malformed, name, renewal.error().message());
   const auto next = trust::read_certificate_request(renewal->certificate_request);
@@ -594,9 +594,8 @@ void Ingest::on_telemetry(const std::string& name, Voice& voice, std::string_vie
   }
   const auto verified = trust::verify_envelope(payload, messages::telemetry_kind, signers_of(*device));
   if (!verified) {
-    const bool is_forged = verified.error().code() == ErrorCode::untrusted;
-    return refuse_telemetry(is_forged ? forged : malformed, name,
-                            is_forged ? "not signed by the board" : "malformed", verified.error().message());
+    const Refusal& refusal = refusal_of(verified.error());
+    return refuse_telemetry(refusal, name, &refusal == &forged ? "not signed by the board" : "malformed", verified.error().message());
   }
   auto telemetry = messages::parse_telemetry(verified->bytes());
   if (!telemetry) {
