@@ -111,7 +111,8 @@ void Daemon::Impl::start_session() {
   session_->start(std::move(handlers));
   heartbeat_ = std::make_unique<Heartbeat>(
       io_->get_executor(), *session_, Heartbeat::of(config_.broker.patience),
-      [this](std::chrono::milliseconds silence) { on_silence(silence); });
+      [this](std::chrono::milliseconds silence) { on_silence(silence); },
+      [this] { return broker_ ? broker_->worked() : std::nullopt; });
 }
 
 BrokerAccess Daemon::Impl::broker_access() {

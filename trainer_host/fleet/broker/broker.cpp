@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <ctime>
 #include <fstream>
 #include <map>
 #include <random>
@@ -380,6 +381,14 @@ std::uint16_t Broker::port() const {
 }
 int Broker::process_id() const {
   return impl_->process_id();
+}
+
+std::optional<std::chrono::nanoseconds> Broker::worked() const {
+  clockid_t clock{};
+  timespec time{};
+  const int process = impl_->process_id();
+  if (process == 0 || ::clock_getcpuclockid(process, &clock) != 0 || ::clock_gettime(clock, &time) != 0) return std::nullopt;
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 transport::SessionOptions Broker::client_session() const {
   return impl_->client_session();

@@ -62,6 +62,8 @@ class Broker {
 
   [[nodiscard]] std::uint16_t port() const;
   [[nodiscard]] int process_id() const;  // 0 while it is down
+  // The processor time that it has had since it was started last; none while it is down.
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> worked() const;
   // How outcropd itself connects.
   [[nodiscard]] transport::SessionOptions host_session() const;
   // How a client of this machine reaches what listens to boards; its files are its own to name.

@@ -112,6 +112,7 @@ TEST_F(BrokerTest, a_log_that_grew_too_large_is_put_aside_and_a_new_one_begun) {
   EXPECT_LT(std::filesystem::file_size(log), 100'000U);
   loop_.run_for(500ms);
   EXPECT_NE((*broker)->process_id(), 0) << "it goes on";
+  EXPECT_GT((*broker)->worked().value_or(0ns), 0ns);
 }
 
 TEST_F(BrokerTest, one_that_hangs_is_noticed_and_restarted) {
@@ -125,11 +126,14 @@ TEST_F(BrokerTest, one_that_hangs_is_noticed_and_restarted) {
                   .lost = [](const Error&) {},
                   .message = [](const Message&) {}});
   ASSERT_TRUE(loop_.until([&] { return connects == 1; }));
+  std::chrono::nanoseconds worked{0};
+  std::chrono::nanoseconds more{0};
   Heartbeat heartbeat(loop_.executor(), *session, {50ms, 2000ms},
-                            [&](std::chrono::milliseconds) {
-                              ++silences;
-                              broker.restart();
-                            });
+                      [&](std::chrono::milliseconds) {
+                        ++silences;
+                        broker.restart();
+                      },
+                      [&] { return std::optional(worked += more); });
   const int before = broker.process_id();
   int score = 0;
   std::ifstream("/proc/" + std::to_string(before) + "/oom_score_adj") >> score;
@@ -140,6 +144,10 @@ TEST_F(BrokerTest, one_that_hangs_is_noticed_and_restarted) {
     loop_.run_for(100ms);
   }
   EXPECT_EQ(silences, 0) << "whose messages come is not silent";
+  more = 20ms;
+  loop_.run_for(3s);
+  EXPECT_EQ(silences, 0) << "one that works is not disturbed";
+  more = 0ms;
   EXPECT_TRUE(loop_.until([&] { return connects >= 2; }));
   EXPECT_GE(silences, 1);
   EXPECT_NE(broker.process_id(), before);

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <string>
+#include <optional>
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -14,7 +14,9 @@
 namespace outcrop::fleet {
 
 // Notices a broker that takes connections and answers nothing (it hangs, its disk does): hands it a
-// message now and then that it must acknowledge. On the session's executor.
+// message now and then that it must acknowledge. One that works is not taken for one that hangs before patience has ended twenty
+// times: where ten thousand boards come back at once it is at their handshakes for a minute, and a new one would begin them again.
+// On the session's executor.
 class Heartbeat {
  public:
   struct Times {
@@ -27,9 +29,12 @@ class Heartbeat {
   [[nodiscard]] static Times of(std::chrono::milliseconds patience) {
     return {patience / 3, patience};
   }
+  // The processor time that the broker has had; none: nobody knows.
+  using Worked = std::function<std::optional<std::chrono::nanoseconds>()>;
+
   // `silent` is called when patience ends, and counting begins anew.
   Heartbeat(boost::asio::any_io_executor executor, transport::Session& session, Times times,
-            std::function<void(std::chrono::milliseconds silence)> silent);
+            std::function<void(std::chrono::milliseconds silence)> silent, Worked worked = [] { return std::nullopt; });
   ~Heartbeat();
 
   // A message came from it: it is not silent, though an acknowledgement may have found no room among too many messages.
