@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstdio>
 
+#include <boost/math/tools/toms748_solve.hpp>
+
 #include "protocol/base/counted.hpp"
 #include "protocol/base/median.hpp"
 #include "trainer_host/fleet/rollout/figures_in_words.hpp"
@@ -17,13 +19,30 @@ constexpr double most_of_a_board = 0.1;
 constexpr int shares = 200;
 constexpr std::size_t few_boards = 500;
 constexpr double as_good_as_alike = 1e-4;  // of a logarithm
-constexpr int halvings = 40;
+constexpr std::uintmax_t most_looks = 60;
+constexpr double exact_enough = 1e-9;  // of a logarithm
 constexpr double far_too_slow = 2;
 constexpr std::size_t far_too_slow_boards = 2;
 
-// log(1 + tanh(x)), without an infinity where tanh is -1 to the last digit.
-double log_factor(double x) {
-  return std::log(2.0) - (x > 0 ? std::log1p(std::exp(-2 * x)) : std::log1p(std::exp(2 * x)) - 2 * x);
+using Logs = std::array<double, RatioEvidence::lambdas.size()>;
+
+// log(1 + tanh(lambda z)) of each lambda, without an infinity where tanh is -1 to the last digit. Each lambda is twice the one
+// before, so that one exponential, squared, is that of all of them.
+Logs log_factors(double z) {
+  const double first = RatioEvidence::lambdas.front() * std::abs(z);
+  double decay = std::exp(-2 * first);
+  double below = z > 0 ? 0 : 2 * first;
+  Logs logs{};
+  for (double& log : logs) {
+    log = std::log(2 / (1 + decay)) - below;
+    decay *= decay;
+    below *= 2;
+  }
+  return logs;
+}
+
+double bounded(double log_ratio, double line, double sign) {
+  return std::clamp(sign * (log_ratio - line), -most_of_a_board, most_of_a_board);
 }
 
 // Of ratios: the mean of two in the middle is that of their logarithms. 1 of none.
@@ -105,15 +124,17 @@ std::vector<Alike> alike(std::span<const double> ratios) {
   return all;
 }
 
-// As RatioEvidence.
-double evidence_of(const std::vector<Alike>& boards, double line, double sign) {
-  double sum = 0;
-  for (const double lambda : RatioEvidence::lambdas) {
-    double log = 0;
-    for (const Alike& one : boards) log += one.boards * log_factor(lambda * std::clamp(sign * (one.log - line), -most_of_a_board, most_of_a_board));
-    sum += std::exp(std::min(log, 600.0));
+// The logarithm of what RatioEvidence comes to, however large.
+double log_evidence_of(const std::vector<Alike>& boards, double line, double sign) {
+  Logs logs{};
+  for (const Alike& one : boards) {
+    const Logs factors = log_factors(bounded(one.log, line, sign));
+    for (std::size_t i = 0; i < logs.size(); ++i) logs[i] += one.boards * factors[i];
   }
-  return sum / static_cast<double>(RatioEvidence::lambdas.size());
+  const double most = *std::max_element(logs.begin(), logs.end());
+  double sum = 0;
+  for (const double log : logs) sum += std::exp(log - most);
+  return most + std::log(sum / static_cast<double>(logs.size()));
 }
 
 }  // namespace
@@ -121,8 +142,8 @@ double evidence_of(const std::vector<Alike>& boards, double line, double sign) {
 RatioEvidence::RatioEvidence(double allowed, bool mirrored) : line_(std::log(allowed)), sign_(mirrored ? -1 : 1) {}
 
 void RatioEvidence::add(double ratio) {
-  const double z = std::clamp(sign_ * (std::log(ratio) - line_), -most_of_a_board, most_of_a_board);
-  for (std::size_t i = 0; i < lambdas.size(); ++i) logs_[i] += log_factor(lambdas[i] * z);
+  const Logs factors = log_factors(bounded(std::log(ratio), line_, sign_));
+  for (std::size_t i = 0; i < lambdas.size(); ++i) logs_[i] += factors[i];
 }
 
 double RatioEvidence::value() const {
@@ -162,20 +183,24 @@ double failure_evidence(std::size_t failures, std::size_t boards, double allowed
 Interval ratio_interval(std::span<const double> ratios, double alpha) {
   Interval interval;
   if (ratios.empty()) return interval;
-  const double line = 2 / alpha;  // either side has half of it
+  const double line = std::log(2 / alpha);  // either side has half of it
   const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
   const std::vector<Alike> boards = alike(ratios);
-  // Evidence falls as more is allowed, so a bound is found by halving. At a hundredth of the least ratio, and at a
-  // hundred times the largest, each board says as much as it can.
+  // Evidence falls as more is allowed, and comes to the line at one place between what certainly is spoken against (at a
+  // hundredth of the least ratio, and at a hundred times the largest, each board says as much as it can) and what is not.
   const auto bound_of = [&](double from, double to, double sign) -> std::optional<double> {
-    if (evidence_of(boards, std::log(from), sign) < line) return std::nullopt;
-    double spoken_against = std::log(from);
-    double open = std::log(to);
-    for (int i = 0; i < halvings; ++i) {
-      const double middle = (spoken_against + open) / 2;
-      (evidence_of(boards, middle, sign) >= line ? spoken_against : open) = middle;
-    }
-    return std::exp(open);
+    const auto above = [&](double at) { return log_evidence_of(boards, at, sign) - line; };
+    double low = std::log(std::min(from, to));
+    double high = std::log(std::max(from, to));
+    const double at_low = above(low);
+    const double at_high = above(high);
+    const auto& [spoken_against, open] = sign > 0 ? std::pair(at_low, at_high) : std::pair(at_high, at_low);
+    if (spoken_against < 0) return std::nullopt;
+    if (open >= 0) return to;
+    std::uintmax_t looks = most_looks;
+    const auto [left, right] = boost::math::tools::toms748_solve(
+        above, low, high, at_low, at_high, [](double one, double other) { return std::abs(other - one) < exact_enough; }, looks);
+    return std::exp(sign > 0 ? right : left);
   };
   if (const auto low = bound_of(*least / 100, *most, 1)) interval.low = *low;
   if (const auto high = bound_of(*most * 100, *least, -1)) interval.high = *high;

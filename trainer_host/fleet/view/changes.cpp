@@ -16,8 +16,6 @@ struct Pairs {
 };
 
 void add_pair(Pairs& pairs, const std::string& board, const Figure* before, const Figure* after) {
-  if (before != nullptr && before->throttled()) ++pairs.throttled_before;
-  if (after != nullptr && after->throttled()) ++pairs.throttled_after;
   if (before == nullptr || after == nullptr || !before->counts() || !after->counts()) return;
   if (before->p90_ms <= 0 || after->p90_ms <= 0) return;
   pairs.log_ratios.push_back(std::log(after->p90_ms / before->p90_ms));
@@ -42,10 +40,13 @@ Across across(std::vector<double> values) {
 
 std::optional<ReleasePair> newest_pair(const FleetView& view, const std::string& model) {
   std::set<trust::Sha256Digest> measured;
-  for (const auto& [name, row] : view.boards()) {
+  const trust::Sha256Digest* last = nullptr;  // most boards measured the same
+  for (const Glance& glance : view.glances()) {
+    const BoardRow& row = *glance.row;
     if (row.device.model != model || row.device.revoked) continue;
     for (const Figure& figure : row.figures) {
-      if (figure.counts()) measured.insert(figure.manifest);
+      if (!figure.counts() || (last != nullptr && figure.manifest == *last)) continue;
+      last = &*measured.insert(figure.manifest).first;
     }
   }
   std::optional<trust::Sha256Digest> after;
@@ -59,22 +60,24 @@ std::optional<ReleasePair> newest_pair(const FleetView& view, const std::string&
 
 std::vector<Change> changes_of(const FleetView& view, const std::string& model,
                                const ReleasePair& releases) {
-  std::map<std::pair<std::string, std::string>, Pairs> of;  // class and variant
-  for (const auto& [name, row] : view.boards()) {
+  std::map<std::pair<std::string_view, std::string_view>, Pairs> of;  // class and variant
+  for (const Glance& glance : view.glances()) {
+    const BoardRow& row = *glance.row;
     if (row.device.model != model || row.device.revoked) continue;
-    std::set<std::string> variants;
-    for (const Figure& figure : row.figures) variants.insert(figure.variant);
-    for (const std::string& variant : variants) {
-      const bool serves = row.device.status && row.device.status->active_variant == variant;
-      of[{row.device.device_class, variant}].served += serves ? 1 : 0;
-      add_pair(of[{row.device.device_class, variant}], name, row.figure(releases.before, variant),
-               row.figure(releases.after, variant));
+    const std::string_view device_class = row.device.device_class;
+    if (row.device.status) ++of[{device_class, row.device.status->active_variant}].served;
+    for (const Figure& figure : row.figures) {
+      const bool is_after = figure.manifest == releases.after;
+      if (!is_after && figure.manifest != releases.before) continue;
+      Pairs& pairs = of[{device_class, figure.variant}];
+      if (figure.throttled()) ++(is_after ? pairs.throttled_after : pairs.throttled_before);
+      if (is_after) add_pair(pairs, row.device.name, row.figure(releases.before, figure.variant), &figure);
     }
   }
   std::vector<Change> changes;
   for (auto& [key, pairs] : of) {
     if (pairs.log_ratios.empty()) continue;
-    Change change{model, key.first, key.second, releases, judge(pairs.log_ratios)};
+    Change change{model, std::string(key.first), std::string(key.second), releases, judge(pairs.log_ratios)};
     change.before_ms = across(pairs.before).median;
     change.after_ms = across(pairs.after).median;
     change.throttled_before = pairs.throttled_before;
@@ -96,7 +99,7 @@ namespace {
 
 std::vector<Change> work_out(const FleetView& view) {
   std::set<std::string> models;
-  for (const auto& [name, row] : view.boards()) models.insert(row.device.model);
+  for (const Glance& glance : view.glances()) models.insert(glance.row->device.model);
   std::vector<Change> all;
   for (const std::string& model : models) {
     const auto pair = newest_pair(view, model);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <tuple>
 
 #include "protocol/base/number.hpp"
 #include "protocol/trust/digest.hpp"
@@ -15,43 +14,41 @@ constexpr std::array<std::string_view, 7> orders{"name", "class", "health", "see
                                                  "p50",  "p90",   "memory"};
 // What a board without such a figure is sorted as: after the others, whichever way.
 struct Key {
+  const BoardRow* row = nullptr;
   bool missing = false;
   double number = 0;
-  std::string_view text;  // of the row
-  std::string_view name;
 };
 
-Key key_of(const BoardRow& row, const std::string& sort) {
-  Key key;
-  key.name = row.device.name;
-  const Figure* serving = row.serving();
-  if (serving != nullptr && !serving->counts()) serving = nullptr;
-  if (sort == "class") {
-    key.text = row.device.device_class;
-  } else if (sort == "health") {
-    key.number = static_cast<double>(row.health);
+Key key_of(const Glance& glance, const std::string& sort) {
+  Key key{glance.row};
+  if (sort == "health") {
+    key.number = static_cast<double>(glance.row->health);
   } else if (sort == "seen") {
-    key.missing = !row.device.last_seen;
-    if (row.device.last_seen) {
-      key.number = static_cast<double>(row.device.last_seen->time_since_epoch().count());
-    }
-  } else if (sort != "name") {
-    key.missing = serving == nullptr;
-    if (serving != nullptr) {
-      key.number = sort == "p50"   ? serving->p50_ms
-                   : sort == "p90" ? serving->p90_ms
-                                   : static_cast<double>(serving->peak_memory);
-    }
+    key.missing = !glance.seen;
+    if (glance.seen) key.number = static_cast<double>(glance.seen->time_since_epoch().count());
+  } else if (sort != "name" && sort != "class") {
+    key.missing = !glance.measured;
+    key.number = sort == "p50" ? glance.p50_ms : sort == "p90" ? glance.p90_ms : glance.peak_memory;
   }
   return key;
 }
 
-bool before(const Key& one, const Key& other, bool descending) {
+bool before(const Key& one, const Key& other, const BoardQuery& query) {
   if (one.missing != other.missing) return other.missing;
-  const Key& first = descending ? other : one;
-  const Key& second = descending ? one : other;
+  const Key& first = query.descending ? other : one;
+  const Key& second = query.descending ? one : other;
   if (first.number != second.number) return first.number < second.number;  // of whole fleets, mostly enough
-  return std::tie(first.text, first.name) < std::tie(second.text, second.name);
+  const Device& left = first.row->device;
+  const Device& right = second.row->device;
+  if (query.sort == "class" && left.device_class != right.device_class) return left.device_class < right.device_class;
+  return left.name < right.name;
+}
+
+bool wants_all(const BoardQuery& query) {
+  for (const std::string* word : {&query.device_class, &query.model, &query.tag, &query.health, &query.rollout, &query.part_of_name}) {
+    if (!word->empty()) return false;
+  }
+  return true;
 }
 
 bool matches(const BoardRow& row, const BoardQuery& query) {
@@ -166,23 +163,24 @@ Result<BoardPage> select(const FleetView& view, const BoardQuery& query) {
       return fail(ErrorCode::invalid_argument,
                   "'after' is no cursor of this query: begin again without it");
     }
-    last = key_of(found->second, query.sort);
+    for (const Glance& glance : view.glances()) {
+      if (glance.row == &found->second) last = key_of(glance, query.sort);
+    }
   }
-  std::vector<std::pair<Key, const BoardRow*>> found;
+  std::vector<Key> found;
   BoardPage page;
-  for (const auto& [name, row] : view.boards()) {
-    if (!matches(row, query)) continue;
+  const bool all = wants_all(query);
+  for (const Glance& glance : view.glances()) {
+    if (!all && !matches(*glance.row, query)) continue;
     ++page.matching;
-    Key key = key_of(row, query.sort);
-    if (last && !before(*last, key, query.descending)) continue;
-    found.emplace_back(std::move(key), &row);
+    const Key key = key_of(glance, query.sort);
+    if (last && !before(*last, key, query)) continue;
+    found.push_back(key);
   }
   const std::size_t shown = std::min(query.limit, found.size());
   std::partial_sort(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(shown), found.end(),
-                    [&](const auto& one, const auto& other) {
-                      return before(one.first, other.first, query.descending);
-                    });
-  for (std::size_t i = 0; i < shown; ++i) page.rows.push_back(found[i].second);
+                    [&](const Key& one, const Key& other) { return before(one, other, query); });
+  for (std::size_t i = 0; i < shown; ++i) page.rows.push_back(found[i].row);
   if (found.size() > shown) page.after = cursor_of(query, page.rows.back()->device.name);
   return page;
 }

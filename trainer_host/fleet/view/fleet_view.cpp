@@ -56,6 +56,17 @@ bool same_figures(const BoardRow& one, const BoardRow& other) {
                     });
 }
 
+Glance glance_of(const BoardRow& row) {
+  Glance glance{&row, row.device.last_seen};
+  const Figure* const serving = row.serving();
+  if (serving == nullptr || !serving->counts()) return glance;
+  glance.measured = true;
+  glance.p50_ms = serving->p50_ms;
+  glance.p90_ms = serving->p90_ms;
+  glance.peak_memory = static_cast<double>(serving->peak_memory);
+  return glance;
+}
+
 bool same(const BoardRow& one, const BoardRow& other) {
   return one.online == other.online && one.health == other.health && one.why == other.why &&
          one.device.last_seen == other.device.last_seen &&
@@ -189,7 +200,23 @@ Status FleetView::read_part(RolloutRow& row, const std::string& device) {
   return {};
 }
 
+void FleetView::glance_at(const BoardRow& row) {
+  if (glances_lack_boards_) return;
+  const auto place = std::lower_bound(glances_.begin(), glances_.end(), row.device.name, [](const Glance& one, const std::string& name) {
+    return one.row->device.name < name;
+  });
+  if (place == glances_.end() || place->row != &row) {
+    glances_lack_boards_ = true;
+    return;
+  }
+  *place = glance_of(row);
+}
+
 void FleetView::put_in_order() {
+  if (std::exchange(glances_lack_boards_, false)) {
+    glances_.clear();
+    for (const auto& [name, row] : boards_) glances_.push_back(glance_of(row));
+  }
   for (RolloutRow& row : rollouts_) {
     const auto followed = followed_.find(row.record.name);
     if (followed == followed_.end()) continue;
@@ -202,7 +229,9 @@ Status FleetView::read(const std::string& name) {
   for (RolloutRow& row : rollouts_) OUTCROP_CHECK(read_part(row, name));
   OUTCROP_TRY(device, registry_->device(name));
   if (!device) {
-    figures_revision_ += boards_.erase(name);
+    const std::size_t gone = boards_.erase(name);
+    figures_revision_ += gone;
+    glances_lack_boards_ = glances_lack_boards_ || gone > 0;
     return {};
   }
   BoardRow row;
@@ -224,6 +253,7 @@ Status FleetView::read(const std::string& name) {
   if (before == boards_.end() || !same_figures(before->second, row)) ++figures_revision_;
   BoardRow& kept = boards_[name];
   kept = std::move(row);
+  glance_at(kept);
   if (changed) on_board(kept);
   return {};
 }
