@@ -2,6 +2,7 @@
 
 #include <sys/statvfs.h>
 
+#include "runtime/measure/disk_wear.hpp"
 #include "runtime/measure/sensors.hpp"
 #include "runtime/measure/throttling.hpp"
 
@@ -17,6 +18,9 @@ void sample_machine(const runtime::MachineFiles& files, const std::filesystem::p
   }
   if (const auto memory = runtime::read_memory(files)) into.free_memory = memory->available;
   into.uptime = runtime::read_uptime(files);
+  const runtime::DiskWear wear = runtime::read_disk_wear(files, folder);
+  into.disk_written = wear.written;
+  into.disk_worn = wear.worn;
   struct statvfs disk {};
   if (::statvfs(folder.c_str(), &disk) == 0) {
     into.free_disk = ByteCount(std::uint64_t{disk.f_bavail} * disk.f_frsize);

@@ -15,6 +15,7 @@ constexpr std::size_t most_buckets = 1024;
 constexpr double longest_latency = 1e12;
 constexpr double coldest = -100;
 constexpr double hottest = 300;
+constexpr double most_worn = 1.1;
 constexpr std::uint64_t most_calls_a_second = 1'000'000;
 constexpr std::uint64_t longest_uptime = 100ULL * 366 * 24 * 3600;
 
@@ -121,6 +122,10 @@ std::string to_json(const Telemetry& telemetry) {
   });
   json["free_memory"] = value_or_null(telemetry.free_memory, bytes);
   json["free_disk"] = value_or_null(telemetry.free_disk, bytes);
+  if (telemetry.header.protocol >= disk_wear_since) {
+    json["disk_written"] = value_or_null(telemetry.disk_written, bytes);
+    json["disk_worn"] = value_or_null(telemetry.disk_worn, same);
+  }
   json["uptime_seconds"] =
       value_or_null(telemetry.uptime, [](std::chrono::seconds uptime) { return uptime.count(); });
   json["runner_restarts"] = telemetry.runner_restarts;
@@ -153,6 +158,10 @@ Result<Telemetry> parse_telemetry(BytesView verified) {
   }
   telemetry.free_memory = read_size_or_null(reader, "free_memory");
   telemetry.free_disk = read_size_or_null(reader, "free_disk");
+  if (telemetry.header.protocol >= disk_wear_since) {
+    telemetry.disk_written = read_size_or_null(reader, "disk_written");
+    if (!reader.null("disk_worn")) telemetry.disk_worn = reader.number("disk_worn", 0, most_worn);
+  }
   if (!reader.null("uptime_seconds")) {
     telemetry.uptime = std::chrono::seconds(reader.integer("uptime_seconds", 0, longest_uptime));
   }

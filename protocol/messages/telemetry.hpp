@@ -15,6 +15,7 @@ namespace outcrop::messages {
 // envelope signed by the board's key; parse the verified payload only.
 
 inline constexpr ByteCount telemetry_limit = ByteCount::kib(32);
+inline constexpr int disk_wear_since = 6;  // the protocol whose telemetry tells it
 inline constexpr std::string_view telemetry_kind = "telemetry";  // of its envelope
 inline constexpr std::chrono::seconds shortest_interval{10};
 inline constexpr std::chrono::seconds longest_interval{86'400};
@@ -47,6 +48,8 @@ struct Telemetry {
   std::optional<ThrottlingBits> throttled;
   std::optional<ByteCount> free_memory;
   std::optional<ByteCount> free_disk;  // where releases are kept
+  std::optional<ByteCount> disk_written;  // to that file system, since it was made
+  std::optional<double> disk_worn;        // share of the flash's rated life that is used; 1.1: more than that
   std::optional<std::chrono::seconds> uptime;
   std::uint64_t runner_restarts = 0;  // a runner that served crashed or hung, since the agent's start
   bool operator==(const Telemetry&) const = default;

@@ -31,6 +31,8 @@ Telemetry some_telemetry() {
   telemetry.throttled = ThrottlingBits{0x4, 0x5};
   telemetry.free_memory = ByteCount::mib(900);
   telemetry.free_disk = ByteCount::mib(9000);
+  telemetry.disk_written = ByteCount::mib(40'000);
+  telemetry.disk_worn = 0.2;
   telemetry.uptime = std::chrono::seconds(3600);
   telemetry.runner_restarts = 1;
   return telemetry;
@@ -69,6 +71,9 @@ TEST(Telemetry, refuses_what_cannot_be) {
   EXPECT_THAT(with_change([](Json& j) { j["interval_seconds"] = 0; }), refused("telemetry.interval_seconds"));
   EXPECT_THAT(with_change([](Json& j) { j["temperature"] = 1000; }), refused("telemetry.temperature"));
   EXPECT_THAT(with_change([](Json& j) { j["frequency"] = 1.5; }), refused("telemetry.frequency"));
+  EXPECT_THAT(with_change([](Json& j) { j["disk_worn"] = 1.2; }), refused("telemetry.disk_worn"));
+  EXPECT_THAT(with_change([](Json& j) { j["disk_written"] = -1; }), refused("telemetry.disk_written"));
+  EXPECT_THAT(with_change([](Json& j) { j["protocol"] = 5; }), refused("is an unknown key")) << "which knew no wear";
   EXPECT_THAT(with_change([](Json& j) { j["humidity"] = 1; }), refused("telemetry.humidity: is an unknown key"));
   EXPECT_THAT(with_change([](Json& j) { j.erase("uptime_seconds"); }), refused("uptime_seconds: is missing"));
   EXPECT_THAT(with_change([](Json& j) { j["throttled"]["now"] = {"tired"}; }), refused("telemetry.throttled.now"));

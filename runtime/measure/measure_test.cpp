@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "runtime/measure/conditions.hpp"
+#include "runtime/measure/disk_wear.hpp"
 #include "runtime/measure/frequency.hpp"
 #include "runtime/measure/latency.hpp"
 #include "runtime/measure/machine_files.hpp"
@@ -48,6 +49,47 @@ TEST(Latency, of_few_samples_is_never_a_value_that_was_not_measured) {
   EXPECT_DOUBLE_EQ(two->p50.count(), 2);
   EXPECT_DOUBLE_EQ(two->p90.count(), 4);
   EXPECT_THAT(summarize({}), ErrorIs(ErrorCode::invalid_argument, HasSubstr("no call")));
+}
+
+class DiskWearTest : public ::testing::Test {
+ protected:
+  // As the kernel shows a card of two partitions: /sys/dev/block has links.
+  void SetUp() override {
+    std::filesystem::create_directories(root_ / "sys/dev/block");
+    std::filesystem::create_directory_symlink("../../block/mmcblk0", root_ / "sys/dev/block/179:0");
+    std::filesystem::create_directory_symlink("../../block/mmcblk0/mmcblk0p2", root_ / "sys/dev/block/179:2");
+    plant("sys/block/mmcblk0/uevent", "MAJOR=179\nMINOR=0\nDEVNAME=mmcblk0\nDEVTYPE=disk\n");
+    plant("sys/block/mmcblk0/mmcblk0p2/uevent", "MAJOR=179\nMINOR=2\nDEVNAME=mmcblk0p2\nDEVTYPE=partition\n");
+    plant("sys/fs/ext4/mmcblk0p2/lifetime_write_kbytes", "222146129\n");
+  }
+  void plant(const std::filesystem::path& file, const std::string& text) {
+    std::filesystem::create_directories((root_ / file).parent_path());
+    std::ofstream(root_ / file) << text;
+  }
+  const TemporaryFolder folder_;
+  const std::filesystem::path root_ = folder_.path();
+  const MachineFiles files_{root_};
+};
+
+TEST_F(DiskWearTest, is_told_of_the_partition_and_of_the_card_that_it_is_on) {
+  EXPECT_EQ(read_disk_wear(files_, 179, 2), (DiskWear{ByteCount::kib(222'146'129), std::nullopt})) << "an SD card knows no wear";
+  plant("sys/block/mmcblk0/device/life_time", "0x02 0x01\n");
+  EXPECT_EQ(read_disk_wear(files_, 179, 2), (DiskWear{ByteCount::kib(222'146'129), .2})) << "the worse of both";
+  EXPECT_EQ(read_disk_wear(files_, 179, 0), (DiskWear{std::nullopt, .2})) << "no file system on the whole card";
+  plant("sys/block/mmcblk0/device/life_time", "0x00 0x0b\n");
+  EXPECT_EQ(read_disk_wear(files_, 179, 2).worn, 1.1);
+  EXPECT_EQ(read_disk_wear(files_, 8, 1), DiskWear());
+}
+
+TEST_F(DiskWearTest, takes_nonsense_for_nothing) {
+  for (const char* text : {"0x00 0x00", "0x0c 0x01", "new", "0x 0x1", "0x1z"}) {
+    plant("sys/block/mmcblk0/device/life_time", text);
+    EXPECT_EQ(read_disk_wear(files_, 179, 2).worn, std::nullopt) << text;
+  }
+  plant("sys/fs/ext4/mmcblk0p2/lifetime_write_kbytes", "-5");
+  EXPECT_EQ(read_disk_wear(files_, 179, 2).written, std::nullopt);
+  plant("sys/block/mmcblk0/mmcblk0p2/uevent", "DEVNAME=../../etc\n");
+  EXPECT_EQ(read_disk_wear(files_, 179, 2), DiskWear()) << "a name is no path";
 }
 
 TEST(MeasurementLocks, are_held_by_one_process_at_a_time_and_released_by_its_death) {

@@ -34,7 +34,7 @@ Result<monitor::Selection> selection_of(const http::Request& request, Timestamp 
     return fail(ErrorCode::invalid_argument,
                 "the query needs measure, one of served_ms, measured_p50_ms, measured_p90_ms, load_ms, "
                 "first_ms, peak_memory, golden_error, temperature, frequency, free_memory, free_disk, "
-                "uptime");
+                "uptime, disk_written, disk_worn");
   }
   selection.measure = *measure;
   selection.device = word_of(request, "device");

@@ -16,7 +16,7 @@ namespace {
 using Labels = Exposition::Labels;
 
 // What boards of one class say of one variant of the release before or of that which is to replace it.
-using Group = std::tuple<std::string, std::string, std::string, std::string>;  // class, model, variant, slot
+using Group = std::tuple<std::string_view, std::string_view, std::string_view, std::string_view>;  // class, model, variant, slot
 using Figures = std::map<Group, std::vector<const Figure*>>;
 
 double now_as_seconds(Timestamp from, Timestamp to) {
@@ -52,11 +52,12 @@ void expose_boards(Exposition& out, const MetricsParts& parts) {
 
 Figures figures_by_slot(const FleetView& view) {
   std::set<std::string> models;
-  for (const auto& [name, row] : view.boards()) models.insert(row.device.model);
+  for (const Glance& glance : view.glances()) models.insert(glance.row->device.model);
   std::map<std::string, std::optional<ReleasePair>> pairs;
   for (const std::string& model : models) pairs[model] = newest_pair(view, model);
   Figures figures;
-  for (const auto& [name, row] : view.boards()) {
+  for (const Glance& glance : view.glances()) {
+    const BoardRow& row = *glance.row;
     if (row.device.revoked) continue;
     const auto& pair = pairs[row.device.model];
     for (const Figure& figure : row.figures) {
@@ -93,8 +94,8 @@ void expose_figure(Exposition& out, const Figures& figures, const char* name, co
     }
     if (values.empty()) continue;
     const auto& [device_class, model, variant, slot] = group;
-    expose_across(out, {{"device_class", device_class}, {"model", model}, {"variant", variant},
-                        {"slot", slot}},
+    expose_across(out, {{"device_class", std::string(device_class)}, {"model", std::string(model)},
+                        {"variant", std::string(variant)}, {"slot", std::string(slot)}},
                   std::move(values));
   }
 }
@@ -123,21 +124,26 @@ void expose_figures(Exposition& out, const FleetView& view) {
 }
 
 void expose_heat(Exposition& out, const MetricsParts& parts) {
-  std::map<std::string, std::vector<double>> temperatures;
+  std::map<std::string, std::vector<double>> temperatures, worn;
   std::map<std::string, std::array<std::size_t, monitor::throttling_count>> held_back;
-  const auto samples =
-      parts.history == nullptr ? std::vector<monitor::BoardSample>() : parts.history->latest();
-  for (const monitor::BoardSample& sample : samples) {
+  const auto take = [&](const monitor::BoardSample& sample) {
     if (sample.temperature) temperatures[sample.device_class].push_back(*sample.temperature);
+    if (sample.disk_worn) worn[sample.device_class].push_back(*sample.disk_worn);
     auto& counts = held_back[sample.device_class];
     for (int i = 0; i < monitor::throttling_count; ++i) {
       const bool now = sample.throttled_now && (*sample.throttled_now >> i & 1U) != 0;
       counts[static_cast<std::size_t>(i)] += now ? 1 : 0;
     }
-  }
+  };
+  if (parts.history != nullptr) parts.history->each_latest(take);
   out.family("outcrop_fleet_temperature_celsius", "gauge", "celsius",
              "The hottest sensor of each board, across the boards of a class.");
   for (auto& [device_class, values] : temperatures) {
+    expose_across(out, {{"device_class", device_class}}, std::move(values));
+  }
+  out.family("outcrop_fleet_disk_worn_ratio", "gauge", "ratio",
+             "Share of the rated life of its flash that each board has used, by tenths rounded up, across the boards of a class.");
+  for (auto& [device_class, values] : worn) {
     expose_across(out, {{"device_class", device_class}}, std::move(values));
   }
   out.family("outcrop_boards_throttled", "gauge", "",

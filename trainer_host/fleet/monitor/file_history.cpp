@@ -47,6 +47,8 @@ BoardSample sample_of(const HistoryEntry& entry) {
   if (told.free_memory) sample.free_memory = told.free_memory->value();
   if (told.free_disk) sample.free_disk = told.free_disk->value();
   if (told.uptime) sample.uptime = static_cast<std::uint64_t>(told.uptime->count());
+  if (told.disk_written) sample.disk_written = told.disk_written->value();
+  sample.disk_worn = told.disk_worn;
   sample.runner_restarts = told.runner_restarts;
   return sample;
 }
@@ -108,14 +110,12 @@ class ThreadedHistory final : public FileHistory {
     return read_outliers(*store_, from, to, limit);
   }
 
-  std::vector<BoardSample> latest() const override {
+  void each_latest(const std::function<void(const BoardSample&)>& each) const override {
     const std::scoped_lock lock(mutex_);
     const Timestamp since = options_.now() - raw_kept;
-    std::vector<BoardSample> all;
     for (const auto& [device, sample] : latest_) {
-      if (sample.received >= since) all.push_back(sample);
+      if (sample.received >= since) each(sample);
     }
-    return all;
   }
   std::optional<BoardSample> latest(const std::string& device) const override {
     const std::scoped_lock lock(mutex_);

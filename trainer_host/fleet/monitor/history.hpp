@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -34,8 +35,10 @@ enum class Measure {
   free_memory,   // bytes
   free_disk,     // bytes, where the board keeps its releases
   uptime,        // seconds since the board's start
+  disk_written,  // bytes, to the file system where the board keeps its releases, since that was made
+  disk_worn,     // of the rated life of its flash, as a share
 };
-inline constexpr int measure_count = 12;
+inline constexpr int measure_count = 14;
 [[nodiscard]] std::string_view to_string(Measure measure);  // "served_ms": the enumerator
 [[nodiscard]] std::optional<Measure> measure_from(std::string_view text);
 [[nodiscard]] std::string_view unit_of(Measure measure);  // "ms", "bytes", "°C", "share", "s", "of its output"
@@ -107,6 +110,8 @@ struct BoardSample {
   std::optional<std::uint64_t> free_memory;
   std::optional<std::uint64_t> free_disk;
   std::optional<std::uint64_t> uptime;
+  std::optional<std::uint64_t> disk_written;
+  std::optional<double> disk_worn;
   std::uint64_t runner_restarts = 0;  // since the agent's start
 };
 
@@ -153,8 +158,9 @@ class History {
   [[nodiscard]] virtual Result<std::vector<Outlier>> outliers(Timestamp from, Timestamp to,
                                                               std::size_t limit) = 0;
 
-  // From memory: of every board that said something within 48 hours, by name.
-  [[nodiscard]] virtual std::vector<BoardSample> latest() const = 0;
+  // From memory: calls `each` with the newest of every board that said something within 48 hours, by name. It must not ask the
+  // history anything.
+  virtual void each_latest(const std::function<void(const BoardSample&)>& each) const = 0;
   [[nodiscard]] virtual std::optional<BoardSample> latest(const std::string& device) const = 0;
   // From memory: p90 of the calls that it served, of its newest samples that told of any since the program's start, the oldest first.
   static constexpr std::size_t most_lately = 24;

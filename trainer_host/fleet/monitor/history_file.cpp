@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::days;
 
-constexpr std::int64_t history_version = 1;
+constexpr std::int64_t history_version = 2;
 constexpr std::int64_t history_application = 0x4f756348;  // "OucH"
 
 constexpr const char* key_table = R"(
@@ -43,6 +43,7 @@ CREATE TABLE raw (
   throttled_now INTEGER, throttled_since INTEGER,
   free_memory INTEGER, free_disk INTEGER, uptime INTEGER,
   restarts INTEGER NOT NULL,
+  disk_written INTEGER, disk_worn REAL,
   UNIQUE (key, session, sequence)
 ) STRICT;
 CREATE INDEX raw_of_key ON raw (key, at);
@@ -60,7 +61,7 @@ CREATE TABLE merged (
   calls INTEGER NOT NULL,
   errors INTEGER NOT NULL,
   t0 INTEGER NOT NULL, t1 INTEGER NOT NULL, t2 INTEGER NOT NULL, t3 INTEGER NOT NULL,
-  h0 TEXT NOT NULL, h1 TEXT NOT NULL, h2 TEXT NOT NULL, h3 TEXT NOT NULL, h4 TEXT NOT NULL, h5 TEXT NOT NULL,
+  h0 TEXT NOT NULL, h1 TEXT NOT NULL, h2 TEXT NOT NULL, h3 TEXT NOT NULL, h4 TEXT NOT NULL, h5 TEXT NOT NULL, h6 TEXT NOT NULL DEFAULT '', h7 TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (key, at)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX merged_at ON merged (at);
@@ -97,6 +98,11 @@ std::string tables_of(FileKind kind) {
   return "";
 }
 
+// From version 1, which knew no wear of disks.
+constexpr const char* raw_since_1 = "ALTER TABLE raw ADD COLUMN disk_written INTEGER;ALTER TABLE raw ADD COLUMN disk_worn REAL;";
+constexpr const char* merged_since_1 =
+    "ALTER TABLE merged ADD COLUMN h6 TEXT NOT NULL DEFAULT '';ALTER TABLE merged ADD COLUMN h7 TEXT NOT NULL DEFAULT '';";
+
 constexpr std::array<const char*, 3> prefixes{"raw-", "hour-", "day-"};
 
 Result<std::int64_t> pragma_of(Database& database, const std::string& name) {
@@ -108,12 +114,12 @@ Result<std::int64_t> pragma_of(Database& database, const std::string& name) {
   return value;
 }
 
-// Whether there is something in it.
-Result<bool> check_version(Database& database, const fs::path& file) {
+// Of what is in it; none where nothing is.
+Result<std::optional<std::int64_t>> check_version(Database& database, const fs::path& file) {
   OUTCROP_TRY(version, pragma_of(database, "user_version"));
   OUTCROP_TRY(owner, pragma_of(database, "application_id"));
   OUTCROP_TRY(schema, pragma_of(database, "schema_version"));
-  if (schema == 0) return false;
+  if (schema == 0) return std::optional<std::int64_t>();
   if (owner != history_application) {
     return fail(ErrorCode::invalid_data, file.string() + " is a database of another program");
   }
@@ -123,7 +129,19 @@ Result<bool> check_version(Database& database, const fs::path& file) {
                     ", this one reads up to " + std::to_string(history_version) +
                     "): install that one, or move the file away");
   }
-  return true;
+  return std::optional(version);
+}
+
+// Another thread may be at it, too: the first does it, and the other finds it done.
+Status bring_up_to_date(Database& database, const fs::path& file, FileKind kind) {
+  const Status done = [&]() -> Status {
+    OUTCROP_CHECK(database.script("BEGIN IMMEDIATE"));
+    OUTCROP_TRY(version, check_version(database, file));
+    const std::string since = version && *version < history_version ? kind == FileKind::raw ? raw_since_1 : merged_since_1 : "";
+    return database.script(since + "PRAGMA user_version=" + std::to_string(history_version) + ";COMMIT");
+  }();
+  if (!done) (void)database.script("ROLLBACK");
+  return done;
 }
 
 std::chrono::year_month_day date_of(Timestamp at) {
@@ -194,8 +212,9 @@ std::vector<FileSpan> list_files(const fs::path& folder) {
 Result<Database> open_history_file(const fs::path& folder, const FileSpan& span) {
   const fs::path file = folder / file_name(span);
   OUTCROP_TRY(database, Database::open(file));
-  OUTCROP_TRY(filled, check_version(database, file));
-  if (!filled) {
+  OUTCROP_TRY(version, check_version(database, file));
+  if (version && *version < history_version) OUTCROP_CHECK(bring_up_to_date(database, file, span.kind));
+  if (!version) {
     OUTCROP_CHECK(database.script("BEGIN IMMEDIATE;" + tables_of(span.kind) +
                                   "PRAGMA application_id=" + std::to_string(history_application) +
                                   ";PRAGMA user_version=" + std::to_string(history_version) + ";COMMIT"));
@@ -208,8 +227,12 @@ Result<std::optional<Database>> read_history_file(const fs::path& folder, const 
   std::error_code error;
   if (!fs::exists(file, error)) return std::optional<Database>();
   OUTCROP_TRY(database, Database::open_for_reading(file));
-  OUTCROP_TRY(filled, check_version(database, file));
-  if (!filled) return std::optional<Database>();
+  OUTCROP_TRY(version, check_version(database, file));
+  if (!version) return std::optional<Database>();
+  if (*version < history_version) {
+    OUTCROP_TRY(written, Database::open(file));
+    OUTCROP_CHECK(bring_up_to_date(written, file, span.kind));
+  }
   return std::optional(std::move(database));
 }
 

@@ -70,9 +70,9 @@ struct RowKey {
 [[nodiscard]] Result<std::int64_t> key_number(Tables& tables, const RowKey& key);
 
 // Measures of which rows of hours and days have a histogram, in the order of their columns h0, h1, ...
-inline constexpr std::array<Measure, 6> telemetry_measures{
-    Measure::served_ms,   Measure::temperature, Measure::frequency,
-    Measure::free_memory, Measure::free_disk,   Measure::uptime};
+inline constexpr std::array<Measure, 8> telemetry_measures{Measure::served_ms,    Measure::temperature, Measure::frequency,
+                                                           Measure::free_memory,  Measure::free_disk,   Measure::uptime,
+                                                           Measure::disk_written, Measure::disk_worn};
 [[nodiscard]] std::optional<std::size_t> column_of(Measure measure);
 
 }  // namespace outcrop::fleet::monitor

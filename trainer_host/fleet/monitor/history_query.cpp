@@ -253,7 +253,7 @@ Result<std::map<std::string, BoardSample>> read_latest(Store& store, Timestamp s
     OUTCROP_CHECK(database->query(
         "SELECT k.device, k.class, k.release, k.variant, r.at, r.received, r.time, r.interval, r.calls, "
         "r.errors, r.served, r.temperature, r.frequency, r.throttled_now, r.throttled_since, r.free_memory, "
-        "r.free_disk, r.uptime, r.restarts FROM key k JOIN raw r ON r.key = k.id WHERE r.at = (SELECT max(at) FROM raw "
+        "r.free_disk, r.uptime, r.restarts, r.disk_written, r.disk_worn FROM key k JOIN raw r ON r.key = k.id WHERE r.at = (SELECT max(at) FROM raw "
         "WHERE raw.key = k.id)",
         {}, [&](const Tables::Row& row) -> Status {
           const auto time = [&](int column) { return Timestamp(std::chrono::seconds(row.integer(column))); };
@@ -273,7 +273,8 @@ Result<std::map<std::string, BoardSample>> read_latest(Store& store, Timestamp s
           OUTCROP_TRY(served, histogram_from(row.text(10)));
           sample = {row.text(0), row.text(1),     time(5),  time(6), std::chrono::seconds(row.integer(7)),
                     digest_of(row.text(2)), row.text(3), count(8), count(9), std::move(served),
-                    real(11), real(12), bits(13), bits(14), maybe(15), maybe(16), maybe(17), count(18)};
+                    real(11), real(12), bits(13), bits(14), maybe(15), maybe(16), maybe(17), maybe(19), real(20),
+                    count(18)};
           return {};
         }));
   }

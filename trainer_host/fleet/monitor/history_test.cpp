@@ -163,7 +163,9 @@ TEST_P(HistoryTest, gives_back_what_a_board_told) {
   EXPECT_EQ(served.points[1].throttled[2], 1U);
   const Series heat = series(of(Measure::temperature, "pi-1"));
   EXPECT_EQ(heat.points.at(1).values.max(), 85.0);
-  EXPECT_EQ(history_->latest().size(), 2U);
+  std::size_t told = 0;
+  history_->each_latest([&](const BoardSample&) { ++told; });
+  EXPECT_EQ(told, 2U);
   EXPECT_EQ(history_->latest("pi-1")->temperature, 85.0);
   EXPECT_EQ(history_->latest("pi-1")->release, trust::sha256("m"));
   EXPECT_EQ(history_->latest("pi-9"), std::nullopt);
@@ -402,6 +404,33 @@ TEST_F(HistoryFileTest, names_a_file_of_a_newer_version_and_keeps_what_comes_unt
   EXPECT_THAT(history_->health().problem, HasSubstr("raw-2026-11-29.sqlite was written by a newer outcropd"));
   EXPECT_EQ(kept(), 1U) << "what is not kept is not acknowledged";
   EXPECT_EQ(history_->health().waiting, 1U);
+}
+
+TEST_F(HistoryFileTest, files_of_the_version_before_are_read_and_written_on) {
+  open();
+  add(sample("pi-1", 1, at(10), {8}));
+  history_->tend_now();
+  history_.reset();
+  const fs::path folder = folder_.path() / "history";
+  {
+    auto raw = Database::open(folder / "raw-2026-11-29.sqlite");
+    ASSERT_THAT(raw, IsOk());
+    ASSERT_THAT(raw->script("ALTER TABLE raw DROP disk_written; ALTER TABLE raw DROP disk_worn; PRAGMA user_version = 1"), IsOk());
+    auto hours = Database::open(folder / "hour-2026-11-29.sqlite");
+    ASSERT_THAT(hours, IsOk());
+    ASSERT_THAT(hours->script("ALTER TABLE merged DROP h6; ALTER TABLE merged DROP h7; PRAGMA user_version = 1"), IsOk());
+  }
+  open();
+  EXPECT_EQ(history_->health().problem, "");
+  EXPECT_EQ(history_->latest("pi-1")->temperature, 50);
+  EXPECT_EQ(history_->latest("pi-1")->disk_worn, std::nullopt);
+  HistoryEntry worn = sample("pi-1", 2, at(11), {8});
+  worn.telemetry->disk_written = ByteCount::mib(3);
+  worn.telemetry->disk_worn = .3;
+  add(std::move(worn));
+  history_->tend_now();
+  EXPECT_EQ(series(of(Measure::disk_worn), Resolution::raw).points.back().values.max(), .3);
+  EXPECT_EQ(series(of(Measure::disk_written), Resolution::hour).points.back().values.max(), 3 * 1024 * 1024);
 }
 
 TEST_F(HistoryFileTest, a_damaged_file_is_set_aside) {

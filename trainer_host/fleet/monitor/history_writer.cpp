@@ -76,15 +76,15 @@ Status HistoryWriter::write_telemetry(Tables& database, const HistoryEntry& entr
   }
   OUTCROP_TRY(added, database.run(
       "INSERT INTO raw (key, at, session, sequence, received, time, interval, calls, errors, served, "
-      "temperature, frequency, throttled_now, throttled_since, free_memory, free_disk, uptime, restarts) VALUES "
-      "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+      "temperature, frequency, throttled_now, throttled_since, free_memory, free_disk, uptime, restarts, disk_written, "
+      "disk_worn) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
       {key, seconds_of(entry.at), static_cast<std::int64_t>(entry.id.session),
        static_cast<std::int64_t>(entry.id.sequence), seconds_of(entry.received), seconds_of(told.header.time),
        std::int64_t{told.interval.count()}, static_cast<std::int64_t>(told.served.calls),
        static_cast<std::int64_t>(told.served.errors), histogram_text(told.served.latency_ms),
        or_null(told.temperature), or_null(told.frequency), or_null(now), or_null(since),
        or_null(told.free_memory), or_null(told.free_disk), or_null(told.uptime),
-       static_cast<std::int64_t>(told.runner_restarts)}));
+       static_cast<std::int64_t>(told.runner_restarts), or_null(told.disk_written), or_null(told.disk_worn)}));
   if (added == 0) return {};  // it was here already
   const auto hour = std::chrono::floor<std::chrono::hours>(entry.at);
   const auto noted = database.run("INSERT INTO pending VALUES (?) ON CONFLICT DO NOTHING",

@@ -12,11 +12,11 @@ namespace {
 constexpr std::size_t few_keys = 64;
 
 const char* const raw_columns =
-    "r.at, r.calls, r.errors, r.served, r.temperature, r.frequency, r.free_memory, r.free_disk, "
-    "r.uptime, r.throttled_now";
+    "r.at, r.calls, r.errors, r.throttled_now, r.served, r.temperature, r.frequency, r.free_memory, r.free_disk, "
+    "r.uptime, r.disk_written, r.disk_worn";
 const char* const merged_columns =
     "r.at, r.calls, r.errors, r.samples, r.boards, r.t0, r.t1, r.t2, r.t3, r.h0, r.h1, r.h2, r.h3, "
-    "r.h4, r.h5";
+    "r.h4, r.h5, r.h6, r.h7";
 
 Result<Merged> read_raw(const Tables::Row& row, int column) {
   Merged merged;
@@ -24,14 +24,14 @@ Result<Merged> read_raw(const Tables::Row& row, int column) {
   merged.boards = 1;
   merged.calls = static_cast<std::uint64_t>(row.integer(column + 1));
   merged.errors = static_cast<std::uint64_t>(row.integer(column + 2));
-  OUTCROP_TRY(served, histogram_from(row.text(column + 3)));
+  const auto bits = static_cast<std::uint32_t>(row.integer(column + 3));
+  OUTCROP_TRY(served, histogram_from(row.text(column + 4)));
   merged.values[0] = std::move(served);
   for (int i = 1; i < static_cast<int>(telemetry_measures.size()); ++i) {
-    if (!row.is_null(column + 3 + i)) {
-      merged.values[static_cast<std::size_t>(i)].add(row.number(column + 3 + i));
+    if (!row.is_null(column + 4 + i)) {
+      merged.values[static_cast<std::size_t>(i)].add(row.number(column + 4 + i));
     }
   }
-  const auto bits = static_cast<std::uint32_t>(row.integer(column + 9));
   for (std::size_t i = 0; i < throttling_count; ++i) merged.throttled[i] = bits >> i & 1U;
   return merged;
 }
@@ -59,11 +59,11 @@ Status write_rows(Tables& database, Timestamp at, const std::map<RowKey, Merged>
     const auto& h = merged.values;
     const auto written = database.run(
         "INSERT INTO merged (key, at, samples, boards, calls, errors, t0, t1, t2, t3, h0, h1, h2, h3, h4, "
-        "h5) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        "h5, h6, h7) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         {number, seconds_of(at), integer(merged.samples), integer(merged.boards), integer(merged.calls),
          integer(merged.errors), integer(t[0]), integer(t[1]), integer(t[2]), integer(t[3]),
          histogram_text(h[0]), histogram_text(h[1]), histogram_text(h[2]), histogram_text(h[3]),
-         histogram_text(h[4]), histogram_text(h[5])});
+         histogram_text(h[4]), histogram_text(h[5]), histogram_text(h[6]), histogram_text(h[7])});
     if (!written) return fail(written.error());
   }
   return {};

@@ -21,7 +21,9 @@ constexpr std::array<MeasureWords, measure_count> measures{{{"served_ms", "ms"},
                                                             {"frequency", "share"},
                                                             {"free_memory", "bytes"},
                                                             {"free_disk", "bytes"},
-                                                            {"uptime", "s"}}};
+                                                            {"uptime", "s"},
+                                                            {"disk_written", "bytes"},
+                                                            {"disk_worn", "share"}}};
 constexpr std::array<std::string_view, throttling_count> causes{
     "under-voltage", "frequency-capped", "throttled", "soft-temperature-limit"};
 constexpr std::array<std::string_view, 3> resolutions{"raw", "hour", "day"};

@@ -11,7 +11,7 @@
 namespace outcrop::fleet::monitor {
 namespace {
 
-constexpr std::int64_t postgres_version = 1;  // of the tables
+constexpr std::int64_t postgres_version = 2;  // of the tables
 constexpr std::int64_t oldest_server = 130000;
 constexpr std::int64_t one_writer = 0x4f756348;  // the number of an advisory lock, "OucH"
 constexpr std::chrono::seconds longest_read{10};
@@ -21,7 +21,7 @@ constexpr std::chrono::seconds longest_write{30};
 constexpr const char* parents = R"(
 CREATE SCHEMA outcrop;
 CREATE TABLE outcrop.version (version BIGINT NOT NULL);
-INSERT INTO outcrop.version VALUES (1);
+INSERT INTO outcrop.version VALUES (2);
 CREATE TABLE outcrop.raw_key (
   span BIGINT NOT NULL, id BIGINT NOT NULL,
   device TEXT NOT NULL, class TEXT NOT NULL, release TEXT NOT NULL, variant TEXT NOT NULL
@@ -38,14 +38,15 @@ CREATE TABLE outcrop.raw (
   temperature DOUBLE PRECISION, frequency DOUBLE PRECISION,
   throttled_now BIGINT, throttled_since BIGINT,
   free_memory BIGINT, free_disk BIGINT, uptime BIGINT,
-  restarts BIGINT NOT NULL
+  restarts BIGINT NOT NULL,
+  disk_written BIGINT, disk_worn DOUBLE PRECISION
 ) PARTITION BY RANGE (at);
 CREATE TABLE outcrop.hour (
   span BIGINT NOT NULL, key BIGINT NOT NULL,
   at BIGINT NOT NULL,
   samples BIGINT NOT NULL, boards BIGINT NOT NULL, calls BIGINT NOT NULL, errors BIGINT NOT NULL,
   t0 BIGINT NOT NULL, t1 BIGINT NOT NULL, t2 BIGINT NOT NULL, t3 BIGINT NOT NULL,
-  h0 TEXT NOT NULL, h1 TEXT NOT NULL, h2 TEXT NOT NULL, h3 TEXT NOT NULL, h4 TEXT NOT NULL, h5 TEXT NOT NULL
+  h0 TEXT NOT NULL, h1 TEXT NOT NULL, h2 TEXT NOT NULL, h3 TEXT NOT NULL, h4 TEXT NOT NULL, h5 TEXT NOT NULL, h6 TEXT NOT NULL DEFAULT '', h7 TEXT NOT NULL DEFAULT ''
 ) PARTITION BY RANGE (at);
 CREATE TABLE outcrop.day (LIKE outcrop.hour) PARTITION BY RANGE (at);
 CREATE TABLE outcrop.measured (
@@ -57,6 +58,14 @@ CREATE TABLE outcrop.measured (
   error DOUBLE PRECISION,            -- of the golden outputs
   void BIGINT NOT NULL
 ) PARTITION BY RANGE (at);
+)";
+
+// From version 1, which knew no wear of disks.
+constexpr const char* since_1 = R"(
+ALTER TABLE outcrop.raw ADD COLUMN disk_written BIGINT, ADD COLUMN disk_worn DOUBLE PRECISION;
+ALTER TABLE outcrop.hour ADD COLUMN h6 TEXT NOT NULL DEFAULT '', ADD COLUMN h7 TEXT NOT NULL DEFAULT '';
+ALTER TABLE outcrop.day ADD COLUMN h6 TEXT NOT NULL DEFAULT '', ADD COLUMN h7 TEXT NOT NULL DEFAULT '';
+UPDATE outcrop.version SET version = 2;
 )";
 
 constexpr std::string_view prefix = "outcrop_";
@@ -243,8 +252,11 @@ class PostgresStore final : public Store {
     OUTCROP_TRY(alone, number_of(server, "SELECT pg_try_advisory_lock(?)::int", {one_writer}));
     if (alone == 0) return fail(ErrorCode::refused, server.name() + ": another outcropd keeps its history there");
     OUTCROP_CHECK(server.script("SET synchronous_commit TO on"));
-    if (there) return {};
-    return server.in_transaction([&] { return server.script(parents); });
+    return server.in_transaction([&]() -> Status {
+      if (!there) return server.script(parents);
+      OUTCROP_TRY(version, number_of(server, "SELECT version FROM outcrop.version"));
+      return version < postgres_version ? server.script(since_1) : Status();
+    });
   }
 
   Status make(const FileSpan& span) {

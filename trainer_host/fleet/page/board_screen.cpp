@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -18,6 +20,15 @@ Html fact(const std::string& name, const Html& value) {
 Html text(const std::string& words) {
   Html html;
   return html << words;
+}
+
+// Flash tells its wear in tenths, rounded up.
+Html worn(double share) {
+  constexpr double soon = .8;
+  if (share > 1) return text("all and more: replace it");
+  const int percent = static_cast<int>(std::lround(share * 100));
+  return text(std::to_string(std::max(0, percent - 10)) + " to " + std::to_string(percent) + " %" +
+              (share >= soon ? ": replace it soon" : ""));
 }
 
 Html facts(const FleetView& view, const BoardRow& row, const BoardHistory& history, Timestamp now) {
@@ -55,6 +66,8 @@ Html facts(const FleetView& view, const BoardRow& row, const BoardHistory& histo
     }
     html << fact("Held back now", causes.empty() ? text("no") : causes);
     if (sample.free_disk) html << fact("Free disk", text(megabytes(*sample.free_disk)));
+    if (sample.disk_written) html << fact("Written to the disk", text(megabytes(*sample.disk_written)));
+    if (sample.disk_worn) html << fact("Life of the disk used", worn(*sample.disk_worn));
     if (sample.free_memory) html << fact("Free memory", text(megabytes(*sample.free_memory)));
     html << fact("Runner restarts", text(std::to_string(sample.runner_restarts)));
   }
