@@ -168,6 +168,7 @@ TEST_F(FleetVerbsTest, a_board_takes_a_new_key_while_it_works) {
   };
   say();
   ASSERT_TRUE(until([&] { return get("/v1/renewals")["renewals"].size() == 1; }));
+  EXPECT_THAT(get("/v1/host")["attention"].dump(), HasSubstr("1 board asks for a certificate of the next key: outcrop device renew"));
   const auto wrong = trust::PrivateKey::generate();
   EXPECT_THAT(post("/v1/devices/pi-1/certificate",
                    {{"certificate", *devices_->issue({"pi-1", {}, pki::Authority::Usage::client}, wrong->public_key())}}, 400)["error"]["message"]

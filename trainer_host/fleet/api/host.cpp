@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "protocol/base/counted.hpp"
 #include "protocol/base/number.hpp"
 #include "protocol/base/version.hpp"
 #include "trainer_host/fleet/api/api.hpp"
@@ -99,6 +100,9 @@ Result<std::vector<std::string>> Api::attention_of_loop() {
     if (const std::string problem = parts_.history->health().problem; !problem.empty()) {
       add("how boards fare cannot be kept at present, and rollouts go on without: " + problem);
     }
+  }
+  if (const std::size_t asking = parts_.ingest.renewals().all().size(); asking > 0) {
+    add(counted(asking, "board asks", "boards ask") + " for a certificate of the next key: outcrop device renew");
   }
   for (std::string& words : parts_.notices()) add(std::move(words));
   return all;
