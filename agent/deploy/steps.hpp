@@ -91,7 +91,8 @@ class Steps {
   std::shared_ptr<Answer> ask_runner(std::vector<std::string> operators);
   boost::asio::awaitable<Result<Fitting>> find_fitting(messages::Manifest manifest);
   boost::asio::awaitable<Result<messages::Manifest>> fetch(Puller::Budget& budget);
-  boost::asio::awaitable<Status> prove_serving();
+  boost::asio::awaitable<Status> unless_interrupted(boost::asio::awaitable<Status> work);
+  boost::asio::awaitable<bool> made_ready(Installed target);
   [[nodiscard]] std::optional<Installed> committed_before() const;
   [[nodiscard]] Outcome decided();
   void make_way();

@@ -168,10 +168,13 @@ Steps::Awaitable Steps::updating() {
   }
   const bool serves = parts_.slots.active() == target;
   if (!serves) {
-    parts_.serving.end();
+    const bool ready = co_await made_ready(target);
+    if (interrupted_) co_return Outcome{};
+    if (!ready) parts_.serving.end();
     // Also where it returns to the release before: the host may take that offer back, and then what
     // serves now must still lie here.
     const Status done = parts_.slots.activate(target);
+    if (!done) parts_.serving.end();
     if (!done) co_return Outcome{Event::failed, done.error().message()};
   }
   if (deployment.returns()) {
@@ -181,21 +184,28 @@ Steps::Awaitable Steps::updating() {
   co_return Outcome{Event::activated, deployment.reason};
 }
 
-// A golden inference by the release that serves; an interruption does not wait for it.
-asio::awaitable<Status> Steps::prove_serving() {
+// Where somebody uses what serves, no call of his waits for the next to load, if there is memory for both.
+asio::awaitable<bool> Steps::made_ready(Installed target) {
+  if (!parts_.serving.loaded() || !parts_.engine) co_return false;
+  const Status ready = co_await unless_interrupted(
+      parts_.serving.make_ready(std::move(target), parts_.engine->memory, parts_.times.available_memory()));
+  if (!ready) spdlog::info("what serves ends before the next is loaded: {}", ready.error().message());
+  co_return ready.has_value();
+}
+
+// What a runner that serves does; an interruption does not wait for it.
+asio::awaitable<Status> Steps::unless_interrupted(asio::awaitable<Status> work) {
   struct Shared {
     bool done = false;
     Status status;
   };
   auto shared = std::make_shared<Shared>();
-  const Installed target = machine_.deployment().target();
-  auto prove = [](std::shared_ptr<Shared> into, Serving& serving, Installed release,
-                  Signal& changed) -> asio::awaitable<void> {
-    into->status = co_await serving.prove(std::move(release));
+  auto wait = [](std::shared_ptr<Shared> into, asio::awaitable<Status> what, Signal& changed) -> asio::awaitable<void> {
+    into->status = co_await std::move(what);
     into->done = true;
     changed.notify();
   };
-  platform::spawn(executor_, prove(shared, parts_.serving, target, changed_));
+  platform::spawn(executor_, wait(shared, std::move(work), changed_));
   while (!shared->done && !interrupted_) co_await changed_.wait();
   if (!shared->done) co_return fail(ErrorCode::interrupted, "interrupted");
   co_return shared->status;
@@ -216,7 +226,7 @@ Steps::Awaitable Steps::soaking() {
   std::chrono::milliseconds saved = soaked;
   std::optional<SteadyClock::time_point> begun;
   for (;;) {
-    const Status proved = co_await prove_serving();
+    const Status proved = co_await unless_interrupted(parts_.serving.prove(machine_.deployment().target()));
     if (interrupted_) co_return Outcome{};
     if (!proved) {
       co_return Outcome{Event::failed, "while it soaked: " + proved.error().message()};

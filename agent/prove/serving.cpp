@@ -1,6 +1,8 @@
 #include "agent/prove/serving.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -17,12 +19,28 @@ namespace outcrop::agent {
 namespace asio = boost::asio;
 namespace {
 
-// What is loaded; used by the worker's thread only.
 struct Loaded {
   Installed release;
   messages::Manifest manifest;
   runtime::ProofCall first;  // of the golden calls
   runtime::Runner runner;
+};
+
+// A thread and the runner that it started.
+struct Seat {
+  explicit Seat(const asio::any_io_executor& executor) : worker(executor) {}
+  std::atomic<bool> is_loaded = false;
+  // Of the worker's thread:
+  std::optional<Loaded> loaded;
+  bool loading = false;  // a runner had started when loading failed
+  // Last, so that its thread ends first. It then runs no job, but Loaded's runner was started by
+  // that thread and is ended by it or by the kernel.
+  Worker worker;
+
+  void forget() {
+    loaded.reset();
+    is_loaded = false;
+  }
 };
 
 }  // namespace
@@ -31,20 +49,54 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
  public:
   Impl(asio::any_io_executor executor, const AgentConfig& config, Slots& slots,
        std::chrono::milliseconds idle)
-      : config_(config), slots_(slots), idle_(idle), timer_(executor), worker_(executor) {}
+      : config_(config), slots_(slots), idle_(idle), timer_(executor), executor_(executor),
+        serving_(std::make_unique<Seat>(executor)) {}
 
-  asio::awaitable<void> run(std::function<void()> job) {
+  // The one that answers for that release; where it was made ready, that one from now on.
+  Seat& seat_of(const Installed& release) {
+    if (ready_ != release) return *serving_;
+    ready_.reset();
+    serving_.swap(spare_);
+    spare_->worker.post([seat = spare_.get()] { seat->forget(); }, nullptr);
+    return *serving_;
+  }
+
+  asio::awaitable<void> run(Seat& seat, std::function<void()> job) {
     timer_.cancel();
-    co_await worker_.run(std::move(job));
+    co_await seat.worker.run(std::move(job));
     end_when_idle();
   }
 
-  // The rest is for the worker's thread.
+  asio::awaitable<Status> make_ready(Installed release, ByteCount engine, ByteCount available) {
+    if (!spare_) spare_ = std::make_unique<Seat>(executor_);
+    ready_.reset();
+    Seat& seat = *spare_;
+    Status status;
+    std::function<void()> job = [&] {
+      status = has_room(release, engine, available);
+      if (status) status = prove(seat, release);
+      if (!status) seat.forget();
+    };
+    const std::uint64_t ends = ends_;
+    co_await run(seat, std::move(job));
+    if (status && ends == ends_ && spare_.get() == &seat) ready_ = release;
+    co_return status;
+  }
 
-  Result<Loaded*> load(const Installed& release) {
-    if (loaded_ && loaded_->release == release) return &*loaded_;
-    loading_ = false;
-    forget();
+  // The rest is for the seat's thread.
+
+  Status has_room(const Installed& release, ByteCount engine, ByteCount available) {
+    OUTCROP_TRY(manifest, slots_.manifest(release.manifest, release.manifest_size));
+    const messages::Variant* const variant = manifest.variant(release.variant);
+    const ByteCount wanted(engine.value() + (variant == nullptr ? 0 : variant->memory.value()));
+    if (available == ByteCount() || wanted <= available) return {};
+    return fail(ErrorCode::out_of_memory, "needs " + wanted.human() + "; this board has " + available.human() + " to give");
+  }
+
+  Result<Loaded*> load(Seat& seat, const Installed& release) {
+    if (seat.loaded && seat.loaded->release == release) return &*seat.loaded;
+    seat.loading = false;
+    seat.forget();
     OUTCROP_TRY(manifest, slots_.manifest(release.manifest, release.manifest_size));
     const messages::Variant* variant = manifest.variant(release.variant);
     if (variant == nullptr) {
@@ -53,22 +105,22 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
     OUTCROP_TRY(goldens, read_goldens(slots_, manifest));
     OUTCROP_TRY(blob, slots_.blob(variant->blob.sha256, variant->blob.size));
     OUTCROP_TRY(runner, runtime::Runner::start(runner_options(config_)));
-    loading_ = true;
+    seat.loading = true;
     OUTCROP_TRY(report, runner.load(blob, load_request(*variant, config_.threads)));
     (void)report;
-    loaded_.emplace(
+    seat.loaded.emplace(
         Loaded{release, std::move(manifest), std::move(goldens.front()), std::move(runner)});
-    is_loaded_ = true;
-    return &*loaded_;
+    seat.is_loaded = true;
+    return &*seat.loaded;
   }
 
   // `end` stays empty where nothing was asked of the release.
-  Result<std::vector<runtime::Tensor>> infer(const Installed& release, NamedArguments arguments,
+  Result<std::vector<runtime::Tensor>> infer(Seat& seat, const Installed& release, NamedArguments arguments,
                                              std::optional<CallEnd>& end) {
-    auto loaded = load(release);
+    auto loaded = load(seat, release);
     if (!loaded) {
       count_call(std::nullopt);
-      if (is_broken(loaded.error()) && loading_) end = CallEnd::broke;
+      if (is_broken(loaded.error()) && seat.loading) end = CallEnd::broke;
       return fail(std::move(loaded).error());
     }
     const messages::Method& method = (*loaded)->manifest.signature.serves();
@@ -80,7 +132,7 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
       // The kernel's want of memory is not the release's crash.
       const bool broke = is_broken(outputs.error()) && !(*loaded)->runner.killed();
       end = broke ? CallEnd::broke : CallEnd::failed;
-      if (is_broken(outputs.error())) lose();
+      if (is_broken(outputs.error())) lose(seat);
       return outputs;
     }
     count_call(std::chrono::steady_clock::now() - begun);
@@ -100,29 +152,30 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
     }
   }
 
-  void lose() {
+  void lose(Seat& seat) {
     ++restarts_;
-    forget();
+    seat.forget();
   }
 
-  Status prove(const Installed& release) {
-    OUTCROP_TRY(loaded, load(release));
+  Status prove(Seat& seat, const Installed& release) {
+    OUTCROP_TRY(loaded, load(seat, release));
     const auto proof = runtime::prove(loaded->runner, std::span(&loaded->first, 1));
     if (!proof) {
-      if (is_broken(proof.error())) lose();
+      if (is_broken(proof.error())) lose(seat);
       return fail(proof.error());
     }
     const messages::Variant* variant = loaded->manifest.variant(release.variant);
     return runtime::check_tolerances(*proof, tolerances(*variant));
   }
 
-  void forget() {
-    loaded_.reset();
-    is_loaded_ = false;
+  [[nodiscard]] std::vector<Seat*> seats() const {
+    return spare_ ? std::vector<Seat*>{serving_.get(), spare_.get()} : std::vector<Seat*>{serving_.get()};
   }
 
   void end() {
-    worker_.post([self = this] { self->forget(); }, nullptr);
+    ++ends_;
+    ready_.reset();
+    for (Seat* seat : seats()) seat->worker.post([seat] { seat->forget(); }, nullptr);
   }
 
   const AgentConfig& config_;
@@ -130,16 +183,15 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
   std::chrono::milliseconds idle_;
   asio::steady_timer timer_;
   std::function<void(const Installed&, CallEnd)> listener_;
-  std::atomic<bool> is_loaded_ = false;
   std::atomic<std::uint64_t> restarts_ = 0;
   std::mutex served_mutex_;
   ServedCalls served_;  // guarded by served_mutex_
-  // Of the worker's thread:
-  std::optional<Loaded> loaded_;
-  bool loading_ = false;  // a runner had started when loading failed
-  // Last, so that its thread ends first. It then runs no job, but Loaded's runner was started by
-  // that thread and is ended by it or by the kernel.
-  Worker worker_;
+  asio::any_io_executor executor_;
+  std::optional<Installed> ready_;  // loaded in the spare seat
+  std::uint64_t ends_ = 0;
+  // Last, so that their threads end first.
+  std::unique_ptr<Seat> serving_;
+  std::unique_ptr<Seat> spare_;  // from the first use on
 
  private:
   // After these a runner answers no more.
@@ -168,8 +220,9 @@ asio::awaitable<Result<std::vector<runtime::Tensor>>> Serving::infer(Installed r
   Result<std::vector<runtime::Tensor>> result;
   auto impl = impl_;
   std::optional<CallEnd> end;
-  std::function<void()> job = [&] { result = impl->infer(release, std::move(arguments), end); };
-  co_await impl->run(std::move(job));
+  Seat& seat = impl->seat_of(release);
+  std::function<void()> job = [&] { result = impl->infer(seat, release, std::move(arguments), end); };
+  co_await impl->run(seat, std::move(job));
   if (end && impl->listener_) impl->listener_(release, *end);
   co_return result;
 }
@@ -177,8 +230,15 @@ asio::awaitable<Result<std::vector<runtime::Tensor>>> Serving::infer(Installed r
 asio::awaitable<Status> Serving::prove(Installed release) {
   Status status;
   auto impl = impl_;
-  std::function<void()> job = [&] { status = impl->prove(release); };
-  co_await impl->run(std::move(job));
+  Seat& seat = impl->seat_of(release);
+  std::function<void()> job = [&] { status = impl->prove(seat, release); };
+  co_await impl->run(seat, std::move(job));
+  co_return status;
+}
+
+asio::awaitable<Status> Serving::make_ready(Installed release, ByteCount engine, ByteCount available) {
+  auto impl = impl_;
+  Status status = co_await impl->make_ready(std::move(release), engine, available);
   co_return status;
 }
 
@@ -201,16 +261,21 @@ void Serving::end() {
 
 asio::awaitable<void> Serving::rest() {
   auto impl = impl_;
-  std::function<void()> job = [impl] { impl->forget(); };
-  co_await impl->worker_.run(std::move(job));
+  impl->end();
+  for (Seat* seat : impl->seats()) {
+    std::function<void()> nothing = [] {};
+    co_await seat->worker.run(std::move(nothing));  // after what end() gave it
+  }
 }
 
 bool Serving::loaded() const {
-  return impl_->is_loaded_;
+  const auto seats = impl_->seats();
+  return std::any_of(seats.begin(), seats.end(), [](const Seat* seat) { return seat->is_loaded.load(); });
 }
 
 bool Serving::busy() const {
-  return impl_->worker_.busy();
+  const auto seats = impl_->seats();
+  return std::any_of(seats.begin(), seats.end(), [](const Seat* seat) { return seat->worker.busy(); });
 }
 
 }  // namespace outcrop::agent

@@ -29,7 +29,8 @@ struct ServedCalls {
 
 // The release that serves, in a confined runner of its own on a thread of its own: inferences for
 // the owner's programs, and the golden inferences of a soak. The runner is started with the first
-// of either, kept while it is used, and ended when nobody asked for five minutes.
+// of either, kept while it is used, and ended when nobody asked for five minutes. A release that is to take over may be made
+// ready beside it: then no call waits for it to load.
 class Serving {
  public:
   Serving(boost::asio::any_io_executor executor, const AgentConfig& config, Slots& slots,
@@ -44,6 +45,11 @@ class Serving {
   // The first golden call, judged by the variant's tolerances.
   [[nodiscard]] boost::asio::awaitable<Status> prove(Installed release);
 
+  // The same in a second runner, beside the one that serves on: it takes over with the first call of this release, and the other
+  // ends then. What is not used goes as the other does. out_of_memory, before anything runs, where release and engine want more
+  // than `available` (0: unknown).
+  [[nodiscard]] boost::asio::awaitable<Status> make_ready(Installed release, ByteCount engine, ByteCount available);
+
   // Told on the executor of each call that infer() made, by what serves then.
   void tell(std::function<void(const Installed& release, CallEnd end)> listener);
 
@@ -52,7 +58,7 @@ class Serving {
   // Runners that crashed, hung or ran out of memory while they served.
   [[nodiscard]] std::uint64_t restarts() const;
 
-  // Ends the runner, after the call at work.
+  // Ends the runners, after the calls at work.
   void end();
   // The same, and waits for it.
   [[nodiscard]] boost::asio::awaitable<void> rest();

@@ -30,6 +30,7 @@ std::string script(const ScriptedVariant& variant) {
          ",\"crash_at_rows\":" + std::to_string(variant.crash_at_rows) +
          ",\"fail_at_rows\":" + std::to_string(variant.fail_at_rows) +
          ",\"kill_at_call\":" + std::to_string(variant.kill_at_call) +
+         ",\"load_ms\":" + std::to_string(variant.load_ms) +
          ",\"crash_after_ms\":" + std::to_string(variant.crash_after_ms) + "}" +
          std::string(variant.padding, variant.name.back());
 }

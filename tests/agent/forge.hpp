@@ -21,6 +21,7 @@ struct ScriptedVariant {
   std::int64_t crash_at_call = 0;
   std::int64_t kill_at_call = 0;
   std::int64_t crash_after_ms = 0;
+  std::int64_t load_ms = 0;
   std::int64_t crash_at_rows = 0;
   std::int64_t fail_at_rows = 0;
   std::size_t padding = 200'000;  // bytes to be transferred

@@ -153,7 +153,9 @@ TEST_F(OwnerTest, loses_no_call_while_another_release_takes_over) {
       ++answered;
     }
   });
-  const ForgedRelease second = released({.stage = 2});
+  constexpr std::chrono::milliseconds loading{4000};
+  const ForgedRelease second = released({.stage = 2, .variants = {{.load_ms = loading.count()}}});
+  ASSERT_TRUE(loop_.until([&] { return answered > 0; }));  // what serves is loaded
   host_.send(host_.offer(second, 2, forge_));
   const auto* report = ends(2, State::updated);
   const int before = answered;
@@ -163,6 +165,7 @@ TEST_F(OwnerTest, loses_no_call_while_another_release_takes_over) {
   ASSERT_NE(report, nullptr);
   EXPECT_EQ(report->active_manifest, second.manifest);
   EXPECT_THAT(failures, ::testing::IsEmpty());
+  EXPECT_LT(longest, loading) << "none waits for it to load";
   RecordProperty("longest_call_ms", std::to_string(longest.count()));
 }
 

@@ -7,6 +7,7 @@
 //   crash_at_call   the call that ends the runner by a signal, counted from 1, after some
 //                   lines on its standard error; 0: none
 //   kill_at_call    the same as by a kernel that has no memory left
+//   load_ms  how long loading takes
 //   crash_after_ms  a crash by the time since the model was loaded; 0: never
 //   crash_at_rows, fail_at_rows   a crash, or an error, of a call of so many rows; 0: never
 // A program that is named "…-drifted" adds 400 to every value, one named "…-slow" takes 25 ms longer.
@@ -151,6 +152,8 @@ class ScriptEngine final : public Engine {
     if (program_.ends_with("-drifted")) script.offset += 400;
     if (program_.ends_with("-slow")) script.call_ms += 25;
     script.crash_after_ms = json.value("crash_after_ms", 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(json.value("load_ms", 0)));
+    script.loaded = SteadyClock::now();
     return std::unique_ptr<Model>(std::make_unique<ScriptModel>(script));
   }
 
