@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <span>
@@ -15,12 +16,25 @@
 
 namespace outcrop::runtime {
 
+// An operator that a call ran, and the time until the next one began, or the call ended: times of a call add up to it, but for
+// what came before the first.
+struct OperatorTime {
+  std::string name;  // "aten::conv2d"
+  std::chrono::nanoseconds time{0};
+};
+// Calls that run more are not told: of a loop that runs its body very often.
+inline constexpr std::size_t most_operator_times = 4096;
+
 // One call of a model's method with its arguments already in the engine's own form, so that
 // what is timed is the model and nothing else.
 class Call {
  public:
   virtual ~Call() = default;
   [[nodiscard]] virtual Status run() = 0;
+  // The same, watched: what the engine's interpreter ran, in order. unsupported where it cannot tell, or ran too many.
+  [[nodiscard]] virtual Result<std::vector<OperatorTime>> run_watched() {
+    return fail(ErrorCode::unsupported, "it does not tell the times of operators");
+  }
   // Of the latest run: the tensors of a tuple or list, or a single tensor. No names.
   [[nodiscard]] virtual Result<std::vector<Tensor>> outputs() = 0;
 };

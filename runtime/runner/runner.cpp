@@ -168,31 +168,32 @@ class Runner::Impl {
                     {"warm_up_calls", request.warm_up_calls},
                     {"maximum_calls", request.maximum_calls},
                     {"maximum_ns", std::chrono::nanoseconds(request.maximum_time).count()}};
-    const auto before = read_machine_state();
-    const auto cpu_before = child_.cpu_time();
-    OUTCROP_TRY(reply, exchange(frame, options_.call_deadline + request.maximum_time, "measured"));
-    const auto cpu_after = child_.cpu_time();
-    const auto after = read_machine_state();
-    OUTCROP_TRY(measurement, understood(read_measured(reply, request, after.when - before.when)));
-    OUTCROP_TRY(cold, understood(get_bool(reply.header, "cold")));
+    OUTCROP_TRY(watched, exchange_watched(frame, request, "measured"));
+    OUTCROP_TRY(measurement, understood(read_measured(watched.reply, request, watched.waited)));
+    OUTCROP_TRY(cold, understood(get_bool(watched.reply.header, "cold")));
     const auto known = first_calls_.try_emplace(request.method, measurement.first).first;
     if (!cold) measurement.first = known->second;
-    const auto own =
-        cpu_before && cpu_after ? *cpu_after - *cpu_before : std::chrono::milliseconds(0);
-    Validity conditions = judge(before, after, own, threads_);
+    Validity conditions = std::move(watched.conditions);
     for (auto& reason : measurement.validity.void_because) {
       conditions.void_because.push_back(std::move(reason));
-    }
-    if (!options_.launcher.empty()) {
-      conditions.void_because.insert(
-          conditions.void_because.begin(),
-          "emulated: " + std::filesystem::path(options_.launcher[0]).filename().string() +
-              " runs the runner here, whose times and memory say nothing of a board");
     }
     measurement.validity = std::move(conditions);
     if (const auto peak = child_.peak_memory()) measurement.peak_memory = *peak;
     measurement.engine_memory = hello_.memory;
     return measurement;
+  }
+
+  Result<OperatorTimings> time_operators(const MeasureRequest& request) {
+    Frame frame;
+    frame.header = {{"type", "time-operators"},
+                    {"method", request.method},
+                    {"arguments", encode_arguments(request.arguments, frame.payload)},
+                    {"maximum_calls", request.maximum_calls},
+                    {"maximum_ns", std::chrono::nanoseconds(request.maximum_time).count()}};
+    OUTCROP_TRY(watched, exchange_watched(frame, request, "timed-operators"));
+    OUTCROP_TRY(timings, understood(read_timings(watched.reply, request, watched.waited)));
+    timings.validity = std::move(watched.conditions);
+    return timings;
   }
 
   Result<std::vector<ProbedAttempt>> probe(const std::filesystem::path& file, int port) {
@@ -221,6 +222,30 @@ class Runner::Impl {
   [[nodiscard]] bool killed() const { return killed_; }
 
  private:
+  // What a child that measures answered, and what the machine did meanwhile.
+  struct Watched {
+    Frame reply;
+    Nanoseconds waited{0};
+    Validity conditions;
+  };
+  Result<Watched> exchange_watched(const Frame& frame, const MeasureRequest& request, std::string_view expected) {
+    const auto before = read_machine_state();
+    const auto cpu_before = child_.cpu_time();
+    OUTCROP_TRY(reply, exchange(frame, options_.call_deadline + request.maximum_time, expected));
+    const auto cpu_after = child_.cpu_time();
+    const auto after = read_machine_state();
+    const auto own =
+        cpu_before && cpu_after ? *cpu_after - *cpu_before : std::chrono::milliseconds(0);
+    Watched watched{std::move(reply), after.when - before.when, judge(before, after, own, threads_)};
+    if (!options_.launcher.empty()) {
+      auto& reasons = watched.conditions.void_because;
+      reasons.insert(reasons.begin(),
+                     "emulated: " + std::filesystem::path(options_.launcher[0]).filename().string() +
+                         " runs the runner here, whose times and memory say nothing of a board");
+    }
+    return watched;
+  }
+
   Result<Frame> receive(std::string_view what, std::chrono::milliseconds patience,
                         std::string_view expected = "hello",
                         std::optional<Deadline> deadline = std::nullopt) {
@@ -377,6 +402,28 @@ class Runner::Impl {
     return measurement;
   }
 
+  static Result<OperatorTimings> read_timings(const Frame& reply, const MeasureRequest& request, Nanoseconds waited) {
+    OUTCROP_TRY(calls, get_integer(reply.header, "calls", 1, static_cast<std::int64_t>(request.maximum_calls)));
+    OUTCROP_TRY(names, get_strings(reply.header, "operators"));
+    OUTCROP_TRY(tensors, decode_tensors(reply.header.value("tensors", Json()), reply.payload));
+    if (names.empty() || names.size() > most_operator_times || tensors.size() != 1 ||
+        tensors[0].dtype != DType::int64 || tensors[0].elements() != names.size()) {
+      return fail(ErrorCode::invalid_data, "malformed message: operators and their times");
+    }
+    OperatorTimings timings;
+    timings.calls = static_cast<std::size_t>(calls);
+    Nanoseconds left = waited;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const std::int64_t time = tensors[0].integers()[i];
+      if (time < 0 || time > left.count()) {
+        return fail(ErrorCode::invalid_data, "operators that took longer than they were waited for");
+      }
+      left -= Nanoseconds(time);
+      timings.operators.push_back({std::move(names[i]), Nanoseconds(time)});
+    }
+    return timings;
+  }
+
   ChildProcess child_;
   Channel channel_;
   RunnerOptions options_;
@@ -446,6 +493,11 @@ Result<std::vector<Tensor>> Runner::infer(std::string_view method,
 Result<Measurement> Runner::measure(const MeasurementLock& /*held*/,
                                     const MeasureRequest& request) {
   return impl_->measure(request);
+}
+
+Result<OperatorTimings> Runner::time_operators(const MeasurementLock& /*held*/,
+                                               const MeasureRequest& request) {
+  return impl_->time_operators(request);
 }
 
 Result<std::vector<ProbedAttempt>> Runner::probe_confinement(const std::filesystem::path& file,

@@ -12,6 +12,7 @@
 #include "protocol/base/bytes.hpp"
 #include "protocol/base/error.hpp"
 #include "runtime/engine/backend.hpp"
+#include "runtime/engine/engine.hpp"
 #include "runtime/engine/tensor.hpp"
 #include "runtime/inspect/inspection.hpp"
 #include "runtime/measure/conditions.hpp"
@@ -96,6 +97,13 @@ struct Measurement {
   Validity validity;
 };
 
+// What a call spends its time on, apart from Measurement: watching takes time of its own.
+struct OperatorTimings {
+  std::vector<OperatorTime> operators;  // in the order in which they ran; medians of the calls
+  std::size_t calls = 0;
+  Validity validity;
+};
+
 // Adds the samples of a later round to `total`: variants are measured in turn, so that what
 // disturbs one disturbs all. Memory is the larger, validity that of both.
 [[nodiscard]] Status append(Measurement& total, const Measurement& round);
@@ -148,6 +156,11 @@ class Runner {
   // Whoever measures holds the machine's lock, hence the argument.
   [[nodiscard]] Result<Measurement> measure(const MeasurementLock& lock,
                                             const MeasureRequest& request);
+
+  // Each operator of a call, watched `maximum_calls` times at most. unsupported, naming the engine, where it cannot
+  // tell, or where a call runs more than most_operator_times or others each time.
+  [[nodiscard]] Result<OperatorTimings> time_operators(const MeasurementLock& lock,
+                                                       const MeasureRequest& request);
 
   // Has the child try what it must not be able to do, for tests and a board's check-up. `file`
   // must be a path that could be created, `port` a TCP port that listens on loopback; an

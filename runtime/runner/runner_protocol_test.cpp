@@ -87,8 +87,28 @@ TEST(Runners, that_claim_impossible_times_are_not_believed) {
   EXPECT_THAT(runner->measure(
                   *lock, {.method = "forward", .arguments = {}, .maximum_time = milliseconds(100)}),
               ErrorIs(ErrorCode::crashed, HasSubstr("'first_ns'")));
+  for (const auto& [mode, why] : {std::pair("slow-operators", "longer than they were waited for"),
+                                  std::pair("negative-operators", "longer than they were waited for"),
+                                  std::pair("few-operators", "operators and their times"),
+                                  std::pair("many-watched", "'calls'")}) {
+    auto liar = Runner::start(fake(mode));
+    ASSERT_THAT(liar, IsOk());
+    EXPECT_THAT(liar->time_operators(*lock, {.method = "forward", .arguments = {}, .maximum_calls = 3}),
+                ErrorIs(ErrorCode::crashed, HasSubstr(why)))
+        << mode;
+  }
   EXPECT_THAT(Runner::start(fake("slow-start")),
               ErrorIs(ErrorCode::crashed, HasSubstr("'self_test_ns'")));
+}
+
+TEST(Runners, of_before_operators_were_timed_say_that_they_cannot) {
+  const TemporaryFolder folder;
+  const auto lock = MeasurementLock::acquire(milliseconds(0), {folder.path()});
+  ASSERT_THAT(lock, IsOk());
+  auto older = Runner::start(fake("older"));
+  ASSERT_THAT(older, IsOk());
+  EXPECT_THAT(older->time_operators(*lock, {.method = "forward"}),
+              ErrorIs(ErrorCode::invalid_argument, HasSubstr("unknown type")));
 }
 
 TEST(Runners, that_never_say_hello_are_ended_in_time) {

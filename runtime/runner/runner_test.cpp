@@ -112,6 +112,17 @@ TEST_P(EveryForm, reproduces_the_golden_outputs_and_measures) {
   EXPECT_LE(measured->steady.minimum, measured->steady.p50);
   EXPECT_LE(measured->steady.p50, measured->steady.p90);
   EXPECT_GT(measured->peak_memory, ByteCount::mib(10));
+
+  const auto timed = runner.time_operators(*lock, {.method = "decode",
+                                                   .arguments = {models().goldens.golden_inputs[0].row(0)},
+                                                   .maximum_calls = 3});
+  ASSERT_THAT(timed, IsOk());
+  EXPECT_LE(timed->calls, 3U);
+  const bool coded = std::string(name).ends_with("int8");
+  EXPECT_TRUE(std::any_of(timed->operators.begin(), timed->operators.end(), [&](const OperatorTime& one) {
+    return one.name.starts_with(coded ? "quantized::conv" : std::string(name) == "mobile" ? "prepacked::" : "aten::conv");
+  }));
+  EXPECT_THAT(runner.time_operators(*lock, {.method = "encode"}), ErrorIs(ErrorCode::not_found, HasSubstr("encode")));
 }
 
 INSTANTIATE_TEST_SUITE_P(Runners, EveryForm,

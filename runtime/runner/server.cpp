@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/base/median.hpp"
 #include "runtime/runner/confine.hpp"
 #include "runtime/runner/messages.hpp"
 
@@ -20,6 +21,7 @@ using Json = nlohmann::json;
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::int64_t most_calls = 1'000'000;
+constexpr std::int64_t most_watched_calls = 1000;
 constexpr std::int64_t longest_measurement = 3'600'000'000'000;  // ns
 constexpr std::int64_t most_threads = 256;
 
@@ -116,6 +118,7 @@ Result<Frame> Server::answer(const Frame& request, UniqueFd blob) {
   if (type == "load") return load(request.header, std::move(blob));
   if (type == "infer") return infer(request);
   if (type == "measure") return measure(request);
+  if (type == "time-operators") return time_operators(request);
   if (type == "probe") {
     OUTCROP_TRY(file, get_string(request.header, "file"));
     OUTCROP_TRY(port, get_integer(request.header, "port", 1, 65535));
@@ -219,6 +222,40 @@ Result<Frame> Server::measure(const Frame& request) {
                   {"cold", cold},
                   {"first_ns", first},
                   {"warm_up_ns", warm_up_time},
+                  {"tensors", encode_tensors(tensors, reply.payload)}};
+  return reply;
+}
+
+Result<Frame> Server::time_operators(const Frame& request) {
+  OUTCROP_TRY(maximum_calls, get_integer(request.header, "maximum_calls", 1, most_watched_calls));
+  OUTCROP_TRY(maximum_time, get_integer(request.header, "maximum_ns", 0, longest_measurement));
+  OUTCROP_TRY(call, prepare(request));
+  OUTCROP_CHECK(call->run());
+  std::vector<std::string> names;
+  std::vector<std::vector<double>> times;
+  std::int64_t calls = 0;
+  const auto start = SteadyClock::now();
+  do {
+    const auto watched = call->run_watched();
+    if (!watched) return fail(watched.error().context(engine_.name() + " " + engine_.version()));
+    times.resize(watched->size());
+    bool same = calls == 0 || names.size() == watched->size();
+    for (std::size_t i = 0; same && i < watched->size(); ++i) {
+      if (calls == 0) names.push_back((*watched)[i].name);
+      same = names[i] == (*watched)[i].name;
+      times[i].push_back(static_cast<double>((*watched)[i].time.count()));
+    }
+    if (!same) return fail(ErrorCode::unsupported, "not every call runs the same operators, so none of them has a time");
+    ++calls;
+  } while (calls < maximum_calls && nanoseconds_since(start) < maximum_time);
+
+  std::vector<std::int64_t> medians;
+  for (auto& one : times) medians.push_back(static_cast<std::int64_t>(median(std::move(one))));
+  Frame reply;
+  const std::array tensors{Tensor::of_integers("", {std::ssize(medians)}, medians)};
+  reply.header = {{"type", "timed-operators"},
+                  {"calls", calls},
+                  {"operators", names},
                   {"tensors", encode_tensors(tensors, reply.payload)}};
   return reply;
 }

@@ -44,6 +44,7 @@ class Server {
   [[nodiscard]] Result<Frame> load(const nlohmann::json& header, UniqueFd blob);
   [[nodiscard]] Result<Frame> infer(const Frame& request);
   [[nodiscard]] Result<Frame> measure(const Frame& request);
+  [[nodiscard]] Result<Frame> time_operators(const Frame& request);
   [[nodiscard]] Result<std::unique_ptr<Call>> prepare(const Frame& request);
 
   Engine& engine_;

@@ -27,6 +27,34 @@ namespace {
 
 using ::testing::HasSubstr;
 
+// Of an engine that does not time its operators, unless it is told which a call runs next.
+class PlainCall : public Call {
+ public:
+  Status run() override { return {}; }
+  Result<std::vector<Tensor>> outputs() override { return std::vector<Tensor>(); }
+};
+class WatchedCall final : public PlainCall {
+ public:
+  explicit WatchedCall(std::vector<std::string> names) : names_(std::move(names)) {}
+  Result<std::vector<OperatorTime>> run_watched() override {
+    const std::string& name = names_[calls_++ % names_.size()];
+    return std::vector<OperatorTime>{{name, std::chrono::nanoseconds(10 * calls_)}};
+  }
+
+ private:
+  std::vector<std::string> names_;
+  std::size_t calls_ = 0;
+};
+class SmallModel final : public Model {
+ public:
+  std::map<std::string, std::string> methods() const override { return {}; }
+  Result<std::unique_ptr<Call>> prepare(std::string_view method, std::span<const Value>) override {
+    if (method == "plain") return std::make_unique<PlainCall>();
+    if (method == "changes") return std::make_unique<WatchedCall>(std::vector<std::string>{"aten::relu", "aten::tanh"});
+    return std::make_unique<WatchedCall>(std::vector<std::string>{"aten::relu"});
+  }
+};
+
 // A library whose transposed convolution is wrong with one of its two backends, as some are.
 class FaultyEngine final : public Engine {
  public:
@@ -39,10 +67,12 @@ class FaultyEngine final : public Engine {
   }
   Result<std::unique_ptr<Model>> load(BytesView, std::string_view, int) override {
     ++loads;
+    if (loads_it) return std::make_unique<SmallModel>();
     return fail(ErrorCode::invalid_data, "reached the loader");
   }
 
   int loads = 0;
+  bool loads_it = false;
 
  private:
   std::vector<Backend> backends_{{"wrong", {"quantized::conv_transpose2d"}, {}}, {"right", {}, {}}};
@@ -64,13 +94,14 @@ class Servers : public ::testing::Test {
     thread_.join();
   }
 
-  // The error that a request is answered with.
-  Error ask(const nlohmann::json& header, int descriptor = -1) {
+  Frame answered(const nlohmann::json& header, int descriptor = -1) {
     EXPECT_THAT(parent_->send({header, {}}, no_deadline, descriptor), IsOk());
-    const auto reply = parent_->receive(no_deadline);
+    auto reply = parent_->receive(no_deadline);
     EXPECT_THAT(reply, IsOk());
-    return decode_error(reply->header);
+    return std::move(*reply);
   }
+  // The error that a request is answered with.
+  Error ask(const nlohmann::json& header, int descriptor = -1) { return decode_error(answered(header, descriptor).header); }
   Error load(int descriptor, const std::string& backend,
              const std::vector<std::string>& allowed = {"aten::relu",
                                                         "quantized::conv_transpose2d"}) {
@@ -137,6 +168,37 @@ TEST_F(Servers, answer_nonsense_with_an_error_and_go_on) {
   EXPECT_THAT(ask({{"type", "infer"}, {"method", "forward"}}).message(),
               HasSubstr("no model is loaded"));
   EXPECT_EQ(ask({{"type", "measure"}, {"warm_up_calls", -1}}).code(), ErrorCode::invalid_data);
+}
+
+TEST_F(Servers, time_operators_where_the_engine_tells_them_and_calls_run_the_same_ones) {
+  const auto blob = trust::verify_bytes(as_bytes("model"), trust::sha256("model"));
+  ASSERT_THAT(blob, IsOk());
+  engine_.loads_it = true;
+  EXPECT_EQ(answered({{"type", "load"},
+                      {"backend", "right"},
+                      {"threads", 1},
+                      {"allowed_operators", {"aten::relu", "quantized::conv_transpose2d"}},
+                      {"expected_methods", nlohmann::json::object()}},
+                     blob->fd())
+                .type(),
+            "loaded");
+  const auto request = [](const char* method) {
+    return nlohmann::json{{"type", "time-operators"}, {"method", method},       {"arguments", nlohmann::json::array()},
+                          {"maximum_calls", 3},       {"maximum_ns", 1'000'000'000}};
+  };
+  const Frame timed = answered(request("steady"));
+  EXPECT_EQ(timed.header["operators"], nlohmann::json({"aten::relu"}));
+  EXPECT_EQ(timed.header["calls"], 3);
+  const auto times = decode_tensors(timed.header["tensors"], timed.payload);
+  ASSERT_THAT(times, IsOk());
+  EXPECT_EQ(times->front().integers()[0], 20) << "the median of 10, 20 and 30";
+  const Error plain = ask(request("plain"));
+  EXPECT_EQ(plain.code(), ErrorCode::unsupported);
+  EXPECT_THAT(plain.message(), HasSubstr("faulty 2.6"));
+  EXPECT_THAT(ask(request("changes")).message(), HasSubstr("not every call runs the same operators"));
+  nlohmann::json none = request("steady");
+  none["maximum_calls"] = 0;
+  EXPECT_EQ(ask(none).code(), ErrorCode::invalid_data);
 }
 
 constexpr int unavailable = 77;

@@ -87,6 +87,16 @@ void answer(std::string_view mode) {
                       R"("tensors":[{"dtype":"int64","shape":[1]}]})",
                       8, std::string_view("\x01\0\0\0\0\0\0\0", 8));
   }
+  // Operators' times: beyond the wait, below 0, not one for each, of more calls than were asked for.
+  const auto timed = [](std::string_view calls, std::string_view operators, std::string_view nanoseconds) {
+    send_frame(R"({"type":"timed-operators","calls":)" + std::string(calls) + R"(,"operators":)" + std::string(operators) +
+                   R"(,"tensors":[{"dtype":"int64","shape":[1]}]})",
+               8, nanoseconds);
+  };
+  if (mode == "slow-operators") return timed("1", R"(["aten::relu"])", std::string_view("\0\0\0\0\0\0\x01\0", 8));
+  if (mode == "negative-operators") return timed("1", R"(["aten::relu"])", "\xff\xff\xff\xff\xff\xff\xff\xff");
+  if (mode == "few-operators") return timed("1", R"(["aten::relu","aten::add"])", std::string_view("\x01\0\0\0\0\0\0\0", 8));
+  if (mode == "many-watched") return timed("4", R"(["aten::relu"])", std::string_view("\x01\0\0\0\0\0\0\0", 8));
   if (mode == "half-a-frame") {
     send_frame(R"({"type":"outputs","cold":true,"call_ns":1,"tensors":[]})", 1000, "abcd");
   }

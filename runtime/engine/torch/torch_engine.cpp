@@ -18,6 +18,7 @@
 #include "runtime/engine/torch/conversion.hpp"
 #include "runtime/engine/torch/int4/int4_operator.hpp"
 #include "runtime/engine/torch/mapped_file.hpp"
+#include "runtime/engine/torch/operator_times.hpp"
 #include "runtime/engine/torch/self_test.hpp"
 #include "runtime/engine/torch/torch_error.hpp"
 #include "runtime/inspect/torch_inspection.hpp"
@@ -150,6 +151,18 @@ class TorchCall final : public Call {
     } catch (const std::exception& error) {
       return fail(torch_error(error, "running " + method_.name(), ErrorCode::invalid_data));
     }
+  }
+
+  Result<std::vector<OperatorTime>> run_watched() override {
+    OperatorTimes watch;
+    OUTCROP_CHECK(run());
+    auto times = watch.take();
+    if (times.empty()) return fail(ErrorCode::unsupported, "it told of no operator that it ran");
+    if (times.size() > most_operator_times) {
+      return fail(ErrorCode::unsupported, "a call runs " + std::to_string(times.size()) + " operators, more than the " +
+                                              std::to_string(most_operator_times) + " whose times are told");
+    }
+    return times;
   }
 
   Result<std::vector<Tensor>> outputs() override {

@@ -85,6 +85,15 @@ TEST_F(TorchEngineTest, rounds_alike_at_every_call) {
       ASSERT_THAT(*outputs, SizeIs(1));
       EXPECT_THAT(outputs->front().floats(), ElementsAre(rounded)) << "call " << i;
     }
+    const auto watched = (*call)->run_watched();
+    ASSERT_THAT(watched, IsOk());
+    std::vector<std::string> names;
+    for (const OperatorTime& one : *watched) {
+      names.push_back(one.name);
+      EXPECT_GT(one.time.count(), 0);
+    }
+    EXPECT_THAT(names, ElementsAre("aten::div", "aten::round"));
+    ASSERT_THAT((*call)->run(), IsOk()) << "and nobody watches any more";
   }
 }
 

@@ -3,13 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <optional>
 
 #include "protocol/base/median.hpp"
+#include "runtime/engine/torch/operator_times.hpp"
 #include "trainer_host/trainer/quantize/goldens.hpp"
-#include "trainer_host/trainer/quantize/layer_plan.hpp"
-#include "trainer_host/trainer/quantize/mixed/operator_times.hpp"
-#include "trainer_host/trainer/quantize/operator_trace.hpp"
 
 namespace outcrop::quantize {
 namespace {
@@ -35,78 +32,11 @@ Status repeat(const Round& round) {
   return {};
 }
 
-// "conv2d" of aten::conv2d in a float run, of quantized::conv2d_relu in the other.
-std::string operation_of_call(const std::string& name, bool int8) {
-  if (int8) return planned_operation_of(name);
-  const std::string space = "aten::";
-  if (!name.starts_with(space)) return {};
-  const std::string operation = name.substr(space.size());
-  return has_static_kernel(operation) ? operation : std::string();
-}
-
-bool is_border_call(const std::string& name) {
-  return name == "aten::quantize_per_tensor" || name == "aten::dequantize";
-}
-
-// One run, divided among layers.
-struct Division {
-  std::vector<double> ms;           // of each layer
-  std::vector<bool> floats_before;  // it goes to floats between the layer before and this one
-};
-
-Result<Division> divided(const std::vector<TimedLayer>& layers, const std::vector<TimedCall>& calls, bool int8) {
-  Division division;
-  std::vector<double> borders;  // of each layer's end
-  std::optional<Clock::time_point> start;
-  bool floats = false;
-  for (const TimedCall& call : calls) {
-    const std::string operation = operation_of_call(call.name, int8);
-    if (operation.empty()) {
-      if (call.name == "aten::dequantize") floats = true;
-      if (int8 && is_border_call(call.name) && !borders.empty()) borders.back() += milliseconds(call.end - call.start);
-      continue;
-    }
-    const std::size_t at = borders.size();
-    if (at >= layers.size() || layers[at].operation != operation) {
-      return fail(ErrorCode::unsupported, "other layers run than the plan has");
-    }
-    if (start) division.ms.push_back(milliseconds(call.start - *start));
-    start = call.start;
-    division.floats_before.push_back(floats);
-    floats = false;
-    borders.push_back(0.0);
-  }
-  if (borders.size() != layers.size()) return fail(ErrorCode::unsupported, "fewer layers run than the plan has");
-  if (!layers.empty()) division.ms.push_back(milliseconds(calls.back().end - *start));
-  // What a network ends with, and goes over to the next one with, is a border of its own (end_ms).
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    if (layers[i].last) division.ms[i] -= borders[i];
-  }
-  return division;
-}
-
-Result<Division> timed_run(const std::vector<TimedLayer>& layers, models::LiteModel& model, const kinds::ExampleCall& call,
+Result<DividedRun> timed_run(const std::vector<TimedLayer>& layers, models::LiteModel& model, const kinds::ExampleCall& call,
                            bool int8) {
-  OperatorTimes times;
+  runtime::OperatorTimes times;
   OUTCROP_TRY(ignored, answer(model, call));
   return divided(layers, times.take(), int8);
-}
-
-// How many values come into each layer, and out of it.
-struct Traffic {
-  std::int64_t in = 0;
-  std::int64_t out = 0;
-};
-
-Result<std::vector<Traffic>> traffic_of(models::LiteModel& plain, const kinds::ExampleCall& call) {
-  OperatorTrace trace;
-  OUTCROP_TRY(ignored, answer(plain, call));
-  std::vector<Traffic> traffic;
-  for (const TracedCall& one : trace.take()) {
-    if (operation_of_call(one.name, false).empty()) continue;
-    traffic.push_back({one.inputs.at(0).toTensor().numel(), one.outputs.at(0).toTensor().numel()});
-  }
-  return traffic;
 }
 
 // Of so many values, to codes and back.
@@ -147,8 +77,7 @@ class Borders {
 
 Result<std::vector<LayerFigures>> measure_layers(const std::vector<TimedLayer>& layers, models::LiteModel& int8,
                                                  models::LiteModel& plain, const kinds::ExampleCall& call) {
-  OUTCROP_TRY(traffic, traffic_of(plain, call));
-  if (traffic.size() != layers.size()) return fail(ErrorCode::unsupported, "other layers run than the plan has");
+  OUTCROP_TRY(traffic, traffic_of(layers, plain, call));
   std::vector<std::vector<double>> in_int8(layers.size());
   std::vector<std::vector<double>> in_float(layers.size());
   std::vector<bool> floats_before;
