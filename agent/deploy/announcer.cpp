@@ -52,9 +52,9 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
                       transport::Delivery::at_least_once, done);
   }
 
-  messages::DeviceHeader header(const Deployment& deployment) {
+  messages::DeviceHeader header(int protocol) {
     messages::DeviceHeader header;
-    header.protocol = chosen_protocol(deployment);
+    header.protocol = protocol;
     header.device = board_.device;
     header.session = board_.outbox.session();
     header.sequence = board_.outbox.next_sequence();
@@ -71,7 +71,7 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
 
   messages::Report make_report(const Deployment& deployment) {
     messages::Report report;
-    report.header = header(deployment);
+    report.header = header(chosen_protocol(deployment));
     report.deployment = deployment.id();
     report.state = deployment.state;
     report.reason = deployment.reason;
@@ -229,7 +229,7 @@ void Announcer::status(const Record& record, bool online) {
 void Announcer::progress(const Deployment& deployment, const std::string& variant,
                          const Transfer& transfer) {
   messages::Progress progress;
-  progress.header = impl_->header(deployment);
+  progress.header = impl_->header(chosen_protocol(deployment));
   progress.deployment = deployment.id();
   progress.state = deployment.state;
   progress.reason = deployment.reason;
@@ -242,6 +242,21 @@ void Announcer::progress(const Deployment& deployment, const std::string& varian
 void Announcer::report(const Deployment& deployment) {
   impl_->board_.outbox.add(impl_->sign_report(deployment));
   impl_->send_soon();
+}
+
+void Announcer::layers(const trust::Sha256Digest& manifest, std::vector<messages::VariantLayers> variants) {
+  const Board& board = impl_->board_;
+  messages::Layers layers;
+  layers.header = impl_->header(messages::layers_since);
+  layers.device_class = board.config.device_class;
+  layers.engine = board.engine ? board.engine->engine : "unknown";
+  layers.engine_version = board.engine ? board.engine->engine_version : "";
+  layers.manifest = manifest;
+  layers.variants = std::move(variants);
+  impl_->publish(topics::up(board.device, messages::layers_kind),
+                 trust::sign_envelope(messages::layers_kind, as_bytes(messages::to_json(layers)),
+                                      std::span(&impl_->board_.key, 1)),
+                 false);
 }
 
 void Announcer::hold(const Deployment& deployment) {

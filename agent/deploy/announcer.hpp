@@ -15,6 +15,7 @@
 #include "agent/report/outbox.hpp"
 #include "agent/slots/slots.hpp"
 #include "agent/verify/metadata_store.hpp"
+#include "protocol/messages/layers.hpp"
 #include "protocol/messages/status.hpp"
 #include "protocol/transport/session.hpp"
 #include "protocol/trust/ed25519.hpp"
@@ -60,6 +61,8 @@ class Announcer {
   void progress(const Deployment& deployment, const std::string& variant = {},
                 const Transfer& transfer = {});
   void report(const Deployment& deployment);
+  // Said once: who asked and misses it asks again.
+  void layers(const trust::Sha256Digest& manifest, std::vector<messages::VariantLayers> variants);
   // A report of an end, which is written down with the end itself before send() sends it.
   void hold(const Deployment& deployment);
   void send();

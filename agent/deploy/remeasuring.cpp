@@ -91,15 +91,22 @@ asio::awaitable<void> Remeasuring::as_asked() {
   }
   parts_.serving.end();
   steps_.begin();
-  auto measured = co_await steps_.measure_serving(machine_.deployment().target());
+  auto measured = co_await steps_.measure_serving(
+      machine_.deployment().target(), asked.measure.layers ? Steps::Layers::asked : Steps::Layers::unasked);
   if (steps_.interrupted() || not_measured_because(asked.measure)) co_return;
   steps_.forget();
   asked_.reset();
   asked_measured_ = SteadyClock::now();
   if (!measured) {
     spdlog::warn("measuring what serves: {}", measured.error().message());
-  } else {
-    tell(std::move(*measured));
+    co_return;
+  }
+  const auto layers = std::move(measured->layers);
+  tell(std::move(*measured));
+  if (!layers) {
+    spdlog::warn("timing layers, as the host asked: {}", layers.error().message());
+  } else if (!layers->empty()) {
+    parts_.announcer.layers(asked.measure.manifest, *layers);
   }
 }
 

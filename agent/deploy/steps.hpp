@@ -16,6 +16,7 @@
 #include "agent/deploy/fetch.hpp"
 #include "agent/deploy/machine.hpp"
 #include "agent/prove/fitting.hpp"
+#include "agent/prove/layer_times.hpp"
 #include "agent/prove/signal.hpp"
 #include "agent/prove/trial.hpp"
 #include "agent/prove/worker.hpp"
@@ -57,8 +58,11 @@ class Steps {
     messages::ReportedVariant variant;
     ProvedAgain result = ProvedAgain::not_possible;
     std::string in_words;  // the figures against the budget, or why there are none
+    Result<std::vector<messages::VariantLayers>> layers;  // where they were asked for; empty without
   };
-  [[nodiscard]] boost::asio::awaitable<Result<Remeasured>> measure_serving(Installed release);
+  enum class Layers { unasked, asked };
+  [[nodiscard]] boost::asio::awaitable<Result<Remeasured>> measure_serving(Installed release,
+                                                                           Layers layers = Layers::unasked);
 
   // Has a runner say which engine it is, for whoever wants to know before a release does.
   void greet_engine();

@@ -249,10 +249,11 @@ Steps::Awaitable Steps::soaking() {
   co_return Outcome{Event::soaked, reason};
 }
 
-asio::awaitable<Result<Steps::Remeasured>> Steps::measure_serving(Installed release) {
+asio::awaitable<Result<Steps::Remeasured>> Steps::measure_serving(Installed release, Layers layers) {
   struct Shared {
     messages::Manifest manifest;
     TrialOutcome outcome;
+    Result<std::vector<messages::VariantLayers>> layers;
   };
   make_way();
   trial_ = std::make_shared<Trial>();
@@ -263,7 +264,7 @@ asio::awaitable<Result<Steps::Remeasured>> Steps::measure_serving(Installed rele
   request.config = &parts_.config;
   request.slots = &parts_.slots;
   request.abandoned = trial->abandoned;
-  std::function<void()> job = [request = std::move(request), release, shared]() mutable {
+  std::function<void()> job = [request = std::move(request), release, layers, shared]() mutable {
     auto manifest = request.slots->manifest(release.manifest, release.manifest_size);
     if (!manifest) {
       shared->outcome.status = fail(std::move(manifest).error());
@@ -272,6 +273,7 @@ asio::awaitable<Result<Steps::Remeasured>> Steps::measure_serving(Installed rele
     shared->manifest = std::move(*manifest);
     request.manifest = shared->manifest;
     shared->outcome = run_trial(request);
+    if (layers == Layers::asked) shared->layers = time_layers(request);
   };
   trials_->post(std::move(job), [this, trial, shared] {
     trial->outcome = std::move(shared->outcome);
@@ -286,7 +288,7 @@ asio::awaitable<Result<Steps::Remeasured>> Steps::measure_serving(Installed rele
   const auto& variants = trial->outcome->variants;
   const Decision decision = decide(shared->manifest, parts_.config.device_class, variants);
   co_return Remeasured{variants.front(), judge(*trial->outcome, decision, is_emulated(parts_.config)),
-                       decision.reason};
+                       decision.reason, std::move(shared->layers)};
 }
 
 Outcome Steps::take_back() {

@@ -4,6 +4,7 @@
 #include "protocol/messages/deployment_fields.hpp"
 #include "protocol/messages/fields.hpp"
 #include "protocol/messages/json_reader.hpp"
+#include "protocol/messages/layers.hpp"
 #include "protocol/messages/renewal.hpp"
 #include "protocol/messages/telemetry.hpp"
 
@@ -63,6 +64,7 @@ void read_keys(ObjectReader& reader, Watch& watch) {
 void read_keys(ObjectReader& reader, Measure& measure) {
   measure.manifest = reader.digest("manifest");
   measure.lasts = read_lasts(reader);
+  if (measure.protocol >= layers_since && reader.has("layers")) measure.layers = reader.boolean("layers");
 }
 
 void read_keys(ObjectReader& reader, Certificate& certificate) {
@@ -102,10 +104,12 @@ std::string to_json(const Watch& watch) {
 }
 
 std::string to_json(const Measure& measure) {
-  return json_text(Json{{"type", "measure"},
-                        {"protocol", measure.protocol},
-                        {"manifest", measure.manifest.hex()},
-                        {"lasts_seconds", measure.lasts.count()}});
+  Json json{{"type", "measure"},
+            {"protocol", measure.protocol},
+            {"manifest", measure.manifest.hex()},
+            {"lasts_seconds", measure.lasts.count()}};
+  if (measure.layers) json["layers"] = true;
+  return json_text(json);
 }
 
 std::string to_json(const Certificate& certificate) {

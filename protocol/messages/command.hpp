@@ -60,6 +60,7 @@ struct Watch {
 struct Measure {
   trust::Sha256Digest manifest;
   std::chrono::seconds lasts{86'400};  // how long the board may wait for rest; at most a week
+  bool layers = false;                 // from protocol 6: operators are timed, too (layers.hpp)
   int protocol = signed_since;
   bool operator==(const Measure&) const = default;
 };

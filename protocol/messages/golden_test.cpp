@@ -14,6 +14,7 @@
 #include "protocol/messages/artifact.hpp"
 #include "protocol/messages/command.hpp"
 #include "protocol/messages/enrolment.hpp"
+#include "protocol/messages/layers.hpp"
 #include "protocol/messages/manifest.hpp"
 #include "protocol/messages/report.hpp"
 #include "protocol/messages/status.hpp"
@@ -100,6 +101,10 @@ TEST(Golden, what_is_asked_and_told_while_a_board_serves_reads_and_writes_the_sa
       "telemetry.json", [](const std::string& text) { return parse_telemetry(as_bytes(text)); }, 5);
   EXPECT_EQ(telemetry.served.latency_ms.max(), 31.0);
   EXPECT_EQ(telemetry.throttled, (ThrottlingBits{0x4, 0x5}));
+  EXPECT_TRUE(command<Measure>("measure.json", 6).layers);
+  const Layers layers =
+      same_again("layers.json", [](const std::string& text) { return parse_layers(as_bytes(text)); }, 6);
+  EXPECT_EQ(layers.variants.at(0).operators.at(2).time, std::chrono::nanoseconds(280'500));
 }
 
 // Of what either side writes in protocol 2 only reports have another form.

@@ -131,6 +131,12 @@ void ScriptedHost::on_message(const transport::Message& message) {
         {.role = device_, .keys = {{board_key.id(), board_key}}, .threshold = 1});
     auto renewal = verified ? messages::parse_renewal(verified->bytes()) : Result<messages::Renewal>(fail(verified.error()));
     if (renewal) renewals.push_back(std::move(*renewal));
+  } else if (message.topic == topics::up(device_, "layers")) {
+    const auto verified = trust::verify_envelope(
+        message.payload, messages::layers_kind,
+        {.role = device_, .keys = {{board_key.id(), board_key}}, .threshold = 1});
+    auto told = verified ? messages::parse_layers(verified->bytes()) : Result<messages::Layers>(fail(verified.error()));
+    if (told) layers.push_back(std::move(*told));
   }
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "protocol/messages/command.hpp"
+#include "protocol/messages/layers.hpp"
 #include "protocol/messages/renewal.hpp"
 #include "protocol/messages/report.hpp"
 #include "protocol/messages/status.hpp"
@@ -56,6 +57,7 @@ class ScriptedHost {
   std::vector<messages::Report> reports;
   std::vector<messages::Telemetry> telemetry;  // whose signature holds; acknowledged as reports are
   std::vector<messages::Renewal> renewals;  // whose signature holds
+  std::vector<messages::Layers> layers;     // likewise
   std::size_t bad_reports = 0;
   std::size_t signed_statuses = 0;
   std::function<void(const messages::DeviceStatus&)> on_each_status;

@@ -289,7 +289,10 @@ TEST_F(AgentTest, tells_how_it_fares_and_measures_again_when_the_host_asks) {
   EXPECT_EQ(host_.reports.size(), before) << "nothing was asked in its right form yet";
   const std::string file = (folder_.path() / "made.safetensors").string();
   EXPECT_EQ(agent_says("infer --seed 7 --out " + file + " --config " + config_.string()).code, 0);
-  host_.send(messages::Measure{release.manifest});
+  messages::Measure with_layers{release.manifest};
+  with_layers.layers = true;
+  with_layers.protocol = messages::layers_since;
+  host_.send(with_layers);
   const auto measured = [&] {
     return host_.reports.size() > before &&
            host_.reports.back().reason.find("measured while it serves") != std::string::npos;
@@ -300,6 +303,20 @@ TEST_F(AgentTest, tells_how_it_fares_and_measures_again_when_the_host_asks) {
   EXPECT_EQ(report.deployment.generation, 1U);
   EXPECT_EQ(report.deployment.manifest, release.manifest);
   EXPECT_NE(report.variants.at(0).measurement, std::nullopt);
+  // Of every variant that lies here, not of the one that serves alone.
+  ASSERT_TRUE(loop_.until([&] { return !host_.layers.empty(); }, std::chrono::minutes(2)));
+  const messages::Layers& layers = host_.layers.front();
+  EXPECT_EQ(layers.manifest, release.manifest);
+  EXPECT_EQ(layers.device_class, Forge::device_class);
+  EXPECT_EQ(layers.engine_version, "0.0-scripted");
+  EXPECT_GT(layers.header.sequence, report.header.sequence);
+  EXPECT_GT(layers.variants.size(), 1U);
+  for (const messages::VariantLayers& variant : layers.variants) {
+    if (!variant.reason.empty()) continue;  // of a machine that others use
+    ASSERT_EQ(variant.operators.size(), 2U) << variant.name;
+    EXPECT_EQ(variant.operators[0].name, "test::script");
+    EXPECT_GT(variant.calls, 0U);
+  }
   // What was served since the sample before, and nothing that was only measured.
   const auto served = [&] {
     messages::Telemetry::Served all;

@@ -23,6 +23,7 @@
 #include "protocol/messages/artifact.hpp"
 #include "protocol/messages/command.hpp"
 #include "protocol/messages/enrolment.hpp"
+#include "protocol/messages/layers.hpp"
 #include "protocol/messages/manifest.hpp"
 #include "protocol/messages/report.hpp"
 #include "protocol/messages/status.hpp"
@@ -266,6 +267,7 @@ std::span<const Parser> parsers() {
       {"enrolment-request", text<messages::parse_enrolment_request>, {"enrolment-request.json"}},
       {"envelope", envelope, {"report.envelope.json", "command.envelope.json", "status.envelope.json"}},
       {"http-target", http_target, {}},
+      {"layers", bytes<messages::parse_layers>, {"layers.json"}},
       {"manifest", manifest, {"manifest.json"}},
       {"npy", npy, {}},
       {"open-inference", open_inference, {}},
