@@ -13,6 +13,7 @@
 #include "trainer_host/cli/device_filter.hpp"
 #include "trainer_host/cli/fleet_adopt.hpp"
 #include "trainer_host/cli/fleet_best.hpp"
+#include "trainer_host/cli/fleet_layers.hpp"
 #include "trainer_host/cli/fleet_monitor.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
 #include "trainer_host/cli/fleet_tag.hpp"
@@ -185,6 +186,7 @@ void add_fleet(CLI::App& app, Action& chosen) {
   add_devices(*parent, chosen);
   add_reports(*parent, chosen);
   add_fleet_best(*parent, chosen);
+  add_fleet_layers(*parent, chosen);
   add_fleet_monitor(*parent, chosen);
   add_adopt(*parent, chosen);
   add_fleet_tags(*parent, chosen);

@@ -76,6 +76,7 @@ struct MeasureOptions {
   std::string board;
   std::string device_class;
   std::string release;
+  bool layers = false;
   bool json = false;
 };
 
@@ -88,6 +89,7 @@ Status run_measure(const MeasureOptions& options) {
     OUTCROP_TRY(release, find_release(host, options.release));
     body["manifest"] = release.at("manifest");
   }
+  if (options.layers) body["layers"] = true;
   OUTCROP_TRY(answer, host.post("/v1/measure", body));
   if (options.json) {
     std::printf("%s\n", json_text(answer, 2).c_str());
@@ -107,12 +109,15 @@ void add_measure(CLI::App& fleet, Action& chosen) {
   verb->add_option("--release", options->release,
                    "Those that serve this release: start of its manifest's digest, or its folder");
   name->excludes(device_class);
+  verb->add_flag("--layers", options->layers,
+                 "And time each operator of the variants that lie there: outcrop fleet layers shows it");
   add_host_option(*verb, options->host);
   verb->add_flag("--json", options->json, "Print what outcropd says, in JSON");
   verb->footer(
       "A board measures when no update is at work and nobody uses it, by the same rules as before it took the\n"
       "release; what others disturbed is void. [monitor] measure_every_hours of host.toml does so by itself.\n"
-      "Examples:\n  outcrop fleet measure pi-1\n  outcrop fleet measure --class raspberry-pi-4");
+      "Examples:\n  outcrop fleet measure pi-1\n  outcrop fleet measure --class raspberry-pi-4\n"
+      "  outcrop fleet measure pi-1 --layers");
   verb->callback([options, &chosen] { chosen = [options] { return run_measure(*options); }; });
 }
 

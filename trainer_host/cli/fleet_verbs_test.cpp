@@ -543,7 +543,7 @@ TEST_F(FleetVerbsTest, every_verb_teaches_its_use) {
                            "device publish", "fleet adopt",
                            "release publish", "release withdraw", "release revoke", "release list",
                            "rollout start", "rollout status", "rollout list", "rollout pause", "rollout resume",
-                           "rollout abort", "fleet devices", "fleet reports", "fleet history", "fleet measure",
+                           "rollout abort", "fleet devices", "fleet reports", "fleet history", "fleet measure", "fleet layers",
                            "fleet audit", "keys publish", "keys add-model"}) {
     const ShellOutcome help = run(std::string(verb) + " --help");
     EXPECT_EQ(help.code, 0) << verb;

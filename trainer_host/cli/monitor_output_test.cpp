@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/support/result_matchers.hpp"
+#include "trainer_host/cli/layers_output.hpp"
 #include "trainer_host/fleet/monitor/audit.hpp"
 
 namespace outcrop::cli {
@@ -52,6 +53,26 @@ TEST(MonitorOutput, says_why_there_may_be_nothing) {
   nothing.served = nothing.temperature = nothing.measured = {{"cut", false}, {"points", json::array()}};
   nothing.outliers = {{"outliers", json::array()}};
   EXPECT_THAT(history_tables("pi-1", nothing, today, 0), HasSubstr("nothing is kept of pi-1"));
+}
+
+TEST(MonitorOutput, shows_what_a_call_is_spent_on_by_operator) {
+  messages::Layers layers;
+  layers.header = {"pi-1", 7, 9, today, true};
+  layers.device_class = "raspberry-pi-4";
+  layers.engine = "torch";
+  layers.engine_version = "1.13.1";
+  const auto takes = [](const char* name, int microseconds) {
+    return messages::VariantLayers::Operator{name, std::chrono::microseconds(microseconds)};
+  };
+  layers.variants = {{"float", "", 25, {takes("aten::relu", 250), takes("aten::conv2d", 1500), takes("aten::conv2d", 750)}},
+                     {"int8-qint8", "the proof failed", 0, {}}};
+  const std::string text = layers_tables(layers, {});
+  EXPECT_THAT(text, HasSubstr("pi-1 (raspberry-pi-4) told on 2027-01-15"));
+  EXPECT_THAT(text, HasSubstr("float, 3 operators in 2.50 ms (medians of 25 calls)"));
+  EXPECT_THAT(text, HasSubstr("int8-qint8 was not timed: the proof failed"));
+  const std::size_t longest = text.find("aten::conv2d");
+  EXPECT_LT(longest, text.find("aten::relu")) << "what took longest comes first";
+  EXPECT_THAT(text.substr(longest, text.find('\n', longest) - longest), HasSubstr("90"));
 }
 
 TEST(MonitorOutput, says_who_measures_and_who_does_not) {

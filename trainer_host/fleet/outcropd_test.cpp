@@ -6,6 +6,7 @@
 
 #include "platform/http/client.hpp"
 #include "protocol/base/durable_file.hpp"
+#include "protocol/messages/layers.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/envelope.hpp"
 #include "protocol/trust/roles.hpp"
@@ -80,6 +81,22 @@ TEST_F(OutcropdTest, keeps_how_boards_fare_over_a_kill_and_has_them_measure_agai
   EXPECT_EQ(post("/v1/measure", {{"device_class", "raspberry-pi-4"}})["asked"], json({"pi-1"}));
   ASSERT_TRUE(until([&] { return board->asked().size() == 2; }));
   EXPECT_EQ(std::get<messages::Measure>(board->asked()[1]).manifest.hex(), manifest);
+  post("/v1/measure", {{"device", "pi-1"}, {"layers", true}});
+  ASSERT_TRUE(until([&] { return board->asked().size() == 3; }));
+  EXPECT_TRUE(std::get<messages::Measure>(board->asked()[2]).layers);
+  const std::string layers = "/v1/releases/" + manifest + "/layers";
+  call("GET", layers, {}, 400);
+  call("GET", layers + "?class=raspberry-pi-4", {}, 404);
+  messages::Layers spent;
+  spent.header = {"pi-1", board->status().session, 1'000, SystemClock().now(), true};
+  spent.device_class = "raspberry-pi-4";
+  spent.engine = "torch";
+  spent.manifest = *trust::Sha256Digest::from_hex(manifest);
+  spent.variants = {{"float", "", 25, {{"aten::conv2d", std::chrono::nanoseconds(31'000)}}}};
+  board->publish(transport::topics::up("pi-1", "layers"),
+                 trust::sign_envelope("layers", as_bytes(to_json(spent)), std::span(&board->key(), 1)));
+  ASSERT_TRUE(until([&] { return http::call(socket_, {"GET", layers + "?class=raspberry-pi-4", "", ""})->status == 200; }));
+  EXPECT_EQ(get(layers + "?class=raspberry-pi-4"), json::parse(to_json(spent)));
   call("POST", "/v1/measure", json::object(), 400);
   call("POST", "/v1/measure", {{"device", "nobody"}}, 404);
 

@@ -182,6 +182,7 @@ class Api {
   [[nodiscard]] boost::asio::awaitable<http::Response> best(http::Request request);
   // monitoring.cpp
   [[nodiscard]] Result<http::Response> measure(const std::string& body);
+  [[nodiscard]] Result<http::Response> layers(const std::string& manifest, const http::Request& request);
   [[nodiscard]] boost::asio::awaitable<http::Response> outliers(http::Request request);
   // fleet.cpp
   [[nodiscard]] Result<http::Response> tokens();

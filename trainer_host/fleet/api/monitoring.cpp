@@ -1,8 +1,10 @@
 #include "protocol/base/number.hpp"
 #include "protocol/messages/json_reader.hpp"
+#include "protocol/messages/names.hpp"
 #include "trainer_host/fleet/api/api.hpp"
 #include "trainer_host/fleet/api/json.hpp"
 #include "trainer_host/fleet/api/on_worker.hpp"
+#include "trainer_host/fleet/ingest/layer_times.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -22,10 +24,26 @@ Result<http::Response> Api::measure(const std::string& body) {
   if (given("device")) request.device = reader.name("device");
   if (given("device_class")) request.device_class = reader.name("device_class");
   if (given("manifest")) request.manifest = reader.digest("manifest");
+  if (given("layers")) request.layers = reader.boolean("layers");
   reader.done();
   OUTCROP_CHECK(reader.status());
   OUTCROP_TRY(answer, parts_.measure(request));
   return respond({{"asked", answer.asked}, {"left_out", answer.left_out}});
+}
+
+// What a board of a class spends a call of the release on, as it told.
+Result<http::Response> Api::layers(const std::string& manifest, const http::Request& request) {
+  OUTCROP_TRY(digest, trust::Sha256Digest::from_hex(manifest));
+  const auto word = request.query.find("class");
+  if (word == request.query.end() || !messages::is_name(word->second)) {
+    return fail(ErrorCode::invalid_argument, "say of which class of boards: ?class=NAME");
+  }
+  OUTCROP_TRY(text, layer_times(parts_.reader, digest, word->second));
+  if (!text) {
+    return fail(ErrorCode::not_found, "no board of class '" + word->second + "' has told the layer times of release " +
+                                          digest.short_hex() + "; measure with \"layers\" asks those that serve it");
+  }
+  return http::Response{200, "application/json", std::move(*text)};
 }
 
 // Measurements that are far from the board's own earlier ones, or from those of its class.

@@ -85,6 +85,8 @@ const std::vector<Api::Route>& Api::routes() {
        }},
       {"GET", "/v1/releases/{sha256}", Role::viewer,
        at_once([](Api& api, Request&, Names& n) { return api.release(n[0]); })},
+      {"GET", "/v1/releases/{sha256}/layers", Role::viewer,
+       at_once([](Api& api, Request& r, Names& n) { return api.layers(n[0], r); })},
       {"GET", "/v1/metadata", Role::viewer,
        [](Api& api, Request, Names, Asking) { return api.metadata(); }},
       {"POST", "/v1/metadata", Role::admin,

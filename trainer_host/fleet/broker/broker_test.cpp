@@ -12,6 +12,7 @@
 
 #include "protocol/base/durable_file.hpp"
 #include "protocol/transport/paho/paho_session.hpp"
+#include "protocol/transport/topics.hpp"
 
 #include "tests/support/fleet_broker.hpp"
 #include "tests/support/mqtt_client.hpp"
@@ -66,7 +67,10 @@ TEST_F(BrokerTest, boards_and_host_talk_on_their_topics) {
   ASSERT_TRUE(host.ready() && board.ready());
   EXPECT_THAT(board.publish({"outcrop/v1/d/pi-1/up/report", "r"}), IsOk());
   EXPECT_THAT(board.publish({"outcrop/v1/d/pi-1/status", "s", true}), IsOk());
-  ASSERT_TRUE(host.has_messages(2));
+  for (const char* kind : {"progress", "telemetry", "layers", "renewal"}) {
+    EXPECT_THAT(board.publish({transport::topics::up("pi-1", kind), "said"}), IsOk()) << kind;
+  }
+  ASSERT_TRUE(host.has_messages(6));
   EXPECT_THAT(host.publish({"outcrop/v1/d/pi-1/cmd", "offer"}), IsOk());
   EXPECT_THAT(host.publish({"outcrop/v1/meta/root/1", "root", true}), IsOk());
   ASSERT_TRUE(board.has_messages(2));

@@ -13,13 +13,14 @@ namespace fs = std::filesystem;
 constexpr std::string_view depot_name = "host";  // of the only depot (daemon.cpp)
 
 // %u is the common name of the certificate; a client id could be made up. What a board may not read
-// is not delivered to it: mosquitto accepts every SUBSCRIBE. What it may write is seven topics, so that
+// is not delivered to it: mosquitto accepts every SUBSCRIBE. What it may write is eight topics, so that
 // what it has retained there is bounded.
 std::string access_rules() {
   return "pattern write outcrop/v1/d/%u/status\n"
          "pattern write outcrop/v1/d/%u/up/progress\n"
          "pattern write outcrop/v1/d/%u/up/report\n"
          "pattern write outcrop/v1/d/%u/up/telemetry\n"
+         "pattern write outcrop/v1/d/%u/up/layers\n"
          "pattern write outcrop/v1/d/%u/up/renewal\n"
          "pattern write outcrop/v1/req/%u\n"
          "pattern write outcrop/v1/req/%u/" +

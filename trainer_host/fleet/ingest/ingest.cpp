@@ -6,10 +6,12 @@
 #include <utility>
 
 #include "protocol/base/counted.hpp"
+#include "protocol/messages/layers.hpp"
 #include "protocol/messages/names.hpp"
 #include "protocol/messages/renewal.hpp"
 #include "protocol/trust/certificate.hpp"
 #include "protocol/trust/envelope.hpp"
+#include "trainer_host/fleet/ingest/layer_times.hpp"
 #include "trainer_host/fleet/ingest/vouching.hpp"
 
 namespace outcrop::fleet {
@@ -21,6 +23,8 @@ constexpr std::size_t longest_report_envelope =
     messages::report_limit.value() / 3 * 4 + ByteCount::kib(4).value();
 constexpr std::size_t longest_telemetry_envelope =
     messages::telemetry_limit.value() / 3 * 4 + ByteCount::kib(4).value();
+constexpr std::size_t longest_layers_envelope =
+    messages::layers_limit.value() / 3 * 4 + ByteCount::kib(4).value();
 constexpr std::size_t longest_renewal_envelope = messages::renewal_limit.value();
 constexpr std::chrono::hours old_key_counts_for{1};
 constexpr std::chrono::minutes clocks_differ{5};
@@ -61,7 +65,7 @@ bool Ingest::on_message(const transport::Message& message) {
   const std::string name(rest.substr(0, slash));
   const std::string_view leaf = rest.substr(slash + 1);
   const bool known = leaf == "status" || leaf == "up/progress" || leaf == "up/report" ||
-                     leaf == "up/telemetry" || leaf == "up/renewal";
+                     leaf == "up/telemetry" || leaf == "up/renewal" || leaf == "up/layers";
   if (!known) return false;
   // An empty retained message is how a broker says that there is none.
   if (leaf == "status" && message.payload.empty()) return true;
@@ -82,6 +86,8 @@ bool Ingest::on_message(const transport::Message& message) {
     limit(name, "reports");
   } else if (leaf == "up/renewal") {
     on_renewal(name, message.payload);
+  } else if (leaf == "up/layers") {
+    on_layers(name, message.payload);
   } else {
     on_report(name, message.payload);
   }
@@ -508,6 +514,25 @@ void Ingest::on_report(const std::string& name, std::string_view payload) {
     if (handlers_.measured && handlers_.measured(report, received)) return;
     if (handlers_.acknowledge) handlers_.acknowledge(name, {{id}, report.header.protocol});
   });
+}
+
+// Nobody waits for an answer: who asked and misses them asks again.
+void Ingest::on_layers(const std::string& name, std::string_view payload) {
+  const auto device = sender(name);
+  if (!device) return;
+  if (payload.size() > longest_layers_envelope) {
+    return refuse(malformed, name, "layer times of " + ByteCount(payload.size()).human());
+  }
+  const auto verified = trust::verify_envelope(payload, messages::layers_kind, signers_of(*device));
+  if (!verified) return refuse(refusal_of(verified.error()), name, verified.error().message());
+  const auto layers = messages::parse_layers(verified->bytes());
+  if (!layers) return refuse(malformed, name, layers.error().message());
+  if (layers->header.device != name) {
+    return refuse(forged, name, "its layer times are those of '" + layers->header.device + "'");
+  }
+  const Status kept = keep_layer_times(*registry_, *layers, *device);
+  if (kept) return;
+  refuse(kept.error().code() == ErrorCode::expired ? stale : malformed, name, kept.error().message());
 }
 
 void Ingest::on_renewal(const std::string& name, std::string_view payload) {

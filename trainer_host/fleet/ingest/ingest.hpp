@@ -83,7 +83,7 @@ struct IngestHandlers {
 // was set back here, or wrong there.
 [[nodiscard]] Result<Timestamp> time_of_sample(const messages::DeviceHeader& header, Timestamp received);
 
-// Takes what boards publish (SCHEMA.md: status, progress, report, telemetry, renewal) into the registry, and the last into
+// Takes what boards publish (SCHEMA.md: status, progress, report, layers, telemetry, renewal) into the registry, and the last into
 // whatever its handler is. The name in a
 // topic is the broker's word for who sent it; a message that names another board is refused. A
 // report counts only with the signature of the key that was enrolled, and once: repeats are
@@ -168,6 +168,7 @@ class Ingest {
   void on_used_number(Device device, const messages::Report& report);
   void on_progress(const std::string& name, std::string_view payload);
   void on_report(const std::string& name, std::string_view payload);
+  void on_layers(const std::string& name, std::string_view payload);
   void on_telemetry(const std::string& name, Voice& voice, std::string_view payload);
   void refuse_telemetry(const Refusal& refusal, const std::string& name, const std::string& kind,
                         const std::string& why);

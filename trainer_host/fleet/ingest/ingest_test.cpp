@@ -4,12 +4,14 @@
 
 #include <span>
 
+#include "protocol/messages/layers.hpp"
 #include "protocol/messages/renewal.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/certificate.hpp"
 #include "protocol/trust/envelope.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/fleet/ingest/layer_times.hpp"
 #include "trainer_host/fleet/registry/sqlite.hpp"
 #include "trainer_host/pki/authority.hpp"
 
@@ -499,6 +501,56 @@ TEST_F(IngestTest, knows_that_it_owes_a_status_that_it_could_not_store) {
   send(topics::status("pi-1"), to_json(status(1)), true);
   EXPECT_TRUE(ingest_->online("pi-1"));
   EXPECT_FALSE(ingest_->owes_status());
+}
+
+TEST_F(IngestTest, keeps_the_newest_layer_times_of_a_release_and_class) {
+  ReleaseRecord release;
+  release.manifest = trust::sha256("m");
+  release.model = "curvefault";
+  ASSERT_THAT(registry_->save(release), IsOk());
+  enroll("pi-2", key_);
+  const auto told = [&](const std::string& device, std::uint64_t sequence, std::uint64_t calls) {
+    messages::Layers layers;
+    layers.header = {device, 3, sequence, clock_.now(), true};
+    layers.device_class = "raspberry-pi-4";
+    layers.engine = "torch";
+    layers.manifest = release.manifest;
+    layers.variants = {{"float", "", calls, {{"aten::conv2d", std::chrono::nanoseconds(7)}}}};
+    return layers;
+  };
+  const auto send_layers = [&](const messages::Layers& layers, const trust::PrivateKey& key, const std::string& from = "pi-1") {
+    EXPECT_TRUE(send(topics::up(from, "layers"), trust::sign_envelope("layers", as_bytes(to_json(layers)), std::span(&key, 1))));
+  };
+  const auto calls_kept = [&]() -> std::uint64_t {
+    const auto text = layer_times(*registry_, release.manifest, "raspberry-pi-4");
+    EXPECT_THAT(text, IsOk());
+    return text && *text ? messages::parse_layers(as_bytes(**text))->variants.at(0).calls : 0;
+  };
+  send_layers(told("pi-1", 2, 20), key_of(2));
+  send_layers(told("pi-2", 2, 20), key_);  // by another's topic
+  EXPECT_EQ(statistics().forged, 2U);
+  messages::Layers strange = told("pi-1", 2, 20);
+  strange.manifest = trust::sha256("of no release here");
+  send_layers(strange, key_);
+  strange = told("pi-1", 2, 20);
+  strange.device_class = "workstation";
+  send_layers(strange, key_);
+  EXPECT_TRUE(send(topics::up("pi-1", "layers"), std::string(1 << 20, ' ')));
+  EXPECT_EQ(statistics().malformed, 3U);
+  EXPECT_EQ(calls_kept(), 0U);
+  send_layers(told("pi-1", 2, 20), key_);
+  EXPECT_EQ(calls_kept(), 20U);
+  send_layers(told("pi-1", 1, 10), key_);
+  send_layers(told("pi-1", 2, 20), key_);
+  EXPECT_EQ(statistics().stale, 2U) << "a broker may say again what was said once";
+  EXPECT_EQ(calls_kept(), 20U);
+  messages::Layers older = told("pi-2", 9, 90);
+  older.header.time -= std::chrono::hours(1);
+  send_layers(older, key_, "pi-2");
+  EXPECT_EQ(calls_kept(), 20U);
+  older.header.time = clock_.now() + std::chrono::seconds(1);
+  send_layers(older, key_, "pi-2");
+  EXPECT_EQ(calls_kept(), 90U);
 }
 
 TEST_F(IngestTest, a_report_is_stored_then_acknowledged) {

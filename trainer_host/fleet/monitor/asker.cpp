@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "protocol/messages/layers.hpp"
+
 namespace outcrop::fleet::monitor {
 namespace {
 
@@ -104,11 +106,16 @@ Result<MeasureAnswer> Asker::measure(const MeasureRequest& request) {
     if (request.device.empty() && device.revoked) continue;
     auto why = not_asked_because(device);
     if (!why && !active) why = "it serves nothing";
+    if (!why && request.layers && device.status->speaks < messages::layers_since) {
+      why = "its agent is too old to time layers: it speaks protocol " + std::to_string(device.status->speaks);
+    }
     if (why) {
       answer.left_out.emplace(device.name, *why);
       continue;
     }
-    surroundings_.send(device.name, messages::Measure{*active, rest_within});
+    messages::Measure measure{*active, rest_within, request.layers};
+    if (request.layers) measure.protocol = messages::layers_since;
+    surroundings_.send(device.name, measure);
     answer.asked.push_back(device.name);
   }
   if (answer.asked.empty() && answer.left_out.empty()) {

@@ -24,6 +24,7 @@ struct MeasureRequest {
   std::string device;
   std::string device_class;
   std::optional<trust::Sha256Digest> manifest;
+  bool layers = false;  // the times of operators, too
 };
 struct MeasureAnswer {
   std::vector<std::string> asked;

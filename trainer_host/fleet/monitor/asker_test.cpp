@@ -29,7 +29,10 @@ class AskerTest : public ::testing::Test, public Clock {
     surroundings.send = [this](const std::string& device, const messages::Command& command) {
       (std::holds_alternative<messages::Watch>(command) ? watched_ : measured_).push_back(device);
       if (const auto* watch = std::get_if<messages::Watch>(&command)) interval_ = watch->interval;
-      if (const auto* measure = std::get_if<messages::Measure>(&command)) manifest_ = measure->manifest;
+      if (const auto* measure = std::get_if<messages::Measure>(&command)) {
+        manifest_ = measure->manifest;
+        asked_for_layers_ = measure->layers && messages::parse_command(to_json(command));
+      }
     };
     asker_.emplace(*registry_, *this, config, surroundings);
   }
@@ -58,6 +61,7 @@ class AskerTest : public ::testing::Test, public Clock {
   std::optional<Asker> asker_;
   std::vector<std::string> watched_;
   std::vector<std::string> measured_;
+  bool asked_for_layers_ = false;
   std::chrono::seconds interval_{0};
   std::optional<trust::Sha256Digest> manifest_;
 };
@@ -143,6 +147,13 @@ TEST_F(AskerTest, measures_one_board_a_class_or_who_serves_a_release_and_says_wh
   EXPECT_THAT(asker_->measure({"", "", trust::sha256("m")})->asked, ElementsAre("pi-1", "pi-3"));
   EXPECT_THAT(asker_->measure({"", "", trust::sha256("other")}), ErrorIs(ErrorCode::not_found, HasSubstr("no board")));
   EXPECT_THAT(asker_->measure({"nobody", "", {}}), ErrorIs(ErrorCode::not_found, HasSubstr("nobody")));
+  EXPECT_FALSE(asked_for_layers_);
+  EXPECT_THAT(asker_->measure({.device = "pi-1", .layers = true})->left_out.at("pi-1"), HasSubstr("too old to time layers"));
+  auto newer = *registry_->device("pi-1");
+  newer->status->speaks = protocol_version;
+  ASSERT_THAT(registry_->save(*newer), IsOk());
+  EXPECT_THAT(asker_->measure({.device = "pi-1", .layers = true})->asked, ElementsAre("pi-1"));
+  EXPECT_TRUE(asked_for_layers_);
   EXPECT_THAT(asker_->measure({}), ErrorIs(ErrorCode::invalid_argument, HasSubstr("say which boards")));
 }
 
