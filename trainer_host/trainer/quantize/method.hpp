@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "protocol/base/error.hpp"
+#include "protocol/messages/layers.hpp"
 #include "trainer_host/trainer/kinds/export.hpp"
 #include "trainer_host/trainer/quantize/activation_range.hpp"
 #include "trainer_host/trainer/quantize/corrections/correction_step.hpp"
@@ -42,6 +43,7 @@ struct Applied {
 struct Settling {
   kinds::MixedWishes mixed{};   // what int8 or float by layer keeps to
   std::optional<Plan> costs{};  // times of layers that were measured elsewhere, in such a plan
+  std::optional<messages::Layers> board{};  // ... or times of operators, as a board told them
   // What is done next, and how much is done.
   std::function<void(std::size_t done, std::size_t total, const std::string& next)> progress{};
 };

@@ -8,6 +8,7 @@
 #include "platform/console/step_progress.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/json_text.hpp"
+#include "protocol/messages/layers.hpp"
 #include "trainer_host/trainer/quantize/performance.hpp"
 #include "trainer_host/trainer/quantize/quantize_config.hpp"
 #include "trainer_host/trainer/quantize/quantized_model.hpp"
@@ -16,6 +17,8 @@
 namespace outcrop::quantize {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr ByteCount longest_costs = ByteCount::mib(1);
 
 struct Arguments {
   NamedModel model;  // its file may be a folder of them
@@ -104,6 +107,20 @@ Status check_mixed(const Arguments& arguments, const VariantChoice& choice) {
                   std::string(made ? "; here a plan says all of it already" : ""));
 }
 
+// A plan, or what `outcrop fleet layers --json` prints.
+Status read_costs(const std::string& file, Settling& settling) {
+  OUTCROP_TRY(text, read_text_file(file, longest_costs));
+  if (!text.starts_with('{')) {
+    OUTCROP_TRY(costs, read_plan(file));
+    settling.costs = std::move(costs);
+    return {};
+  }
+  auto layers = messages::parse_layers(as_bytes(text));
+  if (!layers) return fail(layers.error().context(file));
+  settling.board = std::move(*layers);
+  return {};
+}
+
 Result<VariantChoice> choice_of(const Arguments& arguments) {
   QuantizeConfig config;
   if (!arguments.config.empty()) {
@@ -115,10 +132,7 @@ Result<VariantChoice> choice_of(const Arguments& arguments) {
   choice.weights = config.weights;
   choice.target = arguments.target;
   choice.settling.mixed = merged(config.mixed, arguments.mixed);
-  if (!arguments.costs.empty()) {
-    OUTCROP_TRY(costs, read_plan(arguments.costs));
-    choice.settling.costs = std::move(costs);
-  }
+  if (!arguments.costs.empty()) OUTCROP_CHECK(read_costs(arguments.costs, choice.settling));
   std::optional<Plan> plan;
   if (!arguments.plan.empty()) {
     OUTCROP_TRY(read, read_plan(arguments.plan));
@@ -247,8 +261,9 @@ void add_mixed_options(CLI::App& verb, Arguments& arguments) {
       ->check(CLI::IsMember({"accuracy", "speed", "size"}))
       ->group(group);
   verb.add_option("--costs", arguments.costs,
-                  "Times of layers as another machine has them: a plan of int8-mixed with int8_ms, float_ms, enter_ms, "
-                  "leave_ms, end_ms of each layer and [costs] other_ms")
+                  "Times of layers as another machine has them: what `outcrop fleet layers --json` prints of the release's "
+                  "float and int8-qint8, or a plan of int8-mixed with int8_ms, float_ms, enter_ms, leave_ms, end_ms of "
+                  "each layer and [costs] other_ms")
       ->type_name("FILE")
       ->check(CLI::ExistingFile)
       ->group(group);

@@ -12,6 +12,7 @@
 #include "trainer_host/trainer/quantize/corrections/corrected.hpp"
 #include "trainer_host/trainer/quantize/corrections/equalization.hpp"
 #include "trainer_host/trainer/quantize/goldens.hpp"
+#include "trainer_host/trainer/quantize/mixed/board_layers.hpp"
 #include "trainer_host/trainer/quantize/mixed/judged_rows.hpp"
 #include "trainer_host/trainer/quantize/mixed/layer_times.hpp"
 #include "trainer_host/trainer/quantize/mobile_bytes.hpp"
@@ -65,9 +66,10 @@ class FormatSearch {
     }
     OUTCROP_CHECK(evaluate(Formats(layers_.size(), false), "all float"));
     OUTCROP_CHECK(evaluate(Formats(layers_.size(), true), "all int8"));
+    if (how_.board) OUTCROP_CHECK(take_times_of_board(*how_.board));
     set_usual_wishes();
     OUTCROP_CHECK(measure_noises());
-    if (!how_.costs) OUTCROP_CHECK(measure_times());
+    if (!times_are_given()) OUTCROP_CHECK(measure_times());
     for (Tried& one : tried_) one.predicted = sum_of(one.formats);
     while (tried_.size() < most_evaluations) {
       Formats formats = best_formats(figures_, wishes_, [this](const Formats& one) { return expected(one); });
@@ -139,7 +141,7 @@ class FormatSearch {
       tried.evaluation.likeness = likeness_of(answers);
     }
     tried.predicted = sum_of(tried.formats);
-    if (how_.costs) {
+    if (times_are_given()) {
       whole.ms = tried.predicted.ms;
     } else {
       OUTCROP_TRY(ms, time_of(*model));
@@ -222,12 +224,18 @@ class FormatSearch {
     return i + 1 == layers_.size() || layers_[i + 1].part != layers_[i].part;
   }
 
-  Status measure_times() {
+  [[nodiscard]] bool times_are_given() const { return how_.costs || how_.board; }
+
+  [[nodiscard]] std::vector<TimedLayer> timed_layers() const {
     std::vector<TimedLayer> timed;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       timed.push_back({plan_.layers[layers_[i].layer].operation, is_first(i), is_last(i)});
     }
-    auto measured = measure_layers(timed, *all_int8_, *all_float_, model_.goldens.at(model_.counted_golden));
+    return timed;
+  }
+
+  Status measure_times() {
+    auto measured = measure_layers(timed_layers(), *all_int8_, *all_float_, model_.goldens.at(model_.counted_golden));
     if (!measured) {
       remarks_.push_back("layers' times cannot be told apart (" + measured.error().message() +
                          "): they are the whole's, by multiply-adds");
@@ -283,6 +291,17 @@ class FormatSearch {
     }
     other_ms_ = costs.other_ms.value_or(0.0);
     remarks_.push_back("times are those that were given, added up; errors and sizes are measured here");
+    return {};
+  }
+
+  // All float and all int8 are made: what they run is held against what the board ran, in the call that boards time.
+  Status take_times_of_board(const messages::Layers& board) {
+    OUTCROP_TRY(there, layers_of_board(board, timed_layers(), *all_int8_, *all_float_, model_.goldens.front()));
+    figures_ = std::move(there.figures);
+    other_ms_ = there.other_ms;
+    for (Tried& one : tried_) one.evaluation.whole.ms = sum_of(one.formats).ms;
+    remarks_.push_back("times are those that " + board.header.device + " (" + board.device_class + ") told on " +
+                       to_rfc3339(board.header.time) + ", added up; errors and sizes are measured here");
     return {};
   }
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "protocol/trust/verified_blob.hpp"
+#include "runtime/runner/runner.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/quantize/methods/mixed_int8.hpp"
@@ -14,6 +16,7 @@
 namespace outcrop::quantize {
 namespace {
 
+namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using torch::jit::Module;
@@ -200,6 +203,87 @@ TEST_F(Mixed, goes_by_costs_from_elsewhere_and_refuses_those_of_another_model) {
   how.costs = *plan;
   how.costs->layers[2].cost.reset();
   EXPECT_THAT(settle(how), ErrorIs(ErrorCode::invalid_argument, HasSubstr("int8_ms")));
+}
+
+// As a board's runner times them, sent and read.
+Result<messages::Layers> told_by_a_board(kinds::Export model) {
+  const TemporaryFolder folder;
+  model.made_by_others = false;  // however much is lost in int8
+  VariantChoice choice;
+  choice.variants = {"float", "int8-qint8"};
+  OUTCROP_TRY(stage, export_variants(model, folder.path(), "chain", choice));
+  OUTCROP_TRY(lock, runtime::MeasurementLock::acquire(std::chrono::milliseconds(0), {folder.path()}));
+  const auto& rows = std::get<torch::Tensor>(model.goldens.front().arguments.front());
+  const std::span values(rows.data_ptr<float>(), static_cast<std::size_t>(rows.numel()));
+  messages::Layers layers;
+  layers.header.device = "pi-1";
+  layers.device_class = "raspberry-pi-4";
+  layers.engine = "torch";
+  for (const VariantFile& variant : stage.variants) {
+    OUTCROP_TRY(digest, trust::sha256_file(variant.file));
+    OUTCROP_TRY(blob, trust::verify_blob(variant.file, digest, ByteCount(fs::file_size(variant.file))));
+    OUTCROP_TRY(runner, runtime::Runner::start({.program = OUTCROP_BIN "/outcrop-runner-torch"}));
+    OUTCROP_TRY(inspection, runner.inspect(blob));
+    OUTCROP_CHECK(runner.load(blob, {.allowed_operators = inspection.operators}));
+    OUTCROP_TRY(timings, runner.time_operators(lock, {.method = "forward",
+                                                      .arguments = {runtime::Tensor::of_floats("", rows.sizes().vec(), values)},
+                                                      .maximum_calls = 5}));
+    messages::VariantLayers told{variant.name, "", timings.calls, {}};
+    for (const auto& one : timings.operators) told.operators.push_back({one.name, one.time});
+    layers.variants.push_back(std::move(told));
+  }
+  const std::string text = to_json(layers);
+  return messages::parse_layers(as_bytes(text));
+}
+
+TEST_F(Mixed, goes_by_what_a_board_told_of_operators_where_they_are_those_of_its_layers) {
+  const torch::NoGradGuard no_gradient;
+  auto told = told_by_a_board(model_);
+  ASSERT_THAT(told, IsOk());
+  ASSERT_EQ(told->variants.size(), 2U);
+  // A board on which the second layer is slow in int8, and no other.
+  for (messages::VariantLayers& variant : told->variants) {
+    std::size_t layer = 0;
+    for (auto& one : variant.operators) {
+      const bool linear = one.name.find("::linear") != std::string::npos;
+      if (linear) ++layer;
+      const int ms = variant.name == "float" ? (layer == 2 ? 2 : 3) : (layer == 2 ? 9 : 1);
+      one.time = linear ? std::chrono::milliseconds(ms) : std::chrono::microseconds(10);
+    }
+    EXPECT_EQ(layer, 4U) << variant.name;
+  }
+  Settling how{.mixed = {.aim = kinds::Aim::speed}, .board = *told};
+  const auto settled = settle(how);
+  ASSERT_THAT(settled, IsOk());
+  EXPECT_EQ(kept_float(settled->plan), std::vector<std::string>{"module.second"});
+  EXPECT_NEAR(settled->plan.layer("module.second")->cost->int8_ms, 9.0, 0.1);
+  EXPECT_NEAR(settled->plan.layer("module.second")->cost->float_ms, 2.0, 0.1);
+  EXPECT_GT(settled->plan.layer("module.first")->cost->enter_ms, 0.0);
+  EXPECT_GT(settled->plan.layer("module.fourth")->cost->end_ms, 0.0);
+  EXPECT_THAT(settled->report->remarks, ::testing::Contains(HasSubstr("pi-1 (raspberry-pi-4)")));
+
+  const auto refused = [&](const std::function<void(messages::Layers&)>& change, const std::string& why) {
+    how.board = *told;
+    change(*how.board);
+    EXPECT_THAT(settle(how), ErrorIs(ErrorCode::invalid_argument, HasSubstr(why)));
+  };
+  refused([](auto& layers) { layers.variants.pop_back(); }, "no times of 'int8-qint8'");
+  refused([](auto& layers) { layers.variants[0].reason = "other work"; }, "has not timed 'float': other work");
+  const auto rename = [](std::size_t variant) {
+    return [variant](messages::Layers& layers) { layers.variants[variant].operators[2].name = "aten::gelu"; };
+  };
+  refused(rename(0), "of 'float' is");
+  refused(rename(1), "of 'int8-qint8' is");
+  refused([](auto& layers) { layers.variants[1].operators.pop_back(); }, "the board runs nothing more");
+  refused([](auto& layers) { layers.variants[1].operators.push_back({"aten::relu", {}}); }, "the board runs aten::relu as well");
+  refused([](auto& layers) { layers.variants[0].operators.push_back({"aten::linear", {}}); }, "the board runs aten::linear as well");
+  // Batch norms are folded in float islands: what they take is nobody's.
+  how.board = *told;
+  auto& plain = how.board->variants[0].operators;
+  plain.insert(plain.begin() + 1, {"aten::batch_norm", std::chrono::seconds(1)});
+  const auto folded = settle(how);
+  ASSERT_THAT(folded, IsOk());
+  EXPECT_EQ(folded->plan.layer("module.first")->cost->float_ms, settled->plan.layer("module.first")->cost->float_ms);
 }
 
 TEST_F(Mixed, makes_a_plan_that_is_made_again_as_it_stands) {
