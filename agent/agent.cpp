@@ -8,6 +8,7 @@
 #include "agent/enroll/identity.hpp"
 #include "agent/enroll/renewer.hpp"
 #include "agent/prove/largest_answer.hpp"
+#include "agent/telemetry/picture_teller.hpp"
 #include "agent/telemetry/telemeter.hpp"
 #include "agent/verify/commands.hpp"
 #include "agent/verify/metadata_follower.hpp"
@@ -86,13 +87,16 @@ class Agent::Impl {
         telemeter_(executor,
                    {Board{identity_.device(), identity_.key(), config_, metadata_, slots_, engine_, outbox_},
                     [this] { return serving_.take_served(); }, [this] { return serving_.restarts(); }}),
+        picture_teller_(executor, Board{identity_.device(), identity_.key(), config_, metadata_, slots_, engine_, outbox_}),
         renewer_(executor, {identity_, outbox_, metadata_, [this] { if (begin_again_) begin_again_(); }, times.trial}),
         authority_(config_.state / "commands.json", identity_.enrolment().certificate, metadata_),
         deployer_(executor, {config_, metadata_, slots_, puller_, announcer_, serving_, engine_,
-                             authority_, ledger_, limits_, times}) {
+                             authority_, ledger_, limits_, times,
+                             [this](messages::Picture picture) { picture_teller_.tell(std::move(picture)); }}) {
     serving_.tell([this](const Installed& release, CallEnd end) { deployer_.on_call(release, end); });
     announcer_.speak_through(*session_);
     telemeter_.speak_through(*session_);
+    picture_teller_.speak_through(*session_);
     renewer_.speak_through(*session_);
     if (identity_.renewed()) authority_.settle();  // no other enrolment: generations go on
   }
@@ -147,6 +151,7 @@ class Agent::Impl {
     server_.reset();
     inference_server_.reset();
     telemeter_.stop();
+    picture_teller_.stop();
     renewer_.stop();
     deployer_.stop();
     if (session_->connected()) {
@@ -231,6 +236,7 @@ class Agent::Impl {
     announcer_.status(deployer_.record());
     announcer_.on_connected();
     telemeter_.on_connected();
+    picture_teller_.on_connected();
     renewer_.on_connected();
   }
 
@@ -266,6 +272,7 @@ class Agent::Impl {
     if (const auto* seen = std::get_if<messages::Acknowledgement>(&*command)) {
       announcer_.on_acknowledged(*seen);
       telemeter_.on_acknowledged(*seen);
+      picture_teller_.on_acknowledged(*seen);
       renewer_.on_acknowledged(*seen);
     }
     if (const auto* used = std::get_if<messages::Used>(&*command)) on_used(*used);
@@ -280,6 +287,7 @@ class Agent::Impl {
     if (!command) return on_refused(command.error());
     if (const auto* watch = std::get_if<messages::Watch>(&*command)) telemeter_.on_watch(*watch);
     if (const auto* measure = std::get_if<messages::Measure>(&*command)) deployer_.on_measure(*measure);
+    if (const auto* draw = std::get_if<messages::Draw>(&*command)) deployer_.on_draw(*draw);
     if (const auto* issued = std::get_if<messages::Certificate>(&*command)) renewer_.on_certificate(*issued);
   }
 
@@ -339,6 +347,7 @@ class Agent::Impl {
   Puller puller_;
   Serving serving_;
   Telemeter telemeter_;
+  PictureTeller picture_teller_;
   Renewer renewer_;
   std::function<void()> begin_again_;
   CommandAuthority authority_;

@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "agent/deploy/by_hand.hpp"
+#include "agent/deploy/drawing.hpp"
 #include "agent/deploy/machine.hpp"
 #include "agent/deploy/remeasuring.hpp"
 #include "agent/deploy/steps.hpp"
@@ -32,7 +33,8 @@ class Deployer::Impl {
         steps_(executor, parts_, machine_, changed_),
         watch_(parts_.config.state / "proved.json",
                {parts_.config.prove_again, parts_.config.measure_again, parts_.config.runner_program}, clock_),
-        remeasuring_(parts_, machine_, steps_, changed_) {}
+        remeasuring_(parts_, machine_, steps_, changed_),
+        drawing_(executor, parts_, steps_, changed_) {}
 
   asio::awaitable<void> run() {
     machine_.open();
@@ -186,6 +188,10 @@ class Deployer::Impl {
     remeasuring_.on_measure(measure);
   }
 
+  void on_draw(const messages::Draw& draw) {
+    drawing_.on_draw(draw);
+  }
+
   std::vector<std::string> troubles() const {
     std::vector<std::string> all;
     if (machine_.trouble()) all.push_back(*machine_.trouble());
@@ -336,6 +342,8 @@ class Deployer::Impl {
       co_await pull_again(*damaged);
     } else if (remeasuring_.asked()) {
       co_await remeasuring_.as_asked();
+    } else if (drawing_.asked()) {
+      co_await drawing_.as_asked();
     } else if (remeasuring_.serves_unmeasured()) {
       co_await remeasuring_.at_rest();
     } else if (watch_.due() && SteadyClock::now() >= *watch_.due()) {
@@ -538,6 +546,7 @@ class Deployer::Impl {
   SystemClock clock_;
   Watch watch_;
   Remeasuring remeasuring_;
+  Drawing drawing_;
   std::optional<std::string> unhealthy_;  // and serves on
   std::optional<Installations> looked_at_;  // and found whole or damaged
   std::string damage_;                      // of what was found damaged last
@@ -562,6 +571,9 @@ void Deployer::on_cancel(const messages::Cancel& cancel) {
 }
 void Deployer::on_measure(const messages::Measure& measure) {
   impl_->on_measure(measure);
+}
+void Deployer::on_draw(const messages::Draw& draw) {
+  impl_->on_draw(draw);
 }
 void Deployer::on_metadata() {
   impl_->on_metadata();

@@ -26,6 +26,7 @@
 #include "agent/verify/commands.hpp"
 #include "agent/verify/metadata_store.hpp"
 #include "protocol/messages/command.hpp"
+#include "protocol/messages/picture.hpp"
 
 namespace outcrop::agent {
 
@@ -56,6 +57,8 @@ struct DeployParts {
   Ledger& ledger;
   const UpdateLimits& limits;
   DeployTimes times;
+  // What was drawn, or why nothing was, as the host asked; the header is the teller's.
+  std::function<void(messages::Picture)> tell_picture{};
 };
 
 // Who asked for something on this machine.
@@ -80,6 +83,8 @@ class Deployer {
   void on_cancel(const messages::Cancel& cancel);
   // What serves is measured when nobody uses it, if it is this release; a report tells.
   void on_measure(const messages::Measure& measure);
+  // What serves draws when nobody uses it, if it is this release; DeployParts::tell_picture tells.
+  void on_draw(const messages::Draw& draw);
   // The metadata store has accepted something.
   void on_metadata();
   // A call of what serves has ended.

@@ -168,6 +168,19 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
     return runtime::check_tolerances(*proof, tolerances(*variant));
   }
 
+  Result<Drawing> draw(Seat& seat, const Installed& release) {
+    OUTCROP_TRY(loaded, load(seat, release));
+    const auto outputs = loaded->runner.infer(loaded->first.method, loaded->first.arguments);
+    if (!outputs) {
+      if (is_broken(outputs.error())) lose(seat);
+      return fail(outputs.error());
+    }
+    const messages::Output& first = loaded->manifest.signature.method(loaded->first.method)->outputs.front();
+    if (outputs->empty()) return fail(ErrorCode::invalid_data, "it answered nothing");
+    OUTCROP_TRY(map, runtime::first_map(first, outputs->front()));
+    return Drawing{first.name, std::move(map)};
+  }
+
   [[nodiscard]] std::vector<Seat*> seats() const {
     return spare_ ? std::vector<Seat*>{serving_.get(), spare_.get()} : std::vector<Seat*>{serving_.get()};
   }
@@ -240,6 +253,15 @@ asio::awaitable<Status> Serving::make_ready(Installed release, ByteCount engine,
   auto impl = impl_;
   Status status = co_await impl->make_ready(std::move(release), engine, available);
   co_return status;
+}
+
+asio::awaitable<Result<Serving::Drawing>> Serving::draw(Installed release) {
+  Result<Drawing> result;
+  auto impl = impl_;
+  Seat& seat = impl->seat_of(release);
+  std::function<void()> job = [&] { result = impl->draw(seat, release); };
+  co_await impl->run(seat, std::move(job));
+  co_return result;
 }
 
 void Serving::tell(std::function<void(const Installed&, CallEnd)> listener) {

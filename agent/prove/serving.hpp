@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -17,6 +18,7 @@
 #include "agent/slots/slots.hpp"
 #include "protocol/base/log_histogram.hpp"
 #include "runtime/engine/tensor.hpp"
+#include "runtime/runner/first_map.hpp"
 
 namespace outcrop::agent {
 
@@ -45,10 +47,18 @@ class Serving {
   // The first golden call, judged by the variant's tolerances.
   [[nodiscard]] boost::asio::awaitable<Status> prove(Installed release);
 
-  // The same in a second runner, beside the one that serves on: it takes over with the first call of this release, and the other
+  // prove() in a second runner, beside the one that serves on: it takes over with the first call of this release, and the other
   // ends then. What is not used goes as the other does. out_of_memory, before anything runs, where release and engine want more
   // than `available` (0: unknown).
   [[nodiscard]] boost::asio::awaitable<Status> make_ready(Installed release, ByteCount engine, ByteCount available);
+
+  // The first golden call, and the first map of its first output. Errors: those of the call; unsupported and invalid_data where that
+  // is none (runtime::first_map).
+  struct Drawing {
+    std::string output;
+    runtime::FirstMap map;
+  };
+  [[nodiscard]] boost::asio::awaitable<Result<Drawing>> draw(Installed release);
 
   // Told on the executor of each call that infer() made, by what serves then.
   void tell(std::function<void(const Installed& release, CallEnd end)> listener);

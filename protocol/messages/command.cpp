@@ -67,6 +67,11 @@ void read_keys(ObjectReader& reader, Measure& measure) {
   if (measure.protocol >= layers_since && reader.has("layers")) measure.layers = reader.boolean("layers");
 }
 
+void read_keys(ObjectReader& reader, Draw& draw) {
+  draw.manifest = reader.digest("manifest");
+  draw.lasts = read_lasts(reader);
+}
+
 void read_keys(ObjectReader& reader, Certificate& certificate) {
   certificate.certificate = reader.lines("certificate", longest_certificate.value());
 }
@@ -110,6 +115,13 @@ std::string to_json(const Measure& measure) {
             {"lasts_seconds", measure.lasts.count()}};
   if (measure.layers) json["layers"] = true;
   return json_text(json);
+}
+
+std::string to_json(const Draw& draw) {
+  return json_text(Json{{"type", "draw"},
+                        {"protocol", draw.protocol},
+                        {"manifest", draw.manifest.hex()},
+                        {"lasts_seconds", draw.lasts.count()}});
 }
 
 std::string to_json(const Certificate& certificate) {
@@ -156,11 +168,12 @@ Result<Command> parse_command(std::string_view text) {
   if (name == "used") return parse_as<Used>(json, "used", read_keys);
   if (name == "watch") return parse_as<Watch>(json, "watch", read_keys);
   if (name == "measure") return parse_as<Measure>(json, "measure", read_keys);
+  if (name == "draw") return parse_as<Draw>(json, "draw", read_keys);
   if (name == "certificate") return parse_as<Certificate>(json, "certificate", read_keys);
   if (name != "offer") {
     return fail(ErrorCode::invalid_data,
-                "command.type must be 'offer', 'cancel', 'acknowledgement', 'used', 'watch' or "
-                "'measure'");
+                "command.type must be 'offer', 'cancel', 'acknowledgement', 'used', 'watch', "
+                "'measure', 'draw' or 'certificate'");
   }
   OUTCROP_TRY(offer, parse_offer(text));
   return Command(std::move(offer));

@@ -13,7 +13,7 @@
 namespace outcrop::messages {
 
 // What a host sends to a board on `cmd` and `ask` (SCHEMA.md: command, offer,
-// cancel, acknowledgement, used, watch, measure, certificate).
+// cancel, acknowledgement, used, watch, measure, draw, certificate).
 
 // Ends a deployment and names what is to serve instead. Obeyed like an offer: by its generation.
 struct Cancel {
@@ -65,6 +65,18 @@ struct Measure {
   bool operator==(const Measure&) const = default;
 };
 
+// The first protocol whose boards draw.
+inline constexpr int pictures_since = 6;
+
+// What serves is to make the first golden call of its release, and the board to say the picture of it (picture.hpp), when
+// nobody uses it; or why there is none.
+struct Draw {
+  trust::Sha256Digest manifest;
+  std::chrono::seconds lasts{86'400};  // how long the board may wait for rest; at most a week
+  int protocol = pictures_since;
+  bool operator==(const Draw&) const = default;
+};
+
 // Of the key for which the board asked for one (renewal.hpp).
 struct Certificate {
   std::string certificate;  // PEM
@@ -72,12 +84,12 @@ struct Certificate {
   bool operator==(const Certificate&) const = default;
 };
 
-using Command = std::variant<Offer, Cancel, Acknowledgement, Used, Watch, Measure, Certificate>;
+using Command = std::variant<Offer, Cancel, Acknowledgement, Used, Watch, Measure, Draw, Certificate>;
 
 // Those of the topic `ask`, which boards that do not know them do not read; the others come on `cmd`.
 [[nodiscard]] inline bool is_asked(const Command& command) {
   return std::holds_alternative<Watch>(command) || std::holds_alternative<Measure>(command) ||
-         std::holds_alternative<Certificate>(command);
+         std::holds_alternative<Draw>(command) || std::holds_alternative<Certificate>(command);
 }
 
 // A command as the director signs it: whom it is for, and until when.
@@ -102,6 +114,7 @@ inline constexpr std::uint64_t farthest_ahead = std::uint64_t{1} << 30;
 [[nodiscard]] std::string to_json(const Used& used);
 [[nodiscard]] std::string to_json(const Watch& watch);
 [[nodiscard]] std::string to_json(const Measure& measure);
+[[nodiscard]] std::string to_json(const Draw& draw);
 [[nodiscard]] std::string to_json(const Certificate& certificate);
 [[nodiscard]] std::string to_json(const Command& command);
 [[nodiscard]] std::string to_json(const SignedCommand& command);

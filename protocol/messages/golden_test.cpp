@@ -16,6 +16,7 @@
 #include "protocol/messages/enrolment.hpp"
 #include "protocol/messages/layers.hpp"
 #include "protocol/messages/manifest.hpp"
+#include "protocol/messages/picture.hpp"
 #include "protocol/messages/report.hpp"
 #include "protocol/messages/status.hpp"
 #include "protocol/messages/telemetry.hpp"
@@ -105,6 +106,10 @@ TEST(Golden, what_is_asked_and_told_while_a_board_serves_reads_and_writes_the_sa
   const Layers layers =
       same_again("layers.json", [](const std::string& text) { return parse_layers(as_bytes(text)); }, 6);
   EXPECT_EQ(layers.variants.at(0).operators.at(2).time, std::chrono::nanoseconds(280'500));
+  EXPECT_EQ(command<Draw>("draw.json", 6).manifest, trust::sha256("manifest of stage 1"));
+  const Picture picture = same_again(
+      "picture.json", [](const std::string& text) { return parse_picture(as_bytes(text)); }, 6);
+  EXPECT_EQ(picture.drawn->value(5), 4500.5);
 }
 
 // Of what either side writes in protocol 2 only reports have another form.

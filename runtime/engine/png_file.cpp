@@ -88,4 +88,23 @@ Result<Tensor> decode_png(BytesView bytes) {
                            values);
 }
 
+Result<std::string> encode_png(std::size_t rows, std::size_t columns, std::string_view gray) {
+  if (rows < 1 || columns < 1 || rows > largest_side || columns > largest_side || gray.size() != rows * columns) {
+    return fail(ErrorCode::invalid_argument, std::to_string(gray.size()) + " bytes are no image of " + std::to_string(rows) +
+                                                 " rows of " + std::to_string(columns) + " pixels");
+  }
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = static_cast<png_uint_32>(columns);
+  image.height = static_cast<png_uint_32>(rows);
+  image.format = PNG_FORMAT_GRAY;
+  std::string file(PNG_IMAGE_PNG_SIZE_MAX(image), '\0');
+  png_alloc_size_t size = file.size();
+  if (::png_image_write_to_memory(&image, file.data(), &size, 0, gray.data(), 0, nullptr) == 0) {
+    return fail(ErrorCode::internal, std::string("writing a PNG file: ") + image.message);
+  }
+  file.resize(size);
+  return file;
+}
+
 }  // namespace outcrop::runtime

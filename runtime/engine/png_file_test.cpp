@@ -73,5 +73,17 @@ TEST(PngFile, that_is_too_large_is_refused_before_it_is_unpacked) {
               ErrorIs(ErrorCode::invalid_data, HasSubstr("1 rows of 5000 pixels; at most 4096")));
 }
 
+TEST(PngFile, is_written_and_read_again_as_the_same) {
+  const std::string gray("\x00\x10\x80\xff\x01\xfe", 6);
+  const auto file = encode_png(2, 3, gray);
+  ASSERT_THAT(file, IsOk());
+  const auto image = decode_png(as_bytes(*file));
+  ASSERT_THAT(image, IsOk());
+  EXPECT_THAT(image->shape, ElementsAre(1, 1, 2, 3));
+  EXPECT_THAT(std::vector<float>(image->floats().begin(), image->floats().end()), ElementsAre(0, 16, 128, 255, 1, 254));
+  EXPECT_THAT(encode_png(2, 2, gray), ErrorIs(ErrorCode::invalid_argument, HasSubstr("6 bytes are no image of 2 rows of 2")));
+  EXPECT_THAT(encode_png(0, 3, ""), ErrorIs(ErrorCode::invalid_argument, HasSubstr("no image")));
+}
+
 }  // namespace
 }  // namespace outcrop::runtime

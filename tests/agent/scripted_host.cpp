@@ -125,6 +125,8 @@ void ScriptedHost::on_message(const transport::Message& message) {
     on_report(message.payload);
   } else if (message.topic == topics::up(device_, "telemetry")) {
     on_telemetry(message.payload);
+  } else if (message.topic == topics::up(device_, "picture")) {
+    on_picture(message.payload);
   } else if (message.topic == topics::up(device_, "renewal")) {
     const auto verified = trust::verify_envelope(
         message.payload, messages::renewal_kind,
@@ -151,6 +153,19 @@ void ScriptedHost::on_telemetry(const std::string& payload) {
     send(messages::Acknowledgement{{{parsed->header.session, parsed->header.sequence}}});
   }
   telemetry.push_back(std::move(*parsed));
+}
+
+void ScriptedHost::on_picture(const std::string& payload) {
+  const auto verified = trust::verify_envelope(
+      payload, messages::picture_kind,
+      {.role = device_, .keys = {{board_key.id(), board_key}}, .threshold = 1});
+  if (!verified) return;
+  auto parsed = messages::parse_picture(verified->bytes());
+  if (!parsed) return;
+  if (acknowledges_) {
+    send(messages::Acknowledgement{{{parsed->header.session, parsed->header.sequence}}});
+  }
+  pictures.push_back(std::move(*parsed));
 }
 
 // A board signs where its root names a director.

@@ -13,6 +13,7 @@
 
 #include "protocol/messages/command.hpp"
 #include "protocol/messages/layers.hpp"
+#include "protocol/messages/picture.hpp"
 #include "protocol/messages/renewal.hpp"
 #include "protocol/messages/report.hpp"
 #include "protocol/messages/status.hpp"
@@ -56,6 +57,7 @@ class ScriptedHost {
   std::vector<std::string> no_progress;  // why a message of progress is none: a host would refuse it
   std::vector<messages::Report> reports;
   std::vector<messages::Telemetry> telemetry;  // whose signature holds; acknowledged as reports are
+  std::vector<messages::Picture> pictures;  // whose signature holds; acknowledged likewise
   std::vector<messages::Renewal> renewals;  // whose signature holds
   std::vector<messages::Layers> layers;     // likewise
   std::size_t bad_reports = 0;
@@ -80,6 +82,7 @@ class ScriptedHost {
   void on_status(const std::string& payload);
   void on_report(const std::string& payload);
   void on_telemetry(const std::string& payload);
+  void on_picture(const std::string& payload);
 
   transport::Loop& loop_;
   std::string device_;

@@ -333,6 +333,44 @@ TEST_F(AgentTest, tells_how_it_fares_and_measures_again_when_the_host_asks) {
   EXPECT_EQ(served().latency_ms.count(), 1U);
 }
 
+// One for each time that it is asked, by what serves: the first golden call is forward(1, 1).
+TEST_F(AgentTest, draws_when_the_host_asks_and_says_why_it_does_not) {
+  agent_is_online();
+  const ForgedRelease release = first_release();
+  const auto answered = [&](std::size_t times) {
+    return loop_.until([&] { return host_.pictures.size() >= times; }, std::chrono::seconds(60));
+  };
+  host_.ask_raw(to_json(messages::Draw{release.manifest}));
+  host_.send(messages::Draw{trust::sha256("another release")});
+  ASSERT_TRUE(answered(1)) << "nobody signed the first";
+  EXPECT_EQ(host_.pictures[0].why, "another release serves, or none");
+  EXPECT_EQ(host_.pictures[0].drawn, std::nullopt);
+  host_.acknowledge(false);
+  host_.send(messages::Draw{release.manifest});
+  ASSERT_TRUE(answered(2));
+  const messages::Picture drawn = host_.pictures[1];
+  EXPECT_EQ(drawn.manifest, release.manifest);
+  EXPECT_EQ(drawn.variant, host_.status()->active_variant);
+  ASSERT_TRUE(drawn.drawn) << drawn.why;
+  EXPECT_EQ(drawn.drawn->output, "velocity");
+  EXPECT_EQ(drawn.drawn->shape, (std::vector<std::int64_t>{1, 1, 3, 3}));
+  EXPECT_NEAR(drawn.drawn->max - drawn.drawn->min, 8, 1e-3);
+  EXPECT_EQ(drawn.drawn->gray, std::string("\x00\x20\x40\x60\x80\x9f\xbf\xdf\xff", 9));
+  // What was not acknowledged is said again after the next connection.
+  broker_.broker().disconnect("pi-1");
+  ASSERT_TRUE(answered(3));
+  EXPECT_EQ(host_.pictures[2], drawn);
+}
+
+TEST_F(AgentTest, draws_nothing_where_its_owner_wants_nothing_told) {
+  configure("[owner]\ntelemetry = \"off\"\n");
+  agent_is_online();
+  const ForgedRelease release = first_release();
+  host_.send(messages::Draw{release.manifest});
+  ASSERT_TRUE(loop_.until([&] { return !host_.pictures.empty(); }, std::chrono::seconds(60)));
+  EXPECT_THAT(host_.pictures[0].why, HasSubstr("its owner does not want"));
+}
+
 // The host is told that it waits, by a report that it takes for no failure.
 TEST_F(AgentTest, waits_for_its_window_and_says_until_when) {
   const auto hour = [](int from_now) {

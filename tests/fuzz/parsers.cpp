@@ -25,6 +25,7 @@
 #include "protocol/messages/enrolment.hpp"
 #include "protocol/messages/layers.hpp"
 #include "protocol/messages/manifest.hpp"
+#include "protocol/messages/picture.hpp"
 #include "protocol/messages/report.hpp"
 #include "protocol/messages/status.hpp"
 #include "protocol/messages/telemetry.hpp"
@@ -261,7 +262,7 @@ std::span<const Parser> parsers() {
       {"chunk-frame", chunk_frame, {"chunk-frame.bin", "chunk-frame-refusal.bin"}},
       {"chunk-request", chunk_request, {"chunk-request.bin"}},
       {"chunk-table", chunk_table, {"chunk-table.bin"}},
-      {"command", text<messages::parse_command>, {"offer.json", "cancel.json", "acknowledgement.json", "used.json", "watch.json", "measure.json"}},
+      {"command", text<messages::parse_command>, {"offer.json", "cancel.json", "acknowledgement.json", "used.json", "watch.json", "measure.json", "draw.json"}},
       {"csv", csv, {}},
       {"enrolment", text<messages::parse_enrolment_bundle>, {"enrolment.json"}},
       {"enrolment-request", text<messages::parse_enrolment_request>, {"enrolment-request.json"}},
@@ -271,6 +272,7 @@ std::span<const Parser> parsers() {
       {"manifest", manifest, {"manifest.json"}},
       {"npy", npy, {}},
       {"open-inference", open_inference, {}},
+      {"picture", bytes<messages::parse_picture>, {"picture.json"}},
       {"png", png, {}},
       {"progress", text<messages::parse_progress>, {"progress.json"}},
       {"report", bytes<messages::parse_report>, {"report.json"}},

@@ -30,7 +30,7 @@ async function host(boards, port = 0) {
   return one;
 }
 
-const screens = [['fleet', '/'], ['boards', '/boards'], ['board', '/boards/pi-1'], ['rollout', '/rollouts/second'],
+const screens = [['fleet', '/'], ['boards', '/boards'], ['board', '/boards/pi-1'], ['wrong', '/boards/pi-2'], ['rollout', '/rollouts/second'],
   ['compare', '/compare'], ['regressions', '/regressions'], ['login', '/login']];
 const views = [['360', { width: 360, height: 740 }], ['1280', { width: 1280, height: 800 }], ['4k', { width: 3840, height: 2160 }]];
 
@@ -69,6 +69,10 @@ async function main() {
           assert.equal(answer.status(), name === 'login' ? 401 : 200, label);
           assert.match(answer.headers()['content-security-policy'], /default-src 'self'/);
           if (name === 'board') await page.waitForSelector('.plot canvas');
+          if (name === 'board' || name === 'compare') {
+            const drawn = await page.evaluate(() => [...document.querySelectorAll('.pictures img')].map((one) => one.complete && one.naturalWidth > 0 && one.alt !== ''));
+            assert.deepEqual(drawn, [true, true, true], `${label}: pictures`);
+          }
           // However large the fleet, a page is a page of it.
           const weight = (await answer.body()).length;
           const nodes = await page.evaluate(() => document.querySelectorAll('*').length);
@@ -95,7 +99,7 @@ async function main() {
   {  // Without scripts the same figures stand in tables.
     const context = await browser.newContext({ javaScriptEnabled: false });
     const page = await context.newPage();
-    for (const [name, where] of screens.slice(0, 6)) {
+    for (const [name, where] of screens.slice(0, 7)) {
       await page.goto(many.url + where);
       assert.ok(await page.locator('table tbody tr').count() > 0, `${name} without JavaScript`);
     }
@@ -129,6 +133,11 @@ async function main() {
     await page.goto(many.url + '/boards/pi-1');
     assert.ok(await page.getByText('Figures').first().isVisible());
     assert.ok(await page.locator('figure.chart table').first().isVisible(), 'figures of a chart without JavaScript');
+    assert.ok(await page.getByText('within what is allowed').isVisible());
+    assert.ok(await page.getByRole('button', { name: 'Ask for a picture' }).isVisible());
+    assert.equal(await page.locator('.pictures img').count(), 3);
+    await page.goto(many.url + '/boards/pi-2');
+    assert.ok(await page.getByText('It is not what was signed. Off the host').isVisible());
     await context.close();
     console.log('without JavaScript: tables, filter, order, pages');
   }

@@ -17,6 +17,7 @@
 #include "trainer_host/fleet/monitor/audit.hpp"
 #include "trainer_host/fleet/monitor/file_history.hpp"
 #include "trainer_host/fleet/page/page.hpp"
+#include "trainer_host/fleet/picture/pictures.hpp"
 #include "trainer_host/fleet/view/events.hpp"
 #include "trainer_host/fleet/view/seeded_fleet_for_tests.hpp"
 
@@ -117,6 +118,52 @@ std::unique_ptr<monitor::FileHistory> make_history(const std::filesystem::path& 
   return std::move(*history);
 }
 
+// Layers that a fault cuts, as the release has them.
+HostsOwn layers() {
+  HostsOwn own{"velocity", "m/s", false, {{1, 1, 70, 70}, *messages::grid_of({1, 1, 70, 70}), {}}, 1500, 4500,
+               {{"int8-qint8", {"velocity", 15, 120}}}};
+  for (int row = 0; row < 70; ++row) {
+    for (int column = 0; column < 70; ++column) {
+      const double depth = row + 4 * std::sin(column * .09) + (column > 30 + row / 3 ? 8 : 0);
+      own.map.values.push_back(1500 + 500 * std::clamp(std::floor(depth / 12), 0.0, 6.0));
+    }
+  }
+  return own;
+}
+
+// What pi-1 and pi-2 drew of that, one as int8 does and the other with a kernel that computes wrongly; pi-3 drew nothing.
+void draw(const Fleet& fleet, Registry& registry) {
+  const HostsOwn own = layers();
+  for (const std::string name : {"pi-1", "pi-2", "pi-3"}) {
+    messages::Picture picture;
+    picture.header = {name, 1, 9000, fleet.seeded.now - std::chrono::minutes(12), true};
+    picture.manifest = fleet.seeded.after();
+    if (name == "pi-3") {
+      picture.why = "there was no rest";
+    } else {
+      runtime::FirstMap map = own.map;
+      for (std::size_t i = 0; i < map.values.size(); ++i) {
+        const double column = static_cast<double>(i % 70);
+        map.values[i] += name == "pi-1" ? 25 * std::sin(static_cast<double>(i) * .37) : 700 * std::sin(column * .45);
+      }
+      picture.variant = "int8-qint8";
+      picture.drawn = runtime::draw("velocity", map);
+    }
+    const bool kept = registry.ask_picture(name, picture.header.time - std::chrono::minutes(1)) &&
+                      registry.save(picture, picture.header.time).value_or(false);
+    if (!kept || (name == "pi-1" && !registry.ask_picture(name, fleet.seeded.now - std::chrono::seconds(40)))) {
+      throw std::runtime_error("no picture is kept");
+    }
+  }
+}
+
+// "pi-1" of "/v1/devices/pi-1/picture.png"; "" where it is another path.
+std::string drawer_in(const std::string& path) {
+  constexpr std::string_view before = "/v1/devices/", behind = "/picture.png";
+  if (!path.starts_with(before) || !path.ends_with(behind)) return "";
+  return path.substr(before.size(), path.size() - before.size() - behind.size());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -134,12 +181,14 @@ int main(int argc, char** argv) {
         std::tuple("outcropd", "rollout-decided", "second"), std::tuple("owner of pi-2", "hold", "pi-2")}) {
     if (!audit.record(who, action, subject, R"({"evidence": 212})")) return 1;
   }
+  draw(fleet, fleet.seeded.registry());
+  Pictures pictures(fleet.seeded.registry(), worker, [](const trust::Sha256Digest&) -> Result<HostsOwn> { return layers(); });
   Events events(io.get_executor(), std::to_string(::getpid()));
   page::Page pages({view, fleet.seeded.registry(), clock, worker,
                     []() -> boost::asio::awaitable<std::vector<std::string>> {
                       co_return std::vector<std::string>{"the stage role of curvefault expires in 9 days"};
                     },
-                    history.get(), &audit});
+                    history.get(), &audit, &pictures});
   do {
     if (const Status read = view.refresh(); !read) {
       std::fprintf(stderr, "%s\n", read.error().message().c_str());
@@ -160,6 +209,13 @@ int main(int argc, char** argv) {
           http::Response response{200, "text/event-stream"};
           response.pieces = events.listen(request.header("last-event-id"));
           co_return response;
+        }
+        if (const std::string drawer = drawer_in(request.path); !drawer.empty()) {
+          const auto shown = co_await pictures.of(drawer);
+          const auto which = picture_view_from(request.query["of"]);
+          auto file = shown && *shown && which ? png_of(**shown, *which) : fail(ErrorCode::not_found, "no such picture");
+          if (!file) co_return http::error_response(file.error());
+          co_return http::Response{200, "image/png", std::move(*file)};
         }
         co_return co_await pages.handle(request, reader);
       });

@@ -114,16 +114,26 @@ Result<Json> HostConnection::put(const std::string& target, std::string bytes) c
   return ask("PUT", target, "application/octet-stream", std::move(bytes));
 }
 
-Result<Json> HostConnection::ask(const std::string& method, const std::string& target,
-                                 const std::string& content_type, std::string body) const {
+Result<std::string> HostConnection::get_bytes(const std::string& target) const {
+  return reach("GET", target, "", "");
+}
+
+Result<std::string> HostConnection::reach(const std::string& method, const std::string& target,
+                                          const std::string& content_type, std::string body) const {
   // Whether outcropd was reached is told by call(), what it thinks by call_ok()'s error.
   const http::Call request{method, target, content_type, std::move(body), longest_answer,
                            method == "POST" ? new_key() : std::string()};
   auto reached = http::call(socket_, request);
   if (!reached) return fail(explain(reached.error(), socket_));
   OUTCROP_TRY(answer, http::checked(std::move(*reached), request));
-  if (answer.body.empty()) return Json::object();
-  Json json = Json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  return std::move(answer.body);
+}
+
+Result<Json> HostConnection::ask(const std::string& method, const std::string& target,
+                                 const std::string& content_type, std::string body) const {
+  OUTCROP_TRY(answer, reach(method, target, content_type, std::move(body)));
+  if (answer.empty()) return Json::object();
+  Json json = Json::parse(answer, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) {
     return fail(ErrorCode::invalid_data, method + " " + target + " on " + socket_.string() +
                                              " was not answered in JSON; is that outcropd?");

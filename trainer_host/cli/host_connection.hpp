@@ -29,12 +29,16 @@ class HostConnection {
   [[nodiscard]] Result<Json> get(const std::string& target) const;
   // All of a list that comes in pages: {list: [...]}. `words` of a query, "class=pi&tag=lab"; "": none.
   [[nodiscard]] Result<Json> get_all(const std::string& target, const std::string& list, const std::string& words = "") const;
+  // What is no JSON: a picture.
+  [[nodiscard]] Result<std::string> get_bytes(const std::string& target) const;
   [[nodiscard]] Result<Json> post(const std::string& target,
                                   const Json& body = Json::object()) const;
   [[nodiscard]] Result<Json> remove(const std::string& target) const;
   [[nodiscard]] Result<Json> put(const std::string& target, std::string bytes) const;
 
  private:
+  Result<std::string> reach(const std::string& method, const std::string& target,
+                            const std::string& content_type, std::string body) const;
   Result<Json> ask(const std::string& method, const std::string& target,
                    const std::string& content_type, std::string body) const;
 

@@ -98,6 +98,15 @@ Result<Head> head_from(const std::string& noted) {
   return Head{*number, noted.substr(colon + 1)};
 }
 
+std::string asked_words(const Json& answer, const std::string& what) {
+  std::string text;
+  for (const Json& name : answer.at("asked")) text += name.get<std::string>() + " is asked " + what + "\n";
+  for (const auto& [name, why] : answer.at("left_out").items()) {
+    text += name + " is not asked: " + why.get<std::string>() + "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string history_tables(const std::string& board, const HistoryAnswers& answers, Timestamp now,
@@ -117,15 +126,34 @@ std::string history_tables(const std::string& board, const HistoryAnswers& answe
 }
 
 std::string measure_words(const Json& answer) {
-  std::string text;
-  for (const Json& name : answer.at("asked")) text += name.get<std::string>() + " is asked to measure again\n";
-  for (const auto& [name, why] : answer.at("left_out").items()) {
-    text += name + " is not asked: " + why.get<std::string>() + "\n";
-  }
+  std::string text = asked_words(answer, "to measure again");
   if (!answer.at("asked").empty()) {
     text += "each measures when nobody uses it, within a day; then: outcrop fleet history NAME\n";
   }
   return text;
+}
+
+std::string picture_words(const Json& answer) {
+  std::string text = asked_words(answer, "for a picture");
+  if (!answer.at("asked").empty()) {
+    text += "each draws when nobody uses it, within a day; then: its page, or outcrop fleet picture NAME --kept\n";
+  }
+  return text;
+}
+
+std::string picture_text(const Json& answer, const std::string& of, const std::string& file) {
+  const Json& picture = answer.at("picture");
+  const bool beside = !answer.at("comparison").is_null();
+  std::string text = file + ": " + picture.at("output").get<std::string>();
+  if (of == "host") {
+    text += ", the host's own";
+  } else if (of == "difference") {
+    text += " as " + answer.at("device").get<std::string>() + " drew it without the host's own";
+  } else {
+    text += " as " + answer.at("device").get<std::string>() + " drew it (" + picture.at("variant").get<std::string>() + ")";
+    if (of == "all" && beside) text += ", the host's own of the same seed, and the difference";
+  }
+  return text + ".\n" + answer.at("words").get<std::string>();
 }
 
 std::string audit_table(const std::vector<Json>& entries, Timestamp now, std::size_t width) {

@@ -23,6 +23,10 @@ struct HistoryAnswers {
 
 [[nodiscard]] std::string measure_words(const nlohmann::json& answer);
 
+// Answers of POST /v1/pictures, and of GET /v1/devices/NAME/picture, which drew: what is in the file, and what it says.
+[[nodiscard]] std::string picture_words(const nlohmann::json& answer);
+[[nodiscard]] std::string picture_text(const nlohmann::json& answer, const std::string& of, const std::string& file);
+
 // Entries of GET /v1/audit, newest first.
 [[nodiscard]] std::string audit_table(const std::vector<nlohmann::json>& entries, Timestamp now, std::size_t width);
 // With a line of headings; RFC 4180.

@@ -81,6 +81,18 @@ TEST(MonitorOutput, says_who_measures_and_who_does_not) {
   EXPECT_THAT(text, HasSubstr("pi-2 is not asked: it is offline"));
 }
 
+TEST(PictureOutput, says_who_draws_and_what_is_in_the_file) {
+  const std::string asked = picture_words({{"asked", {"pi-1"}}, {"left_out", {{"pi-2", "it is offline"}}}});
+  EXPECT_THAT(asked, HasSubstr("pi-1 is asked for a picture\npi-2 is not asked: it is offline\neach draws when nobody uses it"));
+  json answer{{"device", "pi-1"}, {"words", "It is not what was signed."}, {"comparison", {{"verdict", "beyond"}}},
+              {"picture", {{"output", "velocity"}, {"variant", "float"}}}};
+  EXPECT_EQ(picture_text(answer, "all", "a.png"),
+            "a.png: velocity as pi-1 drew it (float), the host's own of the same seed, and the difference.\nIt is not what was signed.");
+  EXPECT_THAT(picture_text(answer, "host", "a.png"), HasSubstr("velocity, the host's own."));
+  answer["comparison"] = nullptr;
+  EXPECT_THAT(picture_text(answer, "all", "a.png"), Not(HasSubstr("the host's own")));
+}
+
 class AuditOutput : public ::testing::Test {
  protected:
   AuditOutput() {

@@ -174,7 +174,7 @@ void Daemon::Impl::ask_those_unheard() {
 void Daemon::Impl::on_connected() {
   spdlog::info("connected to the broker");
   news_.report("no connection to the broker", {});
-  for (const char* kind : {"progress", "report", "telemetry", "layers", "renewal"}) subscribe(transport::topics::up("+", kind));
+  for (const char* kind : {"progress", "report", "telemetry", "layers", "picture", "renewal"}) subscribe(transport::topics::up("+", kind));
   if (slow_readers_) subscribe(SlowReaders::topic);
   ask_for_status();
   depot_->on_connected();

@@ -47,6 +47,9 @@ void Daemon::Impl::add_monitor_handlers(IngestHandlers& handlers) {
   handlers.held = [this](const std::string& device, bool held) {
     news_.report("the audit log", owner_notes_.on_held(device, held, std::chrono::steady_clock::now()));
   };
+  handlers.drew = [this](const std::string& device) {
+    if (api_) api_->board_drew(device);
+  };
   handlers.refused = [this](const std::string& why) { feed_.on_refused(why); };
   handlers.measured = [this](const messages::Report& report, Timestamp received) {
     return feed_.on_report(report, received);

@@ -25,6 +25,7 @@ Status Daemon::Impl::start_server() {
                  news_.report("the audit log", audit_.record(who, what.action, what.subject, what.detail));
                },
                [this](const monitor::MeasureRequest& request) { return asker_.measure(request); },
+               [this](const monitor::MeasureRequest& request, std::size_t most) { return asker_.draw(request, most); },
                StateFolder{config_.state}.registry(), [this] { return in_place_.check(); }, [this] {
                  auto words = webhooks_ ? webhooks_->undelivered() : std::vector<std::string>();
                  for (std::string& knocks : knocking_.words()) words.push_back(std::move(knocks));

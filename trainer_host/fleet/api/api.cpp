@@ -126,9 +126,11 @@ Api::Api(ApiParts parts)
              },
              [this](const std::string& device) { return held_back(device); }}),
       events_(parts_.executor, std::to_string(parts_.clock.now().time_since_epoch().count())),
+      pictures_(parts_.reader, parts_.worker,
+                [blobs = parts_.blobs](const trust::Sha256Digest& manifest) { return hosts_own(blobs, manifest); }),
       page_({view_, parts_.reader, parts_.clock, parts_.worker,
              [this] { return attention(); },
-             parts_.history, parts_.audit}),
+             parts_.history, parts_.audit, &pictures_}),
       once_(parts_.registry, parts_.clock) {
   view_.on_board = [this](const BoardRow& row) {
     events_.publish("board", json_text(Json{{"name", row.device.name},
@@ -174,6 +176,13 @@ void Api::rollouts_changed() {
 
 void Api::every_board_changed() {
   asio::post(parts_.executor, [this] { view_.changed_everything(); });
+}
+
+void Api::board_drew(const std::string& name) {
+  asio::post(parts_.executor, [this, name] {
+    const auto row = view_.boards().find(name);
+    if (row != view_.boards().end()) view_.on_board(row->second);
+  });
 }
 
 void Api::tell() {

@@ -32,6 +32,7 @@
 #include "trainer_host/fleet/monitor/asker.hpp"
 #include "trainer_host/fleet/monitor/history.hpp"
 #include "trainer_host/fleet/page/page.hpp"
+#include "trainer_host/fleet/picture/pictures.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
 #include "trainer_host/fleet/rollout/driver.hpp"
 #include "trainer_host/fleet/rollout/manifests.hpp"
@@ -79,6 +80,9 @@ struct ApiParts {
   // Asks boards to measure again.
   std::function<Result<monitor::MeasureAnswer>(const monitor::MeasureRequest&)> measure =
       [](const monitor::MeasureRequest&) { return monitor::MeasureAnswer(); };
+  // Asks so many boards at most for pictures.
+  std::function<Result<monitor::MeasureAnswer>(const monitor::MeasureRequest&, std::size_t most)> draw =
+      [](const monitor::MeasureRequest&, std::size_t) { return monitor::MeasureAnswer(); };
   std::filesystem::path database{};  // of the registry: for its size, and for what workers read
   // Whether that is still the file that was opened; nothing is answered from one that is not.
   std::function<Status()> in_place = [] { return Status(); };
@@ -131,6 +135,8 @@ class Api {
   void board_changed(const std::string& name);
   void rollouts_changed();
   void every_board_changed();
+  // A picture of it came.
+  void board_drew(const std::string& name);
   // From the loop, now and then: tells listeners what changed since.
   void tell();
 
@@ -184,6 +190,11 @@ class Api {
   [[nodiscard]] Result<http::Response> measure(const std::string& body);
   [[nodiscard]] Result<http::Response> layers(const std::string& manifest, const http::Request& request);
   [[nodiscard]] boost::asio::awaitable<http::Response> outliers(http::Request request);
+  // pictures.cpp
+  [[nodiscard]] Result<http::Response> ask_pictures(const std::string& body);
+  [[nodiscard]] http::Response ask_by_form(const std::string& device, const std::string& who);  // on the loop
+  [[nodiscard]] boost::asio::awaitable<http::Response> picture(std::string device);
+  [[nodiscard]] boost::asio::awaitable<http::Response> picture_file(http::Request request, std::string device);
   // fleet.cpp
   [[nodiscard]] Result<http::Response> tokens();
   [[nodiscard]] Result<http::Response> add_token(const std::string& body);
@@ -270,6 +281,7 @@ class Api {
     std::string text;  // JSON, but for its end
   };
   std::map<std::string, Shown> shown_;  // boards of lists, as they were shown
+  Pictures pictures_;
   page::Page page_;
   // Of the loop:
   Once once_;
@@ -287,6 +299,7 @@ struct Api::Route {
   bool of_rollout = false;  // the path names a rollout
 };
 
+[[nodiscard]] http::Response see_other(const std::string& place);
 // Of what stands for one thing and has one form: who has it already (If-None-Match) is told so.
 void add_etag(const http::Request& request, http::Response& response);
 

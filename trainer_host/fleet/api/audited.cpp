@@ -21,6 +21,7 @@ const std::map<std::string, std::string>& actions() {
       {"POST /v1/metadata", "metadata-published"},
       {"POST /v1/rollouts", "rollout-started"},
       {"POST /v1/measure", "measure-asked"},
+      {"POST /v1/pictures", "picture-asked"},
       {"POST /v1/tags", "tagged"},
       {"POST /v1/changes/acknowledge", "change-acknowledged"},
       {"PUT /v1/groups/{name}", "group-saved"},

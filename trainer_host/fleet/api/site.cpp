@@ -52,12 +52,6 @@ std::string host_name(const std::string& host) {
   return host.substr(0, host.find(':'));
 }
 
-http::Response see_other(const std::string& place) {
-  http::Response response{303, "text/plain", "See " + place + "\n"};
-  response.headers = {{"Location", place}, {"Cache-Control", "no-store"}};
-  return response;
-}
-
 bool wants_page(const http::Request& request) {
   return request.method == "GET" && request.header("accept").find("text/html") != std::string::npos;
 }
@@ -105,6 +99,12 @@ http::Response with_cookie(http::Response response, const http::Request& request
 }
 
 }  // namespace
+
+http::Response see_other(const std::string& place) {
+  http::Response response{303, "text/plain", "See " + place + "\n"};
+  response.headers = {{"Location", place}, {"Cache-Control", "no-store"}};
+  return response;
+}
 
 std::optional<Caller> Api::caller_of(const http::Request& request) const {
   constexpr std::string_view bearer = "Bearer ";
@@ -199,11 +199,16 @@ std::optional<asio::awaitable<http::Response>> Api::take_form(const http::Reques
   std::function<http::Response()> change;
   constexpr std::string_view ending = "/steer";
   constexpr std::string_view rollouts = "/rollouts/";
+  constexpr std::string_view boards = "/boards/";
+  constexpr std::string_view picture = "/picture";
   if (request.path == "/regressions/acknowledge") {
     change = [this, who = caller.name, body = request.body] { return acknowledge_by_form(body, who); };
   } else if (request.path.starts_with(rollouts) && request.path.ends_with(ending)) {
     const std::string name = request.path.substr(rollouts.size(), request.path.size() - rollouts.size() - ending.size());
     change = [this, name, who = caller.name, request] { return steer_by_form(name, who, request); };
+  } else if (request.path.starts_with(boards) && request.path.ends_with(picture)) {
+    const std::string name = request.path.substr(boards.size(), request.path.size() - boards.size() - picture.size());
+    change = [this, name, who = caller.name] { return ask_by_form(name, who); };
   } else {
     return std::nullopt;
   }

@@ -21,6 +21,7 @@ std::string access_rules() {
          "pattern write outcrop/v1/d/%u/up/report\n"
          "pattern write outcrop/v1/d/%u/up/telemetry\n"
          "pattern write outcrop/v1/d/%u/up/layers\n"
+         "pattern write outcrop/v1/d/%u/up/picture\n"
          "pattern write outcrop/v1/d/%u/up/renewal\n"
          "pattern write outcrop/v1/req/%u\n"
          "pattern write outcrop/v1/req/%u/" +

@@ -25,6 +25,8 @@ constexpr std::size_t longest_telemetry_envelope =
     messages::telemetry_limit.value() / 3 * 4 + ByteCount::kib(4).value();
 constexpr std::size_t longest_layers_envelope =
     messages::layers_limit.value() / 3 * 4 + ByteCount::kib(4).value();
+constexpr std::size_t longest_picture_envelope =
+    messages::picture_limit.value() / 3 * 4 + ByteCount::kib(4).value();
 constexpr std::size_t longest_renewal_envelope = messages::renewal_limit.value();
 constexpr std::chrono::hours old_key_counts_for{1};
 constexpr std::chrono::minutes clocks_differ{5};
@@ -65,7 +67,8 @@ bool Ingest::on_message(const transport::Message& message) {
   const std::string name(rest.substr(0, slash));
   const std::string_view leaf = rest.substr(slash + 1);
   const bool known = leaf == "status" || leaf == "up/progress" || leaf == "up/report" ||
-                     leaf == "up/telemetry" || leaf == "up/renewal" || leaf == "up/layers";
+                     leaf == "up/telemetry" || leaf == "up/renewal" || leaf == "up/layers" ||
+                     leaf == "up/picture";
   if (!known) return false;
   // An empty retained message is how a broker says that there is none.
   if (leaf == "status" && message.payload.empty()) return true;
@@ -82,6 +85,8 @@ bool Ingest::on_message(const transport::Message& message) {
     }
   } else if (leaf == "up/telemetry") {
     on_telemetry(name, *voice, message.payload);
+  } else if (leaf == "up/picture") {
+    on_picture(name, *voice, message.payload);
   } else if (!voice->reports.take(steady_())) {
     limit(name, "reports");
   } else if (leaf == "up/renewal") {
@@ -642,6 +647,32 @@ void Ingest::on_telemetry(const std::string& name, Voice& voice, std::string_vie
   }
   if (!handlers_.telemetry || !handlers_.telemetry(std::move(*telemetry), *at)) return;
   ++statistics_.telemetry;
+}
+
+// Nobody asked for it: too much, like what comes too often.
+void Ingest::on_picture(const std::string& name, Voice& voice, std::string_view payload) {
+  if (!voice.pictures.take(steady_())) return limit(name, "pictures");
+  const auto device = sender(name);
+  if (!device) return;
+  if (payload.size() > longest_picture_envelope) {
+    return refuse(malformed, name, "a picture of " + ByteCount(payload.size()).human());
+  }
+  const auto verified = trust::verify_envelope(payload, messages::picture_kind, signers_of(*device));
+  if (!verified) return refuse(refusal_of(verified.error()), name, verified.error().message());
+  const auto picture = messages::parse_picture(verified->bytes());
+  if (!picture) return refuse(malformed, name, picture.error().message());
+  if (picture->header.device != name) {
+    return refuse(forged, name, "its picture is that of '" + picture->header.device + "'");
+  }
+  const auto kept = registry_->save(*picture, clock_->now());
+  news_.report("storing a picture of '" + name + "'", kept ? Status() : fail(kept.error()));
+  if (!kept) return;  // not acknowledged: it says it again
+  if (!*kept) return limit(name, "pictures");
+  ++statistics_.pictures;
+  afterwards([this, name, header = picture->header] {
+    if (handlers_.acknowledge) handlers_.acknowledge(name, {{{header.session, header.sequence}}, header.protocol});
+    if (handlers_.drew) handlers_.drew(name);
+  });
 }
 
 }  // namespace outcrop::fleet

@@ -13,6 +13,7 @@
 #include "protocol/base/clock.hpp"
 #include "protocol/messages/command.hpp"
 #include "protocol/messages/device_message.hpp"
+#include "protocol/messages/picture.hpp"
 #include "protocol/messages/renewal.hpp"
 #include "protocol/messages/telemetry.hpp"
 #include "protocol/transport/session.hpp"
@@ -40,6 +41,7 @@ struct IngestStatistics {
   Count forged;     // another board's name inside, or a signature that does not hold
   Count limited;    // more than a board may say, or a status that a newer one replaced
   Count telemetry;  // taken, repeats among them
+  Count pictures;   // taken, repeats among them
   Count untimely;   // telemetry of a time that cannot be, or is over
   [[nodiscard]] std::uint64_t refused() const {
     return stale + unknown + malformed + forged + limited + untimely;
@@ -68,9 +70,11 @@ struct IngestHandlers {
   std::function<void(const std::string& why)> refused;
   // A report that came, with figures; true: it is acknowledged when they are kept. After statement().
   std::function<bool(const messages::Report& report, Timestamp received)> measured;
+  // A picture of it is kept.
+  std::function<void(const std::string& device)> drew;
   // A message came by the name of a board that is revoked: its broker, another's, lets it in.
   std::function<void(const std::string& device)> shut_out;
-  // It says more of this kind (status, progress, reports, telemetry) than a board may, for the 1st, 2nd, 4th, 8th, ... time.
+  // It says more of this kind (status, progress, reports, telemetry, pictures) than a board may, for the 1st, 2nd, 4th, 8th, ... time.
   std::function<void(const std::string& device, const std::string& kind, std::uint64_t often)> says_too_much;
   // The board has another key and certificate from now on.
   std::function<void(const std::string& device)> renewed;
@@ -83,7 +87,7 @@ struct IngestHandlers {
 // was set back here, or wrong there.
 [[nodiscard]] Result<Timestamp> time_of_sample(const messages::DeviceHeader& header, Timestamp received);
 
-// Takes what boards publish (SCHEMA.md: status, progress, report, layers, telemetry, renewal) into the registry, and the last into
+// Takes what boards publish (SCHEMA.md: status, progress, report, layers, telemetry, picture, renewal) into the registry, and the last into
 // whatever its handler is. The name in a
 // topic is the broker's word for who sent it; a message that names another board is refused. A
 // report counts only with the signature of the key that was enrolled, and once: repeats are
@@ -141,6 +145,7 @@ class Ingest {
     Allowance progress{40, 4};
     Allowance reports{64, 8};
     Allowance telemetry{300, 0.5};  // a day that it kept, and one each 10 s from then on
+    Allowance pictures{4, 1.0 / 60};
     std::optional<transport::Message> waiting;  // its newest status
   };
   void know_enrolled();
@@ -170,6 +175,7 @@ class Ingest {
   void on_report(const std::string& name, std::string_view payload);
   void on_layers(const std::string& name, std::string_view payload);
   void on_telemetry(const std::string& name, Voice& voice, std::string_view payload);
+  void on_picture(const std::string& name, Voice& voice, std::string_view payload);
   void refuse_telemetry(const Refusal& refusal, const std::string& name, const std::string& kind,
                         const std::string& why);
   void refuse(const Refusal& refusal, const std::string& name, const std::string& why);

@@ -53,6 +53,7 @@ class IngestTest : public ::testing::Test {
     handlers.says_too_much = [this](const std::string& device, const std::string& kind, std::uint64_t often) {
       too_much_.push_back(device + " " + kind + " " + std::to_string(often));
     };
+    handlers.drew = [this](const std::string& device) { drew_.push_back(device); };
     handlers.used = [this](const std::string&, std::uint64_t session) { used_.push_back(session); };
     ingest_.emplace(*registry_, clock_, handlers, [this] { return steady_; });
   }
@@ -118,6 +119,7 @@ class IngestTest : public ::testing::Test {
   std::vector<std::pair<messages::Telemetry, Timestamp>> telemetry_;
   std::vector<std::string> refused_;
   std::vector<std::string> too_much_;
+  std::vector<std::string> drew_;
   bool takes_telemetry_ = true;
   bool history_acknowledges_ = false;
 
@@ -717,6 +719,68 @@ TEST_F(RenewalTest, what_the_old_key_signed_comes_late_for_an_hour) {
   send_report(sign(report(7, 4), key_));
   EXPECT_EQ(stored(), 2U);
   EXPECT_EQ(statistics().forged, 1U);
+}
+
+class IngestPictureTest : public IngestTest {
+ protected:
+  messages::Picture picture(std::uint64_t sequence) {
+    messages::Picture drawn;
+    drawn.header = {"pi-1", 1, sequence, clock_.now(), true};
+    drawn.manifest = trust::sha256("m");
+    drawn.variant = "float";
+    drawn.drawn = messages::Picture::Drawn{"velocity", {2, 2}, 1, 2, "abcd"};
+    return drawn;
+  }
+  void send_picture(const messages::Picture& drawn, const trust::PrivateKey& key) {
+    EXPECT_TRUE(send(topics::up("pi-1", "picture"),
+                     trust::sign_envelope("picture", as_bytes(to_json(drawn)), std::span(&key, 1))));
+  }
+  std::optional<messages::Picture> kept() {
+    const auto picture = registry_->picture("pi-1");
+    return *picture ? (*picture)->picture : std::nullopt;
+  }
+};
+
+TEST_F(IngestPictureTest, is_kept_where_it_was_asked_for_and_acknowledged) {
+  send_picture(picture(1), key_);
+  EXPECT_EQ(kept(), std::nullopt) << "nobody asked";
+  EXPECT_TRUE(acknowledged_.empty());
+  EXPECT_THAT(ingest_->presence().limited("pi-1"), ::testing::ElementsAre(::testing::Pair("pictures", 1)));
+  ASSERT_THAT(registry_->ask_picture("pi-1", clock_.now()), IsOk());
+  send_picture(picture(2), key_);
+  EXPECT_EQ(kept()->header.sequence, 2U);
+  send_picture(picture(2), key_);
+  EXPECT_THAT(acknowledged_, ::testing::ElementsAre(messages::MessageId{1, 2}, messages::MessageId{1, 2})) << "the repeat, too";
+  EXPECT_THAT(drew_, ::testing::ElementsAre("pi-1", "pi-1"));
+  EXPECT_EQ(statistics().pictures, 2U);
+}
+
+TEST_F(IngestPictureTest, that_is_no_boards_word_is_refused) {
+  ASSERT_THAT(registry_->ask_picture("pi-1", clock_.now()), IsOk());
+  send_picture(picture(1), key_of(2));
+  messages::Picture other = picture(1);
+  other.header.device = "pi-2";
+  send_picture(other, key_);
+  EXPECT_EQ(statistics().forged, 2U);
+  send(topics::up("pi-1", "picture"), "{}");
+  steady_ += std::chrono::hours(1);
+  send(topics::up("pi-1", "picture"), std::string(50'000, 'x'));
+  std::string text = to_json(picture(1));
+  text.replace(text.find("YWJjZA=="), 8, "YWJj");
+  send(topics::up("pi-1", "picture"), trust::sign_envelope("picture", as_bytes(text), std::span(&key_, 1)));
+  EXPECT_EQ(statistics().malformed, 3U);
+  EXPECT_EQ(kept(), std::nullopt);
+  EXPECT_TRUE(acknowledged_.empty());
+}
+
+TEST_F(IngestPictureTest, is_taken_at_a_rate) {
+  ASSERT_THAT(registry_->ask_picture("pi-1", clock_.now()), IsOk());
+  for (std::uint64_t i = 1; i <= 6; ++i) send_picture(picture(i), key_);
+  EXPECT_EQ(kept()->header.sequence, 4U);
+  EXPECT_EQ(statistics().limited, 2U);
+  steady_ += std::chrono::minutes(1);
+  send_picture(picture(7), key_);
+  EXPECT_EQ(kept()->header.sequence, 7U);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "protocol/base/counted.hpp"
 #include "protocol/messages/layers.hpp"
 
 namespace outcrop::fleet::monitor {
@@ -84,10 +85,10 @@ void Asker::tick() {
   }
 }
 
-Result<MeasureAnswer> Asker::measure(const MeasureRequest& request) {
+Result<std::vector<Device>> Asker::meant_by(const MeasureRequest& request, const std::string& doing) const {
   if (request.device.empty() && request.device_class.empty() && !request.manifest) {
-    return fail(ErrorCode::invalid_argument,
-                "say which boards are to measure: one by name, those of a class, or those that serve a release");
+    return fail(ErrorCode::invalid_argument, "say which boards are to " + doing +
+                                                 ": one by name, those of a class, or those that serve a release");
   }
   std::vector<Device> devices;
   if (!request.device.empty()) {
@@ -98,28 +99,65 @@ Result<MeasureAnswer> Asker::measure(const MeasureRequest& request) {
     OUTCROP_TRY(all, registry_->devices());
     devices = std::move(all);
   }
+  std::erase_if(devices, [&](const Device& device) {
+    const auto active = device.status ? device.status->active_manifest : std::nullopt;
+    return (!request.device_class.empty() && device.device_class != request.device_class) ||
+           (request.manifest && active != request.manifest) || (request.device.empty() && device.revoked);
+  });
+  if (devices.empty()) return fail(ErrorCode::not_found, "no board is of that class, or serves that release");
+  return devices;
+}
+
+Result<trust::Sha256Digest> Asker::serving(const Device& device) const {
+  if (const auto why = not_asked_because(device)) return fail(ErrorCode::refused, *why);
+  if (!device.status->active_manifest) return fail(ErrorCode::refused, "it serves nothing");
+  return *device.status->active_manifest;
+}
+
+Result<MeasureAnswer> Asker::measure(const MeasureRequest& request) {
+  OUTCROP_TRY(devices, meant_by(request, "measure"));
   MeasureAnswer answer;
   for (const Device& device : devices) {
-    if (!request.device_class.empty() && device.device_class != request.device_class) continue;
-    const auto active = device.status ? device.status->active_manifest : std::nullopt;
-    if (request.manifest && active != request.manifest) continue;
-    if (request.device.empty() && device.revoked) continue;
-    auto why = not_asked_because(device);
-    if (!why && !active) why = "it serves nothing";
-    if (!why && request.layers && device.status->speaks < messages::layers_since) {
+    const auto manifest = serving(device);
+    std::string why;
+    if (!manifest) {
+      why = manifest.error().message();
+    } else if (request.layers && device.status->speaks < messages::layers_since) {
       why = "its agent is too old to time layers: it speaks protocol " + std::to_string(device.status->speaks);
     }
-    if (why) {
-      answer.left_out.emplace(device.name, *why);
+    if (!why.empty()) {
+      answer.left_out.emplace(device.name, std::move(why));
       continue;
     }
-    messages::Measure measure{*active, rest_within, request.layers};
+    messages::Measure measure{*manifest, rest_within, request.layers};
     if (request.layers) measure.protocol = messages::layers_since;
     surroundings_.send(device.name, measure);
     answer.asked.push_back(device.name);
   }
-  if (answer.asked.empty() && answer.left_out.empty()) {
-    return fail(ErrorCode::not_found, "no board is of that class, or serves that release");
+  return answer;
+}
+
+Result<MeasureAnswer> Asker::draw(const MeasureRequest& request, std::size_t most) {
+  OUTCROP_TRY(devices, meant_by(request, "draw"));
+  MeasureAnswer answer;
+  for (const Device& device : devices) {
+    const auto manifest = serving(device);
+    std::string why;
+    if (!manifest) {
+      why = manifest.error().message();
+    } else if (device.status->speaks < messages::pictures_since) {
+      why = "its agent is too old to draw: it speaks protocol " + std::to_string(device.status->speaks) +
+            ", and pictures are of protocol " + std::to_string(messages::pictures_since);
+    } else if (answer.asked.size() >= most) {
+      why = "no more than " + counted(most, "board") + " at once";
+    }
+    if (!why.empty()) {
+      answer.left_out.emplace(device.name, std::move(why));
+      continue;
+    }
+    OUTCROP_CHECK(registry_->ask_picture(device.name, clock_->now()));
+    surroundings_.send(device.name, messages::Draw{*manifest, rest_within});
+    answer.asked.push_back(device.name);
   }
   return answer;
 }

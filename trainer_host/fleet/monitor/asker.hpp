@@ -19,7 +19,7 @@ struct AskerConfig {
   std::chrono::hours measure_every{0};   // what serves is measured again; 0: only when somebody asks
 };
 
-// Boards that are to measure: one, those of a class, or those that serve a release; at least one of the three.
+// Boards that are to measure or draw: one, those of a class, or those that serve a release; at least one of the three.
 struct MeasureRequest {
   std::string device;
   std::string device_class;
@@ -54,8 +54,14 @@ class Asker {
 
   // not_found where no board is meant; invalid_argument where nothing is asked for.
   [[nodiscard]] Result<MeasureAnswer> measure(const MeasureRequest& request);
+  // At most so many boards draw what they serve, from 1 on; the others are left out.
+  static constexpr std::size_t most_drawing = 64;
+  [[nodiscard]] Result<MeasureAnswer> draw(const MeasureRequest& request, std::size_t most);
 
  private:
+  [[nodiscard]] Result<std::vector<Device>> meant_by(const MeasureRequest& request, const std::string& doing) const;
+  // What it serves; an error says why it is not asked.
+  [[nodiscard]] Result<trust::Sha256Digest> serving(const Device& device) const;
   [[nodiscard]] std::optional<std::string> not_asked_because(const Device& device) const;
   void watch(const Device& device, bool again = false);
   [[nodiscard]] std::int64_t turn_of(const std::string& device) const;

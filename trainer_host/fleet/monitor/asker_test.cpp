@@ -27,6 +27,11 @@ class AskerTest : public ::testing::Test, public Clock {
     surroundings.online = [this](const std::string& device) { return !offline_.contains(device); };
     surroundings.signs_for = [](const Device& device) { return device.signs; };
     surroundings.send = [this](const std::string& device, const messages::Command& command) {
+      if (const auto* draw = std::get_if<messages::Draw>(&command)) {
+        drawing_.push_back(device);
+        manifest_ = draw->manifest;
+        return;
+      }
       (std::holds_alternative<messages::Watch>(command) ? watched_ : measured_).push_back(device);
       if (const auto* watch = std::get_if<messages::Watch>(&command)) interval_ = watch->interval;
       if (const auto* measure = std::get_if<messages::Measure>(&command)) {
@@ -48,6 +53,7 @@ class AskerTest : public ::testing::Test, public Clock {
     device.status->device = name;
     device.status->session = session;
     device.status->agent = "0.1.0";
+    device.status->speaks = name == "before" ? 5 : protocol_version;
     device.status->model = device.model;
     device.status->device_class = device_class;
     if (serves) device.status->active_manifest = trust::sha256("m");
@@ -62,6 +68,7 @@ class AskerTest : public ::testing::Test, public Clock {
   std::vector<std::string> watched_;
   std::vector<std::string> measured_;
   bool asked_for_layers_ = false;
+  std::vector<std::string> drawing_;
   std::chrono::seconds interval_{0};
   std::optional<trust::Sha256Digest> manifest_;
 };
@@ -155,6 +162,27 @@ TEST_F(AskerTest, measures_one_board_a_class_or_who_serves_a_release_and_says_wh
   EXPECT_THAT(asker_->measure({.device = "pi-1", .layers = true})->asked, ElementsAre("pi-1"));
   EXPECT_TRUE(asked_for_layers_);
   EXPECT_THAT(asker_->measure({}), ErrorIs(ErrorCode::invalid_argument, HasSubstr("say which boards")));
+}
+
+TEST_F(AskerTest, has_so_many_boards_draw_and_says_who_does_not) {
+  begin({});
+  for (const char* name : {"pi-1", "pi-2", "pi-3", "before", "old", "away"}) board(name, "pi-4");
+  board("idle", "pi-5", 1, false);
+  offline_.insert("away");
+  const auto asked = asker_->draw({"", "pi-4", {}}, 2);
+  ASSERT_THAT(asked, IsOk());
+  EXPECT_THAT(asked->asked, ElementsAre("pi-1", "pi-2"));
+  EXPECT_EQ(drawing_, asked->asked);
+  EXPECT_EQ(manifest_, trust::sha256("m"));
+  EXPECT_EQ(asked->left_out.at("pi-3"), "no more than 2 boards at once");
+  EXPECT_EQ(asked->left_out.at("before"), "its agent is too old to draw: it speaks protocol 5, and pictures are of protocol 6");
+  EXPECT_EQ(asked->left_out.at("away"), "it is offline");
+  EXPECT_THAT(asked->left_out.at("old"), HasSubstr("not signed"));
+  EXPECT_THAT(asker_->draw({"idle", "", {}}, 1)->left_out.at("idle"), HasSubstr("serves nothing"));
+  EXPECT_THAT(asker_->draw({}, 1), ErrorIs(ErrorCode::invalid_argument, HasSubstr("are to draw")));
+  EXPECT_TRUE((*registry_->picture("pi-1"))->waits);
+  EXPECT_EQ((*registry_->picture("pi-1"))->asked, now_);
+  EXPECT_EQ(registry_->picture("pi-3").value(), std::nullopt) << "it was not asked";
 }
 
 }  // namespace

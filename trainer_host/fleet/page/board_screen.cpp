@@ -212,7 +212,7 @@ Html raw(const BoardHistory& history, const FleetView& view, Timestamp now) {
 }  // namespace
 
 Html board_screen(const FleetView& view, const BoardRow& row, const BoardHistory& history,
-                  Timestamp now) {
+                  const Reader& reader, Timestamp now) {
   Html html;
   html << "<h1>" << row.device.name << "</h1><section data-live=\"facts\">"
        << facts(view, row, history, now) << "</section>";
@@ -224,6 +224,7 @@ Html board_screen(const FleetView& view, const BoardRow& row, const BoardHistory
   if (history.served.points.empty() && history.temperature.points.empty()) {
     html << "<p class=\"dim\">It has sent no telemetry: temperature and served calls are not known.</p>";
   }
+  html << "</section><section data-live=\"picture\">" << picture_part(view, row, history.picture, reader, now);
   return html << "</section><section data-live=\"figures\">" << figures(view, row, now)
               << "</section>" << raw(history, view, now);
 }

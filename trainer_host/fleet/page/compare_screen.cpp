@@ -115,27 +115,38 @@ Html paretos(const Points& points, const std::string& release) {
   return html;
 }
 
-}  // namespace
-
-Result<Html> compare_screen(const FleetView& view, const Query& query, Timestamp) {
+std::set<std::string> models_of(const FleetView& view) {
   std::set<std::string> models;
   for (const auto& [name, row] : view.boards()) models.insert(row.device.model);
+  return models;
+}
+
+std::string chosen_model(const std::set<std::string>& models, const Query& query) {
+  const std::string model = word(query, "model");
+  return model.empty() && !models.empty() ? *models.begin() : model;
+}
+
+}  // namespace
+
+Result<std::optional<ReleasePair>> compared_pair(const FleetView& view, const Query& query) {
+  const std::string model = chosen_model(models_of(view), query);
+  const std::optional<ReleasePair> newest = newest_pair(view, model);
+  if (word(query, "a").empty() || word(query, "b").empty()) return newest;
+  OUTCROP_TRY(before, trust::Sha256Digest::from_hex(word(query, "a")));
+  OUTCROP_TRY(after, trust::Sha256Digest::from_hex(word(query, "b")));
+  const bool known = view.release(before) != nullptr && view.release(after) != nullptr;
+  if (!known) return fail(ErrorCode::not_found, "no release here has that manifest");
+  // Those of another model are what the form before had chosen.
+  if (view.release(before)->model != model || view.release(after)->model != model) return newest;
+  return std::optional(ReleasePair{before, after});
+}
+
+Html compare_screen(const FleetView& view, const Query& query, const std::optional<ReleasePair>& pair,
+                    const std::vector<ShownPicture>& pictures, Timestamp now) {
+  const std::set<std::string> models = models_of(view);
+  const std::string model = chosen_model(models, query);
   Html html;
-  html << "<h1>Compare</h1>";
-  std::string model = word(query, "model");
-  if (model.empty() && !models.empty()) model = *models.begin();
-  std::optional<ReleasePair> pair = newest_pair(view, model);
-  if (!word(query, "a").empty() && !word(query, "b").empty()) {
-    OUTCROP_TRY(before, trust::Sha256Digest::from_hex(word(query, "a")));
-    OUTCROP_TRY(after, trust::Sha256Digest::from_hex(word(query, "b")));
-    const bool known = view.release(before) != nullptr && view.release(after) != nullptr;
-    if (!known) return fail(ErrorCode::not_found, "no release here has that manifest");
-    // Those of another model are what the form before had chosen.
-    if (view.release(before)->model == model && view.release(after)->model == model) {
-      pair = ReleasePair{before, after};
-    }
-  }
-  html << form(view, models, model, pair);
+  html << "<h1>Compare</h1>" << form(view, models, model, pair);
   if (!pair) return html << "<p>No board has measured two releases of a model yet.</p>";
   const auto changes = changes_of(view, model, *pair);
   html << "<section data-live=\"matrix\"><h2>" << view.name_of(pair->before) << " → "
@@ -144,6 +155,10 @@ Result<Html> compare_screen(const FleetView& view, const Query& query, Timestamp
     html << "<p>No board has measured both.</p>";
   } else {
     html << "<p>" << sentence(changes.front(), view) << "</p>" << matrix(changes);
+  }
+  html << "</section><section data-live=\"pictures\">";
+  if (!pictures.empty()) {
+    html << "<h2>What boards draw with " << view.name_of(pair->after) << "</h2>" << pictures_strip(pictures, now);
   }
   return html << "</section><section data-live=\"pareto\">"
               << paretos(points_of(view, model, pair->after), view.name_of(pair->after)) << "</section>";

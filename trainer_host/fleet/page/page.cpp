@@ -16,6 +16,7 @@ constexpr std::chrono::hours charted{48};
 constexpr std::size_t points_charted = 300;
 constexpr std::size_t outliers_shown = 50;
 constexpr std::size_t audit_shown = 100;
+constexpr std::size_t pictures_shown = 12;
 
 // "pi-1" of "/boards/pi-1"; "" where it is another path.
 std::string name_below(const std::string& path, std::string_view place) {
@@ -91,9 +92,15 @@ asio::awaitable<http::Response> Page::handle(const http::Request& request, const
     co_return shown("Boards", "/boards", boards_screen(view, *query, *page, lately, reader, now));
   }
   if (path == "/compare") {
-    const auto content = compare_screen(view, request.query, now);
-    if (!content) co_return refused(content.error(), reader, now);
-    co_return shown("Compare", "/compare", *content);
+    const auto pair = compared_pair(view, request.query);
+    if (!pair) co_return refused(pair.error(), reader, now);
+    std::vector<ShownPicture> pictures;
+    if (parts_.pictures != nullptr && *pair) {
+      auto drawn = co_await parts_.pictures->drawn_by((*pair)->after, pictures_shown);
+      if (!drawn) co_return refused(drawn.error(), reader, now);
+      pictures = std::move(*drawn);
+    }
+    co_return shown("Compare", "/compare", compare_screen(view, request.query, *pair, pictures, now));
   }
   if (const std::string name = name_below(path, "/boards/"); !name.empty()) {
     if (!view.boards().contains(name)) {
@@ -109,9 +116,14 @@ asio::awaitable<http::Response> Page::handle(const http::Request& request, const
     auto reports = parts_.registry.reports(name, std::nullopt, reports_charted);
     if (!reports) co_return refused(reports.error(), reader, now);
     history.reports = std::move(*reports);
+    if (parts_.pictures != nullptr) {
+      auto picture = co_await parts_.pictures->of(name);
+      if (!picture) co_return refused(picture.error(), reader, now);
+      history.picture = std::move(*picture);
+    }
     const auto row = view.boards().find(name);  // it may have gone while the worker read
     if (row == view.boards().end()) co_return not_found("The board has gone.", reader, now);
-    co_return shown(name, "/boards", board_screen(view, row->second, history, now));
+    co_return shown(name, "/boards", board_screen(view, row->second, history, reader, now));
   }
   if (const std::string name = name_below(path, "/rollouts/"); !name.empty()) {
     for (const RolloutRow& row : view.rollouts()) {

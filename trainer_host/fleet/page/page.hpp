@@ -12,6 +12,7 @@
 #include "platform/http/server.hpp"
 #include "protocol/base/clock.hpp"
 #include "trainer_host/fleet/monitor/history.hpp"
+#include "trainer_host/fleet/picture/pictures.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
 #include "trainer_host/fleet/view/fleet_view.hpp"
 
@@ -26,6 +27,7 @@ struct PageParts {
   std::function<boost::asio::awaitable<std::vector<std::string>>()> attention;
   monitor::History* history = nullptr;                // none: no telemetry is kept
   monitor::AuditLog* audit = nullptr;
+  Pictures* pictures = nullptr;                       // none: nobody draws
 };
 
 // Who looks.

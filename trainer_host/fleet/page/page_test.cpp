@@ -152,6 +152,44 @@ TEST_F(ScreenTest, boards_show_their_tags_and_are_found_by_them) {
   EXPECT_THAT(boards_by({{"tag", "gone"}}), HasSubstr("<option selected>gone</option>")) << "what is asked for is shown";
 }
 
+TEST_F(ScreenTest, what_a_board_drew_stands_beside_the_hosts_own_and_is_told_in_words) {
+  ASSERT_THAT(view_.refresh(), IsOk());
+  const BoardRow& row = view_.boards().at("pi-1");
+  const Reader viewer{"v", false}, may{"o", true};
+  const auto part = [&](const std::optional<ShownPicture>& picture, const Reader& reader) {
+    return picture_part(view_, row, picture, reader, fleet_.now).text();
+  };
+  EXPECT_THAT(part(std::nullopt, viewer), AllOf(HasSubstr("It was not asked for a picture"), Not(HasSubstr("<form"))));
+  EXPECT_THAT(part(std::nullopt, may), HasSubstr("action=\"/boards/pi-1/picture\""));
+  ShownPicture shown{{"pi-1", fleet_.now, true, std::nullopt, std::nullopt}, nullptr, "", std::nullopt};
+  EXPECT_THAT(part(shown, viewer), HasSubstr("it draws when no update is at work and nobody uses it"));
+  messages::Picture& picture = shown.kept.picture.emplace();
+  shown.kept.waits = false;
+  shown.kept.received = fleet_.now;
+  picture.header = {"pi-1", 7, 9, fleet_.now, true};
+  picture.manifest = fleet_.after();
+  picture.variant = "int8-qint8";
+  picture.drawn = messages::Picture::Drawn{"<velocity>", {1, 300, 2}, 1500, 4500, std::string(200, 'a')};
+  shown.own_missing = "its blobs are gone";
+  EXPECT_THAT(part(shown, viewer), AllOf(HasSubstr("nothing to hold it against: its blobs are gone"), HasSubstr("&lt;velocity&gt;"),
+                                         HasSubstr("1500 to 4500, 1 row of 3"), Not(HasSubstr("of=host"))));
+  HostsOwn own{"<velocity>", "m/s", false, {{1, 300, 2}, *messages::grid_of({1, 300, 2}), std::vector<double>(200, 1000)}, 1000, 2000, {}};
+  own.allowed = {{"int8-qint8", {"<velocity>", 5, 50}}};
+  shown.own = std::make_shared<HostsOwn>(own);
+  shown.comparison = *compare(picture, own);
+  const std::string page = part(shown, viewer);
+  EXPECT_THAT(page, HasSubstr("beyond what is allowed</span> It is not what was signed. Off the host"));
+  EXPECT_THAT(page, HasSubstr("white is 1641 m/s more, black as much less"));
+  EXPECT_THAT(page, HasSubstr("/v1/devices/pi-1/picture.png?of=difference&amp;drawn=7-9\" width=\"4\" height=\"200\" alt="));
+  EXPECT_THAT(page, Not(HasSubstr("Another release serves")));
+  EXPECT_THAT(pictures_strip({shown}, fleet_.now).text(), AllOf(HasSubstr("of=host"), HasSubstr("/boards/pi-1")));
+  picture.manifest = fleet_.before();
+  EXPECT_THAT(part(shown, viewer), HasSubstr("Another release serves by now"));
+  BoardRow old = row;
+  old.device.status->speaks = 5;
+  EXPECT_THAT(picture_part(view_, old, std::nullopt, may, fleet_.now).text(), AllOf(HasSubstr("too old to draw"), Not(HasSubstr("<form"))));
+}
+
 TEST_F(ScreenTest, a_few_boards_are_not_taken_for_evidence) {
   ASSERT_THAT(view_.refresh(), IsOk());
   const std::string page = fleet_screen(view_, {}, nobody_, fleet_.now).text();
@@ -161,10 +199,10 @@ TEST_F(ScreenTest, a_few_boards_are_not_taken_for_evidence) {
 
 TEST_F(ScreenTest, releases_that_are_none_cannot_be_compared) {
   ASSERT_THAT(view_.refresh(), IsOk());
-  EXPECT_THAT(compare_screen(view_, {{"a", "x"}, {"b", "y"}}, fleet_.now),
+  EXPECT_THAT(compared_pair(view_, {{"a", "x"}, {"b", "y"}}),
               ErrorIs(ErrorCode::invalid_data, HasSubstr("")));
   const std::string none = trust::sha256("none").hex();
-  EXPECT_THAT(compare_screen(view_, {{"a", none}, {"b", none}}, fleet_.now),
+  EXPECT_THAT(compared_pair(view_, {{"a", none}, {"b", none}}),
               ErrorIs(ErrorCode::not_found, HasSubstr("no release here")));
 }
 

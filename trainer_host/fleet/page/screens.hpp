@@ -30,16 +30,27 @@ struct BoardHistory {
   std::vector<StoredReport> reports;  // newest first
   std::optional<monitor::BoardSample> sample;
   monitor::Series served, temperature;
+  std::optional<ShownPicture> picture;  // none: it was not asked for any
 };
-[[nodiscard]] Html board_screen(const FleetView& view, const BoardRow& row,
-                                const BoardHistory& history, Timestamp now);
+[[nodiscard]] Html board_screen(const FleetView& view, const BoardRow& row, const BoardHistory& history,
+                                const Reader& reader, Timestamp now);
 [[nodiscard]] Html rollout_screen(const FleetView& view, const RolloutRow& row, const AcknowledgedOf& acknowledged,
                                   const Reader& reader, Timestamp now);
-[[nodiscard]] Result<Html> compare_screen(const FleetView& view, const Query& query, Timestamp now);
+// The two releases that the query names, or the newest two that boards measured; none where there are none.
+[[nodiscard]] Result<std::optional<ReleasePair>> compared_pair(const FleetView& view, const Query& query);
+// `pictures`: what boards drew with the second of them.
+[[nodiscard]] Html compare_screen(const FleetView& view, const Query& query, const std::optional<ReleasePair>& pair,
+                                  const std::vector<ShownPicture>& pictures, Timestamp now);
 [[nodiscard]] Html regressions_screen(const FleetView& view,
                                       const std::vector<monitor::Outlier>* outliers,
                                       const monitor::AuditPage* audit, const AcknowledgedOf& acknowledged,
                                       const Reader& reader, Timestamp now);
+
+// What a board drew beside the host's own, and a button where the reader may ask for another.
+[[nodiscard]] Html picture_part(const FleetView& view, const BoardRow& row, const std::optional<ShownPicture>& picture,
+                                const Reader& reader, Timestamp now);
+// One beside the other, the host's own first.
+[[nodiscard]] Html pictures_strip(const std::vector<ShownPicture>& pictures, Timestamp now);
 
 // Around them: head, navigation, `active` the path of the screen in it.
 [[nodiscard]] std::string layout(const std::string& title, const std::string& active,

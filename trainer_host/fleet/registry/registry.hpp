@@ -16,6 +16,7 @@
 #include "protocol/messages/command.hpp"
 #include "protocol/messages/device_message.hpp"
 #include "protocol/messages/manifest.hpp"
+#include "protocol/messages/picture.hpp"
 #include "protocol/messages/report.hpp"
 #include "protocol/messages/status.hpp"
 #include "protocol/trust/ed25519.hpp"
@@ -179,6 +180,17 @@ inline constexpr std::chrono::hours answers_kept_for{24};
 inline constexpr std::size_t answers_kept = 256;
 inline constexpr ByteCount answer_bytes_kept = ByteCount::mib(16);
 
+// What a board was asked to draw, and what it answered last.
+struct KeptPicture {
+  std::string device;
+  Timestamp asked;     // the last time
+  bool waits = false;  // it has not answered since
+  std::optional<messages::Picture> picture;  // none: it never answered
+  std::optional<Timestamp> received;
+};
+// Of each board the newest, and of so many boards: those that were asked last. Each is of messages::picture_limit at most.
+inline constexpr std::size_t pictures_kept = 256;
+
 // Reports of one board about one release that are kept, the newest. Those about what is no release
 // here share one such lot: a board may name any digest.
 inline constexpr std::size_t reports_kept = 64;
@@ -277,6 +289,14 @@ class Registry {
   [[nodiscard]] virtual Result<std::vector<StoredReport>> reports(
       const std::string& device, const std::optional<trust::Sha256Digest>& manifest,
       std::size_t limit, std::uint64_t below = UINT64_MAX) = 0;
+
+  // The board was asked for a picture. Makes room (pictures_kept).
+  [[nodiscard]] virtual Status ask_picture(const std::string& device, Timestamp asked) = 0;
+  // In place of the one before. False where the board was not asked, or that is forgotten. The same again changes nothing.
+  [[nodiscard]] virtual Result<bool> save(const messages::Picture& picture, Timestamp received) = 0;
+  [[nodiscard]] virtual Result<std::optional<KeptPicture>> picture(const std::string& device) = 0;
+  // Drawn by this release, by the names of their boards.
+  [[nodiscard]] virtual Result<std::vector<KeptPicture>> pictures_of(const trust::Sha256Digest& manifest, std::size_t limit) = 0;
 
   // Signed metadata as it is published: role ("root/1", "targets", ...) -> envelope.
   [[nodiscard]] virtual Status save_metadata(const std::string& role,

@@ -450,5 +450,49 @@ TEST_F(RegistryTest, names_a_row_that_does_not_read_as_written) {
   EXPECT_THAT(open()->rollouts(), ErrorIs(ErrorCode::invalid_data, HasSubstr("rollout 'r'")));
 }
 
+TEST_F(RegistryTest, keeps_the_newest_picture_of_each_board_while_it_is_that_board) {
+  auto registry = open();
+  fill(*registry);
+  messages::Picture picture;
+  picture.header = {"pi-1", 1, 1, at(5000), true};
+  picture.manifest = trust::sha256("m");
+  picture.variant = "float";
+  picture.drawn = messages::Picture::Drawn{"velocity", {2, 2}, 1, 2, "abcd"};
+  EXPECT_EQ(registry->save(picture, at(5000)), false) << "it was not asked";
+  ASSERT_THAT(registry->ask_picture("pi-1", at(5001)), IsOk());
+  EXPECT_TRUE((*registry->picture("pi-1"))->waits);
+  EXPECT_EQ((*registry->picture("pi-1"))->picture, std::nullopt);
+  EXPECT_EQ(registry->save(picture, at(5002)), true);
+  EXPECT_EQ(registry->save(picture, at(5009)), true) << "the same again";
+  const auto kept = *registry->picture("pi-1");
+  EXPECT_EQ(kept->picture, picture);
+  EXPECT_EQ(kept->received, at(5002));
+  EXPECT_FALSE(kept->waits);
+  ASSERT_THAT(registry->ask_picture("pi-1", at(5010)), IsOk());
+  EXPECT_EQ((*registry->picture("pi-1"))->picture, picture) << "until there is another";
+  EXPECT_EQ(registry->pictures_of(picture.manifest, 5)->size(), 1U);
+  EXPECT_TRUE(registry->pictures_of(trust::sha256("other"), 5)->empty());
+
+  Device renewed = device("pi-1");
+  renewed.key = trust::PrivateKey::from_seed(Bytes(32, std::byte{8}))->public_key();
+  ASSERT_THAT(registry->save(renewed), IsOk());
+  EXPECT_TRUE(registry->picture("pi-1")->has_value()) << "a key that is renewed is the same board's";
+  renewed.enrolled = at(9000);
+  ASSERT_THAT(registry->save(renewed), IsOk());
+  EXPECT_FALSE(registry->picture("pi-1")->has_value()) << "another board by its name";
+  ASSERT_THAT(registry->ask_picture("pi-1", at(9001)), IsOk());
+  EXPECT_EQ(registry->revoke("pi-1", at(9002), "lost", ""), true);
+  EXPECT_FALSE(registry->picture("pi-1")->has_value());
+}
+
+TEST_F(RegistryTest, keeps_pictures_of_so_many_boards_as_were_asked_last) {
+  auto registry = open();
+  for (std::size_t i = 0; i < pictures_kept + 2; ++i) {
+    ASSERT_THAT(registry->ask_picture("pi-" + std::to_string(i), at(5000 + static_cast<std::int64_t>(i))), IsOk());
+  }
+  EXPECT_FALSE(registry->picture("pi-1")->has_value());
+  EXPECT_TRUE(registry->picture("pi-2")->has_value());
+}
+
 }  // namespace
 }  // namespace outcrop::fleet

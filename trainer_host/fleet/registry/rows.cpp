@@ -182,6 +182,19 @@ Result<Assignment> read_assignment(const Database::Row& row) {
   return assignment;
 }
 
+Result<KeptPicture> read_picture(const Database::Row& row) {
+  KeptPicture kept;
+  kept.device = row.text(0);
+  kept.asked = to_time(row.integer(1));
+  kept.waits = row.integer(2) != 0;
+  kept.received = time_or_none(row, 3);
+  if (row.is_null(4)) return kept;
+  auto picture = messages::parse_picture(as_bytes(row.text(4)));
+  if (!picture) return damaged("picture", kept.device, picture.error().message());
+  kept.picture = std::move(*picture);
+  return kept;
+}
+
 Result<monitor::AuditEntry> read_audit_entry(const Database::Row& row) {
   monitor::AuditEntry entry;
   entry.number = count(row, 0);

@@ -27,11 +27,14 @@ inline constexpr const char* assignment_columns =
 inline constexpr const char* audit_columns =
     "number, time, who, action, subject, detail, before, hash";
 
+inline constexpr const char* picture_columns = "device, asked, waits, received, picture";
+
 [[nodiscard]] Result<Device> read_device(const Database::Row& row);
 [[nodiscard]] Result<BoardLabels> read_board_labels(const Database::Row& row);  // name, device_class, tags
 [[nodiscard]] Result<ReleaseRecord> read_release(const Database::Row& row);
 [[nodiscard]] Result<RolloutRecord> read_rollout(const Database::Row& row);
 [[nodiscard]] Result<Assignment> read_assignment(const Database::Row& row);
+[[nodiscard]] Result<KeptPicture> read_picture(const Database::Row& row);
 [[nodiscard]] Result<monitor::AuditEntry> read_audit_entry(const Database::Row& row);
 
 [[nodiscard]] inline std::int64_t to_column(Timestamp time) {

@@ -203,6 +203,22 @@ CREATE TABLE given_answer (
 ) STRICT;
 CREATE INDEX given_answer_of_caller ON given_answer (caller, place, length(body));
 CREATE INDEX given_answer_at ON given_answer (given);
+)",
+                                                           R"(
+-- What boards drew: of each the newest, which goes with its revocation, or when another has its name.
+CREATE TABLE picture (
+  device TEXT PRIMARY KEY,
+  asked INTEGER NOT NULL,            -- when, the last time
+  waits INTEGER NOT NULL,            -- it has not answered since
+  received INTEGER,                  -- NULL: it never answered
+  manifest TEXT,                     -- of the release that drew
+  picture TEXT                       -- SCHEMA.md, "Picture"
+) STRICT;
+CREATE INDEX picture_asked ON picture (asked);
+CREATE INDEX picture_of_manifest ON picture (manifest, device);
+CREATE TRIGGER picture_goes_with_its_board AFTER UPDATE OF revoked, enrolled ON device
+  WHEN NEW.revoked IS NOT NULL OR NEW.enrolled <> OLD.enrolled
+  BEGIN DELETE FROM picture WHERE device = NEW.name; END;
 )"};
 
 Result<std::int64_t> pragma(Database& database, const std::string& name) {

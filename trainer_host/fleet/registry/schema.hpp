@@ -7,7 +7,7 @@ namespace outcrop::fleet {
 
 // The tables of the registry. PRAGMA user_version holds the version of the schema, application_id
 // says that the file is ours.
-inline constexpr std::int64_t schema_version = 10;
+inline constexpr std::int64_t schema_version = 11;
 
 // The version of the file, 0 for an empty one; nothing is changed. unsupported where it is newer
 // than schema_version, invalid_data where it belongs to another program.

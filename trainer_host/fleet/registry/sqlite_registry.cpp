@@ -407,6 +407,34 @@ class SqliteRegistry final : public Registry {
     return all<StoredReport>(columns + rest, {end, most}, +read);
   }
 
+  Status ask_picture(const std::string& device, Timestamp asked) override {
+    OUTCROP_CHECK(write_of(device, Written::board,
+                           "INSERT INTO picture (device, asked, waits) VALUES (?,?,1) "
+                           "ON CONFLICT (device) DO UPDATE SET asked = excluded.asked, waits = 1",
+                           {device, to_column(asked)}));
+    return write("DELETE FROM picture WHERE device IN (SELECT device FROM picture ORDER BY asked DESC, device LIMIT -1 OFFSET ?)",
+                 {static_cast<std::int64_t>(pictures_kept)});
+  }
+
+  Result<bool> save(const messages::Picture& picture, Timestamp received) override {
+    const std::string& device = picture.header.device;
+    const std::string text = messages::to_json(picture);
+    OUTCROP_TRY(before, one<std::string>("SELECT coalesce(picture, '') FROM picture WHERE device = ?", {device},
+                                         [](const Database::Row& row) -> Result<std::string> { return row.text(0); }));
+    if (!before || *before == text) return before.has_value();
+    return changes_of(device, "UPDATE picture SET waits = 0, received = ?, manifest = ?, picture = ? WHERE device = ?",
+                      {to_column(received), picture.manifest.hex(), text, device});
+  }
+
+  Result<std::optional<KeptPicture>> picture(const std::string& device) override {
+    return one<KeptPicture>(select(picture_columns, "picture WHERE device = ?"), {device}, read_picture);
+  }
+
+  Result<std::vector<KeptPicture>> pictures_of(const trust::Sha256Digest& manifest, std::size_t limit) override {
+    return all<KeptPicture>(select(picture_columns, "picture WHERE manifest = ? ORDER BY device LIMIT ?"),
+                            {manifest.hex(), static_cast<std::int64_t>(limit)}, read_picture);
+  }
+
   Status save_metadata(const std::string& role, const std::string& envelope) override {
     return write(
         "INSERT INTO metadata VALUES (?,?) "

@@ -45,6 +45,7 @@ class SeededFleet {
     status.model = model;
     status.device_class = device_class;
     status.agent = "0.1.0";
+    status.speaks = protocol_version;
     status.generation = 2;
     status.active_manifest = after_;
     status.active_variant = "int8-qint8";
