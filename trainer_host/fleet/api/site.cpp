@@ -19,26 +19,23 @@ namespace {
 
 constexpr std::string_view cookie_name = "outcrop=";
 
-// A word of a form that a browser sent, "" where there is none; the first, of several.
-std::string form_word(std::string_view body, std::string_view name) {
-  while (!body.empty()) {
-    const std::string_view pair = body.substr(0, body.find('&'));
-    body.remove_prefix(std::min(pair.size() + 1, body.size()));
-    if (!pair.starts_with(name) || pair.substr(name.size(), 1) != "=") continue;
-    std::string text = "/" + std::string(pair.substr(name.size() + 1));
-    std::replace(text.begin(), text.end(), '+', ' ');
-    const auto decoded = http::parse_target(text.substr(0, text.find('?')));
-    return decoded ? decoded->path.substr(1) : "";
+// A form that a browser sent, word by word.
+class Form {
+ public:
+  explicit Form(std::string body) {
+    std::replace(body.begin(), body.end(), '+', ' ');
+    if (auto target = http::parse_target("/?" + body)) words_ = std::move(target->query);
   }
-  return "";
-}
+  // "" where there is none.
+  [[nodiscard]] std::string word(const std::string& name) const {
+    const auto found = words_.find(name);
+    return found == words_.end() ? "" : found->second;
+  }
+  [[nodiscard]] const std::map<std::string, std::string>& words() const { return words_; }
 
-// All words of a form, for one that was taken by its length: who may fill it in is known.
-std::map<std::string, std::string> form_words(std::string body) {
-  std::replace(body.begin(), body.end(), '+', ' ');
-  auto target = http::parse_target("/?" + body);
-  return target ? std::move(target->query) : std::map<std::string, std::string>();
-}
+ private:
+  std::map<std::string, std::string> words_;
+};
 
 std::string cookie_in(const std::string& header) {
   const std::size_t at = header.find(cookie_name);
@@ -125,7 +122,7 @@ std::optional<Caller> Api::caller_of(const http::Request& request) const {
 }
 
 http::Response Api::enter(const http::Request& request) {
-  const std::string secret = form_word(request.body, "token");
+  const std::string secret = Form(request.body).word("token");
   if (!parts_.tokens.of(secret)) {
     return page::Page::login("That is no token of this host.", 401);
   }
@@ -134,8 +131,9 @@ http::Response Api::enter(const http::Request& request) {
 
 http::Response Api::steer_by_form(const std::string& name, const std::string& who,
                                   const http::Request& request) {
-  const std::string verb = form_word(request.body, "verb");
-  if (verb == "abort" && form_word(request.body, "confirm") != name) {
+  const Form form(request.body);
+  const std::string verb = form.word("verb");
+  if (verb == "abort" && form.word("confirm") != name) {
     return http::error_response(
         Error(ErrorCode::invalid_argument, "to roll it back, type its name: " + name));
   }
@@ -150,24 +148,20 @@ http::Response Api::steer_by_form(const std::string& name, const std::string& wh
 
 // Boards that are ticked, "b.NAME", or all of the filter that the page showed.
 asio::awaitable<http::Response> Api::tag_by_form(std::string body, std::string who) {
-  const auto words = form_words(body);
-  const auto word = [&](const char* key) {
-    const auto found = words.find(key);
-    return found == words.end() ? std::string() : found->second;
-  };
-  const auto shown = http::parse_target("/?" + word("filter"));
+  const Form form(std::move(body));
+  const auto shown = http::parse_target("/?" + form.word("filter"));
   const auto query = BoardQuery::read(shown ? shown->query : std::map<std::string, std::string>());
-  if (!shown || !query) co_return http::error_response(Error(ErrorCode::invalid_argument, "'" + word("filter") + "' is no filter of boards"));
+  if (!shown || !query) co_return http::error_response(Error(ErrorCode::invalid_argument, "'" + form.word("filter") + "' is no filter of boards"));
   Json names = Json::array();
-  if (word("which") == "all") {
+  if (form.word("which") == "all") {
     if (const Status read = view_.refresh(); !read) co_return http::error_response(read.error());
     for (const BoardRow* row : select_all(view_, *query)) names.push_back(row->device.name);
   }
-  for (const auto& [key, value] : words) {
-    if (key.starts_with("b.") && word("which") == "ticked") names.push_back(key.substr(2));
+  for (const auto& [key, value] : form.words()) {
+    if (key.starts_with("b.") && form.word("which") == "ticked") names.push_back(key.substr(2));
   }
   if (names.empty()) co_return http::error_response(Error(ErrorCode::invalid_argument, "no board is ticked, or none is like that any more"));
-  const std::string asked = json_text(Json{{"tag", word("tag")}, {"devices", std::move(names)}, {"remove", word("verb") == "remove"}});
+  const std::string asked = json_text(Json{{"tag", form.word("tag")}, {"devices", std::move(names)}, {"remove", form.word("verb") == "remove"}});
   std::function<http::Response()> tag = [this, asked, who, place = "/boards?" + query->words()] {
     const auto tagged = tag_devices(asked);
     if (!tagged) return http::error_response(tagged.error());
@@ -178,9 +172,9 @@ asio::awaitable<http::Response> Api::tag_by_form(std::string body, std::string w
 }
 
 http::Response Api::acknowledge_by_form(const std::string& body, const std::string& who) {
-  auto words = form_words(body);
-  std::istringstream change(words["change"]);  // class/variant/before/after
-  Json asked_for{{"note", words["note"]}, {"remove", words["verb"] == "take-back"}};
+  const Form form(body);
+  std::istringstream change(form.word("change"));  // class/variant/before/after
+  Json asked_for{{"note", form.word("note")}, {"remove", form.word("verb") == "take-back"}};
   for (const char* key : {"device_class", "variant", "before", "after"}) {
     std::string part;
     std::getline(change, part, '/');
