@@ -2,8 +2,7 @@
 
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
-#include "trainer_host/trainer/kinds/classifier/confusion.hpp"
-#include "trainer_host/trainer/kinds/classifier/exporting.hpp"
+#include "trainer_host/trainer/kinds/classes/class_answers.hpp"
 #include "trainer_host/trainer/kinds/classifier/trained_for_tests.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
@@ -14,7 +13,7 @@ namespace {
 Result<torch::Tensor> answers_of_file(const classifier::ClassifierTask& task,
                                       const std::filesystem::path& file) {
   OUTCROP_TRY(model, models::LiteModel::load(file));
-  return classifier::answers_of(task, model);
+  return task.answers_of(model);
 }
 
 // Pooling, and a kernel as large as its input, in int8.
@@ -41,7 +40,7 @@ TEST(VariantsOfAClassifier, answer_as_float_does_and_multiply_in_int8) {
     if (!variant.name.starts_with("int8")) continue;
     EXPECT_GT(distance.max().item<double>(), 0.0);
     EXPECT_EQ(variant.coverage.multiply_adds, 1.0);
-    EXPECT_GT(variant.outputs.at(classifier::probabilities_output).likeness, 0.8);
+    EXPECT_GT(variant.outputs.at(classes::probabilities_output).likeness, 0.8);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "trainer_host/trainer/kinds/classes/class_answers.hpp"
 #include "trainer_host/trainer/kinds/classifier/exporting.hpp"
 
 namespace outcrop::classifier {
@@ -74,7 +75,7 @@ std::vector<std::optional<double>> ClassifierTask::score_held_out() {
   const torch::NoGradGuard no_gradient;
   const data::LabelledImages& images = images_.held_out;
   if (images.size() == 0) return {std::nullopt, std::nullopt};
-  const auto draws = evenly_chosen(
+  const auto draws = classes::evenly_chosen(
       images.size(), std::max(least_scored, images_.training.size() / trained_for_one_scored));
   double loss = 0.0;
   double right = 0.0;

@@ -57,6 +57,8 @@ class ClassifierTask final : public kinds::Task {
 
   [[nodiscard]] const SplitImages& images() const { return images_; }
   [[nodiscard]] const std::vector<std::string>& classes() const { return shape_.classes; }
+  // The probabilities [images, classes] that a variant answers to judged(). diverged where one is not finite.
+  [[nodiscard]] Result<torch::Tensor> answers_of(models::CallableModel& model) const;
   // What a model of these classes is judged by: images held out, or, without, those trained on.
   [[nodiscard]] const data::LabelledImages& judged() const {
     return images_.held_out.size() > 0 ? images_.held_out : images_.training;

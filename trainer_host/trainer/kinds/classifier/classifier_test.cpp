@@ -4,9 +4,10 @@
 
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/kinds/classes/class_answers.hpp"
+#include "trainer_host/trainer/kinds/classes/confusion.hpp"
+#include "trainer_host/trainer/kinds/classes/confusion_picture.hpp"
 #include "trainer_host/trainer/kinds/classifier/classifier_kind.hpp"
-#include "trainer_host/trainer/kinds/classifier/confusion.hpp"
-#include "trainer_host/trainer/kinds/classifier/confusion_picture.hpp"
 #include "trainer_host/trainer/kinds/classifier/exporting.hpp"
 #include "trainer_host/trainer/kinds/classifier/trained_for_tests.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
@@ -145,20 +146,22 @@ TEST_F(SmallClassifier, learns_and_is_judged_beside_what_learned_nothing) {
   EXPECT_EQ(quality->samples, 30U);
   EXPECT_TRUE(quality->held_out);
   EXPECT_EQ(quality->judged_by, "error");
-  const auto& score = quality->model.outputs.at(probabilities_output);
+  const auto& score = quality->model.outputs.at(classes::probabilities_output);
   EXPECT_NEAR(*score.find("accuracy"), *scores.at(1), 1e-6);
   EXPECT_NEAR(*score.find("error"), 1.0 - *scores.at(1), 1e-6);
   const auto* mean = quality->baseline(messages::mean_baseline);
   ASSERT_NE(mean, nullptr);
-  EXPECT_NEAR(*mean->outputs.at(probabilities_output).find("error"), 2.0 / 3.0, 1e-6);
+  EXPECT_NEAR(*mean->outputs.at(classes::probabilities_output).find("error"), 2.0 / 3.0, 1e-6);
   EXPECT_NE(quality->baseline("nearest class mean"), nullptr);
 
-  const auto counts = confusion_counts(*task_, *model);
-  ASSERT_THAT(counts, IsOk());
+  const auto answers = task_->answers_of(*model);
+  ASSERT_THAT(answers, IsOk());
+  std::vector<std::int64_t> labels(task_->judged().labels.begin(), task_->judged().labels.end());
+  const auto counts = classes::confusion_counts(*answers, torch::tensor(labels));
   std::uint64_t right = 0;
   for (std::size_t i = 0; i < 3; ++i) {
-    right += (*counts)[i][i];
-    EXPECT_EQ((*counts)[i][0] + (*counts)[i][1] + (*counts)[i][2], 10U);
+    right += counts[i][i];
+    EXPECT_EQ(counts[i][0] + counts[i][1] + counts[i][2], 10U);
   }
   EXPECT_NEAR(static_cast<double>(right) / 30.0, *scores.at(1), 1e-6);
 
@@ -216,18 +219,18 @@ TEST_F(SmallClassifier, names_the_layer_whose_output_is_not_finite) {
 
 TEST(ConfusionPicture, is_drawn_for_few_classes_and_for_many) {
   const TemporaryFolder folder;
-  const Status drawn = draw_confusion({{9, 1}, {0, 10}}, {"it's", "\\b $x"}, folder.path() / "two.png");
+  const Status drawn = classes::draw_confusion({{9, 1}, {0, 10}}, {"it's", "\\b $x"}, "images", folder.path() / "two.png");
   if (!drawn && drawn.error().code() == ErrorCode::unsupported) GTEST_SKIP() << drawn.error().message();
   ASSERT_THAT(drawn, IsOk());
-  const ConfusionCounts many(40, std::vector<std::uint64_t>(40, 2));
-  EXPECT_THAT(draw_confusion(many, std::vector<std::string>(40, "x"), folder.path() / "many.png"), IsOk());
+  const classes::ConfusionCounts many(40, std::vector<std::uint64_t>(40, 2));
+  EXPECT_THAT(classes::draw_confusion(many, std::vector<std::string>(40, "x"), "images", folder.path() / "many.png"), IsOk());
   for (const char* name : {"two.png", "many.png"}) {
     std::ifstream file(folder.path() / name, std::ios::binary);
     std::string begin(4, ' ');
     file.read(begin.data(), 4);
     EXPECT_EQ(begin, "\x89PNG");
   }
-  EXPECT_THAT(draw_confusion({{1}}, {"a", "b"}, folder.path() / "none.png"),
+  EXPECT_THAT(classes::draw_confusion({{1}}, {"a", "b"}, "images", folder.path() / "none.png"),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("a row and a column")));
 }
 

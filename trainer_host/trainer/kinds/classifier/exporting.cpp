@@ -2,17 +2,14 @@
 
 #include <algorithm>
 
-#include "protocol/base/join.hpp"
+#include "trainer_host/trainer/kinds/classes/class_answers.hpp"
 #include "trainer_host/trainer/kinds/classifier/pixels.hpp"
 
 namespace outcrop::classifier {
 namespace {
 
-using torch::Tensor;
-
 constexpr std::size_t most_calibrated_by = 1000;
 constexpr std::size_t second_golden = 8;  // images
-constexpr std::size_t longest_fact = 256;  // bytes, as SCHEMA.md has it
 
 // An int8 kernel refuses an empty batch: for no images one is looked at and dropped, as a float
 // network answers no rows.
@@ -36,33 +33,13 @@ def forward(self, images: Tensor) -> Tensor:
   return model;
 }
 
-messages::Signature signature_of(const ClassifierShape& shape) {
-  const messages::TensorType images{"float32",
-                                    {"batch", static_cast<std::int64_t>(shape.images.channels),
-                                     static_cast<std::int64_t>(shape.images.rows),
-                                     static_cast<std::int64_t>(shape.images.columns)},
-                                    "",
-                                    messages::Range{0, 255}};
-  const messages::TensorType probabilities{
-      "float32", {"batch", static_cast<std::int64_t>(shape.classes.size())}, "",
-      messages::Range{0, 1}};
-  return {"forward",
-          {{"forward",
-            {{"images", images}},
-            {{probabilities_output, probabilities, messages::Score::label}}}}};
-}
-
-// The names of the classes where they fit, else what can be said of them.
-std::string classes_in_words(const std::vector<std::string>& classes) {
-  std::string names = join(classes);
-  if (names.size() <= longest_fact) return names;
-  names = std::to_string(classes.size()) + ", from " + classes.front() + " to " + classes.back();
-  return names.size() <= longest_fact ? names : std::to_string(classes.size());
-}
-
-// The share of rows whose largest value stands in the same place.
-double same_class(const std::string&, const Tensor& truth, const Tensor& other) {
-  return (truth.argmax(1) == other.argmax(1)).to(torch::kDouble).mean().item<double>();
+messages::Input images_of(const ClassifierShape& shape) {
+  return {"images", messages::TensorType{"float32",
+                                         {"batch", static_cast<std::int64_t>(shape.images.channels),
+                                          static_cast<std::int64_t>(shape.images.rows),
+                                          static_cast<std::int64_t>(shape.images.columns)},
+                                         "",
+                                         messages::Range{0, 255}}};
 }
 
 std::vector<kinds::FloatPart> parts_besides_layers(bool) {
@@ -75,22 +52,18 @@ std::vector<kinds::FloatPart> parts_besides_layers(bool) {
 kinds::Export make_export(const ClassifierShape& shape, const torch::jit::Module& network,
                           const torch::jit::Module& pixel_scale,
                           const data::LabelledImages& training, const data::LabelledImages& shown) {
-  const auto draws = evenly_chosen(training.size(), most_calibrated_by);
+  const auto draws = classes::evenly_chosen(training.size(), most_calibrated_by);
   kinds::Export exported;
   exported.parts = {{"network", network, {load_batch(training, draws, pixel_scale, 0).images}}};
   exported.compose = [pixel_scale](std::vector<kinds::PartForm> forms) {
     return compose(std::move(forms.at(0)), pixel_scale);
   };
-  exported.signature = signature_of(shape);
+  classes::answer_classes(exported, images_of(shape), shape.classes);
   exported.goldens.push_back({"forward", {raw_images(shown, 0, 1)}});
   if (shown.size() > 1) {
     const std::size_t more = std::min(second_golden, shown.size() - 1);
     exported.goldens.push_back({"forward", {raw_images(shown, 1, more)}});
   }
-  exported.bounds = {{probabilities_output, {{1e-3, 1e-2}, {0.1, 0.9}, {1e-3, 2e-2}}}};
-  exported.about = {{"classes", classes_in_words(shape.classes)}};
-  exported.likeness_name = "same class";
-  exported.likeness = same_class;
   exported.beside = parts_besides_layers;
   return exported;
 }

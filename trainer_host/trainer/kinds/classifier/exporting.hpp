@@ -7,8 +7,6 @@
 
 namespace outcrop::classifier {
 
-inline constexpr const char* probabilities_output = "probabilities";
-
 // forward(images: float32 [batch, channels, rows, columns], 0 to 255) -> probabilities: float32 [batch,
 // classes], in the order of the labels. Scaling the pixels and the softmax are part of the model, in
 // float. Ranges are calibrated by images that were trained on, as they are; goldens are `shown` ones.

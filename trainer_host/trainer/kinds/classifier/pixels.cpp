@@ -143,11 +143,4 @@ Tensor raw_images(const data::LabelledImages& images, std::size_t first, std::si
   return pixels;
 }
 
-std::vector<kinds::Draw> evenly_chosen(std::size_t count, std::size_t most) {
-  const std::size_t chosen = std::min(count, most);
-  std::vector<kinds::Draw> draws(chosen);
-  for (std::size_t i = 0; i < chosen; ++i) draws[i].sample = i * count / chosen;
-  return draws;
-}
-
 }  // namespace outcrop::classifier

@@ -36,7 +36,4 @@ struct Batch {
 [[nodiscard]] torch::Tensor raw_images(const data::LabelledImages& images, std::size_t first,
                                        std::size_t count);
 
-// `most` of `count`, evenly chosen; all where there are no more.
-[[nodiscard]] std::vector<kinds::Draw> evenly_chosen(std::size_t count, std::size_t most);
-
 }  // namespace outcrop::classifier

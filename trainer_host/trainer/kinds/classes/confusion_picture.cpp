@@ -1,4 +1,4 @@
-#include "trainer_host/trainer/kinds/classifier/confusion_picture.hpp"
+#include "trainer_host/trainer/kinds/classes/confusion_picture.hpp"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 
 #include "trainer_host/trainer/evaluate/gnuplot.hpp"
 
-namespace outcrop::classifier {
+namespace outcrop::classes {
 namespace {
 
 using evaluate::quoted;
@@ -36,7 +36,7 @@ double share_of_row(const ConfusionCounts& counts, std::size_t row, std::size_t 
   return 100.0 * static_cast<double>(counts[row][column]) / static_cast<double>(sum);
 }
 
-std::string title_of(const ConfusionCounts& counts) {
+std::string title_of(const ConfusionCounts& counts, const std::string& samples) {
   std::uint64_t all = 0;
   std::uint64_t right = 0;
   for (std::size_t row = 0; row < counts.size(); ++row) {
@@ -44,8 +44,8 @@ std::string title_of(const ConfusionCounts& counts) {
     right += counts[row][row];
   }
   const double share = all == 0 ? 0.0 : 100.0 * static_cast<double>(right) / static_cast<double>(all);
-  return std::to_string(all) + " images, " + number(share, "%.2f") +
-         " % right; cells: per cent of a class's images";
+  return std::to_string(all) + " " + samples + ", " + number(share, "%.2f") +
+         " % right; cells: per cent of a class's " + samples;
 }
 
 // Cells, "column row per-cent text", as a block of data that gnuplot reads by name.
@@ -64,7 +64,7 @@ std::string cells(const ConfusionCounts& counts, const char* name) {
 }  // namespace
 
 Status draw_confusion(const ConfusionCounts& counts, const std::vector<std::string>& classes,
-                      const std::filesystem::path& png) {
+                      const std::string& samples, const std::filesystem::path& png) {
   const std::size_t count = classes.size();
   const bool square = std::all_of(counts.begin(), counts.end(),
                                   [&](const auto& row) { return row.size() == count; });
@@ -76,7 +76,7 @@ Status draw_confusion(const ConfusionCounts& counts, const std::vector<std::stri
   const bool numbers = count <= most_with_numbers;
   const std::string edge = number(static_cast<double>(count) - 0.5, "%.1f");
   std::string script = cells(counts, "$cells");
-  script += "set title " + quoted(title_of(counts)) +
+  script += "set title " + quoted(title_of(counts, samples)) +
             "\nset xlabel 'taken for'\nset ylabel 'is'\nset xrange [-0.5:" + edge +
             "]\nset yrange [" + edge + ":-0.5]\nset cbrange [0:100]\nset cblabel '%'\n"
             "set palette defined (0 '#ffffff', 20 '#c6dbef', 50 '#6baed6', 100 '#08306b')\n"
@@ -94,4 +94,4 @@ Status draw_confusion(const ConfusionCounts& counts, const std::vector<std::stri
   return evaluate::draw(script, {.width = side + 60, .height = side}, png);
 }
 
-}  // namespace outcrop::classifier
+}  // namespace outcrop::classes
