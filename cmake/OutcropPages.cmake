@@ -13,6 +13,7 @@ set(pages
   docs/quantization.md            quantization.md
   docs/quantization-report.md     quantization-report.md
   docs/kinds.md                   kinds.md
+  docs/text.md                    text.md
   docs/gathers.md                 gathers.md
   docs/diffusion.md               diffusion.md
   agent/control/API.md            agent-api.md

@@ -3,6 +3,7 @@
 #include "trainer_host/trainer/kinds/module/module_kind.hpp"
 #include "trainer_host/trainer/kinds/register.hpp"
 #include "trainer_host/trainer/kinds/segmentation/segmentation_kind.hpp"
+#include "trainer_host/trainer/kinds/text/text_kind.hpp"
 
 namespace outcrop::kinds {
 
@@ -12,6 +13,7 @@ Register built_in() {
   kinds.add(segmentation::make_kind());
   kinds.add(classifier::make_kind());
   kinds.add(user_module::make_kind());
+  kinds.add(text::make_kind());
   return kinds;
 }
 
