@@ -8,7 +8,7 @@ else()
   set(OUTCROP_ZSH_FOLDER site-functions)
 endif()
 
-set(board_programs outcrop-agent)
+set(board_programs outcrop-agent outcrop-tokenize)
 set(host_programs outcrop outcropd outcrop-trainer)
 if(OUTCROP_RUNNER)
   list(APPEND board_programs outcrop-runner-torch)

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/control/brought.hpp"
+#include "agent/control/text_question.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/version.hpp"
 #include "runtime/engine/npy_file.hpp"
@@ -158,6 +159,7 @@ asio::awaitable<http::Response> handle(std::shared_ptr<const ControlParts> share
   if (request.method == "GET" && request.path == "/v1/status") {
     co_return answer(status_to_json(parts));
   }
+  if (request.method == "GET" && request.path == "/v1/text") co_return tell_text_input(parts);
   if (post && request.path == "/v1/hold") {
     const auto held = held_of(request.body);
     if (!held) co_return http::error_response(held.error());

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/control/ask_agent.hpp"
+#include "agent/control/infer_text.hpp"
 #include "agent/verify/expiry.hpp"
 #include "platform/http/client.hpp"
 #include "protocol/base/bytes.hpp"
@@ -40,6 +41,7 @@ struct InferOptions : Options {
   std::vector<std::string> values;  // NAME=VALUE
   std::filesystem::path in;
   std::filesystem::path out;
+  std::optional<std::string> text;
 };
 
 std::string text(const Json& json, const char* key) {
@@ -199,6 +201,10 @@ Status write_outputs(const std::filesystem::path& file, const std::string& answe
 }
 
 Status run_infer(const InferOptions& options) {
+  if (options.text) return infer_text(options.socket, *options.text, options.json);
+  if (options.out.empty()) {
+    return fail(ErrorCode::invalid_argument, "--out is missing: the file to write, unless a --text is asked");
+  }
   http::Call call;
   call.method = "POST";
   OUTCROP_TRY(target, infer_target(options));
@@ -301,9 +307,11 @@ void add_infer(CLI::App& app, cli::Action& chosen) {
                    "Tensors that it takes, by name: a .safetensors file, or one array as .npy, or one "
                    "image as .png (grey or in colour, of the size that it takes)")
       ->check(CLI::ExistingFile);
+  CLI::Option* text = verb->add_option("--text", options->text,
+                                       "A text: prints the class that the release takes it for, and how probable that is");
   verb->add_option("--out", options->out,
-                   "The .safetensors file to write, or .npy where it gives one array")
-      ->required();
+                                      "The .safetensors file to write, or .npy where it gives one array");
+  for (const char* other : {"--in", "--out"}) text->excludes(verb->get_option(other));
   verb->add_option("--seed", options->seed, "The same seed gives the same samples")
       ->check(CLI::NonNegativeNumber);
   verb->add_option("--count", options->count, "Samples; without: one")->check(CLI::PositiveNumber);
@@ -311,13 +319,14 @@ void add_infer(CLI::App& app, cli::Action& chosen) {
                    "NAME=VALUE: any other number that it takes, or true or false; may be given more "
                    "than once")
       ->allow_extra_args(false);
-  verb->add_flag("--json", options->json, "Say what was written as a JSON object");
+  verb->add_flag("--json", options->json, "Say what was written, or the probability of each class, as a JSON object");
   verb->footer(
       "What the release takes and gives stands in its signature: `outcrop release show` on the host\n"
       "shows it, and so does the error where something is missing.\n\n"
       "Examples:\n  outcrop-agent infer --out map.safetensors\n"
       "  outcrop-agent infer --seed 7 --count 4 --out maps.safetensors\n"
-      "  outcrop-agent infer --in image.png --out answer.npy");
+      "  outcrop-agent infer --in image.png --out answer.npy\n"
+      "  outcrop-agent infer --text \"The kettle leaks after a week\"");
   verb->callback([options, &chosen] { chosen = [options] { return run_infer(*options); }; });
 }
 

@@ -14,6 +14,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/messages/artifact.hpp"
+#include "runtime/engine/tensor_file.hpp"
 #include "runtime/runner/runner.hpp"
 #include "trainer_host/release/create.hpp"
 #include "trainer_host/release/host_prover.hpp"
@@ -22,6 +23,7 @@
 #include "trainer_host/release/stage_store.hpp"
 #include "trainer_host/trainer/evaluate/loss_curve.hpp"
 #include "trainer_host/trainer/evaluate/gnuplot.hpp"
+#include "trainer_host/trainer/kinds/told_with_goldens.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/quantize/performance.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
@@ -125,6 +127,14 @@ Result<std::optional<trust::Sha256Digest>> lineage_of(const train::StageContext&
     }
   }
   return none;
+}
+
+Status tell_with_goldens(const kinds::Task& task, const fs::path& golden_input) {
+  const auto* teller = dynamic_cast<const kinds::TellsWithGoldens*>(&task);
+  if (teller == nullptr) return {};
+  OUTCROP_TRY(inputs, runtime::read_tensor_file(golden_input));
+  OUTCROP_TRY(bytes, runtime::encode_tensor_file(inputs, teller->told_with_goldens()));
+  return write_file_durably(golden_input, bytes);
 }
 
 Result<messages::StageArtifact> describe(const train::StageContext& context,
@@ -236,6 +246,7 @@ Status fill_folder(const train::StageContext& context, const fs::path& folder,
   OUTCROP_TRY(exported, quantize::export_variants(
                             kinds::export_of(context.task), folder,
                             context.config.name + "_stage" + std::to_string(context.stage), choice));
+  OUTCROP_CHECK(tell_with_goldens(context.task, exported.golden_input));
   OUTCROP_CHECK(
       write_file_durably(folder / "quantization.json", quantize::exported_to_json(exported)));
   OUTCROP_CHECK(measure_and_show(context, exported, tools));

@@ -38,6 +38,29 @@ std::vector<kinds::FloatPart> parts_besides_layers(bool) {
 
 }  // namespace
 
+messages::TextInput text_input_of(const TextShape& shape) {
+  return {"ids",
+          static_cast<std::uint64_t>(shape.encoder.length),
+          shape.letters == Letters::as_written,
+          to_text(shape.pieces),
+          classes::probabilities_output,
+          shape.classes};
+}
+
+Status check_travels(const TextShape& shape) {
+  const std::string json = messages::to_json(text_input_of(shape));
+  const auto quoted = std::count_if(json.begin(), json.end(), [](char c) { return c == '"' || c == '\\'; });
+  if (json.size() + static_cast<std::size_t>(quoted) > messages::text_input_limit.value()) {
+    return fail(ErrorCode::invalid_argument, "the vocabulary and the names of the classes take " + ByteCount(json.size()).human() +
+                                                 " as JSON, and a release has room for " +
+                                                 messages::text_input_limit.human() + ": take fewer pieces");
+  }
+  if (const auto read = messages::parse_text_input(json); !read) {
+    return fail(read.error().context("boards could not be told of it"));
+  }
+  return {};
+}
+
 kinds::Export make_export(const TextShape& shape, const torch::jit::Module& network, const Vocabulary& vocabulary,
                           const EncodedTexts& training, const EncodedTexts& shown) {
   const auto draws = classes::evenly_chosen(static_cast<std::size_t>(training.size()), most_calibrated_by);

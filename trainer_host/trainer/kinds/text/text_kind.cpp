@@ -5,6 +5,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/join.hpp"
 #include "protocol/trust/digest.hpp"
+#include "trainer_host/trainer/kinds/text/exporting.hpp"
 #include "trainer_host/trainer/kinds/text/learned_vocabulary.hpp"
 #include "trainer_host/trainer/kinds/text/text_task.hpp"
 
@@ -132,6 +133,7 @@ Result<std::unique_ptr<kinds::Task>> TextRecipe::open(std::uint64_t seed) const 
   OUTCROP_TRY(texts, open_texts(data, columns, known ? known->classes : std::vector<std::string>()));
   OUTCROP_TRY(words, open_vocabulary(texts.training));
   TextShape shape{encoder, letters, words.pieces(), texts.classes};
+  OUTCROP_CHECK(check_travels(shape));
   return std::unique_ptr<kinds::Task>(
       std::make_unique<TextTask>(*this, std::move(shape), std::move(texts), Tokenizer(std::move(words), letters), seed));
 }

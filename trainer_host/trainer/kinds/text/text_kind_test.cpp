@@ -7,6 +7,7 @@
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/kinds/classes/class_answers.hpp"
+#include "trainer_host/trainer/kinds/text/exporting.hpp"
 #include "trainer_host/trainer/kinds/text/trained_for_tests.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
 
@@ -159,6 +160,20 @@ TEST_F(SmallTextModel, takes_a_vocabulary_from_a_file) {
   EXPECT_THAT(recipe.open(1), ErrorIs(ErrorCode::invalid_data, AllOf(HasSubstr(file.string()), HasSubstr("line 7"))));
   fs::remove(file);
   EXPECT_THAT(recipe.open(1), ErrorIs(ErrorCode::not_found, HasSubstr(file.string())));
+}
+
+TEST_F(SmallTextModel, tells_boards_how_texts_are_cut) {
+  const auto told = messages::parse_text_input(task_->told_with_goldens().at(messages::text_metadata_key));
+  ASSERT_THAT(told, IsOk());
+  EXPECT_EQ(told->input, "ids");
+  EXPECT_EQ(told->length, 24U);
+  EXPECT_FALSE(told->cased);
+  EXPECT_THAT(told->classes, ElementsAre("food", "sport", "weather"));
+  EXPECT_EQ(Vocabulary::parse(told->vocabulary)->pieces(), task_->tokenizer().vocabulary().pieces());
+  const TextShape shape{{}, Letters::lowered, {"[PAD]", "[UNK]", "[CLS]", "[SEP]", std::string(1'000'000, 'x')}, {"a", "b"}};
+  EXPECT_THAT(check_travels(shape), ErrorIs(ErrorCode::invalid_argument, HasSubstr("take fewer pieces")));
+  const TextShape named{{}, Letters::lowered, {"[PAD]", "[UNK]", "[CLS]", "[SEP]"}, {"a", "b\nc"}};
+  EXPECT_THAT(check_travels(named), ErrorIs(ErrorCode::invalid_data, HasSubstr("text.classes")));
 }
 
 TEST_F(SmallTextModel, names_the_layer_whose_output_is_not_finite) {

@@ -82,4 +82,8 @@ kinds::Export TextTask::make_export() {
   return text::make_export(shape_, network_.module(), tokenizer_.vocabulary(), training_, judged());
 }
 
+std::map<std::string, std::string> TextTask::told_with_goldens() const {
+  return {{messages::text_metadata_key, messages::to_json(text_input_of(shape_))}};
+}
+
 }  // namespace outcrop::text

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "trainer_host/trainer/kinds/text/encoded_texts.hpp"
 #include "trainer_host/trainer/kinds/text/encoder.hpp"
 #include "trainer_host/trainer/kinds/text/texts.hpp"
+#include "trainer_host/trainer/kinds/told_with_goldens.hpp"
 #include "trainer_host/trainer/models/training_form.hpp"
 
 namespace outcrop::text {
@@ -35,7 +37,7 @@ struct TextRecipe final : kinds::Recipe {
   [[nodiscard]] Result<Vocabulary> open_vocabulary(const LabelledTexts& training) const;
 };
 
-class TextTask final : public kinds::Task {
+class TextTask final : public kinds::Task, public kinds::TellsWithGoldens {
  public:
   // `shape` must be of these texts and of the tokenizer's vocabulary.
   TextTask(const TextRecipe& recipe, TextShape shape, SplitTexts texts, Tokenizer tokenizer, std::uint64_t seed);
@@ -52,6 +54,8 @@ class TextTask final : public kinds::Task {
   [[nodiscard]] std::optional<std::string> non_finite_place(std::span<const kinds::Draw> draws) override;
   [[nodiscard]] std::vector<std::optional<double>> score_held_out() override;
   [[nodiscard]] kinds::Export make_export() override;
+  // protocol/messages/text_input.hpp
+  [[nodiscard]] std::map<std::string, std::string> told_with_goldens() const override;
   [[nodiscard]] Result<messages::Quality> judge(models::CallableModel& model) override;
   [[nodiscard]] Result<kinds::Evaluation> evaluate(const kinds::EvaluationRequest& request) override;
 
