@@ -107,7 +107,7 @@ TEST(Runners, of_before_operators_were_timed_say_that_they_cannot) {
   ASSERT_THAT(lock, IsOk());
   auto older = Runner::start(fake("older"));
   ASSERT_THAT(older, IsOk());
-  EXPECT_THAT(older->time_operators(*lock, {.method = "forward"}),
+  EXPECT_THAT(older->time_operators(*lock, {.method = "forward", .arguments = {}}),
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("unknown type")));
 }
 

@@ -122,7 +122,7 @@ TEST_P(EveryForm, reproduces_the_golden_outputs_and_measures) {
   EXPECT_TRUE(std::any_of(timed->operators.begin(), timed->operators.end(), [&](const OperatorTime& one) {
     return one.name.starts_with(coded ? "quantized::conv" : std::string(name) == "mobile" ? "prepacked::" : "aten::conv");
   }));
-  EXPECT_THAT(runner.time_operators(*lock, {.method = "encode"}), ErrorIs(ErrorCode::not_found, HasSubstr("encode")));
+  EXPECT_THAT(runner.time_operators(*lock, {.method = "encode", .arguments = {}}), ErrorIs(ErrorCode::not_found, HasSubstr("encode")));
 }
 
 INSTANTIATE_TEST_SUITE_P(Runners, EveryForm,
