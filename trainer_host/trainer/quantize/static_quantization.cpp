@@ -15,6 +15,7 @@
 
 #include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
+#include "trainer_host/trainer/quantize/byte_rows.hpp"
 #include "trainer_host/trainer/quantize/observed_network.hpp"
 
 namespace outcrop::quantize {
@@ -221,6 +222,7 @@ Result<QuantizedModule> quantize_static(const Module& network, const ArgumentRow
     separate_packed(finalized);
     drop_idle_relus(finalized, options.activations);
     if (options.answer_codes) answer_codes(finalized);
+    pack_tables(finalized, options.tables);
     Module finished = reload(finalized);
     name_values_by_order(finished);
     OUTCROP_CHECK(check_against_plan(count_graph_operators(finished, "forward"), plan,

@@ -30,6 +30,8 @@ struct StaticQuantization {
   std::set<std::string> kept_float{};
   // Scales of layers' weights, by their paths, as choose_weight_scales answers them; others' are searched.
   std::map<std::string, torch::Tensor> weight_scales{};
+  // Tables, by a name for each, that are looked up in bytes (byte_rows.hpp).
+  std::map<std::string, torch::Tensor> tables{};
   // Of codes from 0 up, of all tensors by their names (observed_network.hpp), where they were trained: nothing is
   // calibrated then.
   std::map<std::string, CodeMap> ranges{};

@@ -3,6 +3,7 @@
 #include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/models/operator_scope.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
+#include "trainer_host/trainer/quantize/byte_rows.hpp"
 #include "trainer_host/trainer/quantize/corrections/layer_calls.hpp"
 #include "trainer_host/trainer/quantize/observers.hpp"
 #include "trainer_host/trainer/quantize/part_layers.hpp"
@@ -97,14 +98,10 @@ def forward(self, x):
   return module;
 }
 
-// 8 bits a value; scale and minimum of each row are floats behind its codes.
 Module byte_embedding(const Module& layer) {
-  const Tensor weight = layer.attr("weight").toTensor().contiguous();
-  const Tensor low = std::get<0>(weight.min(1)).clamp_max(0);
-  const Tensor scale = ((std::get<0>(weight.max(1)).clamp_min(0) - low) / 255).clamp_min(1e-12);
-  const Tensor codes = torch::quantize_per_channel(weight, scale, -low / scale, 0, torch::kQUInt8);
+  const Tensor weight = layer.attr("weight").toTensor();
   Module module = child("ByteEmbedding");
-  keep(module, "packed", call_operator("quantized::embedding_bag_prepack", {codes}));
+  keep(module, "packed", packed_byte_rows(weight));
   keep(module, "width", weight.size(1));
   models::define_with_operators(module, R"(
 def forward(self, x):

@@ -1,9 +1,14 @@
 #include "trainer_host/trainer/quantize/methods/static_int8.hpp"
 
+#include <torch/csrc/jit/passes/freeze_module.h>
+
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "trainer_host/trainer/models/layered_form.hpp"
+#include "trainer_host/trainer/models/module_tensors.hpp"
+#include "trainer_host/trainer/quantize/byte_rows.hpp"
 #include "trainer_host/trainer/quantize/fake_quantized.hpp"
 #include "trainer_host/trainer/quantize/operator_counter.hpp"
 #include "trainer_host/trainer/quantize/part_layers.hpp"
@@ -65,6 +70,38 @@ Result<std::vector<PlannedRange>> planned_ranges(const kinds::ExportPart& part) 
 // Rows, where training and its int8 are compared.
 constexpr std::int64_t compared_at_once = 16;
 
+// A layer whose weights are looked up.
+bool is_table(const PlannedLayer& layer) {
+  return layer.operation == "embedding" && layer.weights > 0;
+}
+
+using Tables = std::map<std::string, torch::Tensor>;  // by the layers' names
+
+// Those that the plan has in bytes.
+Result<Tables> tables_in(const Plan& plan, const kinds::ExportPart& part, const StaticLayers& layers) {
+  Tables tables;
+  for (const PlannedLayer& layer : layers.all) {
+    const LayerDecision* decision = plan.layer(part.name + "." + layer.name);
+    if (!is_table(layer) || decision == nullptr || decision->format != "int8") continue;
+    for (const auto& [path, tensor] : models::tensors_of(part.network)) {
+      if (path == layer.name + ".weight") tables.emplace(layer.name, tensor.detach());
+    }
+    if (!tables.contains(layer.name)) {
+      return fail(ErrorCode::internal, "the table of layer '" + layer.name + "' is not where its name says");
+    }
+  }
+  return tables;
+}
+
+torch::jit::Module float_network(const kinds::ExportPart& part, const Tables& tables) {
+  torch::jit::Module network = reload(fold_batch_norm(part.network));
+  if (tables.empty()) return network;
+  network.eval();
+  network = torch::jit::freeze_module(network);
+  pack_tables(network, tables);
+  return reload(network);
+}
+
 class StaticInt8 final : public Method {
  public:
   // `trained`: by the ranges that parts have of their training.
@@ -90,7 +127,9 @@ class StaticInt8 final : public Method {
                                .weights = layer.weights,
                                .multiply_adds = layer.multiply_adds,
                                .formats = {"int8", "float"}};
-        if (!has_static_kernel(layer.operation) || layer.weights == 0) {
+        if (is_table(layer)) {
+          decision.reason = "rows in a byte a value, made floats as they are looked up";
+        } else if (!has_static_kernel(layer.operation) || layer.weights == 0) {
           decision.format = "float";
           decision.reason = "has no static int8 kernel here";
           decision.formats = {"float"};
@@ -105,7 +144,7 @@ class StaticInt8 final : public Method {
   }
 
   [[nodiscard]] Result<Applied> apply(const Plan& plan, const kinds::Export& model) const override {
-    if (trained_) return apply_trained(model);
+    if (trained_) return apply_trained(plan, model);
     const auto range = find_observer(plan.observer);
     if (!range) return fail(range.error().context("the plan"));
     if (auto known = check_corrections(wanted_by(plan)); !known) return fail(known.error().context("the plan"));
@@ -157,9 +196,10 @@ class StaticInt8 final : public Method {
       const LayerDecision* decision = plan.layer(part.name + "." + layer.name);
       if (decision != nullptr && decision->format == "float") options.kept_float.insert(layer.name);
     }
+    OUTCROP_TRY(tables, tables_in(plan, part, layers));
     if (options.kept_float.size() == layers.int8.size()) {
-      add_layers(part, layers, options.kept_float, applied);
-      applied.forms.push_back({reload(fold_batch_norm(part.network)), std::nullopt});
+      add_layers(part, layers, options.kept_float, tables, applied);
+      applied.forms.push_back({float_network(part, tables), std::nullopt});
       return {};
     }
     // Codes are answered by a network that ends in a quantized tensor only.
@@ -177,6 +217,7 @@ class StaticInt8 final : public Method {
       applied.corrections.push_back(std::move(step));
     }
     options.weight_scales = std::move(corrected.weight_scales);
+    options.tables = tables;  // no correction needs them in bytes
     if (calibration.size() < fewest_rows) {
       applied.remarks.push_back({part.name, "ranges are of " + std::to_string(calibration.size()) +
                                                 (calibration.size() == 1 ? " row" : " rows") +
@@ -184,7 +225,7 @@ class StaticInt8 final : public Method {
                                                 "hundred are usual"});
     }
     OUTCROP_TRY(made, layers_of(part, corrected.network));
-    add_layers(part, made, options.kept_float, applied);
+    add_layers(part, made, options.kept_float, tables, applied);
     OUTCROP_TRY(quantized, quantize_static(corrected.network, calibration, options));
     std::optional<kinds::Codes> codes;
     if (coded) codes = codes_of(quantized.module, calibration.slice(0, 1));
@@ -195,17 +236,17 @@ class StaticInt8 final : public Method {
     return {};
   }
 
-  [[nodiscard]] Result<Applied> apply_trained(const kinds::Export& model) const {
+  [[nodiscard]] Result<Applied> apply_trained(const Plan& plan, const kinds::Export& model) const {
     OUTCROP_CHECK(check_trained(model));
     Applied applied;
     for (const kinds::ExportPart& part : model.parts) {
-      const Status status = apply_trained(part, answers_classes(model), applied);
+      const Status status = apply_trained(plan, part, answers_classes(model), applied);
       if (!status) return fail(status.error().context(spoken(part.name)));
     }
     return applied;
   }
 
-  Status apply_trained(const kinds::ExportPart& part, bool classes, Applied& applied) const {
+  Status apply_trained(const Plan& plan, const kinds::ExportPart& part, bool classes, Applied& applied) const {
     OUTCROP_TRY(ranges, ranges_in(part.trained_ranges));
     const auto rows = first_rows(part);
     const Module trained = models::layered_form(reload(part.network), rows);
@@ -221,12 +262,14 @@ class StaticInt8 final : public Method {
     OUTCROP_TRY(fake, FakeQuantized::make(network, rows, options));
     OUTCROP_CHECK(fake.set_ranges(ranges));
     options.ranges = std::move(ranges);
+    OUTCROP_TRY(tables, tables_in(plan, part, layers));
+    options.tables = tables;
     const ArgumentRows calibration = ArgumentRows(part.calibration).evenly_chosen(largest_calibration);
     OUTCROP_TRY(quantized, quantize_static(network, calibration, options));
     OUTCROP_CHECK(check_as_trained(network, fake, quantized.module, calibration, options.output_limit, classes));
     std::optional<kinds::Codes> codes;
     if (coded) codes = codes_of(quantized.module, rows);
-    add_layers(part, layers, {}, applied);
+    add_layers(part, layers, {}, tables, applied);
     applied.forms.push_back({std::move(quantized.module), codes});
     return {};
   }
@@ -248,14 +291,17 @@ class StaticInt8 final : public Method {
   }
 
   static void add_layers(const kinds::ExportPart& part, const StaticLayers& layers, const std::set<std::string>& kept_float,
-                         Applied& applied) {
+                         const Tables& tables, Applied& applied) {
     for (const PlannedLayer& layer : layers.all) {
       MadeLayer made{in_part(part, layer), "float", layer.weights > 0 ? "aten::" + layer.operation : ""};
-      if (has_static_kernel(layer.operation) && layer.weights > 0 && !kept_float.contains(layer.name)) {
+      if (tables.contains(layer.name)) {
+        made.format = "int8";
+        made.runs_as = "quantized::embedding_byte";
+      } else if (has_static_kernel(layer.operation) && layer.weights > 0 && !kept_float.contains(layer.name)) {
         made.format = "int8";
         made.runs_as = "quantized::" + layer.operation;
         made.in_integers = true;
-      } else if (!has_static_kernel(layer.operation)) {
+      } else if (!has_static_kernel(layer.operation) && !is_table(layer)) {
         made.runs_as.clear();  // the passes may have an int8 form of a norm
       }
       applied.layers.push_back(std::move(made));

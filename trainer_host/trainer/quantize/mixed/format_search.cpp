@@ -51,6 +51,7 @@ class FormatSearch {
     for (std::size_t part = 0; part < model.parts.size(); ++part) {
       for (std::size_t i = 0; i < plan_.layers.size(); ++i) {
         const LayerDecision& layer = plan_.layers[i];
+        if (!has_static_kernel(layer.operation)) continue;  // a table: in bytes it is as good, and a quarter
         if (layer.format != "int8" || !layer.layer.starts_with(model.parts[part].name + ".")) continue;
         layers_.push_back({i, part});
       }
