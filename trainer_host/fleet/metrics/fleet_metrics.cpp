@@ -159,19 +159,15 @@ void expose_heat(Exposition& out, const MetricsParts& parts) {
 
 // Of the rollouts that are under way, together: a rollout's name is no label.
 void expose_rollouts(Exposition& out, const MetricsParts& parts) {
-  std::map<std::string, std::map<std::string, std::size_t>> states;  // class, state
+  std::map<std::string_view, std::map<std::string_view, std::size_t>> states;  // class, state
   std::map<std::string, double> evidence;
   for (const RolloutRow& row : parts.view.rollouts()) {
     if (has_ended(row.record.state)) continue;
-    for (const Assignment& assignment : row.assignments) {
-      const auto board = parts.view.boards().find(assignment.device);
-      if (board == parts.view.boards().end()) continue;
-      const std::string state = assignment.excluded ? "excluded"
-                                : assignment.state
-                                    ? std::string(messages::to_string(*assignment.state))
-                                    : "waiting";
-      ++states[board->second.device.device_class][state];
-    }
+    parts.view.each_board(row, [&](const BoardRow& board, const Assignment* assigned) {
+      if (assigned == nullptr) return;
+      const std::string_view state = assigned->excluded ? "excluded" : assigned->state ? messages::to_string(*assigned->state) : "waiting";
+      ++states[board.device.device_class][state];
+    });
     if (const auto judgement = parts.view.judgement_of(row, parts.now)) {
       for (const ClassEvidence& seen : judgement->classes) {
         double& most = evidence[seen.device_class];
@@ -188,7 +184,7 @@ void expose_rollouts(Exposition& out, const MetricsParts& parts) {
   out.family("outcrop_rollout_boards", "gauge", "", "Boards in rollouts that are under way.");
   for (const auto& [device_class, counts] : states) {
     for (const auto& [state, count] : counts) {
-      out.series("", {{"state", state}, {"device_class", device_class}}, static_cast<double>(count));
+      out.series("", {{"state", std::string(state)}, {"device_class", std::string(device_class)}}, static_cast<double>(count));
     }
   }
   out.family("outcrop_rollout_evidence_ratio", "gauge", "ratio",

@@ -127,20 +127,23 @@ const ReleaseRecord* FleetView::release(const trust::Sha256Digest& manifest) con
 }
 
 std::optional<Judgement> FleetView::judgement_of(const RolloutRow& row, Timestamp now, bool with_intervals) const {
-  std::map<std::string_view, const Assignment*> assigned;
-  bool compared = false;
-  for (const Assignment& one : row.assignments) {
-    assigned.emplace(one.device, &one);
-    compared = compared || one.slowdown;
-  }
-  if (!compared) return std::nullopt;
+  const auto compared = [](const Assignment& one) { return one.slowdown.has_value(); };
+  if (std::none_of(row.assignments.begin(), row.assignments.end(), compared)) return std::nullopt;
   RolloutEvidence evidence(row.record, now);
-  for (const auto& [name, board] : boards_) {
-    if (board.device.model != row.record.model) continue;
-    const auto found = assigned.find(name);
-    evidence.add(board.device, found == assigned.end() ? nullptr : found->second, board.online);
-  }
+  each_board(row, [&](const BoardRow& board, const Assignment* assigned) {
+    if (board.device.model == row.record.model) evidence.add(board.device, assigned, board.online);
+  });
   return evidence.judge(with_intervals);
+}
+
+void FleetView::each_board(const RolloutRow& row, const std::function<void(const BoardRow&, const Assignment*)>& each) const {
+  auto next = row.assignments.begin();
+  const auto end = row.assignments.end();
+  for (const Glance& glance : glances_) {
+    const std::string& name = glance.row->device.name;
+    while (next != end && next->device < name) ++next;
+    each(*glance.row, next != end && next->device == name ? &*next : nullptr);
+  }
 }
 
 std::string FleetView::name_of(const trust::Sha256Digest& manifest) const {

@@ -60,7 +60,7 @@ struct Glance {
 
 struct RolloutRow {
   RolloutRecord record;
-  std::vector<Assignment> assignments;
+  std::vector<Assignment> assignments;  // by the names of their boards
 };
 
 struct KeptChanges;  // changes.cpp
@@ -109,6 +109,8 @@ class FleetView {
   [[nodiscard]] const ReleaseRecord* release(const trust::Sha256Digest& manifest) const;
   // What its boards have shown beside what served them (rollout/evidence.hpp); none where no board measured both.
   [[nodiscard]] std::optional<Judgement> judgement_of(const RolloutRow& row, Timestamp now, bool with_intervals = false) const;
+  // Every board with what it is to do by that rollout, null where nothing; by name.
+  void each_board(const RolloutRow& row, const std::function<void(const BoardRow&, const Assignment*)>& each) const;
   // "curvefault stage 2", or the start of the digest of what is no release here.
   [[nodiscard]] std::string name_of(const trust::Sha256Digest& manifest) const;
 
