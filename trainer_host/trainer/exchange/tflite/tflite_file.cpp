@@ -145,7 +145,8 @@ std::optional<Bytes> TfliteModel::packed() const {
 
 Result<Bytes> to_tflite(const Graph& graph, const TfliteOptions& options) {
   for (const Operation& operation : graph.operations) {
-    if (graph.output_of(operation).type != ElementType::uint8) continue;
+    const Value& answer = graph.output_of(operation);
+    if (answer.type != ElementType::uint8 || !answer.codes) continue;
     return fail(ErrorCode::unsupported, "its codes are unsigned, and TensorFlow Lite's int8 has a sign: name the variant int8-qint8");
   }
   return write_graph(graph, options);

@@ -13,6 +13,7 @@ ElementType type_of(const torch::Tensor& tensor) {
     case torch::kInt: return ElementType::int32;
     case torch::kBool: return ElementType::boolean;
     case torch::kQInt8: return ElementType::int8;
+    case torch::kByte:
     case torch::kQUInt8: return ElementType::uint8;
     default: throw NotExpressible("computes in " + std::string(c10::toString(tensor.scalar_type())));
   }

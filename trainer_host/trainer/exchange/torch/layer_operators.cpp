@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "trainer_host/trainer/exchange/torch/operators.hpp"
+#include "trainer_host/trainer/models/operator_scope.hpp"
 
 namespace outcrop::exchange {
 namespace {
@@ -269,6 +270,22 @@ Known embedding(Call& call) {
   return answered(call, call.emit(Gather{0}, {call.constant_value(call.constant(0), call.argument(0).path), call.input(1)}));
 }
 
+// Rows of bytes, each with a scale and what 0 stands for: looked up as bytes, which is what they are stored for.
+Known embedding_of_bytes(Call& call) {
+  const Tensor table = models::call_operator("quantized::embedding_bag_unpack", {call.argument(0).value}).toTensor();
+  const Tensor scales = table.q_per_channel_scales().to(torch::kFloat).unsqueeze(1);
+  const Tensor least = -table.q_per_channel_zero_points().to(torch::kFloat).unsqueeze(1) * scales;
+  const ValueId ids = call.input(1);
+  const Shape shape = call.answer().sizes().vec();
+  const auto of_rows = [&](const Tensor& column) {
+    return call.emit_float({shape[0], 1}, Gather{0}, {call.constant_value(column, ""), ids});
+  };
+  const ValueId bytes = call.emit_like(torch::empty(shape, torch::kByte), Gather{0}, {call.constant_value(table.int_repr(), ""), ids});
+  using Function = Arithmetic::Function;
+  const ValueId scaled = call.emit_float(shape, Arithmetic{Function::multiply}, {call.emit_float(shape, Convert{}, {bytes}), of_rows(scales)});
+  return answered(call, call.emit_float(shape, Arithmetic{Function::add}, {scaled, of_rows(least)}));
+}
+
 }  // namespace
 
 Operators layer_operators() {
@@ -302,6 +319,7 @@ Operators layer_operators() {
       {"aten::instance_norm", instance_norm},
       {"quantized::instance_norm", instance_norm_of_codes},
       {"aten::embedding", embedding},
+      {"quantized::embedding_byte", embedding_of_bytes},
   };
 }
 
