@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 #include <boost/asio/steady_timer.hpp>
 
+#include "agent/report/next_header.hpp"
 #include "platform/spawn/spawn.hpp"
 #include "protocol/base/version.hpp"
 #include "protocol/transport/awaitable.hpp"
@@ -53,14 +54,7 @@ class Announcer::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   messages::DeviceHeader header(int protocol) {
-    messages::DeviceHeader header;
-    header.protocol = protocol;
-    header.device = board_.device;
-    header.session = board_.outbox.session();
-    header.sequence = board_.outbox.next_sequence();
-    header.time = board_.metadata.now();
-    header.clock_synchronised = board_.metadata.clock_synchronised();
-    return header;
+    return next_header(board_.device, board_.outbox, board_.metadata, protocol);
   }
 
   [[nodiscard]] std::string with_trouble(const std::string& reason) const {

@@ -34,7 +34,7 @@ class Deployer::Impl {
         watch_(parts_.config.state / "proved.json",
                {parts_.config.prove_again, parts_.config.measure_again, parts_.config.runner_program}, clock_),
         remeasuring_(parts_, machine_, steps_, changed_),
-        drawing_(executor, parts_, steps_, changed_) {}
+        drawing_(parts_, steps_, changed_) {}
 
   asio::awaitable<void> run() {
     machine_.open();

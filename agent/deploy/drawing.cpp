@@ -1,12 +1,10 @@
 #include "agent/deploy/drawing.hpp"
 
 #include <algorithm>
-#include <memory>
 
 #include <spdlog/spdlog.h>
 
 #include "agent/deploy/remeasuring.hpp"
-#include "platform/spawn/spawn.hpp"
 
 namespace outcrop::agent {
 namespace asio = boost::asio;
@@ -24,20 +22,6 @@ std::optional<std::string> Drawing::not_drawn_because() const {
   return std::nullopt;
 }
 
-// Whoever interrupts does not wait for the call.
-asio::awaitable<Result<Serving::Drawing>> Drawing::drawn_by(Installed release) {
-  auto answer = std::make_shared<std::optional<Result<Serving::Drawing>>>();
-  auto ask = [](std::shared_ptr<std::optional<Result<Serving::Drawing>>> into, Serving& serving, Installed by,
-                Signal& changed) -> asio::awaitable<void> {
-    *into = co_await serving.draw(std::move(by));
-    changed.notify();
-  };
-  platform::spawn(executor_, ask(answer, parts_.serving, std::move(release), changed_));
-  while (!answer->has_value() && !steps_.interrupted()) co_await changed_.wait();
-  if (!answer->has_value()) co_return fail(ErrorCode::interrupted, "interrupted");
-  co_return std::move(**answer);
-}
-
 asio::awaitable<void> Drawing::as_asked() {
   messages::Picture picture;
   picture.manifest = asked_->draw.manifest;
@@ -53,7 +37,7 @@ asio::awaitable<void> Drawing::as_asked() {
   }
   const Installed release = *parts_.slots.serving();
   steps_.begin();
-  auto drawing = co_await drawn_by(release);
+  auto drawing = co_await steps_.unless_interrupted(parts_.serving.draw(release));
   if (steps_.interrupted()) co_return;  // it draws afterwards, if the same release serves then
   if (drawing) {
     picture.variant = release.variant;

@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
 #include "agent/deploy/deployer.hpp"
@@ -21,8 +20,7 @@ namespace outcrop::agent {
 // is at work and nobody uses it. All that it is given must outlive it.
 class Drawing {
  public:
-  Drawing(boost::asio::any_io_executor executor, const DeployParts& parts, Steps& steps, Signal& changed)
-      : executor_(std::move(executor)), parts_(parts), steps_(steps), changed_(changed) {}
+  Drawing(const DeployParts& parts, Steps& steps, Signal& changed) : parts_(parts), steps_(steps), changed_(changed) {}
 
   void on_draw(const messages::Draw& draw);
   // The host asks, and was not answered yet.
@@ -33,10 +31,8 @@ class Drawing {
  private:
   using SteadyClock = std::chrono::steady_clock;
   [[nodiscard]] std::optional<std::string> not_drawn_because() const;
-  [[nodiscard]] boost::asio::awaitable<Result<Serving::Drawing>> drawn_by(Installed release);
   void tell(messages::Picture picture);
 
-  boost::asio::any_io_executor executor_;
   const DeployParts& parts_;
   Steps& steps_;
   Signal& changed_;

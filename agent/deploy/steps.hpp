@@ -20,6 +20,7 @@
 #include "agent/prove/signal.hpp"
 #include "agent/prove/trial.hpp"
 #include "agent/prove/worker.hpp"
+#include "platform/spawn/spawn.hpp"
 
 namespace outcrop::agent {
 
@@ -64,6 +65,21 @@ class Steps {
   [[nodiscard]] boost::asio::awaitable<Result<Remeasured>> measure_serving(Installed release,
                                                                            Layers layers = Layers::unasked);
 
+  // What a runner that serves does; `interrupted` where interrupt() comes first, which does not wait for it.
+  template <class T>
+  [[nodiscard]] boost::asio::awaitable<Result<T>> unless_interrupted(boost::asio::awaitable<Result<T>> work) {
+    auto answer = std::make_shared<std::optional<Result<T>>>();
+    auto wait = [](std::shared_ptr<std::optional<Result<T>>> into, boost::asio::awaitable<Result<T>> what,
+                   Signal& changed) -> boost::asio::awaitable<void> {
+      into->emplace(co_await std::move(what));
+      changed.notify();
+    };
+    platform::spawn(executor_, wait(answer, std::move(work), changed_));
+    while (!answer->has_value() && !interrupted_) co_await changed_.wait();
+    if (!answer->has_value()) co_return fail(ErrorCode::interrupted, "interrupted");
+    co_return std::move(**answer);
+  }
+
   // Has a runner say which engine it is, for whoever wants to know before a release does.
   void greet_engine();
 
@@ -95,7 +111,6 @@ class Steps {
   std::shared_ptr<Answer> ask_runner(std::vector<std::string> operators);
   boost::asio::awaitable<Result<Fitting>> find_fitting(messages::Manifest manifest);
   boost::asio::awaitable<Result<messages::Manifest>> fetch(Puller::Budget& budget);
-  boost::asio::awaitable<Status> unless_interrupted(boost::asio::awaitable<Status> work);
   boost::asio::awaitable<bool> made_ready(Installed target);
   [[nodiscard]] std::optional<Installed> committed_before() const;
   [[nodiscard]] Outcome decided();

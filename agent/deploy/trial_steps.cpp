@@ -193,24 +193,6 @@ asio::awaitable<bool> Steps::made_ready(Installed target) {
   co_return ready.has_value();
 }
 
-// What a runner that serves does; an interruption does not wait for it.
-asio::awaitable<Status> Steps::unless_interrupted(asio::awaitable<Status> work) {
-  struct Shared {
-    bool done = false;
-    Status status;
-  };
-  auto shared = std::make_shared<Shared>();
-  auto wait = [](std::shared_ptr<Shared> into, asio::awaitable<Status> what, Signal& changed) -> asio::awaitable<void> {
-    into->status = co_await std::move(what);
-    into->done = true;
-    changed.notify();
-  };
-  platform::spawn(executor_, wait(shared, std::move(work), changed_));
-  while (!shared->done && !interrupted_) co_await changed_.wait();
-  if (!shared->done) co_return fail(ErrorCode::interrupted, "interrupted");
-  co_return shared->status;
-}
-
 Steps::Awaitable Steps::soaking() {
   const std::chrono::milliseconds soak = machine_.deployment().offer.soak;
   const std::string reason = machine_.deployment().reason;

@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "agent/enroll/next_identity.hpp"
+#include "agent/report/next_header.hpp"
 #include "protocol/messages/renewal.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/certificate.hpp"
@@ -110,12 +111,7 @@ class Renewer::Impl : public std::enable_shared_from_this<Impl> {
     const auto request = trust::make_certificate_request(*key);
     if (!request) return spdlog::error("{}", request.error().message());
     messages::Renewal renewal;
-    renewal.header.device = parts_.identity.device();
-    renewal.header.session = parts_.outbox.session();
-    renewal.header.sequence = parts_.outbox.next_sequence();
-    renewal.header.time = parts_.metadata.now();
-    renewal.header.clock_synchronised = parts_.metadata.clock_synchronised();
-    renewal.header.protocol = signed_since;
+    renewal.header = next_header(parts_.identity.device(), parts_.outbox, parts_.metadata, signed_since);
     renewal.certificate_request = *request;
     if (on_trial_) renewal.certificate = next_.certificate().value_or("");
     said_ = messages::MessageId{renewal.header.session, renewal.header.sequence};

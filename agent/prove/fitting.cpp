@@ -46,16 +46,13 @@ std::string obstacle(const messages::Variant& variant, const runtime::Hello& eng
   return {};
 }
 
-// Why it cannot run now.
-std::string lack_of_memory(const messages::Variant& variant, const runtime::Hello& engine,
-                           const BoardLimits& limits) {
-  const ByteCount wanted(variant.memory.value() + engine.memory.value());
-  if (limits.memory_available == ByteCount() || wanted <= limits.memory_available) return {};
-  return "needs " + wanted.human() + " with its engine; this board has " +
-         limits.memory_available.human() + " to give";
-}
-
 }  // namespace
+
+std::string lack_of_memory(const messages::Variant& variant, ByteCount engine, ByteCount available) {
+  const ByteCount wanted(variant.memory.value() + engine.value());
+  if (available == ByteCount() || wanted <= available) return {};
+  return "needs " + wanted.human() + " with its engine; this board has " + available.human() + " to give";
+}
 
 ByteCount available_memory() {
   std::ifstream file("/proc/meminfo");
@@ -78,7 +75,7 @@ Fitting fit(const messages::Manifest& manifest, const std::vector<std::string>& 
     } else {
       reason = obstacle(variant, engine, limits);
       if (reason.empty()) {
-        reason = lack_of_memory(variant, engine, limits);
+        reason = lack_of_memory(variant, engine.memory, limits.memory_available);
         fitting.short_of_memory = fitting.short_of_memory || !reason.empty();
       }
     }

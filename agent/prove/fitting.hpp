@@ -20,6 +20,9 @@ struct BoardLimits {
 // Memory that the kernel says a new process could have; 0 where it does not say.
 [[nodiscard]] ByteCount available_memory();
 
+// Why a variant cannot run beside what does, in an engine that takes so much for itself; empty where it can. `available` 0: unknown.
+[[nodiscard]] std::string lack_of_memory(const messages::Variant& variant, ByteCount engine, ByteCount available);
+
 struct Fitting {
   std::vector<std::string> variants;                // to be tried, in the manifest's order
   std::vector<messages::ReportedVariant> left_out;  // the others, each with its reason

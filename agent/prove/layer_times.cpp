@@ -31,7 +31,7 @@ class LayerTimer {
     for (std::size_t i = 0; i < std::max<std::size_t>(1, request_.config->measure_attempts); ++i) {
       if (request_.abandoned && *request_.abandoned) return fail(ErrorCode::interrupted, "nobody waits for it any more");
       OUTCROP_TRY(one, runner.time_operators(lock_, call_));
-      if (one.validity.valid()) return std::move(one);
+      if (one.validity.valid()) return one;
       timings = std::move(one);
     }
     return fail(ErrorCode::unsupported, join(timings.validity.void_because, "; "));
@@ -56,7 +56,8 @@ Result<std::vector<messages::VariantLayers>> time_layers(const TrialRequest& req
   std::size_t left = messages::most_operators_told;
   for (const messages::Variant& variant : request.manifest.variants) {
     if (!request.slots->has(variant.blob.sha256)) continue;
-    messages::VariantLayers told{variant.name};
+    messages::VariantLayers told;
+    told.name = variant.name;
     const auto timings = timer.timed(variant);
     if (!timings) {
       told.reason = messages::as_reason(timings.error().message());

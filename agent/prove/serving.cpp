@@ -9,6 +9,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "agent/prove/fitting.hpp"
 #include "agent/prove/golden_files.hpp"
 #include "agent/prove/largest_answer.hpp"
 #include "agent/prove/trial.hpp"
@@ -77,9 +78,8 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
       if (status) status = prove(seat, release);
       if (!status) seat.forget();
     };
-    const std::uint64_t ends = ends_;
     co_await run(seat, std::move(job));
-    if (status && ends == ends_ && spare_.get() == &seat) ready_ = release;
+    if (status) ready_ = release;  // where it was ended meanwhile, it is loaded again with its first call
     co_return status;
   }
 
@@ -88,9 +88,8 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
   Status has_room(const Installed& release, ByteCount engine, ByteCount available) {
     OUTCROP_TRY(manifest, slots_.manifest(release.manifest, release.manifest_size));
     const messages::Variant* const variant = manifest.variant(release.variant);
-    const ByteCount wanted(engine.value() + (variant == nullptr ? 0 : variant->memory.value()));
-    if (available == ByteCount() || wanted <= available) return {};
-    return fail(ErrorCode::out_of_memory, "needs " + wanted.human() + "; this board has " + available.human() + " to give");
+    const std::string lack = variant == nullptr ? "" : lack_of_memory(*variant, engine, available);  // load() misses it by name
+    return lack.empty() ? Status() : fail(ErrorCode::out_of_memory, lack);
   }
 
   Result<Loaded*> load(Seat& seat, const Installed& release) {
@@ -186,7 +185,6 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void end() {
-    ++ends_;
     ready_.reset();
     for (Seat* seat : seats()) seat->worker.post([seat] { seat->forget(); }, nullptr);
   }
@@ -201,7 +199,6 @@ class Serving::Impl : public std::enable_shared_from_this<Impl> {
   ServedCalls served_;  // guarded by served_mutex_
   asio::any_io_executor executor_;
   std::optional<Installed> ready_;  // loaded in the spare seat
-  std::uint64_t ends_ = 0;
   // Last, so that their threads end first.
   std::unique_ptr<Seat> serving_;
   std::unique_ptr<Seat> spare_;  // from the first use on

@@ -9,6 +9,7 @@
 #include <spdlog/spdlog.h>
 #include <boost/asio/steady_timer.hpp>
 
+#include "agent/report/next_header.hpp"
 #include "protocol/transport/topics.hpp"
 #include "protocol/trust/envelope.hpp"
 
@@ -67,13 +68,8 @@ void PictureTeller::speak_through(transport::Session& session) {
 
 void PictureTeller::tell(messages::Picture picture) {
   const Board& board = impl_->board_;
-  messages::DeviceHeader& header = picture.header;
-  header.device = board.device;
-  header.session = board.outbox.session();
-  header.sequence = board.outbox.next_sequence();
-  header.time = board.metadata.now();
-  header.clock_synchronised = board.metadata.clock_synchronised();
-  impl_->waiting_ = Waiting{{header.session, header.sequence},
+  picture.header = next_header(board.device, board.outbox, board.metadata, picture.header.protocol);
+  impl_->waiting_ = Waiting{{picture.header.session, picture.header.sequence},
                             trust::sign_envelope(messages::picture_kind, as_bytes(messages::to_json(picture)),
                                                  std::span(&board.key, 1))};
   impl_->send();

@@ -11,6 +11,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "agent/telemetry/machine_sample.hpp"
+#include "agent/report/next_header.hpp"
 #include "platform/spawn/spawn.hpp"
 #include "protocol/transport/awaitable.hpp"
 #include "protocol/transport/topics.hpp"
@@ -63,12 +64,7 @@ class Telemeter::Impl : public std::enable_shared_from_this<Impl> {
   void sample() {
     messages::Telemetry told;
     const Board& board = parts_.board;
-    told.header.protocol = watch_ ? watch_->protocol : protocol_version;
-    told.header.device = board.device;
-    told.header.session = board.outbox.session();
-    told.header.sequence = board.outbox.next_sequence();
-    told.header.time = board.metadata.now();
-    told.header.clock_synchronised = board.metadata.clock_synchronised();
+    told.header = next_header(board.device, board.outbox, board.metadata, watch_ ? watch_->protocol : protocol_version);
     const auto now = Steady::now();
     told.interval = std::clamp(std::chrono::duration_cast<std::chrono::seconds>(now - last_),
                                std::chrono::seconds(1), messages::longest_interval);

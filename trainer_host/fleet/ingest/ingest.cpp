@@ -18,15 +18,10 @@ namespace outcrop::fleet {
 namespace {
 
 constexpr std::string_view device_prefix = "outcrop/v1/d/";
-// Base64 of the longest report, and room for signature and field names.
-constexpr std::size_t longest_report_envelope =
-    messages::report_limit.value() / 3 * 4 + ByteCount::kib(4).value();
-constexpr std::size_t longest_telemetry_envelope =
-    messages::telemetry_limit.value() / 3 * 4 + ByteCount::kib(4).value();
-constexpr std::size_t longest_layers_envelope =
-    messages::layers_limit.value() / 3 * 4 + ByteCount::kib(4).value();
-constexpr std::size_t longest_picture_envelope =
-    messages::picture_limit.value() / 3 * 4 + ByteCount::kib(4).value();
+// Base64 of the longest message, and room for signature and field names.
+constexpr std::size_t longest_envelope(ByteCount limit) {
+  return limit.value() / 3 * 4 + ByteCount::kib(4).value();
+}
 constexpr std::size_t longest_renewal_envelope = messages::renewal_limit.value();
 constexpr std::chrono::hours old_key_counts_for{1};
 constexpr std::chrono::minutes clocks_differ{5};
@@ -488,7 +483,7 @@ void Ingest::on_used_number(Device device, const messages::Report& report) {
 void Ingest::on_report(const std::string& name, std::string_view payload) {
   const auto device = sender(name);
   if (!device) return;
-  if (payload.size() > longest_report_envelope) {
+  if (payload.size() > longest_envelope(messages::report_limit)) {
     return refuse(malformed, name,
                   "a report of " + ByteCount(payload.size()).human() + ", more than the " +
                       messages::report_limit.human() + " allowed");
@@ -525,7 +520,7 @@ void Ingest::on_report(const std::string& name, std::string_view payload) {
 void Ingest::on_layers(const std::string& name, std::string_view payload) {
   const auto device = sender(name);
   if (!device) return;
-  if (payload.size() > longest_layers_envelope) {
+  if (payload.size() > longest_envelope(messages::layers_limit)) {
     return refuse(malformed, name, "layer times of " + ByteCount(payload.size()).human());
   }
   const auto verified = trust::verify_envelope(payload, messages::layers_kind, signers_of(*device));
@@ -618,7 +613,7 @@ void Ingest::on_telemetry(const std::string& name, Voice& voice, std::string_vie
     if (handlers_.refused && statistics_.unknown > unknown_before) handlers_.refused("not enrolled, or revoked");
     return;
   }
-  if (payload.size() > longest_telemetry_envelope) {
+  if (payload.size() > longest_envelope(messages::telemetry_limit)) {
     return refuse_telemetry(malformed, name, "too long",
                             "telemetry of " + ByteCount(payload.size()).human());
   }
@@ -654,7 +649,7 @@ void Ingest::on_picture(const std::string& name, Voice& voice, std::string_view 
   if (!voice.pictures.take(steady_())) return limit(name, "pictures");
   const auto device = sender(name);
   if (!device) return;
-  if (payload.size() > longest_picture_envelope) {
+  if (payload.size() > longest_envelope(messages::picture_limit)) {
     return refuse(malformed, name, "a picture of " + ByteCount(payload.size()).human());
   }
   const auto verified = trust::verify_envelope(payload, messages::picture_kind, signers_of(*device));

@@ -114,52 +114,51 @@ Result<trust::Sha256Digest> Asker::serving(const Device& device) const {
   return *device.status->active_manifest;
 }
 
-Result<MeasureAnswer> Asker::measure(const MeasureRequest& request) {
-  OUTCROP_TRY(devices, meant_by(request, "measure"));
+Result<MeasureAnswer> Asker::ask(const MeasureRequest& request, const std::string& doing, const std::function<std::string(const Device&)>& why_not,
+                                 const std::function<Status(const Device&, const trust::Sha256Digest&)>& send) const {
+  OUTCROP_TRY(devices, meant_by(request, doing));
   MeasureAnswer answer;
   for (const Device& device : devices) {
     const auto manifest = serving(device);
-    std::string why;
-    if (!manifest) {
-      why = manifest.error().message();
-    } else if (request.layers && device.status->speaks < messages::layers_since) {
-      why = "its agent is too old to time layers: it speaks protocol " + std::to_string(device.status->speaks);
-    }
+    std::string why = manifest ? why_not(device) : manifest.error().message();
     if (!why.empty()) {
       answer.left_out.emplace(device.name, std::move(why));
       continue;
     }
-    messages::Measure measure{*manifest, rest_within, request.layers};
-    if (request.layers) measure.protocol = messages::layers_since;
-    surroundings_.send(device.name, measure);
+    OUTCROP_CHECK(send(device, *manifest));
     answer.asked.push_back(device.name);
   }
   return answer;
 }
 
+Result<MeasureAnswer> Asker::measure(const MeasureRequest& request) {
+  const auto why_not = [&](const Device& device) -> std::string {
+    if (!request.layers || device.status->speaks >= messages::layers_since) return "";
+    return "its agent is too old to time layers: it speaks protocol " + std::to_string(device.status->speaks);
+  };
+  return ask(request, "measure", why_not, [&](const Device& device, const trust::Sha256Digest& manifest) {
+    messages::Measure measure{manifest, rest_within, request.layers};
+    if (request.layers) measure.protocol = messages::layers_since;
+    surroundings_.send(device.name, measure);
+    return Status();
+  });
+}
+
 Result<MeasureAnswer> Asker::draw(const MeasureRequest& request, std::size_t most) {
-  OUTCROP_TRY(devices, meant_by(request, "draw"));
-  MeasureAnswer answer;
-  for (const Device& device : devices) {
-    const auto manifest = serving(device);
-    std::string why;
-    if (!manifest) {
-      why = manifest.error().message();
-    } else if (device.status->speaks < messages::pictures_since) {
-      why = "its agent is too old to draw: it speaks protocol " + std::to_string(device.status->speaks) +
-            ", and pictures are of protocol " + std::to_string(messages::pictures_since);
-    } else if (answer.asked.size() >= most) {
-      why = "no more than " + counted(most, "board") + " at once";
+  std::size_t asked = 0;
+  const auto why_not = [&](const Device& device) -> std::string {
+    if (device.status->speaks < messages::pictures_since) {
+      return "its agent is too old to draw: it speaks protocol " + std::to_string(device.status->speaks) +
+             ", and pictures are of protocol " + std::to_string(messages::pictures_since);
     }
-    if (!why.empty()) {
-      answer.left_out.emplace(device.name, std::move(why));
-      continue;
-    }
+    return asked < most ? "" : "no more than " + counted(most, "board") + " at once";
+  };
+  return ask(request, "draw", why_not, [&](const Device& device, const trust::Sha256Digest& manifest) -> Status {
     OUTCROP_CHECK(registry_->ask_picture(device.name, clock_->now()));
-    surroundings_.send(device.name, messages::Draw{*manifest, rest_within});
-    answer.asked.push_back(device.name);
-  }
-  return answer;
+    surroundings_.send(device.name, messages::Draw{manifest, rest_within});
+    ++asked;
+    return {};
+  });
 }
 
 }  // namespace outcrop::fleet::monitor
