@@ -312,6 +312,28 @@ TEST(Kirchhoff, lays_features_at_the_times_of_echoes) {
   }
 }
 
+// A value at slot s belongs to the bins s - 1 and s, by its distance to either; what has none of them is dropped.
+TEST(Kirchhoff, shares_a_value_between_two_bins_and_drops_what_the_record_does_not_have) {
+  const torch::NoGradGuard no_gradient;
+  auto maker = MapGathers::make(tiny_with(GatherMaker::kirchhoff), data::Geometry(), 1);
+  ASSERT_THAT(maker, IsOk());
+  constexpr std::int64_t bins = 504;
+  const auto laid = [&](double slot) {
+    const auto slots = torch::full({1, 35, 2}, slot, torch::kFloat);
+    auto phases = maker->around().get_method("laid_in_bins")({torch::full({1, 1, 35, 2}, 0.5F), slots}).toTensor();
+    return phases.reshape({8, 63, 35}).permute({1, 0, 2}).reshape({bins, 35}).select(1, 17);
+  };
+  const auto inside = laid(100.25);
+  EXPECT_FLOAT_EQ(inside[99].item<float>(), 0.75F);
+  EXPECT_FLOAT_EQ(inside[100].item<float>(), 0.25F);
+  EXPECT_FLOAT_EQ(inside.abs().sum().item<float>(), 1.0F);
+  EXPECT_FLOAT_EQ(laid(0.25)[0].item<float>(), 0.25F);
+  EXPECT_FLOAT_EQ(laid(bins + 0.25)[bins - 1].item<float>(), 0.75F);
+  for (const double beyond : {-7.5, 0.0, bins + 1.0, bins + 40.5}) {
+    EXPECT_EQ(laid(beyond).abs().max().item<float>(), 0.0F) << beyond;
+  }
+}
+
 class FromMapExported : public FromMap, public testing::WithParamInterface<GatherMaker> {};
 
 TEST_P(FromMapExported, obeys_the_wave_equation_in_every_variant) {

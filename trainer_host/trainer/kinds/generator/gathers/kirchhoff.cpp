@@ -17,8 +17,11 @@ constexpr std::int64_t midpoint_features = 8;  // the first of them
 constexpr std::int64_t image_features = 4;
 constexpr std::int64_t bins = 8;               // of a phase's times: two samples each
 
-// A bin lies where the wavelet's peak comes. What does not come within the record goes into one more bin at the end,
-// which is dropped.
+// A bin lies where the wavelet's peak comes. What does not come within the record goes into a slot before the first bin
+// or into one behind the last, which are dropped. Shared between two bins, a value is added whole to the earlier one, and
+// what of it belongs to the later one is added up beside and moved there by all bins at once.
+//
+// A shot at a time: what is as large as points times receivers then stays in a processor's cache.
 //
 // Vertical times reach the top of each cell from the row of sources, 1: nothing of row 0, half of row 1.
 constexpr const char* summing_source = R"(
@@ -26,22 +29,17 @@ def imaged(self, velocity: Tensor) -> Tensor:
     normalized = torch.unsqueeze((velocity - self.middle) * self.per_half_range, 1)
     return torch.replication_pad2d(normalized, [3, 3, 0, 0])
 
-def laid_in_bins(self, values: Tensor, place: Tensor, weight: Tensor) -> Tensor:
+def laid_in_bins(self, values: Tensor, slot: Tensor) -> Tensor:
     shots = values.size(0)
-    below = torch.floor(torch.clamp(place, -1.0, self.bins + 1.0))
-    part = place - below
-    made = torch.zeros([shots, values.size(1), place.size(1), self.bins + 1], dtype=6, layout=None, device=None, pin_memory=False)
-    for upper in range(2):
-        share = weight * (1.0 - part)
-        if upper == 1:
-            share = weight * part
-        at = below + upper
-        inside = torch.logical_and(torch.ge(at, 0.0), torch.lt(at, self.bins))
-        index = torch.where(inside, at, self.beyond_bins).to(4)
-        share = torch.where(inside, share, self.nothing)
-        index = torch.unsqueeze(index, 1).expand([-1, values.size(1), -1, -1])
-        made = torch.scatter_add(made, 3, index, values * torch.unsqueeze(share, 1))
-    phases = torch.reshape(made[:, :, :, :self.bins], [shots, values.size(1), self.phase_columns, self.phase_rows, 8])
+    held = torch.clamp(slot, 0.0, self.bins + 1.0)
+    below = torch.floor(held)
+    index = torch.unsqueeze(below.to(4), 1).expand([-1, values.size(1), -1, -1])
+    later = values * torch.unsqueeze(held - below, 1)
+    nothing = torch.zeros([shots, values.size(1), slot.size(1), self.bins + 2], dtype=6, layout=None, device=None, pin_memory=False)
+    later = torch.scatter_add(nothing, 3, index, later)
+    made = torch.scatter_add(nothing, 3, index, values) - later
+    made = made[:, :, :, 1:self.bins + 1] + later[:, :, :, :self.bins]
+    phases = torch.reshape(made, [shots, values.size(1), self.phase_columns, self.phase_rows, 8])
     return torch.reshape(torch.permute(phases, [0, 1, 4, 3, 2]), [shots, values.size(1) * 8, self.phase_rows, self.phase_columns])
 
 def vertical(self, velocity: Tensor) -> Tensor:
@@ -66,26 +64,30 @@ def kirchhoff(self, features: Tensor, velocity: Tensor, columns: Tensor) -> Tens
     images = self.image_from.size(1)
     from_receivers = torch.index_select(sums, 3, self.receiver_to) - torch.index_select(sums, 3, self.receiver_from)
     from_receivers = torch.reshape(from_receivers * self.receiver_share, [sums.size(0), 2, depth, receivers, images])
-    receiver_leg, receiver_tau = self.legs(from_receivers, self.receiver_offset)
+    leg, tau = self.legs(from_receivers, self.receiver_offset)
+    receiver_slant = torch.sqrt(tau / (leg + 0.01)) * torch.rsqrt(leg + 0.02) * self.taper
+    receiver_slant = torch.reshape(torch.permute(receiver_slant, [0, 2, 1, 3]), [sums.size(0), 1, receivers, -1])
+    receiver_slots = torch.reshape(torch.permute(leg * self.per_bin, [0, 2, 1, 3]), [sums.size(0), receivers, -1])
     sums = sums.expand([shots, -1, -1, -1])
     first = torch.reshape(torch.index_select(self.image_from, 0, columns), [shots, 1, 1, images]).expand([-1, 2, depth, -1])
     last = torch.reshape(torch.index_select(self.image_to, 0, columns), [shots, 1, 1, images]).expand([-1, 2, depth, -1])
     share = torch.reshape(torch.index_select(self.image_share, 0, columns), [shots, 1, 1, images])
     from_source = (torch.gather(sums, 3, last) - torch.gather(sums, 3, first)) * share
     offset = torch.reshape(torch.index_select(self.image_offset, 0, columns), [shots, 1, images])
-    source_leg, source_tau = self.legs(from_source, offset)
-    source_leg = torch.unsqueeze(source_leg, 2)
-    source_tau = torch.unsqueeze(source_tau, 2)
-    slant = torch.sqrt(source_tau / (source_leg + 0.01)) * torch.rsqrt(source_leg + 0.02)
-    slant = slant * (torch.sqrt(receiver_tau / (receiver_leg + 0.01)) * torch.rsqrt(receiver_leg + 0.02) * self.taper)
-    place = (source_leg + receiver_leg + self.delay) * self.per_bin - 0.5
-    place = torch.reshape(torch.permute(place, [0, 2, 1, 3]), [shots, receivers, -1])
-    weight = torch.reshape(torch.permute(slant, [0, 2, 1, 3]), [shots, receivers, -1]) * 0.05
+    leg, tau = self.legs(from_source, offset)
+    source_slots = torch.reshape((leg + self.delay) * self.per_bin + 0.5, [shots, 1, -1])
+    source_slant = torch.reshape(torch.sqrt(tau / (leg + 0.01)) * torch.rsqrt(leg + 0.02) * 0.05, [shots, 1, 1, -1])
     points = inner[:, 8:]
     points = torch.reshape(points, [points.size(0), 4, depth, receivers, 2]).mean([4])
     points = torch.replication_pad2d(points, [10, 10, 0, 0])
-    points = torch.reshape(points, [points.size(0), 4, 1, -1]).expand([shots, -1, receivers, -1])
-    echoes = self.laid_in_bins(points, place, weight)
+    points = torch.reshape(points, [points.size(0), 4, 1, -1]) * source_slant
+    receiver_slant = receiver_slant.expand([shots, -1, -1, -1])
+    receiver_slots = receiver_slots.expand([shots, -1, -1])
+    summed: List[Tensor] = []
+    for shot in range(shots):
+        loudness = points[shot:shot + 1] * receiver_slant[shot:shot + 1]
+        summed.append(self.laid_in_bins(loudness, source_slots[shot:shot + 1] + receiver_slots[shot:shot + 1]))
+    echoes = torch.cat(summed)
 
     middle = torch.reshape(torch.index_select(self.midpoint, 0, columns), [shots, 1, 1, receivers])
     left = torch.floor(middle)
@@ -104,18 +106,17 @@ def kirchhoff(self, features: Tensor, velocity: Tensor, columns: Tensor) -> Tens
     seen = torch.gather(seen, 3, at.expand([-1, 8, depth, -1])) * (1.0 - part) + torch.gather(seen, 3, right.expand([-1, 8, depth, -1])) * part
     seen = torch.cat([seen[:, :3] * torch.unsqueeze(slanted, 1), seen[:, 3:] * torch.unsqueeze(spread, 1)], 1)
     seen = torch.permute(seen, [0, 1, 3, 2])
-    place = torch.permute((leg + self.delay) * self.per_bin - 0.5, [0, 2, 1])
-    reflections = self.laid_in_bins(seen, place, torch.ones_like(place))
+    reflections = self.laid_in_bins(seen, torch.permute((leg + self.delay) * self.per_bin + 0.5, [0, 2, 1]))
 
     crossing = torch.reciprocal(velocity[:, 1]) * self.spacing
     arrival = torch.constant_pad_nd(torch.cumsum((crossing[:, 1:] + crossing[:, :-1]) * 0.5, 1), [1, 0], 0.0)
     arrival = arrival.expand([shots, -1])
     direct = torch.abs(arrival - torch.gather(arrival, 1, torch.unsqueeze(columns, 1)))
     direct = torch.reshape(direct, [shots, receivers, 2])
-    place = (direct + self.delay) * self.per_bin - 0.5
+    slots = (direct + self.delay) * self.per_bin + 0.5
     spike = torch.ones([shots, 1, receivers, 1], dtype=6, layout=None, device=None, pin_memory=False)
-    one = self.laid_in_bins(spike, place[:, :, 0:1], torch.ones_like(place[:, :, 0:1]))
-    other = self.laid_in_bins(spike, place[:, :, 1:2], torch.ones_like(place[:, :, 1:2]))
+    one = self.laid_in_bins(spike, slots[:, :, 0:1])
+    other = self.laid_in_bins(spike, slots[:, :, 1:2])
     return torch.cat([reflections, echoes, one, other, self.beside(velocity, columns)], 1)
 )";
 
@@ -184,8 +185,6 @@ void register_kirchhoff(torch::jit::Module& maker, const data::Geometry& geometr
   row_share[0] = 0.0;
   row_share[1] = 0.5;
   buffer("row_share", row_share);
-  buffer("beyond_bins", torch::tensor(static_cast<double>(rows * bins)));
-  buffer("nothing", torch::tensor(0.0));
   const double slowest = static_cast<double>(geometry.slowest);
   buffer("shallow", torch::tensor(slowest * slowest));
   maker.register_attribute("bins", c10::IntType::get(), rows * bins);
