@@ -16,6 +16,7 @@
 #include "protocol/base/processors.hpp"
 #include "platform/console/table.hpp"
 #include "trainer_host/trainer/kinds/generator/generator_task.hpp"
+#include "trainer_host/trainer/models/freed_memory.hpp"
 #include "trainer_host/trainer/train/process.hpp"
 #include "trainer_host/trainer/train/step.hpp"
 
@@ -189,7 +190,7 @@ ordered_json compare_threads(const generator::Batch& batch, int repetitions) {
 }
 
 int run(bool quick, const std::string& json_file) {
-  train::keep_freed_memory();
+  models::keep_freed_memory();
   std::printf("%s\n\n", train::set_threads(0).c_str());
   const auto batch = random_batch(8);
   ordered_json result;

@@ -14,6 +14,7 @@
 #include "trainer_host/trainer/experiment/experiment_verb.hpp"
 #include "trainer_host/trainer/exchange/export_verb.hpp"
 #include "trainer_host/trainer/kinds/sample_picture.hpp"
+#include "trainer_host/trainer/models/freed_memory.hpp"
 #include "trainer_host/trainer/quantize/aware_training.hpp"
 #include "trainer_host/trainer/quantize/example_verb.hpp"
 #include "trainer_host/trainer/quantize/list_verb.hpp"
@@ -22,14 +23,13 @@
 #include "trainer_host/trainer/stage/import_verb.hpp"
 #include "trainer_host/trainer/stage/stage_end.hpp"
 #include "trainer_host/trainer/sweep/sweep_verb.hpp"
-#include "trainer_host/trainer/train/process.hpp"
 #include "trainer_host/trainer/train/train_verb.hpp"
 
 namespace outcrop {
 
 int trainer_main(int argc, char** argv, const kinds::Register& kinds) {
   using cli::Action;
-  train::keep_freed_memory();  // searches for scales make and drop large tensors as training does
+  models::keep_freed_memory();  // searches for scales make and drop large tensors as training does
   // What the user typed: it is usually reached as `outcrop synth`.
   return run_main(program_invocation_short_name, [&] {
     return cli::run_program(

@@ -7,6 +7,7 @@
 namespace outcrop::quantize {
 
 // A model as boards get it, for the lite interpreter: values alone, weights once. The same model gives the same bytes.
-[[nodiscard]] std::string mobile_bytes(const torch::jit::Module& model);
+// Where `model` is its last holder, it is gone before bytes are there.
+[[nodiscard]] std::string mobile_bytes(torch::jit::Module model);
 
 }  // namespace outcrop::quantize

@@ -10,6 +10,7 @@
 #include "protocol/base/cut_short.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/join.hpp"
+#include "trainer_host/trainer/models/freed_memory.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/models/torch_error.hpp"
 #include "trainer_host/trainer/quantize/goldens.hpp"
@@ -42,7 +43,7 @@ struct Built {
   const VariantKind* kind = nullptr;
   Plan plan;
   Applied applied;  // its forms are in `model`
-  Module model;
+  Module model;  // until it is bytes
   std::optional<MixedReport> mixed;
 };
 
@@ -241,9 +242,10 @@ Result<VariantFile> export_one(const std::string& name, const kinds::Export& mod
                                const std::filesystem::path& folder, const std::string& stem,
                                const VariantChoice& choice, Reference& golden) {
   OUTCROP_TRY(built, build(name, model, choice));
-  const std::string bytes = mobile_bytes(built.model);
+  const std::int64_t values = values_in(built.model);
+  const std::string bytes = mobile_bytes(std::exchange(built.model, {}));
   OUTCROP_TRY(answers, run_as_board(bytes, built, model));
-  if (golden.answers.empty()) golden = {answers, values_in(built.model), ByteCount(bytes.size())};
+  if (golden.answers.empty()) golden = {answers, values, ByteCount(bytes.size())};
   VariantFile variant;
   variant.name = name;
   variant.file = folder / (stem + "_" + name + ".ptl");
@@ -378,6 +380,9 @@ Result<ExportedStage> export_variants(kinds::Export model, const std::filesystem
     OUTCROP_CHECK(check_goldens(model, stem));
     const torch::NoGradGuard no_grad;
     const SingleThread single_thread;
+    std::int64_t values = 0;
+    for (const kinds::ExportPart& part : model.parts) values += values_in(part.network);
+    const models::LargeBlocksReturned returned(ByteCount(static_cast<std::uint64_t>(values) * sizeof(float)));
     models::prepare_engine();
     freshen(model);
     auto exported = export_all(model, folder, stem, choice);

@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
-#include <malloc.h>
 #include <torch/csrc/jit/passes/tensorexpr_fuser.h>
 
 #include "protocol/base/processors.hpp"
@@ -39,12 +38,6 @@ std::string set_threads(std::int64_t threads) {
   torch::jit::setTensorExprFuserEnabled(false);
   return std::to_string(count) + (count == 1 ? " thread" : " threads") + " for LibTorch; " +
          set_blas_threads(count);
-}
-
-void keep_freed_memory() {
-  // No block is mapped by itself, and the heap's top is returned only beyond 1 GiB.
-  ::mallopt(M_MMAP_MAX, 0);
-  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
 }  // namespace outcrop::train

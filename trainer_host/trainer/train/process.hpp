@@ -13,8 +13,4 @@ namespace outcrop::train {
 // tensor-expression fuser off, which miscomputes from version 2 on.
 std::string set_threads(std::int64_t threads);
 
-// Keeps freed memory in the process: by default every large tensor is mapped from and handed back
-// to the kernel, page fault by page fault, in each step: static int8 of 22 M weights spent three quarters of its time so.
-void keep_freed_memory();
-
 }  // namespace outcrop::train
