@@ -33,6 +33,21 @@ bool Machine::unfinished() const {
                        record_.deployment->waits());
 }
 
+bool Machine::waits_for_owner() const {
+  return has_deployment() && record_.deployment->state == DeploymentState::held && record_.deployment->awaits_owner;
+}
+
+bool Machine::waits_for_limits() const {
+  return has_deployment() && record_.deployment->state == DeploymentState::held && record_.deployment->awaits_limits;
+}
+
+void Machine::clear_up() {
+  if (unwritten_) return;  // after a kill, the disk is believed
+  if (auto cleaned = parts_.slots.collect_garbage({}); !cleaned) {
+    spdlog::warn("cleaning up: {}", cleaned.error().message());
+  }
+}
+
 void Machine::begin(Deployment deployment) {
   if (!is_by_hand(deployment)) record_.generation = deployment.offer.generation;
   record_.deployment = std::move(deployment);

@@ -29,6 +29,9 @@ class Machine {
   [[nodiscard]] bool at_work() const;
   // ... or there will be, once the owner, or what the owner allows, agrees.
   [[nodiscard]] bool unfinished() const;
+  // Held until the owner agrees, or until what the owner allows updates does.
+  [[nodiscard]] bool waits_for_owner() const;
+  [[nodiscard]] bool waits_for_limits() const;
 
   // A new command: persisted as OFFERED, announced; FAILED where it cannot be written down.
   void begin(Deployment deployment);
@@ -46,6 +49,8 @@ class Machine {
   void stop();
   // The disk knows less than this does: nothing that it names may be removed.
   [[nodiscard]] bool unwritten() const { return unwritten_; }
+  // What lies here of releases that neither serve nor served before is not needed any more.
+  void clear_up();
   void announce(const std::string& variant = {});
 
  private:

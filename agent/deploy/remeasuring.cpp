@@ -47,7 +47,6 @@ asio::awaitable<void> Remeasuring::at_rest() {
   steps_.begin();
   auto measured = co_await steps_.measure_serving(machine_.deployment().target());
   if (steps_.interrupted() || !serves_unmeasured()) co_return;
-  steps_.forget();
   if (!measured) {
     spdlog::warn("measuring what serves: {}", measured.error().message());
   } else if (measured->variant.outcome == messages::VariantOutcome::not_measurable) {
@@ -94,7 +93,6 @@ asio::awaitable<void> Remeasuring::as_asked() {
   auto measured = co_await steps_.measure_serving(
       machine_.deployment().target(), asked.measure.layers ? Steps::Layers::asked : Steps::Layers::unasked);
   if (steps_.interrupted() || not_measured_because(asked.measure)) co_return;
-  steps_.forget();
   asked_.reset();
   asked_measured_ = SteadyClock::now();
   if (!measured) {

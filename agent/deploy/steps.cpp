@@ -61,49 +61,25 @@ Steps::Steps(asio::any_io_executor executor, const DeployParts& parts, Machine& 
       fetcher_(parts.puller, parts.slots, files_) {}
 
 void Steps::begin() {
+  if (stopped_) return;
   interrupted_ = false;
+  work_ = {};
   fetcher_.begin();
 }
 
 void Steps::interrupt() {
   interrupted_ = true;
   fetcher_.cancel();
-  if (trial_) *trial_->abandoned = true;
+  changed_.notify();
 }
 
-void Steps::forget() {
-  plan_.reset();
-  trial_.reset();
-  work_ = {};
+void Steps::stop() {
+  stopped_ = true;
+  interrupt();
 }
 
 bool Steps::busy() const {
   return files_.busy() || trials_->busy() || !left_alone_.empty();
-}
-
-Steps::Awaitable Steps::step() {
-  switch (machine_.deployment().state) {
-    case DeploymentState::offered:
-      return offered();
-    case DeploymentState::downloading:
-      return downloading();
-    case DeploymentState::downloaded:
-      return downloaded();
-    case DeploymentState::verified:
-      return [](Steps&) -> Awaitable { co_return Outcome{Event::proving_starts, {}}; }(*this);
-    case DeploymentState::proving:
-      return proving();
-    case DeploymentState::measuring:
-      return measuring();
-    case DeploymentState::updating:
-      return updating();
-    case DeploymentState::soaking:
-      return soaking();
-    default:
-      break;
-  }
-  spdlog::critical("the state {} has no work", to_string(machine_.deployment().state));
-  std::abort();
 }
 
 std::optional<Installed> Steps::committed_before() const {
@@ -203,31 +179,31 @@ Steps::Awaitable Steps::wait_for_permission() {
   co_return Outcome{};
 }
 
-void Steps::on_transfer(const Puller::Budget& budget, ByteCount done, ByteCount total) {
+void Steps::on_transfer(Transfer& transfer, ByteCount done, ByteCount total) {
   if (interrupted_) return;
   work_.transfer = {done, total};
   Deployment& deployment = machine_.deployment();
-  deployment.budget_left = budget.left;
-  if (done != total && !stopped_since_) {
-    stopped_since_ = must_wait();
-    if (stopped_since_) return fetcher_.cancel();
+  deployment.budget_left = transfer.budget.left;
+  if (done != total && !transfer.stopped_since) {
+    transfer.stopped_since = must_wait();
+    if (transfer.stopped_since) return fetcher_.cancel();
   }
-  if (done.value() >= saved_at_ + save_every) {
+  if (done.value() >= transfer.saved_at + save_every) {
     deployment.crashes.clear();  // it goes on, however often the power fails
     deployment.power_cuts.clear();
-    saved_at_ = done.value();
+    transfer.saved_at = done.value();
     machine_.save();
   }
   const auto now = SteadyClock::now();
-  if (now - announced_ < parts_.times.progress && done != total) return;
-  announced_ = now;
+  if (now - transfer.announced < parts_.times.progress && done != total) return;
+  transfer.announced = now;
   parts_.announcer.progress(deployment, {}, work_.transfer);
 }
 
-asio::awaitable<Result<messages::Manifest>> Steps::fetch(Puller::Budget& budget) {
+asio::awaitable<Result<Steps::Plan>> Steps::fetch(Transfer& transfer) {
   const messages::Offer offer = machine_.deployment().offer;
-  auto manifest = co_await fetcher_.manifest(offer.manifest, offer.manifest_size, budget);
-  if (!manifest) co_return manifest;
+  auto manifest = co_await fetcher_.manifest(offer.manifest, offer.manifest_size, transfer.budget);
+  if (!manifest) co_return fail(std::move(manifest).error());
   if (manifest->model != parts_.config.model) {
     co_return fail(ErrorCode::untrusted, "the release is of the model " + manifest->model);
   }
@@ -238,55 +214,53 @@ asio::awaitable<Result<messages::Manifest>> Steps::fetch(Puller::Budget& budget)
   // Before the first byte of a variant is asked for.
   auto fitting = co_await find_fitting(*manifest);
   if (!fitting) co_return fail(std::move(fitting).error());
-  Plan plan{*manifest, std::move(*fitting)};
-  Puller::Progress progress = [this, &budget](ByteCount done, ByteCount total) {
-    on_transfer(budget, done, total);
+  Plan plan{std::move(*manifest), std::move(*fitting)};
+  Puller::Progress progress = [this, &transfer](ByteCount done, ByteCount total) {
+    on_transfer(transfer, done, total);
   };
-  saved_at_ = 0;
-  Status fetched = co_await fetcher_.blobs(plan.manifest, plan.fitting.variants, budget, progress);
+  Status fetched = co_await fetcher_.blobs(plan.manifest, plan.fitting.variants, transfer.budget, progress);
   if (!fetched && fetched.error().code() == ErrorCode::no_space) {
     const auto keep = all_digests(offer.manifest, plan.manifest);
     if (auto cleaned = parts_.slots.make_room(
             keep, room_wanted(parts_.slots, needed_blobs(plan.manifest, plan.fitting.variants))); !cleaned) {
       spdlog::warn("making room: {}", cleaned.error().message());
     }
-    fetched = co_await fetcher_.blobs(plan.manifest, plan.fitting.variants, budget, progress);
+    fetched = co_await fetcher_.blobs(plan.manifest, plan.fitting.variants, transfer.budget, progress);
   }
   if (!fetched) co_return fail(fetched.error());
-  plan_ = std::move(plan);
-  co_return manifest;
+  co_return plan;
 }
 
-Steps::Awaitable Steps::downloading() {
-  plan_.reset();  // of a deployment that was ended before its decision
+Steps::Awaitable Steps::downloading(Plan& plan) {
   // Again, since this is also where a killed agent goes on.
   const Outcome permission = co_await wait_for_permission();
   if (interrupted_ || permission.event != Event::admitted) co_return permission;
-  stopped_since_ = must_wait();
   waits_to_receive_ = parts_.limits.may_not_receive().has_value();
-  if (stopped_since_) co_return Outcome{Event::must_wait, *stopped_since_};
-  Puller::Budget budget{machine_.deployment().budget_left};
-  const auto manifest = co_await fetch(budget);
+  if (auto why = must_wait()) co_return Outcome{Event::must_wait, std::move(*why)};
+  Transfer transfer;
+  transfer.budget.left = machine_.deployment().budget_left;
+  auto fetched = co_await fetch(transfer);
   if (interrupted_) co_return Outcome{};
-  machine_.deployment().budget_left = budget.left;
-  if (!manifest && stopped_since_) {
+  machine_.deployment().budget_left = transfer.budget.left;
+  if (!fetched && transfer.stopped_since) {
     waits_to_receive_ = parts_.limits.may_not_receive().has_value();
-    co_return Outcome{Event::must_wait, *stopped_since_};
+    co_return Outcome{Event::must_wait, *transfer.stopped_since};
   }
-  if (!manifest) {
+  if (!fetched) {
     // This agent is too old for the manifest, or this board's engine for every variant.
-    const bool not_for_us = manifest.error().code() == ErrorCode::unsupported && !plan_;
-    co_return Outcome{not_for_us ? Event::refused : Event::failed, manifest.error().message()};
+    const bool not_for_us = fetched.error().code() == ErrorCode::unsupported;
+    co_return Outcome{not_for_us ? Event::refused : Event::failed, fetched.error().message()};
   }
+  plan = std::move(*fetched);
   co_return Outcome{Event::pulled, {}};
 }
 
-Steps::Awaitable Steps::downloaded() {
+Steps::Awaitable Steps::downloaded(const Plan& plan) {
   struct Shared {
     messages::Manifest manifest;
     Status status;
   };
-  auto shared = std::make_shared<Shared>(Shared{plan_->manifest, {}});
+  auto shared = std::make_shared<Shared>(Shared{plan.manifest, {}});
   std::function<void()> job = [shared, slots = &parts_.slots] {
     if (auto goldens = read_goldens(*slots, shared->manifest); !goldens) {
       shared->status = fail(std::move(goldens).error());
@@ -295,6 +269,10 @@ Steps::Awaitable Steps::downloaded() {
   co_await files_.run(std::move(job));
   if (!shared->status) co_return failed(shared->status.error());
   co_return Outcome{Event::verified, {}};
+}
+
+Steps::Awaitable Steps::verified() {
+  co_return Outcome{Event::proving_starts, {}};
 }
 
 asio::awaitable<Status> Steps::check_installed(Installed release) {

@@ -31,19 +31,53 @@ struct Outcome {
 };
 
 // The work of each state. One step at a time; interrupt() makes the one at work return soon, and
-// what it then returns means nothing. A trial that nobody waits for any more ends with the call it
-// is at, unheard.
+// what it then returns means nothing.
 class Steps {
  public:
   Steps(boost::asio::any_io_executor executor, const DeployParts& parts, Machine& machine,
         Signal& changed);
 
+  using Awaitable = boost::asio::awaitable<Outcome>;
+
   void begin();
   void interrupt();
   [[nodiscard]] bool interrupted() const { return interrupted_; }
+  // Interrupted for good.
+  void stop();
+  [[nodiscard]] bool stopped() const { return stopped_; }
 
-  // Works for the state in which the machine's deployment is.
-  [[nodiscard]] boost::asio::awaitable<Outcome> step();
+  // What is known of the release at work, from downloading to the decision.
+  struct Plan {
+    messages::Manifest manifest;
+    Fitting fitting;
+  };
+  // A trial under way. One that nobody waits for any more ends with the call it is at, unheard.
+  class Trial {
+   public:
+    Trial() = default;
+    Trial(const Trial&) = delete;
+    Trial& operator=(const Trial&) = delete;
+    ~Trial() { *state_->abandoned = true; }
+
+   private:
+    friend class Steps;
+    struct State {  // shared with what its thread posts
+      std::optional<TrialOutcome> outcome;
+      bool measuring = false;
+      std::shared_ptr<std::atomic<bool>> abandoned = std::make_shared<std::atomic<bool>>(false);
+    };
+    std::shared_ptr<State> state_ = std::make_shared<State>();
+  };
+
+  // Each works for the state of its name, in which the machine's deployment is. What it is given must live until it ends.
+  [[nodiscard]] Awaitable offered();
+  [[nodiscard]] Awaitable downloading(Plan& plan);  // fills it in
+  [[nodiscard]] Awaitable downloaded(const Plan& plan);
+  [[nodiscard]] Awaitable verified();
+  [[nodiscard]] Awaitable proving(const Plan& plan, Trial& trial);  // begins it
+  [[nodiscard]] Awaitable measuring(const Plan& plan, const Trial& trial);
+  [[nodiscard]] Awaitable updating();
+  [[nodiscard]] Awaitable soaking();
 
   // Of a deployment that waits for what the owner allows: why it still does.
   [[nodiscard]] std::optional<std::string> still_waits() const;
@@ -83,25 +117,15 @@ class Steps {
   // Has a runner say which engine it is, for whoever wants to know before a release does.
   void greet_engine();
 
-  void forget();  // what was prepared for the deployment that has ended
   [[nodiscard]] Deployer::Work work() const { return work_; }
   [[nodiscard]] bool busy() const;
 
  private:
-  using Awaitable = boost::asio::awaitable<Outcome>;
-
-  Awaitable offered();
   Awaitable wait_for_permission();
   [[nodiscard]] std::optional<std::string> must_wait() const;
   [[nodiscard]] std::string pace_in_words() const;
-  Awaitable downloading();
-  Awaitable downloaded();
-  Awaitable proving();
-  Awaitable measuring();
-  Awaitable updating();
-  Awaitable soaking();
   [[nodiscard]] Outcome take_back();
-  [[nodiscard]] Outcome unmeasurable(const std::string& why);
+  [[nodiscard]] Outcome unmeasurable(const Plan& plan, const std::string& why);
   // What a runner says of itself, and which of these operators it does not have.
   struct Answer {
     bool given = false;
@@ -110,38 +134,29 @@ class Steps {
   };
   std::shared_ptr<Answer> ask_runner(std::vector<std::string> operators);
   boost::asio::awaitable<Result<Fitting>> find_fitting(messages::Manifest manifest);
-  boost::asio::awaitable<Result<messages::Manifest>> fetch(Puller::Budget& budget);
+  // What a transfer does beside receiving.
+  struct Transfer {
+    Puller::Budget budget{};
+    std::optional<std::string> stopped_since;  // the owner allows it no longer, and why
+    std::uint64_t saved_at = 0;
+    std::chrono::steady_clock::time_point announced{};
+  };
+  boost::asio::awaitable<Result<Plan>> fetch(Transfer& transfer);
   boost::asio::awaitable<bool> made_ready(Installed target);
   [[nodiscard]] std::optional<Installed> committed_before() const;
-  [[nodiscard]] Outcome decided();
+  [[nodiscard]] Outcome decided(const Plan& plan, const TrialOutcome& tried);
   void make_way();
-  void start_trial();
-  void on_transfer(const Puller::Budget& budget, ByteCount done, ByteCount total);
-
-  // What is known of the release at work, from downloading to the decision.
-  struct Plan {
-    messages::Manifest manifest;
-    Fitting fitting;
-  };
-  // A trial under way, shared with the thread that runs it.
-  struct Trial {
-    std::optional<TrialOutcome> outcome;
-    bool measuring = false;
-    std::shared_ptr<std::atomic<bool>> abandoned = std::make_shared<std::atomic<bool>>(false);
-  };
+  void start(const Plan& plan, Trial& trial);
+  void on_transfer(Transfer& transfer, ByteCount done, ByteCount total);
 
   boost::asio::any_io_executor executor_;
   const DeployParts& parts_;
   Machine& machine_;
   Signal& changed_;
   bool interrupted_ = false;
-  std::optional<Plan> plan_;
-  std::shared_ptr<Trial> trial_;
+  bool stopped_ = false;
   Deployer::Work work_;
-  std::chrono::steady_clock::time_point announced_{};
-  std::uint64_t saved_at_ = 0;
-  bool waits_to_receive_ = false;            // and not for hours alone
-  std::optional<std::string> stopped_since_;  // the transfer, and why
+  bool waits_to_receive_ = false;  // HELD, and not for hours alone
   std::shared_ptr<Answer> greeting_;
 
   Worker files_;                                     // hashes

@@ -48,23 +48,23 @@ void Steps::make_way() {
   trials_ = std::make_unique<Worker>(executor_);
 }
 
-void Steps::start_trial() {
+void Steps::start(const Plan& plan, Trial& begun) {
   make_way();
-  trial_ = std::make_shared<Trial>();
+  const auto trial = begun.state_;
   TrialRequest request;
-  request.manifest = plan_->manifest;
-  request.variants = plan_->fitting.variants;
+  request.manifest = plan.manifest;
+  request.variants = plan.fitting.variants;
   if (const auto& active = parts_.slots.active(); active && active->manifest != machine_.deployment().offer.manifest) {
     request.incumbent = *active;
   }
-  request.engine_memory = plan_->fitting.engine_memory;
+  request.engine_memory = plan.fitting.engine_memory;
   request.available_memory = parts_.times.available_memory;
   request.config = &parts_.config;
   request.slots = &parts_.slots;
-  request.abandoned = trial_->abandoned;
-  request.progress = [this, trial = trial_](const std::string& next) {
+  request.abandoned = trial->abandoned;
+  request.progress = [this, trial](const std::string& next) {
     asio::post(executor_, [this, trial, next] {
-      if (trial != trial_) return;  // of a deployment that has ended
+      if (interrupted_ || *trial->abandoned) return;  // of a deployment that has ended
       // "proving float", "measuring what serves", "done": what serves is no variant of this release.
       const std::string what = next.substr(std::min(next.find(' '), next.size() - 1) + 1);
       work_.variant = messages::is_name(what) ? what : std::string();
@@ -74,24 +74,24 @@ void Steps::start_trial() {
     });
   };
   // Told while it lasts: whoever follows a rollout asks why nothing happens.
-  request.lasts = [this, trial = trial_](const std::string& why) {
+  request.lasts = [this, trial](const std::string& why) {
     asio::post(executor_, [this, trial, why] {
-      if (trial != trial_ || trial->outcome || !machine_.has_deployment()) return;
+      if (interrupted_ || *trial->abandoned || trial->outcome) return;
       machine_.deployment().reason = messages::as_reason(why);
       machine_.announce(work_.variant);
     });
   };
   auto outcome = std::make_shared<TrialOutcome>();
   trials_->post([request = std::move(request), outcome] { *outcome = run_trial(request); },
-                [this, trial = trial_, outcome] {
+                [this, trial, outcome] {
                   trial->outcome = std::move(*outcome);
                   changed_.notify();
                 });
 }
 
-Steps::Awaitable Steps::proving() {
-  start_trial();
-  const auto trial = trial_;
+Steps::Awaitable Steps::proving(const Plan& plan, Trial& begun) {
+  start(plan, begun);
+  const auto trial = begun.state_;
   while (!interrupted_ && !trial->outcome && !trial->measuring) co_await changed_.wait();
   if (interrupted_) co_return Outcome{};
   if (trial->outcome && !trial->outcome->status) {
@@ -100,14 +100,14 @@ Steps::Awaitable Steps::proving() {
   co_return Outcome{Event::proved, {}};
 }
 
-Steps::Awaitable Steps::measuring() {
-  const auto trial = trial_;
+Steps::Awaitable Steps::measuring(const Plan& plan, const Trial& begun) {
+  const auto trial = begun.state_;
   while (!interrupted_ && !trial->outcome) co_await changed_.wait();
   if (interrupted_) co_return Outcome{};
   if (!trial->outcome->status) {
     co_return Outcome{Event::failed, trial->outcome->status.error().message()};
   }
-  Outcome outcome = decided();
+  Outcome outcome = decided(plan, *trial->outcome);
   // The figures are worth a report, whatever comes of the release.
   Deployment measured = machine_.deployment();
   measured.reason = messages::as_reason(outcome.reason);
@@ -115,12 +115,12 @@ Steps::Awaitable Steps::measuring() {
   co_return outcome;
 }
 
-Outcome Steps::decided() {
+Outcome Steps::decided(const Plan& plan, const TrialOutcome& tried) {
   Deployment& deployment = machine_.deployment();
-  deployment.variants = trial_->outcome->variants;
-  deployment.incumbent = trial_->outcome->incumbent;
-  for (const auto& variant : plan_->fitting.left_out) deployment.variants.push_back(variant);
-  Decision decision = decide(plan_->manifest, parts_.config.device_class, deployment.variants);
+  deployment.variants = tried.variants;
+  deployment.incumbent = tried.incumbent;
+  for (const auto& variant : plan.fitting.left_out) deployment.variants.push_back(variant);
+  Decision decision = decide(plan.manifest, parts_.config.device_class, deployment.variants);
   switch (decision.verdict) {
     case Decision::Verdict::activate:
       deployment.variant = decision.variant;
@@ -128,14 +128,14 @@ Outcome Steps::decided() {
     case Decision::Verdict::no_budget:
       return {Event::nothing_to_choose, decision.reason};
     case Decision::Verdict::unmeasurable:
-      return unmeasurable(decision.reason);
+      return unmeasurable(plan, decision.reason);
     case Decision::Verdict::fail:
       break;
   }
   return {Event::failed, decision.reason};
 }
 
-Outcome Steps::unmeasurable(const std::string& why) {
+Outcome Steps::unmeasurable(const Plan& plan, const std::string& why) {
   Deployment& deployment = machine_.deployment();
   const OnUnmeasurable wanted = deployment.offer.on_unmeasurable;
   if (wanted == OnUnmeasurable::fail) return {Event::failed, "not measurable: " + why};
@@ -144,9 +144,9 @@ Outcome Steps::unmeasurable(const std::string& why) {
   if (parts_.slots.active() && !emulated) {
     return {Event::unmeasurable, why + "; only a first install is activated without a measurement"};
   }
-  const std::string variant = first_proved(plan_->manifest, deployment.variants);
+  const std::string variant = first_proved(plan.manifest, deployment.variants);
   if (variant.empty()) return {Event::unmeasurable, why + "; no variant was proved"};
-  const auto& budgets = plan_->manifest.budgets;
+  const auto& budgets = plan.manifest.budgets;
   const bool has_budget = std::any_of(budgets.begin(), budgets.end(), [&](const auto& budget) {
     return budget.device_class == parts_.config.device_class;
   });
@@ -238,8 +238,8 @@ asio::awaitable<Result<Steps::Remeasured>> Steps::measure_serving(Installed rele
     Result<std::vector<messages::VariantLayers>> layers;
   };
   make_way();
-  trial_ = std::make_shared<Trial>();
-  const auto trial = trial_;
+  const Trial begun;
+  const auto trial = begun.state_;
   auto shared = std::make_shared<Shared>();
   TrialRequest request;
   request.variants = {release.variant};
