@@ -189,6 +189,7 @@ AgentConfig read_tables(TomlReader& reader) {
   Table disk = top.table("disk");
   config.disk_reserve = mebibytes(disk, "reserve_mb", config.disk_reserve, 0);
   config.keep_releases = count(disk, "keep_releases", config.keep_releases, 16);
+  config.keep_bytes = mebibytes(disk, "keep_mb", config.keep_bytes, 0);
   disk.finish();
   Table owner = top.table("owner");
   config.approve_updates = second_of(owner, "updates", "automatic", "approve");

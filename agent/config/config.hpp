@@ -41,6 +41,7 @@ struct AgentConfig {
   std::uint16_t serve_port = 0;  // 0: the owner's socket alone
   ByteCount disk_reserve = ByteCount::mib(64);
   std::size_t keep_releases = 3;  // besides the one that serves
+  ByteCount keep_bytes{};         // ... of the disk at most; 0: as there is room
   std::optional<UpdateWindow> update_window;  // none: at any time
   ByteCount most_a_second;                    // of updates; 0: as fast as they come
   ByteCount most_a_day;                       // in 24 hours; 0: as much as there is

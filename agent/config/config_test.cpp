@@ -107,6 +107,7 @@ attempts = 1
 patience_seconds = 0
 [disk]
 reserve_mb = 0
+keep_mb = 500
 [owner]
 updates = "approve"
 telemetry = "off"
@@ -132,6 +133,7 @@ telemetry = "off"
   EXPECT_EQ(config->measure_attempts, 1U);
   EXPECT_EQ(config->measure_patience, std::chrono::seconds(0));
   EXPECT_EQ(config->disk_reserve, ByteCount(0));
+  EXPECT_EQ(config->keep_bytes, ByteCount::mib(500));
   EXPECT_TRUE(config->approve_updates);
 }
 

@@ -79,13 +79,29 @@ Status add_named(const fs::path& blobs, const trust::Sha256Digest& digest, Diges
   return {};
 }
 
+// What a release takes of the disk besides what was counted before, and is counted from then on. Of one whose manifest cannot be
+// read just now, nothing is known but that.
+std::uint64_t more_bytes(const fs::path& blobs, const Installed& release, Digests& counted) {
+  Digests names;
+  (void)add_named(blobs, release.manifest, names);
+  std::uint64_t more = 0;
+  for (const trust::Sha256Digest& digest : names) {
+    std::error_code error;
+    const auto size = fs::file_size(blobs / digest.hex(), error);
+    if (!error && counted.insert(digest).second) more += size;
+  }
+  return more;
+}
+
 }  // namespace
 
-Slots::Slots(fs::path folder, ByteCount reserve, SlotTable table, std::size_t keep)
-    : folder_(std::move(folder)), reserve_(reserve), table_(std::move(table)), keep_(std::clamp<std::size_t>(keep, 1, most_kept)) {}
+Slots::Slots(fs::path folder, ByteCount reserve, SlotTable table, WaysBack ways_back)
+    : folder_(std::move(folder)), reserve_(reserve), table_(std::move(table)), ways_back_(ways_back) {
+  ways_back_.releases = std::clamp<std::size_t>(ways_back_.releases, 1, most_kept);
+}
 
-Slots Slots::open(const fs::path& folder, ByteCount disk_reserve, SlotTable table, std::size_t keep) {
-  Slots slots(folder, disk_reserve, std::move(table), keep);
+Slots Slots::open(const fs::path& folder, ByteCount disk_reserve, SlotTable table, WaysBack ways_back) {
+  Slots slots(folder, disk_reserve, std::move(table), ways_back);
   if (const Status made = make_folder(folder / "blobs"); !made) {
     slots.trouble_ = made.error().message();
   }
@@ -105,8 +121,23 @@ void Slots::keep_what_leaves(const std::optional<Installed>& active,
   for (const KeptRelease& before : table_.kept) {
     if (!stays(before.release)) kept.push_back(before);
   }
-  kept.resize(std::min(kept.size(), keep_ - 1));
+  kept.resize(std::min(kept.size(), ways_back_.releases - 1));
+  keep_within_bytes(active, previous, kept);
   table_.kept = std::move(kept);
+}
+
+void Slots::keep_within_bytes(const std::optional<Installed>& active, const std::optional<Installed>& previous,
+                              std::vector<KeptRelease>& kept) const {
+  if (ways_back_.bytes.value() == 0) return;
+  const fs::path blobs = folder_ / "blobs";
+  Digests counted;
+  if (active) (void)more_bytes(blobs, *active, counted);
+  std::uint64_t taken = previous ? more_bytes(blobs, *previous, counted) : 0;
+  const auto beyond = std::find_if(kept.begin(), kept.end(), [&](const KeptRelease& one) {
+    taken += more_bytes(blobs, one.release, counted);
+    return taken > ways_back_.bytes.value();
+  });
+  kept.erase(beyond, kept.end());  // what left last comes first
 }
 
 std::vector<Installed> Slots::installed() const {

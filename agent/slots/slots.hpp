@@ -42,6 +42,13 @@ struct Installed {
 inline constexpr std::size_t most_kept = 16;  // in the file; the configuration says how many
 inline constexpr std::chrono::days kept_for{7};
 
+// Releases besides the active one: at most so many, and so many bytes of the disk that the active one does not share; 0: as
+// many as there is room for. The one before the active one stays whatever it takes.
+struct WaysBack {
+  std::size_t releases = 3;
+  ByteCount bytes{};
+};
+
 // One that neither serves nor is the one before.
 struct KeptRelease {
   Installed release;
@@ -70,10 +77,9 @@ struct SlotTable {
 // ways back.
 class Slots {
  public:
-  // Makes the folder where there is none and the disk takes it. `keep`: releases besides the active one, at
-  // least 1.
+  // Makes the folder where there is none and the disk takes it.
   [[nodiscard]] static Slots open(const std::filesystem::path& folder, ByteCount disk_reserve,
-                                  SlotTable table = {}, std::size_t keep = 3);
+                                  SlotTable table = {}, WaysBack ways_back = {});
 
   [[nodiscard]] const SlotTable& table() const { return table_; }
   [[nodiscard]] const std::optional<Installed>& active() const { return table_.active; }
@@ -136,18 +142,20 @@ class Slots {
   [[nodiscard]] Status make_room(const std::vector<trust::Sha256Digest>& also, ByteCount bytes);
 
  private:
-  Slots(std::filesystem::path folder, ByteCount reserve, SlotTable table, std::size_t keep);
+  Slots(std::filesystem::path folder, ByteCount reserve, SlotTable table, WaysBack ways_back);
   [[nodiscard]] std::optional<Installed> next_way_back() const;
   // What is to serve must be there.
   Status change(std::optional<Installed> active, std::optional<Installed> previous,
                 Leaving leaving = Leaving::committed);
   void keep_what_leaves(const std::optional<Installed>& active,
                         const std::optional<Installed>& previous, Leaving leaving);
+  void keep_within_bytes(const std::optional<Installed>& active, const std::optional<Installed>& previous,
+                         std::vector<KeptRelease>& kept) const;
 
   std::filesystem::path folder_;
   ByteCount reserve_;
   SlotTable table_;
-  std::size_t keep_;
+  WaysBack ways_back_;
   std::vector<std::pair<Installed, Lies>> found_;  // what is not whole
   std::optional<std::string> trouble_;
 };

@@ -120,7 +120,7 @@ TEST_F(SlotsTest, return_to_a_release_that_still_lies_here) {
 }
 
 TEST_F(SlotsTest, know_more_than_one_way_back_and_let_the_oldest_go) {
-  Slots slots = Slots::open(folder(), ByteCount(0), {}, 3);
+  Slots slots = Slots::open(folder(), ByteCount(0), {}, {3});
   std::vector<Installed> all;
   for (const char* name : {"one", "two", "three", "four", "five"}) {
     all.push_back(install(slots, name));
@@ -140,7 +140,7 @@ TEST_F(SlotsTest, know_more_than_one_way_back_and_let_the_oldest_go) {
 }
 
 TEST_F(SlotsTest, make_room_by_the_oldest_and_never_by_what_serves) {
-  Slots slots = Slots::open(folder(), ByteCount(0), {}, 4);
+  Slots slots = Slots::open(folder(), ByteCount(0), {}, {4});
   std::vector<Installed> all;
   for (const char* name : {"one", "two", "three", "four"}) {
     all.push_back(install(slots, name));
@@ -228,6 +228,33 @@ TEST_F(SlotsTest, tidy_up_all_but_active_previous_and_the_deployment_at_work) {
   EXPECT_FALSE(fs::exists(blob_file("zero")));
   EXPECT_TRUE(fs::exists(slots.partial_file(trust::sha256("wanted"))));
   EXPECT_FALSE(fs::exists(slots.partial_file(trust::sha256("unwanted"))));
+}
+
+TEST_F(SlotsTest, keep_as_many_ways_back_as_their_bytes_allow_and_always_the_last) {
+  const std::string big(100'000, 'b');
+  const auto alive_of_four = [&](ByteCount bytes) {
+    const TemporaryFolder here;
+    Slots slots = Slots::open(here.path() / "releases", ByteCount(0), {}, {16, bytes});
+    std::vector<Installed> releases;
+    for (const char* name : {"1", "2", "3", "4"}) {
+      releases.push_back(install(slots, name + big));
+      EXPECT_THAT(slots.activate(releases.back()), IsOk());
+      EXPECT_THAT(slots.collect_garbage({}), IsOk());
+    }
+    EXPECT_EQ(slots.active(), releases.back());
+    EXPECT_EQ(slots.previous(), releases[2]);
+    std::string alive;
+    for (const Installed& release : releases) alive += slots.has(release.manifest) ? '+' : '-';
+    // No more is listed than lies here: what is written down says so.
+    EXPECT_EQ(slots.table().kept.size() + 2, static_cast<std::size_t>(std::count(alive.begin(), alive.end(), '+')));
+    return alive;
+  };
+  // Of each, its model (100 kB), a table of as much and a manifest; "in" and "out" are the active one's, too.
+  EXPECT_EQ(alive_of_four(ByteCount(0)), "++++") << "0: no limit";
+  EXPECT_EQ(alive_of_four(ByteCount(610'000)), "++++");
+  EXPECT_EQ(alive_of_four(ByteCount(590'000)), "-+++") << "the oldest goes first";
+  EXPECT_EQ(alive_of_four(ByteCount(210'000)), "--++");
+  EXPECT_EQ(alive_of_four(ByteCount(1)), "--++") << "the one before the active one stays";
 }
 
 TEST_F(SlotsTest, remove_nothing_while_a_release_cannot_be_read) {
