@@ -22,6 +22,8 @@ namespace outcrop::agent {
 namespace asio = boost::asio;
 namespace {
 
+constexpr int large = 128 * 1024;  // bytes
+
 struct Options {
   std::filesystem::path config = default_config;
   bool check = false;
@@ -67,8 +69,11 @@ Status run(const Options& options) {
     std::printf("%s: good\n", options.config.c_str());
     return {};
   }
-  // Few threads allocate, and little: one heap for all keeps the agent small.
+  // Few threads allocate, and little: one heap for all keeps the agent small. What is large (outputs of models, golden files) comes from
+  // the kernel and goes back to it at once: by itself, the allocator would take the next of that size from the heap, and keep it.
   ::mallopt(M_ARENA_MAX, 1);
+  ::mallopt(M_MMAP_THRESHOLD, large);
+  ::mallopt(M_TRIM_THRESHOLD, large);
   platform::start_log("outcrop-agent", config.log);
   for (bool anew = true; anew;) {
     OUTCROP_TRY(asked, serve(config));

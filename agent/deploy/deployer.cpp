@@ -1,5 +1,7 @@
 #include "agent/deploy/deployer.hpp"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <tuple>
 #include <utility>
@@ -45,6 +47,7 @@ class Deployer::Impl {
       if (machine_.waits_for_limits() && !steps_.still_waits()) machine_.advance(Event::may_go_on);
       if (machine_.at_work()) {
         co_await deploy();
+        ::malloc_trim(0);  // what an update took lies about in pieces, and nothing of that size comes for long
       } else {
         co_await caretaker_.look_after();
       }
