@@ -10,6 +10,7 @@
 #include "agent/prove/largest_answer.hpp"
 #include "agent/telemetry/picture_teller.hpp"
 #include "agent/telemetry/telemeter.hpp"
+#include "agent/updates/metered_link.hpp"
 #include "agent/verify/commands.hpp"
 #include "agent/verify/metadata_follower.hpp"
 #include "platform/http/server.hpp"
@@ -82,7 +83,8 @@ class Agent::Impl {
         broker_(options.host + ":" + std::to_string(options.port)),
         session_(make_session(executor, with_will(std::move(options)))),
         follower_(*session_, metadata_, config_.model),
-        limits_(config_, system_clock(), {.clock_synchronised = clock_is_synchronised}),
+        limits_(config_, system_clock(),
+                {.clock_synchronised = clock_is_synchronised, .link_costs = [this] { return metered_link_ ? metered_link_->costs() : std::nullopt; }}),
         puller_(executor, *session_, identity_.device(), pull_options()),
         serving_(executor, config_, slots_),
         telemeter_(executor,
@@ -99,6 +101,7 @@ class Agent::Impl {
     telemeter_.speak_through(*session_);
     picture_teller_.speak_through(*session_);
     renewer_.speak_through(*session_);
+    if (config_.ask_network_manager) metered_link_.emplace(executor_).start();
     if (identity_.renewed()) authority_.settle();  // no other enrolment: generations go on
   }
 
@@ -154,6 +157,7 @@ class Agent::Impl {
     telemeter_.stop();
     picture_teller_.stop();
     renewer_.stop();
+    if (metered_link_) metered_link_->stop();
     deployer_.stop();
     if (session_->connected()) {
       transport::Message goodbye = offline_status(deployer_.record());
@@ -344,6 +348,7 @@ class Agent::Impl {
   std::string broker_;
   std::unique_ptr<transport::Session> session_;
   MetadataFollower follower_;
+  std::optional<MeteredLink> metered_link_;
   UpdateLimits limits_;
   Puller puller_;
   Serving serving_;

@@ -170,6 +170,7 @@ void read_updates(Table table, AgentConfig& config) {
   config.most_a_second = ByteCount::kib(static_cast<std::uint64_t>(table.integer("max_kb_a_second", 0, 0, most_mib)));
   config.most_a_day = mebibytes(table, "max_mb_a_day", config.most_a_day, 0);
   config.metered = table.boolean("metered", config.metered);
+  config.ask_network_manager = table.boolean("ask_network_manager", config.ask_network_manager);
   table.finish();
 }
 

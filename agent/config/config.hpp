@@ -46,6 +46,7 @@ struct AgentConfig {
   ByteCount most_a_second;                    // of updates; 0: as fast as they come
   ByteCount most_a_day;                       // in 24 hours; 0: as much as there is
   bool metered = false;                       // nothing of a release is pulled
+  bool ask_network_manager = false;           // ... while NetworkManager says that the link is
   bool approve_updates = false;
   bool tell_telemetry = true;
 };

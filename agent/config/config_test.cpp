@@ -77,6 +77,7 @@ TEST_F(AgentConfigTest, the_example_is_right_and_shows_the_defaults) {
   EXPECT_EQ(every_key->most_a_second, defaults->most_a_second);
   EXPECT_EQ(every_key->most_a_day, defaults->most_a_day);
   EXPECT_EQ(every_key->metered, defaults->metered);
+  EXPECT_EQ(every_key->ask_network_manager, defaults->ask_network_manager);
   EXPECT_EQ(every_key->approve_updates, defaults->approve_updates);
   EXPECT_EQ(every_key->tell_telemetry, defaults->tell_telemetry);
   EXPECT_EQ(every_key->broker_host, "fleet.example");

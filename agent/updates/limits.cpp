@@ -56,6 +56,7 @@ UpdateLimits::Received UpdateLimits::counted() const {
 
 std::optional<std::string> UpdateLimits::may_not_receive() const {
   if (config_.metered) return "its link is metered: releases come by `outcrop-agent install`";
+  if (auto why = times_.link_costs()) return why;
   if (config_.most_a_day.value() == 0) return std::nullopt;
   const Received all = counted();
   if (all.bytes < config_.most_a_day) return std::nullopt;

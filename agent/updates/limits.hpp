@@ -20,6 +20,8 @@ class UpdateLimits {
   struct Times {
     std::function<bool()> clock_synchronised;
     std::function<std::chrono::steady_clock::time_point()> steady = [] { return std::chrono::steady_clock::now(); };
+    // Why the link costs, by somebody's word who knows; none where it does not.
+    std::function<std::optional<std::string>()> link_costs = [] { return std::optional<std::string>(); };
   };
   // `config` and `clock` must outlive it.
   UpdateLimits(const AgentConfig& config, const Clock& clock, Times times);

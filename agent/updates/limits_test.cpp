@@ -93,6 +93,12 @@ TEST_F(UpdateLimitsTest, receive_nothing_by_a_metered_link) {
   config_.metered = true;
   EXPECT_EQ(limits().closed(), std::nullopt);
   EXPECT_THAT(limits().may_not_receive(), Optional(HasSubstr("outcrop-agent install")));
+  config_.metered = false;
+  std::optional<std::string> costs = "somebody says so";
+  const UpdateLimits asks(config_, clock_, {.clock_synchronised = [] { return true; }, .link_costs = [&] { return costs; }});
+  EXPECT_EQ(asks.may_not_receive(), costs);
+  costs.reset();
+  EXPECT_EQ(asks.may_not_receive(), std::nullopt);
 }
 
 }  // namespace

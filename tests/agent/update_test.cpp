@@ -4,7 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "protocol/base/durable_file.hpp"
 #include "tests/agent/rig.hpp"
+#include "tests/support/result_matchers.hpp"
 
 namespace outcrop {
 namespace {
@@ -398,6 +400,38 @@ TEST_F(AgentTest, waits_for_its_window_and_says_until_when) {
     GTEST_SKIP() << "nobody keeps this machine's clock";
   }
   EXPECT_NE(ends(1, State::updated), nullptr);
+}
+
+// Another program keeps the clock, as far as the agent can tell, and it is moved while the agent runs.
+TEST_F(AgentTest, takes_what_waited_for_its_window_when_that_opens) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "faketime and sanitizers each want to be loaded first";
+#endif
+  const std::filesystem::path clock = folder_.path() / "clock";
+  const auto set_clock = [&](const char* ahead) { ASSERT_THAT(write_file_durably(clock, std::string_view(ahead)), IsOk()); };
+  const auto hour = [](int from_now) {
+    const std::time_t then = std::time(nullptr) + from_now * 3600;
+    std::tm local{};
+    ::localtime_r(&then, &local);
+    return (local.tm_hour < 10 ? "0" : "") + std::to_string(local.tm_hour) + ":00";
+  };
+  set_clock("+0");
+  launcher_ = {"env", "LD_PRELOAD=" OUTCROP_KEPT_CLOCK " /usr/$LIB/faketime/libfaketime.so.1",
+               "FAKETIME_TIMESTAMP_FILE=" + clock.string(), "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1"};
+  configure("[updates]\nwindow = \"" + hour(3) + "-" + hour(6) + "\"\n");
+  agent_is_online();
+  const auto status = nlohmann::json::parse(agent_says("status --json --config " + config_.string()).output, nullptr, false);
+  ASSERT_TRUE(status.is_object());
+  if (status["clock"] == "floor") GTEST_SKIP() << "nothing can be loaded before this program's libraries";
+  const ForgedRelease release = released({.stage = 1});
+  host_.send(host_.offer(release, 1, forge_));
+  const auto* report = ends(1, State::held);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(report->reason, HasSubstr("waits until"));
+  EXPECT_TRUE(host_.asked_for.empty());
+  set_clock("+4h");
+  ASSERT_NE(ends(1, State::updated), nullptr) << "nobody told it to go on";
+  EXPECT_EQ(host_.status()->active_manifest, release.manifest);
 }
 
 TEST_F(AgentTest, receives_no_more_than_it_may_a_day_and_goes_on_where_it_stopped) {
