@@ -302,12 +302,17 @@ void add_device_renew(CLI::App& parent, Action& chosen) {
   verb->add_option("names", options->names, "Boards; all that ask where none is named");
   add_authority_option(*verb, options->authority);
   add_host_option(*verb, options->host);
+  verb->add_option("--wait", options->wait, "Seconds to wait for boards to come by their new certificates")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 3600));
   verb->add_flag("--json", options->json, "Print what was done as a JSON object");
   verb->footer(
       "Boards ask when a third of their certificate's time is left, or where their owner says\n"
       "`outcrop-agent enroll renew`. A board connects by its new certificate and tells outcropd, for which its\n"
       "new key counts from then on; the old key is then nowhere any more. Whoever was told and does not\n"
-      "come by it asks again.\n\n"
+      "come by it asks again. What opened the broker to it before is revoked, once it has come: at once for those that\n"
+      "come while this waits, else by the next call. A broker of your own gets the list from you\n"
+      "(<authority>/revoked.pem).\n\n"
       "Example:\n  outcrop device renew");
   verb->callback([options, &chosen] { chosen = [options] { return run_device_renew(*options); }; });
 }

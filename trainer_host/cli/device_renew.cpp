@@ -1,7 +1,9 @@
 #include "trainer_host/cli/device_renew.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include "protocol/base/join.hpp"
 #include "protocol/base/json_text.hpp"
@@ -12,6 +14,8 @@
 
 namespace outcrop::cli {
 namespace {
+
+constexpr std::chrono::milliseconds between_looks_at_renewals{250};
 
 struct Asked {
   std::string device;
@@ -35,9 +39,56 @@ Result<std::vector<Asked>> who_asks(const HostConnection& host, const std::vecto
   return all;
 }
 
+// The one that counts at the host; "" where the board is revoked.
+Result<std::string> present_certificate(const HostConnection& host, const std::string& device) {
+  OUTCROP_TRY(answer, host.get("/v1/devices/" + device + "/certificate"));
+  std::string certificate;
+  OUTCROP_CHECK(reading_answers([&]() -> Status {
+    if (!answer.at("revoked").get<bool>()) certificate = answer.at("certificate").get<std::string>();
+    return {};
+  }));
+  return certificate;
+}
+
+// Boards that have come by their new certificates so far: those of before are revoked.
+Result<std::vector<std::string>> revoke_replaced(const HostConnection& host, const pki::Authority& authority) {
+  std::vector<std::string> done;
+  OUTCROP_TRY(boards, pki::boards_with_replacements(authority));
+  for (const std::string& device : boards) {
+    auto present = present_certificate(host, device);
+    if (!present && present.error().code() == ErrorCode::not_found) continue;  // of another host, or enrolled no more
+    if (!present) return fail(std::move(present).error());
+    if (present->empty()) continue;
+    OUTCROP_TRY(revoked, pki::revoke_replaced(authority, device, *present, SystemClock().now()));
+    if (revoked) done.push_back(device);
+  }
+  if (done.empty()) return done;
+  OUTCROP_TRY(list, authority.revocation_list());
+  auto told = host.post("/v1/device-authority", {{"authority", authority.certificate()}, {"crl", list}});
+  if (!told) return fail(told.error().context("the list of revoked certificates names those that were replaced, but outcropd has not got it (outcrop device publish)"));
+  return done;
+}
+
+// Until all of these have come by their new ones, or the time is over.
+Result<std::vector<std::string>> revoke_replaced_of(const HostConnection& host, const pki::Authority& authority,
+                                                    const std::vector<std::string>& certified, int wait) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(certified.empty() ? 0 : wait);
+  std::vector<std::string> done;
+  for (;;) {
+    OUTCROP_TRY(now, revoke_replaced(host, authority));
+    done.insert(done.end(), now.begin(), now.end());
+    const bool all = std::all_of(certified.begin(), certified.end(),
+                                 [&](const std::string& device) { return std::find(done.begin(), done.end(), device) != done.end(); });
+    if (all || std::chrono::steady_clock::now() >= until) return done;
+    std::this_thread::sleep_for(between_looks_at_renewals);
+  }
+}
+
 Status certify(const HostConnection& host, const pki::Authority& authority, const Asked& asked) {
   OUTCROP_TRY(key, pki::read_certificate_request(asked.certificate_request));
   OUTCROP_TRY(certificate, pki::device_certificate(authority, asked.device, key));
+  OUTCROP_TRY(present, present_certificate(host, asked.device));
+  if (!present.empty()) OUTCROP_CHECK(pki::note_replacement(authority, asked.device, present, certificate));
   OUTCROP_TRY(told, host.post("/v1/devices/" + asked.device + "/certificate", {{"certificate", certificate}}));
   return {};
 }
@@ -59,13 +110,16 @@ Status run_device_renew(const DeviceRenewOptions& options) {
     }
     done.push_back(asked.device);
   }
+  OUTCROP_TRY(replaced, revoke_replaced_of(host, *authority, done, options.wait));
   if (options.json) {
-    std::printf("%s\n", json_text(Json{{"certified", done}}, 2).c_str());
-  } else if (done.empty()) {
-    std::printf("No board asks for a certificate.\n");
-  } else {
-    std::printf("Certified, and told: %s. Each connects by it, and says so: outcrop fleet audit\n", join(done).c_str());
+    std::printf("%s\n", json_text(Json{{"certified", done}, {"replaced", replaced}}, 2).c_str());
+    return {};
   }
+  if (done.empty()) std::printf("No board asks for a certificate.\n");
+  if (!done.empty()) std::printf("Certified, and told: %s. Each connects by it, and says so: outcrop fleet audit\n", join(done).c_str());
+  if (!replaced.empty()) std::printf("Revoked is what opened the broker to them before: %s.\n", join(replaced).c_str());
+  std::erase_if(done, [&](const std::string& device) { return std::find(replaced.begin(), replaced.end(), device) != replaced.end(); });
+  if (!done.empty()) std::printf("Not yet come by it: %s. What opens the broker to them now is revoked by the next `outcrop device renew`.\n", join(done).c_str());
   return {};
 }
 

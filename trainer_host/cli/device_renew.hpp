@@ -12,11 +12,12 @@ struct DeviceRenewOptions {
   std::vector<std::string> names;  // none: all that ask
   std::filesystem::path authority;
   std::filesystem::path host;
+  int wait = 30;  // seconds, for boards to come by their new certificates
   bool json = false;
 };
 
-// outcrop device renew: certifies the next keys of boards that ask outcropd for it, and hands the certificates to it. May be
-// said again: a key has one certificate.
+// outcrop device renew: certifies the next keys of boards that ask outcropd for it, hands the certificates to it, and revokes those
+// whose places others have taken since. May be said again: a key has one certificate.
 [[nodiscard]] Status run_device_renew(const DeviceRenewOptions& options);
 
 }  // namespace outcrop::cli

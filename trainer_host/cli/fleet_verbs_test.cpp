@@ -174,10 +174,14 @@ TEST_F(FleetVerbsTest, a_board_takes_a_new_key_while_it_works) {
                    {{"certificate", *devices_->issue({"pi-1", {}, pki::Authority::Usage::client}, wrong->public_key())}}, 400)["error"]["message"]
                   .get<std::string>(),
               HasSubstr("another key"));
-  EXPECT_THAT(run_ok("device renew").output, HasSubstr("Certified, and told: pi-1"));
-  ASSERT_TRUE(until([&] { return !pi->asked().empty(); }));
-  const auto* certificate = std::get_if<messages::Certificate>(&pi->asked().back());
-  ASSERT_NE(certificate, nullptr);
+  EXPECT_THAT(run_ok("device renew --wait 0").output,
+              AllOf(HasSubstr("Certified, and told: pi-1"), HasSubstr("Not yet come by it: pi-1")));
+  const auto told_certificate = [&] {
+    return !pi->asked().empty() && std::holds_alternative<messages::Certificate>(pi->asked().back());
+  };
+  ASSERT_TRUE(until(told_certificate));
+  const messages::Certificate given = std::get<messages::Certificate>(pi->asked().back());
+  const auto* certificate = &given;
   EXPECT_EQ(trust::read_certificate(certificate->certificate)->key, next->public_key());
   renewal.certificate = certificate->certificate;
   renewal.header.sequence = 1001;
@@ -186,6 +190,33 @@ TEST_F(FleetVerbsTest, a_board_takes_a_new_key_while_it_works) {
   ASSERT_TRUE(until([&] { return pi->has_acknowledged(told); }));
   EXPECT_TRUE(get("/v1/renewals")["renewals"].empty());
   EXPECT_THAT(run_ok("fleet audit").output, AllOf(HasSubstr("certificate-given"), HasSubstr("key-renewed")));
+
+  // Both still open the broker; then the one that was replaced does no more.
+  const auto let_in = [&](const transport::SessionOptions& options) {
+    auto session = transport::make_paho_session(loop_.executor(), options);
+    bool connected = false;
+    std::string why;
+    session->start({.connected = [&] { connected = true; }, .lost = [&](const Error& error) { why = error.message(); }, .message = {}});
+    EXPECT_TRUE(until([&] { return connected || !why.empty(); }));
+    bool stopped = false;
+    session->stop([&] { stopped = true; });
+    EXPECT_TRUE(until([&] { return stopped; }));
+    return connected;
+  };
+  pi->disconnect();
+  const transport::SessionOptions old = pi->options();
+  transport::SessionOptions renewed = old;
+  renewed.tls->certificate = home_ / "renewed.pem";
+  renewed.tls->key = home_ / "renewed.key";
+  ASSERT_THAT(write_file_durably(renewed.tls->certificate, certificate->certificate), IsOk());
+  ASSERT_THAT(next->write_pem(renewed.tls->key), IsOk());
+  EXPECT_TRUE(let_in(old));
+  EXPECT_TRUE(let_in(renewed));
+  EXPECT_THAT(run_ok("device renew").output, AllOf(HasSubstr("No board asks"), HasSubstr("before: pi-1")));
+  EXPECT_FALSE(let_in(old));
+  EXPECT_TRUE(let_in(renewed));
+  EXPECT_THAT(run_ok("device renew").output, Not(HasSubstr("Revoked is"))) << "once";
+  EXPECT_TRUE(get("/v1/devices/pi-1")["revoked"].is_null()) << "the board is not";
 }
 
 TEST_F(FleetVerbsTest, a_device_authority_is_made_knowingly_and_no_second_one_by_chance) {

@@ -57,6 +57,7 @@ class ScriptedBoard {
   [[nodiscard]] const std::vector<std::string>& topics() const { return topics_; }
   [[nodiscard]] messages::DeviceStatus& status() { return status_; }
   [[nodiscard]] const trust::PrivateKey& key() const { return key_; }
+  [[nodiscard]] const transport::SessionOptions& options() const { return options_; }
   // A report of the next sequence number, and its envelope.
   [[nodiscard]] messages::Report make_report(const messages::DeploymentId& deployment,
                                              messages::DeploymentState state,

@@ -172,6 +172,30 @@ TEST_F(AuthorityTest, a_board_keeps_its_certificate_until_its_key_is_revoked) {
               ErrorIs(ErrorCode::invalid_argument, HasSubstr("device's name")));
 }
 
+TEST_F(AuthorityTest, what_was_replaced_is_revoked_once_the_next_counts_and_not_before) {
+  const Authority authority = make();
+  const auto first = device_certificate(authority, "pi-1", key().public_key());
+  const auto next = device_certificate(authority, "pi-1", key().public_key());
+  ASSERT_THAT(next, IsOk());
+  ASSERT_THAT(note_replacement(authority, "pi-1", *first, *first), IsOk());
+  EXPECT_TRUE(boards_with_replacements(authority)->empty()) << "the same again replaces nothing";
+  ASSERT_THAT(note_replacement(authority, "pi-1", *first, *next), IsOk());
+  EXPECT_EQ(boards_with_replacements(authority).value(), std::vector<std::string>{"pi-1"});
+  EXPECT_FALSE(revoke_replaced(authority, "pi-1", *first, now).value()) << "the board has not come by it";
+  EXPECT_FALSE(*authority.is_revoked(*first));
+  EXPECT_TRUE(revoke_replaced(authority, "pi-1", *next, now).value());
+  EXPECT_TRUE(*authority.is_revoked(*first));
+  EXPECT_FALSE(*authority.is_revoked(*next));
+  EXPECT_TRUE(boards_with_replacements(authority)->empty());
+  EXPECT_FALSE(revoke_replaced(authority, "pi-1", *next, now).value());
+
+  // What another authority gave is that one's to revoke, and no reason to stop.
+  const auto strange = make("others").issue({"pi-1", {}, Authority::Usage::client}, key().public_key());
+  ASSERT_THAT(note_replacement(authority, "pi-1", *strange, *next), IsOk());
+  EXPECT_FALSE(revoke_replaced(authority, "pi-1", *next, now).value());
+  EXPECT_TRUE(boards_with_replacements(authority)->empty());
+}
+
 TEST_F(AuthorityTest, a_list_names_what_was_revoked_and_is_its_authoritys_only) {
   const Authority authority = make();
   const auto one = authority.issue({"pi-1", {}, Authority::Usage::client}, key().public_key());

@@ -1,6 +1,7 @@
 #include "trainer_host/pki/device_book.hpp"
 
 #include <algorithm>
+#include <set>
 #include <vector>
 
 #include "protocol/base/durable_file.hpp"
@@ -13,6 +14,7 @@ namespace outcrop::pki {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr std::string_view note_extension = ".replaces";
 
 fs::path folder_of(const Authority& authority, const std::string& device) {
   return authority.folder() / "devices" / device;
@@ -38,7 +40,49 @@ Result<std::vector<std::string>> certificates(const fs::path& folder) {
   return found;
 }
 
+// Of a certificate that took, or is to take, the place of another: that one.
+Result<fs::path> note_of(const Authority& authority, const std::string& device, std::string_view certificate) {
+  OUTCROP_CHECK(check_name(device));
+  OUTCROP_TRY(info, read_certificate(certificate));
+  return folder_of(authority, device) / (info.serial + std::string(note_extension));
+}
+
 }  // namespace
+
+Status note_replacement(const Authority& authority, const std::string& device, std::string_view present, std::string_view next) {
+  OUTCROP_TRY(before, read_certificate(present));
+  OUTCROP_TRY(after, read_certificate(next));
+  if (before.key == after.key) return {};
+  OUTCROP_TRY(note, note_of(authority, device, next));
+  return write_file_durably(note, present);
+}
+
+// The note goes last: what was cut off is done again, and revoking twice changes nothing.
+Result<bool> revoke_replaced(const Authority& authority, const std::string& device, std::string_view present, Timestamp now) {
+  OUTCROP_TRY(note, note_of(authority, device, present));
+  const auto before = read_text_file(note, longest_certificate);
+  if (!before && before.error().code() == ErrorCode::not_found) return false;
+  if (!before) return fail(before.error());
+  const auto revoked = authority.revoke(*before, "replaced", now);
+  // Another authority gave it, whose list does not count here.
+  if (!revoked && revoked.error().code() != ErrorCode::untrusted) return fail(revoked.error());
+  std::error_code error;
+  if (!fs::remove(note, error) && error) return fail(ErrorCode::io, "removing " + note.string() + ": " + error.message());
+  return revoked.has_value();
+}
+
+Result<std::vector<std::string>> boards_with_replacements(const Authority& authority) {
+  std::set<std::string> boards;
+  std::error_code error;
+  const fs::path all = authority.folder() / "devices";
+  if (fs::exists(all, error)) {
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(all, error)) {
+      if (entry.path().extension() == note_extension) boards.insert(entry.path().parent_path().filename());
+    }
+  }
+  if (error) return fail(ErrorCode::io, "listing " + all.string() + ": " + error.message());
+  return std::vector<std::string>(boards.begin(), boards.end());
+}
 
 Result<std::string> device_certificate(const Authority& authority, const std::string& device,
                                        const trust::PublicKey& key) {

@@ -2,6 +2,8 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
+#include <string_view>
 
 #include "protocol/base/clock.hpp"
 #include "protocol/base/error.hpp"
@@ -18,6 +20,16 @@ namespace outcrop::pki {
 [[nodiscard]] Result<std::string> device_certificate(const Authority& authority,
                                                      const std::string& device,
                                                      const trust::PublicKey& key);
+
+// Keeps, before the board is told, that `next`, which was given to it, is to take the place of `present`:
+// <folder>/devices/<name>/<serial of next>.replaces. Nothing where both are of one key.
+[[nodiscard]] Status note_replacement(const Authority& authority, const std::string& device, std::string_view present,
+                                      std::string_view next);
+// Revokes the certificate whose place `present`, the one that counts, has taken; says whether it did, and then the authority's list names it.
+[[nodiscard]] Result<bool> revoke_replaced(const Authority& authority, const std::string& device, std::string_view present,
+                                           Timestamp now);
+// Boards of which a note is kept.
+[[nodiscard]] Result<std::vector<std::string>> boards_with_replacements(const Authority& authority);
 
 // Revokes every certificate of that name; returns the new list (CRL). not_found where there is
 // none.

@@ -232,6 +232,7 @@ class Api {
   [[nodiscard]] Status check_not_leaving(const DeviceAuthority& authority) const;
   // renewals.cpp
   [[nodiscard]] boost::asio::awaitable<http::Response> renewals();
+  [[nodiscard]] Result<http::Response> certificate_of(Registry& registry, const std::string& name);
   [[nodiscard]] Result<http::Response> give_certificate(const std::string& name, const std::string& body);
   // groups.cpp
   [[nodiscard]] Result<http::Response> tag_devices(const std::string& body);

@@ -26,6 +26,13 @@ boost::asio::awaitable<http::Response> Api::renewals() {
   co_return described ? *described : http::error_response(described.error());
 }
 
+// The one that counts: of the key by which the board signs.
+Result<http::Response> Api::certificate_of(Registry& registry, const std::string& name) {
+  OUTCROP_TRY(device, registry.device(name));
+  if (!device) return fail(ErrorCode::not_found, "no board '" + name + "' is enrolled");
+  return respond({{"name", name}, {"certificate", device->certificate}, {"revoked", device->revoked.has_value()}});
+}
+
 // It counts when the board has connected by it, and says so.
 Result<http::Response> Api::give_certificate(const std::string& name, const std::string& body) {
   OUTCROP_TRY(json, messages::parse_object(body, given_body_limit, "certificate"));

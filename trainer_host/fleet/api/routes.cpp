@@ -30,6 +30,7 @@ auto at_once(Answer answer) {
 const std::vector<Api::Route>& Api::routes() {
   using http::Request;
   const auto board = [](Api& api, Registry& registry, const Names& n) { return api.board_of(registry, n[0]); };
+  const auto certificate = [](Api& api, Registry& registry, const Names& n) { return api.certificate_of(registry, n[0]); };
   const auto group = [](Api& api, Registry& registry, const Names& n) { return api.group_of(registry, n[0]); };
   const auto token = [](Api& api, Registry&, const Names& n) { return api.token_of(n[0]); };
   const auto authority = [](Api& api, Registry& registry, const Names& n) { return api.authority_of(registry, n[0]); };
@@ -62,6 +63,7 @@ const std::vector<Api::Route>& Api::routes() {
        at_once([](Api& api, Request& r, Names& n) { return api.revoke_device(n[0], r.body); }), board},
       {"GET", "/v1/renewals", Role::viewer,
        [](Api& api, Request, Names, Asking) { return api.renewals(); }},
+      {"GET", "/v1/devices/{name}/certificate", Role::viewer, shown(certificate), certificate},
       {"POST", "/v1/devices/{name}/certificate", Role::admin,
        at_once([](Api& api, Request& r, Names& n) { return api.give_certificate(n[0], r.body); }), board},
       {"POST", "/v1/tags", Role::fleet_operator,
