@@ -205,6 +205,14 @@ TEST_F(Units, the_boards_restrictions_let_the_agent_take_a_release) {
   EXPECT_THAT(outcome.output, HasSubstr("1 test from 1 test suite ran"));
 }
 
+TEST_F(Units, the_boards_restrictions_let_the_agent_hear_of_its_link) {
+  const ShellOutcome outcome =
+      run_under(rules_of(installed("outcrop-agent.service")),
+                OUTCROP_UPDATES_TEST " --gtest_filter=MeteredLinkTest.*");
+  EXPECT_EQ(outcome.code, 0) << outcome.output;
+  EXPECT_THAT(outcome.output, HasSubstr("2 tests from 1 test suite ran"));
+}
+
 TEST_F(Units, the_measurement_lock_is_shared_in_spite_of_a_private_tmp) {
   const fs::path unit = installed("outcrop-agent.service");
   ASSERT_THAT(words(unit, "ReadWritePaths"), Contains("-/run/lock"));
