@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 #include "agent/control/handlers.hpp"
 #include "agent/control/inference_handler.hpp"
+#include "agent/enroll/broker_follower.hpp"
 #include "agent/enroll/identity.hpp"
 #include "agent/enroll/renewer.hpp"
 #include "agent/prove/largest_answer.hpp"
@@ -41,10 +42,10 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr std::chrono::seconds first_retry{2};
 
 transport::SessionOptions session_options(const Identity& identity, const AgentConfig& config) {
-  const messages::EnrolmentBundle& enrolment = identity.enrolment();
   transport::SessionOptions options;
-  options.host = config.broker_host.empty() ? enrolment.broker_host : config.broker_host;
-  options.port = config.broker_port == 0 ? enrolment.broker_port : config.broker_port;
+  const BrokerPlace broker = identity.next_broker().value_or(identity.broker());
+  options.host = config.broker_host.empty() ? broker.host : config.broker_host;
+  options.port = config.broker_port == 0 ? broker.port : config.broker_port;
   options.client_id = identity.device();
   options.tls = transport::TlsFiles{identity.authority_file(), identity.certificate_file(),
                                     identity.key_file()};
@@ -92,6 +93,7 @@ class Agent::Impl {
                     [this] { return serving_.take_served(); }, [this] { return serving_.restarts(); }}),
         picture_teller_(executor, Board{identity_.device(), identity_.key(), config_, metadata_, slots_, engine_, outbox_}),
         renewer_(executor, {identity_, outbox_, metadata_, [this] { if (begin_again_) begin_again_(); }, times.trial}),
+        broker_follower_(executor, {identity_, config_, metadata_, [this] { if (begin_again_) begin_again_(); }, times.trial}),
         authority_(config_.state / "commands.json", identity_.enrolment().certificate, metadata_),
         deployer_(executor, {config_, metadata_, slots_, puller_, announcer_, serving_, engine_,
                              authority_, ledger_, limits_, times,
@@ -101,6 +103,7 @@ class Agent::Impl {
     telemeter_.speak_through(*session_);
     picture_teller_.speak_through(*session_);
     renewer_.speak_through(*session_);
+    broker_follower_.start();
     if (config_.ask_network_manager) metered_link_.emplace(executor_).start();
     if (identity_.renewed()) authority_.settle();  // no other enrolment: generations go on
   }
@@ -157,6 +160,7 @@ class Agent::Impl {
     telemeter_.stop();
     picture_teller_.stop();
     renewer_.stop();
+    broker_follower_.stop();
     if (metered_link_) metered_link_->stop();
     deployer_.stop();
     if (session_->connected()) {
@@ -195,6 +199,7 @@ class Agent::Impl {
       if (trouble) all.push_back(*trouble);
     }
     if (tcp_trouble_) all.push_back(*tcp_trouble_);
+    if (const auto trouble = broker_follower_.trouble()) all.push_back(*trouble);
     for (std::string& trouble : deployer_.troubles()) all.push_back(std::move(trouble));
     if (twin_seen_ && SteadyClock::now() < *twin_seen_ + twin_remembered) {
       all.push_back("another board or program connects with this board's identity: " +
@@ -237,6 +242,7 @@ class Agent::Impl {
       spdlog::warn("asking for metadata: {}", begun.error().message());
       co_return;
     }
+    broker_follower_.on_subscribed();
     puller_.on_connected();
     announcer_.status(deployer_.record());
     announcer_.on_connected();
@@ -294,9 +300,16 @@ class Agent::Impl {
     if (const auto* measure = std::get_if<messages::Measure>(&*command)) deployer_.on_measure(*measure);
     if (const auto* draw = std::get_if<messages::Draw>(&*command)) deployer_.on_draw(*draw);
     if (const auto* issued = std::get_if<messages::Certificate>(&*command)) renewer_.on_certificate(*issued);
+    if (const auto* move = std::get_if<messages::Move>(&*command)) on_move(*move);
   }
 
   // Whoever forges them shall not fill the log: the 1st is told, then the 2nd, 4th, 8th, ...
+  void on_move(const messages::Move& move) {
+    const Status followed = broker_follower_.on_move(move);
+    if (!followed) on_refused(followed.error());
+    announcer_.status(deployer_.record());  // with what is wrong, or no more
+  }
+
   void on_refused(const Error& error) {
     ++refused_commands_;
     if ((refused_commands_ & (refused_commands_ - 1)) != 0) return;
@@ -355,6 +368,7 @@ class Agent::Impl {
   Telemeter telemeter_;
   PictureTeller picture_teller_;
   Renewer renewer_;
+  BrokerFollower broker_follower_;
   std::function<void()> begin_again_;
   CommandAuthority authority_;
   Deployer deployer_;

@@ -233,6 +233,7 @@ Result<Identity> Identity::open(const fs::path& state) {
     spdlog::warn("{}", written.error().message());
     identity.unwritten_ = written.error().message();
   }
+  identity.next_broker_ = identity.moved_broker().begin_trial(identity.broker());
   return identity;
 }
 
@@ -249,7 +250,17 @@ Status Identity::write_for_tls() const {
     return write_file_durably(file, pem);
   };
   OUTCROP_CHECK(keep(own_certificate_file(), enrolment_.certificate));
-  return keep(authority_file(), enrolment_.broker_authority);
+  return keep(folder_ / "authority.pem", enrolment_.broker_authority);
+}
+
+// What came from the host stays but for this: a certificate that was renewed meanwhile is in the bundle on the disk.
+Status Identity::keep_broker(const BrokerPlace& place) const {
+  OUTCROP_TRY(now, read(folder_.parent_path()));
+  messages::EnrolmentBundle bundle = now.enrolment_;
+  bundle.broker_host = place.host;
+  bundle.broker_port = place.port;
+  bundle.broker_authority = place.authority;
+  return bundle_document(folder_).write(to_json(bundle));
 }
 
 Result<messages::EnrolmentRequest> request_enrolment(const fs::path& state,
@@ -279,6 +290,7 @@ Status accept_enrolment(const fs::path& state, const messages::EnrolmentBundle& 
   if (!again && (!unproved || bundle.protocol >= messages::enrolment_proved_since)) OUTCROP_CHECK(check_proof(folder, bundle));
   OUTCROP_CHECK(check_pinned("model", model, bundle.model));
   OUTCROP_CHECK(check_pinned("class", device_class, bundle.device_class));
+  if (!again) OUTCROP_CHECK(MovedBroker(state).forget());  // the enrolment says where the broker is
   OUTCROP_CHECK(bundle_document(folder).write(to_json(bundle)));
   OUTCROP_TRY(identity, Identity::open(state));
   // It proves one answer, and whoever had it could prove another.

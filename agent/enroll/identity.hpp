@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "agent/enroll/moved_broker.hpp"
 #include "agent/enroll/next_identity.hpp"
 #include "agent/state/kept_twice.hpp"
 #include "protocol/base/error.hpp"
@@ -19,6 +20,7 @@ namespace outcrop::agent {
 //   certificate.pem    out of it, for the TLS library
 //   authority.pem
 //   next/              what is to take the place of key and certificate
+//   broker.json        what it was told of its broker's place (moved_broker.hpp)
 // The first two are kept twice.
 class Identity {
  public:
@@ -43,12 +45,21 @@ class Identity {
   [[nodiscard]] NextIdentity next() const { return NextIdentity(folder_.parent_path()); }
   // Key and certificate took the place of others when it was opened.
   [[nodiscard]] bool renewed() const { return renewed_; }
-  [[nodiscard]] std::filesystem::path authority_file() const { return folder_ / "authority.pem"; }
+  // Where its broker is, and where it is said to be: that is tried, once by each start (open() counts them).
+  [[nodiscard]] BrokerPlace broker() const { return {enrolment_.broker_host, enrolment_.broker_port, enrolment_.broker_authority}; }
+  [[nodiscard]] const std::optional<BrokerPlace>& next_broker() const { return next_broker_; }
+  // Its broker is there from now on: the next open() says so.
+  [[nodiscard]] Status keep_broker(const BrokerPlace& place) const;
+  // Of the broker that it is to connect to.
+  [[nodiscard]] std::filesystem::path authority_file() const {
+    return next_broker_ ? moved_broker().next_authority() : folder_ / "authority.pem";
+  }
 
  private:
   Identity(std::filesystem::path folder, messages::EnrolmentBundle enrolment, trust::PrivateKey key)
       : folder_(std::move(folder)), enrolment_(std::move(enrolment)), key_(std::move(key)) {}
   [[nodiscard]] std::filesystem::path own_certificate_file() const { return folder_ / "certificate.pem"; }
+  [[nodiscard]] MovedBroker moved_broker() const { return MovedBroker(folder_.parent_path()); }
   [[nodiscard]] Status write_for_tls() const;
   [[nodiscard]] Status move_next() const;
 
@@ -57,6 +68,7 @@ class Identity {
   KeptTwice::Reading key_copy_;
   std::optional<std::string> unwritten_;
   bool renewed_ = false;
+  std::optional<BrokerPlace> next_broker_;
   messages::EnrolmentBundle enrolment_;
   trust::PrivateKey key_;
 };

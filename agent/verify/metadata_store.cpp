@@ -335,6 +335,10 @@ std::optional<trust::Signers> MetadataStore::director() const {
   return root.signers(trust::director_role);
 }
 
+trust::Signers MetadataStore::owners() const {
+  return impl_->state().root.signers(trust::TargetsMetadata::kind);
+}
+
 std::optional<std::string> MetadataStore::trouble() const {
   return impl_->trouble();
 }

@@ -74,6 +74,8 @@ class MetadataStore {
   [[nodiscard]] std::vector<Expiry> expiries() const;
   // Who must sign commands; none where the root names no director, as before protocol 5.
   [[nodiscard]] std::optional<trust::Signers> director() const;
+  // The keys of targets, which are not on the host.
+  [[nodiscard]] trust::Signers owners() const;
 
   // Whether the release may be installed now: listed, not revoked, nothing expired, and the set is
   // of `snapshot_version` or later (else `not_found`: wait for metadata). Errors: expired, revoked,

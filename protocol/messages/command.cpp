@@ -76,6 +76,10 @@ void read_keys(ObjectReader& reader, Certificate& certificate) {
   certificate.certificate = reader.lines("certificate", longest_certificate.value());
 }
 
+void read_keys(ObjectReader& reader, Move& move) {
+  move.move = reader.lines("move", broker_move_limit.value());
+}
+
 }  // namespace
 
 std::string to_json(const Cancel& cancel) {
@@ -129,6 +133,10 @@ std::string to_json(const Certificate& certificate) {
       {"type", "certificate"}, {"protocol", certificate.protocol}, {"certificate", certificate.certificate}});
 }
 
+std::string to_json(const Move& move) {
+  return json_text(Json{{"type", "move"}, {"protocol", move.protocol}, {"move", move.move}});
+}
+
 std::string to_json(const Command& command) {
   return std::visit([](const auto& one) { return to_json(one); }, command);
 }
@@ -170,10 +178,11 @@ Result<Command> parse_command(std::string_view text) {
   if (name == "measure") return parse_as<Measure>(json, "measure", read_keys);
   if (name == "draw") return parse_as<Draw>(json, "draw", read_keys);
   if (name == "certificate") return parse_as<Certificate>(json, "certificate", read_keys);
+  if (name == "move") return parse_as<Move>(json, "move", read_keys);
   if (name != "offer") {
     return fail(ErrorCode::invalid_data,
                 "command.type must be 'offer', 'cancel', 'acknowledgement', 'used', 'watch', "
-                "'measure', 'draw' or 'certificate'");
+                "'measure', 'draw', 'certificate' or 'move'");
   }
   OUTCROP_TRY(offer, parse_offer(text));
   return Command(std::move(offer));

@@ -8,12 +8,13 @@
 #include <variant>
 #include <vector>
 
+#include "protocol/messages/broker_move.hpp"
 #include "protocol/messages/device_message.hpp"
 
 namespace outcrop::messages {
 
 // What a host sends to a board on `cmd` and `ask` (SCHEMA.md: command, offer,
-// cancel, acknowledgement, used, watch, measure, draw, certificate).
+// cancel, acknowledgement, used, watch, measure, draw, certificate, move).
 
 // Ends a deployment and names what is to serve instead. Obeyed like an offer: by its generation.
 struct Cancel {
@@ -84,12 +85,20 @@ struct Certificate {
   bool operator==(const Certificate&) const = default;
 };
 
-using Command = std::variant<Offer, Cancel, Acknowledgement, Used, Watch, Measure, Draw, Certificate>;
+// The board's broker is elsewhere from now on.
+struct Move {
+  std::string move;  // envelope of a broker-move (broker_move.hpp)
+  int protocol = moves_since;
+  bool operator==(const Move&) const = default;
+};
+
+using Command = std::variant<Offer, Cancel, Acknowledgement, Used, Watch, Measure, Draw, Certificate, Move>;
 
 // Those of the topic `ask`, which boards that do not know them do not read; the others come on `cmd`.
 [[nodiscard]] inline bool is_asked(const Command& command) {
   return std::holds_alternative<Watch>(command) || std::holds_alternative<Measure>(command) ||
-         std::holds_alternative<Draw>(command) || std::holds_alternative<Certificate>(command);
+         std::holds_alternative<Draw>(command) || std::holds_alternative<Certificate>(command) ||
+         std::holds_alternative<Move>(command);
 }
 
 // A command as the director signs it: whom it is for, and until when.
@@ -116,6 +125,7 @@ inline constexpr std::uint64_t farthest_ahead = std::uint64_t{1} << 30;
 [[nodiscard]] std::string to_json(const Measure& measure);
 [[nodiscard]] std::string to_json(const Draw& draw);
 [[nodiscard]] std::string to_json(const Certificate& certificate);
+[[nodiscard]] std::string to_json(const Move& move);
 [[nodiscard]] std::string to_json(const Command& command);
 [[nodiscard]] std::string to_json(const SignedCommand& command);
 // Takes verified bytes (trust::VerifiedPayload).

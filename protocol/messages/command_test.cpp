@@ -52,6 +52,29 @@ TEST(Used, names_the_session_that_the_host_has) {
               ErrorIs(ErrorCode::unsupported, HasSubstr("too new")));
 }
 
+TEST(Move, brings_what_the_keys_of_targets_signed) {
+  const BrokerMove move{1'764'547'200, *from_rfc3339("2026-12-30T08:00:00Z"), "fleet.example", 8883, "-----BEGIN\nEND-----\n"};
+  const std::string text = to_json(move);
+  const auto back = parse_broker_move(as_bytes(text));
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(*back, move);
+  const auto refuses = [&](const std::function<void(Json&)>& change, const std::string& why) {
+    Json json = Json::parse(text);
+    change(json);
+    const std::string other = json.dump();
+    EXPECT_THAT(parse_broker_move(as_bytes(other)), refused(why));
+  };
+  refuses([](Json& j) { j["number"] = 0; }, "broker-move.number");
+  refuses([](Json& j) { j["broker"]["port"] = 65'536; }, "broker-move.broker.port");
+  refuses([](Json& j) { j["broker"]["host"] = ""; }, "broker-move.broker.host: is empty");
+  refuses([](Json& j) { j["broker_authority"] = std::string(16'385, 'a'); }, "broker-move.broker_authority");
+  refuses([](Json& j) { j.erase("expires"); }, "broker-move.expires");
+  const Command command = Move{"{}\n"};
+  EXPECT_TRUE(is_asked(command));
+  EXPECT_EQ(parse_command(to_json(command)).value(), command);
+  EXPECT_THAT(changed(Move{"{}"}, [](Json& j) { j["move"] = 1; }), refused("move.move"));
+}
+
 TEST(SignedCommand, names_its_board_and_its_last_second) {
   const SignedCommand command{"pi-1", *from_rfc3339("2026-11-21T08:00:00Z"), some_cancel()};
   const std::string text = to_json(command);

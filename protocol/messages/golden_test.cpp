@@ -106,6 +106,7 @@ TEST(Golden, what_is_asked_and_told_while_a_board_serves_reads_and_writes_the_sa
   const Layers layers =
       same_again("layers.json", [](const std::string& text) { return parse_layers(as_bytes(text)); }, 6);
   EXPECT_EQ(layers.variants.at(0).operators.at(2).time, std::chrono::nanoseconds(280'500));
+  EXPECT_NE(command<Move>("move.json", 6).move.find("broker-move"), std::string::npos);
   EXPECT_EQ(command<Draw>("draw.json", 6).manifest, trust::sha256("manifest of stage 1"));
   const Picture picture = same_again(
       "picture.json", [](const std::string& text) { return parse_picture(as_bytes(text)); }, 6);

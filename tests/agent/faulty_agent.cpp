@@ -1,7 +1,7 @@
 // outcrop-faulty-agent CONFIG BOOT POINT [MIB]: the agent, started in the boot BOOT of its board,
 // that ends by SIGKILL when it comes to POINT ("SOAKING written"), and says so in CONFIG.hit
 // first. POINT may be "nowhere". What it cannot read it looks at again soon. With MIB its machine has so much memory,
-// of which each runner takes 64 MiB; CONFIG.runners has the most that were alive together.
+// of which each runner takes 64 MiB; CONFIG.runners has the most that were alive together. It tries a new broker for two seconds.
 
 #include <signal.h>
 
@@ -14,6 +14,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "agent/agent.hpp"
+#include "platform/spawn/spawn.hpp"
 
 namespace {
 
@@ -24,6 +25,11 @@ int own_children() {
     for (int child = 0; file >> child;) ++count;
   }
   return count;
+}
+
+boost::asio::awaitable<void> end(outcrop::agent::Agent& agent, boost::asio::io_context& io) {
+  co_await agent.stop();
+  io.stop();
 }
 
 }  // namespace
@@ -60,13 +66,20 @@ int main(int argc, char** argv) {
       return ByteCount::mib(all > taken ? all - taken : 1);
     };
   }
-  boost::asio::io_context io;
-  auto agent = agent::Agent::open(io.get_executor(), *config, times);
-  if (!agent) {
-    std::fprintf(stderr, "%s\n", agent.error().message().c_str());
-    return 1;
+  times.trial = std::chrono::seconds(2);
+  for (bool anew = true; anew;) {
+    anew = false;
+    boost::asio::io_context io;
+    auto agent = agent::Agent::open(io.get_executor(), *config, times);
+    if (!agent) {
+      std::fprintf(stderr, "%s\n", agent.error().message().c_str());
+      return 1;
+    }
+    (*agent)->on_begin_again([&] {
+      if (!std::exchange(anew, true)) outcrop::platform::spawn(io.get_executor(), end(**agent, io));
+    });
+    (*agent)->start();
+    io.run();
   }
-  (*agent)->start();
-  io.run();
   return 0;
 }

@@ -191,6 +191,10 @@ std::string Forge::command(const std::string& device, const messages::Command& c
                               std::vector{keys_.at(signer)});
 }
 
+messages::Move Forge::move(const messages::BrokerMove& move, const std::string& signer) const {
+  return {trust::sign_envelope(messages::broker_move_kind, as_bytes(to_json(move)), std::vector{keys_.at(signer)})};
+}
+
 std::map<std::string, std::string> Forge::envelopes() {
   const Timestamp now = SystemClock().now();
   const auto sign = [&](const auto& role, const std::string& key) {

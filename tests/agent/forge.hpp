@@ -71,6 +71,8 @@ class Forge {
       std::chrono::seconds valid = std::chrono::hours(1),
       const std::string& signer = "director") const;
 
+  [[nodiscard]] messages::Move move(const messages::BrokerMove& move, const std::string& signer = "targets") const;
+
   [[nodiscard]] const std::string& root() const { return root_envelope_; }  // the first
   [[nodiscard]] std::uint64_t snapshot_version() const { return snapshot_.version; }
   // role -> envelope

@@ -262,7 +262,7 @@ std::span<const Parser> parsers() {
       {"chunk-frame", chunk_frame, {"chunk-frame.bin", "chunk-frame-refusal.bin"}},
       {"chunk-request", chunk_request, {"chunk-request.bin"}},
       {"chunk-table", chunk_table, {"chunk-table.bin"}},
-      {"command", text<messages::parse_command>, {"offer.json", "cancel.json", "acknowledgement.json", "used.json", "watch.json", "measure.json", "draw.json"}},
+      {"command", text<messages::parse_command>, {"offer.json", "cancel.json", "acknowledgement.json", "used.json", "watch.json", "measure.json", "draw.json", "move.json"}},
       {"csv", csv, {}},
       {"enrolment", text<messages::parse_enrolment_bundle>, {"enrolment.json"}},
       {"enrolment-request", text<messages::parse_enrolment_request>, {"enrolment-request.json"}},

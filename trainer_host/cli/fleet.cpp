@@ -15,6 +15,7 @@
 #include "trainer_host/cli/fleet_best.hpp"
 #include "trainer_host/cli/fleet_layers.hpp"
 #include "trainer_host/cli/fleet_monitor.hpp"
+#include "trainer_host/cli/fleet_move.hpp"
 #include "trainer_host/cli/fleet_picture.hpp"
 #include "trainer_host/cli/fleet_output.hpp"
 #include "trainer_host/cli/fleet_tag.hpp"
@@ -190,6 +191,7 @@ void add_fleet(CLI::App& app, Action& chosen) {
   add_fleet_layers(*parent, chosen);
   add_fleet_monitor(*parent, chosen);
   add_fleet_picture(*parent, chosen);
+  add_fleet_move(*parent, chosen);
   add_adopt(*parent, chosen);
   add_fleet_tags(*parent, chosen);
   add_fleet_tokens(*parent, chosen);

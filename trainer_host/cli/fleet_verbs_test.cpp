@@ -17,6 +17,7 @@
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/shell.hpp"
 #include "trainer_host/fleet/outcropd_fixture.hpp"
+#include "trainer_host/release/key_store.hpp"
 
 namespace outcrop::fleet {
 namespace {
@@ -217,6 +218,48 @@ TEST_F(FleetVerbsTest, a_board_takes_a_new_key_while_it_works) {
   EXPECT_TRUE(let_in(renewed));
   EXPECT_THAT(run_ok("device renew").output, Not(HasSubstr("Revoked is"))) << "once";
   EXPECT_TRUE(get("/v1/devices/pi-1")["revoked"].is_null()) << "the board is not";
+}
+
+TEST_F(FleetVerbsTest, boards_are_told_where_their_broker_is_by_the_keys_of_targets) {
+  start();
+  const auto pi = board("pi-1");
+  const fs::path authority = home_ / "other-broker.pem";
+  ASSERT_THAT(write_file_durably(authority, devices_->certificate()), IsOk());
+  const std::string verb = "fleet move-broker [fd00::1]:8884 --keys " + keys_.string() + " --authority ";
+  EXPECT_THAT(run_ok(verb + authority.string()).output, HasSubstr("[fd00::1]:8884: 1 board."));
+  const auto told = [&]() -> const messages::Move* {
+    for (const messages::Command& command : pi->asked()) {
+      if (const auto* one = std::get_if<messages::Move>(&command)) return one;
+    }
+    return nullptr;
+  };
+  ASSERT_TRUE(until([&] { return told() != nullptr; }));
+  const auto store = release::read_key_store(keys_);
+  const auto verified = trust::verify_envelope(told()->move, messages::broker_move_kind, store->root.signers("targets"));
+  ASSERT_THAT(verified, IsOk());
+  const auto move = messages::parse_broker_move(verified->bytes());
+  ASSERT_THAT(move, IsOk());
+  EXPECT_EQ(move->host, "fd00::1");
+  EXPECT_EQ(move->port, 8884);
+  EXPECT_EQ(move->authority, devices_->certificate());
+  EXPECT_THAT(run_ok("fleet audit").output, HasSubstr("broker-moved"));
+
+  const auto refuses = [&](const std::string& arguments, const std::string& why) {
+    const ShellOutcome refused = run(arguments);
+    EXPECT_NE(refused.code, 0) << arguments;
+    EXPECT_THAT(refused.output, HasSubstr(why));
+  };
+  refuses(verb + (keys_ / "online/director.key").string(), "director.key");
+  refuses(verb + authority.string() + " --board nobody", "no board 'nobody' is enrolled");
+  refuses("fleet move-broker fleet.example --keys " + keys_.string() + " --authority " + authority.string(), "HOST:PORT");
+  fs::rename(keys_ / "offline", keys_ / "away");
+  refuses(verb + authority.string(), "targets.key is not here");
+  const auto director = trust::PrivateKey::read_pem(keys_ / "online/director.key");
+  const std::vector<trust::PrivateKey> stolen{*director};
+  EXPECT_THAT(post("/v1/broker/move", {{"move", trust::sign_envelope(messages::broker_move_kind, verified->bytes(), stolen)}}, 403)["error"]["message"]
+                  .get<std::string>(),
+              HasSubstr("targets"))
+      << "the host's own keys move nobody";
 }
 
 TEST_F(FleetVerbsTest, a_device_authority_is_made_knowingly_and_no_second_one_by_chance) {

@@ -91,6 +91,9 @@ struct ApiParts {
   std::map<std::string, Role> certificates{};  // of those who come by TLS, by common name
   std::size_t board_metrics = 0;               // HttpConfig::board_metrics
   std::function<void(const std::string& device, const messages::Command&)> tell{};
+  // Tells boards where their broker is.
+  std::function<Result<monitor::MeasureAnswer>(const monitor::MeasureRequest&, const messages::Move&)> move =
+      [](const monitor::MeasureRequest&, const messages::Move&) { return monitor::MeasureAnswer(); };
 };
 
 // Who asks: by a Unix socket, whose group and mode say who may, or by TCP with a token or a certificate.
@@ -192,6 +195,7 @@ class Api {
   [[nodiscard]] boost::asio::awaitable<http::Response> outliers(http::Request request);
   // pictures.cpp
   [[nodiscard]] Result<http::Response> ask_pictures(const std::string& body);
+  [[nodiscard]] Result<http::Response> move_broker(const std::string& body);
   [[nodiscard]] http::Response ask_by_form(const std::string& device, const std::string& who);  // on the loop
   [[nodiscard]] boost::asio::awaitable<http::Response> picture(std::string device);
   [[nodiscard]] boost::asio::awaitable<http::Response> picture_file(http::Request request, std::string device);

@@ -22,6 +22,7 @@ const std::map<std::string, std::string>& actions() {
       {"POST /v1/rollouts", "rollout-started"},
       {"POST /v1/measure", "measure-asked"},
       {"POST /v1/pictures", "picture-asked"},
+      {"POST /v1/broker/move", "broker-moved"},
       {"POST /v1/tags", "tagged"},
       {"POST /v1/changes/acknowledge", "change-acknowledged"},
       {"PUT /v1/groups/{name}", "group-saved"},

@@ -117,6 +117,8 @@ const std::vector<Api::Route>& Api::routes() {
        at_once([](Api& api, Request& r, Names&) { return api.measure(r.body); })},
       {"POST", "/v1/pictures", Role::fleet_operator,
        at_once([](Api& api, Request& r, Names&) { return api.ask_pictures(r.body); })},
+      {"POST", "/v1/broker/move", Role::admin,
+       at_once([](Api& api, Request& r, Names&) { return api.move_broker(r.body); })},
       {"GET", "/v1/devices/{name}/picture", Role::viewer,
        [](Api& api, Request, Names names, Asking) { return api.picture(std::move(names[0])); }},
       {"GET", "/v1/devices/{name}/picture.png", Role::viewer,

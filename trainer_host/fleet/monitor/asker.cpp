@@ -161,4 +161,25 @@ Result<MeasureAnswer> Asker::draw(const MeasureRequest& request, std::size_t mos
   });
 }
 
+Result<MeasureAnswer> Asker::move(const MeasureRequest& request, const messages::Move& move) {
+  const bool all = request.device.empty() && request.device_class.empty();
+  OUTCROP_TRY(devices, all ? registry_->devices() : meant_by(request, "follow their broker"));
+  if (all) std::erase_if(devices, [](const Device& device) { return device.revoked.has_value(); });
+  MeasureAnswer answer;
+  for (const Device& device : devices) {
+    auto why = not_asked_because(device);
+    if (!why && device.status->speaks < messages::moves_since) {
+      why = "its agent is too old to follow its broker: it speaks protocol " + std::to_string(device.status->speaks) +
+            ", and moves are of protocol " + std::to_string(messages::moves_since);
+    }
+    if (why) {
+      answer.left_out.emplace(device.name, std::move(*why));
+      continue;
+    }
+    surroundings_.send(device.name, move);
+    answer.asked.push_back(device.name);
+  }
+  return answer;
+}
+
 }  // namespace outcrop::fleet::monitor

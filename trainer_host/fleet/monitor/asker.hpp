@@ -57,6 +57,8 @@ class Asker {
   // At most so many boards draw what they serve, from 1 on; the others are left out.
   static constexpr std::size_t most_drawing = 64;
   [[nodiscard]] Result<MeasureAnswer> draw(const MeasureRequest& request, std::size_t most);
+  // Tells boards where their broker is: one, those of a class, or all where nothing is said.
+  [[nodiscard]] Result<MeasureAnswer> move(const MeasureRequest& request, const messages::Move& move);
 
  private:
   [[nodiscard]] Result<std::vector<Device>> meant_by(const MeasureRequest& request, const std::string& doing) const;

@@ -32,6 +32,7 @@ class AskerTest : public ::testing::Test, public Clock {
         manifest_ = draw->manifest;
         return;
       }
+      if (std::holds_alternative<messages::Move>(command)) return moved_.push_back(device);
       (std::holds_alternative<messages::Watch>(command) ? watched_ : measured_).push_back(device);
       if (const auto* watch = std::get_if<messages::Watch>(&command)) interval_ = watch->interval;
       if (const auto* measure = std::get_if<messages::Measure>(&command)) {
@@ -68,6 +69,7 @@ class AskerTest : public ::testing::Test, public Clock {
   std::vector<std::string> watched_;
   std::vector<std::string> measured_;
   bool asked_for_layers_ = false;
+  std::vector<std::string> moved_;
   std::vector<std::string> drawing_;
   std::chrono::seconds interval_{0};
   std::optional<trust::Sha256Digest> manifest_;
@@ -160,6 +162,23 @@ TEST_F(AskerTest, measures_one_board_a_class_or_who_serves_a_release_and_says_wh
   EXPECT_THAT(asker_->measure({"pi-1", "", {}, true})->asked, ElementsAre("pi-1"));
   EXPECT_TRUE(asked_for_layers_);
   EXPECT_THAT(asker_->measure({}), ErrorIs(ErrorCode::invalid_argument, HasSubstr("say which boards")));
+}
+
+TEST_F(AskerTest, tells_boards_of_a_move_that_can_follow_and_says_who_cannot) {
+  begin({});
+  for (const char* name : {"pi-1", "before", "old", "away"}) board(name, "pi-4");
+  board("idle", "pi-5", 1, false);
+  offline_.insert("away");
+  const messages::Move move{"{}"};
+  const auto all = asker_->move({}, move);
+  ASSERT_THAT(all, IsOk());
+  EXPECT_THAT(all->asked, ElementsAre("idle", "pi-1")) << "whether it serves says nothing";
+  EXPECT_EQ(moved_, all->asked);
+  EXPECT_THAT(all->left_out.at("before"), HasSubstr("too old to follow its broker"));
+  EXPECT_EQ(all->left_out.at("away"), "it is offline");
+  EXPECT_THAT(all->left_out.at("old"), HasSubstr("not signed"));
+  EXPECT_THAT(asker_->move({"", "pi-5", {}}, move)->asked, ElementsAre("idle"));
+  EXPECT_THAT(asker_->move({"nobody", "", {}}, move), ErrorIs(ErrorCode::not_found, HasSubstr("nobody")));
 }
 
 TEST_F(AskerTest, has_so_many_boards_draw_and_says_who_does_not) {
