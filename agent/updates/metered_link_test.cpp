@@ -57,7 +57,9 @@ class FakeNetworkManager {
     EXPECT_GE(sd_bus_request_name(bus, name, 0), 0);
     ready_ = true;
     while (!stop_) {
-      if (changed_.exchange(false)) EXPECT_GE(sd_bus_emit_properties_changed(bus, object, name, "Metered", nullptr), 0);
+      if (changed_.exchange(false)) {
+        EXPECT_GE(sd_bus_emit_properties_changed(bus, object, name, "Metered", nullptr), 0);
+      }
       if (sd_bus_process(bus, nullptr) == 0) (void)sd_bus_wait(bus, a_moment);
     }
     sd_bus_flush_close_unref(bus);
@@ -76,7 +78,7 @@ class MeteredLinkTest : public ::testing::Test {
   MeteredLinkTest() {
     const std::string socket = (folder_.path() / "bus").string();
     const std::filesystem::path config = folder_.path() / "bus.conf";
-    EXPECT_THAT(write_file_durably(config, "<busconfig><type>system</type><listen>unix:path=" + socket +
+    EXPECT_THAT(write_file_durably(config, "<busconfig><type>session</type><listen>unix:path=" + socket +
                                                "</listen><auth>EXTERNAL</auth><policy context=\"default\"><allow send_destination=\"*\"/>"
                                                "<allow receive_sender=\"*\"/><allow own=\"*\"/></policy></busconfig>"),
                 IsOk());
