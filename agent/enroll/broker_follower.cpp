@@ -55,7 +55,7 @@ class BrokerFollower::Impl : public std::enable_shared_from_this<Impl> {
     }
     const BrokerPlace place{move.host, move.port, move.authority};
     told = {move.number, under, place, 0, ""};
-    if (place == parts_.identity.broker()) told.next.reset();
+    if (place == present()) told.next.reset();
     OUTCROP_CHECK(moved_.write(told));
     trouble_.reset();
     if (!told.next) {
@@ -77,10 +77,14 @@ class BrokerFollower::Impl : public std::enable_shared_from_this<Impl> {
       spdlog::error("the broker's new place could not be written down: {}", kept.error().message());
       return after(write_again_after, &Impl::on_subscribed);
     }
+    kept_ = true;
     spdlog::info("its broker is at {} from now on: it let this board in", words(*parts_.identity.next_broker()));
   }
 
  private:
+  // The identity was read before that was kept.
+  [[nodiscard]] BrokerPlace present() const { return kept_ ? *parts_.identity.next_broker() : parts_.identity.broker(); }
+
   void after(std::chrono::milliseconds time, void (Impl::*does)()) {
     timer_.expires_after(time);
     timer_.async_wait([weak = weak_from_this(), does](const boost::system::error_code& error) {
@@ -127,6 +131,7 @@ class BrokerFollower::Impl : public std::enable_shared_from_this<Impl> {
   const MovedBroker moved_;
   asio::steady_timer timer_;
   bool got_through_ = false;
+  bool kept_ = false;
   std::optional<std::string> trouble_;
 };
 

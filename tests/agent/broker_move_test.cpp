@@ -77,7 +77,13 @@ TEST_F(BrokerMoveTest, goes_where_the_keys_of_targets_say_and_stays_there) {
   back.number = move.number + 1;
   const std::size_t at_first = host_.statuses.size();
   there_.send(forge_.move(back));
-  EXPECT_TRUE(comes_to(host_, at_first)) << "a newer one takes it back";
+  ASSERT_TRUE(comes_to(host_, at_first)) << "a newer one takes it back";
+  ASSERT_TRUE(loop_.until([&] { return port_by_its_enrolment() == back.port; }));
+  messages::BrokerMove again = move_to(other_);
+  again.number = back.number + 1;
+  const std::size_t at_last = there_.statuses.size();
+  host_.send(forge_.move(again));
+  EXPECT_TRUE(comes_to(there_, at_last)) << "without a start in between";
 }
 
 TEST_F(BrokerMoveTest, goes_back_and_says_so_where_nobody_lets_it_in) {
