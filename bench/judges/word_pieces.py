@@ -52,9 +52,9 @@ def main():
     parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()
     small = arguments.data / "small.txt"
-    small.write_text("\n".join((arguments.data / "vocab.txt").read_text().splitlines()[:4000]) + "\n")
+    small.write_text("\n".join((arguments.data / "minilm" / "vocab.txt").read_text().splitlines()[:4000]) + "\n")
     rows = [compare(arguments, texts, vocabulary, cased) for texts in ("news", "mails")
-            for vocabulary in (arguments.data / "vocab.txt", small) for cased in (False, True)]
+            for vocabulary in (arguments.data / "minilm" / "vocab.txt", small) for cased in (False, True)]
     for row in rows:
         print("{texts:6} {files:5} files  {vocabulary:6} pieces  {letters:10}  {ids:9} ids  {differing} differ".format(**row))
     if arguments.json:

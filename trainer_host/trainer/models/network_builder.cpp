@@ -1,6 +1,8 @@
 #include "trainer_host/trainer/models/network_builder.hpp"
 
 #include <cmath>
+#include <iomanip>
+#include <sstream>
 
 namespace outcrop::models {
 namespace {
@@ -75,12 +77,14 @@ void NetworkBuilder::linear(const std::string& name, std::int64_t in, std::int64
   child(name, make_linear(in, out, before_relu));
 }
 
-void NetworkBuilder::layer_norm(const std::string& name, std::int64_t size) {
+void NetworkBuilder::layer_norm(const std::string& name, std::int64_t size, double epsilon) {
   Module module = begin("normalization.LayerNorm");
   add_weight(module, "weight", torch::ones({size}));
   add_weight(module, "bias", torch::zeros({size}));
+  std::ostringstream exactly;
+  exactly << std::setprecision(17) << std::scientific << epsilon;
   module.define("def forward(self, x):\n    return torch.layer_norm(x, [" + std::to_string(size) +
-                "], self.weight, self.bias, 1e-5, False)\n");
+                "], self.weight, self.bias, " + exactly.str() + ", False)\n");
   child(name, std::move(module));
 }
 

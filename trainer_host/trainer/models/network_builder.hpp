@@ -31,8 +31,8 @@ class NetworkBuilder {
   void convolution1d(const std::string& name, const Convolution1d& layer);
   // [..., in] to [..., out].
   void linear(const std::string& name, std::int64_t in, std::int64_t out, bool before_relu = false);
-  // Over the last dimension, of `size` values (Ba et al. 2016).
-  void layer_norm(const std::string& name, std::int64_t size);
+  // Over the last dimension, of `size` values (Ba et al. 2016); `epsilon` is added to their variance.
+  void layer_norm(const std::string& name, std::int64_t size, double epsilon = 1e-5);
   // Over groups of the channels of [N, channels, ...] (Wu and He 2018).
   void group_norm(const std::string& name, std::int64_t groups, std::int64_t channels);
   // Rows of a table: int64 [...] to [..., size]. Drawn with variance 1.

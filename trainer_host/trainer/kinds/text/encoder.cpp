@@ -27,7 +27,9 @@ Result<TextShape> read_shape(const nlohmann::json& json) {
   OUTCROP_TRY(hidden, size("hidden"));
   OUTCROP_TRY(length, size("length"));
   OUTCROP_TRY(pooling, pooling_from(json.at("pooling").get<std::string>()));
-  shape.encoder = {layers, width, heads, hidden, length, pooling};
+  OUTCROP_TRY(activation, activation_from(json.value("activation", name_of(Activation::relu))));
+  const double epsilon = json.value("epsilon", EncoderShape().epsilon);
+  shape.encoder = {layers, width, heads, hidden, length, pooling, activation, epsilon};
   OUTCROP_CHECK(check_shape(shape.encoder));
   const auto letters = json.at("letters").get<std::string>();
   if (letters != lowered && letters != as_written) {
@@ -70,7 +72,7 @@ constexpr const char* layer_source = R"(
     shares = torch.softmax(likeness.masked_fill(unseen, -10000.0), -1)
     seen = torch.matmul(shares, value).transpose(1, 2).reshape([rows, length, WIDTH])
     x = self.layerI_attention_norm.forward(x + self.layerI_attention.forward(seen))
-    x = self.layerI_norm.forward(x + self.layerI_down.forward(torch.relu(self.layerI_up.forward(x))))
+    x = self.layerI_norm.forward(x + self.layerI_down.forward(torch.ACTIVATION(self.layerI_up.forward(x))))
 )";
 
 // A product of matrices: what is multiplied element by element would get codes of its own in int8.
@@ -92,6 +94,7 @@ std::string source_of(const EncoderShape& shape, std::int64_t padding) {
                                         {"HEADS", std::to_string(shape.heads)},
                                         {"SIZE", std::to_string(size)},
                                         {"WIDTH", std::to_string(shape.width)},
+                                        {"ACTIVATION", name_of(shape.activation)},
                                         {"SCALE", std::to_string(1.0 / std::sqrt(static_cast<double>(size)))}});
   }
   return source + (shape.pooling == Pooling::mean ? mean_source : first_source);
@@ -110,7 +113,21 @@ Result<Pooling> pooling_from(const std::string& name) {
   return fail(ErrorCode::invalid_argument, "'" + name + "' is no way to sum a text up: \"mean\" or \"first\"");
 }
 
+std::string name_of(Activation activation) {
+  return activation == Activation::relu ? "relu" : "gelu";
+}
+
+Result<Activation> activation_from(const std::string& name) {
+  for (const Activation activation : {Activation::relu, Activation::gelu}) {
+    if (name == name_of(activation)) return activation;
+  }
+  return fail(ErrorCode::invalid_argument, "'" + name + "' is no activation of an encoder: \"relu\" or \"gelu\"");
+}
+
 Status check_shape(const EncoderShape& shape) {
+  if (!(shape.epsilon > 0.0 && shape.epsilon <= largest_epsilon)) {
+    return fail(ErrorCode::invalid_argument, "an epsilon of layer norms is more than 0 and at most 0.1");
+  }
   if (shape.width % shape.heads == 0) return {};
   return fail(ErrorCode::invalid_argument, "model.heads is " + std::to_string(shape.heads) + ", which does not divide model.width, " +
                                                std::to_string(shape.width) + ": each head takes an equal share of it");
@@ -118,15 +135,19 @@ Status check_shape(const EncoderShape& shape) {
 
 std::string to_json(const TextShape& shape) {
   const EncoderShape& encoder = shape.encoder;
-  return json_text(nlohmann::json{{"layers", encoder.layers},
-                                  {"width", encoder.width},
-                                  {"heads", encoder.heads},
-                                  {"hidden", encoder.hidden},
-                                  {"length", encoder.length},
-                                  {"pooling", name_of(encoder.pooling)},
-                                  {"letters", shape.letters == Letters::lowered ? lowered : as_written},
-                                  {"vocabulary", shape.pieces},
-                                  {"classes", shape.classes}});
+  nlohmann::json json{{"layers", encoder.layers},
+                      {"width", encoder.width},
+                      {"heads", encoder.heads},
+                      {"hidden", encoder.hidden},
+                      {"length", encoder.length},
+                      {"pooling", name_of(encoder.pooling)},
+                      {"letters", shape.letters == Letters::lowered ? lowered : as_written},
+                      {"vocabulary", shape.pieces},
+                      {"classes", shape.classes}};
+  // Runs of before these were there know themselves by the same text.
+  if (encoder.activation != Activation::relu) json["activation"] = name_of(encoder.activation);
+  if (encoder.epsilon != EncoderShape().epsilon) json["epsilon"] = encoder.epsilon;
+  return json_text(json);
 }
 
 Result<TextShape> shape_from_json(const std::string& text) {
@@ -145,16 +166,16 @@ torch::jit::Module make_encoder(const EncoderShape& shape, std::int64_t pieces, 
   models::NetworkBuilder builder("__torch__.outcrop.TextEncoder", at::detail::createCPUGenerator(seed));
   builder.embedding("pieces", pieces, shape.width);
   builder.embedding("places", shape.length, shape.width);
-  builder.layer_norm("norm", shape.width);
+  builder.layer_norm("norm", shape.width, shape.epsilon);
   for (std::int64_t layer = 1; layer <= shape.layers; ++layer) {
     const std::string name = "layer" + std::to_string(layer) + "_";
     for (const char* projection : {"query", "key", "value", "attention"}) {
       builder.linear(name + projection, shape.width, shape.width);
     }
-    builder.layer_norm(name + "attention_norm", shape.width);
+    builder.layer_norm(name + "attention_norm", shape.width, shape.epsilon);
     builder.linear(name + "up", shape.width, shape.hidden, /*before_relu=*/true);
     builder.linear(name + "down", shape.hidden, shape.width);
-    builder.layer_norm(name + "norm", shape.width);
+    builder.layer_norm(name + "norm", shape.width, shape.epsilon);
   }
   builder.linear("classes", shape.width, classes);
   torch::jit::Module encoder = builder.finish(source_of(shape, padding));

@@ -17,7 +17,15 @@ enum class Pooling { mean, first };
 // invalid_argument for another name.
 [[nodiscard]] Result<Pooling> pooling_from(const std::string& name);
 
-// An encoder as BERT's (Devlin et al. 2019), with ReLU.
+// Between the two linear layers of each layer; gelu is the exact one (Hendrycks and Gimpel 2016), by erf.
+enum class Activation { relu, gelu };
+[[nodiscard]] std::string name_of(Activation activation);
+// invalid_argument for another name.
+[[nodiscard]] Result<Activation> activation_from(const std::string& name);
+
+inline constexpr double largest_epsilon = 0.1;
+
+// An encoder as BERT's (Devlin et al. 2019).
 struct EncoderShape {
   std::int64_t layers = 2;
   std::int64_t width = 128;
@@ -25,6 +33,8 @@ struct EncoderShape {
   std::int64_t hidden = 512;   // of each layer's two linear ones
   std::int64_t length = 128;   // pieces of a text, [CLS] and [SEP] among them
   Pooling pooling = Pooling::mean;
+  Activation activation = Activation::relu;
+  double epsilon = 1e-5;       // of layer norms
 
   bool operator==(const EncoderShape&) const = default;
 };

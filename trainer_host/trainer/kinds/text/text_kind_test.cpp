@@ -44,6 +44,12 @@ TEST(TextShapeText, is_read_as_it_was_written) {
   ASSERT_THAT(read, IsOk());
   EXPECT_EQ(*read, shape);
   EXPECT_THAT(shape_from_json("{}"), ErrorIs(ErrorCode::invalid_data, HasSubstr("layers")));
+  TextShape brought = shape;
+  brought.encoder.activation = Activation::gelu;
+  brought.encoder.epsilon = 1e-12;
+  EXPECT_EQ(*shape_from_json(to_json(brought)), brought);
+  brought.encoder.epsilon = 0.0;
+  EXPECT_THAT(shape_from_json(to_json(brought)), ErrorIs(ErrorCode::invalid_data, HasSubstr("epsilon of layer norms")));
   TextShape wrong = shape;
   wrong.pieces[4] = "[PAD]";
   EXPECT_THAT(shape_from_json(to_json(wrong)), ErrorIs(ErrorCode::invalid_data, HasSubstr("line 5 of the vocabulary")));
@@ -98,6 +104,25 @@ TEST_F(SmallTextModel, learns_and_is_judged_beside_counted_words) {
   const fs::path png = folder_.path() / evaluation->picture;
   EXPECT_THAT(evaluation->draw("sentences", png), IsOk());
   EXPECT_GT(fs::file_size(png), 2'000U);
+}
+
+TEST_F(SmallTextModel, leaves_the_lowest_layers_as_they_are) {
+  TextRecipe recipe = small_recipe(folder_.path() / "data");
+  recipe.encoder.layers = 2;
+  recipe.frozen_layers = 1;
+  auto opened = recipe.open(1);
+  ASSERT_THAT(opened, IsOk());
+  auto& task = static_cast<TextTask&>(**opened);
+  EXPECT_EQ(task.phase(1).name, "above layer 1");
+  std::map<std::string, Tensor> before;
+  for (const auto& [name, tensor] : kinds::state_of(task)) before[name] = tensor.detach().clone();
+  train_a_little(task, 1);
+  for (const auto& [name, tensor] : kinds::state_of(task)) {
+    const bool above = name.starts_with("network.layer2_") || name.starts_with("network.classes.");
+    EXPECT_EQ(torch::equal(tensor, before.at(name)), !above) << name;
+  }
+  recipe.frozen_layers = 3;
+  EXPECT_THAT(recipe.open(1), ErrorIs(ErrorCode::invalid_argument, HasSubstr("train.frozen_layers is 3, and the encoder has 2 layers")));
 }
 
 TEST_F(SmallTextModel, answers_probabilities_of_as_many_texts_as_it_gets) {
@@ -213,6 +238,8 @@ TEST_F(TextConfig, says_what_decides_the_weights) {
             "model.pooling = first\nmodel.cased = true\nmodel.pieces = 500\ndata.text_column = review\n"
             "data.label_column = mark\ndata.ignore = unsup\ntrain.hidden_words = 0.5\n");
   EXPECT_EQ(read("", "", ""), "");
+  EXPECT_EQ(read("weights = \"w.safetensors\"\nheads = 3\nactivation = \"gelu\"\nepsilon = 1e-12", "", ""), "");
+  EXPECT_THAT(recipe_->fingerprint(), AllOf(HasSubstr("model.heads = 3"), HasSubstr("model.activation = gelu\nmodel.epsilon = ")));
 }
 
 TEST_F(TextConfig, refuses_what_makes_no_sense) {
@@ -222,6 +249,9 @@ TEST_F(TextConfig, refuses_what_makes_no_sense) {
   EXPECT_THAT(read("pieces = 8", "", ""), HasSubstr("out of range"));
   EXPECT_THAT(read("pieces = 800\nvocabulary = \"v.txt\"", "", ""), HasSubstr("leave one of both out"));
   EXPECT_THAT(read("", "", "hidden_words = 1.0"), HasSubstr("out of range"));
+  EXPECT_THAT(read("activation = \"swish\"", "", ""), HasSubstr("'swish' is no activation"));
+  EXPECT_THAT(read("epsilon = 0.0", "", ""), HasSubstr("out of range"));
+  EXPECT_THAT(read("pieces = 800\nweights = \"w.safetensors\"", "", ""), HasSubstr("leave one of both out"));
 }
 
 }  // namespace

@@ -16,20 +16,37 @@ constexpr std::size_t score_batch = 64;
 constexpr std::size_t trained_for_one_scored = 6;
 constexpr std::size_t least_scored = 500;
 
+// Of the lowest `layers`, and of the embeddings below them.
+std::vector<std::string> names_up_to(std::int64_t layers) {
+  if (layers == 0) return {};
+  std::vector<std::string> names{"pieces.", "places.", "norm."};
+  for (std::int64_t layer = 1; layer <= layers; ++layer) names.push_back("layer" + std::to_string(layer) + "_");
+  return names;
+}
+
 }  // namespace
 
 TextTask::TextTask(const TextRecipe& recipe, TextShape shape, SplitTexts texts, Tokenizer tokenizer, std::uint64_t seed)
     : hidden_words_(recipe.hidden_words),
+      frozen_layers_(recipe.frozen_layers),
       shape_(std::move(shape)),
       texts_(std::move(texts)),
       tokenizer_(std::move(tokenizer)),
       training_(encode(texts_.training, tokenizer_, shape_.encoder.length, shape_.classes)),
       held_out_(encode(texts_.held_out, tokenizer_, shape_.encoder.length, shape_.classes)),
       network_(make_encoder(shape_.encoder, static_cast<std::int64_t>(shape_.pieces.size()),
-                            tokenizer_.vocabulary().padding(), static_cast<std::int64_t>(shape_.classes.size()), seed)) {}
+                            tokenizer_.vocabulary().padding(), static_cast<std::int64_t>(shape_.classes.size()), seed)) {
+  const auto frozen = names_up_to(frozen_layers_);
+  for (const auto& one : network_.module().named_parameters()) {
+    const bool stays = std::any_of(frozen.begin(), frozen.end(), [&](const auto& name) { return one.name.starts_with(name); });
+    if (stays) one.value.set_requires_grad(false);
+  }
+}
 
 kinds::Phase TextTask::phase(std::int64_t) const {
-  return kinds::whole(*this);
+  kinds::Phase phase = kinds::whole(*this);
+  if (frozen_layers_ > 0) phase.name = "above layer " + std::to_string(frozen_layers_);
+  return phase;
 }
 
 std::vector<kinds::Column> TextTask::columns() const {

@@ -10,21 +10,25 @@
 #include "trainer_host/trainer/kinds/kind.hpp"
 #include "trainer_host/trainer/kinds/text/encoded_texts.hpp"
 #include "trainer_host/trainer/kinds/text/encoder.hpp"
+#include "trainer_host/trainer/kinds/text/pretrained_encoder.hpp"
 #include "trainer_host/trainer/kinds/text/texts.hpp"
 #include "trainer_host/trainer/kinds/told_with_goldens.hpp"
+#include "trainer_host/trainer/kinds/text/wanted_encoder.hpp"
 #include "trainer_host/trainer/models/training_form.hpp"
 
 namespace outcrop::text {
 
 // What a configuration says of a model of texts, or, `known`, weights.
 struct TextRecipe final : kinds::Recipe {
-  EncoderShape encoder;
-  Letters letters = Letters::lowered;
-  std::filesystem::path vocabulary;  // a file; empty: learned from the texts to train on, of so many
+  WantedEncoder encoder;
+  std::filesystem::path weights;    // what it begins with (pretrained_encoder.hpp); empty: drawn
+  std::optional<Letters> letters;   // small ones, where neither this nor what lies beside `weights` says it
+  std::filesystem::path vocabulary;  // a file; empty: the one beside `weights`, else learned from the texts to train on, of so many
   std::int64_t pieces = 8000;
   TextColumns columns;
   kinds::DataPlaces data;
   double hidden_words = 0.1;  // share of each text's pieces that training does not show
+  std::int64_t frozen_layers = 0;  // the lowest ones stay as they are, with the embeddings below them
   std::optional<TextShape> known;
 
   [[nodiscard]] std::string fingerprint() const override;
@@ -34,7 +38,10 @@ struct TextRecipe final : kinds::Recipe {
   [[nodiscard]] Result<std::unique_ptr<kinds::Task>> open(std::uint64_t seed) const override;
 
  private:
-  [[nodiscard]] Result<Vocabulary> open_vocabulary(const LabelledTexts& training) const;
+  [[nodiscard]] std::filesystem::path vocabulary_file() const;
+  [[nodiscard]] Result<Vocabulary> open_vocabulary(const LabelledTexts& training, Letters letters) const;
+  // That the pieces are as many as its embedding has rows, and written as its texts were.
+  [[nodiscard]] Status check_pretrained(const PretrainedEncoder& pretrained, const Vocabulary& words) const;
 };
 
 class TextTask final : public kinds::Task, public kinds::TellsWithGoldens {
@@ -67,6 +74,7 @@ class TextTask final : public kinds::Task, public kinds::TellsWithGoldens {
 
  private:
   double hidden_words_;
+  std::int64_t frozen_layers_;
   TextShape shape_;
   SplitTexts texts_;
   Tokenizer tokenizer_;

@@ -14,7 +14,7 @@ namespace outcrop::text {
 // A model of some thousand weights, and sentences to train it on and to judge it by, in `folder`.
 inline TextRecipe small_recipe(const std::filesystem::path& folder) {
   TextRecipe recipe;
-  recipe.encoder = {1, 16, 2, 32, 24, Pooling::mean};
+  recipe.encoder = {1, 16, 2, 32, std::nullopt, std::nullopt, 24, Pooling::mean};
   recipe.pieces = 120;
   recipe.data = {.train = {folder}};
   return recipe;
