@@ -123,6 +123,7 @@ struct TaskComparison {
   Interval change;  // of after - before, the same rows drawn for both
   std::optional<McNemar> mcnemar;
   std::string no_mcnemar;  // why there is none
+  std::optional<double> logits_db;  // where answers are probabilities of classes (class_comparison.hpp)
 };
 
 struct Analysis {

@@ -147,6 +147,7 @@ std::string task_section(const TaskComparison& task, const std::string& title) {
     words = "Float alone is right in " + std::to_string(task.mcnemar->only_before) + " rows, " + title + " alone in " +
             std::to_string(task.mcnemar->only_after) + ": p = " + significant(task.mcnemar->p) +
             " by McNemar's exact test.";
+    if (task.logits_db) words += " SQNR of logits: " + fixed(*task.logits_db, 1) + " dB.";
   }
   return html_section("Task", "On " + std::to_string(task.rows) + " rows; intervals by bootstrap over rows.",
                       table.to_string() + "<p>" + escaped(words) + "</p>\n");

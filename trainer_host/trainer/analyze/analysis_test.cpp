@@ -132,7 +132,7 @@ Analysis some_analysis() {
   analysis.forms = {form_of("float", "original", 4'000'000, 10), form_of("float-mobile", "fast float", 3'900'000, 6),
                     form_of("int8-qint8", "quantized", 1'000'000, 3)};
   analysis.task = TaskComparison{"accuracy", true, 100, {0.9, 0.84, 0.95}, {0.89, 0.83, 0.94}, {-0.01, -0.03, 0.01},
-                                 mcnemar(2, 1), ""};
+                                 mcnemar(2, 1), "", 31.25};
   analysis.remarks = {"a remark | with a bar"};
   return analysis;
 }
@@ -281,6 +281,11 @@ TEST_F(Results, of_the_stages_of_a_run_and_of_an_analysis_stand_beside_each_othe
   EXPECT_NEAR(*read->at(5).sqnr_db, 30.0, 1e-9);
   ASSERT_TRUE(read->at(5).score);
   EXPECT_EQ(read->at(5).score->value, 0.89);
+  ASSERT_TRUE(read->at(5).mcnemar);
+  EXPECT_EQ(read->at(5).mcnemar->only_before, 2U);
+  EXPECT_EQ(read->at(5).logits_db, 31.25);
+  EXPECT_FALSE(read->at(3).mcnemar) << "float beside itself";
+  EXPECT_THAT(comparison_page(*read, {"run", "report"}), AllOf(HasSubstr("2 : 1, p 1"), HasSubstr("31.2 dB")));
   expect_stands_alone(comparison_page(*read, {"run", "report"}));
   const std::string csv = contenders_csv(*read);
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 7);

@@ -101,6 +101,7 @@ Json json_of(const TaskComparison& task) {
   } else {
     json["no_mcnemar"] = task.no_mcnemar;
   }
+  if (task.logits_db) json["logits_sqnr_db"] = *task.logits_db;
   return json;
 }
 
@@ -274,6 +275,7 @@ std::string analysis_markdown(const Analysis& analysis, double float_below_db) {
       text += md_row({"right in float alone", std::to_string(task.mcnemar->only_before)}) +
               md_row({"right in the other alone", std::to_string(task.mcnemar->only_after)}) +
               md_row({"p (McNemar, exact)", significant(task.mcnemar->p)});
+      if (task.logits_db) text += md_row({"SQNR of logits", fixed(*task.logits_db, 1) + " dB"});
     } else {
       text += "\n" + task.no_mcnemar + ".\n";
     }

@@ -16,6 +16,7 @@
 #include "trainer_host/trainer/analyze/forms.hpp"
 #include "trainer_host/trainer/analyze/plan_change.hpp"
 #include "trainer_host/trainer/analyze/summary.hpp"
+#include "trainer_host/trainer/analyze/text_questions.hpp"
 #include "trainer_host/trainer/evaluate/gnuplot.hpp"
 #include "trainer_host/trainer/kinds/foreign_code.hpp"
 
@@ -64,7 +65,7 @@ std::vector<fs::path> read_places(const Arguments& arguments) {
   for (const fs::path& file : {arguments.original, arguments.quantized}) {
     read.push_back(file);
     read.push_back(plan_beside(file));
-    read.push_back(file.parent_path() / "golden_input.safetensors");
+    read.push_back(file.parent_path() / golden_inputs_file);
     std::string stem = file.stem().string();
     if (const auto ending = stem.rfind("_float"); ending != std::string::npos) {
       read.push_back(file.parent_path() / (stem.substr(0, ending) + "_float-mobile.ptl"));
@@ -80,9 +81,10 @@ Status enclose(const Arguments& arguments, const kinds::Register& kinds) {
 }
 
 Result<Questions> questions_for(const Arguments& arguments, const AnalyzedModel& original) {
-  if (!arguments.data.empty()) return read_data(original, arguments.data, arguments.method);
-  return read_goldens(original, {arguments.quantized.parent_path(), arguments.original.parent_path()},
-                      arguments.method);
+  const std::vector<fs::path> beside{arguments.quantized.parent_path(), arguments.original.parent_path()};
+  if (arguments.data.empty()) return read_goldens(original, beside, arguments.method);
+  if (are_texts(arguments.data)) return read_texts(original, arguments.data, beside, arguments.method);
+  return read_data(original, arguments.data, arguments.method);
 }
 
 Result<std::optional<user_module::Objective>> objective_for(const Arguments& arguments,
@@ -189,10 +191,11 @@ void add_analyze(CLI::App& app, cli::Action& chosen, const kinds::Register& kind
       ->check(CLI::ExistingFile);
   verb->add_option("OUT", arguments->out, "Folder for the report: new, empty, or of an earlier run")->required();
   verb->add_option("--data", arguments->data,
-                   "Rows to ask: <argument>.npy for each argument, or rows.safetensors (default: the golden inputs "
+                   "Rows to ask: a folder with <argument>.npy for each argument, or rows.safetensors; of a model of texts also "
+                   "texts with their classes, as it was trained on (default: the golden inputs "
                    "that lie beside the files)")
-      ->check(CLI::ExistingDirectory)
-      ->type_name("DIR");
+      ->check(CLI::ExistingPath)
+      ->type_name("PATH");
   verb->add_option("--loss", arguments->loss,
                    "Judge answers by target.npy of --data, too: mse, mae, huber, cross-entropy or "
                    "binary-cross-entropy");
@@ -220,7 +223,8 @@ void add_analyze(CLI::App& app, cli::Action& chosen, const kinds::Register& kind
       "Both files run in a process that can read what is named here, write into OUT, and reach nothing else.\n\n"
       "Examples:\n"
       "  outcrop analyze variants/net_stage1_float.ptl variants/net_stage1_int8-qint8.ptl report\n"
-      "  outcrop analyze net.pt net_int8.ptl report --data test --loss cross-entropy");
+      "  outcrop analyze net.pt net_int8.ptl report --data test --loss cross-entropy\n"
+      "  outcrop analyze run/stage1/news_stage1_float.ptl run/stage1/news_stage1_int8-qint8.ptl report --data texts --loss cross-entropy");
   verb->callback([arguments, &chosen, &kinds] {
     chosen = [arguments, &kinds] { return run(*arguments, kinds); };
   });

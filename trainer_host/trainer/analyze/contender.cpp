@@ -62,6 +62,10 @@ std::vector<Contender> contenders_of(const Analysis& analysis) {
     if (analysis.task && form.role != "fast float") {
       one.metric = analysis.task->metric;
       one.score = form.role == "original" ? analysis.task->before : analysis.task->after;
+      if (form.role == "quantized") {
+        one.mcnemar = analysis.task->mcnemar;
+        one.logits_db = analysis.task->logits_db;
+      }
     }
     contenders.push_back(std::move(one));
   }

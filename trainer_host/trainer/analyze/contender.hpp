@@ -25,6 +25,9 @@ struct Contender {
   std::optional<double> in_codes;  // share of multiply-adds
   std::string metric;              // of the task: "accuracy"
   std::optional<Interval> score;
+  // Of classes, against float on the same samples.
+  std::optional<McNemar> mcnemar;
+  std::optional<double> logits_db;
 };
 
 // A unit in which the sizes on disk of all are short numbers.

@@ -84,11 +84,23 @@ std::string metric_of(const std::vector<Contender>& contenders) {
   return {};
 }
 
+bool knows_mcnemar(const std::vector<Contender>& contenders) {
+  return std::any_of(contenders.begin(), contenders.end(), [](const Contender& one) { return one.mcnemar.has_value(); });
+}
+
+// "3 : 1, p 0.63": of 4 samples that one of both alone has right, float 3.
+std::string mcnemar_text(const std::optional<McNemar>& test) {
+  if (!test) return nothing;
+  return std::to_string(test->only_before) + " : " + std::to_string(test->only_after) + ", p " + significant(test->p);
+}
+
 std::string table_of(const std::vector<Contender>& contenders) {
   const bool metric = knows_metric(contenders);
+  const bool mcnemar = knows_mcnemar(contenders);
   std::vector<std::string> headings{"form", "result", "on disk", "in transfer", "peak memory", "p50",
                                     "p90", "mean error", "SQNR"};
   if (metric) headings.push_back(metric_of(contenders));
+  if (mcnemar) headings.insert(headings.end(), {"right alone, float : it (McNemar)", "SQNR of logits"});
   HtmlTable table(headings);
   for (const Contender& one : contenders) {
     std::vector<HtmlTable::Cell> cells{one.name,
@@ -103,6 +115,10 @@ std::string table_of(const std::vector<Contender>& contenders) {
     if (metric) {
       cells.emplace_back(one.score ? interval_text(*one.score, 4) : nothing,
                          one.score ? std::optional<double>(one.score->value) : std::nullopt);
+    }
+    if (mcnemar) {
+      cells.emplace_back(mcnemar_text(one.mcnemar), one.mcnemar ? std::optional<double>(one.mcnemar->p) : std::nullopt);
+      cells.emplace_back(one.logits_db ? fixed(*one.logits_db, 1) + " dB" : nothing, one.logits_db);
     }
     table.add_row(cells);
   }
@@ -178,7 +194,7 @@ std::vector<std::string> comparison_summary(const std::vector<Contender>& conten
 std::string contenders_csv(const std::vector<Contender>& contenders) {
   std::string text =
       "form,result,disk_bytes,transfer_bytes,peak_memory_bytes,p50_ms,p90_ms,mean_abs_error,sqnr_db,"
-      "multiply_adds_in_codes,metric,score,score_low,score_high\n";
+      "multiply_adds_in_codes,metric,score,score_low,score_high,only_float_right,only_it_right,mcnemar_p,logits_sqnr_db\n";
   for (const Contender& one : contenders) {
     std::vector<std::string> cells{one.name,
                                    one.from,
@@ -195,6 +211,10 @@ std::string contenders_csv(const std::vector<Contender>& contenders) {
                                one.score.value_or(Interval{}).high}) {
       cells.push_back(one.score ? significant(value) : "");
     }
+    cells.push_back(one.mcnemar ? std::to_string(one.mcnemar->only_before) : "");
+    cells.push_back(one.mcnemar ? std::to_string(one.mcnemar->only_after) : "");
+    cells.push_back(one.mcnemar ? significant(one.mcnemar->p) : "");
+    cells.push_back(csv_value(one.logits_db));
     for (std::string& cell : cells) std::replace(cell.begin(), cell.end(), ',', ' ');
     text += join(cells, ",") + "\n";
   }

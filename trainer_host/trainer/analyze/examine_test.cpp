@@ -3,14 +3,19 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "protocol/base/durable_file.hpp"
+#include "protocol/messages/text_input.hpp"
 #include "runtime/engine/npy_file.hpp"
 #include "runtime/engine/tensor_file.hpp"
 #include "runtime/runner/landlock.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/shell.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "trainer_host/trainer/analyze/class_comparison.hpp"
 #include "trainer_host/trainer/analyze/plan_change.hpp"
+#include "trainer_host/trainer/analyze/text_questions.hpp"
 #include "trainer_host/trainer/kinds/module/exporting.hpp"
 #include "trainer_host/trainer/models/plain_tensor.hpp"
 #include "trainer_host/trainer/quantize/small_generator_for_tests.hpp"
@@ -269,6 +274,57 @@ TEST(OfAGenerator, the_method_is_chosen_by_the_golden_inputs) {
   ASSERT_THAT(runtime::write_tensor_file(without.path() / "golden_input.safetensors", no_rows), IsOk());
   EXPECT_THAT(read_goldens(*original, {without.path()}, ""),
               ErrorIs(ErrorCode::invalid_data, HasSubstr("without a single row; give rows with --data")));
+}
+
+TEST_F(Examined, texts_are_cut_as_the_golden_inputs_say) {
+  const auto model = AnalyzedModel::load(saved("a", "    return torch.linear(ids.to(6), self.w)\n", 1.0, "ids"));
+  ASSERT_THAT(model, IsOk());
+  const auto write = [&](const char* name, const std::string& text) {
+    EXPECT_THAT(write_file_durably(folder_.path() / name, std::string_view(text)), IsOk());
+    return folder_.path() / name;
+  };
+  const fs::path texts = write("texts.tsv", "text\tlabel\nSoup!\tfood\nrain\tweather\n");
+  EXPECT_TRUE(are_texts(texts));
+  EXPECT_FALSE(are_texts(folder_.path())) << "rows";
+  EXPECT_THAT(read_texts(*model, texts, {folder_.path()}, ""), ErrorIs(ErrorCode::not_found, HasSubstr("golden_input.safetensors")));
+
+  const messages::TextInput told{"ids", 4, false, "[PAD]\n[UNK]\n[CLS]\n[SEP]\nsoup\n", "probabilities", {"food", "weather"}};
+  const std::vector<runtime::Tensor> golden{runtime::Tensor::of_integers("ids", {1, 4}, std::vector<std::int64_t>{2, 4, 3, 0})};
+  const auto bytes = runtime::encode_tensor_file(golden, {{messages::text_metadata_key, messages::to_json(told)}});
+  ASSERT_THAT(bytes, IsOk());
+  ASSERT_THAT(write_file_durably(folder_.path() / golden_inputs_file, *bytes), IsOk());
+  const auto questions = read_texts(*model, texts, {folder_.path() / "nowhere", folder_.path()}, "");
+  ASSERT_THAT(questions, IsOk());
+  ASSERT_EQ(questions->batches.size(), 1U);
+  EXPECT_TRUE(torch::equal(questions->batches[0][0], torch::tensor({{2, 4, 1, 3}, {2, 1, 3, 0}}, torch::kLong)));
+  EXPECT_TRUE(torch::equal(questions->targets[0], torch::tensor({0, 1}, torch::kLong)));
+  EXPECT_THAT(read_texts(*model, write("others.tsv", "text\tlabel\ngoal\tsport\nsoup\tfood\n"), {folder_.path()}, ""),
+              ErrorIs(ErrorCode::invalid_data, AllOf(HasSubstr("others.tsv:2"), HasSubstr("'sport'"), HasSubstr("food, weather"))));
+  const auto two = AnalyzedModel::load(saved("two", "    return torch.linear(ids.to(6), self.w) + x\n", 1.0, "ids, x"));
+  ASSERT_THAT(two, IsOk());
+  EXPECT_THAT(read_texts(*two, texts, {folder_.path()}, ""), ErrorIs(ErrorCode::invalid_argument, HasSubstr("takes more than the ids")));
+  EXPECT_THAT(read_texts(*model, texts, {folder_.path()}, "backward"), ErrorIs(ErrorCode::invalid_argument, HasSubstr("'backward'")));
+}
+
+TEST(ClassComparison, counts_what_one_alone_has_right_and_measures_logits) {
+  const auto before = torch::tensor({{0.9F, 0.1F}, {0.8F, 0.2F}, {0.3F, 0.7F}, {0.6F, 0.4F}});
+  const auto after = torch::tensor({{0.9F, 0.1F}, {0.4F, 0.6F}, {0.3F, 0.7F}, {0.6F, 0.4F}});
+  const auto labels = torch::tensor({0, 0, 0, 1}, torch::kLong);
+  const ClassComparison comparison = compare_classes(before, after, labels);
+  EXPECT_EQ(comparison.mcnemar.only_before, 1U);
+  EXPECT_EQ(comparison.mcnemar.only_after, 0U);
+  EXPECT_DOUBLE_EQ(comparison.mcnemar.p, 1.0);
+  // Two classes: a row's logits are ± half of log(p / q).
+  const auto half = [](double p) { return std::log(p / (1 - p)) / 2; };
+  const double signal = half(0.9) * half(0.9) + half(0.8) * half(0.8) + half(0.7) * half(0.7) + half(0.6) * half(0.6);
+  const double noise = std::pow(half(0.8) + half(0.6), 2);
+  EXPECT_NEAR(*comparison.logits_db, 10 * std::log10(signal / noise), 1e-4);
+  EXPECT_FALSE(compare_classes(before, before, labels).logits_db) << "no noise";
+  EXPECT_TRUE(are_probabilities(before));
+  EXPECT_FALSE(are_probabilities(before * 2.0));
+  EXPECT_FALSE(are_probabilities(torch::tensor({{1.5F, -0.5F}})));
+  const auto sure = torch::tensor({{1.0F, 0.0F}, {0.0F, 1.0F}});
+  EXPECT_TRUE(std::isfinite(*compare_classes(sure, after.slice(0, 0, 2), labels.slice(0, 0, 2)).logits_db));
 }
 
 }  // namespace

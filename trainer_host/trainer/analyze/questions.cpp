@@ -16,7 +16,6 @@ namespace {
 
 using torch::Tensor;
 
-constexpr const char* golden_file = "golden_input.safetensors";
 constexpr std::size_t rows_at_once = 16;  // all that layers give is held for so many
 
 // As files name arguments: a trace calls one "input.1".
@@ -25,17 +24,6 @@ std::string file_name_of(std::string argument) {
     if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
   }
   return argument;
-}
-
-Result<AnalyzedModel::Method> chosen_method(const AnalyzedModel& model, const std::string& wanted) {
-  std::vector<std::string> texts;
-  for (const auto& method : model.methods()) {
-    if (wanted.empty() || method.name == wanted) return method;
-    texts.push_back(method.text);
-  }
-  return fail(ErrorCode::invalid_argument,
-              model.name() + " has no method " + (wanted.empty() ? "that takes tensors alone" : "'" + wanted + "'") +
-                  (texts.empty() ? "" : "; there are: " + join(texts)));
 }
 
 // "latent" and 3 of "latent_3".
@@ -69,6 +57,17 @@ std::vector<std::vector<Tensor>> calls_of(const AnalyzedModel::Method& method, c
 
 }  // namespace
 
+Result<AnalyzedModel::Method> chosen_method(const AnalyzedModel& model, const std::string& wanted) {
+  std::vector<std::string> texts;
+  for (const auto& method : model.methods()) {
+    if (wanted.empty() || method.name == wanted) return method;
+    texts.push_back(method.text);
+  }
+  return fail(ErrorCode::invalid_argument,
+              model.name() + " has no method " + (wanted.empty() ? "that takes tensors alone" : "'" + wanted + "'") +
+                  (texts.empty() ? "" : "; there are: " + join(texts)));
+}
+
 std::size_t Questions::rows() const {
   std::size_t rows = 0;
   for (const auto& batch : batches) rows += static_cast<std::size_t>(batch.front().size(0));
@@ -97,7 +96,7 @@ Result<Questions> read_goldens(const AnalyzedModel& model, const std::vector<fs:
                                const std::string& wanted) {
   std::vector<std::string> places;
   for (const fs::path& folder : folders) {
-    const fs::path file = folder / golden_file;
+    const fs::path file = folder / golden_inputs_file;
     std::error_code error;
     places.push_back(file.string());
     if (!fs::exists(file, error)) continue;

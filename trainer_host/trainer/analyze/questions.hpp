@@ -20,6 +20,11 @@ struct Questions {
   [[nodiscard]] std::size_t rows() const;
 };
 
+inline constexpr const char* golden_inputs_file = "golden_input.safetensors";
+
+// The method of that name, or, without, the first that takes tensors alone. invalid_argument where there is none.
+[[nodiscard]] Result<AnalyzedModel::Method> chosen_method(const AnalyzedModel& model, const std::string& wanted);
+
 // Rows of a folder (docs/modules.md), for `method`, or forward where that is "". Errors of open_rows();
 // invalid_argument where the model has no such method.
 [[nodiscard]] Result<Questions> read_data(const AnalyzedModel& model, const std::filesystem::path& folder,

@@ -56,6 +56,14 @@ std::optional<Interval> interval_in(const ReadJson& task, const char* key) {
   return Interval{*value, *low, *high};
 }
 
+std::optional<McNemar> mcnemar_in(const ReadJson& json) {
+  const auto found = json.find("mcnemar");
+  if (found == json.end() || !found->is_object()) return std::nullopt;
+  const auto p = number_in(*found, "p");
+  if (!p) return std::nullopt;
+  return McNemar{bytes_in(*found, "only_before"), bytes_in(*found, "only_after"), *p};
+}
+
 void take_answers(const ReadJson& json, const std::string& role, Contender& one) {
   if (role == "original") one.error = 0.0;
   const auto outputs = json.find("outputs");
@@ -67,6 +75,9 @@ void take_answers(const ReadJson& json, const std::string& role, Contender& one)
   if (role == "fast float" || task == json.end() || !task->is_object()) return;
   one.metric = text_in(*task, "metric");
   one.score = interval_in(*task, role == "original" ? "before" : "after");
+  if (role != "quantized") return;
+  one.mcnemar = mcnemar_in(*task);
+  one.logits_db = number_in(*task, "logits_sqnr_db");
 }
 
 // Of a step of an experiment, whose forms have answers each.
@@ -74,6 +85,8 @@ void take_own_answers(const ReadJson& form, Contender& one) {
   if (const auto error = number_in(form, "mean_abs_error")) one.error = error;
   if (const auto db = number_in(form, "sqnr_db")) one.sqnr_db = db;
   if (const auto share = number_in(form, "multiply_adds_in_codes")) one.in_codes = share;
+  if (const auto db = number_in(form, "logits_sqnr_db")) one.logits_db = db;
+  if (const auto test = mcnemar_in(form)) one.mcnemar = test;
   const auto score = interval_in(form, "score");
   if (!score) return;
   one.metric = text_in(form, "metric");

@@ -2,6 +2,9 @@
 
 #include <cmath>
 
+#include "trainer_host/trainer/analyze/class_comparison.hpp"
+#include "trainer_host/trainer/analyze/examine.hpp"
+
 namespace outcrop::analyze {
 namespace {
 
@@ -19,6 +22,8 @@ double score_of_row(const Objective& objective, const Tensor& output, const Tens
 
 void TaskScores::add(const Objective& objective, const Tensor& before, const Tensor& after,
                      const Tensor& target) {
+  probabilities_ = probabilities_ && are_probabilities(before) && are_probabilities(after);
+  if (probabilities_) logits_.add(distance_of(logits_of(before), logits_of(after)));
   for (std::int64_t row = 0; row < target.size(0); ++row) {
     const Tensor wanted = target.slice(0, row, row + 1);
     one_answer_a_row_ = one_answer_a_row_ && wanted.numel() == 1;
@@ -51,6 +56,7 @@ TaskComparison TaskScores::compared(const Objective& objective) const {
     if (after_[row] > before_[row]) ++only_after;
   }
   task.mcnemar = mcnemar(only_before, only_after);
+  if (probabilities_) task.logits_db = logits_.sqnr_db();
   return task;
 }
 

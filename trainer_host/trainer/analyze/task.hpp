@@ -23,6 +23,8 @@ class TaskScores {
   std::vector<double> before_;
   std::vector<double> after_;
   bool one_answer_a_row_ = true;
+  Distance logits_;
+  bool probabilities_ = true;  // all that were answered
 };
 
 }  // namespace outcrop::analyze

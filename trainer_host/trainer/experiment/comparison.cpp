@@ -32,16 +32,28 @@ std::string change_text(const Contender& one, const Contender& float_form) {
   return (change < 0 ? "−" : "+") + analyze::fixed(std::abs(change) * 100, 2);
 }
 
+std::string decibels(const std::optional<double>& value) {
+  return value ? analyze::fixed(*value, 1) + " dB" : "";
+}
+
 std::string table_of(const std::vector<Contender>& contenders) {
   const Contender& float_form = contenders.front();
   const std::string metric = float_form.metric.empty() ? "score" : float_form.metric;
-  Table table({"form", "on disk", "of float", metric, "change, points", "p50", "SQNR"});
+  const bool classes = std::any_of(contenders.begin(), contenders.end(), [](const Contender& one) { return one.mcnemar.has_value(); });
+  std::vector<std::string> headings{"form", "on disk", "of float", metric, "change, points", "p50", "SQNR"};
+  if (classes) headings.insert(headings.end(), {"of logits", "McNemar p"});
+  Table table(headings);
   for (const Contender& one : contenders) {
     const bool sized = float_form.disk > 0 && one.disk > 0;
-    table.add_row({one.name, analyze::bytes_text(one.disk),
-                   sized ? analyze::fixed(static_cast<double>(one.disk) / static_cast<double>(float_form.disk), 3) : "",
-                   one.score ? analyze::fixed(one.score->value, 4) : "", change_text(one, float_form),
-                   analyze::milliseconds(one.p50_ms), one.sqnr_db ? analyze::fixed(*one.sqnr_db, 1) + " dB" : ""});
+    std::vector<std::string> row{one.name, analyze::bytes_text(one.disk),
+                                 sized ? analyze::fixed(static_cast<double>(one.disk) / static_cast<double>(float_form.disk), 3) : "",
+                                 one.score ? analyze::fixed(one.score->value, 4) : "", change_text(one, float_form),
+                                 analyze::milliseconds(one.p50_ms), decibels(one.sqnr_db)};
+    if (classes) {
+      row.push_back(decibels(one.logits_db));
+      row.push_back(one.mcnemar ? analyze::significant(one.mcnemar->p) : "");
+    }
+    table.add_row(row);
   }
   return table.to_string();
 }

@@ -11,6 +11,7 @@
 #include "trainer_host/trainer/experiment/board_figures.hpp"
 #include "trainer_host/trainer/experiment/figures.hpp"
 #include "trainer_host/trainer/kinds/classifier/stripes_for_tests.hpp"
+#include "trainer_host/trainer/kinds/text/sentences_for_tests.hpp"
 
 namespace outcrop::experiment {
 namespace {
@@ -73,7 +74,10 @@ TEST_F(ExperimentRun, makes_each_step_and_their_comparison_and_makes_nothing_twi
   EXPECT_THAT(forms_of(read("dynamic/metrics.json")), ElementsAre("int8-dynamic"));
   EXPECT_THAT(forms_of(read("qat/metrics.json")), ElementsAre("int8-qat-quint8", "int8-qat"));
   EXPECT_THAT(forms_of(read("mine/metrics.json")), ElementsAre("fp16"));
+  EXPECT_FALSE(read("baseline/metrics.json")["forms"][0].contains("mcnemar")) << "float beside itself";
   const auto metrics = read("dynamic/metrics.json");
+  EXPECT_LE(metrics["forms"][0]["mcnemar"]["p"], 1.0);
+  EXPECT_GT(metrics["forms"][0]["logits_sqnr_db"], 6.0);
   EXPECT_EQ(metrics["samples"], 12);
   EXPECT_EQ(metrics["held_out"], true);
   EXPECT_EQ(metrics["forms"][0]["metric"], "accuracy");
@@ -86,6 +90,7 @@ TEST_F(ExperimentRun, makes_each_step_and_their_comparison_and_makes_nothing_twi
   }
   const auto summary = read_text_file(path("results/comparison/summary.csv"));
   EXPECT_THAT(*summary, AllOf(HasSubstr("\nfloat,baseline,"), HasSubstr("\nint8-qat,qat,"), HasSubstr("accuracy")));
+  EXPECT_THAT(first.output, HasSubstr("McNemar p"));
 
   const ShellOutcome again = run();
   ASSERT_EQ(again.code, 0) << again.output;
@@ -149,6 +154,32 @@ TEST_F(ExperimentRun, refuses_what_is_wrong_before_any_step) {
   EXPECT_THAT(run("--skip-training").output, HasSubstr("--skip-training trains none"));
 }
 
+// As they are shipped, of made-up sentences; trained and compared with an encoder that is small enough for a test.
+TEST_F(ExperimentRun, of_texts_goes_through_as_its_configuration_is_shipped) {
+  for (const char* name : {"text.toml", "experiment-text.toml"}) fs::copy_file(fs::path(OUTCROP_SOURCE "/configs") / name, path(name));
+  text::write_sentences(path("texts"), 140, 1);
+  const std::string command = "cd " + folder_.path().string() + " && " OUTCROP_BIN "/outcrop-trainer experiment ";
+  const ShellOutcome checked = run_shell(command + "experiment-text.toml --check-config");
+  EXPECT_EQ(checked.code, 0) << checked.output;
+
+  std::string small = *read_text_file(path("experiment-text.toml"));
+  small.replace(small.find("config = \"text.toml\"\n"), 0,
+                "set = [\"model.layers=1\", \"model.width=16\", \"model.hidden=32\", \"model.length=24\", \"model.pieces=120\", "
+                "\"data.held_out=60\", \"train.stage_epochs=6\", \"train.learning_rate=0.01\", \"train.threads=1\"]\n");
+  std::ofstream(path("small.toml")) << small;
+  const ShellOutcome ran = run_shell(command + "small.toml");
+  ASSERT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, AllOf(HasSubstr("McNemar p"), Not(HasSubstr("MISSING"))));
+  for (const char* step : {"dynamic", "static", "mixed"}) {
+    const auto metrics = nlohmann::json::parse(*read_text_file(path("results-text") / step / "metrics.json"));
+    EXPECT_EQ(metrics["samples"], 60) << step;
+    for (const auto& form : metrics["forms"]) {
+      EXPECT_GT(form["score"]["value"], 0.8) << form;
+      EXPECT_TRUE(form.contains("mcnemar")) << form;
+    }
+  }
+}
+
 // The golden report of protocol 6 is a Raspberry Pi 4's.
 TEST(Figures, of_boards_are_those_of_releases_that_steps_made) {
   const TemporaryFolder folder;
@@ -208,6 +239,8 @@ TEST(Figures, of_shares_have_wilsons_interval_and_come_back_from_their_file) {
   int8.p50_ms = 1.5;
   int8.metric = "accuracy";
   int8.score = score.value;
+  int8.mcnemar = analyze::mcnemar(3, 1);
+  int8.logits_db = 31.5;
   figures.contenders = {int8};
   figures.left_out = {{"int8-mixed", "why"}};
   const TemporaryFolder folder;
@@ -218,6 +251,11 @@ TEST(Figures, of_shares_have_wilsons_interval_and_come_back_from_their_file) {
   ASSERT_EQ(read->contenders.size(), 1U);
   EXPECT_EQ(read->contenders[0].score->value, 0.9);
   EXPECT_EQ(read->contenders[0].p50_ms, 1.5);
+  ASSERT_TRUE(read->contenders[0].mcnemar);
+  EXPECT_EQ(read->contenders[0].mcnemar->only_before, 3U);
+  EXPECT_EQ(read->contenders[0].mcnemar->only_after, 1U);
+  EXPECT_NEAR(read->contenders[0].mcnemar->p, 0.625, 1e-9);
+  EXPECT_EQ(read->contenders[0].logits_db, 31.5);
   EXPECT_EQ(read->left_out, figures.left_out);
 }
 

@@ -45,6 +45,12 @@ Json form_of(const analyze::Contender& one) {
     form["metric"] = one.metric;
     form["score"] = {{"value", one.score->value}, {"low", one.score->low}, {"high", one.score->high}};
   }
+  if (one.mcnemar) {
+    form["mcnemar"] = {{"only_before", one.mcnemar->only_before},
+                       {"only_after", one.mcnemar->only_after},
+                       {"p", one.mcnemar->p}};
+    form["logits_sqnr_db"] = number(one.logits_db);
+  }
   return form;
 }
 

@@ -8,10 +8,12 @@
 #include "protocol/base/join.hpp"
 #include "protocol/messages/json_reader.hpp"
 #include "trainer_host/trainer/analyze/charts.hpp"
+#include "trainer_host/trainer/analyze/class_comparison.hpp"
 #include "trainer_host/trainer/analyze/contender_page.hpp"
 #include "trainer_host/trainer/analyze/read_results.hpp"
 #include "trainer_host/trainer/analyze/transfer_size.hpp"
 #include "trainer_host/trainer/experiment/figures.hpp"
+#include "trainer_host/trainer/kinds/answers_classes.hpp"
 #include "trainer_host/trainer/kinds/foreign_code.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
 #include "trainer_host/trainer/quantize/aware_training.hpp"
@@ -25,6 +27,7 @@ namespace fs = std::filesystem;
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using torch::Tensor;
 
 std::string stem_of(const train::TrainConfig& config, const Step& step) {
   return config.name + "_stage" + std::to_string(step.number);
@@ -88,6 +91,13 @@ Result<std::vector<std::pair<std::string, std::string>>> left_out_of_stage(const
 
 // How good each is, by files that this process made itself a moment ago.
 Status score(std::vector<analyze::Contender>& contenders, const fs::path& stem, kinds::Task& task, StepFigures& figures) {
+  const auto* const classes = dynamic_cast<const kinds::AnswersClasses*>(&task);
+  Tensor of_float;
+  if (classes != nullptr) {
+    OUTCROP_TRY(model, models::LiteModel::load(stem.string() + "_float.ptl"));
+    OUTCROP_TRY(answers, classes->answers_of(model));
+    of_float = answers;
+  }
   for (analyze::Contender& one : contenders) {
     const fs::path file = stem.string() + "_" + one.name + ".ptl";
     std::fprintf(stderr, "judging %s on %zu samples\n", one.name.c_str(), task.data().held_out);
@@ -97,6 +107,12 @@ Status score(std::vector<analyze::Contender>& contenders, const fs::path& stem, 
     if (!quality) return fail(quality.error().context("judging " + one.name));
     figures.samples = quality->samples;
     figures.held_out = quality->held_out;
+    if (classes != nullptr && one.name != "float") {
+      OUTCROP_TRY(answers, classes->answers_of(model));
+      const auto beside = analyze::compare_classes(of_float, answers, classes->judged_labels());
+      one.mcnemar = beside.mcnemar;
+      one.logits_db = beside.logits_db;
+    }
     const Score of = score_of(*quality);
     if (of.metric.empty()) continue;
     one.metric = of.metric;

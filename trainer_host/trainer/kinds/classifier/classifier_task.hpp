@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer_host/trainer/kinds/answers_classes.hpp"
 #include "trainer_host/trainer/kinds/classifier/images.hpp"
 #include "trainer_host/trainer/kinds/classifier/network.hpp"
 #include "trainer_host/trainer/kinds/classifier/pixels.hpp"
@@ -31,7 +32,7 @@ struct ClassifierRecipe final : kinds::Recipe {
   [[nodiscard]] Result<std::unique_ptr<kinds::Task>> open(std::uint64_t seed) const override;
 };
 
-class ClassifierTask final : public kinds::Task {
+class ClassifierTask final : public kinds::Task, public kinds::AnswersClasses {
  public:
   // `shape` must be one that check_shape() takes and fit the images.
   ClassifierTask(const ClassifierRecipe& recipe, ClassifierShape shape, SplitImages images,
@@ -57,8 +58,8 @@ class ClassifierTask final : public kinds::Task {
 
   [[nodiscard]] const SplitImages& images() const { return images_; }
   [[nodiscard]] const std::vector<std::string>& classes() const { return shape_.classes; }
-  // The probabilities [images, classes] that a variant answers to judged(). diverged where one is not finite.
-  [[nodiscard]] Result<torch::Tensor> answers_of(models::CallableModel& model) const;
+  [[nodiscard]] Result<torch::Tensor> answers_of(models::CallableModel& model) const override;
+  [[nodiscard]] torch::Tensor judged_labels() const override;
   // What a model of these classes is judged by: images held out, or, without, those trained on.
   [[nodiscard]] const data::LabelledImages& judged() const {
     return images_.held_out.size() > 0 ? images_.held_out : images_.training;

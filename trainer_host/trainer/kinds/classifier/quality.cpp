@@ -52,12 +52,16 @@ Result<Tensor> ClassifierTask::answers_of(models::CallableModel& model) const {
   return classes::joined_answers(answers, shape_.classes.size());
 }
 
+Tensor ClassifierTask::judged_labels() const {
+  return labels_of(judged());
+}
+
 Result<messages::Quality> ClassifierTask::judge(models::CallableModel& model) {
   const torch::NoGradGuard no_gradient;
   OUTCROP_TRY(probabilities, answers_of(model));
 
   const auto classes = static_cast<std::int64_t>(shape_.classes.size());
-  const Tensor labels = labels_of(judged());
+  const Tensor labels = judged_labels();
   messages::Quality quality;
   quality.samples = judged().size();
   quality.held_out = images_.held_out.size() > 0;
@@ -74,7 +78,7 @@ Result<kinds::Evaluation> ClassifierTask::evaluate(const kinds::EvaluationReques
   OUTCROP_TRY(evaluation, kinds::Task::evaluate(request));
   OUTCROP_TRY(probabilities, answers_of(*request.variants.front().model));
   evaluation.picture = "confusion.png";
-  evaluation.draw = [counts = classes::confusion_counts(probabilities, labels_of(judged())), classes = shape_.classes](
+  evaluation.draw = [counts = classes::confusion_counts(probabilities, judged_labels()), classes = shape_.classes](
                         const std::string&, const std::filesystem::path& png) {
     return classes::draw_confusion(counts, classes, "images", png);
   };

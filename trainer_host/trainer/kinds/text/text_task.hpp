@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/text/tokenizer.hpp"
+#include "trainer_host/trainer/kinds/answers_classes.hpp"
 #include "trainer_host/trainer/kinds/kind.hpp"
 #include "trainer_host/trainer/kinds/text/encoded_texts.hpp"
 #include "trainer_host/trainer/kinds/text/encoder.hpp"
@@ -44,7 +45,7 @@ struct TextRecipe final : kinds::Recipe {
   [[nodiscard]] Status check_pretrained(const PretrainedEncoder& pretrained, const Vocabulary& words) const;
 };
 
-class TextTask final : public kinds::Task, public kinds::TellsWithGoldens {
+class TextTask final : public kinds::Task, public kinds::TellsWithGoldens, public kinds::AnswersClasses {
  public:
   // `shape` must be of these texts and of the tokenizer's vocabulary.
   TextTask(const TextRecipe& recipe, TextShape shape, SplitTexts texts, Tokenizer tokenizer, std::uint64_t seed);
@@ -65,8 +66,8 @@ class TextTask final : public kinds::Task, public kinds::TellsWithGoldens {
   [[nodiscard]] Result<messages::Quality> judge(models::CallableModel& model) override;
   [[nodiscard]] Result<kinds::Evaluation> evaluate(const kinds::EvaluationRequest& request) override;
 
-  // The probabilities [texts, classes] that a variant answers to judged(). diverged where one is not finite.
-  [[nodiscard]] Result<torch::Tensor> answers_of(models::CallableModel& model) const;
+  [[nodiscard]] Result<torch::Tensor> answers_of(models::CallableModel& model) const override;
+  [[nodiscard]] torch::Tensor judged_labels() const override { return judged().labels; }
   // What a model is judged by: texts held out, or, without, those trained on.
   [[nodiscard]] const EncodedTexts& judged() const { return held_out_.size() > 0 ? held_out_ : training_; }
   [[nodiscard]] const SplitTexts& texts() const { return texts_; }
