@@ -238,6 +238,35 @@ TEST(FakeQuantized, rounds_what_sigmoid_and_tanh_answer_as_int8_does) {
   }
 }
 
+// The passes put observers behind a norm's weight and bias as well, whose ranges were given to each other at conversion.
+TEST(FakeQuantized, leaves_what_scales_and_shifts_a_norm_in_float) {
+  const torch::NoGradGuard no_gradient;
+  const auto constant = [](double value) {
+    return "torch.full([6], " + std::to_string(value) + ", dtype=6, layout=None, device=None, pin_memory=False)";
+  };
+  const auto norm = [&](const std::string& x) {
+    return "    y = torch.layer_norm(" + x + ", [6], " + constant(4.0) + ", " + constant(0.01) + ", 1e-5, False)\n";
+  };
+  const Module network = network_of_many_norms(norm("self.first.forward(x)") + norm("torch.relu(self.first.forward(y[:, 0:4]))") +
+                                               "    return self.up_norm.forward(self.up.forward(y))\n");
+  const auto rows = torch::empty({64, 4, 6, 6}).normal_(0.0, 1.0, at::detail::createCPUGenerator(5));
+  auto fake = FakeQuantized::make(network, rows.slice(0, 0, 1), as_trained());
+  ASSERT_THAT(fake, IsOk());
+  ASSERT_THAT(fake->choose_ranges(rows), IsOk());
+  for (const auto& [name, range] : fake->ranges()) EXPECT_EQ(name.find("constant"), std::string::npos) << name;
+  const Module layered = models::layered_form(network, {rows.slice(0, 0, 1)});
+  const auto truth = answers_to(rows, layered, 16).front();
+  for (const ActivationType type : {ActivationType::qint8, ActivationType::quint8}) {
+    StaticQuantization options;
+    options.activations = type;
+    options.ranges = fake->ranges();
+    options.weight_scales = trained_weight_scales(layered, layered, type);
+    const auto quantized = quantize_static(layered, rows, options);
+    ASSERT_THAT(quantized, IsOk());
+    EXPECT_THAT(check_agreement(truth, fake->answers(rows), answers_to(rows, quantized->module, 16).front()), IsOk());
+  }
+}
+
 TEST(FakeQuantized, refuses_several_tensors_and_says_what_takes_them) {
   const Module network = network_of_many_norms("    y = self.first.forward(x)\n    return y, self.up.forward(y)\n");
   EXPECT_THAT(FakeQuantized::make(network, torch::rand({1, 4, 6, 6}), as_trained()),

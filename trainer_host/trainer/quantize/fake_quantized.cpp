@@ -77,7 +77,8 @@ Result<FakeQuantized> FakeQuantized::make(const Module& network, const ArgumentR
                                               std::to_string(ends.given) + "; static int8 takes it as it is");
     }
     if (auto layers = find_static_layers(layered.module, example); !layers) return fail(layers.error());
-    return FakeQuantized(observe(layered.module, options, WeightForm::rounded),
+    // As conversion begins: constants that are equal have become one.
+    return FakeQuantized(observe(reload(layered.module), options, WeightForm::rounded),
                          refresher(std::move(layered.origins), network));
   } catch (const std::exception& error) {
     return fail(ErrorCode::unsupported, models::words_of(error));

@@ -84,6 +84,39 @@ void limit_observers(const Module& observed, double output_limit) {
   }
 }
 
+// The observer that a node calls; "" where it calls none.
+std::string called_observer(const torch::jit::Node* node, const Module& observed) {
+  if (node->kind() != torch::jit::prim::CallMethod) return {};
+  const auto* owner = node->input(0)->node();
+  if (owner->kind() != torch::jit::prim::GetAttr) return {};
+  const std::string name = owner->s(torch::jit::attr::name);
+  return statistics_of(observed.attr(name).toModule()) != nullptr ? name : std::string();
+}
+
+// What scales and shifts a norm: kernels take these in float.
+void leave_norms_alone(Module observed) {
+  static const std::set<std::string> norms{"aten::layer_norm", "aten::group_norm", "aten::instance_norm", "aten::batch_norm"};
+  std::set<torch::jit::Node*> calls;
+  for (auto* node : observed.get_method("forward").graph()->nodes()) {
+    if (!norms.contains(node->kind().toQualString())) continue;
+    for (std::size_t i = 1; i < node->inputs().size(); ++i) {
+      auto* call = node->input(i)->node();
+      if (called_observer(call, observed).empty()) continue;
+      node->replaceInput(i, call->input(1));
+      calls.insert(call);
+    }
+  }
+  for (auto* call : calls) {
+    if (call->hasUses()) continue;
+    const std::string name = called_observer(call, observed);
+    auto* owner = call->input(0)->node();
+    call->destroy();
+    owner->destroy();
+    observed._ivalue()->unsafeRemoveAttr(name);
+    observed.type()->unsafeRemoveAttribute(name);
+  }
+}
+
 // In int8 these answer in their input's codes; some of what they answer lies between those.
 const std::set<std::string>& rounding_operations() {
   static const std::set<std::string> names{
@@ -108,15 +141,6 @@ const std::set<std::string>& keeping_operations() {
       "aten::squeeze", "aten::unsqueeze",  "aten::transpose",  "aten::permute",  "aten::contiguous",       "aten::dropout",
       "aten::chunk",   "aten::slice",      "aten::select",     "aten::detach",   "aten::upsample_nearest2d"};
   return names;
-}
-
-// The observer that a node calls; "" where it calls none.
-std::string called_observer(const torch::jit::Node* node, const Module& observed) {
-  if (node->kind() != torch::jit::prim::CallMethod) return {};
-  const auto* owner = node->input(0)->node();
-  if (owner->kind() != torch::jit::prim::GetAttr) return {};
-  const std::string name = owner->s(torch::jit::attr::name);
-  return statistics_of(observed.attr(name).toModule()) != nullptr ? name : std::string();
 }
 
 // That in whose codes a value is; "" where it is in none.
@@ -197,6 +221,11 @@ ObservedNetwork observe(const Module& folded, const StaticQuantization& options,
   Module network = folded;
   Module observed = torch::jit::InsertObservers(network, "forward", configure(folded, options, weights),
                                                 /*inplace=*/false, torch::jit::QuantType::STATIC);
+  std::vector<Module> modules;
+  for (const Module& one : observed.modules()) {
+    if (one.find_method("forward")) modules.push_back(one);
+  }
+  for (const Module& one : modules) leave_norms_alone(one);
   auto tensors = observed_tensors(observed);
   tell_apart(tensors);
   limit_observers(observed, options.output_limit);

@@ -98,6 +98,14 @@ std::string called_child(const torch::jit::Node* node) {
                                                                    : std::string();
 }
 
+// Whether `value` is one, or what an observer of one hands on.
+bool is_constant(const torch::jit::Value* value, const Module& observed) {
+  if (torch::jit::toIValue(value)) return true;
+  const std::string child = called_child(value->node());
+  if (child.empty() || statistics_of(observed.attr(child).toModule()) == nullptr) return false;
+  return torch::jit::toIValue(value->node()->input(1)).has_value();
+}
+
 std::string name_of_tensor(const torch::jit::Value* value, const Module& observed) {
   const auto* node = value->node();
   if (node->kind() == torch::jit::prim::Param) return "input";
@@ -112,7 +120,7 @@ std::string name_of_tensor(const torch::jit::Value* value, const Module& observe
   for (const auto* input : node->inputs()) {
     const auto type = input->type()->kind();
     if (type != c10::TypeKind::TensorType && type != c10::TypeKind::ListType) continue;
-    if (torch::jit::toIValue(input)) continue;
+    if (is_constant(input, observed)) continue;
     const std::string source = name_of_tensor(input, observed);
     if (kind == "relu" || kind == "ListConstruct") return source;
     return kind + " behind " + (source.find(" behind ") == std::string::npos ? source : source.substr(source.find(" behind ") + 8));
@@ -186,13 +194,19 @@ ActivationStatistics* statistics_of(const Module& module) {
 std::vector<ObservedTensor> observed_tensors(const Module& observed) {
   std::vector<ObservedTensor> tensors;
   std::set<std::string> own;
-  for (const auto* node : observed.get_method("forward").graph()->nodes()) {
+  const auto take = [&](const torch::jit::Node* node, const std::string& before, const torch::jit::Value* named) {
     const std::string child = called_child(node);
-    if (child.empty() || own.contains(child)) continue;
+    if (child.empty() || own.contains(child)) return;
     const Module called = observed.attr(child).toModule();
-    if (statistics_of(called) == nullptr) continue;
+    if (statistics_of(called) == nullptr) return;
     own.insert(child);
-    tensors.push_back({name_of_tensor(node->input(1), observed), called});
+    tensors.push_back({before + name_of_tensor(named, observed), called});
+  };
+  for (const auto* node : observed.get_method("forward").graph()->nodes()) {
+    for (const auto* input : node->inputs()) {
+      if (is_constant(input, observed)) take(input->node(), "a constant of ", node->outputs().at(0));
+    }
+    if (!called_child(node).empty() && !is_constant(node->output(), observed)) take(node, "", node->input(1));
   }
   for (const auto& module : observed.named_modules()) {
     if (own.contains(module.name) || statistics_of(module.value) == nullptr) continue;

@@ -68,13 +68,14 @@ class ActivationStatistics final : public torch::CustomClassHolder {
 [[nodiscard]] ActivationStatistics* statistics_of(const torch::jit::Module& module);
 
 // An observer of a tensor, and that tensor in words: "mix1" for what layer mix1 answers (behind its
-// ReLU, too), "input", "add behind mix1".
+// ReLU, too), "input", "add behind mix1", "a constant of add behind mix1".
 struct ObservedTensor {
   std::string name;
   torch::jit::Module observer;
 };
 
-// All of them in `observed`, those of forward's own graph first, in the order of execution.
+// All of them in `observed`, those of forward's own graph first, in the order of execution: constants, whose place in a graph
+// says nothing, where they are read.
 [[nodiscard]] std::vector<ObservedTensor> observed_tensors(const torch::jit::Module& observed);
 
 // For weights: qint8, symmetric within [-127, 127], zero point 0. One scale for each slice along

@@ -8,6 +8,7 @@
 #include "trainer_host/trainer/kinds/classes/class_answers.hpp"
 #include "trainer_host/trainer/kinds/text/trained_for_tests.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
+#include "trainer_host/trainer/quantize/aware_training.hpp"
 #include "trainer_host/trainer/quantize/variants.hpp"
 
 namespace outcrop::quantize {
@@ -68,6 +69,17 @@ TEST_F(VariantsOfTexts, have_their_tables_in_bytes_and_their_layers_in_int8) {
     EXPECT_GT(variant.coverage.parameters, 0.9) << "tables are most of it";
     EXPECT_GT(variant.coverage.multiply_adds, 0.7);
   }
+}
+
+TEST_F(VariantsOfTexts, are_what_was_trained_for_int8) {
+  AwareTraining for_int8;
+  ASSERT_THAT(for_int8.choose_ranges(*task_), IsOk());
+  text::train_a_little(*task_, 2);
+  const auto stage = export_variants(kinds::export_of(*task_), folder_.path(), "sentences",
+                                     {.variants = {"float", "int8-qat", "int8-qat-quint8"}});
+  ASSERT_THAT(stage, IsOk());
+  for (const auto& [name, why] : stage->left_out) ADD_FAILURE() << name << ": " << why;
+  expect_alike(stage->variants);
 }
 
 }  // namespace

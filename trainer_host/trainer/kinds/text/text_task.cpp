@@ -62,6 +62,12 @@ kinds::Loss TextTask::loss(const kinds::Phase&, std::span<const kinds::Draw> dra
   return {loss, {loss.item<double>()}};
 }
 
+bool TextTask::train_through(const std::string& part, std::optional<models::OtherForm> form) {
+  if (part != "network") return !form;
+  network_.train_through(std::move(form));
+  return true;
+}
+
 std::optional<std::string> TextTask::non_finite_place(std::span<const kinds::Draw> draws) {
   const torch::NoGradGuard no_gradient;
   const EncodedTexts batch = chosen(training_, draws, hidden_words_, tokenizer_.vocabulary());

@@ -58,6 +58,7 @@ class TextTask final : public kinds::Task, public kinds::TellsWithGoldens, publi
   [[nodiscard]] std::string loss_unit() const override { return "loss (cross-entropy)"; }
   void set_training(bool on) override { network_.train(on); }
   [[nodiscard]] kinds::Loss loss(const kinds::Phase& phase, std::span<const kinds::Draw> draws) override;
+  [[nodiscard]] bool train_through(const std::string& part, std::optional<models::OtherForm> form) override;
   [[nodiscard]] std::optional<std::string> non_finite_place(std::span<const kinds::Draw> draws) override;
   [[nodiscard]] std::vector<std::optional<double>> score_held_out() override;
   [[nodiscard]] kinds::Export make_export() override;
