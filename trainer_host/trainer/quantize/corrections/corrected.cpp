@@ -7,6 +7,7 @@
 #include "trainer_host/trainer/models/torch_error.hpp"
 #include "trainer_host/trainer/quantize/corrections/bias_correction.hpp"
 #include "trainer_host/trainer/quantize/corrections/equalization.hpp"
+#include "trainer_host/trainer/quantize/corrections/smoothing.hpp"
 #include "trainer_host/trainer/quantize/corrections/split_concatenation.hpp"
 
 namespace outcrop::quantize {
@@ -16,6 +17,7 @@ using torch::Tensor;
 using torch::jit::Module;
 
 constexpr const char* split_inputs = "split-inputs";
+constexpr const char* smoothing = "smoothing";
 constexpr const char* equalization = "equalization";
 constexpr const char* bias = "bias";
 constexpr const char* adaround = "adaround";
@@ -91,6 +93,12 @@ class Trials {
       for (const std::string& split : names) candidate.weight_scales.erase(split);
       return !names.empty();
     }
+    if (name == smoothing) {
+      const auto names = smooth(candidate.network, samples_.fitted, options_.batch, options_.kept_float,
+                                [&](const LayerCall& call) { return axis_of(call); });
+      for (const std::string& layer : names) candidate.weight_scales.erase(layer);
+      return !names.empty();
+    }
     if (name == equalization) {
       candidate.weight_scales.clear();
       return equalize(candidate.network) > 0;
@@ -162,6 +170,8 @@ class Trials {
 const std::vector<CorrectionKind>& correction_kinds() {
   static const std::vector<CorrectionKind> kinds{
       {split_inputs, "layers of concatenated inputs as one for each input, where their ranges differ", true},
+      {smoothing, "columns that layer norms hand to linear layers made to span as much (SmoothQuant, Xiao 2023)",
+       false},
       {equalization, "weights of consecutive layers scaled so that channels span as much (Nagel 2019)", true},
       {adaround, "weights rounded up or down by what their layer answers (AdaRound, Nagel 2020); takes minutes",
        false},

@@ -12,6 +12,7 @@
 #include "trainer_host/trainer/quantize/corrections/bias_correction.hpp"
 #include "trainer_host/trainer/quantize/corrections/equalization.hpp"
 #include "trainer_host/trainer/quantize/corrections/layer_inputs.hpp"
+#include "trainer_host/trainer/quantize/corrections/smoothing.hpp"
 #include "trainer_host/trainer/quantize/corrections/split_concatenation.hpp"
 
 namespace outcrop::quantize {
@@ -45,6 +46,15 @@ class Drawn {
   Drawn& transposed(const std::string& name, std::int64_t in, std::int64_t out) {
     return layer(name, "conv.ConvTranspose2d", {in, out, 3, 3}, out,
                  "conv_transpose2d(x, self.weight, self.bias, [2, 2], [1, 1], [0, 0], 1, [1, 1])");
+  }
+  Drawn& norm(const std::string& name, const Tensor& weight) {
+    Module norm("__torch__.torch.nn.modules.normalization.LayerNorm", unit_, /*shouldMangle=*/true);
+    norm.register_parameter("weight", weight, false);
+    norm.register_parameter("bias", drawn({weight.size(0)}, 0.2), false);
+    norm.define("def forward(self, x):\n    return torch.layer_norm(x, [" + std::to_string(weight.size(0)) +
+                "], self.weight, self.bias, 1e-5, False)\n");
+    network_.register_module(name, norm);
+    return *this;
   }
   Drawn& linear(const std::string& name, std::int64_t in, std::int64_t out) {
     return layer(name, "linear.Linear", {out, in}, out, "linear(x, self.weight, self.bias)");
@@ -138,6 +148,42 @@ TEST(Equalization, leaves_alone_what_is_read_elsewhere_or_goes_through_other_fun
     EXPECT_EQ(equalize(network), 0U) << body;
     EXPECT_TRUE(torch::equal(weight_of(network, "a"), before));
   }
+}
+
+// Two columns of what the norm answers are far larger than the others, as encoders of texts have them, and weigh as much less.
+Module network_with_a_loud_norm(Drawn& drawn, const std::string& body) {
+  Tensor weight = torch::ones({16});
+  weight[3] = 40.0;
+  weight[9] = -25.0;
+  drawn.norm("norm", weight).linear("one", 16, 12).linear("two", 16, 12).linear("sum", 16, 12).linear("last", 12, 4);
+  Module network = drawn.with(body);
+  for (const char* reader : {"one", "two"}) {
+    network.attr(reader).toModule().setattr("weight", weight_of(network, reader) / weight.abs());
+  }
+  return network;
+}
+
+TEST(Smoothing, evens_what_a_norm_hands_to_linear_layers_and_answers_the_same) {
+  const torch::NoGradGuard no_gradient;
+  Drawn drawn(12);
+  Module network = network_with_a_loud_norm(
+      drawn,
+      "    y = self.norm.forward(x)\n"
+      "    z = torch.relu(self.one.forward(y)) + self.two.forward(y.transpose(0, 1)).transpose(0, 1)\n"
+      "    return self.last.forward(torch.relu(z + self.sum.forward(torch.tanh(y))))\n");
+  const auto rows = drawn.drawn({32, 5, 16}, 1.0);
+  const auto truth = network.forward({rows}).toTensor();
+  network = reload(network);
+  Module kept = reload(network);
+  EXPECT_TRUE(smooth(kept, rows, 8, {"one", "two"}, [](const LayerCall&) { return std::nullopt; }).empty());
+  EXPECT_THAT(smooth(network, rows, 8, {}, [](const LayerCall&) { return std::nullopt; }), ElementsAre("one", "two"));
+  network = reload(network);
+  EXPECT_TRUE(torch::allclose(network.forward({rows}).toTensor(), truth, 1e-3, 1e-3));
+  // What reads the norm otherwise reads it as it was; rounded, the columns differ by less.
+  std::map<std::string, Tensor> inputs;
+  visit_layer_inputs(network, rows, 32, [&](const LayerCall& call, const Tensor& x) { inputs[call.name] = x.abs().amax(0); });
+  EXPECT_LT((inputs["one"].max() / inputs["one"].median()).item<double>(), 10.0);
+  EXPECT_TRUE(torch::allclose(inputs["one"], inputs["two"]));
 }
 
 // Mean answers of each channel with rounded weights, without and with the correction.
@@ -278,6 +324,21 @@ TEST_P(Corrections, that_measure_better_stay_and_say_what_they_brought) {
   ASSERT_THAT(better, IsOk());
   EXPECT_EQ(better->plan.size(), 4U);
   EXPECT_GT(signal_to_noise(network, better->module, images), signal_to_noise(network, plain->module, images) + 7.0);
+}
+
+TEST_P(Corrections, of_norms_measure_better_where_few_columns_are_large) {
+  Drawn drawn(12);
+  const Module network = network_with_a_loud_norm(
+      drawn,
+      "    y = self.norm.forward(x)\n"
+      "    return self.last.forward(torch.relu(self.one.forward(y) + self.two.forward(y)))\n");
+  CorrectionOptions how;
+  how.wanted = {"smoothing"};
+  const auto corrected = correct(network, drawn.drawn({40, 5, 16}, 1.0), options(), how);
+  ASSERT_THAT(corrected, IsOk());
+  ASSERT_EQ(corrected->steps.size(), 1U);
+  EXPECT_TRUE(corrected->steps[0].kept);
+  EXPECT_LT(corrected->steps[0].after, 0.7 * corrected->steps[0].before);
 }
 
 TEST_P(Corrections, of_several_outputs_are_judged_by_each_ones_share) {
