@@ -39,6 +39,8 @@ if(OUTCROP_TRAINER)
   target_compile_definitions(outcrop_onnx_library INTERFACE ONNX_ML=1 ONNX_NAMESPACE=onnx)
   target_link_libraries(outcrop_onnx_library INTERFACE
     ${OUTCROP_ONNX_LIBRARY} ${OUTCROP_ONNX_PROTO_LIBRARY} ${OUTCROP_PROTOBUF_LIBRARY})
+  pkg_check_modules(HDF5 REQUIRED IMPORTED_TARGET hdf5)
+  pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
   find_path(OUTCROP_FLATBUFFERS_INCLUDE flatbuffers/flatbuffers.h REQUIRED)
   find_program(OUTCROP_FLATC flatc REQUIRED)
 endif()

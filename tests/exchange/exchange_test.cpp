@@ -55,6 +55,7 @@ class Exchange : public testing::Test {
 
   TemporaryFolder folder_;
   const std::string tools_ = OUTCROP_SOURCE "/build/exchange-tools";
+  const std::string keras_ = OUTCROP_SOURCE "/build/keras-tools";
 };
 
 TEST_F(Exchange, writes_a_file_of_each_format_and_says_what_it_takes_and_gives) {
@@ -167,6 +168,58 @@ TEST_F(Exchange, gives_weights_away_and_takes_them_back_by_their_names_alone) {
   write("fewer.safetensors", tensors);
   EXPECT_THAT(outcrop(import + "other --weights fewer.safetensors").output, HasSubstr(names.back()));
   EXPECT_FALSE(is_there("other/stage1"));
+}
+
+TEST_F(Exchange, refuses_for_keras_what_is_no_chain_of_floats_before_a_byte_is_written) {
+  bring("digits");
+  fs::create_directory(folder_.path() / "rows");
+  const std::vector<float> values(std::size_t{16} * 64, 0.5F);
+  ASSERT_THAT(runtime::write_tensor_file(folder_.path() / "rows/rows.safetensors",
+                                         std::vector{runtime::Tensor::of_floats("images", {16, 1, 8, 8}, values)}),
+              IsOk());
+  ASSERT_EQ(outcrop("quantize digits.pt codes --method int8-qint8 --no-measure --calibration rows").code, 0);
+  const auto says = [&](const std::string& words, const std::string& part) {
+    const ShellOutcome outcome = outcrop("export " + words + " --format keras");
+    EXPECT_EQ(outcome.code, 1) << words;
+    EXPECT_THAT(outcome.output, HasSubstr(part)) << words;
+    EXPECT_TRUE(fs::is_empty(folder_.path() / "out")) << words;
+  };
+  says("digits.pt out --shape 1,1,8,8", "Keras' Sequential is layers behind each other, and '");
+  says("codes/digits_int8-qint8.ptl out --shape 1,1,8,8", "is in codes, and Keras trains floats: name the float variant");
+}
+
+// By Keras itself: the same answers, and a step of training.
+TEST_F(Exchange, keras_answers_alike_and_trains_on) {
+  if (!fs::exists(keras_)) GTEST_SKIP() << "no Keras here: script/exchange-tools --keras";
+  if (python("-c 'import torch'").code != 0) GTEST_SKIP() << "no /usr/bin/python3 with torch (Debian's python3-torch)";
+  const std::string tests = OUTCROP_SOURCE "/tests/exchange/";
+  ASSERT_EQ(python(tests + "zoo.py .").code, 0);
+  std::ofstream jobs(folder_.path() / "jobs");
+  for (const auto& [name, shape] : std::vector<std::pair<std::string, std::string>>{
+           {"convolutions", "1,3,17,18"}, {"groups", "1,8,9,9"}, {"chain", "1,3,19,18"}}) {
+    const ShellOutcome written = outcrop("export " + name + ".pt out --shape " + shape + " --format keras");
+    ASSERT_EQ(written.code, 0) << written.output;
+    jobs << name << ".pt out/" << name << ".keras " << shape << "\n";
+    // The same model gives the same bytes.
+    const std::string before = text_of("out/" + name + ".keras");
+    ASSERT_EQ(outcrop("export " + name + ".pt out --shape " + shape + " --format keras").code, 0);
+    EXPECT_TRUE(text_of("out/" + name + ".keras") == before) << name;
+  }
+  jobs.close();
+  const ShellOutcome judged = run_shell("cd " + folder_.path().string() + " && KERAS_BACKEND=jax PYTHONPATH=" + keras_ + " /usr/bin/python3 -B " +
+                                        tests + "judge_keras.py < jobs");
+  ASSERT_EQ(judged.code, 0) << judged.output;
+  std::istringstream lines(judged.output);
+  int seen = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("{\"file\"")) continue;
+    const auto figures = nlohmann::json::parse(line);
+    ++seen;
+    EXPECT_LE(figures.at("largest").get<double>(), 1e-4) << line;
+    EXPECT_GT(figures.at("trained").get<int>(), 0) << line;
+    EXPECT_LT(figures.at("loss_after").get<double>(), figures.at("loss_before").get<double>()) << line;
+  }
+  EXPECT_EQ(seen, 3) << judged.output;
 }
 
 // The lines between ```python and ``` of docs/exchange.md.

@@ -91,6 +91,23 @@ class Pools(nn.Module):
         return self.classes(F.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
+class Chain(nn.Module):
+    """Layers behind each other, whose last image is laid out flat; not all of them what Keras has by that name."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.second = nn.Conv2d(8, 6, 3, stride=2, padding=1)
+        self.hidden = nn.Linear(6 * 6 * 5, 12)
+        self.classes = nn.Linear(12, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(F.leaky_relu(self.first((x - 0.5) * 2.0), 0.1))
+        x = F.avg_pool2d(F.elu(self.second(x)), 2, padding=1)
+        return torch.softmax(self.classes(F.gelu(self.hidden(F.relu6(x).flatten(1)))), 1)
+
+
 class Sizes(nn.Module):
     """Enlarging, padding, slices, and axes that move."""
 
@@ -165,7 +182,7 @@ class Signals(nn.Module):
 
 ZOO = {
     "convolutions": (Convolutions, [3, 17, 18]), "groups": (Groups, [8, 9, 9]), "transposed": (Transposed, [4, 5, 6]),
-    "residual": (Residual, [4, 10, 12]), "pools": (Pools, [3, 19, 18]), "sizes": (Sizes, [2, 9, 11]),
+    "residual": (Residual, [4, 10, 12]), "pools": (Pools, [3, 19, 18]), "chain": (Chain, [3, 19, 18]), "sizes": (Sizes, [2, 9, 11]),
     "activations": (Activations, [4, 7, 6]), "attention": (Attention, [9]), "one_axis": (Signals, [2, 32]),
 }
 

@@ -108,6 +108,20 @@ class Recurrent(nn.Module):
         return self.last(z.mean(1))
 
 
+class Texts(nn.Module):
+    """Ids of texts [N, length] to a probability for each of three classes; filling, 0, says nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(12, 8)
+        self.classes = nn.Linear(8, 3)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        seen = (tokens != 0).to(torch.float32).unsqueeze(2)
+        mean = (self.words(tokens) * seen).sum(1) / seen.sum(1).clamp_min(1.0)
+        return torch.softmax(self.classes(mean), 1)
+
+
 class Packs(nn.Module):
     """What boards' interpreter does not load: a packed sequence."""
 
@@ -325,7 +339,7 @@ if __name__ == "__main__":
     torch.jit.trace(mobile, torch.zeros(2, 1, 8, 8)).save("mobile_traced.pt")
     torch.jit.save(torch.jit.freeze(torch.jit.script(mobile)), "mobile_frozen.pt")
     torch.jit.script(settle(UNet())).save("unet.pt")
-    for name, make in {"recurrent": Recurrent, "signals": Signals, "packs": Packs, "projected": Projected,
+    for name, make in {"recurrent": Recurrent, "texts": Texts, "signals": Signals, "packs": Packs, "projected": Projected,
                        "resized": Resized, "resized_signals": ResizedSignals, "brightest": Brightest,
                        "attention": Attention}.items():
         torch.manual_seed(30)

@@ -25,6 +25,7 @@ struct Arguments {
 
 Format format_of(const std::string& name) {
   if (name == "onnx") return Format::onnx;
+  if (name == "keras") return Format::keras;
   return name == "tflite" ? Format::tflite : Format::safetensors;
 }
 
@@ -72,17 +73,17 @@ void add_export(CLI::App& app, cli::Action& chosen, const kinds::Register& kinds
   auto arguments = std::make_shared<Arguments>();
   CLI::App* verb = app.add_subcommand(
       "export",
-      "Write a model for other runtimes: .tflite (LiteRT, phones and microcontrollers), .onnx (ONNX Runtime and many others), or its "
-      "weights as .safetensors (Python). A file of int8 gives int8, with the very same scales and codes.");
+      "Write a model for other runtimes: .tflite (LiteRT, phones and microcontrollers), .onnx (ONNX Runtime and many others), .keras "
+      "(to train further in Keras), or its weights as .safetensors (Python). A file of int8 gives int8, with the very same scales and codes.");
   verb->add_option("MODEL", arguments->model,
                    "TorchScript: a variant that outcrop made (…_float.ptl, …_int8-qint8.ptl) or a file of yours; for safetensors also "
                    "weights of a stage, or a checkpoint")
       ->required()
       ->check(CLI::ExistingFile);
   verb->add_option("OUT", arguments->out, "Folder for the file, and export.json that says what it takes and gives")->required();
-  verb->add_option("--format", arguments->format, "tflite, onnx or safetensors")
+  verb->add_option("--format", arguments->format, "tflite, onnx, keras or safetensors")
       ->required()
-      ->check(CLI::IsMember({"tflite", "onnx", "safetensors"}));
+      ->check(CLI::IsMember({"tflite", "onnx", "keras", "safetensors"}));
   verb->add_option("--name", arguments->name, "Of the file, without its ending (default: MODEL's)");
   verb->add_option("--shape", arguments->wishes.call.shapes,
                    "Sizes of an argument, for each in their order or by NAME=, repeatable: 1,3,32,32 or ids=1,128:int64 (default: one row "
@@ -107,6 +108,7 @@ void add_export(CLI::App& app, cli::Action& chosen, const kinds::Register& kinds
       "  outcrop export run/stage2/digits_stage2_int8-qint8.ptl exported --format tflite\n"
       "  outcrop export net.pt exported --format onnx --shape 1,3,32,32\n"
       "  outcrop export run/stage2/maps_stage2_float.ptl exported --format tflite --method decode --output output_1\n"
+      "  outcrop export run/stage2/digits_stage2_float.ptl exported --format keras\n"
       "  outcrop export run/stage2/digits_stage2.weights exported --format safetensors");
   verb->callback([arguments, &chosen, &kinds] {
     chosen = [arguments, &kinds] { return run(*arguments, kinds); };

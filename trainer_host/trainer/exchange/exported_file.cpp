@@ -6,6 +6,7 @@
 #include "protocol/base/durable_file.hpp"
 #include "protocol/base/json_text.hpp"
 #include "protocol/base/regular_file.hpp"
+#include "trainer_host/trainer/exchange/keras/keras_file.hpp"
 #include "trainer_host/trainer/exchange/onnx/onnx_file.hpp"
 #include "trainer_host/trainer/exchange/state_tensors.hpp"
 #include "trainer_host/trainer/models/lite_model.hpp"
@@ -103,12 +104,18 @@ Result<ExportedFile> write_state(const models::NamedTensors& state, const fs::pa
   return write(std::move(exported), bytes, Format::safetensors, source, folder, stem);
 }
 
+Result<Bytes> in_format(const Graph& graph, const ExportWishes& wishes) {
+  if (wishes.format == Format::onnx) return to_onnx(graph);
+  return wishes.format == Format::keras ? to_keras(graph) : to_tflite(graph, wishes.tflite);
+}
+
 }  // namespace
 
 std::string_view to_string(Format format) {
   switch (format) {
     case Format::tflite: return "tflite";
     case Format::onnx: return "onnx";
+    case Format::keras: return "keras";
     case Format::safetensors: return "safetensors";
   }
   return "";
@@ -139,8 +146,9 @@ Result<ExportedFile> export_module(const torch::jit::Module& module, const fs::p
   OUTCROP_TRY(example, example_call(module, source, wishes.call));
   OUTCROP_TRY(graph, graph_of(example.module, example.call));
   graph.name = stem;
-  OUTCROP_TRY(bytes, wishes.format == Format::onnx ? to_onnx(graph) : to_tflite(graph, wishes.tflite));
-  return write(described(graph, wishes.tflite.channels_last), bytes, wishes.format, source, folder, stem);
+  OUTCROP_TRY(bytes, in_format(graph, wishes));
+  const bool channels_last = wishes.tflite.channels_last || wishes.format == Format::keras;
+  return write(described(graph, channels_last), bytes, wishes.format, source, folder, stem);
 }
 
 Result<ExportedFile> export_weights(const fs::path& source, const fs::path& folder, const std::string& stem) {

@@ -10,12 +10,12 @@
 
 namespace outcrop::exchange {
 
-enum class Format { tflite, onnx, safetensors };
+enum class Format { tflite, onnx, keras, safetensors };
 [[nodiscard]] std::string_view to_string(Format format);  // also a file's extension
 
 struct ExportWishes {
   Format format = Format::tflite;
-  WantedCall call;       // of tflite and onnx
+  WantedCall call;       // of all but safetensors
   TfliteOptions tflite;
 };
 

@@ -8,6 +8,7 @@
 #include "platform/text/nearest.hpp"
 #include "protocol/base/join.hpp"
 #include "protocol/messages/names.hpp"
+#include "trainer_host/trainer/experiment/exports.hpp"
 #include "trainer_host/trainer/quantize/method.hpp"
 
 namespace outcrop::experiment {
@@ -52,7 +53,18 @@ std::vector<std::string> read_variants(TomlReader::Table& table, const std::vect
   return std::move(*variants);
 }
 
-Step read_step(TomlReader::Table& root, TomlReader::Table& tables, const std::string& name, std::int64_t number) {
+std::vector<std::string> read_exports(TomlReader::Table& table, const std::vector<std::string>& usual) {
+  const auto& known = export_formats();
+  auto formats = table.texts("exports", usual, known.size());
+  for (const std::string& format : formats) {
+    if (std::find(known.begin(), known.end(), format) != known.end()) continue;
+    table.refuse("exports", "'" + format + "' is no format; " + platform::did_you_mean(format, known) + "there are " + join(known));
+  }
+  return formats;
+}
+
+Step read_step(TomlReader::Table& root, TomlReader::Table& tables, const std::string& name, std::int64_t number,
+               const std::vector<std::string>& usual_exports) {
   Step step{.name = name, .number = number};
   const auto known = known_steps().find(name);
   if (!messages::is_name(name)) root.refuse("steps", "'" + name + "' is no name: 1 to 63 of a-z, 0-9 and -");
@@ -70,6 +82,11 @@ Step read_step(TomlReader::Table& root, TomlReader::Table& tables, const std::st
     table.refuse("int8_epochs", "nothing of this step is made of weights that were trained for int8: add qat to its methods");
   }
   if (name == baseline_name && trains) table.refuse("methods", "the baseline is trained in float: qat is a step of its own");
+  step.exports = read_exports(table, usual_exports);
+  if (table.has("exports") && !step.exports.empty() && exported_names(step).empty()) {
+    table.refuse("exports", "nothing of this step can be left in " + join(step.exports) +
+                                ": int8-qint8, int8-dynamic and int8-qat are left as .tflite, what trains as .keras and .safetensors");
+  }
   step.release = table.boolean("release", false);
   table.finish();
   return step;
@@ -109,9 +126,10 @@ Result<Experiment> read_experiment(const std::filesystem::path& file) {
   std::erase(names, baseline_name);
   names.insert(names.begin(), baseline_name);
   if (std::set(names.begin(), names.end()).size() != names.size()) table.refuse("steps", "names a step twice");
+  const auto exports = read_exports(table, {});
   auto tables = root.table("steps");
   for (const std::string& name : names) {
-    experiment.steps.push_back(read_step(table, tables, name, static_cast<std::int64_t>(experiment.steps.size()) + 1));
+    experiment.steps.push_back(read_step(table, tables, name, static_cast<std::int64_t>(experiment.steps.size()) + 1, exports));
   }
   tables.finish("steps that experiment.steps lists may have a table each, [steps.NAME]: " + join(names));
   table.finish();

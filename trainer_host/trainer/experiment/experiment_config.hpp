@@ -14,6 +14,7 @@ struct Step {
   std::string name;                   // "static": the name of its folder
   std::vector<std::string> variants{};  // that it makes besides float, by their names (quantize/method.hpp)
   std::int64_t int8_epochs = 0;       // of training for int8 from the baseline's weights; 0: none
+  std::vector<std::string> exports{};   // formats of other runtimes that its models are left in, too (exports.hpp)
   bool release = false;               // whether it makes a signed release, for boards to measure
   std::int64_t number = 1;            // among all steps: the stage that its files and its release are named by
 

@@ -121,6 +121,31 @@ TEST_F(ExperimentRun, makes_each_step_and_their_comparison_and_makes_nothing_twi
   EXPECT_THAT(others.output, HasSubstr("results of another experiment ('stripes', not 'others')"));
 }
 
+TEST_F(ExperimentRun, leaves_models_for_other_runtimes) {
+  write("exports = [\"tflite\", \"keras\", \"safetensors\"]\nsteps = [\"baseline\", \"dynamic\", \"static\", \"qat\"]\n"
+        "[steps.qat]\nint8_epochs = 1\n[steps.static]\nexports = [\"tflite\", \"onnx\"]\n");
+  const ShellOutcome outcome = run();
+  ASSERT_EQ(outcome.code, 0) << outcome.output;
+  for (const char* file :
+       {"dynamic/dynamic_range_quantized_model.tflite", "static/ptq_quantized_model.tflite", "static/ptq_quantized_model.onnx",
+        "qat/qat_quantized_model.tflite", "qat/qat_model.keras", "qat/qat_model.safetensors", "qat/training/checkpoint",
+        "baseline/baseline_model.keras", "baseline/baseline_model.safetensors", "qat/export.json"}) {
+    EXPECT_TRUE(there(file)) << file;
+  }
+  EXPECT_FALSE(there("static/ptq_quantized_model.keras"));
+  for (const char* step : {"baseline", "dynamic", "static", "qat"}) {
+    EXPECT_TRUE(read(std::string(step) + "/metrics.json")["left_out"].empty()) << step;
+  }
+  // Of floats in int8 a quarter is left; and codes are those of the variant.
+  const auto list = read("qat/export.json");
+  EXPECT_TRUE(list["qat_quantized_model.tflite"]["operators"].contains("convolution in int8"));
+  // What is not wanted any more is not left.
+  write("steps = [\"baseline\", \"dynamic\"]\n");
+  const ShellOutcome without = run("--only dynamic");
+  ASSERT_EQ(without.code, 0) << without.output;
+  EXPECT_FALSE(there("dynamic/dynamic_range_quantized_model.tflite"));
+}
+
 TEST_F(ExperimentRun, a_step_that_fails_is_named_and_the_others_are_made) {
   write("steps = [\"baseline\", \"dynamic\", \"qat\"]\n[steps.qat]\nint8_epochs = 1\n");
   ASSERT_EQ(run("--only baseline").code, 0);
@@ -148,6 +173,8 @@ TEST_F(ExperimentRun, refuses_what_is_wrong_before_any_step) {
   refused("steps = [\"static\", \"static\"]\n", "names a step twice");
   refused("steps = [\"static\"]\n[steps.static]\nint8_epochs = 2\n", "int8_epochs");
   refused("steps = [\"static\"]\n[steps.static]\nrelease = true\n", "has no [release] that names keys");
+  refused("exports = [\"tflight\"]\n", "there are tflite, onnx, keras, safetensors");
+  refused("steps = [\"mine\"]\n[steps.mine]\nmethods = [\"fp16\"]\nexports = [\"tflite\"]\n", "nothing of this step can be left in tflite");
   refused("set = [\"train.batsh=4\"]\n", "did you mean train.batch?");
   refused("set = [\"data.train='nowhere'\"]\n", "nowhere");
   write("steps = [\"static\"]\n");

@@ -19,6 +19,9 @@ constexpr const char* footer = R"(Example CONFIG.toml (relative paths start at t
   out = "results"
   stages = 1                      # of the baseline
   steps = ["baseline", "dynamic", "static", "qat", "mixed"]
+  exports = ["tflite", "keras"]   # and "onnx", "safetensors": what each step leaves for other runtimes, too; a step's own
+                                  # table may say otherwise. ptq_quantized_model.tflite, dynamic_range_quantized_model.tflite,
+                                  # qat_quantized_model.tflite; baseline_model.keras, qat_model.keras, which train on
 
   [steps.qat]
   int8_epochs = 5                 # trained on for int8 from the baseline's weights; 5 where nothing is said

@@ -12,6 +12,7 @@
 #include "trainer_host/trainer/analyze/contender_page.hpp"
 #include "trainer_host/trainer/analyze/read_results.hpp"
 #include "trainer_host/trainer/analyze/transfer_size.hpp"
+#include "trainer_host/trainer/experiment/exports.hpp"
 #include "trainer_host/trainer/experiment/figures.hpp"
 #include "trainer_host/trainer/kinds/answers_classes.hpp"
 #include "trainer_host/trainer/kinds/foreign_code.hpp"
@@ -178,7 +179,7 @@ Status check_room(const std::vector<const Step*>& steps, const kinds::Task& task
   const ByteCount weights = train::size_of_weights(task);
   std::uint64_t needed = 0;
   for (const Step* step : steps) {
-    const std::uint64_t copies = 2 + step->variants.size();
+    const std::uint64_t copies = 2 + step->variants.size() + exported_names(*step).size();
     needed += copies * weights.value() * (step->release ? 2 : 1) + ByteCount::mib(2).value();
     if (step->trains()) needed += train::space_of_stage(weights, false).value();
   }
@@ -248,6 +249,9 @@ Status make_step(const Experiment& experiment, const Step& step, const ResultPat
   OUTCROP_CHECK(score(contenders, stage / stem_of(config, step), *opened.task, figures));
   figures.contenders = std::move(contenders);
   OUTCROP_CHECK(check_any(step, figures));
+  for (auto& [name, why] : export_step(step, stage / stem_of(config, step), weights, config.train.out)) {
+    figures.left_out.emplace_back(name, why);
+  }
   OUTCROP_CHECK(show(step, paths, figures));
   figures.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   return write_file_durably(paths.metrics(step.name), std::string_view(to_json(figures)));

@@ -14,6 +14,7 @@
 #include "protocol/trust/digest.hpp"
 #include "trainer_host/trainer/data/stop_signal.hpp"
 #include "trainer_host/trainer/experiment/comparison.hpp"
+#include "trainer_host/trainer/experiment/exports.hpp"
 #include "trainer_host/trainer/experiment/make_step.hpp"
 #include "trainer_host/trainer/experiment/own_program.hpp"
 #include "trainer_host/trainer/experiment/step_record.hpp"
@@ -142,6 +143,7 @@ Result<Inputs> Run::inputs_of(const Step& step, const train::TrainConfig& config
   for (const std::string& line : inputs_of_data({experiment_.config.string() + ".d"})) inputs.push_back(line);
   inputs.push_back("set = " + join(experiment_.settings));
   inputs.push_back("variants = " + join(step.variants) + (step.release ? ", released" : ""));
+  for (const std::string& name : exported_names(step)) inputs.push_back("export = " + name);
   return inputs;
 }
 

@@ -26,12 +26,13 @@ std::string text_in(const Json& json, const char* key) {
   return found != json.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-// "stage3", ".stage3.making", releases, pictures, figures: all that a step makes besides training and logs.
+// "stage3", ".stage3.making", releases, pictures, figures, exports: all that a step makes besides training and logs.
 bool is_made_by_step(const fs::path& path) {
   const std::string name = path.filename().string();
   return name.starts_with("stage") || name.starts_with(".stage") || name == "releases" || name == "metrics.json" ||
          name == "comparison.csv" || name == "quantization_performance.csv" || path.extension() == ".png" ||
-         path.extension() == ".weights";
+         path.extension() == ".weights" || name == "export.json" || path.extension() == ".tflite" || path.extension() == ".onnx" ||
+         path.extension() == ".keras" || path.extension() == ".safetensors";
 }
 
 }  // namespace

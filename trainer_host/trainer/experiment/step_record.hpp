@@ -15,6 +15,7 @@ namespace outcrop::experiment {
 //   <step>/training/            of steps that train: a run as `outcrop train` leaves it
 //   <step>/training.log, step.log  what was said
 //   <step>/stage<N>/            variants, plans, quantization.json, goldens, as a stage's end leaves them
+//   <step>/qat_quantized_model.tflite, …, export.json  what it leaves for other runtimes
 //   <step>/metrics.json, comparison.csv, *.png   its figures; metrics.json is written last
 //   comparison/                 all steps beside each other
 struct ResultPaths {

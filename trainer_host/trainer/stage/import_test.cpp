@@ -3,7 +3,9 @@
 #include <fstream>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/messages/text_input.hpp"
 #include "runtime/engine/npy_file.hpp"
+#include "runtime/engine/tensor_file.hpp"
 #include "runtime/runner/landlock.hpp"
 #include "tests/support/result_matchers.hpp"
 #include "tests/support/shell.hpp"
@@ -80,6 +82,54 @@ TEST_F(Import, takes_a_module_from_python_to_a_signed_release) {
               *read_file(folder_.path() / "out/stage1" / file, ByteCount::mib(1)))
         << file;
   }
+}
+
+// The release says how a text is cut for it, as outcrop-agent infer --text wants to know.
+TEST_F(Import, takes_a_model_of_texts_with_its_vocabulary) {
+  bring("texts");
+  bring("recurrent");
+  fs::create_directory(folder_.path() / "rows");
+  std::vector<std::int64_t> ids(std::size_t{12} * 6);
+  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::int64_t>(i * 7 % 12);
+  ASSERT_THAT(runtime::write_tensor_file(folder_.path() / "rows/rows.safetensors",
+                                         std::vector{runtime::Tensor::of_integers("tokens", {12, 6}, ids)}),
+              IsOk());
+  const std::string pieces = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nrain\nwind\nsoup\nsalt\n##y\n##s\nof\nwith\n";
+  const auto vocabulary = [&](const std::string& text) { std::ofstream(folder_.path() / "vocab.txt") << text; };
+  vocabulary(pieces);
+  const std::string words = " --vocabulary vocab.txt --data rows --variants float --out out --classes ";
+  const ShellOutcome imported = outcrop("import texts.pt" + words + "food,weather,neither");
+  ASSERT_EQ(imported.code, 0) << imported.output;
+  const auto goldens = read_file(folder_.path() / "out/stage1/golden_input.safetensors", ByteCount::mib(1));
+  ASSERT_THAT(goldens, IsOk());
+  const auto told = runtime::decode_tensor_metadata(*goldens);
+  ASSERT_THAT(told, IsOk());
+  ASSERT_TRUE(told->contains(messages::text_metadata_key));
+  const auto text = messages::parse_text_input(told->at(messages::text_metadata_key));
+  ASSERT_THAT(text, IsOk());
+  EXPECT_EQ(*text, (messages::TextInput{"tokens", 6, false, pieces, "output", {"food", "weather", "neither"}}));
+
+  const auto refused = [&](const std::string& arguments, const std::string& why) {
+    fs::remove_all(folder_.path() / "out");
+    const ShellOutcome outcome = outcrop("import " + arguments);
+    EXPECT_NE(outcome.code, 0) << arguments;
+    EXPECT_THAT(outcome.output, HasSubstr(why));
+    EXPECT_FALSE(fs::exists(folder_.path() / "out/stage1"));
+  };
+  refused("texts.pt" + words + "food,weather", "--classes names 2: a probability for each is wanted");
+  std::string thirty_two = "c1";
+  for (int i = 2; i <= 32; ++i) thirty_two += ",c" + std::to_string(i);
+  refused("recurrent.pt" + words + thirty_two, "are no probabilities");
+  refused("texts.pt --vocabulary vocab.txt --data rows --out out", "--classes");
+  refused("texts.pt --classes a,b,c --data rows --out out", "--vocabulary");
+  vocabulary(pieces + "more\n");
+  refused("texts.pt" + words + "food,weather,neither", "has 13 pieces, and the module does not take the last one");
+  vocabulary(pieces.substr(0, pieces.find("of\n")));
+  refused("texts.pt" + words + "food,weather,neither", "the rows have an id 11, and the vocabulary ends at 9");
+  vocabulary(pieces + "rain\n");
+  refused("texts.pt" + words + "food,weather,neither", "vocab.txt: ");
+  bring("digits");
+  refused("digits.pt" + words + "a,b,c,d", "images");
 }
 
 TEST_F(Import, runs_strangers_code_where_nothing_but_what_was_named_is_to_be_had) {

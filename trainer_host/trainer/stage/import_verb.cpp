@@ -8,6 +8,7 @@
 #include "protocol/base/number.hpp"
 #include "protocol/messages/names.hpp"
 #include "trainer_host/trainer/kinds/foreign_code.hpp"
+#include "trainer_host/trainer/kinds/takes_texts.hpp"
 #include "trainer_host/trainer/stage/stage_end.hpp"
 
 namespace outcrop::stage {
@@ -28,6 +29,7 @@ struct Arguments {
   std::string loss;
   std::vector<std::string> variants;
   std::vector<std::string> budgets;
+  kinds::TextWords texts;
   bool allow_reduced = false;
 };
 
@@ -64,9 +66,18 @@ Status add_budget(const std::string& text, std::map<std::string, train::Budget>&
                                    "raspberry-pi-4=400,400");
 }
 
+Status take_texts(const kinds::TextWords& texts, kinds::Recipe& recipe) {
+  if (texts.vocabulary.empty()) return {};
+  auto* taker = dynamic_cast<kinds::TakesTexts*>(&recipe);
+  if (taker == nullptr) return fail(ErrorCode::unsupported, "models of this kind take no texts");
+  taker->take_texts(texts);
+  return {};
+}
+
 Result<train::TrainConfig> config_of(const Arguments& arguments, const kinds::Kind& kind) {
   OUTCROP_TRY(recipe, kind.take({arguments.module, arguments.weights, arguments.loss}));
   recipe->set_places({.train = arguments.data, .validation = arguments.held_out});
+  OUTCROP_CHECK(take_texts(arguments.texts, *recipe));
   train::TrainConfig config;
   OUTCROP_TRY(name, name_of(arguments));
   config.name = name;
@@ -101,6 +112,7 @@ Status run(const Arguments& arguments, const kinds::Register& kinds) {
   OUTCROP_TRY(config, config_of(arguments, *kind));
   std::vector<fs::path> read{arguments.module};
   if (!arguments.weights.empty()) read.push_back(arguments.weights);
+  if (!arguments.texts.vocabulary.empty()) read.push_back(arguments.texts.vocabulary);
   read.insert(read.end(), arguments.data.begin(), arguments.data.end());
   read.insert(read.end(), arguments.held_out.begin(), arguments.held_out.end());
   OUTCROP_CHECK(kinds::enclose(*kind, read, {arguments.out}, arguments.allow_reduced));
@@ -173,6 +185,16 @@ void add_import(CLI::App& app, cli::Action& chosen, const kinds::Register& kinds
                    "the runner in 10^6 bytes. Boards of a class without one measure, and do not activate")
       ->allow_extra_args(false)
       ->type_name("CLASS=MS,MB");
+  CLI::Option* vocabulary = verb->add_option("--vocabulary", arguments->texts.vocabulary,
+                                             "Of a model that takes ids of texts, int64 [rows, length]: its pieces of words, one a line, as BERT's "
+                                             "vocab.txt. A board's outcrop-agent infer --text then answers by the release; wants --classes")
+                                ->check(CLI::ExistingFile);
+  CLI::Option* classes = verb->add_option("--classes", arguments->texts.classes, "Names of what its first answer has a probability for, in that order")
+                             ->delimiter(',')
+                             ->needs(vocabulary);
+  vocabulary->needs(classes);
+  verb->add_flag("--cased", arguments->texts.cased, "Letters of texts stay as they are written; else they are small and without accents")
+      ->needs(vocabulary);
   verb->add_flag("--allow-reduced-confinement", arguments->allow_reduced,
                  "Go on where this machine cannot confine the process");
   verb->footer(
@@ -181,7 +203,8 @@ void add_import(CLI::App& app, cli::Action& chosen, const kinds::Register& kinds
       "Examples:\n"
       "  outcrop import detector.pt --data rows --out detector --budget raspberry-pi-4=100,400\n"
       "  outcrop import net.pt --weights net_best.pt --data rows --held-out test --loss cross-entropy "
-      "--out net");
+      "--out net\n"
+      "  outcrop import reviews.pt --vocabulary vocab.txt --classes bad,good --data ids --out reviews");
   verb->callback([arguments, &chosen, &kinds] {
     chosen = [arguments, &kinds] { return run(*arguments, kinds); };
   });

@@ -119,6 +119,7 @@ std::vector<std::filesystem::path> ModuleRecipe::brought() const {
   std::vector<std::filesystem::path> files;
   if (!file.empty()) files.push_back(file);
   if (!values.empty()) files.push_back(values);
+  if (texts) files.push_back(texts->vocabulary);
   return files;
 }
 
@@ -160,9 +161,14 @@ Result<std::unique_ptr<kinds::Task>> ModuleRecipe::open(std::uint64_t) const {
   if (trained && !some.has_target()) {
     return fail(ErrorCode::not_found, "data.train has no target.npy, which says what is to be learned");
   }
+  std::optional<messages::TextInput> text;
+  if (texts) {
+    OUTCROP_TRY(told, text_input_of(*texts, foreign, some));
+    text = std::move(told);
+  }
   std::string kept = code.empty() ? without_values(foreign.module) : code;
   return std::unique_ptr<kinds::Task>(std::make_unique<ModuleTask>(
-      *this, std::move(foreign), std::move(kept), std::move(rows)));
+      *this, std::move(foreign), std::move(kept), std::move(rows), std::move(text)));
 }
 
 }  // namespace outcrop::user_module

@@ -16,6 +16,7 @@ using torch::Tensor;
 
 constexpr std::size_t asked_at_once = 64;   // rows
 constexpr std::size_t most_scored = 1024;   // after each epoch
+constexpr double least_probability = 1e-12;
 
 // What `ask` answers first, of all rows, some at a time.
 template <class Ask>
@@ -32,11 +33,12 @@ Result<Tensor> first_output(const Rows& rows, const Ask& ask) {
 }  // namespace
 
 ModuleTask::ModuleTask(const ModuleRecipe& recipe, ForeignModule foreign, std::string code,
-                       SplitRows rows)
+                       SplitRows rows, std::optional<messages::TextInput> text)
     : code_(std::move(code)),
       objective_(recipe.objective),
       foreign_(std::move(foreign)),
-      rows_(std::move(rows)) {}
+      rows_(std::move(rows)),
+      text_(std::move(text)) {}
 
 const Rows& ModuleTask::judged() const {
   return rows_.held_out.size() > 0 ? rows_.held_out : rows_.training;
@@ -111,6 +113,11 @@ kinds::Export ModuleTask::make_export() {
   return user_module::make_export(foreign_, judged(), rows_.training.size() > 0 ? rows_.training : judged(), objective_);
 }
 
+std::map<std::string, std::string> ModuleTask::told_with_goldens() const {
+  if (!text_) return {};
+  return {{messages::text_metadata_key, messages::to_json(*text_)}};
+}
+
 Result<messages::Quality> ModuleTask::judge(models::CallableModel& model) {
   const torch::NoGradGuard no_gradient;
   const Rows& rows = judged();
@@ -120,7 +127,8 @@ Result<messages::Quality> ModuleTask::judge(models::CallableModel& model) {
   }
   OUTCROP_TRY(output, first_output(rows, [&](const std::vector<Tensor>& inputs) -> Result<Tensor> {
     OUTCROP_TRY(answers, model.call("forward", {inputs.begin(), inputs.end()}));
-    return answers.at(0);
+    // Losses of classes take logits, which logarithms of probabilities are, too.
+    return text_ && objective_->of_classes() ? answers.at(0).clamp_min(least_probability).log() : answers.at(0);
   }));
   if (!torch::isfinite(output).all().item<bool>()) {
     return fail(ErrorCode::diverged, "an answer to these rows is not finite");

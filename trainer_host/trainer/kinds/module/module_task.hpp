@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,11 +9,13 @@
 #include "trainer_host/trainer/kinds/module/foreign_module.hpp"
 #include "trainer_host/trainer/kinds/module/objective.hpp"
 #include "trainer_host/trainer/kinds/module/rows.hpp"
+#include "trainer_host/trainer/kinds/module/texts.hpp"
+#include "trainer_host/trainer/kinds/told_with_goldens.hpp"
 
 namespace outcrop::user_module {
 
 // What is said of a user's module, by a configuration, `outcrop import`, or weights.
-struct ModuleRecipe final : kinds::Recipe {
+struct ModuleRecipe final : kinds::Recipe, kinds::TakesTexts {
   std::filesystem::path file;                    // TorchScript; empty: `code` has it
   std::filesystem::path values{};                // weights beside it: a state_dict or safetensors; or empty
   std::string digests{};                         // SHA-256 of both, as text: what the model begins with
@@ -20,7 +23,9 @@ struct ModuleRecipe final : kinds::Recipe {
   std::optional<Objective> objective{};          // none: only to be shipped
   bool trained = true;                           // else only shipped: must be in evaluation mode
   kinds::DataPlaces data{};
+  std::optional<kinds::TextWords> texts{};       // where boards are to be asked by texts
 
+  void take_texts(kinds::TextWords words) override { texts = std::move(words); }
   [[nodiscard]] std::string fingerprint() const override;
   [[nodiscard]] const kinds::DataPlaces& places() const override { return data; }
   void set_places(kinds::DataPlaces places) override { data = std::move(places); }
@@ -28,9 +33,10 @@ struct ModuleRecipe final : kinds::Recipe {
   [[nodiscard]] Result<std::unique_ptr<kinds::Task>> open(std::uint64_t seed) const override;
 };
 
-class ModuleTask final : public kinds::Task {
+class ModuleTask final : public kinds::Task, public kinds::TellsWithGoldens {
  public:
-  ModuleTask(const ModuleRecipe& recipe, ForeignModule foreign, std::string code, SplitRows rows);
+  ModuleTask(const ModuleRecipe& recipe, ForeignModule foreign, std::string code, SplitRows rows,
+             std::optional<messages::TextInput> text);
 
   [[nodiscard]] std::vector<kinds::Part> parts() const override;
   [[nodiscard]] std::string shape() const override;
@@ -46,6 +52,8 @@ class ModuleTask final : public kinds::Task {
       std::span<const kinds::Draw> draws) override;
   [[nodiscard]] std::vector<std::optional<double>> score_held_out() override;
   [[nodiscard]] kinds::Export make_export() override;
+  // protocol/messages/text_input.hpp, of one that takes texts
+  [[nodiscard]] std::map<std::string, std::string> told_with_goldens() const override;
   [[nodiscard]] Result<messages::Quality> judge(models::CallableModel& model) override;
 
  private:
@@ -59,6 +67,7 @@ class ModuleTask final : public kinds::Task {
   std::optional<Objective> objective_;
   ForeignModule foreign_;
   SplitRows rows_;
+  std::optional<messages::TextInput> text_;
 };
 
 }  // namespace outcrop::user_module

@@ -1,8 +1,7 @@
 #include "trainer_host/trainer/kinds/text/exporting.hpp"
 
-#include <algorithm>
-
 #include "trainer_host/trainer/kinds/classes/class_answers.hpp"
+#include "trainer_host/trainer/kinds/takes_texts.hpp"
 
 namespace outcrop::text {
 namespace {
@@ -48,17 +47,7 @@ messages::TextInput text_input_of(const TextShape& shape) {
 }
 
 Status check_travels(const TextShape& shape) {
-  const std::string json = messages::to_json(text_input_of(shape));
-  const auto quoted = std::count_if(json.begin(), json.end(), [](char c) { return c == '"' || c == '\\'; });
-  if (json.size() + static_cast<std::size_t>(quoted) > messages::text_input_limit.value()) {
-    return fail(ErrorCode::invalid_argument, "the vocabulary and the names of the classes take " + ByteCount(json.size()).human() +
-                                                 " as JSON, and a release has room for " +
-                                                 messages::text_input_limit.human() + ": take fewer pieces");
-  }
-  if (const auto read = messages::parse_text_input(json); !read) {
-    return fail(read.error().context("boards could not be told of it"));
-  }
-  return {};
+  return kinds::check_travels(text_input_of(shape));
 }
 
 kinds::Export make_export(const TextShape& shape, const torch::jit::Module& network, const Vocabulary& vocabulary,
