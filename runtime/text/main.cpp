@@ -64,10 +64,8 @@ void print(const std::vector<std::int64_t>& ids) {
 }
 
 Status tokenize(const Wanted& wanted) {
-  OUTCROP_TRY(pieces, read_text_file(wanted.vocabulary, longest_vocabulary));
-  auto vocabulary = Vocabulary::parse(pieces);
-  if (!vocabulary) return fail(vocabulary.error().context(wanted.vocabulary.string()));
-  const Tokenizer tokenizer(std::move(*vocabulary), wanted.letters);
+  OUTCROP_TRY(vocabulary, Vocabulary::read(wanted.vocabulary));
+  const Tokenizer tokenizer(std::move(vocabulary), wanted.letters);
   const auto cut = [&](std::string_view text) {
     print(wanted.length ? tokenizer.padded(text, *wanted.length) : tokenizer.ids_of(text));
   };

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "protocol/base/durable_file.hpp"
 #include "runtime/text/utf8.hpp"
 
 namespace outcrop::text {
@@ -49,6 +50,13 @@ Result<Vocabulary> Vocabulary::parse(std::string_view text) {
     }
     *id = *found;
   }
+  return vocabulary;
+}
+
+Result<Vocabulary> Vocabulary::read(const std::filesystem::path& file) {
+  OUTCROP_TRY(text, read_text_file(file, longest_vocabulary));
+  auto vocabulary = parse(text);
+  if (!vocabulary) return fail(vocabulary.error().context(file.string()));
   return vocabulary;
 }
 

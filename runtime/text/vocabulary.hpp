@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
@@ -23,6 +24,8 @@ class Vocabulary {
   // invalid_data names the line (counted from 1) that is empty, no UTF-8 or there twice, or which of [PAD], [UNK], [CLS] and
   // [SEP] is missing. Lines may end as Windows ends them.
   [[nodiscard]] static Result<Vocabulary> parse(std::string_view text);
+  // Those of a file, which errors name.
+  [[nodiscard]] static Result<Vocabulary> read(const std::filesystem::path& file);
 
   // Nothing where there is no such piece.
   [[nodiscard]] std::optional<std::int64_t> find(std::string_view piece) const;

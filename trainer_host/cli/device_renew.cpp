@@ -50,10 +50,9 @@ Result<std::string> present_certificate(const HostConnection& host, const std::s
   return certificate;
 }
 
-// Boards that have come by their new certificates so far: those of before are revoked.
-Result<std::vector<std::string>> revoke_replaced(const HostConnection& host, const pki::Authority& authority) {
+// Of these boards those that have come by their new certificates: those of before are revoked.
+Result<std::vector<std::string>> revoke_replaced(const HostConnection& host, const pki::Authority& authority, const std::vector<std::string>& boards) {
   std::vector<std::string> done;
-  OUTCROP_TRY(boards, pki::boards_with_replacements(authority));
   for (const std::string& device : boards) {
     auto present = present_certificate(host, device);
     if (!present && present.error().code() == ErrorCode::not_found) continue;  // of another host, or enrolled no more
@@ -69,19 +68,26 @@ Result<std::vector<std::string>> revoke_replaced(const HostConnection& host, con
   return done;
 }
 
-// Until all of these have come by their new ones, or the time is over.
+// Those that have come by their new ones, once all that are awaited have, or the time is over: only these are looked at until then.
 Result<std::vector<std::string>> revoke_replaced_of(const HostConnection& host, const pki::Authority& authority,
                                                     const std::vector<std::string>& certified, int wait) {
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(certified.empty() ? 0 : wait);
   std::vector<std::string> done;
-  for (;;) {
-    OUTCROP_TRY(now, revoke_replaced(host, authority));
+  std::vector<std::string> awaited = certified;
+  const auto look_at = [&](const std::vector<std::string>& boards) -> Status {
+    OUTCROP_TRY(now, revoke_replaced(host, authority, boards));
     done.insert(done.end(), now.begin(), now.end());
-    const bool all = std::all_of(certified.begin(), certified.end(),
-                                 [&](const std::string& device) { return std::find(done.begin(), done.end(), device) != done.end(); });
-    if (all || std::chrono::steady_clock::now() >= until) return done;
+    std::erase_if(awaited, [&](const std::string& device) { return std::find(now.begin(), now.end(), device) != now.end(); });
+    return {};
+  };
+  OUTCROP_CHECK(look_at(awaited));
+  while (!awaited.empty() && std::chrono::steady_clock::now() < until) {
     std::this_thread::sleep_for(between_looks_at_renewals);
+    OUTCROP_CHECK(look_at(awaited));
   }
+  OUTCROP_TRY(all, pki::boards_with_replacements(authority));
+  OUTCROP_CHECK(look_at(all));
+  return done;
 }
 
 Status certify(const HostConnection& host, const pki::Authority& authority, const Asked& asked) {

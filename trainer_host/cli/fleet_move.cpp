@@ -52,13 +52,7 @@ Result<std::string> sign(const fs::path& keys, const messages::BrokerMove& move)
                                         std::to_string(at_hand.size()) + " lie in " + (keys / "offline").string() + ": bring them together for it");
   }
   const std::string text = to_json(move);
-  const Bytes message = trust::pre_authentication_encoding(trust::payload_type(messages::broker_move_kind), as_bytes(text));
-  trust::Signatures signatures;
-  for (const release::SigningKey& key : at_hand) {
-    OUTCROP_TRY(signature, key.sign(message));
-    signatures[key.id()] = std::move(signature);
-  }
-  return trust::write_envelope(messages::broker_move_kind, as_bytes(text), signatures);
+  return release::sign_envelope(messages::broker_move_kind, as_bytes(text), at_hand);
 }
 
 Status run_move(const MoveOptions& options) {

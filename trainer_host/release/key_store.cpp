@@ -25,9 +25,8 @@ constexpr std::string_view revoked_file = "revoked.json";
 
 template <class Role>
 Result<std::string> sign_role(const Role& role, const SigningKey& key) {
-  const Bytes payload = to_bytes(trust::to_json(role));
-  OUTCROP_TRY(signature, key.sign(trust::pre_authentication_encoding(trust::payload_type(Role::kind), payload)));
-  return trust::write_envelope(Role::kind, payload, {{key.id(), signature}});
+  const std::string text = trust::to_json(role);
+  return sign_envelope(Role::kind, as_bytes(text), {&key, 1});
 }
 
 // In a file, or on the token that `uri` names: then that is what the file says.

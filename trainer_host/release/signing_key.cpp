@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "protocol/base/durable_file.hpp"
+#include "protocol/trust/envelope.hpp"
 #include "protocol/trust/openssl.hpp"
 #include "trainer_host/release/offline_key.hpp"
 #include "trainer_host/release/token_key.hpp"
@@ -43,6 +44,16 @@ Result<SigningKey> open_signing_key(const std::string& reference) {
   if (const auto uri = token_uri(reference)) return open_token_key(*uri, ask_pin);
   OUTCROP_TRY(key, read_offline_key(reference));
   return SigningKey(key);
+}
+
+Result<std::string> sign_envelope(std::string_view kind, BytesView payload, std::span<const SigningKey> keys) {
+  const Bytes message = trust::pre_authentication_encoding(trust::payload_type(kind), payload);
+  trust::Signatures signatures;
+  for (const SigningKey& key : keys) {
+    OUTCROP_TRY(signature, key.sign(message));
+    signatures[key.id()] = std::move(signature);
+  }
+  return trust::write_envelope(kind, payload, signatures);
 }
 
 Result<trust::PublicKey> read_public_key(const std::string& reference) {

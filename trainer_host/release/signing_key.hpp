@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@ class SigningKey {
 // A PEM file (offline_key.hpp says whom its passphrase is asked of), the PKCS #11 URI of a key on a token, or a file that
 // holds such a URI (token_key.hpp).
 [[nodiscard]] Result<SigningKey> open_signing_key(const std::string& reference);
+
+// The envelope of a payload, signed by each of these keys.
+[[nodiscard]] Result<std::string> sign_envelope(std::string_view kind, BytesView payload, std::span<const SigningKey> keys);
 
 // The public half of such a key, of a PEM file of a public key (`openssl pkey -pubout` writes it), or of 64
 // hexadecimal digits.

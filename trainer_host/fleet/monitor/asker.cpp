@@ -21,6 +21,13 @@ std::uint64_t spread_of(const std::string& device) {
   return value;
 }
 
+// Why a board whose agent is of before protocol `since` cannot do what is `what`'s.
+std::optional<std::string> too_old(const Device& device, int since, const char* to_do, const char* what) {
+  if (device.status->speaks >= since) return std::nullopt;
+  return std::string("its agent is too old to ") + to_do + ": it speaks protocol " + std::to_string(device.status->speaks) + ", and " + what +
+         " are of protocol " + std::to_string(since);
+}
+
 }  // namespace
 
 std::optional<std::string> Asker::not_asked_because(const Device& device) const {
@@ -108,54 +115,52 @@ Result<std::vector<Device>> Asker::meant_by(const MeasureRequest& request, const
   return devices;
 }
 
-Result<trust::Sha256Digest> Asker::serving(const Device& device) const {
-  if (const auto why = not_asked_because(device)) return fail(ErrorCode::refused, *why);
-  if (!device.status->active_manifest) return fail(ErrorCode::refused, "it serves nothing");
-  return *device.status->active_manifest;
+std::optional<std::string> Asker::nothing_served(const Device& device) {
+  return device.status->active_manifest ? std::nullopt : std::optional<std::string>("it serves nothing");
 }
 
-Result<MeasureAnswer> Asker::ask(const MeasureRequest& request, const std::string& doing, const std::function<std::string(const Device&)>& why_not,
-                                 const std::function<Status(const Device&, const trust::Sha256Digest&)>& send) const {
-  OUTCROP_TRY(devices, meant_by(request, doing));
+Result<MeasureAnswer> Asker::ask(const std::vector<Device>& devices, const std::function<std::optional<std::string>(const Device&)>& why_not,
+                                 const std::function<Status(const Device&)>& send) const {
   MeasureAnswer answer;
   for (const Device& device : devices) {
-    const auto manifest = serving(device);
-    std::string why = manifest ? why_not(device) : manifest.error().message();
-    if (!why.empty()) {
-      answer.left_out.emplace(device.name, std::move(why));
+    auto why = not_asked_because(device);
+    if (!why) why = why_not(device);
+    if (why) {
+      answer.left_out.emplace(device.name, std::move(*why));
       continue;
     }
-    OUTCROP_CHECK(send(device, *manifest));
+    OUTCROP_CHECK(send(device));
     answer.asked.push_back(device.name);
   }
   return answer;
 }
 
 Result<MeasureAnswer> Asker::measure(const MeasureRequest& request) {
-  const auto why_not = [&](const Device& device) -> std::string {
-    if (!request.layers || device.status->speaks >= messages::layers_since) return "";
+  OUTCROP_TRY(devices, meant_by(request, "measure"));
+  const auto why_not = [&](const Device& device) -> std::optional<std::string> {
+    if (auto why = nothing_served(device)) return why;
+    if (!request.layers || device.status->speaks >= messages::layers_since) return std::nullopt;
     return "its agent is too old to time layers: it speaks protocol " + std::to_string(device.status->speaks);
   };
-  return ask(request, "measure", why_not, [&](const Device& device, const trust::Sha256Digest& manifest) {
-    messages::Measure measure{manifest, rest_within, request.layers};
+  return ask(devices, why_not, [&](const Device& device) -> Status {
+    messages::Measure measure{*device.status->active_manifest, rest_within, request.layers};
     if (request.layers) measure.protocol = messages::layers_since;
     surroundings_.send(device.name, measure);
-    return Status();
+    return {};
   });
 }
 
 Result<MeasureAnswer> Asker::draw(const MeasureRequest& request, std::size_t most) {
+  OUTCROP_TRY(devices, meant_by(request, "draw"));
   std::size_t asked = 0;
-  const auto why_not = [&](const Device& device) -> std::string {
-    if (device.status->speaks < messages::pictures_since) {
-      return "its agent is too old to draw: it speaks protocol " + std::to_string(device.status->speaks) +
-             ", and pictures are of protocol " + std::to_string(messages::pictures_since);
-    }
-    return asked < most ? "" : "no more than " + counted(most, "board") + " at once";
+  const auto why_not = [&](const Device& device) -> std::optional<std::string> {
+    if (auto why = nothing_served(device)) return why;
+    if (auto why = too_old(device, messages::pictures_since, "draw", "pictures")) return why;
+    return asked < most ? std::nullopt : std::optional("no more than " + counted(most, "board") + " at once");
   };
-  return ask(request, "draw", why_not, [&](const Device& device, const trust::Sha256Digest& manifest) -> Status {
+  return ask(devices, why_not, [&](const Device& device) -> Status {
     OUTCROP_CHECK(registry_->ask_picture(device.name, clock_->now()));
-    surroundings_.send(device.name, messages::Draw{manifest, rest_within});
+    surroundings_.send(device.name, messages::Draw{*device.status->active_manifest, rest_within});
     ++asked;
     return {};
   });
@@ -165,21 +170,11 @@ Result<MeasureAnswer> Asker::move(const MeasureRequest& request, const messages:
   const bool all = request.device.empty() && request.device_class.empty();
   OUTCROP_TRY(devices, all ? registry_->devices() : meant_by(request, "follow their broker"));
   if (all) std::erase_if(devices, [](const Device& device) { return device.revoked.has_value(); });
-  MeasureAnswer answer;
-  for (const Device& device : devices) {
-    auto why = not_asked_because(device);
-    if (!why && device.status->speaks < messages::moves_since) {
-      why = "its agent is too old to follow its broker: it speaks protocol " + std::to_string(device.status->speaks) +
-            ", and moves are of protocol " + std::to_string(messages::moves_since);
-    }
-    if (why) {
-      answer.left_out.emplace(device.name, std::move(*why));
-      continue;
-    }
+  const auto why_not = [](const Device& device) { return too_old(device, messages::moves_since, "follow its broker", "moves"); };
+  return ask(devices, why_not, [&](const Device& device) -> Status {
     surroundings_.send(device.name, move);
-    answer.asked.push_back(device.name);
-  }
-  return answer;
+    return {};
+  });
 }
 
 }  // namespace outcrop::fleet::monitor

@@ -62,12 +62,11 @@ class Asker {
 
  private:
   [[nodiscard]] Result<std::vector<Device>> meant_by(const MeasureRequest& request, const std::string& doing) const;
-  // What it serves; an error says why it is not asked.
-  [[nodiscard]] Result<trust::Sha256Digest> serving(const Device& device) const;
-  // Sends to each that is meant, serves something, and of whom `why_not` says nothing.
-  [[nodiscard]] Result<MeasureAnswer> ask(const MeasureRequest& request, const std::string& doing,
-                                          const std::function<std::string(const Device&)>& why_not,
-                                          const std::function<Status(const Device&, const trust::Sha256Digest&)>& send) const;
+  [[nodiscard]] static std::optional<std::string> nothing_served(const Device& device);
+  // Sends to each of these that can be told something, and of whom `why_not` says nothing.
+  [[nodiscard]] Result<MeasureAnswer> ask(const std::vector<Device>& devices,
+                                          const std::function<std::optional<std::string>(const Device&)>& why_not,
+                                          const std::function<Status(const Device&)>& send) const;
   [[nodiscard]] std::optional<std::string> not_asked_because(const Device& device) const;
   void watch(const Device& device, bool again = false);
   [[nodiscard]] std::int64_t turn_of(const std::string& device) const;

@@ -9,18 +9,11 @@ namespace {
 
 using torch::Tensor;
 
-constexpr double sum_off = 1e-3;
-
 std::size_t count(const Tensor& which) {
   return static_cast<std::size_t>(which.sum().item<std::int64_t>());
 }
 
 }  // namespace
-
-bool are_probabilities(const Tensor& answers) {
-  if (answers.dim() != 2 || answers.numel() == 0 || (answers < 0).any().item<bool>()) return false;
-  return ((answers.sum(1) - 1.0).abs() < sum_off).all().item<bool>();
-}
 
 Tensor logits_of(const Tensor& probabilities) {
   const Tensor logits = probabilities.to(torch::kDouble).clamp_min(std::numeric_limits<float>::min()).log();

@@ -8,9 +8,7 @@
 
 namespace outcrop::analyze {
 
-// Whether each row [N, classes] is of numbers that are not negative and add up to 1.
-[[nodiscard]] bool are_probabilities(const torch::Tensor& answers);
-// Their logarithms, less each row's mean, which is all that probabilities do not tell of logits. These see how far off a model
+// The logarithms of probabilities [N, classes], less each row's mean, which is all that probabilities do not tell of logits. These see how far off a model
 // is where probabilities near 0 and 1 do not.
 [[nodiscard]] torch::Tensor logits_of(const torch::Tensor& probabilities);
 

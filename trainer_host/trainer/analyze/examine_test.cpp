@@ -14,6 +14,7 @@
 #include "tests/support/shell.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "trainer_host/trainer/analyze/class_comparison.hpp"
+#include "trainer_host/trainer/kinds/answers_classes.hpp"
 #include "trainer_host/trainer/analyze/plan_change.hpp"
 #include "trainer_host/trainer/analyze/text_questions.hpp"
 #include "trainer_host/trainer/kinds/module/exporting.hpp"
@@ -320,9 +321,9 @@ TEST(ClassComparison, counts_what_one_alone_has_right_and_measures_logits) {
   const double noise = std::pow(half(0.8) + half(0.6), 2);
   EXPECT_NEAR(*comparison.logits_db, 10 * std::log10(signal / noise), 1e-4);
   EXPECT_FALSE(compare_classes(before, before, labels).logits_db) << "no noise";
-  EXPECT_TRUE(are_probabilities(before));
-  EXPECT_FALSE(are_probabilities(before * 2.0));
-  EXPECT_FALSE(are_probabilities(torch::tensor({{1.5F, -0.5F}})));
+  EXPECT_TRUE(kinds::are_probabilities(before));
+  EXPECT_FALSE(kinds::are_probabilities(before * 2.0));
+  EXPECT_FALSE(kinds::are_probabilities(torch::tensor({{1.5F, -0.5F}})));
   const auto sure = torch::tensor({{1.0F, 0.0F}, {0.0F, 1.0F}});
   EXPECT_TRUE(std::isfinite(*compare_classes(sure, after.slice(0, 0, 2), labels.slice(0, 0, 2)).logits_db));
 }

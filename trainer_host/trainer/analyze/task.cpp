@@ -4,6 +4,7 @@
 
 #include "trainer_host/trainer/analyze/class_comparison.hpp"
 #include "trainer_host/trainer/analyze/examine.hpp"
+#include "trainer_host/trainer/kinds/answers_classes.hpp"
 
 namespace outcrop::analyze {
 namespace {
@@ -22,7 +23,7 @@ double score_of_row(const Objective& objective, const Tensor& output, const Tens
 
 void TaskScores::add(const Objective& objective, const Tensor& before, const Tensor& after,
                      const Tensor& target) {
-  probabilities_ = probabilities_ && are_probabilities(before) && are_probabilities(after);
+  probabilities_ = probabilities_ && kinds::are_probabilities(before) && kinds::are_probabilities(after);
   if (probabilities_) logits_.add(distance_of(logits_of(before), logits_of(after)));
   for (std::int64_t row = 0; row < target.size(0); ++row) {
     const Tensor wanted = target.slice(0, row, row + 1);

@@ -18,4 +18,7 @@ class AnswersClasses {
   [[nodiscard]] virtual torch::Tensor judged_labels() const = 0;
 };
 
+// Whether each row [N, classes] is of numbers that are not negative and add up to 1.
+[[nodiscard]] bool are_probabilities(const torch::Tensor& answers);
+
 }  // namespace outcrop::kinds

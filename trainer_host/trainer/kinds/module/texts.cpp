@@ -1,7 +1,7 @@
 #include "trainer_host/trainer/kinds/module/texts.hpp"
 
-#include "protocol/base/durable_file.hpp"
 #include "runtime/text/vocabulary.hpp"
+#include "trainer_host/trainer/kinds/answers_classes.hpp"
 
 namespace outcrop::user_module {
 namespace {
@@ -9,14 +9,6 @@ namespace {
 using torch::Tensor;
 
 constexpr std::size_t asked_for_probabilities = 16;  // rows
-constexpr double farthest_from_one = 1e-3;
-
-Result<text::Vocabulary> open_vocabulary(const std::filesystem::path& file) {
-  OUTCROP_TRY(text, read_text_file(file, text::longest_vocabulary));
-  auto vocabulary = text::Vocabulary::parse(text);
-  if (!vocabulary) return fail(vocabulary.error().context(file.string()));
-  return vocabulary;
-}
 
 Status check_takes_ids(const ForeignModule& foreign, const Rows& rows) {
   const Tensor& ids = rows.inputs.front();
@@ -45,8 +37,7 @@ Status check_probabilities(ForeignModule& foreign, const Rows& rows, std::size_t
     return fail(ErrorCode::unsupported, "its first answer is " + c10::str(first.scalar_type(), " ", first.sizes()) + ", and --classes names " +
                                             std::to_string(classes) + ": a probability for each is wanted");
   }
-  const bool alright = first.min().item<double>() >= 0.0 && (first.sum(1) - 1.0).abs().max().item<double>() < farthest_from_one;
-  if (alright) return {};
+  if (kinds::are_probabilities(first)) return {};
   return fail(ErrorCode::unsupported, "its answers are no probabilities (of a row they must sum to 1): let forward end with torch.softmax(x, 1)");
 }
 
@@ -54,7 +45,7 @@ Status check_probabilities(ForeignModule& foreign, const Rows& rows, std::size_t
 
 Result<messages::TextInput> text_input_of(const kinds::TextWords& words, ForeignModule& foreign, const Rows& rows) {
   const torch::NoGradGuard no_gradient;
-  OUTCROP_TRY(vocabulary, open_vocabulary(words.vocabulary));
+  OUTCROP_TRY(vocabulary, text::Vocabulary::read(words.vocabulary));
   OUTCROP_CHECK(check_takes_ids(foreign, rows));
   OUTCROP_CHECK(check_ids(vocabulary.size(), foreign, rows));
   OUTCROP_CHECK(check_probabilities(foreign, rows, words.classes.size()));

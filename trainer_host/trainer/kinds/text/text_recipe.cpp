@@ -1,6 +1,5 @@
 #include <sstream>
 
-#include "protocol/base/durable_file.hpp"
 #include "protocol/base/join.hpp"
 #include "protocol/trust/digest.hpp"
 #include "trainer_host/trainer/kinds/text/exporting.hpp"
@@ -79,10 +78,7 @@ fs::path TextRecipe::vocabulary_file() const {
 Result<Vocabulary> TextRecipe::open_vocabulary(const LabelledTexts& training, Letters written) const {
   if (known) return Vocabulary::parse(to_text(known->pieces));
   if (vocabulary_file().empty()) return learn_vocabulary(texts_in(training), written, static_cast<std::size_t>(pieces));
-  OUTCROP_TRY(text, read_text_file(vocabulary_file(), longest_vocabulary));
-  auto parsed = Vocabulary::parse(text);
-  if (!parsed) return fail(parsed.error().context(vocabulary_file().string()));
-  return parsed;
+  return Vocabulary::read(vocabulary_file());
 }
 
 Status TextRecipe::check_pretrained(const PretrainedEncoder& pretrained, const Vocabulary& words) const {
