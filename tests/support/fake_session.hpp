@@ -68,8 +68,9 @@ class FakeSession final : public Session {
 
   void start(SessionHandlers handlers) override {
     client_->handlers = std::move(handlers);
-    come_back();
+    if (!kept_out_) come_back();
   }
+  void keep_out() { kept_out_ = true; }  // as where nobody is
   void stop(std::function<void()> done) override {
     client_->connected = false;
     client_->handlers = {};
@@ -132,6 +133,7 @@ class FakeSession final : public Session {
 
   FakeNetwork& network_;
   std::shared_ptr<FakeClient> client_;
+  bool kept_out_ = false;
   bool holding_ = false;
   std::vector<Completion> held_;
   std::size_t published_ = 0;

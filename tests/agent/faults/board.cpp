@@ -15,6 +15,7 @@
 
 #include "agent/agent.hpp"
 #include "agent/enroll/identity.hpp"
+#include "protocol/base/clock.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "tests/agent/scripted_host.hpp"
 #include "tests/support/fake_session.hpp"
@@ -56,8 +57,12 @@ class RememberingHost {
   RememberingHost(transport::Loop& loop, transport::FakeNetwork& network, const Life& life)
       : folder_(life.folder / "host"),
         wanted_(life.wanted),
+        forge_(*life.forge),
+        move_(life.move),
         host_(loop, network.session(), "pi-1", folder_ / "blobs") {
-    for (const Heard& heard : history(life.folder)) note_end(heard);
+    host_.speak_by(forge_);
+    next_authority_ = read_text_file(folder_ / "authority").value_or("");
+    for (const Heard& heard : history(life.folder)) note(heard);
     for (const auto& file : fs::directory_iterator(folder_ / "metadata")) {
       std::string role = file.path().filename().string();
       std::replace(role.begin(), role.end(), '+', '/');
@@ -69,20 +74,40 @@ class RememberingHost {
                         std::string(messages::to_string(report.state)),
                         digest_of(report.active_manifest)};
       remember(heard);
-      note_end(heard);
-      if (online_) offer_next();
+      if (online_) tell_next();
     };
   }
 
   void know(const trust::PublicKey& key) { host_.board_key = key; }
-  [[nodiscard]] bool satisfied() const { return ended_ >= wanted_; }
+  [[nodiscard]] bool satisfied() const { return moved() && ended_ >= wanted_; }
 
- private:
-  void note_end(const Heard& heard) {
-    if (heard.kind == "report" && is_end(heard.state)) ended_ = std::max(ended_, heard.generation);
+  // Where the board connects to, and by whom it believes that it is there. Whether anybody is.
+  bool on_connecting(const transport::SessionOptions& options, const std::string& authority) {
+    const auto is = [&](const std::string& host, std::uint16_t port) { return options.host == host && options.port == port; };
+    place_ = is(next_host, next_port) ? Heard::told : Heard::enrolled;
+    const bool right = place_ == Heard::told ? authority == next_authority_ : is("127.0.0.1", 1) && authority != next_authority_ && !authority.empty();
+    remember({"place", place_, "-", right ? "right" : "wrong"});
+    online_ = false;
+    return place_ != Heard::told || move_ != Life::Move::to_nowhere;
   }
 
-  void remember(const Heard& heard) const {
+ private:
+  static constexpr const char* next_host = "127.0.0.2";
+  static constexpr std::uint16_t next_port = 2;
+
+  void note(const Heard& heard) {
+    if (heard.kind == "report" && is_end(heard.state)) ended_ = std::max(ended_, heard.generation);
+    if (heard.kind == "place" && heard.generation == Heard::told) tried_ = true;
+  }
+
+  // It was let in where it is to be from now on, or came back.
+  [[nodiscard]] bool moved() const {
+    if (move_ == Life::Move::none) return true;
+    return online_ && tried_ && place_ == (move_ == Life::Move::followed ? Heard::told : Heard::enrolled);
+  }
+
+  void remember(const Heard& heard) {
+    note(heard);
     const std::string line = heard.kind + " " + std::to_string(heard.generation) + " " +
                              heard.state + " " + heard.active + "\n";
     const int fd = ::open((folder_ / "history").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -101,18 +126,32 @@ class RememberingHost {
     if (online_) return;
     online_ = true;
     host_.publish(metadata_);
-    offer_next();
+    tell_next();
   }
 
-  // One offer after the other; the same again where the board may not have got it.
-  void offer_next() {
+  // The move, then one offer after the other; the same again where the board may not have got it.
+  void tell_next() {
+    if (!moved()) {
+      messages::BrokerMove move;
+      move.expires = SystemClock().now() + std::chrono::hours(1);
+      move.host = next_host;
+      move.port = next_port;
+      move.authority = next_authority_;
+      return host_.send(forge_.move(move));
+    }
     if (satisfied()) return;
     const auto text = read_text_file(folder_ / ("offer-" + std::to_string(ended_ + 1)));
-    if (text) host_.send_raw(*text);
+    if (!text) return;
+    if (const auto offer = messages::parse_command(*text)) host_.send(*offer);
   }
 
   fs::path folder_;
   std::uint64_t wanted_;
+  const Forge& forge_;
+  Life::Move move_;
+  std::string next_authority_;
+  std::uint64_t place_ = Heard::enrolled;
+  bool tried_ = false;
   std::map<std::string, std::string> metadata_;
   std::uint64_t ended_ = 0;
   bool online_ = false;
@@ -148,6 +187,7 @@ int live(const Life& life) {
   agent::DeployTimes times;
   times.soak_interval = std::chrono::milliseconds(200);
   times.first_retry = std::chrono::milliseconds(200);
+  if (life.move == Life::Move::to_nowhere) times.trial = std::chrono::milliseconds(200);
   times.boot = life.boot;
   times.reached = [&](const std::string& point) -> Status {
     if (life.at_point.empty() || point != life.point) return {};
@@ -160,31 +200,34 @@ int live(const Life& life) {
   FaultDisk::arm(config.state, life.disk, life.folder / "hit", life.folder / "synced");
   auto opened = agent::Agent::open(
       loop.executor(), config, times,
-      [&](boost::asio::any_io_executor, transport::SessionOptions) -> std::unique_ptr<transport::Session> {
-        return network.session();
+      [&](boost::asio::any_io_executor, const transport::SessionOptions& options) -> std::unique_ptr<transport::Session> {
+        auto session = network.session();
+        if (!host.on_connecting(options, FaultDisk::look(options.tls->authority))) session->keep_out();
+        return session;
       });
   if (!opened) {
     std::fprintf(stderr, "%s\n", opened.error().message().c_str());
-    return 1;
+    return ended_badly;
   }
+  bool begins_again = false;
+  (*opened)->on_begin_again([&] { begins_again = true; });
   (*opened)->start();
-  const bool satisfied = loop.until([&] { return host.satisfied(); }, patience);
+  loop.until([&] { return begins_again || host.satisfied(); }, patience);
   // The host's acknowledgement is still to be taken.
-  loop.run_for(std::chrono::milliseconds(10));
-  if (life.disk.kind == DiskFault::Kind::cut) {
+  if (!begins_again) loop.run_for(std::chrono::milliseconds(10));
+  if (!begins_again && life.disk.kind == DiskFault::Kind::cut) {
     std::ofstream(life.folder / "hit", std::ios::app) << "after the end\n" << std::flush;
     ::raise(SIGKILL);
   }
+  const bool satisfied = host.satisfied();
   bool stopped = false;
   boost::asio::co_spawn(loop.executor(), (*opened)->stop(),
                         [&](const std::exception_ptr&) { stopped = true; });
   loop.until([&] { return stopped; });
-  if (!life.counted_in.empty()) {
-    std::ofstream(life.counted_in) << FaultDisk::calls() << "\n" << std::flush;
-  }
+  std::ofstream(calls_of(life.folder)) << FaultDisk::calls() << "\n" << std::flush;
   std::fflush(nullptr);
   // Its threads end with it.
-  ::_exit(satisfied ? 0 : 3);
+  ::_exit(begins_again ? is_to_begin_again : satisfied ? 0 : heard_nothing);
 }
 
 }  // namespace outcrop

@@ -12,6 +12,8 @@
 
 #include <array>
 #include <atomic>
+#include <fstream>
+#include <iterator>
 #include <mutex>
 #include <string_view>
 
@@ -151,6 +153,14 @@ void FaultDisk::arm(const fs::path& folder, const DiskFault& fault, const fs::pa
   here.synced = synced.string();
   if (fault.kind == DiskFault::Kind::cut) keep_all_synced(folder, synced);
   here.armed = true;
+}
+
+std::string FaultDisk::look(const fs::path& file) {
+  by_disk = true;
+  std::ifstream stream(file);
+  std::string text{std::istreambuf_iterator<char>(stream), {}};
+  by_disk = false;
+  return text;
 }
 
 std::uint64_t FaultDisk::calls() {

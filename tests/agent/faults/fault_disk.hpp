@@ -33,6 +33,8 @@ class FaultDisk {
                   const std::filesystem::path& hit, const std::filesystem::path& synced);
   // Calls that this fault could have befallen.
   [[nodiscard]] static std::uint64_t calls();
+  // What lies there, whatever the fault; nothing where there is no such file.
+  [[nodiscard]] static std::string look(const std::filesystem::path& file);
 };
 
 }  // namespace outcrop

@@ -61,15 +61,31 @@ void read_results(const fs::path& results, std::map<std::string, Row>& rows) {
   }
 }
 
-void print(const std::map<std::string, Row>& rows) {
-  std::printf("| fault | met | UPDATED | FAILED | ROLLED_BACK | lost | recovery s, median | longest |\n"
-              "|---|---|---|---|---|---|---|---|\n");
-  for (auto [name, row] : rows) {
-    std::sort(row.recovery_s.begin(), row.recovery_s.end());
-    std::printf("| %s | %zu | %zu | %zu | %zu | %zu | %.1f | %.1f |\n", name.c_str(), row.met,
-                row.outcomes["UPDATED"], row.outcomes["FAILED"], row.outcomes["ROLLED_BACK"],
-                row.lost, row.recovery_s[row.recovery_s.size() / 2], row.recovery_s.back());
+// A table of the rows of which any had one of these outcomes.
+void print(const std::map<std::string, Row>& rows, const std::vector<std::string>& outcomes) {
+  const auto ended_so = [&](const Row& row) {
+    return std::any_of(outcomes.begin(), outcomes.end(), [&](const std::string& one) { return row.outcomes.contains(one); });
+  };
+  if (std::none_of(rows.begin(), rows.end(), [&](const auto& named) { return ended_so(named.second); })) return;
+  std::string heads, line = "|---|---|---|---|---|";
+  for (const std::string& outcome : outcomes) {
+    heads += " " + outcome + " |";
+    line += "---|";
   }
+  std::printf("| fault | met |%s lost | recovery s, median | longest |\n%s\n", heads.c_str(), line.c_str());
+  for (auto [name, row] : rows) {
+    if (!ended_so(row)) continue;
+    std::sort(row.recovery_s.begin(), row.recovery_s.end());
+    std::printf("| %s | %zu |", name.c_str(), row.met);
+    for (const std::string& outcome : outcomes) std::printf(" %zu |", row.outcomes[outcome]);
+    std::printf(" %zu | %.1f | %.1f |\n", row.lost, row.recovery_s[row.recovery_s.size() / 2], row.recovery_s.back());
+  }
+  std::printf("\n");
+}
+
+void print(const std::map<std::string, Row>& rows) {
+  print(rows, {"UPDATED", "FAILED", "ROLLED_BACK"});
+  print(rows, {"moved", "stayed"});
   for (const auto& [name, row] : rows) {
     if (row.again > 0) std::printf("\n%s: the second came %zu times", name.c_str(), row.again);
   }

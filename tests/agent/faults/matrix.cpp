@@ -39,6 +39,8 @@ class Faults {
     for (const Failing& one : failing) add_failing(one);
     add_cuts();
     add_two_in_a_row();
+    add_moves("its broker moves", Life::Move::followed);
+    add_moves("its broker moves to nowhere", Life::Move::to_nowhere);
     return std::move(all_);
   }
 
@@ -126,6 +128,34 @@ class Faults {
       for (std::uint64_t i = 0; i < (options_.fast ? 2 : options_.kills / 16); ++i) {
         fault.then.at = 1 + random_() % calls;
         add_call(fault, 1 + random_() % calls);
+      }
+    }
+  }
+
+  // A move takes a tenth of an update's calls: each is met in turn.
+  void add_moves(const char* name, Life::Move move) {
+    struct Befalling {
+      const char* name;
+      Kind kind;
+      bool for_ever;
+    };
+    constexpr Befalling all[] = {{"kill", Kind::kill, false},          {"power cut", Kind::cut, false},
+                                 {"EIO once", Kind::io, false},        {"EIO for ever", Kind::io, true},
+                                 {"ENOSPC once", Kind::full, false},   {"ENOSPC for ever", Kind::full, true}};
+    for (const Befalling& one : all) {
+      Fault fault;
+      fault.name = std::string(name) + ": " + one.name;
+      if (!wanted(fault.name)) continue;
+      fault.move = move;
+      fault.disk.kind = one.kind == Kind::cut ? Kind::kill : one.kind;
+      fault.disk.for_ever = one.for_ever;
+      const std::uint64_t calls = board_.calls(fault);
+      fault.disk.kind = one.kind;
+      fault.disk.syncs = options_.syncs;
+      if (options_.fast) {
+        add_call(fault, 1 + random_() % calls);
+      } else {
+        for (std::uint64_t at = 1; at <= calls; at += options_.every) add_call(fault, at);
       }
     }
   }

@@ -37,6 +37,11 @@ constexpr std::size_t bytes_of_a_model = 150'000;  // three chunks
 constexpr int most_restarts = 3;
 constexpr std::chrono::milliseconds before_restart{200};
 
+// The generation whose end the host waits for under the fault: a move comes before the second.
+std::uint64_t ends_with(const FaultyBoard::Fault& fault) {
+  return fault.move == Life::Move::none ? 2 : 1;
+}
+
 std::string last_line(const fs::path& file) {
   std::ifstream stream(file);
   std::string last;
@@ -45,7 +50,7 @@ std::string last_line(const fs::path& file) {
 }
 
 // In a process of its own; its exit status, or 128 + the signal that ended it.
-int live_apart(const Life& life) {
+int start_once(const Life& life) {
   const pid_t child = ::fork();
   if (child < 0) throw std::runtime_error("no process to be had");
   if (child == 0) {
@@ -62,6 +67,27 @@ int live_apart(const Life& life) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+struct Lived {
+  int status = 0;           // of its last start
+  std::uint64_t calls = 0;  // that the fault could have befallen
+};
+
+// Through as many starts as the agent asks for.
+Lived live_apart(Life life) {
+  Lived lived;
+  while (true) {
+    fs::remove(calls_of(life.folder));
+    lived.status = start_once(life);
+    std::uint64_t calls = 0;
+    std::ifstream(calls_of(life.folder)) >> calls;
+    lived.calls += calls;
+    if (lived.status != is_to_begin_again) return lived;
+    if (life.disk.at == 0) continue;
+    const bool met = life.disk.at <= calls;
+    life.disk.at = !met ? life.disk.at - calls : life.disk.for_ever ? 1 : 0;
+  }
 }
 
 void enroll(const fs::path& state, const fs::path& authority, const Forge& forge) {
@@ -116,22 +142,23 @@ FaultyBoard::FaultyBoard(fs::path folder, fs::path runner)
 void FaultyBoard::make_offers() {
   const fs::path host = folder_ / "board" / "host";
   fs::create_directories(host / "metadata");
-  Forge forge(/*directed=*/false);
-  enroll(folder_ / "board" / "state", folder_ / "authority", forge);
+  enroll(folder_ / "board" / "state", folder_ / "authority", forge_);
+  const auto elsewhere = value_of(pki::Authority::open_or_make(folder_ / "another authority", "Outcrop brokers"));
+  check(write_file_durably(host / "authority", std::string_view(elsewhere.certificate())));
   auto store = value_of(fleet::BlobStore::open(host / "blobs"));
   releases_ = {""};
   std::vector<ForgedRelease> releases;
   for (std::uint64_t generation = 1; generation <= last_generation; ++generation) {
     releases.push_back(
         Forge::make_release({.stage = generation, .variants = {{.padding = bytes_of_a_model}}}));
-    forge.permit(releases.back());
+    forge_.permit(releases.back());
     releases_.push_back(releases.back().manifest.hex());
     for (const auto& [digest, bytes] : releases.back().blobs) {
       (void)value_of(
           store.upload(digest, ByteCount(bytes.size()), ByteCount(0), as_bytes(bytes)));
     }
   }
-  for (const auto& [role, envelope] : forge.envelopes()) {
+  for (const auto& [role, envelope] : forge_.envelopes()) {
     std::string name = role;
     std::replace(name.begin(), name.end(), '/', '+');
     check(write_file_durably(host / "metadata" / name, std::string_view(envelope)));
@@ -144,7 +171,7 @@ void FaultyBoard::make_offers() {
     offer.device_class = Forge::device_class;
     offer.manifest = releases[generation - 1].manifest;
     offer.manifest_size = releases[generation - 1].manifest_size;
-    offer.snapshot_version = forge.snapshot_version();
+    offer.snapshot_version = forge_.snapshot_version();
     offer.on_unmeasurable = messages::OnUnmeasurable::activate;
     offer.byte_budget = ByteCount::mib(64);
     check(write_file_durably(host / ("offer-" + std::to_string(generation)),
@@ -153,14 +180,16 @@ void FaultyBoard::make_offers() {
 }
 
 void FaultyBoard::make_board() {
-  if (live_apart(life_in(folder_ / "board")) != 0) {
+  if (live_apart(life_in(folder_ / "board", {})).status != 0) {
     throw std::runtime_error("the first release is not served; see " +
                              (folder_ / "board" / "log").string());
   }
 }
 
-Life FaultyBoard::life_in(const fs::path& folder) const {
+Life FaultyBoard::life_in(const fs::path& folder, const Fault& fault) const {
   Life life;
+  life.forge = &forge_;
+  life.move = fault.move;
   life.folder = folder;
   life.runner = runner_;
   life.boot = "the first boot";
@@ -172,14 +201,12 @@ std::uint64_t FaultyBoard::calls(const Fault& fault) const {
   fs::remove_all(folder);
   fs::copy(folder_ / "board", folder, fs::copy_options::recursive);
   if (fault.of_earlier_agent) write_as_earlier_agent(folder / "state");
-  Life life = life_in(folder);
-  life.wanted = 2;
+  Life life = life_in(folder, fault);
+  life.wanted = ends_with(fault);
   life.disk.kind = fault.disk.kind;
-  life.counted_in = folder / "calls";
-  if (live_apart(life) != 0) throw std::runtime_error("an update without a fault failed");
-  std::uint64_t calls = 0;
-  std::ifstream(life.counted_in) >> calls;
-  return calls;
+  const Lived lived = live_apart(life);
+  if (lived.status != 0) throw std::runtime_error("an update without a fault ended by " + std::to_string(lived.status));
+  return lived.calls;
 }
 
 FaultyBoard::Verdict FaultyBoard::meet(const Fault& fault) const {
@@ -188,12 +215,12 @@ FaultyBoard::Verdict FaultyBoard::meet(const Fault& fault) const {
   const fs::path folder = folder_ / name;
   fs::copy(folder_ / "board", folder, fs::copy_options::recursive);
   if (fault.of_earlier_agent) write_as_earlier_agent(folder / "state");
-  Life life = life_in(folder);
-  life.wanted = 2;
+  Life life = life_in(folder, fault);
+  life.wanted = ends_with(fault);
   life.disk = fault.disk;
   life.at_point = fault.at_point;
   life.point = fault.point;
-  const int status = live_apart(life);
+  const int status = live_apart(life).status;
   Verdict verdict;
   std::ifstream hit(folder / "hit");
   verdict.hit = static_cast<bool>(std::getline(hit, verdict.befell));
@@ -211,15 +238,15 @@ FaultyBoard::Verdict FaultyBoard::meet(const Fault& fault) const {
   }
   if (fault.then.kind != DiskFault::Kind::none) live_under_another(fault, folder, verdict);
   const auto start = SteadyClock::now();
-  Life again = life_in(folder);
+  Life again = life_in(folder, fault);
   again.wanted = last_generation;
   again.boot = is_cut ? "the second boot" : again.boot;
   if (fault.then.kind == DiskFault::Kind::cut) again.boot = "the boot after";
-  int end = live_apart(again);
+  int end = live_apart(again).status;
   // As systemd does: what a killed agent had just forked may hold its socket for a moment.
-  for (int i = 0; i < most_restarts && end == 1; ++i) {
+  for (int i = 0; i < most_restarts && end == ended_badly; ++i) {
     std::this_thread::sleep_for(before_restart);
-    end = live_apart(again);
+    end = live_apart(again).status;
   }
   if (end != 0) {
     verdict.wrong.push_back("no further update: " + std::to_string(end) + ", " +
@@ -227,6 +254,7 @@ FaultyBoard::Verdict FaultyBoard::meet(const Fault& fault) const {
   }
   verdict.recovery_s = std::chrono::duration<double>(SteadyClock::now() - start).count();
   check_heard(fault, folder, verdict);
+  if (fault.move != Life::Move::none) check_places(fault, folder, verdict);
   check_files(folder, verdict);
   if (verdict.wrong.empty()) fs::remove_all(folder);
   return verdict;
@@ -236,14 +264,14 @@ FaultyBoard::Verdict FaultyBoard::meet(const Fault& fault) const {
 void FaultyBoard::live_under_another(const Fault& fault, const fs::path& folder, Verdict& verdict) const {
   const bool is_cut = fault.then.kind == DiskFault::Kind::cut;
   fs::remove_all(folder / "synced");
-  Life life = life_in(folder);
-  life.wanted = 2;
+  Life life = life_in(folder, fault);
+  life.wanted = ends_with(fault);
   life.disk = fault.then;
   if (fault.disk.kind == DiskFault::Kind::cut) life.boot = "the second boot";
-  const int status = live_apart(life);
+  const int status = live_apart(life).status;
   const bool killed = status == 128 + SIGKILL;
   if (killed) verdict.befell += ", and again";
-  const bool had_no_socket = status == 1;  // which what a killed agent had just forked may hold for a moment
+  const bool had_no_socket = status == ended_badly;  // which what a killed agent had just forked may hold for a moment
   if (!killed && status != 0 && !had_no_socket) verdict.wrong.push_back("its second life ended by " + std::to_string(status));
   if (!is_cut) return;
   cut_power(folder / "state", folder / "synced", fault.seed + 1);
@@ -271,7 +299,7 @@ void FaultyBoard::check_heard(const Fault& fault, const fs::path& folder, Verdic
   const auto wrong = [&](const std::string& what) { verdict.wrong.push_back(what); };
   std::string next;
   for (const Heard& heard : history(folder)) {
-    if (heard.generation < 2) continue;
+    if (heard.kind == "place" || heard.generation < 2) continue;
     const std::string& before = releases_[heard.generation - 1];
     const std::string& itself = releases_[heard.generation];
     const bool returned = heard.state == "FAILED" || heard.state == "ROLLED_BACK";
@@ -296,6 +324,26 @@ void FaultyBoard::check_heard(const Fault& fault, const fs::path& folder, Verdic
   }
   if (verdict.outcome.empty()) wrong("the host does not know how the update ended");
   if (next != "UPDATED") wrong("the next update ended " + (next.empty() ? "nowhere" : next));
+}
+
+// It only ever went where it was enrolled or told to go, believing whom it should, and knows where it is to be.
+void FaultyBoard::check_places(const Fault& fault, const fs::path& folder, Verdict& verdict) const {
+  for (const Heard& heard : history(folder)) {
+    if (heard.kind == "place" && heard.active != "right") {
+      verdict.wrong.push_back("it went to place " + std::to_string(heard.generation) + ", believing somebody else");
+    }
+  }
+  const auto told = agent::MovedBroker(folder / "state").read();
+  const auto identity = agent::Identity::read(folder / "state");
+  if (!told || !identity) {
+    verdict.wrong.push_back((told ? identity.error() : told.error()).message());
+    return;
+  }
+  const bool there = identity->broker().authority == value_of(read_text_file(folder / "host" / "authority"));
+  if (told->next) verdict.wrong.push_back("it still tries another place");
+  if (told->number != 1) verdict.wrong.push_back("it would take the same move again");
+  if (there != (fault.move == Life::Move::followed)) verdict.wrong.push_back("it is at the wrong place");
+  verdict.outcome = there ? "moved" : "stayed";
 }
 
 void FaultyBoard::check_files(const fs::path& folder, Verdict& verdict) {

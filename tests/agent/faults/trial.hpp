@@ -23,12 +23,13 @@ class FaultyBoard {
     std::string point;
     DiskFault then;                 // of the life after that one, before the one without; may not come
     bool of_earlier_agent = false;  // its files are those of an agent before the ledger
+    Life::Move move = Life::Move::none;  // the fault befalls that
     std::uint64_t seed = 0;         // of what a power cut leaves
   };
   struct Verdict {
     bool hit = false;
     std::string befell;   // the call or the point
-    std::string outcome;  // how the host knows that the update under fault ended
+    std::string outcome;  // how the host knows that the update under fault ended; of a move, whether it was followed
     double recovery_s = 0;  // from the next start until the host knew that, and had its next update
     std::vector<std::string> wrong;
   };
@@ -41,14 +42,16 @@ class FaultyBoard {
  private:
   void make_board();
   void make_offers();
-  [[nodiscard]] Life life_in(const std::filesystem::path& folder) const;
+  [[nodiscard]] Life life_in(const std::filesystem::path& folder, const Fault& fault) const;
   void live_under_another(const Fault& fault, const std::filesystem::path& folder, Verdict& verdict) const;
+  void check_places(const Fault& fault, const std::filesystem::path& folder, Verdict& verdict) const;
   void check_heard(const Fault& fault, const std::filesystem::path& folder, Verdict& verdict) const;
   void check_after_cut(const std::filesystem::path& folder, Verdict& verdict) const;
   static void check_files(const std::filesystem::path& folder, Verdict& verdict);
 
   std::filesystem::path folder_;
   std::filesystem::path runner_;
+  Forge forge_;  // keys of the host, and what it signed
   std::vector<std::string> releases_;  // digests, by generation; [0] is none
 };
 
