@@ -79,6 +79,11 @@ Status run_move(const MoveOptions& options) {
     }
     std::printf("Told that the broker is at %s: %s. Each tries it, and goes back where nobody lets it in.\n", options.place.c_str(),
                 counted(answer.at("asked").size(), "board").c_str());
+    if (const auto& away = answer.at("left_for"); !away.empty()) {
+      std::printf("Kept by the present broker until %s for %s that %s offline:\n", to_rfc3339(move.expires).c_str(),
+                  counted(away.size(), "board").c_str(), away.size() == 1 ? "is" : "are");
+      for (const auto& name : away) std::printf("  %s\n", name.get<std::string>().c_str());
+    }
     for (const auto& [name, why] : answer.at("left_out").items()) std::printf("  not %s: %s\n", name.c_str(), why.get<std::string>().c_str());
     return {};
   });
@@ -99,8 +104,8 @@ void add_fleet_move(CLI::App& fleet, Action& chosen) {
   verb->add_flag("--json", options->json, "Print what outcropd says, in JSON");
   verb->footer(
       "A board tries the place for ten minutes and keeps it once it got through there: let in by its certificate, with all that it\n"
-      "subscribes to. Else it goes back, and says so where `outcrop fleet devices` shows why. Boards that are offline are named: say\n"
-      "it again when they are back, and let the old broker run until then. Try one board first.\n"
+      "subscribes to. Else it goes back, and says so where `outcrop fleet devices` shows why. For boards that are offline, which are\n"
+      "named, the old broker keeps it until it expires: let it run until they came, whether outcropd is there or not. Try one board first.\n"
       "Examples:\n  outcrop fleet move-broker fleet.example:8883 --authority new-ca.pem --keys keys --board pi-1\n"
       "  outcrop fleet move-broker fleet.example:8883 --authority new-ca.pem --keys keys");
   verb->callback([options, &chosen] { chosen = [options] { return run_move(*options); }; });

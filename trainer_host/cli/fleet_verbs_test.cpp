@@ -26,6 +26,7 @@ namespace fs = std::filesystem;
 using messages::DeploymentState;
 using nlohmann::json;
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -226,16 +227,21 @@ TEST_F(FleetVerbsTest, boards_are_told_where_their_broker_is_by_the_keys_of_targ
   const fs::path authority = home_ / "other-broker.pem";
   ASSERT_THAT(write_file_durably(authority, devices_->certificate()), IsOk());
   const std::string verb = "fleet move-broker [fd00::1]:8884 --keys " + keys_.string() + " --authority ";
-  EXPECT_THAT(run_ok(verb + authority.string()).output, HasSubstr("[fd00::1]:8884: 1 board."));
-  const auto told = [&]() -> const messages::Move* {
-    for (const messages::Command& command : pi->asked()) {
-      if (const auto* one = std::get_if<messages::Move>(&command)) return one;
+  const auto away = board("pi-2");
+  away->disconnect();
+  ASSERT_TRUE(until([&] { return !get("/v1/devices/pi-2")["online"].get<bool>(); }));
+  EXPECT_THAT(run_ok(verb + authority.string()).output, AllOf(HasSubstr("[fd00::1]:8884: 1 board."), ContainsRegex("for 1 board that is offline:\n  pi-2\n")));
+  const auto told = [](const ScriptedBoard& one) -> const messages::Move* {
+    for (const messages::Command& command : one.asked()) {
+      if (const auto* move = std::get_if<messages::Move>(&command)) return move;
     }
     return nullptr;
   };
-  ASSERT_TRUE(until([&] { return told() != nullptr; }));
+  ASSERT_TRUE(until([&] { return told(*pi) != nullptr; }));
+  away->connect();
+  EXPECT_TRUE(until([&] { return told(*away) != nullptr; })) << "what the broker kept for it";
   const auto store = release::read_key_store(keys_);
-  const auto verified = trust::verify_envelope(told()->move, messages::broker_move_kind, store->root.signers("targets"));
+  const auto verified = trust::verify_envelope(told(*pi)->move, messages::broker_move_kind, store->root.signers("targets"));
   ASSERT_THAT(verified, IsOk());
   const auto move = messages::parse_broker_move(verified->bytes());
   ASSERT_THAT(move, IsOk());

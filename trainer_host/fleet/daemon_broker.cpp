@@ -250,23 +250,22 @@ void Daemon::Impl::publish(const RoleEnvelopes& roles) {
   });
 }
 
-void Daemon::Impl::send(const std::string& device, const messages::Command& command) {
+void Daemon::Impl::transmit(const std::string& device, const messages::Command& command, std::optional<Timestamp> left_until) {
   const auto text = [&]() -> Result<std::string> {
     OUTCROP_TRY(board, registry_->device(device));
     if (!board) return fail(ErrorCode::not_found, "'" + device + "' is not enrolled");
-    return director_.write(*board, command);
+    return director_.write(*board, command, left_until);
   }();
   news_.report("commands to boards", text ? Status() : fail(text.error()));
   if (!text) return;
-  // What is lost here is sent again when the board's status says that it has not seen it.
+  // What is lost here is sent again when the board's status says that it has not seen it; of what is left, one is told.
   const std::string topic = messages::is_asked(command) ? transport::topics::ask(device)
                                                         : transport::topics::command(device);
-  registry_->when_committed([this, topic, text = *text, device] {
-    session_->publish({topic, text, false},
-                      transport::Delivery::at_least_once, [device](Status status) {
-                        if (!status) {
-                          spdlog::debug("command to {}: {}", device, status.error().message());
-                        }
+  registry_->when_committed([this, topic, text = *text, device, left = left_until.has_value()] {
+    session_->publish({topic, text, left},
+                      transport::Delivery::at_least_once, [device, left](Status status) {
+                        if (status) return;
+                        spdlog::log(left ? spdlog::level::warn : spdlog::level::debug, "command to {}: {}", device, status.error().message());
                       });
   });
 }

@@ -63,6 +63,7 @@ monitor::Asker::Surroundings Daemon::Impl::asker_surroundings() {
   surroundings.send = [this](const std::string& device, const messages::Command& command) {
     send(device, command);
   };
+  surroundings.leave = [this](const std::string& device, const messages::Command& command, Timestamp until) { leave(device, command, until); };
   return surroundings;
 }
 

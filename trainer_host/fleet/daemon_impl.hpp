@@ -110,7 +110,10 @@ class Daemon::Impl {
   void take_inbox();
   [[nodiscard]] bool ends_without_its_database();
   void publish(const RoleEnvelopes& roles);
-  void send(const std::string& device, const messages::Command& command);
+  void send(const std::string& device, const messages::Command& command) { transmit(device, command, std::nullopt); }
+  // Left with the broker until then, for a board that may be offline and a host that may be at another broker by the time it is back.
+  void leave(const std::string& device, const messages::Command& command, Timestamp until) { transmit(device, command, until); }
+  void transmit(const std::string& device, const messages::Command& command, std::optional<Timestamp> left_until);
   void sign_above(const std::string& device);
   void ask_for_status();
   void ask_those_unheard();

@@ -32,7 +32,7 @@ Status Daemon::Impl::start_server() {
                  return words;
                }, certificates_of(config_), config_.http ? config_.http->board_metrics : 0,
                [this](const std::string& device, const messages::Command& command) { send(device, command); },
-               [this](const monitor::MeasureRequest& request, const messages::Move& move) { return asker_.move(request, move); }});
+               [this](const monitor::MeasureRequest& request, const messages::Move& move, Timestamp until) { return asker_.move(request, move, until); }});
   api_->look_at_older_releases();
   std::error_code error;
   std::filesystem::create_directories(config_.socket.parent_path(), error);

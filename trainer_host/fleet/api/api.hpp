@@ -92,8 +92,8 @@ struct ApiParts {
   std::size_t board_metrics = 0;               // HttpConfig::board_metrics
   std::function<void(const std::string& device, const messages::Command&)> tell{};
   // Tells boards where their broker is.
-  std::function<Result<monitor::MeasureAnswer>(const monitor::MeasureRequest&, const messages::Move&)> move =
-      [](const monitor::MeasureRequest&, const messages::Move&) { return monitor::MeasureAnswer(); };
+  std::function<Result<monitor::MeasureAnswer>(const monitor::MeasureRequest&, const messages::Move&, Timestamp until)> move =
+      [](const monitor::MeasureRequest&, const messages::Move&, Timestamp) { return monitor::MeasureAnswer(); };
 };
 
 // Who asks: by a Unix socket, whose group and mode say who may, or by TCP with a token or a certificate.

@@ -28,8 +28,8 @@ Result<http::Response> Api::move_broker(const std::string& body) {
   OUTCROP_TRY(move, messages::parse_broker_move(verified.bytes()));
   OUTCROP_CHECK(trust::read_certificate(move.authority));
   if (parts_.clock.now() >= move.expires) return fail(ErrorCode::expired, "the move expired on " + to_rfc3339(move.expires));
-  OUTCROP_TRY(answer, parts_.move(request, command));
-  return respond({{"name", move.host + ":" + std::to_string(move.port)}, {"number", move.number}, {"asked", answer.asked}, {"left_out", answer.left_out}});
+  OUTCROP_TRY(answer, parts_.move(request, command, move.expires));
+  return respond({{"name", move.host + ":" + std::to_string(move.port)}, {"number", move.number}, {"asked", answer.asked}, {"left_for", answer.left_for}, {"left_out", answer.left_out}});
 }
 
 }  // namespace outcrop::fleet

@@ -36,7 +36,7 @@ Result<trust::PrivateKey> Director::read_key() {
   return *(read_ = std::move(key));
 }
 
-Result<std::string> Director::write(const Device& board, const messages::Command& command) {
+Result<std::string> Director::write(const Device& board, const messages::Command& command, std::optional<Timestamp> until) {
   if (!signs_for(board)) return messages::to_json(command);
   OUTCROP_CHECK(check_clock_());
   auto key = read_key();
@@ -48,7 +48,7 @@ Result<std::string> Director::write(const Device& board, const messages::Command
                                           std::to_string(root->version) + " names");
   }
   const std::string text = messages::to_json(messages::SignedCommand{
-      board.name, clock_->now() + command_validity, command});
+      board.name, until.value_or(clock_->now() + command_validity), command});
   return trust::sign_envelope(messages::command_kind, as_bytes(text), std::span(&*key, 1));
 }
 

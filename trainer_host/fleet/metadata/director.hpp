@@ -32,8 +32,9 @@ class Director {
   // Others are served as before, unsigned: an agent before protocol 5, or a root without a director.
   [[nodiscard]] bool signs_for(const Device& board) const;
 
-  // What to publish. Errors: those of the clock and of the key's file, untrusted where the newest root names another.
-  [[nodiscard]] Result<std::string> write(const Device& board, const messages::Command& command);
+  // What to publish, which counts for a day or until then. Errors: those of the clock and of the key's file, untrusted where the
+  // newest root names another.
+  [[nodiscard]] Result<std::string> write(const Device& board, const messages::Command& command, std::optional<Timestamp> until = {});
 
  private:
   [[nodiscard]] Result<trust::PrivateKey> read_key();

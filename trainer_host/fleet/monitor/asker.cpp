@@ -30,12 +30,18 @@ std::optional<std::string> too_old(const Device& device, int since, const char* 
 
 }  // namespace
 
-std::optional<std::string> Asker::not_asked_because(const Device& device) const {
+std::optional<std::string> Asker::never_asked_because(const Device& device) const {
   if (device.revoked) return "it is revoked";
-  if (!device.status || !surroundings_.online(device.name)) return "it is offline";
+  if (!device.status) return "it was never online";
   if (!surroundings_.signs_for(device)) {
     return "what it is sent is not signed: root names no director, or its agent is too old";
   }
+  return std::nullopt;
+}
+
+std::optional<std::string> Asker::not_asked_because(const Device& device) const {
+  if (auto why = never_asked_because(device)) return why;
+  if (!surroundings_.online(device.name)) return "it is offline";
   return std::nullopt;
 }
 
@@ -166,15 +172,22 @@ Result<MeasureAnswer> Asker::draw(const MeasureRequest& request, std::size_t mos
   });
 }
 
-Result<MeasureAnswer> Asker::move(const MeasureRequest& request, const messages::Move& move) {
+Result<MeasureAnswer> Asker::move(const MeasureRequest& request, const messages::Move& move, Timestamp until) {
   const bool all = request.device.empty() && request.device_class.empty();
   OUTCROP_TRY(devices, all ? registry_->devices() : meant_by(request, "follow their broker"));
   if (all) std::erase_if(devices, [](const Device& device) { return device.revoked.has_value(); });
-  const auto why_not = [](const Device& device) { return too_old(device, messages::moves_since, "follow its broker", "moves"); };
-  return ask(devices, why_not, [&](const Device& device) -> Status {
-    surroundings_.send(device.name, move);
-    return {};
-  });
+  MeasureAnswer answer;
+  for (const Device& device : devices) {
+    auto why = never_asked_because(device);
+    if (!why) why = too_old(device, messages::moves_since, "follow its broker", "moves");
+    if (why) {
+      answer.left_out.emplace(device.name, std::move(*why));
+      continue;
+    }
+    surroundings_.leave(device.name, move, until);
+    (surroundings_.online(device.name) ? answer.asked : answer.left_for).push_back(device.name);
+  }
+  return answer;
 }
 
 }  // namespace outcrop::fleet::monitor

@@ -28,6 +28,7 @@ struct MeasureRequest {
 };
 struct MeasureAnswer {
   std::vector<std::string> asked;
+  std::vector<std::string> left_for;  // boards that are offline and find it when they are back
   std::map<std::string, std::string> left_out;  // board -> why
 };
 
@@ -40,6 +41,8 @@ class Asker {
     // Whether what is sent to this board is signed: nothing is asked otherwise.
     std::function<bool(const Device& device)> signs_for;
     std::function<void(const std::string& device, const messages::Command& command)> send;
+    // Likewise, and the broker keeps it for a board that is offline.
+    std::function<void(const std::string& device, const messages::Command& command, Timestamp until)> leave;
   };
   Asker(Registry& registry, const Clock& clock, const AskerConfig& config, Surroundings surroundings)
       : registry_(&registry), clock_(&clock), config_(config), surroundings_(std::move(surroundings)) {}
@@ -57,8 +60,9 @@ class Asker {
   // At most so many boards draw what they serve, from 1 on; the others are left out.
   static constexpr std::size_t most_drawing = 64;
   [[nodiscard]] Result<MeasureAnswer> draw(const MeasureRequest& request, std::size_t most);
-  // Tells boards where their broker is: one, those of a class, or all where nothing is said.
-  [[nodiscard]] Result<MeasureAnswer> move(const MeasureRequest& request, const messages::Move& move);
+  // Tells boards where their broker is, until then: one, those of a class, or all where nothing is said. The broker that they leave keeps
+  // it for those that are offline, for by the time that they are back the host may be at the other one.
+  [[nodiscard]] Result<MeasureAnswer> move(const MeasureRequest& request, const messages::Move& move, Timestamp until);
 
  private:
   [[nodiscard]] Result<std::vector<Device>> meant_by(const MeasureRequest& request, const std::string& doing) const;
@@ -67,6 +71,7 @@ class Asker {
   [[nodiscard]] Result<MeasureAnswer> ask(const std::vector<Device>& devices,
                                           const std::function<std::optional<std::string>(const Device&)>& why_not,
                                           const std::function<Status(const Device&)>& send) const;
+  [[nodiscard]] std::optional<std::string> never_asked_because(const Device& device) const;
   [[nodiscard]] std::optional<std::string> not_asked_because(const Device& device) const;
   void watch(const Device& device, bool again = false);
   [[nodiscard]] std::int64_t turn_of(const std::string& device) const;

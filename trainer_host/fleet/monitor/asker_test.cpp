@@ -32,13 +32,17 @@ class AskerTest : public ::testing::Test, public Clock {
         manifest_ = draw->manifest;
         return;
       }
-      if (std::holds_alternative<messages::Move>(command)) return moved_.push_back(device);
       (std::holds_alternative<messages::Watch>(command) ? watched_ : measured_).push_back(device);
       if (const auto* watch = std::get_if<messages::Watch>(&command)) interval_ = watch->interval;
       if (const auto* measure = std::get_if<messages::Measure>(&command)) {
         manifest_ = measure->manifest;
         asked_for_layers_ = measure->layers && messages::parse_command(to_json(command));
       }
+    };
+    surroundings.leave = [this](const std::string& device, const messages::Command& command, Timestamp until) {
+      EXPECT_TRUE(std::holds_alternative<messages::Move>(command));
+      EXPECT_EQ(until, now_ + std::chrono::hours(1));
+      moved_.push_back(device);
     };
     asker_.emplace(*registry_, *this, config, surroundings);
   }
@@ -170,15 +174,16 @@ TEST_F(AskerTest, tells_boards_of_a_move_that_can_follow_and_says_who_cannot) {
   board("idle", "pi-5", 1, false);
   offline_.insert("away");
   const messages::Move move{"{}"};
-  const auto all = asker_->move({}, move);
+  const Timestamp until = now_ + std::chrono::hours(1);
+  const auto all = asker_->move({}, move, until);
   ASSERT_THAT(all, IsOk());
   EXPECT_THAT(all->asked, ElementsAre("idle", "pi-1")) << "whether it serves says nothing";
-  EXPECT_EQ(moved_, all->asked);
+  EXPECT_THAT(all->left_for, ElementsAre("away"));
+  EXPECT_THAT(moved_, ElementsAre("away", "idle", "pi-1"));
   EXPECT_THAT(all->left_out.at("before"), HasSubstr("too old to follow its broker"));
-  EXPECT_EQ(all->left_out.at("away"), "it is offline");
   EXPECT_THAT(all->left_out.at("old"), HasSubstr("not signed"));
-  EXPECT_THAT(asker_->move({"", "pi-5", {}}, move)->asked, ElementsAre("idle"));
-  EXPECT_THAT(asker_->move({"nobody", "", {}}, move), ErrorIs(ErrorCode::not_found, HasSubstr("nobody")));
+  EXPECT_THAT(asker_->move({"", "pi-5", {}}, move, until)->asked, ElementsAre("idle"));
+  EXPECT_THAT(asker_->move({"nobody", "", {}}, move, until), ErrorIs(ErrorCode::not_found, HasSubstr("nobody")));
 }
 
 TEST_F(AskerTest, has_so_many_boards_draw_and_says_who_does_not) {
