@@ -9,16 +9,18 @@ from torch.ao.quantization import quantize_fx
 from candidate import Candidate, Stopwatch
 
 
-def scripted(network, path, method, made_in=None):
+def scripted(network, path, method, made_in=None, traced_with=None):
+    """`traced_with`: rows, of a network that cannot be scripted."""
     with torch.no_grad():
-        module = torch.jit.freeze(torch.jit.script(network))
+        whole = torch.jit.script(network) if traced_with is None else torch.jit.trace(network.eval(), traced_with)
+        module = torch.jit.freeze(whole)
     module.save(str(path))
     module = torch.jit.load(str(path))
     return Candidate("PyTorch", method, path.stat().st_size, lambda x: x.contiguous(), module, made_in or {})
 
 
 def as_float(subject, folder):
-    return scripted(copy.deepcopy(subject.network), folder / "pytorch-float.pt", "float")
+    return scripted(copy.deepcopy(subject.network), folder / "pytorch-float.pt", "float", traced_with=subject.traced_with)
 
 
 def static(subject, folder):
@@ -48,4 +50,4 @@ def dynamic(subject, folder):
     network = quantization.quantize_dynamic(copy.deepcopy(subject.network), {torch.nn.Linear, torch.nn.LSTM},
                                             dtype=torch.qint8)
     made_in = watch.read()
-    return scripted(network, folder / "pytorch-dynamic.pt", "dynamic int8", made_in)
+    return scripted(network, folder / "pytorch-dynamic.pt", "dynamic int8", made_in, subject.traced_with)

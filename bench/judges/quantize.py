@@ -39,7 +39,8 @@ def attempt(what, make):
 def candidates(subject, folder, options):
     own = ["float-mobile"] + ["static"] * subject.static + ["dynamic"] * subject.dynamic
     made = attempt(f"{subject.name}, PyTorch float", lambda: pytorch.as_float(subject, folder))
-    made += attempt(f"{subject.name}, outcrop", lambda: ours.make(options.outcrop, subject, folder, own))
+    make_own = subject.variants or (lambda: ours.make(options.outcrop, subject, folder, own))
+    made += attempt(f"{subject.name}, outcrop", make_own)
     others = [("PyTorch", pytorch)]
     if onnx_runtime.missing is None:
         made += attempt(f"{subject.name}, ONNX Runtime float", lambda: onnx_runtime.as_float(subject, folder))
@@ -62,6 +63,8 @@ def read_options():
     parser.add_argument("--tsv", type=pathlib.Path)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", help="networks, with commas")
+    parser.add_argument("--stage", type=pathlib.Path, help="of a training on texts: that one alone")
+    parser.add_argument("--data", type=pathlib.Path, default=pathlib.Path("build/text-data"))
     options = parser.parse_args()
     options.threads = os.cpu_count()
     options.rows = 256  # to calibrate with
@@ -69,6 +72,11 @@ def read_options():
     options.steps = 300 if options.quick else 1500
     options.rounds, options.seconds = (20, 10) if options.quick else (100, 30)
     return options
+
+
+def text_subject(options):
+    import texts  # and with it `transformers`
+    return texts.subject(options)
 
 
 def main():
@@ -79,7 +87,7 @@ def main():
     about = {"torch": torch.__version__, "machine": platform.machine(), "calibration_rows": options.rows,
              "onnxruntime": None if onnx_runtime.missing else onnx_runtime.onnxruntime.__version__}
     lines = []
-    makers = subjects.all_of(options, say)
+    makers = {"texts": lambda: text_subject(options)} if options.stage else subjects.all_of(options, say)
     wanted = options.only.split(",") if options.only else list(makers)
     for name in wanted:
         if name not in makers:

@@ -2,6 +2,7 @@
 networks have drawn weights (pretrained ones cannot be had offline) and batch norms that have seen rows."""
 
 import dataclasses
+import typing
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,8 @@ class Subject:
     static: bool = True
     dynamic: bool = False
     trained: bool = True
+    traced_with: torch.Tensor = None  # rows, where PyTorch cannot script it
+    variants: typing.Callable = None  # what gives our files, where they are made already
 
 
 def train(network, inputs, targets, loss, steps, batch=64, rate=2e-3):

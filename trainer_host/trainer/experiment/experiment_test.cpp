@@ -193,11 +193,14 @@ TEST_F(ExperimentRun, of_texts_goes_through_as_its_configuration_is_shipped) {
   small.replace(small.find("config = \"text.toml\"\n"), 0,
                 "set = [\"model.layers=1\", \"model.width=16\", \"model.hidden=32\", \"model.length=24\", \"model.pieces=120\", "
                 "\"data.held_out=60\", \"train.stage_epochs=6\", \"train.learning_rate=0.01\", \"train.threads=1\"]\n");
+  small += "[steps.static]\nrelease = true\n[steps.qat]\nint8_epochs = 1\n";
   std::ofstream(path("small.toml")) << small;
+  const std::string outcrop = "cd " + folder_.path().string() + " && " OUTCROP_BIN "/outcrop ";
+  ASSERT_EQ(run_shell(outcrop + "keys init --dir keys --model news").code, 0);
   const ShellOutcome ran = run_shell(command + "small.toml");
   ASSERT_EQ(ran.code, 0) << ran.output;
   EXPECT_THAT(ran.output, AllOf(HasSubstr("McNemar p"), Not(HasSubstr("MISSING"))));
-  for (const char* step : {"dynamic", "static", "mixed"}) {
+  for (const char* step : {"dynamic", "static", "qat", "mixed"}) {
     const auto metrics = nlohmann::json::parse(*read_text_file(path("results-text") / step / "metrics.json"));
     EXPECT_EQ(metrics["samples"], 60) << step;
     for (const auto& form : metrics["forms"]) {
@@ -205,6 +208,10 @@ TEST_F(ExperimentRun, of_texts_goes_through_as_its_configuration_is_shipped) {
       EXPECT_TRUE(form.contains("mcnemar")) << form;
     }
   }
+  // What it signed is a release as any: the third step's is the model's third stage.
+  const ShellOutcome proved = run_shell(outcrop + "bench results-text/static/releases/news-stage3 --keys keys --calls 2 --json");
+  ASSERT_EQ(proved.code, 0) << proved.output;
+  EXPECT_THAT(proved.output, AllOf(HasSubstr("int8-qint8"), Not(HasSubstr("\"failed\""))));
 }
 
 // The golden report of protocol 6 is a Raspberry Pi 4's.

@@ -1,5 +1,7 @@
 #include "trainer_host/trainer/kinds/evaluation.hpp"
 
+#include <algorithm>
+
 #include "trainer_host/trainer/kinds/kind.hpp"
 
 namespace outcrop::kinds {
@@ -39,11 +41,22 @@ Evaluation::Line line_of(const std::string& name, const messages::ScoredModel& s
 
 }  // namespace
 
+Result<std::vector<torch::Tensor>> WatchedModel::call(const std::string& method, std::vector<c10::IValue> arguments) {
+  const bool has_rows = !arguments.empty() && arguments.front().isTensor() && arguments.front().toTensor().dim() > 0;
+  const auto rows = has_rows ? arguments.front().toTensor().size(0) : 0;
+  OUTCROP_TRY(answers, request_.variants[variant_].model->call(method, std::move(arguments)));
+  answered_ = std::min(samples_, answered_ + static_cast<std::size_t>(rows));
+  if (request_.progress) request_.progress(variant_ * samples_ + answered_, request_.variants.size() * samples_);
+  return answers;
+}
+
 Result<Evaluation> Task::evaluate(const EvaluationRequest& request) {
+  const std::size_t judged = data().held_out > 0 ? data().held_out : data().training;
   Evaluation evaluation;
   for (std::size_t i = 0; i < request.variants.size(); ++i) {
     const EvaluatedVariant& variant = request.variants[i];
-    auto quality = judge(*variant.model);
+    WatchedModel model(request, i, judged);
+    auto quality = judge(model);
     if (!quality) return fail(quality.error().context(variant.name));
     if (i == 0) {
       evaluation.samples = quality->samples;
@@ -53,9 +66,6 @@ Result<Evaluation> Task::evaluate(const EvaluationRequest& request) {
       }
     }
     evaluation.variants.push_back(line_of(variant.name, quality->model, evaluation.columns));
-    if (request.progress) {
-      request.progress((i + 1) * quality->samples, request.variants.size() * quality->samples);
-    }
   }
   return evaluation;
 }

@@ -26,6 +26,20 @@ struct EvaluationRequest {
   std::function<void(std::size_t done, std::size_t total)> progress;  // may be empty
 };
 
+// A variant whose answered rows are told as they come, of `samples` rows by each of the request's variants. Neither outlives it.
+class WatchedModel final : public models::CallableModel {
+ public:
+  WatchedModel(const EvaluationRequest& request, std::size_t variant, std::size_t samples)
+      : request_(request), variant_(variant), samples_(samples) {}
+  [[nodiscard]] Result<std::vector<torch::Tensor>> call(const std::string& method, std::vector<c10::IValue> arguments) override;
+
+ private:
+  const EvaluationRequest& request_;
+  std::size_t variant_;
+  std::size_t samples_;
+  std::size_t answered_ = 0;
+};
+
 struct Evaluation {
   // A figure that every line has, and its column.
   struct Column {

@@ -93,15 +93,13 @@ Result<kinds::Evaluation> SegmentationTask::evaluate(const kinds::EvaluationRequ
   std::vector<ClassRow> rows;
   for (std::size_t i = 0; i < request.variants.size(); ++i) {
     const kinds::EvaluatedVariant& variant = request.variants[i];
-    auto answer = classes_told(*variant.model, judged());
+    kinds::WatchedModel model(request, i, judged().size());
+    auto answer = classes_told(model, judged());
     if (!answer) return fail(answer.error().context(variant.name));
     Told line{variant.name, Confusion(recipe_.shape.classes)};
     line.confusion.add(judged().labels, *answer);
     evaluation.variants.push_back(shown_line(line));
     if (i == 0) rows = rows_of(judged(), *answer);
-    if (request.progress) {
-      request.progress((i + 1) * judged().size(), request.variants.size() * judged().size());
-    }
   }
   for (const Told& line : baselines(data_.training, judged(), recipe_.shape.classes,
                                     bounds())) {
