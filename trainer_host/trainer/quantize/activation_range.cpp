@@ -242,4 +242,30 @@ std::string degeneracy_of(const SeenValues& seen) {
   return {};
 }
 
+std::string crowding_of(const SeenValues& seen, double step) {
+  constexpr double usual = 0.99;
+  constexpr double fewest_codes = 12.0;
+  auto bins = seen.histogram();
+  std::erase_if(bins, [&](const SeenValues::Bin& bin) { return std::abs(bin.value) <= seen.bin_width() / 2; });
+  double count = 0.0;
+  for (const auto& bin : bins) count += bin.count;
+  if (count == 0.0) return {};
+  // The value that `share` of all lie below.
+  const auto below = [&](double share) {
+    double so_far = 0.0;
+    for (const auto& bin : bins) {
+      so_far += bin.count;
+      if (so_far >= share * count) return bin.value;
+    }
+    return bins.back().value;
+  };
+  const double low = below((1 - usual) / 2);
+  const double high = below((1 + usual) / 2);
+  const double codes = (high - low) / step + 1;
+  if (codes >= fewest_codes || step <= smallest_scale) return {};
+  return "99 % of its values lie between " + number(low) + " and " + number(high) + " and share " + number(std::floor(codes)) + " of " +
+         std::to_string(levels) + " codes, since others reach from " + number(seen.low()) + " to " + number(seen.high()) +
+         ": where the answers are too far off, leave its layer float (--method mixed, or a plan)";
+}
+
 }  // namespace outcrop::quantize

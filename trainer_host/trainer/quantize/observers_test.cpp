@@ -402,6 +402,21 @@ TEST(Calibration, names_the_layer_whose_answers_are_not_finite) {
               ErrorIs(ErrorCode::invalid_data, HasSubstr("inputs to calibrate with")));
 }
 
+TEST(Calibration, says_what_few_far_values_leave_for_the_others) {
+  at::Generator random = at::detail::createCPUGenerator(5);
+  auto values = torch::empty({100'000}).normal_(0.0, 1.0, random);
+  const auto said = [&](const torch::Tensor& seen, RangeSearch search) {
+    Module observer = make_activation_observer(std::make_shared<torch::jit::CompilationUnit>(), ActivationType::qint8, search);
+    observer.forward({seen});
+    return crowding_of(statistics_of(observer)->seen(), parameters_of(observer).scale);
+  };
+  EXPECT_EQ(said(values, RangeSearch::squared_error), "");
+  EXPECT_EQ(said(values.relu(), RangeSearch::squared_error), "") << "zeros have a code of their own";
+  values.slice(0, 0, 300).fill_(190.0);  // as MiniLM has them: too many and too far to be clipped
+  EXPECT_THAT(said(values, RangeSearch::squared_error), AllOf(HasSubstr("99 % of its values"), HasSubstr("of 256 codes"), HasSubstr("190")));
+  EXPECT_EQ(said(values, RangeSearch::min_max), "") << "which counts nothing";
+}
+
 TEST(Calibration, names_ranges_that_degenerate) {
   const torch::NoGradGuard no_grad;
   at::Generator random = at::detail::createCPUGenerator(5);

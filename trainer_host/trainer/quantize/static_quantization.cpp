@@ -57,7 +57,9 @@ namespace {
 std::vector<DegenerateRange> degenerate_ranges(const std::vector<ObservedTensor>& tensors) {
   std::vector<DegenerateRange> found;
   for (const ObservedTensor& tensor : tensors) {
-    std::string why = degeneracy_of(statistics_of(tensor.observer)->seen());
+    const ActivationStatistics& statistics = *statistics_of(tensor.observer);
+    std::string why = degeneracy_of(statistics.seen());
+    if (why.empty()) why = crowding_of(statistics.seen(), std::get<0>(statistics.parameters()).item<double>());
     if (!why.empty()) found.push_back({tensor.name, std::move(why)});
   }
   return found;

@@ -1,4 +1,5 @@
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -69,6 +70,21 @@ TEST_F(VariantsOfTexts, have_their_tables_in_bytes_and_their_layers_in_int8) {
     EXPECT_GT(variant.coverage.parameters, 0.9) << "tables are most of it";
     EXPECT_GT(variant.coverage.multiply_adds, 0.7);
   }
+}
+
+// The six layers of MiniLM took more than 20 GB.
+TEST_F(VariantsOfTexts, of_a_deep_encoder_take_no_more_memory_than_others) {
+  const auto deep = text::small_task(folder_.path() / "data", 5);
+  ASSERT_THAT(deep, IsOk());
+  const auto peak = [] {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return ByteCount::kib(static_cast<std::uint64_t>(usage.ru_maxrss));
+  };
+  const auto before = peak();
+  const auto stage = export_variants((*deep)->make_export(), folder_.path(), "deep", {.variants = {"float", "int8-dynamic"}});
+  ASSERT_THAT(stage, IsOk());
+  EXPECT_LT(peak().value(), before.value() + ByteCount::mib(300).value());
 }
 
 TEST_F(VariantsOfTexts, are_what_was_trained_for_int8) {

@@ -20,10 +20,12 @@ inline TextRecipe small_recipe(const std::filesystem::path& folder) {
   return recipe;
 }
 
-inline Result<std::unique_ptr<TextTask>> small_task(const std::filesystem::path& folder) {
+inline Result<std::unique_ptr<TextTask>> small_task(const std::filesystem::path& folder, int layers = 1) {
   write_sentences(folder / "train", 32, 1);
   write_sentences(folder / "test", 10, 2);
-  OUTCROP_TRY(task, small_recipe(folder).open(1));
+  TextRecipe recipe = small_recipe(folder);
+  recipe.encoder.layers = layers;
+  OUTCROP_TRY(task, recipe.open(1));
   return std::unique_ptr<TextTask>(static_cast<TextTask*>(task.release()));
 }
 

@@ -7,6 +7,7 @@
 #include "trainer_host/trainer/quantize/corrections/layer_calls.hpp"
 #include "trainer_host/trainer/quantize/observers.hpp"
 #include "trainer_host/trainer/quantize/part_layers.hpp"
+#include "trainer_host/trainer/quantize/static_quantization.hpp"
 
 namespace outcrop::quantize {
 namespace {
@@ -179,6 +180,9 @@ class DynamicInt8 final : public Method {
                    [](const PlannedLayer& layer, const Module& module, const std::string&) {
                      return made(layer, module);
                    });
+      // As it was made LibTorch's passes would take memory that doubles with each few layers, over the shortcuts of a deep network; as
+      // it is loaded they do not.
+      applied.forms.back().module = reload(applied.forms.back().module);
     }
     return applied;
   }
