@@ -1,15 +1,17 @@
 #include "protocol/base/kept_clock.hpp"
 
-#include <sys/timex.h>
-
 #include <filesystem>
 
 namespace outcrop {
 
+bool is_kept(const timex& state) {
+  constexpr decltype(state.maxerror) nobody_knows = 16'000'000;  // µs; NTP_PHASE_LIMIT of the kernel
+  return state.maxerror < nobody_knows;
+}
+
 bool clock_is_synchronised() {
   timex state{};
-  const int result = ::adjtimex(&state);
-  if (result >= 0) return result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+  if (::adjtimex(&state) >= 0) return is_kept(state);
   std::error_code error;
   return std::filesystem::exists(std::filesystem::path("/") / timesyncd_mark, error);
 }
