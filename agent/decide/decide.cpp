@@ -1,11 +1,10 @@
 #include "agent/decide/decide.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <iterator>
 #include <map>
 
+#include "protocol/base/number.hpp"
 #include "protocol/messages/own_operators.hpp"
 
 namespace outcrop::agent {
@@ -16,12 +15,6 @@ using messages::VariantOutcome;
 using Verdict = Decision::Verdict;
 
 constexpr double bytes_per_mb = 1e6;
-
-std::string number(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.4g", value);
-  return text.data();
-}
 
 double megabytes(const ReportedVariant& variant) {
   return static_cast<double>(variant.measurement->peak_memory.value()) / bytes_per_mb;
@@ -64,8 +57,8 @@ double cost(messages::Objective objective, const ReportedVariant& variant,
 }
 
 std::string describe(const ReportedVariant& variant) {
-  return variant.name + " p90 " + number(variant.measurement->p90_ms) + " ms, " +
-         number(megabytes(variant)) + " MB";
+  return variant.name + " p90 " + write_number(variant.measurement->p90_ms) + " ms, " +
+         write_number(megabytes(variant)) + " MB";
 }
 
 std::string list(const std::vector<const ReportedVariant*>& variants) {
@@ -122,8 +115,8 @@ Decision decide(const messages::Manifest& manifest, const std::string& device_cl
   if (best == nullptr) {
     return {Verdict::fail,
             {},
-            "budget: no variant keeps that of " + device_class + " (p90 " + number(budget->p90_ms) +
-                " ms, " + number(budget->memory_mb) + " MB): " + list(measured)};
+            "budget: no variant keeps that of " + device_class + " (p90 " + write_number(budget->p90_ms) +
+                " ms, " + write_number(budget->memory_mb) + " MB): " + list(measured)};
   }
   return {Verdict::activate, best->name,
           describe(*best) + ": the least " + std::string(messages::to_string(manifest.objective)) +

@@ -1,7 +1,5 @@
 #include "agent/prove/worker.hpp"
 
-#include <memory>
-
 #include <boost/asio/post.hpp>
 
 #include "agent/prove/signal.hpp"
@@ -42,7 +40,8 @@ asio::awaitable<void> Worker::run(std::function<void()> job) {
     bool finished = false;
   };
   auto done = std::make_shared<Done>(executor_);
-  post(std::move(job), [done] {
+  post(std::move(job), [done, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
     done->finished = true;
     done->signal.notify();
   });

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -26,7 +27,8 @@ class Worker {
   // `job` runs on the thread, then `done` on the executor. Neither may throw.
   void post(std::function<void()> job, std::function<void()> done);
 
-  // The same for a coroutine on the executor. What `job` refers to must live until it is done.
+  // The same for a coroutine on the executor. What `job` refers to must live until it is done. Where the worker is gone by then nobody
+  // goes on: the coroutine, whose owner is gone with it, ends with its executor.
   [[nodiscard]] boost::asio::awaitable<void> run(std::function<void()> job);
 
   // Whether a job is at work or waits.
@@ -47,6 +49,7 @@ class Worker {
   bool working_ = false;
   bool stop_ = false;
 
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
   std::thread thread_;
 };
 

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -20,6 +22,13 @@ template <class Number>
     if (!std::isfinite(number)) return std::nullopt;
   }
   return number;
+}
+
+// With so many significant digits, as "%.4g" has it in no language: "0.25", "1e+07".
+[[nodiscard]] inline std::string write_number(double value, int digits = 4) {
+  std::array<char, 48> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::general, digits).ptr;
+  return {text.data(), end};
 }
 
 }  // namespace outcrop

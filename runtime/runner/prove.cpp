@@ -2,16 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
+
+#include "protocol/base/number.hpp"
 
 namespace outcrop::runtime {
 namespace {
-
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g", value);
-  return text;
-}
 
 // The entry of an output, made where it is a new one.
 OutputError& entry_of(std::vector<OutputError>& outputs, const std::string& name) {
@@ -83,7 +78,7 @@ Status check_finite(std::string_view method, std::span<const Tensor> outputs) {
     if (lost == 0) continue;
     words += (words.empty() ? "" : "; ") + ("output " + std::to_string(k + 1)) + " of " + std::string(method) + " holds " +
              std::to_string(lost) + " of " + std::to_string(values.size()) + " values that are not finite (" +
-             number(100.0 * static_cast<double>(lost) / static_cast<double>(values.size())) + " %)";
+             write_number(100.0 * static_cast<double>(lost) / static_cast<double>(values.size())) + " %)";
   }
   if (!words.empty()) return fail(ErrorCode::invalid_data, words);
   return {};
@@ -100,10 +95,10 @@ Status check_tolerances(const ProofReport& report, std::span<const Tolerance> to
     if (!(error.mean_abs_error <= bound->mean_abs_error) ||
         !(error.max_abs_error <= bound->max_abs_error)) {
       return fail(ErrorCode::refused, "the proof failed: output '" + error.name + "' is off by " +
-                                          number(error.mean_abs_error) + " on average and " +
-                                          number(error.max_abs_error) + " at most; allowed are " +
-                                          number(bound->mean_abs_error) + " and " +
-                                          number(bound->max_abs_error));
+                                          write_number(error.mean_abs_error) + " on average and " +
+                                          write_number(error.max_abs_error) + " at most; allowed are " +
+                                          write_number(bound->mean_abs_error) + " and " +
+                                          write_number(bound->max_abs_error));
     }
   }
   return {};

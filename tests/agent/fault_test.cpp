@@ -43,6 +43,9 @@ TEST_F(AgentTest, goes_on_when_the_broker_dies_while_it_pulls) {
 }
 
 TEST_F(AgentTest, stays_small_while_it_waits_and_while_it_pulls) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer keeps what was freed, and shadows of it";
+#endif
   if (std::string_view(OUTCROP_TESTED_CONFINEMENT) != "full") {
     GTEST_SKIP() << "under an emulator most of a process is the emulator";
   }

@@ -52,6 +52,11 @@ struct Script {
   SteadyClock::time_point loaded = SteadyClock::now();
 };
 
+void crash() {
+  ::signal(SIGSEGV, SIG_DFL);  // a sanitizer would catch it
+  ::raise(SIGSEGV);
+}
+
 class ScriptCall final : public Call {
  public:
   ScriptCall(Script& script, std::vector<float> first, bool samples)
@@ -63,16 +68,16 @@ class ScriptCall final : public Call {
   Status run() override {
     if (++script_.calls == script_.crash_at_call) {
       std::fputs("terminate called\n  what():  no such fault\n", stderr);
-      ::raise(SIGSEGV);
+      crash();
     }
     if (script_.calls == script_.kill_at_call) ::raise(SIGKILL);
     const auto rows = static_cast<std::int64_t>(first_.size());
-    if (rows == script_.crash_at_rows) ::raise(SIGSEGV);
+    if (rows == script_.crash_at_rows) crash();
     if (rows == script_.fail_at_rows) return fail(ErrorCode::internal, "too many rows");
     const auto start = SteadyClock::now();
     if (script_.crash_after_ms > 0 &&
         start - script_.loaded > std::chrono::milliseconds(script_.crash_after_ms)) {
-      ::raise(SIGSEGV);
+      crash();
     }
     const auto end = start + duration_;
     while (SteadyClock::now() < end) {

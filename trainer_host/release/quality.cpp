@@ -1,8 +1,8 @@
 #include "trainer_host/release/quality.hpp"
 
-#include <array>
 #include <cmath>
-#include <cstdio>
+
+#include "protocol/base/number.hpp"
 
 namespace outcrop::release {
 namespace {
@@ -10,9 +10,7 @@ namespace {
 using messages::Quality;
 
 std::string rounded(double value, const std::string& unit) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.4g", value);
-  return text.data() + (unit.empty() ? "" : " " + unit);
+  return write_number(value) + (unit.empty() ? "" : " " + unit);
 }
 
 constexpr const char* way_out =

@@ -18,11 +18,14 @@ namespace outcrop::fleet {
 namespace {
 
 constexpr std::string_view device_prefix = "outcrop/v1/d/";
-// Base64 of the longest message, and room for signature and field names.
-constexpr std::size_t longest_envelope(ByteCount limit) {
-  return limit.value() / 3 * 4 + ByteCount::kib(4).value();
-}
-constexpr std::size_t longest_renewal_envelope = messages::renewal_limit.value();
+constexpr SignedKind<messages::Report> reports{"report", "a report", envelope_around(messages::report_limit), messages::parse_report};
+constexpr SignedKind<messages::Layers> times_of_layers{messages::layers_kind, "layer times", envelope_around(messages::layers_limit),
+                                                   messages::parse_layers};
+constexpr SignedKind<messages::Renewal> renewal_requests{messages::renewal_kind, "a renewal", messages::renewal_limit, messages::parse_renewal};
+constexpr SignedKind<messages::Telemetry> samples{messages::telemetry_kind, "telemetry", envelope_around(messages::telemetry_limit),
+                                                  messages::parse_telemetry};
+constexpr SignedKind<messages::Picture> pictures{messages::picture_kind, "a picture", envelope_around(messages::picture_limit),
+                                                 messages::parse_picture};
 constexpr std::chrono::hours old_key_counts_for{1};
 constexpr std::chrono::minutes clocks_differ{5};
 constexpr std::chrono::hours samples_kept{48};
@@ -40,9 +43,20 @@ constexpr Refusal malformed{&IngestStatistics::malformed, "malformed"};
 constexpr Refusal forged{&IngestStatistics::forged, "forged"};
 constexpr Refusal untimely{&IngestStatistics::untimely, "untimely"};
 
-// What an envelope that does not verify is.
-const Refusal& refusal_of(const Error& error) {
-  return error.code() == ErrorCode::untrusted ? forged : malformed;
+const Refusal& refusal_of(NotSigned::Fault fault) {
+  const bool claims = fault == NotSigned::Fault::unsigned_by_it || fault == NotSigned::Fault::of_another;
+  return claims ? forged : malformed;
+}
+
+// As metrics name it.
+const char* name_of(NotSigned::Fault fault) {
+  switch (fault) {
+    case NotSigned::Fault::too_long: return "too long";
+    case NotSigned::Fault::unsigned_by_it: return "not signed by the board";
+    case NotSigned::Fault::malformed: return "malformed";
+    case NotSigned::Fault::of_another: return "of another board";
+  }
+  return "malformed";
 }
 
 }  // namespace
@@ -233,6 +247,10 @@ void Ingest::refuse(const Refusal& refusal, const std::string& name, const std::
   if ((often & (often - 1)) == 0) {
     spdlog::warn("refused a message of '{}': {} ({} {} so far)", name, why, often, refusal.kind);
   }
+}
+
+void Ingest::refuse(const std::string& name, const NotSigned& no) {
+  refuse(refusal_of(no.fault), name, no.why);
 }
 
 std::optional<Device> Ingest::sender(const std::string& name) {
@@ -483,20 +501,9 @@ void Ingest::on_used_number(Device device, const messages::Report& report) {
 void Ingest::on_report(const std::string& name, std::string_view payload) {
   const auto device = sender(name);
   if (!device) return;
-  if (payload.size() > longest_envelope(messages::report_limit)) {
-    return refuse(malformed, name,
-                  "a report of " + ByteCount(payload.size()).human() + ", more than the " +
-                      messages::report_limit.human() + " allowed");
-  }
   const trust::KeyId key = device->key.id();
-  const auto verified = trust::verify_envelope(payload, "report", signers_of(*device));
-  if (!verified) return refuse(refusal_of(verified.error()), name, verified.error().message());
-  const auto report = messages::parse_report(verified->bytes());
-  if (!report) return refuse(malformed, name, report.error().message());
-  if (report->header.device != name) {
-    return refuse(forged, name,
-                  "its report is that of '" + report->header.device + "'");
-  }
+  const auto report = read_signed(reports, payload, name, signers_of(*device));
+  if (!report) return refuse(name, report.error());
   const auto added = registry_->add_report(*report, key, payload, clock_->now());
   news_.report("storing a report of '" + name + "'", added ? Status() : fail(added.error()));
   if (!added) return;  // not acknowledged: the board keeps it and sends it again
@@ -520,16 +527,8 @@ void Ingest::on_report(const std::string& name, std::string_view payload) {
 void Ingest::on_layers(const std::string& name, std::string_view payload) {
   const auto device = sender(name);
   if (!device) return;
-  if (payload.size() > longest_envelope(messages::layers_limit)) {
-    return refuse(malformed, name, "layer times of " + ByteCount(payload.size()).human());
-  }
-  const auto verified = trust::verify_envelope(payload, messages::layers_kind, signers_of(*device));
-  if (!verified) return refuse(refusal_of(verified.error()), name, verified.error().message());
-  const auto layers = messages::parse_layers(verified->bytes());
-  if (!layers) return refuse(malformed, name, layers.error().message());
-  if (layers->header.device != name) {
-    return refuse(forged, name, "its layer times are those of '" + layers->header.device + "'");
-  }
+  const auto layers = read_signed(times_of_layers, payload, name, signers_of(*device));
+  if (!layers) return refuse(name, layers.error());
   const Status kept = keep_layer_times(*registry_, *layers, *device);
   if (kept) return;
   refuse(kept.error().code() == ErrorCode::expired ? stale : malformed, name, kept.error().message());
@@ -538,19 +537,12 @@ void Ingest::on_layers(const std::string& name, std::string_view payload) {
 void Ingest::on_renewal(const std::string& name, std::string_view payload) {
   const auto device = sender(name);
   if (!device) return;
-  if (payload.size() > longest_renewal_envelope) {
-    return refuse(malformed, name, "a renewal of " + ByteCount(payload.size()).human());
-  }
   // By the key that counts now, and no earlier one.
   const trust::Signers board{"board " + name, {{device->key.id(), device->key}}, 1};
-  const auto verified = trust::verify_envelope(payload, messages::renewal_kind, board);
-  if (!verified) return refuse(refusal_of(verified.error()), name, verified.error().message());
-  const auto renewal = messages::parse_renewal(verified->bytes());
-  if (!renewal) return refuse(malformed, name, renewal.error().message());
+  const auto renewal = read_signed(renewal_requests, payload, name, board);
+  if (!renewal) return refuse(name, renewal.error());
   const auto next = trust::read_certificate_request(renewal->certificate_request);
-  if (renewal->header.device != name || !next) {
-    return refuse(forged, name, next ? "its renewal is that of '" + renewal->header.device + "'" : next.error().message());
-  }
+  if (!next) return refuse(forged, name, next.error().message());
   if (renewal->certificate.empty()) return renewals_.asked(name, renewal->certificate_request, clock_->now());
   if (const Status renewed = renew(*device, *renewal, *next); !renewed) {
     return refuse(forged, name, "its new certificate: " + renewed.error().message());
@@ -613,22 +605,10 @@ void Ingest::on_telemetry(const std::string& name, Voice& voice, std::string_vie
     if (handlers_.refused && statistics_.unknown > unknown_before) handlers_.refused("not enrolled, or revoked");
     return;
   }
-  if (payload.size() > longest_envelope(messages::telemetry_limit)) {
-    return refuse_telemetry(malformed, name, "too long",
-                            "telemetry of " + ByteCount(payload.size()).human());
-  }
-  const auto verified = trust::verify_envelope(payload, messages::telemetry_kind, signers_of(*device));
-  if (!verified) {
-    const Refusal& refusal = refusal_of(verified.error());
-    return refuse_telemetry(refusal, name, &refusal == &forged ? "not signed by the board" : "malformed", verified.error().message());
-  }
-  auto telemetry = messages::parse_telemetry(verified->bytes());
+  auto telemetry = read_signed(samples, payload, name, signers_of(*device));
   if (!telemetry) {
-    return refuse_telemetry(malformed, name, "malformed", telemetry.error().message());
-  }
-  if (telemetry->header.device != name) {
-    return refuse_telemetry(forged, name, "of another board",
-                            "its telemetry is that of '" + telemetry->header.device + "'");
+    const NotSigned& no = telemetry.error();
+    return refuse_telemetry(refusal_of(no.fault), name, name_of(no.fault), no.why);
   }
   const messages::MessageId id{telemetry->header.session, telemetry->header.sequence};
   const int protocol = telemetry->header.protocol;
@@ -649,16 +629,8 @@ void Ingest::on_picture(const std::string& name, Voice& voice, std::string_view 
   if (!voice.pictures.take(steady_())) return limit(name, "pictures");
   const auto device = sender(name);
   if (!device) return;
-  if (payload.size() > longest_envelope(messages::picture_limit)) {
-    return refuse(malformed, name, "a picture of " + ByteCount(payload.size()).human());
-  }
-  const auto verified = trust::verify_envelope(payload, messages::picture_kind, signers_of(*device));
-  if (!verified) return refuse(refusal_of(verified.error()), name, verified.error().message());
-  const auto picture = messages::parse_picture(verified->bytes());
-  if (!picture) return refuse(malformed, name, picture.error().message());
-  if (picture->header.device != name) {
-    return refuse(forged, name, "its picture is that of '" + picture->header.device + "'");
-  }
+  const auto picture = read_signed(pictures, payload, name, signers_of(*device));
+  if (!picture) return refuse(name, picture.error());
   const auto kept = registry_->save(*picture, clock_->now());
   news_.report("storing a picture of '" + name + "'", kept ? Status() : fail(kept.error()));
   if (!kept) return;  // not acknowledged: it says it again

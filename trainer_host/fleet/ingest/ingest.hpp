@@ -22,6 +22,7 @@
 #include "trainer_host/fleet/ingest/count.hpp"
 #include "trainer_host/fleet/ingest/presence.hpp"
 #include "trainer_host/fleet/ingest/renewals.hpp"
+#include "trainer_host/fleet/ingest/signed_message.hpp"
 #include "trainer_host/fleet/log/news.hpp"
 #include "trainer_host/fleet/registry/registry.hpp"
 #include "trainer_host/fleet/rollout/observe.hpp"
@@ -179,6 +180,7 @@ class Ingest {
   void refuse_telemetry(const Refusal& refusal, const std::string& name, const std::string& kind,
                         const std::string& why);
   void refuse(const Refusal& refusal, const std::string& name, const std::string& why);
+  void refuse(const std::string& name, const NotSigned& no);
   // Does it when what is written now is committed.
   void afterwards(std::function<void()> work);
 

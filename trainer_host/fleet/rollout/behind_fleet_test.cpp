@@ -73,7 +73,8 @@ TEST_F(BehindFleetTest, a_board_that_has_seen_more_holds_everything_until_it_is_
   ASSERT_THAT(behind().adopt(), IsOk());
   EXPECT_FALSE(is_behind());
   EXPECT_GT(*registry_->last_generation(), 1'000'000U);
-  for (const RolloutRecord& rollout : *registry_->rollouts()) {
+  const auto rollouts = registry_->rollouts();
+  for (const RolloutRecord& rollout : *rollouts) {
     EXPECT_TRUE(rollout.past && has_ended(rollout.state)) << rollout.name;
   }
   EXPECT_EQ((*registry_->rollout("done"))->state, RolloutState::done);

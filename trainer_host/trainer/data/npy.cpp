@@ -86,7 +86,7 @@ Status write_npy(const fs::path& path, const Shape& shape, std::span<const float
     const Bytes header = npy_header(shape);
     const bool written =
         std::fwrite(header.data(), 1, header.size(), file.get()) == header.size() &&
-        std::fwrite(values.data(), sizeof(float), values.size(), file.get()) == values.size() &&
+        (values.empty() || std::fwrite(values.data(), sizeof(float), values.size(), file.get()) == values.size()) &&
         std::fflush(file.get()) == 0;
     if (!written) return fail(Error::from_errno("writing " + path.string()));
     return {};

@@ -1,22 +1,16 @@
 #include "trainer_host/trainer/kinds/mixed_wishes.hpp"
 
 #include <array>
-#include <cstdio>
 #include <vector>
 
 #include "protocol/base/join.hpp"
+#include "protocol/base/number.hpp"
 
 namespace outcrop::kinds {
 namespace {
 
 constexpr std::array<std::pair<const char*, Aim>, 3> aims{
     {{"accuracy", Aim::accuracy}, {"speed", Aim::speed}, {"size", Aim::size}}};
-
-std::string plain(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.6g", value);
-  return text.data();
-}
 
 }  // namespace
 
@@ -36,9 +30,9 @@ std::string name_of(Aim aim) {
 
 std::string in_words(const MixedWishes& wishes) {
   std::vector<std::string> bounds;
-  if (wishes.budget_ms) bounds.push_back("at most " + plain(*wishes.budget_ms) + " ms");
+  if (wishes.budget_ms) bounds.push_back("at most " + write_number(*wishes.budget_ms, 6) + " ms");
   if (wishes.budget_size) bounds.push_back("at most " + wishes.budget_size->human());
-  if (wishes.min_db) bounds.push_back("at least " + plain(*wishes.min_db) + " dB");
+  if (wishes.min_db) bounds.push_back("at least " + write_number(*wishes.min_db, 6) + " dB");
   std::string most;
   switch (wishes.wanted()) {
     case Aim::accuracy: most = "the least error"; break;

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <functional>
 
 #include "protocol/base/join.hpp"
+#include "protocol/base/number.hpp"
 
 namespace outcrop::quantize {
 namespace {
@@ -149,12 +149,6 @@ Histogram without_zeros(const SeenValues& seen) {
   return histogram;
 }
 
-std::string number(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.4g", value);
-  return text.data();
-}
-
 }  // namespace
 
 const std::vector<ObserverKind>& observer_kinds() {
@@ -225,8 +219,8 @@ std::string degeneracy_of(const SeenValues& seen) {
   if (!seen.anything()) return "calibration never saw it";
   const double low = seen.low();
   const double high = seen.high();
-  if (low == high) return "calibration saw one value only, " + number(low);
-  const std::string place = number(low) + " to " + number(high);
+  if (low == high) return "calibration saw one value only, " + write_number(low);
+  const std::string place = write_number(low) + " to " + write_number(high);
   const ValueRange range = with_zero({low, high});
   const double used = (high - low) / (range.high - range.low);
   // Up to there it is a range that happens to begin above zero.
@@ -237,7 +231,7 @@ std::string degeneracy_of(const SeenValues& seen) {
            std::to_string(levels) + " codes are used";
   }
   if (range.high - range.low < smallest_scale * static_cast<double>(levels - 1)) {
-    return "it is narrow, from " + place + ": kernels have no finer steps than " + number(smallest_scale);
+    return "it is narrow, from " + place + ": kernels have no finer steps than " + write_number(smallest_scale);
   }
   return {};
 }
@@ -263,8 +257,8 @@ std::string crowding_of(const SeenValues& seen, double step) {
   const double high = below((1 + usual) / 2);
   const double codes = (high - low) / step + 1;
   if (codes >= fewest_codes || step <= smallest_scale) return {};
-  return "99 % of its values lie between " + number(low) + " and " + number(high) + " and share " + number(std::floor(codes)) + " of " +
-         std::to_string(levels) + " codes, since others reach from " + number(seen.low()) + " to " + number(seen.high()) +
+  return "99 % of its values lie between " + write_number(low) + " and " + write_number(high) + " and share " + write_number(std::floor(codes)) + " of " +
+         std::to_string(levels) + " codes, since others reach from " + write_number(seen.low()) + " to " + write_number(seen.high()) +
          ": where the answers are too far off, leave its layer float (--method mixed, or a plan)";
 }
 

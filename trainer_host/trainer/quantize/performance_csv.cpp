@@ -1,7 +1,5 @@
 #include <algorithm>
-#include <array>
 #include <cctype>
-#include <cstdio>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -14,12 +12,6 @@
 
 namespace outcrop::quantize {
 namespace {
-
-std::string plain_number(double value) {
-  std::array<char, 48> text{};
-  std::snprintf(text.data(), text.size(), "%.6g", value);
-  return text.data();
-}
 
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -47,7 +39,7 @@ Cells cells_of(const PerformanceRow& row) {
   const auto measured = [&](const std::string& cell) {
     return row.unmeasured.empty() ? cell : std::string();
   };
-  const auto time = [&](runtime::Milliseconds value) { return measured(plain_number(value.count())); };
+  const auto time = [&](runtime::Milliseconds value) { return measured(write_number(value.count(), 6)); };
   Cells cells{{"model", row.model},
               {"stage", std::to_string(row.stage)},
               {"variant", variant.name},
@@ -65,14 +57,14 @@ Cells cells_of(const PerformanceRow& row) {
               {"engine_memory_bytes", measured(std::to_string(row.engine_memory.value()))}};
   for (const auto& [name, output] : variant.outputs) {
     if (!row.likeness_name.empty()) {
-      cells.emplace_back(name + "_" + lower(row.likeness_name), plain_number(output.likeness));
+      cells.emplace_back(name + "_" + lower(row.likeness_name), write_number(output.likeness, 6));
     }
     cells.emplace_back(with_unit(name + "_mae", row.unit(name)),
-                       plain_number(output.average_abs_error));
+                       write_number(output.average_abs_error, 6));
   }
-  cells.emplace_back("int8_modules", plain_number(variant.coverage.modules));
-  cells.emplace_back("int8_parameters", plain_number(variant.coverage.parameters));
-  cells.emplace_back("int8_multiply_adds", plain_number(variant.coverage.multiply_adds));
+  cells.emplace_back("int8_modules", write_number(variant.coverage.modules, 6));
+  cells.emplace_back("int8_parameters", write_number(variant.coverage.parameters, 6));
+  cells.emplace_back("int8_multiply_adds", write_number(variant.coverage.multiply_adds, 6));
   cells.emplace_back("valid", row.valid && row.unmeasured.empty() ? "yes" : "no");
   return cells;
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <string_view>
 
 #include "platform/console/progress_bar.hpp"
@@ -17,12 +16,6 @@ namespace outcrop::sweep {
 namespace {
 
 constexpr std::size_t most_shown = 20;
-
-std::string digits(double value) {
-  std::array<char, 48> text{};
-  std::snprintf(text.data(), text.size(), "%.6g", value);
-  return text.data();
-}
 
 // No cell holds a comma.
 std::string cell(std::string text) {
@@ -98,8 +91,8 @@ std::string trials_csv(const Sweep& sweep, const std::vector<Trial>& trials, con
   for (const Trial* trial : best_first(trials, more)) {
     std::vector<std::string> cells{std::to_string(trial->number)};
     for (const std::string& value : trial->point) cells.push_back(cell(value));
-    cells.insert(cells.end(), {std::to_string(trial->stage), trial->value ? digits(*trial->value) : "",
-                               digits(trial->seconds), cell(trial->failed)});
+    cells.insert(cells.end(), {std::to_string(trial->stage), trial->value ? write_number(*trial->value, 6) : "",
+                               write_number(trial->seconds, 6), cell(trial->failed)});
     text += join(cells, ",") + "\n";
   }
   return text;
@@ -115,7 +108,7 @@ std::string trials_table(const Sweep& sweep, const std::vector<Trial>& trials, c
     if (shown++ == most_shown) break;
     std::vector<std::string> cells{std::to_string(trial->number)};
     cells.insert(cells.end(), trial->point.begin(), trial->point.end());
-    cells.insert(cells.end(), {std::to_string(trial->stage), trial->value ? digits(*trial->value) : "–",
+    cells.insert(cells.end(), {std::to_string(trial->stage), trial->value ? write_number(*trial->value, 6) : "–",
                                trial->failed.empty() ? human_duration(std::chrono::duration<double>(trial->seconds))
                                                      : trial->failed});
     table.add_row(cells);
@@ -127,7 +120,7 @@ std::string trials_table(const Sweep& sweep, const std::vector<Trial>& trials, c
 
 std::string drop_in_of(const Sweep& sweep, const Trial& trial, const std::string& goal) {
   std::string text = "# The best of " + sweep.file.filename().string() + ": trial " + std::to_string(trial.number) + ", " + goal +
-                     " = " + (trial.value ? digits(*trial.value) : "?") + " behind stage " + std::to_string(trial.stage) +
+                     " = " + (trial.value ? write_number(*trial.value, 6) : "?") + " behind stage " + std::to_string(trial.stage) +
                      ".\n# As " + sweep.config.filename().string() + ".d/best.toml it goes before what " +
                      sweep.config.filename().string() + " says.\n";
   std::vector<std::string> lines;
