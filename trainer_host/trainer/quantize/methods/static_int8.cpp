@@ -263,10 +263,15 @@ class StaticInt8 final : public Method {
     OUTCROP_CHECK(fake.set_ranges(ranges));
     options.ranges = std::move(ranges);
     OUTCROP_TRY(tables, tables_in(plan, part, layers));
-    options.tables = tables;
     const ArgumentRows calibration = ArgumentRows(part.calibration).evenly_chosen(largest_calibration);
+    // Training kept tables in float: so does what is held against it.
     OUTCROP_TRY(quantized, quantize_static(network, calibration, options));
     OUTCROP_CHECK(check_as_trained(network, fake, quantized.module, calibration, options.output_limit, classes));
+    if (!tables.empty()) {
+      options.tables = tables;
+      OUTCROP_TRY(in_bytes, quantize_static(network, calibration, options));
+      quantized = std::move(in_bytes);
+    }
     std::optional<kinds::Codes> codes;
     if (coded) codes = codes_of(quantized.module, rows);
     add_layers(part, layers, {}, tables, applied);
