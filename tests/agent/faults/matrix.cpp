@@ -132,17 +132,12 @@ class Faults {
     }
   }
 
-  // A move takes a tenth of an update's calls: each is met in turn.
+  // Each call in turn, from the start of the agent that is told of the move.
   void add_moves(const char* name, Life::Move move) {
-    struct Befalling {
-      const char* name;
-      Kind kind;
-      bool for_ever;
-    };
-    constexpr Befalling all[] = {{"kill", Kind::kill, false},          {"power cut", Kind::cut, false},
-                                 {"EIO once", Kind::io, false},        {"EIO for ever", Kind::io, true},
-                                 {"ENOSPC once", Kind::full, false},   {"ENOSPC for ever", Kind::full, true}};
-    for (const Befalling& one : all) {
+    constexpr Failing all[] = {{"kill", Kind::kill, false},        {"power cut", Kind::cut, false},
+                               {"EIO once", Kind::io, false},      {"EIO for ever", Kind::io, true},
+                               {"ENOSPC once", Kind::full, false}, {"ENOSPC for ever", Kind::full, true}};
+    for (const Failing& one : all) {
       Fault fault;
       fault.name = std::string(name) + ": " + one.name;
       if (!wanted(fault.name)) continue;
