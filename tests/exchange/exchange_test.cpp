@@ -19,6 +19,16 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
+// A judge's lines about files, among whatever else it prints.
+std::vector<nlohmann::json> figures_in(const std::string& output) {
+  std::vector<nlohmann::json> all;
+  std::istringstream lines(output);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("{\"file\"")) all.push_back(nlohmann::json::parse(line));
+  }
+  return all;
+}
+
 // By the real program, as a user calls it, on modules that Python made (tests/modules/make_modules.py).
 class Exchange : public testing::Test {
  protected:
@@ -209,15 +219,12 @@ TEST_F(Exchange, keras_answers_alike_and_trains_on) {
   const ShellOutcome judged = run_shell("cd " + folder_.path().string() + " && KERAS_BACKEND=jax PYTHONPATH=" + keras_ + " /usr/bin/python3 -B " +
                                         tests + "judge_keras.py < jobs");
   ASSERT_EQ(judged.code, 0) << judged.output;
-  std::istringstream lines(judged.output);
   int seen = 0;
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with("{\"file\"")) continue;
-    const auto figures = nlohmann::json::parse(line);
+  for (const auto& figures : figures_in(judged.output)) {
     ++seen;
-    EXPECT_LE(figures.at("largest").get<double>(), 1e-4) << line;
-    EXPECT_GT(figures.at("trained").get<int>(), 0) << line;
-    EXPECT_LT(figures.at("loss_after").get<double>(), figures.at("loss_before").get<double>()) << line;
+    EXPECT_LE(figures.at("largest").get<double>(), 1e-4) << figures;
+    EXPECT_GT(figures.at("trained").get<int>(), 0) << figures;
+    EXPECT_LT(figures.at("loss_after").get<double>(), figures.at("loss_before").get<double>()) << figures;
   }
   EXPECT_EQ(seen, 3) << judged.output;
 }
@@ -289,24 +296,21 @@ TEST_F(Exchange, other_runtimes_answer_alike) {
   jobs.close();
   const ShellOutcome judged = python(tests + "judge.py < jobs");
   ASSERT_EQ(judged.code, 0) << judged.output;
-  std::istringstream lines(judged.output);
   int seen = 0;
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with("{\"file\"")) continue;
-    const auto figures = nlohmann::json::parse(line);
+  for (const auto& figures : figures_in(judged.output)) {
     const std::string file = figures.at("file");
     if (file == "dynamic.tflite") {
-      EXPECT_GT(figures.at("db").get<double>(), 35.0) << line;
+      EXPECT_GT(figures.at("db").get<double>(), 35.0) << figures;
       continue;
     }
     const auto bound = std::find_if(bounds.begin(), bounds.end(), [&](const Bound& one) { return file.starts_with(one.module); });
     ++seen;
     if (file.find("float") != std::string::npos) {
-      EXPECT_LE(figures.at("largest").get<double>(), 1e-4) << line;
+      EXPECT_LE(figures.at("largest").get<double>(), 1e-4) << figures;
     } else if (figures.at("by") == "AUTO") {
-      EXPECT_LE(figures.at("differing").get<int>(), bound->differing) << line;
+      EXPECT_LE(figures.at("differing").get<int>(), bound->differing) << figures;
     } else if (!figures.at("steps").is_null()) {
-      EXPECT_LE(figures.at("steps").get<double>(), figures.at("by") == "onnxruntime" ? 2.01 : bound->reference_steps + 0.01) << line;
+      EXPECT_LE(figures.at("steps").get<double>(), figures.at("by") == "onnxruntime" ? 2.01 : bound->reference_steps + 0.01) << figures;
     }
   }
   EXPECT_GE(seen, 4 * static_cast<int>(bounds.size()));

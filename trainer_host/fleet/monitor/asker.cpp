@@ -126,17 +126,17 @@ std::optional<std::string> Asker::nothing_served(const Device& device) {
 }
 
 Result<MeasureAnswer> Asker::ask(const std::vector<Device>& devices, const std::function<std::optional<std::string>(const Device&)>& why_not,
-                                 const std::function<Status(const Device&)>& send) const {
+                                 const std::function<Status(const Device&)>& send, Reaching reaching) const {
   MeasureAnswer answer;
   for (const Device& device : devices) {
-    auto why = not_asked_because(device);
+    auto why = reaching == Reaching::who_is_online ? not_asked_because(device) : never_asked_because(device);
     if (!why) why = why_not(device);
     if (why) {
       answer.left_out.emplace(device.name, std::move(*why));
       continue;
     }
     OUTCROP_CHECK(send(device));
-    answer.asked.push_back(device.name);
+    (surroundings_.online(device.name) ? answer.asked : answer.left_for).push_back(device.name);
   }
   return answer;
 }
@@ -176,18 +176,11 @@ Result<MeasureAnswer> Asker::move(const MeasureRequest& request, const messages:
   const bool all = request.device.empty() && request.device_class.empty();
   OUTCROP_TRY(devices, all ? registry_->devices() : meant_by(request, "follow their broker"));
   if (all) std::erase_if(devices, [](const Device& device) { return device.revoked.has_value(); });
-  MeasureAnswer answer;
-  for (const Device& device : devices) {
-    auto why = never_asked_because(device);
-    if (!why) why = too_old(device, messages::moves_since, "follow its broker", "moves");
-    if (why) {
-      answer.left_out.emplace(device.name, std::move(*why));
-      continue;
-    }
+  const auto why_not = [](const Device& device) { return too_old(device, messages::moves_since, "follow its broker", "moves"); };
+  return ask(devices, why_not, [&](const Device& device) -> Status {
     surroundings_.leave(device.name, move, until);
-    (surroundings_.online(device.name) ? answer.asked : answer.left_for).push_back(device.name);
-  }
-  return answer;
+    return {};
+  }, Reaching::whoever_is_away_too);
 }
 
 }  // namespace outcrop::fleet::monitor

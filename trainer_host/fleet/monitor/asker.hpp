@@ -67,10 +67,12 @@ class Asker {
  private:
   [[nodiscard]] Result<std::vector<Device>> meant_by(const MeasureRequest& request, const std::string& doing) const;
   [[nodiscard]] static std::optional<std::string> nothing_served(const Device& device);
+  enum class Reaching { who_is_online, whoever_is_away_too };
   // Sends to each of these that can be told something, and of whom `why_not` says nothing.
   [[nodiscard]] Result<MeasureAnswer> ask(const std::vector<Device>& devices,
                                           const std::function<std::optional<std::string>(const Device&)>& why_not,
-                                          const std::function<Status(const Device&)>& send) const;
+                                          const std::function<Status(const Device&)>& send,
+                                          Reaching reaching = Reaching::who_is_online) const;
   [[nodiscard]] std::optional<std::string> never_asked_because(const Device& device) const;
   [[nodiscard]] std::optional<std::string> not_asked_because(const Device& device) const;
   void watch(const Device& device, bool again = false);

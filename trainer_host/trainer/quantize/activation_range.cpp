@@ -131,11 +131,11 @@ double value_at(const SeenValues& seen, const Histogram& histogram, double wante
   return seen.high();
 }
 
-ValueRange percentile_range(const SeenValues& seen) {
-  const Histogram histogram = seen.histogram();
+// What holds so many of the counts, half of the rest on either side.
+ValueRange range_of(const SeenValues& seen, const Histogram& histogram, double percentile) {
   double all = 0.0;
   for (const SeenValues::Bin& bin : histogram) all += bin.count;
-  const double cut = all * (1.0 - kept_percentile / 100.0) / 2.0;
+  const double cut = all * (1.0 - percentile / 100.0) / 2.0;
   return {value_at(seen, histogram, cut), value_at(seen, histogram, all - cut)};
 }
 
@@ -192,7 +192,7 @@ ValueRange choose_range(const SeenValues& seen, RangeSearch search) {
   switch (search) {
     case RangeSearch::min_max: return widest;
     case RangeSearch::moving_average: return {seen.average_low(), seen.average_high()};
-    case RangeSearch::percentile: return percentile_range(seen);
+    case RangeSearch::percentile: return range_of(seen, seen.histogram(), kept_percentile);
     case RangeSearch::squared_error: {
       const Histogram histogram = seen.histogram();
       return shrink(with_zero(widest),
@@ -237,27 +237,14 @@ std::string degeneracy_of(const SeenValues& seen) {
 }
 
 std::string crowding_of(const SeenValues& seen, double step) {
-  constexpr double usual = 0.99;
+  constexpr double usual = 99.0;  // %
   constexpr double fewest_codes = 12.0;
-  auto bins = seen.histogram();
-  std::erase_if(bins, [&](const SeenValues::Bin& bin) { return std::abs(bin.value) <= seen.bin_width() / 2; });
-  double count = 0.0;
-  for (const auto& bin : bins) count += bin.count;
-  if (count == 0.0) return {};
-  // The value that `share` of all lie below.
-  const auto below = [&](double share) {
-    double so_far = 0.0;
-    for (const auto& bin : bins) {
-      so_far += bin.count;
-      if (so_far >= share * count) return bin.value;
-    }
-    return bins.back().value;
-  };
-  const double low = below((1 - usual) / 2);
-  const double high = below((1 + usual) / 2);
-  const double codes = (high - low) / step + 1;
+  const Histogram histogram = without_zeros(seen);
+  if (histogram.empty()) return {};
+  const ValueRange range = range_of(seen, histogram, usual);
+  const double codes = (range.high - range.low) / step + 1;
   if (codes >= fewest_codes || step <= smallest_scale) return {};
-  return "99 % of its values lie between " + write_number(low) + " and " + write_number(high) + " and share " + write_number(std::floor(codes)) + " of " +
+  return "99 % of its values lie between " + write_number(range.low) + " and " + write_number(range.high) + " and share " + write_number(std::floor(codes)) + " of " +
          std::to_string(levels) + " codes, since others reach from " + write_number(seen.low()) + " to " + write_number(seen.high()) +
          ": where the answers are too far off, leave its layer float (--method mixed, or a plan)";
 }

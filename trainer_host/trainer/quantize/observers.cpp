@@ -147,6 +147,7 @@ void ActivationStatistics::see(const torch::Tensor& x) {
     not_finite_ = true;
     return;
   }
+  chosen_.reset();
   seen_.see({values.data_ptr<float>(), static_cast<std::size_t>(values.numel())}, low, high, floor_,
             ceiling_, needs_histogram(search_));
 }
@@ -161,7 +162,9 @@ torch::Tensor ActivationStatistics::rounded(const torch::Tensor& x) const {
 }
 
 CodeMap ActivationStatistics::code_map() const {
-  return fixed_ ? *fixed_ : code_map_of(choose_range(seen_, search_), ActivationType::quint8);
+  if (fixed_) return *fixed_;
+  if (!chosen_) chosen_ = code_map_of(choose_range(seen_, search_), ActivationType::quint8);
+  return *chosen_;
 }
 
 std::tuple<torch::Tensor, torch::Tensor> ActivationStatistics::parameters() const {

@@ -55,6 +55,7 @@ class ActivationStatistics final : public torch::CustomClassHolder {
   double floor_ = -std::numeric_limits<float>::max();
   double ceiling_ = std::numeric_limits<float>::max();
   std::optional<CodeMap> fixed_;
+  mutable std::optional<CodeMap> chosen_;  // by what was seen so far, once somebody asked: the search looks at thousands of bins
   SeenValues seen_;
   bool not_finite_ = false;
 };
