@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/control/open_inference.hpp"
-#include "agent/prove/worker.hpp"
+#include "agent/wait/worker.hpp"
 #include "protocol/base/json_text.hpp"
 
 namespace outcrop::agent {

@@ -103,13 +103,13 @@ asio::awaitable<void> Caretaker::wait_for_change() {
     const auto due = watch_.due();
     auto next = due ? std::min(*due, SteadyClock::now() + look_around_every) : SteadyClock::time_point::max();
     if (machine_.waits_for_limits()) next = std::min(next, SteadyClock::now() + look_at_limits_every);
-    co_await changed_.wait_until(next);
+    co_await steps_.wait_for_change(next);
     if (due) watch_.look_around(SteadyClock::now());
     co_return;
   }
   const auto next = SteadyClock::now() + retry_;
-  co_await changed_.wait_until(next);
-  if (steps_.stopped() || machine_.at_work() || SteadyClock::now() < next) co_return;
+  co_await steps_.wait_for_change(next);
+  if (SteadyClock::now() < next) co_return;
   const auto longer = std::min<std::chrono::milliseconds>(2 * retry_, last_retry);
   if (machine_.unwritten()) machine_.save();
   if (unread_release()) co_await look_over();
@@ -169,9 +169,7 @@ std::optional<Installed> Caretaker::damaged_release() const {
 }
 
 asio::awaitable<void> Caretaker::pull_again(Installed release) {
-  steps_.begin();
   const Status pulled = co_await steps_.pull_again(release);
-  if (steps_.interrupted()) co_return;
   const std::string name = release.manifest.short_hex();
   if (pulled) {
     spdlog::info("release {} was damaged and is whole again", name);
@@ -182,22 +180,17 @@ asio::awaitable<void> Caretaker::pull_again(Installed release) {
   spdlog::warn("pulling release {} again: {}", name, damage_);
   const auto next = SteadyClock::now() + retry_;
   retry_ = std::min<std::chrono::milliseconds>(2 * retry_, last_retry);
-  while (!steps_.stopped() && !machine_.at_work() && looked_at_ == installed() &&
-         SteadyClock::now() < next) {
-    co_await changed_.wait_until(next);
-  }
+  while (SteadyClock::now() < next) co_await steps_.wait_for_change(next);
 }
 
 // What serves is watched for as long as it does.
 asio::awaitable<void> Caretaker::prove_again() {
   if (parts_.serving.busy()) {
-    co_await changed_.wait_until(SteadyClock::now() + Remeasuring::look_for_rest);
+    co_await steps_.wait_for_change(SteadyClock::now() + Remeasuring::look_for_rest);
     co_return;
   }
   parts_.serving.end();
-  steps_.begin();
   auto measured = co_await steps_.measure_serving(*parts_.slots.serving());
-  if (steps_.interrupted()) co_return;
   if (!measured) {
     spdlog::warn("proving what serves again: {}", measured.error().message());
     watch_.postpone(SteadyClock::now());

@@ -16,7 +16,7 @@
 #include "agent/deploy/remeasuring.hpp"
 #include "agent/deploy/steps.hpp"
 #include "agent/health/watch.hpp"
-#include "agent/prove/signal.hpp"
+#include "agent/wait/signal.hpp"
 
 namespace outcrop::agent {
 

@@ -43,13 +43,12 @@ class Deployer::Impl {
     }
     parts_.announcer.report_trouble(machine_.record());
     while (!steps_.stopped()) {
-      steps_.begin();
       if (machine_.waits_for_limits() && !steps_.still_waits()) machine_.advance(Event::may_go_on);
       if (machine_.at_work()) {
-        co_await deploy();
+        co_await steps_.run(deploy());
         ::malloc_trim(0);  // what an update took lies about in pieces, and nothing of that size comes for long
       } else {
-        co_await caretaker_.look_after();
+        co_await steps_.run(caretaker_.look_after());
       }
     }
   }
@@ -188,14 +187,13 @@ class Deployer::Impl {
     if (bool on = co_await work(steps_.downloading(plan)); !on) co_return false;
     if (bool on = co_await work(steps_.downloaded(plan)); !on) co_return false;
     if (bool on = co_await work(steps_.verified()); !on) co_return false;
-    Steps::Trial trial;
+    Steps::Trial trial(steps_.interruption());
     if (bool on = co_await work(steps_.proving(plan, trial)); !on) co_return false;
     bool on = co_await work(steps_.measuring(plan, trial));
     co_return on;
   }
 
-  // The work of the state at which the deployment stands, and the edge that it leads to. Whether more is to be done: not where it
-  // was interrupted, for then whatever did that has changed the record already.
+  // The work of the state at which the deployment stands, and the edge that it leads to. Whether more is to be done.
   asio::awaitable<bool> work(asio::awaitable<Outcome> of_state) {
     const std::string state(messages::to_string(machine_.deployment().state));
     const auto reached = [&](const char* where) {
@@ -208,7 +206,6 @@ class Deployer::Impl {
       fault = reached(" ends");
     }
     if (!fault) outcome = {Event::failed, fault.error().message()};
-    if (steps_.interrupted()) co_return false;
     machine_.advance(outcome.event, outcome.reason);
     if (!machine_.unfinished()) machine_.clear_up();  // one that waits goes on with what it pulled
     co_return machine_.at_work();

@@ -32,13 +32,12 @@ asio::awaitable<void> Drawing::as_asked() {
     co_return;
   }
   if (parts_.serving.busy()) {
-    co_await changed_.wait_until(std::min(SteadyClock::now() + Remeasuring::look_for_rest, asked_->until));
+    co_await steps_.wait_for_change(std::min(SteadyClock::now() + Remeasuring::look_for_rest, asked_->until));
     co_return;
   }
   const Installed release = *parts_.slots.serving();
-  steps_.begin();
+  // Where it is interrupted, it draws afterwards, if the same release serves then.
   auto drawing = co_await steps_.unless_interrupted(parts_.serving.draw(release));
-  if (steps_.interrupted()) co_return;  // it draws afterwards, if the same release serves then
   if (drawing) {
     picture.variant = release.variant;
     picture.drawn = runtime::draw(drawing->output, drawing->map);

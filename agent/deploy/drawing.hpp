@@ -10,7 +10,7 @@
 
 #include "agent/deploy/deployer.hpp"
 #include "agent/deploy/steps.hpp"
-#include "agent/prove/signal.hpp"
+#include "agent/wait/signal.hpp"
 #include "protocol/messages/command.hpp"
 #include "protocol/messages/picture.hpp"
 

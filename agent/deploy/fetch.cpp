@@ -7,13 +7,6 @@
 
 namespace outcrop::agent {
 namespace asio = boost::asio;
-namespace {
-
-tl::unexpected<Error> interrupted() {
-  return fail(ErrorCode::interrupted, "the transfer was cancelled");
-}
-
-}  // namespace
 
 std::vector<messages::BlobReference> needed_blobs(const messages::Manifest& manifest,
                                                   const std::vector<std::string>& variants) {
@@ -54,12 +47,7 @@ std::vector<trust::Sha256Digest> all_digests(const trust::Sha256Digest& digest,
   return digests;
 }
 
-void Fetcher::cancel() {
-  cancelled_ = true;
-  puller_.cancel();
-}
-
-asio::awaitable<Result<trust::VerifiedBlob>> Fetcher::keep(StagedBlob staged) {
+asio::awaitable<Result<trust::VerifiedBlob>> Fetcher::keep(StagedBlob staged, std::stop_token stop) {
   // On the heap: the coroutine may be gone before the worker is done.
   struct Shared {
     StagedBlob staged;
@@ -69,55 +57,57 @@ asio::awaitable<Result<trust::VerifiedBlob>> Fetcher::keep(StagedBlob staged) {
   std::function<void()> job = [shared, slots = &slots_] {
     shared->kept = slots->keep(std::move(shared->staged));
   };
-  co_await worker_.run(std::move(job));
+  co_await worker_.run(std::move(job), std::move(stop));
   co_return std::move(shared->kept);
 }
 
 asio::awaitable<Result<trust::VerifiedBlob>> Fetcher::small(trust::Sha256Digest digest,
                                                             ByteCount size,
-                                                            Puller::Budget& budget) {
+                                                            Puller::Budget& budget,
+                                                            std::stop_token stop) {
   if (slots_.has(digest)) {
     auto kept = slots_.blob(digest, size);
     if (kept) co_return kept;  // else it was damaged and is gone: pulled anew
   }
-  if (cancelled_) co_return interrupted();
   std::filesystem::path partial = slots_.partial_file(digest);
-  auto staged = co_await puller_.pull_small(digest, size, std::move(partial), budget);
+  auto staged = co_await puller_.pull_small(digest, size, std::move(partial), budget, stop);
   if (!staged) co_return fail(std::move(staged).error());
-  auto kept = co_await keep(std::move(*staged));
+  auto kept = co_await keep(std::move(*staged), std::move(stop));
   co_return kept;
 }
 
 asio::awaitable<Result<messages::Manifest>> Fetcher::manifest(trust::Sha256Digest digest,
                                                               ByteCount size,
-                                                              Puller::Budget& budget) {
+                                                              Puller::Budget& budget,
+                                                              std::stop_token stop) {
   if (size > messages::manifest_limit) {
     co_return fail(ErrorCode::invalid_data, "a manifest of " + size.human());
   }
-  auto blob = co_await small(digest, size, budget);
+  auto blob = co_await small(digest, size, budget, std::move(stop));
   if (!blob) co_return fail(blob.error().context("manifest"));
   co_return messages::parse_manifest(*blob);
 }
 
 asio::awaitable<Status> Fetcher::blob(const messages::BlobReference& reference,
-                                      Puller::Budget& budget, Puller::Progress progress) {
+                                      Puller::Budget& budget, Puller::Progress progress,
+                                      std::stop_token stop) {
   if (slots_.has(reference.sha256)) co_return Status();
-  auto table_blob = co_await small(reference.chunk_table, blob::table_size(reference.size), budget);
+  auto table_blob = co_await small(reference.chunk_table, blob::table_size(reference.size), budget, stop);
   if (!table_blob) co_return fail(table_blob.error().context("chunk table"));
   auto table = blob::decode_chunk_table(*table_blob, reference.sha256, reference.size);
   if (!table) co_return fail(std::move(table).error());
-  if (cancelled_) co_return interrupted();
   std::filesystem::path partial = slots_.partial_file(reference.sha256);
-  auto staged = co_await puller_.pull(*table, std::move(partial), budget, std::move(progress));
+  auto staged = co_await puller_.pull(*table, std::move(partial), budget, std::move(progress), stop);
   if (!staged) co_return fail(std::move(staged).error());
-  auto kept = co_await keep(std::move(*staged));
+  auto kept = co_await keep(std::move(*staged), std::move(stop));
   if (!kept) co_return fail(std::move(kept).error());
   co_return Status();
 }
 
 asio::awaitable<Status> Fetcher::blobs(const messages::Manifest& manifest,
                                        const std::vector<std::string>& variants,
-                                       Puller::Budget& budget, Puller::Progress progress) {
+                                       Puller::Budget& budget, Puller::Progress progress,
+                                       std::stop_token stop) {
   const std::vector<messages::BlobReference> needed = needed_blobs(manifest, variants);
   std::uint64_t total = 0;
   std::uint64_t missing = 0;
@@ -127,18 +117,17 @@ asio::awaitable<Status> Fetcher::blobs(const messages::Manifest& manifest,
   }
   if (auto room = slots_.reserve(room_wanted(slots_, needed)); !room) co_return room;
   std::uint64_t done = total - missing;
-  progress(ByteCount(done), ByteCount(total));
+  if (auto goes_on = progress(ByteCount(done), ByteCount(total)); !goes_on) co_return goes_on;
   for (const messages::BlobReference& reference : needed) {
     const bool here = slots_.has(reference.sha256);
     Puller::Progress part = [&](ByteCount of_this, ByteCount) {
-      progress(ByteCount(done + of_this.value()), ByteCount(total));
+      return progress(ByteCount(done + of_this.value()), ByteCount(total));
     };
-    auto fetched = co_await blob(reference, budget, std::move(part));
+    auto fetched = co_await blob(reference, budget, std::move(part), stop);
     if (!fetched) co_return fetched;
     if (!here) done += reference.size.value();
   }
-  progress(ByteCount(total), ByteCount(total));
-  co_return Status();
+  co_return progress(ByteCount(total), ByteCount(total));
 }
 
 }  // namespace outcrop::agent

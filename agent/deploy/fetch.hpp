@@ -3,12 +3,13 @@
 #include <utility>  // before Asio
 
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
 #include <boost/asio/awaitable.hpp>
 
-#include "agent/prove/worker.hpp"
+#include "agent/wait/worker.hpp"
 #include "agent/pull/puller.hpp"
 #include "agent/slots/slots.hpp"
 #include "protocol/messages/manifest.hpp"
@@ -16,40 +17,35 @@
 namespace outcrop::agent {
 
 // Brings the blobs of a release onto the board, each verified before it is kept. What lies here
-// already is not fetched; what a killed agent had fetched is not fetched again.
+// already is not fetched; what a killed agent had fetched is not fetched again. All throw Cancelled.
 class Fetcher {
  public:
   Fetcher(Puller& puller, Slots& slots, Worker& worker)
       : puller_(puller), slots_(slots), worker_(worker) {}
 
-  // Ends what is fetched with `interrupted`, and what is begun before the next begin(): a puller
-  // knows nothing of the blobs that are still to come.
-  void cancel();
-  void begin() { cancelled_ = false; }
-
   // The manifest, parsed from verified bytes. Errors: those of Puller and Slots; unsupported where
   // it is too new, invalid_data where it is none.
   [[nodiscard]] boost::asio::awaitable<Result<messages::Manifest>> manifest(
-      trust::Sha256Digest digest, ByteCount size, Puller::Budget& budget);
+      trust::Sha256Digest digest, ByteCount size, Puller::Budget& budget, std::stop_token stop);
 
   // The variants' blobs and the goldens, with their chunk tables. `progress` counts blobs that were
   // here as done. Errors as above, and no_space before anything is pulled.
   [[nodiscard]] boost::asio::awaitable<Status> blobs(const messages::Manifest& manifest,
                                                      const std::vector<std::string>& variants,
                                                      Puller::Budget& budget,
-                                                     Puller::Progress progress);
+                                                     Puller::Progress progress, std::stop_token stop);
 
  private:
   boost::asio::awaitable<Status> blob(const messages::BlobReference& reference,
-                                      Puller::Budget& budget, Puller::Progress progress);
-  boost::asio::awaitable<Result<trust::VerifiedBlob>> small(trust::Sha256Digest digest,
-                                                            ByteCount size, Puller::Budget& budget);
-  boost::asio::awaitable<Result<trust::VerifiedBlob>> keep(StagedBlob staged);
+                                      Puller::Budget& budget, Puller::Progress progress,
+                                      std::stop_token stop);
+  boost::asio::awaitable<Result<trust::VerifiedBlob>> small(trust::Sha256Digest digest, ByteCount size,
+                                                            Puller::Budget& budget, std::stop_token stop);
+  boost::asio::awaitable<Result<trust::VerifiedBlob>> keep(StagedBlob staged, std::stop_token stop);
 
   Puller& puller_;
   Slots& slots_;
   Worker& worker_;
-  bool cancelled_ = false;
 };
 
 // What a deployment of these variants needs, each blob once.

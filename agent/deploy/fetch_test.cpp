@@ -7,6 +7,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include "agent/wait/signal.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/blob/chunk_frame.hpp"
 #include "protocol/blob/chunk_table.hpp"
@@ -82,9 +83,14 @@ class FetcherTest : public ::testing::Test {
         io_,
         [](FetcherTest* test, messages::Manifest what) -> asio::awaitable<void> {
           const std::vector<std::string> variants{"float"};
-          Status fetched = co_await test->fetcher_.blobs(what, variants, test->budget_,
-                                                         [](ByteCount, ByteCount) {});
-          test->fetched_ = std::move(fetched);
+          Puller::Progress unheard = [](ByteCount, ByteCount) { return Status(); };
+          try {
+            Status fetched = co_await test->fetcher_.blobs(what, variants, test->budget_, std::move(unheard),
+                                                           test->stop_.get_token());
+            test->fetched_ = std::move(fetched);
+          } catch (const Cancelled&) {
+            test->fetched_ = fail(ErrorCode::interrupted, "cancelled");
+          }
         }(this, manifest),
         asio::detached);
   }
@@ -109,6 +115,7 @@ class FetcherTest : public ::testing::Test {
   Worker worker_{io_.get_executor()};
   Fetcher fetcher_{puller_, slots_, worker_};
   Puller::Budget budget_{ByteCount::mib(1)};
+  std::stop_source stop_;
   std::optional<Status> fetched_;
 };
 
@@ -145,12 +152,12 @@ TEST_F(FetcherTest, asks_for_no_further_blob_after_a_cancel_while_one_is_verifie
     return std::chrono::steady_clock::now() > end;
   });
   ASSERT_EQ(asked_.size(), 1U);
-  fetcher_.cancel();
+  stop_.request_stop();
   disk.set_value();
   ASSERT_TRUE(until([&] { return fetched_.has_value(); }));
   EXPECT_THAT(*fetched_, ErrorIs(ErrorCode::interrupted, ::testing::HasSubstr("cancelled")));
   EXPECT_EQ(asked_.size(), 1U);
-  fetcher_.begin();
+  stop_ = std::stop_source();
   fetch(release);
   ASSERT_TRUE(until([&] { return fetched_.has_value(); }));
   EXPECT_THAT(*fetched_, IsOk());

@@ -37,16 +37,15 @@ asio::awaitable<void> Remeasuring::at_rest() {
     measure_at_ = SteadyClock::now() + measure_after_;
   }
   if (SteadyClock::now() < *measure_at_) {
-    co_await changed_.wait_until(*measure_at_);
+    co_await steps_.wait_for_change(*measure_at_);
     co_return;
   }
   measure_after_ = std::min<std::chrono::seconds>(2 * measure_after_, last_measure_after);
   measure_at_ = SteadyClock::now() + measure_after_;
   if (parts_.serving.busy()) co_return;
   parts_.serving.end();
-  steps_.begin();
   auto measured = co_await steps_.measure_serving(machine_.deployment().target());
-  if (steps_.interrupted() || !serves_unmeasured()) co_return;
+  if (!serves_unmeasured()) co_return;
   if (!measured) {
     spdlog::warn("measuring what serves: {}", measured.error().message());
   } else if (measured->variant.outcome == messages::VariantOutcome::not_measurable) {
@@ -85,14 +84,13 @@ asio::awaitable<void> Remeasuring::as_asked() {
                                         : SteadyClock::time_point::min();
   if (parts_.serving.busy() || SteadyClock::now() < earliest) {
     const auto next = std::max(earliest, SteadyClock::now() + look_for_rest);
-    co_await changed_.wait_until(std::min(next, asked.until));
+    co_await steps_.wait_for_change(std::min(next, asked.until));
     co_return;
   }
   parts_.serving.end();
-  steps_.begin();
   auto measured = co_await steps_.measure_serving(
       machine_.deployment().target(), asked.measure.layers ? Steps::Layers::asked : Steps::Layers::unasked);
-  if (steps_.interrupted() || not_measured_because(asked.measure)) co_return;
+  if (not_measured_because(asked.measure)) co_return;
   asked_.reset();
   asked_measured_ = SteadyClock::now();
   if (!measured) {

@@ -10,7 +10,7 @@
 
 #include "agent/deploy/machine.hpp"
 #include "agent/deploy/steps.hpp"
-#include "agent/prove/signal.hpp"
+#include "agent/wait/signal.hpp"
 #include "protocol/messages/command.hpp"
 
 namespace outcrop::agent {

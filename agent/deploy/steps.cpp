@@ -15,7 +15,6 @@ namespace outcrop::agent {
 namespace asio = boost::asio;
 namespace {
 
-using SteadyClock = std::chrono::steady_clock;
 
 // So often at least, what a deployment may still receive is written down.
 constexpr std::uint64_t save_every = ByteCount::mib(8).value();
@@ -60,17 +59,13 @@ Steps::Steps(asio::any_io_executor executor, const DeployParts& parts, Machine& 
       trials_(std::make_unique<Worker>(executor)),
       fetcher_(parts.puller, parts.slots, files_) {}
 
-void Steps::begin() {
-  if (stopped_) return;
-  interrupted_ = false;
+asio::awaitable<void> Steps::run(asio::awaitable<void> work) {
   work_ = {};
-  fetcher_.begin();
-}
-
-void Steps::interrupt() {
-  interrupted_ = true;
-  fetcher_.cancel();
-  changed_.notify();
+  interruption_ = std::stop_source();
+  try {
+    co_await std::move(work);
+  } catch (const Cancelled&) {
+  }
 }
 
 void Steps::stop() {
@@ -114,8 +109,7 @@ Steps::Awaitable Steps::offered() {
   if (const auto committed = committed_before()) {
     const Status allowed = parts_.metadata.check_run(committed->manifest);
     if (!allowed) co_return Outcome{Event::refused, allowed.error().message()};
-    const Status whole = co_await check_installed(*committed);
-    if (interrupted_) co_return Outcome{};
+    const Status whole = co_await check_installed(*committed, interruption());
     if (whole) {
       deployment.variant = committed->variant;
       deployment.offer.manifest_size = committed->manifest_size;
@@ -152,7 +146,7 @@ Steps::Awaitable Steps::wait_for_permission() {
   Deployment& deployment = machine_.deployment();
   auto deadline = SteadyClock::now() + parts_.times.metadata;
   bool said = false;
-  while (!interrupted_) {
+  for (;;) {
     const auto permitted =
         parts_.metadata.check_install(deployment.offer.manifest, deployment.offer.snapshot_version);
     if (permitted) {
@@ -174,20 +168,16 @@ Steps::Awaitable Steps::wait_for_permission() {
       machine_.announce();
       said = true;
     }
-    co_await changed_.wait_until(deadline);
+    co_await wait_for_change(deadline);
   }
-  co_return Outcome{};
 }
 
-void Steps::on_transfer(Transfer& transfer, ByteCount done, ByteCount total) {
-  if (interrupted_) return;
+Status Steps::on_transfer(Transfer& transfer, ByteCount done, ByteCount total) {
   work_.transfer = {done, total};
   Deployment& deployment = machine_.deployment();
   deployment.budget_left = transfer.budget.left;
-  if (done != total && !transfer.stopped_since) {
-    transfer.stopped_since = must_wait();
-    if (transfer.stopped_since) return fetcher_.cancel();
-  }
+  if (done != total) transfer.stopped_since = must_wait();
+  if (transfer.stopped_since) return fail(ErrorCode::interrupted, *transfer.stopped_since);
   if (done.value() >= transfer.saved_at + save_every) {
     deployment.crashes.clear();  // it goes on, however often the power fails
     deployment.power_cuts.clear();
@@ -195,14 +185,15 @@ void Steps::on_transfer(Transfer& transfer, ByteCount done, ByteCount total) {
     machine_.save();
   }
   const auto now = SteadyClock::now();
-  if (now - transfer.announced < parts_.times.progress && done != total) return;
+  if (now - transfer.announced < parts_.times.progress && done != total) return {};
   transfer.announced = now;
   parts_.announcer.progress(deployment, {}, work_.transfer);
+  return {};
 }
 
 asio::awaitable<Result<Steps::Plan>> Steps::fetch(Transfer& transfer) {
   const messages::Offer offer = machine_.deployment().offer;
-  auto manifest = co_await fetcher_.manifest(offer.manifest, offer.manifest_size, transfer.budget);
+  auto manifest = co_await fetcher_.manifest(offer.manifest, offer.manifest_size, transfer.budget, interruption());
   if (!manifest) co_return fail(std::move(manifest).error());
   if (manifest->model != parts_.config.model) {
     co_return fail(ErrorCode::untrusted, "the release is of the model " + manifest->model);
@@ -216,16 +207,18 @@ asio::awaitable<Result<Steps::Plan>> Steps::fetch(Transfer& transfer) {
   if (!fitting) co_return fail(std::move(fitting).error());
   Plan plan{std::move(*manifest), std::move(*fitting)};
   Puller::Progress progress = [this, &transfer](ByteCount done, ByteCount total) {
-    on_transfer(transfer, done, total);
+    return on_transfer(transfer, done, total);
   };
-  Status fetched = co_await fetcher_.blobs(plan.manifest, plan.fitting.variants, transfer.budget, progress);
+  Status fetched =
+      co_await fetcher_.blobs(plan.manifest, plan.fitting.variants, transfer.budget, progress, interruption());
   if (!fetched && fetched.error().code() == ErrorCode::no_space) {
     const auto keep = all_digests(offer.manifest, plan.manifest);
     if (auto cleaned = parts_.slots.make_room(
             keep, room_wanted(parts_.slots, needed_blobs(plan.manifest, plan.fitting.variants))); !cleaned) {
       spdlog::warn("making room: {}", cleaned.error().message());
     }
-    fetched = co_await fetcher_.blobs(plan.manifest, plan.fitting.variants, transfer.budget, progress);
+    fetched =
+        co_await fetcher_.blobs(plan.manifest, plan.fitting.variants, transfer.budget, progress, interruption());
   }
   if (!fetched) co_return fail(fetched.error());
   co_return plan;
@@ -234,13 +227,12 @@ asio::awaitable<Result<Steps::Plan>> Steps::fetch(Transfer& transfer) {
 Steps::Awaitable Steps::downloading(Plan& plan) {
   // Again, since this is also where a killed agent goes on.
   const Outcome permission = co_await wait_for_permission();
-  if (interrupted_ || permission.event != Event::admitted) co_return permission;
+  if (permission.event != Event::admitted) co_return permission;
   waits_to_receive_ = parts_.limits.may_not_receive().has_value();
   if (auto why = must_wait()) co_return Outcome{Event::must_wait, std::move(*why)};
   Transfer transfer;
   transfer.budget.left = machine_.deployment().budget_left;
   auto fetched = co_await fetch(transfer);
-  if (interrupted_) co_return Outcome{};
   machine_.deployment().budget_left = transfer.budget.left;
   if (!fetched && transfer.stopped_since) {
     waits_to_receive_ = parts_.limits.may_not_receive().has_value();
@@ -266,7 +258,7 @@ Steps::Awaitable Steps::downloaded(const Plan& plan) {
       shared->status = fail(std::move(goldens).error());
     }
   };
-  co_await files_.run(std::move(job));
+  co_await files_.run(std::move(job), interruption());
   if (!shared->status) co_return failed(shared->status.error());
   co_return Outcome{Event::verified, {}};
 }
@@ -275,7 +267,7 @@ Steps::Awaitable Steps::verified() {
   co_return Outcome{Event::proving_starts, {}};
 }
 
-asio::awaitable<Status> Steps::check_installed(Installed release) {
+asio::awaitable<Status> Steps::check_installed(Installed release, std::stop_token interruption) {
   auto status = std::make_shared<Status>();
   std::function<void()> job = [status, release, slots = &parts_.slots] {
     *status = look_at(*slots, release);
@@ -284,7 +276,7 @@ asio::awaitable<Status> Steps::check_installed(Installed release) {
       *status = look_at(*slots, release);
     }
   };
-  co_await files_.run(std::move(job));
+  co_await files_.run(std::move(job), std::move(interruption));
   parts_.slots.found(release, Slots::judge(*status));
   co_return *status;
 }
@@ -294,10 +286,10 @@ asio::awaitable<Status> Steps::pull_again(Installed release) {
   constexpr std::uint64_t twice = 2;  // a chunk may come twice
   Puller::Budget for_manifest{ByteCount(twice * release.manifest_size.value() + most_overhead)};
   auto manifest =
-      co_await fetcher_.manifest(release.manifest, release.manifest_size, for_manifest);
+      co_await fetcher_.manifest(release.manifest, release.manifest_size, for_manifest, interruption());
   if (!manifest) co_return fail(std::move(manifest).error());
   // Once the manifest is here, all that it names can be looked at.
-  Status whole = co_await check_installed(release);
+  Status whole = co_await check_installed(release, interruption());
   if (whole) co_return whole;
   std::uint64_t total = most_overhead;
   for (const auto& reference : needed_blobs(*manifest, {release.variant})) {
@@ -305,10 +297,10 @@ asio::awaitable<Status> Steps::pull_again(Installed release) {
   }
   Puller::Budget budget{ByteCount(twice * total)};
   const std::vector<std::string> variants{release.variant};
-  Status fetched =
-      co_await fetcher_.blobs(*manifest, variants, budget, [](ByteCount, ByteCount) {});
+  Puller::Progress nobody_asks = [](ByteCount, ByteCount) { return Status(); };
+  Status fetched = co_await fetcher_.blobs(*manifest, variants, budget, std::move(nobody_asks), interruption());
   if (!fetched) co_return fetched;
-  whole = co_await check_installed(release);
+  whole = co_await check_installed(release, interruption());
   co_return whole;
 }
 
@@ -350,8 +342,7 @@ asio::awaitable<Result<Fitting>> Steps::find_fitting(messages::Manifest manifest
     operators.insert(variant.operators.begin(), variant.operators.end());
   }
   const auto answer = ask_runner({operators.begin(), operators.end()});
-  while (!answer->given && !interrupted_) co_await changed_.wait();
-  if (interrupted_) co_return fail(ErrorCode::interrupted, "interrupted");
+  while (!answer->given) co_await wait_for_change();
   if (!answer->hello) {
     co_return fail(Error(ErrorCode::crashed, answer->hello.error().message()));
   }
@@ -366,7 +357,7 @@ asio::awaitable<Result<Fitting>> Steps::find_fitting(messages::Manifest manifest
   if (fitting.short_of_memory && parts_.serving.loaded()) {
     // What serves is loaded again with the next call.
     co_await parts_.serving.rest();
-    if (interrupted_) co_return fail(ErrorCode::interrupted, "interrupted");
+    throw_if_cancelled(interruption());
     fitting = fit_now();
   }
   if (!fitting.variants.empty()) co_return fitting;

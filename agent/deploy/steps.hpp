@@ -2,11 +2,11 @@
 
 #include <utility>  // before Asio
 
-#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -17,9 +17,9 @@
 #include "agent/deploy/machine.hpp"
 #include "agent/prove/fitting.hpp"
 #include "agent/prove/layer_times.hpp"
-#include "agent/prove/signal.hpp"
+#include "agent/wait/signal.hpp"
 #include "agent/prove/trial.hpp"
-#include "agent/prove/worker.hpp"
+#include "agent/wait/worker.hpp"
 #include "platform/spawn/spawn.hpp"
 
 namespace outcrop::agent {
@@ -30,43 +30,55 @@ struct Outcome {
   std::string reason;
 };
 
-// The work of each state. One step at a time; interrupt() makes the one at work return soon, and
-// what it then returns means nothing.
+// The work of each state, and of what is done between deployments. One at a time, under run(): interrupt() has its awaits throw
+// Cancelled, and run() is where that ends.
 class Steps {
  public:
   Steps(boost::asio::any_io_executor executor, const DeployParts& parts, Machine& machine,
         Signal& changed);
 
   using Awaitable = boost::asio::awaitable<Outcome>;
+  using SteadyClock = std::chrono::steady_clock;
 
-  void begin();
-  void interrupt();
-  [[nodiscard]] bool interrupted() const { return interrupted_; }
+  // Returns when `work` ends or was interrupted; whoever did that has changed the record already.
+  [[nodiscard]] boost::asio::awaitable<void> run(boost::asio::awaitable<void> work);
+  void interrupt() { interruption_.request_stop(); }
   // Interrupted for good.
   void stop();
   [[nodiscard]] bool stopped() const { return stopped_; }
+
+  // Of what run() runs.
+  [[nodiscard]] std::stop_token interruption() const { return interruption_.get_token(); }
+  // Until somebody says that something changed, or the time is over.
+  [[nodiscard]] boost::asio::awaitable<void> wait_for_change(
+      SteadyClock::time_point deadline = SteadyClock::time_point::max()) {
+    return changed_.wait_until(deadline, interruption());
+  }
 
   // What is known of the release at work, from downloading to the decision.
   struct Plan {
     messages::Manifest manifest;
     Fitting fitting;
   };
-  // A trial under way. One that nobody waits for any more ends with the call it is at, unheard.
+  // A trial under way. One that nobody waits for any more ends with the call it is at, unheard: from the moment that it is
+  // interrupted, not from when that is unwound.
   class Trial {
    public:
-    Trial() = default;
+    explicit Trial(const std::stop_token& interruption)
+        : interrupted_(interruption, [state = state_] { state->abandoned.request_stop(); }) {}
     Trial(const Trial&) = delete;
     Trial& operator=(const Trial&) = delete;
-    ~Trial() { *state_->abandoned = true; }
+    ~Trial() { state_->abandoned.request_stop(); }
 
    private:
     friend class Steps;
     struct State {  // shared with what its thread posts
       std::optional<TrialOutcome> outcome;
       bool measuring = false;
-      std::shared_ptr<std::atomic<bool>> abandoned = std::make_shared<std::atomic<bool>>(false);
+      std::stop_source abandoned;
     };
     std::shared_ptr<State> state_ = std::make_shared<State>();
+    std::stop_callback<std::function<void()>> interrupted_;
   };
 
   // Each works for the state of its name, in which the machine's deployment is. What it is given must live until it ends.
@@ -83,12 +95,11 @@ class Steps {
   [[nodiscard]] std::optional<std::string> still_waits() const;
 
   // That the release lies here whole, by hashing it; slots know from then on.
-  [[nodiscard]] boost::asio::awaitable<Status> check_installed(Installed release);
+  [[nodiscard]] boost::asio::awaitable<Status> check_installed(Installed release, std::stop_token interruption = {});
   // Pulls what is missing of a release that was installed, and checks it. Waits for a connection.
   [[nodiscard]] boost::asio::awaitable<Status> pull_again(Installed release);
 
-  // Proves and measures the release that serves, by the rules of a deployment. Errors: interrupted;
-  // those of its files.
+  // Proves and measures the release that serves, by the rules of a deployment. Errors: those of its files.
   struct Remeasured {
     messages::ReportedVariant variant;
     ProvedAgain result = ProvedAgain::not_possible;
@@ -99,7 +110,7 @@ class Steps {
   [[nodiscard]] boost::asio::awaitable<Result<Remeasured>> measure_serving(Installed release,
                                                                            Layers layers = Layers::unasked);
 
-  // What a runner that serves does; `interrupted` where interrupt() comes first, which does not wait for it.
+  // What a runner that serves does; an interruption does not wait for it.
   template <class T>
   [[nodiscard]] boost::asio::awaitable<Result<T>> unless_interrupted(boost::asio::awaitable<Result<T>> work) {
     auto answer = std::make_shared<std::optional<Result<T>>>();
@@ -109,8 +120,7 @@ class Steps {
       changed.notify();
     };
     platform::spawn(executor_, wait(answer, std::move(work), changed_));
-    while (!answer->has_value() && !interrupted_) co_await changed_.wait();
-    if (!answer->has_value()) co_return fail(ErrorCode::interrupted, "interrupted");
+    while (!answer->has_value()) co_await wait_for_change();
     co_return std::move(**answer);
   }
 
@@ -147,13 +157,13 @@ class Steps {
   [[nodiscard]] Outcome decided(const Plan& plan, const TrialOutcome& tried);
   void make_way();
   void start(const Plan& plan, Trial& trial);
-  void on_transfer(Transfer& transfer, ByteCount done, ByteCount total);
+  Status on_transfer(Transfer& transfer, ByteCount done, ByteCount total);
 
   boost::asio::any_io_executor executor_;
   const DeployParts& parts_;
   Machine& machine_;
   Signal& changed_;
-  bool interrupted_ = false;
+  std::stop_source interruption_;
   bool stopped_ = false;
   Deployer::Work work_;
   bool waits_to_receive_ = false;  // HELD, and not for hours alone

@@ -13,7 +13,6 @@ namespace outcrop::agent {
 namespace asio = boost::asio;
 namespace {
 
-using SteadyClock = std::chrono::steady_clock;
 using messages::OnUnmeasurable;
 
 constexpr std::chrono::milliseconds shortest_soak_interval{200};
@@ -61,10 +60,10 @@ void Steps::start(const Plan& plan, Trial& begun) {
   request.available_memory = parts_.times.available_memory;
   request.config = &parts_.config;
   request.slots = &parts_.slots;
-  request.abandoned = trial->abandoned;
+  request.abandoned = trial->abandoned.get_token();
   request.progress = [this, trial](const std::string& next) {
     asio::post(executor_, [this, trial, next] {
-      if (interrupted_ || *trial->abandoned) return;  // of a deployment that has ended
+      if (trial->abandoned.stop_requested()) return;  // of a deployment that has ended
       // "proving float", "measuring what serves", "done": what serves is no variant of this release.
       const std::string what = next.substr(std::min(next.find(' '), next.size() - 1) + 1);
       work_.variant = messages::is_name(what) ? what : std::string();
@@ -76,7 +75,7 @@ void Steps::start(const Plan& plan, Trial& begun) {
   // Told while it lasts: whoever follows a rollout asks why nothing happens.
   request.lasts = [this, trial](const std::string& why) {
     asio::post(executor_, [this, trial, why] {
-      if (interrupted_ || *trial->abandoned || trial->outcome) return;
+      if (trial->abandoned.stop_requested() || trial->outcome) return;
       machine_.deployment().reason = messages::as_reason(why);
       machine_.announce(work_.variant);
     });
@@ -92,8 +91,7 @@ void Steps::start(const Plan& plan, Trial& begun) {
 Steps::Awaitable Steps::proving(const Plan& plan, Trial& begun) {
   start(plan, begun);
   const auto trial = begun.state_;
-  while (!interrupted_ && !trial->outcome && !trial->measuring) co_await changed_.wait();
-  if (interrupted_) co_return Outcome{};
+  while (!trial->outcome && !trial->measuring) co_await wait_for_change();
   if (trial->outcome && !trial->outcome->status) {
     co_return Outcome{Event::failed, trial->outcome->status.error().message()};
   }
@@ -102,8 +100,7 @@ Steps::Awaitable Steps::proving(const Plan& plan, Trial& begun) {
 
 Steps::Awaitable Steps::measuring(const Plan& plan, const Trial& begun) {
   const auto trial = begun.state_;
-  while (!interrupted_ && !trial->outcome) co_await changed_.wait();
-  if (interrupted_) co_return Outcome{};
+  while (!trial->outcome) co_await wait_for_change();
   if (!trial->outcome->status) {
     co_return Outcome{Event::failed, trial->outcome->status.error().message()};
   }
@@ -169,7 +166,6 @@ Steps::Awaitable Steps::updating() {
   const bool serves = parts_.slots.active() == target;
   if (!serves) {
     const bool ready = co_await made_ready(target);
-    if (interrupted_) co_return Outcome{};
     if (!ready) parts_.serving.end();
     // Also where it returns to the release before: the host may take that offer back, and then what
     // serves now must still lie here.
@@ -209,7 +205,6 @@ Steps::Awaitable Steps::soaking() {
   std::optional<SteadyClock::time_point> begun;
   for (;;) {
     const Status proved = co_await unless_interrupted(parts_.serving.prove(machine_.deployment().target()));
-    if (interrupted_) co_return Outcome{};
     if (!proved) {
       co_return Outcome{Event::failed, "while it soaked: " + proved.error().message()};
     }
@@ -225,8 +220,7 @@ Steps::Awaitable Steps::soaking() {
       machine_.save();
     }
     const auto next = now + std::min(interval, soak - done);
-    while (!interrupted_ && SteadyClock::now() < next) co_await changed_.wait_until(next);
-    if (interrupted_) co_return Outcome{};
+    while (SteadyClock::now() < next) co_await wait_for_change(next);
   }
   co_return Outcome{Event::soaked, reason};
 }
@@ -238,14 +232,14 @@ asio::awaitable<Result<Steps::Remeasured>> Steps::measure_serving(Installed rele
     Result<std::vector<messages::VariantLayers>> layers;
   };
   make_way();
-  const Trial begun;
+  const Trial begun(interruption());
   const auto trial = begun.state_;
   auto shared = std::make_shared<Shared>();
   TrialRequest request;
   request.variants = {release.variant};
   request.config = &parts_.config;
   request.slots = &parts_.slots;
-  request.abandoned = trial->abandoned;
+  request.abandoned = trial->abandoned.get_token();
   std::function<void()> job = [request = std::move(request), release, layers, shared]() mutable {
     auto manifest = request.slots->manifest(release.manifest, release.manifest_size);
     if (!manifest) {
@@ -261,8 +255,7 @@ asio::awaitable<Result<Steps::Remeasured>> Steps::measure_serving(Installed rele
     trial->outcome = std::move(shared->outcome);
     changed_.notify();
   });
-  while (!interrupted_ && !trial->outcome) co_await changed_.wait();
-  if (interrupted_) co_return fail(ErrorCode::interrupted, "interrupted");
+  while (!trial->outcome) co_await wait_for_change();
   if (trial->outcome->status && trial->outcome->variants.empty()) {
     co_return fail(ErrorCode::internal, "nothing was tried");
   }

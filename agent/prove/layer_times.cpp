@@ -29,7 +29,7 @@ class LayerTimer {
     OUTCROP_CHECK(runtime::check_tolerances(proof, tolerances(variant)));
     runtime::OperatorTimings timings;
     for (std::size_t i = 0; i < std::max<std::size_t>(1, request_.config->measure_attempts); ++i) {
-      if (request_.abandoned && *request_.abandoned) return fail(ErrorCode::interrupted, "nobody waits for it any more");
+      if (request_.abandoned.stop_requested()) return fail(ErrorCode::interrupted, "nobody waits for it any more");
       OUTCROP_TRY(one, runner.time_operators(lock_, call_));
       if (one.validity.valid()) return one;
       timings = std::move(one);
@@ -48,7 +48,7 @@ class LayerTimer {
 
 Result<std::vector<messages::VariantLayers>> time_layers(const TrialRequest& request) {
   OUTCROP_TRY(goldens, read_goldens(*request.slots, request.manifest));
-  const auto stopped = [&] { return request.abandoned && *request.abandoned; };
+  const auto stopped = [&] { return request.abandoned.stop_requested(); };
   OUTCROP_TRY(lock, runtime::MeasurementLock::acquire(request.config->measure_patience,
                                                       runtime::MeasurementLock::default_folders(), stopped));
   const LayerTimer timer(request, goldens, lock);

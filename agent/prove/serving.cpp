@@ -13,7 +13,7 @@
 #include "agent/prove/golden_files.hpp"
 #include "agent/prove/largest_answer.hpp"
 #include "agent/prove/trial.hpp"
-#include "agent/prove/worker.hpp"
+#include "agent/wait/worker.hpp"
 #include "runtime/runner/signed_values.hpp"
 
 namespace outcrop::agent {

@@ -148,9 +148,7 @@ Result<Prepared> prepare(const TrialRequest& request) {
   options.rounds = request.config->measure_rounds;
   options.patience = request.config->measure_patience;
   options.available_memory = request.available_memory;
-  if (request.abandoned) {
-    options.stopped = [abandoned = request.abandoned] { return abandoned->load(); };
-  }
+  options.stopped = [abandoned = request.abandoned] { return abandoned.stop_requested(); };
   options.waits = request.lasts;
   if (request.progress) {
     options.progress = [&request](std::size_t, std::size_t, const std::string& next) {
@@ -250,7 +248,7 @@ TrialOutcome run_trial(const TrialRequest& request) {
   const std::size_t attempts =
       is_emulated(*request.config) ? 1 : std::max<std::size_t>(1, request.config->measure_attempts);
   for (std::size_t i = 0; i < attempts && !prepared->candidates.empty(); ++i) {
-    if (request.abandoned && *request.abandoned) break;
+    if (request.abandoned.stop_requested()) break;
     if (i > 0) explain(request, *prepared, outcome, i + 1, attempts);
     attempt(*prepared, outcome);
   }

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -30,9 +30,9 @@ struct TrialRequest {
   std::function<void(const std::string& next)> progress;
   // Called likewise, with why it takes longer than it should: who else measures, what disturbed it.
   std::function<void(const std::string& why)> lasts;
-  // Set from any thread where nobody waits for the trial any more: it then ends after the step it
+  // Asked to stop, from any thread, where nobody waits for the trial any more: it then ends after the step it
   // is at, and its outcome means nothing.
-  std::shared_ptr<const std::atomic<bool>> abandoned;
+  std::stop_token abandoned;
 };
 
 struct TrialOutcome {

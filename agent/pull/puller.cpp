@@ -6,13 +6,12 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <spdlog/spdlog.h>
 
+#include "agent/wait/signal.hpp"
 #include "agent/pull/transfer.hpp"
 #include "protocol/transport/topics.hpp"
 
@@ -55,27 +54,29 @@ class Puller::Impl {
 
   using Staged = awaitable<Result<StagedBlob>>;
   static Staged pull(std::shared_ptr<Impl> self, const blob::ChunkTable& table,
-                     std::filesystem::path partial, Budget& budget, Progress progress);
+                     std::filesystem::path partial, Budget& budget, Progress progress,
+                     std::stop_token stop);
   static Staged pull_small(std::shared_ptr<Impl> self, trust::Sha256Digest digest, ByteCount size,
-                           std::filesystem::path partial, Budget& budget);
+                           std::filesystem::path partial, Budget& budget, std::stop_token stop);
 
   void on_connected() {
     connected_ = true;
     if (transfer_ != nullptr) begin();
-    wake_.cancel();
+    wake_.notify();
   }
 
   void on_lost() {
     connected_ = false;
     if (transfer_ != nullptr) transfer_->start_over();
-    wake_.cancel();
+    wake_.notify();
   }
 
   void on_frame(std::string_view payload) {
     if (transfer_ == nullptr) return;
     count(payload.size());
     const auto heard = transfer_->hear(payload);
-    if (transfer_->ended()) wake_.cancel();
+    if (transfer_ == nullptr) return;  // whoever was told of progress has had it stopped
+    if (transfer_->ended()) wake_.notify();
     if (heard == Transfer::Heard::nothing) return;
     const auto now = Clock::now();
     if (heard == Transfer::Heard::wait) {
@@ -94,15 +95,10 @@ class Puller::Impl {
 
   [[nodiscard]] bool connected() const { return connected_; }
 
-  void cancel() {
-    cancelled_ = true;
-    if (transfer_ != nullptr) transfer_->end(interrupted());
-    wake_.cancel();
-  }
-
   void close() {
     connected_ = false;  // and so the session, which may be gone, is not asked for anything
-    cancel();
+    if (transfer_ != nullptr) transfer_->end(fail(ErrorCode::interrupted, "the transfer ended with the agent"));
+    wake_.notify();
   }
 
  private:
@@ -111,7 +107,6 @@ class Puller::Impl {
    public:
     explicit Work(std::shared_ptr<Impl> of) : of_(std::move(of)) {
       of_->busy_ = true;
-      of_->cancelled_ = false;
       of_->patience_ = Patience(of_->options_.silence, of_->options_.longest_silence);
     }
     Work(const Work&) = delete;
@@ -125,7 +120,6 @@ class Puller::Impl {
     std::shared_ptr<Impl> of_;
   };
 
-  static Status interrupted() { return fail(ErrorCode::interrupted, "the transfer was cancelled"); }
   static tl::unexpected<Error> at_work() {
     return fail(ErrorCode::already_exists, "another blob is on its way already");
   }
@@ -149,7 +143,7 @@ class Puller::Impl {
   void ask() {
     if (!connected_ || transfer_->ended()) return;
     if (Clock::now() < paid_until_) {
-      if (!std::exchange(held_, true)) wake_.cancel();
+      if (!std::exchange(held_, true)) wake_.notify();
       return;
     }
     held_ = false;
@@ -175,22 +169,23 @@ class Puller::Impl {
     if (!rested) quiet_since_ = waited_from;
   }
 
-  awaitable<Status> receive(Transfer& transfer);
-  awaitable<Status> hash_present(const PartialFile& file, const blob::ChunkTable& table,
-                                 Transfer& transfer);
-  awaitable<Result<trust::Sha256Digest>> hash_whole(const PartialFile& file);
+  awaitable<Status> receive(Transfer& transfer, std::stop_token stop);
+  awaitable<Status> hash_present(const PartialFile& file, const blob::ChunkTable& table, Transfer& transfer,
+                                 std::stop_token stop);
+  awaitable<Result<trust::Sha256Digest>> hash_whole(const PartialFile& file, std::stop_token stop);
+  // Lets others take their turn.
+  awaitable<void> yield(std::stop_token stop);
 
   asio::any_io_executor executor_;
   transport::Session& session_;
   std::string device_;
   PullOptions options_;
-  asio::steady_timer wake_;  // of receive()
+  Signal wake_;  // of receive()
   std::uint32_t next_id_;
   bool connected_ = false;
 
   // Of the pull at work.
   bool busy_ = false;
-  bool cancelled_ = false;
   Transfer* transfer_ = nullptr;  // while it receives
   Patience patience_{options_.silence, options_.longest_silence};
   bool resting_ = false;           // the depot said "not now"
@@ -200,8 +195,14 @@ class Puller::Impl {
   Clock::time_point paid_until_;   // what came is as much as may come until then
 };
 
-awaitable<Status> Puller::Impl::receive(Transfer& transfer) {
-  if (cancelled_) transfer.end(interrupted());
+awaitable<void> Puller::Impl::yield(std::stop_token stop) {
+  co_await asio::post(executor_, asio::use_awaitable);
+  throw_if_cancelled(stop);
+}
+
+awaitable<Status> Puller::Impl::receive(Transfer& transfer, std::stop_token stop) {
+  throw_if_cancelled(stop);
+  const std::stop_callback deaf(stop, [this] { transfer_ = nullptr; });  // what comes before it is unwound
   if (!transfer.ended()) {
     if (Status status = transfer.affordable(); !status) transfer.end(std::move(status));
   }
@@ -209,9 +210,7 @@ awaitable<Status> Puller::Impl::receive(Transfer& transfer) {
   if (connected_) begin();
   while (!transfer.ended()) {
     const auto next = held_ ? paid_until_ : deadline_;
-    wake_.expires_at(connected_ ? next : Clock::time_point::max());
-    boost::system::error_code woken;
-    co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    co_await wake_.wait_until(connected_ ? next : Clock::time_point::max(), stop);
     if (!connected_ || transfer.ended()) continue;
     if (held_ && Clock::now() >= paid_until_) {
       begin();
@@ -224,14 +223,14 @@ awaitable<Status> Puller::Impl::receive(Transfer& transfer) {
 }
 
 awaitable<Status> Puller::Impl::hash_present(const PartialFile& file, const blob::ChunkTable& table,
-                                             Transfer& transfer) {
+                                             Transfer& transfer, std::stop_token stop) {
   const Result<ByteCount> length = file.size();
   if (!length) co_return fail(length.error());
   Bytes buffer(blob::chunk_size.value());
   for (std::size_t i = 0; i < table.chunks.size(); ++i) {
     const ByteCount offset(i * blob::chunk_size.value());
-    if (offset >= *length || cancelled_) break;
-    if (i % chunks_in_a_row == 0) co_await asio::post(executor_, asio::use_awaitable);
+    if (offset >= *length) break;
+    if (i % chunks_in_a_row == 0) co_await yield(stop);
     const auto room = std::span(buffer).first(transfer.size_of(i).value());
     const Result<BytesView> chunk = file.read(offset, room);
     if (!chunk) co_return fail(chunk.error());
@@ -240,11 +239,11 @@ awaitable<Status> Puller::Impl::hash_present(const PartialFile& file, const blob
   co_return Status{};
 }
 
-awaitable<Result<trust::Sha256Digest>> Puller::Impl::hash_whole(const PartialFile& file) {
+awaitable<Result<trust::Sha256Digest>> Puller::Impl::hash_whole(const PartialFile& file, std::stop_token stop) {
   trust::Sha256Hasher hasher;
   Bytes buffer(chunks_in_a_row * blob::chunk_size.value());
   for (std::uint64_t offset = 0;; offset += buffer.size()) {
-    co_await asio::post(executor_, asio::use_awaitable);
+    co_await yield(stop);
     const Result<BytesView> piece = file.read(ByteCount(offset), buffer);
     if (!piece) co_return fail(piece.error());
     hasher.update(*piece);
@@ -254,15 +253,15 @@ awaitable<Result<trust::Sha256Digest>> Puller::Impl::hash_whole(const PartialFil
 
 Puller::Impl::Staged Puller::Impl::pull(std::shared_ptr<Impl> self, const blob::ChunkTable& table,
                                         std::filesystem::path partial, Budget& budget,
-                                        Progress progress) {
+                                        Progress progress, std::stop_token stop) {
   if (self->busy_) co_return at_work();
   const Work work(self);
   Result<PartialFile> file = PartialFile::open(std::move(partial), table.size);
   if (!file) co_return fail(file.error());
   Transfer transfer(self->next_id_++, {table.blob, table.size, &table}, *file, budget,
                     self->options_, std::move(progress));
-  Status status = co_await self->hash_present(*file, table, transfer);
-  if (status) status = co_await self->receive(transfer);
+  Status status = co_await self->hash_present(*file, table, transfer, stop);
+  if (status) status = co_await self->receive(transfer, stop);
   if (status) status = co_await sync_in_thread(*file);
   if (!status) co_return fail(std::move(status).error());
   co_return StagedBlob(file->path(), table.blob, table.size);
@@ -270,7 +269,8 @@ Puller::Impl::Staged Puller::Impl::pull(std::shared_ptr<Impl> self, const blob::
 
 Puller::Impl::Staged Puller::Impl::pull_small(std::shared_ptr<Impl> self,
                                               trust::Sha256Digest digest, ByteCount size,
-                                              std::filesystem::path partial, Budget& budget) {
+                                              std::filesystem::path partial, Budget& budget,
+                                              std::stop_token stop) {
   if (self->busy_) co_return at_work();
   const Work work(self);
   Result<PartialFile> file = PartialFile::open(std::move(partial), size);
@@ -282,11 +282,11 @@ Puller::Impl::Staged Puller::Impl::pull_small(std::shared_ptr<Impl> self,
     if (!whole) {
       Transfer transfer(self->next_id_++, {digest, size, nullptr}, *file, budget, self->options_,
                         {});
-      Status status = co_await self->receive(transfer);
+      Status status = co_await self->receive(transfer, stop);
       if (!status) co_return fail(std::move(status).error());
       ++wrong;
     }
-    const Result<trust::Sha256Digest> found = co_await self->hash_whole(*file);
+    const Result<trust::Sha256Digest> found = co_await self->hash_whole(*file, stop);
     if (!found) co_return fail(found.error());
     if (*found == digest) {
       Status status = co_await sync_in_thread(*file);
@@ -319,19 +319,17 @@ void Puller::on_frame(std::string_view payload) {
 bool Puller::connected() const {
   return impl_->connected();
 }
-void Puller::cancel() {
-  impl_->cancel();
-}
 
 awaitable<Result<StagedBlob>> Puller::pull(const blob::ChunkTable& table,
                                            std::filesystem::path partial, Budget& budget,
-                                           Progress progress) {
-  return Impl::pull(impl_, table, std::move(partial), budget, std::move(progress));
+                                           Progress progress, std::stop_token stop) {
+  return Impl::pull(impl_, table, std::move(partial), budget, std::move(progress), std::move(stop));
 }
 
 awaitable<Result<StagedBlob>> Puller::pull_small(trust::Sha256Digest digest, ByteCount size,
-                                                 std::filesystem::path partial, Budget& budget) {
-  return Impl::pull_small(impl_, digest, size, std::move(partial), budget);
+                                                 std::filesystem::path partial, Budget& budget,
+                                                 std::stop_token stop) {
+  return Impl::pull_small(impl_, digest, size, std::move(partial), budget, std::move(stop));
 }
 
 }  // namespace outcrop::agent

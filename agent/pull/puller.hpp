@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -30,7 +31,7 @@ struct PullOptions {
 };
 
 // Fetches blobs from depots over a session, one at a time (SCHEMA.md, "Transfer"). Waits through
-// lost connections as long as it takes: only cancel(), the byte budget, the disk, wrong data or a
+// lost connections as long as it takes: only a stop, the byte budget, the disk, wrong data or a
 // depot that says "not here" to every request for long (10 tries) end a pull. The partial file
 // stays, whatever happens. Lives on the session's executor; `session` must outlive it.
 class Puller {
@@ -46,8 +47,8 @@ class Puller {
 
   [[nodiscard]] bool connected() const;
 
-  // Called after each chunk.
-  using Progress = std::function<void(ByteCount done, ByteCount total)>;
+  // Called after each chunk. A failure ends the pull, which returns it.
+  using Progress = std::function<Status(ByteCount done, ByteCount total)>;
 
   // Every byte of a frame counts against `left`: also those of chunks that came twice and of frames
   // that nobody asked for. A frame has up to 80 bytes besides its chunk.
@@ -58,19 +59,18 @@ class Puller {
   // A blob with its table: what lies in `partial` is hashed again first, so that a killed agent
   // asks only for the rest. `table` and `budget` must live until it ends. Errors: refused (byte
   // budget, naming it), no_space, untrusted (wrong chunks), not_found (no depot has it),
-  // interrupted (cancelled), io, already_exists (another pull is at work).
+  // interrupted (the puller is gone), io, already_exists (another pull is at work). Throws Cancelled.
   [[nodiscard]] boost::asio::awaitable<Result<StagedBlob>> pull(const blob::ChunkTable& table,
                                                                 std::filesystem::path partial,
-                                                                Budget& budget, Progress progress);
+                                                                Budget& budget, Progress progress,
+                                                                std::stop_token stop = {});
   // A small blob without a table (manifest, chunk table): checked as a whole, started over where it
-  // was cut off.
+  // was cut off. Throws Cancelled.
   [[nodiscard]] boost::asio::awaitable<Result<StagedBlob>> pull_small(trust::Sha256Digest digest,
                                                                       ByteCount size,
                                                                       std::filesystem::path partial,
-                                                                      Budget& budget);
-
-  // Ends the pull at work with `interrupted`.
-  void cancel();
+                                                                      Budget& budget,
+                                                                      std::stop_token stop = {});
 
  private:
   class Impl;

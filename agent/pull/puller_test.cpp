@@ -11,6 +11,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "agent/wait/signal.hpp"
 #include "protocol/base/durable_file.hpp"
 #include "protocol/blob/chunk_frame.hpp"
 #include "protocol/transport/topics.hpp"
@@ -140,12 +141,19 @@ class PullerTest : public ::testing::Test {
 
   using Outcome = std::optional<Result<StagedBlob>>;
   static asio::awaitable<void> keep(asio::awaitable<Result<StagedBlob>> pull, Outcome& outcome) {
-    Result<StagedBlob> result = co_await std::move(pull);
-    outcome = std::move(result);
+    try {
+      Result<StagedBlob> result = co_await std::move(pull);
+      outcome = std::move(result);
+    } catch (const Cancelled&) {
+      outcome = fail(ErrorCode::interrupted, "cancelled");
+    }
   }
   void start() {
-    auto pull = puller_->pull(table_, partial_, budget_,
-                              [this](ByteCount done, ByteCount) { progress_ = done.value(); });
+    Puller::Progress progress = [this](ByteCount done, ByteCount) {
+      progress_ = done.value();
+      return progress_ < most_ ? Status() : fail(ErrorCode::refused, "that is enough");
+    };
+    auto pull = puller_->pull(table_, partial_, budget_, std::move(progress), stop_.get_token());
     asio::co_spawn(io_, keep(std::move(pull), result_), asio::detached);
   }
   void start_small(trust::Sha256Digest digest, std::size_t size) {
@@ -173,7 +181,9 @@ class PullerTest : public ::testing::Test {
   blob::ChunkTable table_ = blob::make_chunk_table(as_bytes(text_));
   Puller::Budget budget_{ByteCount::mib(8)};
   Outcome result_;
+  std::stop_source stop_;
   std::uint64_t progress_ = 0;
+  std::uint64_t most_ = ~std::uint64_t{};
   std::size_t received_ = 0;
   asio::io_context io_;
   transport::FakeNetwork network_{io_.get_executor()};
@@ -466,7 +476,7 @@ TEST_F(PullerTest, says_that_it_cannot_write_at_all) {
 
 TEST_F(PullerTest, keeps_what_is_here_when_cancelled) {
   depot_.answer = [&](std::uint32_t transfer, std::uint32_t index) {
-    if (index == 20) puller_->cancel();
+    if (index == 20) stop_.request_stop();
     return std::vector{depot_.frame(transfer, index)};
   };
   EXPECT_THAT(pull(), ErrorIs(ErrorCode::interrupted, HasSubstr("cancelled")));
@@ -474,9 +484,20 @@ TEST_F(PullerTest, keeps_what_is_here_when_cancelled) {
   depot_.answer = nullptr;
   depot_.asked.clear();
   result_.reset();
+  EXPECT_THAT(pull(), ErrorIs(ErrorCode::interrupted, HasSubstr("cancelled")));
+  EXPECT_THAT(depot_.asked, SizeIs(0)) << "nobody wants it any more";
+  result_.reset();
+  stop_ = std::stop_source();
   EXPECT_THAT(pull(), IsOk()) << "a cancelled pull must not end the next one";
   EXPECT_LE(depot_.asked.size(), 31U);
   EXPECT_TRUE(file() == text_);
+}
+
+TEST_F(PullerTest, ends_with_what_whoever_follows_it_says) {
+  most_ = 20 * chunk;
+  EXPECT_THAT(pull(), ErrorIs(ErrorCode::refused, HasSubstr("that is enough")));
+  EXPECT_LE(depot_.asked.size(), 30U);
+  EXPECT_GE(fs::file_size(partial_), 10 * chunk);
 }
 
 TEST_F(PullerTest, ends_with_its_owner) {
@@ -485,7 +506,7 @@ TEST_F(PullerTest, ends_with_its_owner) {
   poll();
   puller_.reset();
   board_.reset();
-  EXPECT_THAT(finish(), ErrorIs(ErrorCode::interrupted, HasSubstr("cancelled")));
+  EXPECT_THAT(finish(), ErrorIs(ErrorCode::interrupted, HasSubstr("ended with the agent")));
 }
 
 TEST_F(PullerTest, pulls_one_blob_at_a_time) {
@@ -498,8 +519,8 @@ TEST_F(PullerTest, pulls_one_blob_at_a_time) {
                  asio::detached);
   until([&] { return second.has_value(); });
   EXPECT_THAT(*second, ErrorIs(ErrorCode::already_exists, HasSubstr("another")));
-  puller_->cancel();
-  EXPECT_THAT(finish(), ErrorIs(ErrorCode::interrupted, HasSubstr("")));
+  stop_.request_stop();
+  EXPECT_THAT(finish(), ErrorIs(ErrorCode::interrupted, HasSubstr("cancelled")));
 }
 
 TEST_F(PullerTest, checks_a_small_blob_as_a_whole) {

@@ -91,7 +91,8 @@ void Transfer::take(std::uint32_t index, BytesView chunk) {
     return end(std::move(status));
   }
   found(index);
-  if (progress_) progress_(done_, blob_.size);
+  if (!progress_) return;
+  if (auto goes_on = progress_(done_, blob_.size); !goes_on) end(std::move(goes_on));
 }
 
 bool Transfer::is_right(std::uint32_t index, BytesView chunk) const {

@@ -58,8 +58,12 @@ class Board {
   }
   asio::awaitable<void> pull() {
     agent::Puller::Budget budget{task_.budget};
-    const Result<agent::StagedBlob> staged = co_await puller_.pull(
-        task_.table, task_.partial, budget, [this](ByteCount, ByteCount) { progress(); });
+    agent::Puller::Progress follow = [this](ByteCount, ByteCount) {
+      progress();
+      return Status();
+    };
+    const Result<agent::StagedBlob> staged =
+        co_await puller_.pull(task_.table, task_.partial, budget, std::move(follow));
     figures_.staged = Clock::now() - start_;
     if (!staged) figures_.error = staged.error().message();
     session_->stop([this] { io_.stop(); });

@@ -1,8 +1,8 @@
-#include "agent/prove/worker.hpp"
+#include "agent/wait/worker.hpp"
 
 #include <boost/asio/post.hpp>
 
-#include "agent/prove/signal.hpp"
+#include "agent/wait/signal.hpp"
 
 namespace outcrop::agent {
 namespace asio = boost::asio;
@@ -33,7 +33,8 @@ bool Worker::busy() const {
   return working_ || !jobs_.empty();
 }
 
-asio::awaitable<void> Worker::run(std::function<void()> job) {
+asio::awaitable<void> Worker::run(std::function<void()> job, std::stop_token stop) {
+  throw_if_cancelled(stop);
   struct Done {
     explicit Done(asio::any_io_executor executor) : signal(std::move(executor)) {}
     Signal signal;
@@ -46,6 +47,7 @@ asio::awaitable<void> Worker::run(std::function<void()> job) {
     done->signal.notify();
   });
   while (!done->finished) co_await done->signal.wait();
+  throw_if_cancelled(stop);
 }
 
 void Worker::loop() {

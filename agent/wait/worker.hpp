@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <thread>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -28,8 +29,9 @@ class Worker {
   void post(std::function<void()> job, std::function<void()> done);
 
   // The same for a coroutine on the executor. What `job` refers to must live until it is done. Where the worker is gone by then nobody
-  // goes on: the coroutine, whose owner is gone with it, ends with its executor.
-  [[nodiscard]] boost::asio::awaitable<void> run(std::function<void()> job);
+  // goes on: the coroutine, whose owner is gone with it, ends with its executor. A job is not cut off: where it was asked to stop,
+  // this throws Cancelled once the job is done.
+  [[nodiscard]] boost::asio::awaitable<void> run(std::function<void()> job, std::stop_token stop = {});
 
   // Whether a job is at work or waits.
   [[nodiscard]] bool busy() const;
