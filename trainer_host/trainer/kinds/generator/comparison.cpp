@@ -151,8 +151,10 @@ std::string share(std::size_t some, std::size_t all, const std::string& what) {
          " hold values that are NaN or infinite";
 }
 
-std::string gather_note(const GatherError& error) {
-  return error.reflections ? text("reflections: error %.2f", *error.reflections)
+// A reconstruction's gathers belong to another map than the true one, however well they obey the wave equation: whose
+// reflections they are held against must be said.
+std::string gather_note(const GatherError& error, const std::string& whose) {
+  return error.reflections ? text("%.2f off ", *error.reflections) + whose + " reflections"
                            : std::string("no reflections");
 }
 
@@ -168,8 +170,8 @@ GalleryRow reconstructed_row(const std::string& label, const earth::Samples& dat
           .model_gather = shown_gather(values(pair.seismic), geometry),
           .gather_note = note_or_hole(
               values(pair.seismic),
-              gather_note(gather_error(data.velocity(i), data.gathers(i), values(pair.seismic),
-                                       geometry)))};
+              gather_note(gather_error(data.velocity(i), data.gathers(i), values(pair.seismic), geometry),
+                          "the true map's"))};
 }
 
 // A generated pair beside what the wave equation makes of its map, and the nearest training map.
@@ -185,7 +187,7 @@ GalleryRow generated_row(const std::string& label, const GeneratedPair& pair,
                  .model_gather = shown_gather(values(pair.seismic), geometry),
                  .gather_note = note_or_hole(
                      values(pair.seismic),
-                     gather_note(gather_error(map, solved, values(pair.seismic), geometry)))};
+                     gather_note(gather_error(map, solved, values(pair.seismic), geometry), "its map's"))};
   if (training != nullptr) {
     const Neighbour nearest = nearest_to(map, *training);
     row.reference_map = copy(training->velocity(nearest.sample));

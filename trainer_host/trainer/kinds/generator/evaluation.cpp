@@ -56,7 +56,7 @@ std::string caption_of(const Comparison& comparison) {
   const auto reflections = [](const PairScores& scores) { return scores.gather_error.reflections; };
   return "Of " + std::to_string(comparison.samples) + " reconstructions: SSIM of maps " +
          figure(model, "%.3f", ssim) + " (mean map " + figure(mean, "%.3f", ssim) + "), " +
-         figure(model, "%.0f", mae) + " m/s;  error of reflections " +
+         figure(model, "%.0f", mae) + " m/s;  reflections off the true maps' by " +
          figure(model, "%.2f", reflections) + " of their size (mean gather " +
          figure(mean, "%.2f", reflections) + ", silence 1)";
 }
