@@ -206,6 +206,7 @@ class Deployer::Impl {
       fault = reached(" ends");
     }
     if (!fault) outcome = {Event::failed, fault.error().message()};
+    throw_if_cancelled(steps_.interruption());  // the record is another's by now
     machine_.advance(outcome.event, outcome.reason);
     if (!machine_.unfinished()) machine_.clear_up();  // one that waits goes on with what it pulled
     co_return machine_.at_work();

@@ -126,8 +126,10 @@ asio::awaitable<Status> Fetcher::blobs(const messages::Manifest& manifest,
     auto fetched = co_await blob(reference, budget, std::move(part), stop);
     if (!fetched) co_return fetched;
     if (!here) done += reference.size.value();
+    // Also where the last chunk was the one to end it: what comes next is another blob.
+    if (auto goes_on = progress(ByteCount(done), ByteCount(total)); !goes_on) co_return goes_on;
   }
-  co_return progress(ByteCount(total), ByteCount(total));
+  co_return Status();
 }
 
 }  // namespace outcrop::agent

@@ -83,9 +83,11 @@ class FetcherTest : public ::testing::Test {
         io_,
         [](FetcherTest* test, messages::Manifest what) -> asio::awaitable<void> {
           const std::vector<std::string> variants{"float"};
-          Puller::Progress unheard = [](ByteCount, ByteCount) { return Status(); };
+          Puller::Progress follow = [test](ByteCount done, ByteCount) {
+            return done < test->most_ ? Status() : fail(ErrorCode::refused, "that is enough");
+          };
           try {
-            Status fetched = co_await test->fetcher_.blobs(what, variants, test->budget_, std::move(unheard),
+            Status fetched = co_await test->fetcher_.blobs(what, variants, test->budget_, std::move(follow),
                                                            test->stop_.get_token());
             test->fetched_ = std::move(fetched);
           } catch (const Cancelled&) {
@@ -116,6 +118,7 @@ class FetcherTest : public ::testing::Test {
   Fetcher fetcher_{puller_, slots_, worker_};
   Puller::Budget budget_{ByteCount::mib(1)};
   std::stop_source stop_;
+  ByteCount most_ = ByteCount::mib(1);
   std::optional<Status> fetched_;
 };
 
@@ -139,6 +142,14 @@ TEST_F(FetcherTest, wants_no_room_for_what_lies_here_of_a_transfer_that_was_cut_
   EXPECT_GT(room_wanted(slots_, {big}), ByteCount(400'000));
   ASSERT_THAT(write_file_durably(partial, std::string(1'000'000, 'x')), IsOk());
   EXPECT_EQ(room_wanted(slots_, {big}), ByteCount(0));
+}
+
+TEST_F(FetcherTest, asks_for_no_further_blob_once_whoever_follows_it_has_enough) {
+  most_ = ByteCount(2);  // the first blob, whose only chunk is its last
+  fetch(manifest());
+  ASSERT_TRUE(until([&] { return fetched_.has_value(); }));
+  EXPECT_THAT(*fetched_, ErrorIs(ErrorCode::refused, ::testing::HasSubstr("that is enough")));
+  EXPECT_EQ(asked_.size(), 2U) << "a chunk table and its blob";
 }
 
 TEST_F(FetcherTest, asks_for_no_further_blob_after_a_cancel_while_one_is_verified) {

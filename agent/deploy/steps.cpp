@@ -276,8 +276,11 @@ asio::awaitable<Status> Steps::check_installed(Installed release, std::stop_toke
       *status = look_at(*slots, release);
     }
   };
-  co_await files_.run(std::move(job), std::move(interruption));
+  throw_if_cancelled(interruption);
+  co_await files_.run(std::move(job));
+  // Also of who was interrupted: what is damaged was removed.
   parts_.slots.found(release, Slots::judge(*status));
+  throw_if_cancelled(interruption);
   co_return *status;
 }
 

@@ -32,10 +32,11 @@ awaitable<Status> sync_here(const PartialFile& file) {
   co_return file.sync();
 }
 
-// Seconds on an SD card: in a thread of its own.
-awaitable<Status> sync_in_thread(const PartialFile& file) {
+// Seconds on an SD card: in a thread of its own. Who asked to stop meanwhile does not hear how it ended.
+awaitable<Status> sync_in_thread(const PartialFile& file, std::stop_token stop) {
   asio::thread_pool thread(1);
   Status status = co_await asio::co_spawn(thread, sync_here(file), asio::use_awaitable);
+  throw_if_cancelled(stop);
   co_return status;
 }
 
@@ -97,7 +98,8 @@ class Puller::Impl {
 
   void close() {
     connected_ = false;  // and so the session, which may be gone, is not asked for anything
-    if (transfer_ != nullptr) transfer_->end(fail(ErrorCode::interrupted, "the transfer ended with the agent"));
+    closed_ = true;
+    if (transfer_ != nullptr) transfer_->end(ended_with_agent());
     wake_.notify();
   }
 
@@ -120,6 +122,7 @@ class Puller::Impl {
     std::shared_ptr<Impl> of_;
   };
 
+  static Status ended_with_agent() { return fail(ErrorCode::interrupted, "the transfer ended with the agent"); }
   static tl::unexpected<Error> at_work() {
     return fail(ErrorCode::already_exists, "another blob is on its way already");
   }
@@ -183,6 +186,7 @@ class Puller::Impl {
   Signal wake_;  // of receive()
   std::uint32_t next_id_;
   bool connected_ = false;
+  bool closed_ = false;
 
   // Of the pull at work.
   bool busy_ = false;
@@ -203,6 +207,7 @@ awaitable<void> Puller::Impl::yield(std::stop_token stop) {
 awaitable<Status> Puller::Impl::receive(Transfer& transfer, std::stop_token stop) {
   throw_if_cancelled(stop);
   const std::stop_callback deaf(stop, [this] { transfer_ = nullptr; });  // what comes before it is unwound
+  if (closed_) transfer.end(ended_with_agent());
   if (!transfer.ended()) {
     if (Status status = transfer.affordable(); !status) transfer.end(std::move(status));
   }
@@ -262,7 +267,7 @@ Puller::Impl::Staged Puller::Impl::pull(std::shared_ptr<Impl> self, const blob::
                     self->options_, std::move(progress));
   Status status = co_await self->hash_present(*file, table, transfer, stop);
   if (status) status = co_await self->receive(transfer, stop);
-  if (status) status = co_await sync_in_thread(*file);
+  if (status) status = co_await sync_in_thread(*file, stop);
   if (!status) co_return fail(std::move(status).error());
   co_return StagedBlob(file->path(), table.blob, table.size);
 }
@@ -289,7 +294,7 @@ Puller::Impl::Staged Puller::Impl::pull_small(std::shared_ptr<Impl> self,
     const Result<trust::Sha256Digest> found = co_await self->hash_whole(*file, stop);
     if (!found) co_return fail(found.error());
     if (*found == digest) {
-      Status status = co_await sync_in_thread(*file);
+      Status status = co_await sync_in_thread(*file, stop);
       if (!status) co_return fail(std::move(status).error());
       co_return StagedBlob(file->path(), digest, size);
     }

@@ -3,7 +3,9 @@
 #include <utility>  // before Asio
 
 #include <algorithm>
+#include <cerrno>
 #include <deque>
+#include <future>
 
 #include <gmock/gmock.h>
 #include <boost/asio/co_spawn.hpp>
@@ -17,6 +19,7 @@
 #include "protocol/transport/topics.hpp"
 #include "tests/support/fake_session.hpp"
 #include "tests/support/result_matchers.hpp"
+#include "tests/support/sync_spy.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace outcrop::agent {
@@ -500,6 +503,33 @@ TEST_F(PullerTest, keeps_what_is_here_when_cancelled) {
   EXPECT_THAT(pull(), IsOk()) << "a cancelled pull must not end the next one";
   EXPECT_LE(depot_.asked.size(), 31U);
   EXPECT_TRUE(file() == text_);
+}
+
+// The disk takes seconds; what it then says is no news of whatever took the place of this pull.
+TEST_F(PullerTest, cancelled_while_it_is_written_down_says_nothing_of_the_disk) {
+  std::promise<void> at_work;
+  std::promise<void> goes_on;
+  const SyncSpy disk(folder_.path(), [&](const SyncSpy::Sync&) {
+    at_work.set_value();
+    goes_on.get_future().wait();
+    return EIO;
+  });
+  start();
+  std::future<void> syncs = at_work.get_future();
+  ASSERT_TRUE(until([&] { return syncs.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }));
+  stop_.request_stop();
+  goes_on.set_value();
+  EXPECT_THAT(finish(), ErrorIs(ErrorCode::interrupted, HasSubstr("cancelled")));
+}
+
+TEST_F(PullerTest, ends_with_its_owner_while_it_hashes_what_is_here) {
+  ASSERT_THAT(write_file_durably(partial_, text_.substr(0, 20 * chunk)), IsOk());
+  start();
+  io_.restart();
+  io_.run_one();  // it begins
+  puller_.reset();
+  board_.reset();
+  EXPECT_THAT(finish(), ErrorIs(ErrorCode::interrupted, HasSubstr("ended with the agent")));
 }
 
 TEST_F(PullerTest, ends_with_what_whoever_follows_it_says) {

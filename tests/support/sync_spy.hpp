@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <vector>
 
 namespace outcrop {
@@ -11,16 +12,18 @@ namespace outcrop {
 // this they do what they always do. One at a time.
 class SyncSpy {
  public:
-  explicit SyncSpy(std::filesystem::path folder);
-  SyncSpy(const SyncSpy&) = delete;
-  SyncSpy& operator=(const SyncSpy&) = delete;
-  ~SyncSpy();
-
   struct Sync {
     std::filesystem::path path;
     std::uintmax_t size = 0;     // 0 of a folder
     bool by_this_thread = false;  // that made the spy
   };
+  // Asked before each, on its thread: what it fails with, as errno has it; 0: nothing.
+  using Fails = std::function<int(const Sync&)>;
+
+  explicit SyncSpy(std::filesystem::path folder, Fails fails = {});
+  SyncSpy(const SyncSpy&) = delete;
+  SyncSpy& operator=(const SyncSpy&) = delete;
+  ~SyncSpy();
   [[nodiscard]] std::vector<Sync> seen() const;
 };
 
