@@ -27,7 +27,6 @@ namespace fs = std::filesystem;
 
 // A board that is hung is killed by systemd, by its watchdog.
 constexpr std::chrono::milliseconds watchdog{100};
-constexpr std::chrono::seconds patience{15};
 
 agent::AgentConfig config_of(const Life& life) {
   agent::AgentConfig config;
@@ -212,7 +211,7 @@ int live(const Life& life) {
   bool begins_again = false;
   (*opened)->on_begin_again([&] { begins_again = true; });
   (*opened)->start();
-  loop.until([&] { return begins_again || host.satisfied(); }, patience);
+  loop.until([&] { return begins_again || host.satisfied(); }, life.patience);
   // The host's acknowledgement is still to be taken.
   if (!begins_again) loop.run_for(std::chrono::milliseconds(10));
   if (!begins_again && life.disk.kind == DiskFault::Kind::cut) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -28,6 +29,7 @@ struct Life {
   Move move = Move::none;
   std::uint64_t wanted = 1;  // the generation whose end the host waits for, after the move
   std::string boot;
+  std::chrono::seconds patience{15};  // for that end
   DiskFault disk;
   // "kill", "hang" or "error" where the deployment comes to `point` ("SOAKING ends").
   std::string at_point;

@@ -91,14 +91,14 @@ void print(const std::map<std::string, Row>& rows) {
   }
 }
 
-int run(const MatrixOptions& options, const fs::path& parent, std::size_t jobs, bool keep) {
+int run(const MatrixOptions& options, const Offered& offered, const fs::path& parent, std::size_t jobs, bool keep) {
   std::string name = (parent / "outcrop-faults-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) {
     std::fprintf(stderr, "no folder can be made in %s\n", parent.c_str());
     return 1;
   }
   const fs::path folder = name;
-  const FaultyBoard board(folder, OUTCROP_RUNNER);
+  const FaultyBoard board(folder, offered);
   const std::vector<FaultyBoard::Fault> all = faults(board, options);
   std::vector<pid_t> workers;
   for (std::size_t share = 0; share < jobs; ++share) {
@@ -153,6 +153,7 @@ int main(int argc, char** argv) {
   using namespace outcrop;
   CLI::App app("Updates of a board under every fault that it may meet, and what became of them.");
   MatrixOptions options;
+  Offered offered{.runner = OUTCROP_RUNNER};
   // In memory where that can be had: thousands of boards are written.
   std::string parent = ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
   std::size_t jobs = 1;
@@ -169,9 +170,13 @@ int main(int argc, char** argv) {
                "No fsync does anything: power cuts must then lose something, or this fails");
   app.add_flag("--keep", keep, "Leave the boards that were lost where they are");
   app.add_option("--only", options.only, "Faults whose name begins so");
+  app.add_option("--releases", offered.releases, "Three to be offered one after the other, instead of scripted ones")
+      ->expected(3)
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--runner", offered.runner, "What runs them")->check(CLI::ExistingFile);
   app.add_option("--jobs", jobs, "Boards at a time")->check(CLI::PositiveNumber);
   app.add_option("--folder", parent, "Where the boards lie")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   options.syncs = !unsynced;
-  return run(options, parent, jobs, keep);
+  return run(options, offered, parent, jobs, keep);
 }

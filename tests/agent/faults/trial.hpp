@@ -9,11 +9,18 @@
 
 namespace outcrop {
 
+// What a board is offered, and by what it runs that.
+struct Offered {
+  std::filesystem::path runner;
+  // Three of the model and the class of Forge's, as `outcrop release create` writes them; none: scripted ones.
+  std::vector<std::filesystem::path> releases{};
+};
+
 // A board that serves its first release, whose host has two more to offer: what each trial begins
 // with.
 class FaultyBoard {
  public:
-  FaultyBoard(std::filesystem::path folder, std::filesystem::path runner);
+  FaultyBoard(std::filesystem::path folder, Offered offered);
 
   struct Fault {
     std::string name;   // "EIO once"
@@ -50,7 +57,7 @@ class FaultyBoard {
   static void check_files(const std::filesystem::path& folder, Verdict& verdict);
 
   std::filesystem::path folder_;
-  std::filesystem::path runner_;
+  Offered offered_;
   Forge forge_;  // keys of the host, and what it signed
   std::vector<std::string> releases_;  // digests, by generation; [0] is none
 };
