@@ -146,14 +146,12 @@ Status check_agreement(const Tensor& truth, const Tensor& fake, const Tensor& co
   const Tensor of_converted = squared_distances(converted, truth);
   const double noise = std::max(of_fake.sum().item<double>(), smallest);
   const double after = std::max(of_converted.sum().item<double>(), smallest);
-  // A value at the border of two codes falls to either side: over few rows that alone moves the sum, by this.
+  // A value at the border of two codes falls to either side, which alone moves the sum, by this at most.
   const Tensor differences = of_converted - of_fake;
-  const double by_chance = truth.size(0) < rows_to_agree_on
-                               ? deviations * (differences - differences.mean()).square().sum().sqrt().item<double>()
-                               : 0.0;
-  const double least = std::pow(10.0, -farthest_db / 10.0) * noise - by_chance;
-  const double most = std::pow(10.0, farthest_db / 10.0) * noise + by_chance;
-  if (after >= least && after <= most) return {};
+  const double by_chance = deviations * (differences - differences.mean()).square().sum().sqrt().item<double>();
+  const double by_size = std::abs(std::pow(10.0, (after < noise ? -farthest_db : farthest_db) / 10.0) - 1.0) * noise;
+  const double farthest = truth.size(0) < rows_to_agree_on ? by_size + by_chance : std::max(by_size, by_chance);
+  if (std::abs(after - noise) <= farthest) return {};
   const auto decibels = [&](double of) { return 10.0 * std::log10(std::max(signal, 1e-30) / of); };
   std::array<char, 160> words{};
   std::snprintf(words.data(), words.size(),

@@ -61,11 +61,11 @@ inline constexpr ActivationType trained_for = ActivationType::qint8;
                                                                          const torch::jit::Module& converted,
                                                                          ActivationType activations);
 
-// Rows from which on a difference is no chance.
+// Rows from which on a difference beyond chance may not be larger than it should be.
 inline constexpr std::int64_t rows_to_agree_on = 256;
 
-// refused, with figures, unless the error of `converted` is that of `fake` within .1 dB; of fewer than rows_to_agree_on rows
-// within that and what chance does to so few (three standard deviations). Each answers rows as tensors of floats, as `truth`,
+// refused, with figures, unless the error of `converted` is that of `fake` within .1 dB, or within what chance does to so many
+// rows (three standard deviations of their differences); of fewer than rows_to_agree_on rows within both together. Each answers rows as tensors of floats, as `truth`,
 // which is float's, does.
 [[nodiscard]] Status check_agreement(const torch::Tensor& truth, const torch::Tensor& fake,
                                      const torch::Tensor& converted);
