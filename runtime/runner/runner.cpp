@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -41,9 +42,13 @@ std::filesystem::path default_program() {
   return self.parent_path() / program_name;
 }
 
-// What LibTorch's thread pools read when they start; nothing of the caller's environment.
+// What LibTorch's thread pools read when they start. Of the caller's environment whose kernels its products of matrices
+// take (trainer_host/trainer/train/process.hpp), and nothing else.
 std::vector<std::string> runner_environment() {
-  return {"PATH=/usr/bin:/bin", "LC_ALL=C", "OMP_WAIT_POLICY=PASSIVE", "OPENBLAS_NUM_THREADS=1"};
+  std::vector<std::string> all{"PATH=/usr/bin:/bin", "LC_ALL=C", "OMP_WAIT_POLICY=PASSIVE", "OPENBLAS_NUM_THREADS=1"};
+  const char* kernels = std::getenv("OPENBLAS_CORETYPE");
+  if (kernels != nullptr) all.push_back(std::string("OPENBLAS_CORETYPE=") + kernels);
+  return all;
 }
 
 // "Exec format error" is all that the kernel says of a program for another processor.

@@ -23,12 +23,14 @@
 #include "trainer_host/trainer/stage/import_verb.hpp"
 #include "trainer_host/trainer/stage/stage_end.hpp"
 #include "trainer_host/trainer/sweep/sweep_verb.hpp"
+#include "trainer_host/trainer/train/process.hpp"
 #include "trainer_host/trainer/train/train_verb.hpp"
 
 namespace outcrop {
 
 int trainer_main(int argc, char** argv, const kinds::Register& kinds) {
   using cli::Action;
+  train::choose_kernels_of_this_processor(argv);
   models::keep_freed_memory();  // searches for scales make and drop large tensors as training does
   // What the user typed: it is usually reached as `outcrop synth`.
   return run_main(program_invocation_short_name, [&] {
