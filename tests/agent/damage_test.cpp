@@ -288,6 +288,18 @@ TEST_F(DamagedTest, serves_and_connects_from_a_disk_that_is_full) {
   expect_service_without_writing(first);
 }
 
+TEST_F(DamagedTest, serves_and_connects_from_a_disk_that_takes_no_more_files) {
+  if (!may_mount()) GTEST_SKIP() << "this machine lets nobody mount anything";
+  agent_is_online();
+  const ForgedRelease first = first_release();
+  ASSERT_EQ(end_agent(), 0);
+  start_where(
+      "copy=$(mktemp -d)\ncp -a \"$1\"/. \"$copy\"\nmount -t tmpfs -o size=64m,nr_inodes=300 none \"$1\"\n"
+      "cp -a \"$copy\"/. \"$1\"\nrm -r \"$copy\"\nmkdir \"$1\"/fill\ni=0\n"
+      "while touch \"$1\"/fill/$i 2>/dev/null; do i=$((i + 1)); done");
+  expect_service_without_writing(first);
+}
+
 TEST_F(DamagedTest, begins_a_session_above_the_one_that_the_host_has) {
   agent_is_online();
   const ForgedRelease first = first_release();
