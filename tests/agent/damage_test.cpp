@@ -52,6 +52,11 @@ class DamagedTest : public AgentTest {
     launcher_ = {"unshare", "-rm", "sh", "-ec", commands + "\nshift\nexec \"$@\"", "sh",
                  state_.string()};
   }
+  // On a disk of its own in memory, made with these options and filled by `fill`.
+  void start_on_disk(const std::string& options, const std::string& fill) {
+    start_where("copy=$(mktemp -d)\ncp -a \"$1\"/. \"$copy\"\nmount -t tmpfs -o " + options + " none \"$1\"\n" +
+                "cp -a \"$copy\"/. \"$1\"\nrm -r \"$copy\"\n" + fill);
+  }
   static bool may_mount() {
     return std::system("unshare -rm sh -c 'mount -t tmpfs none /mnt' 2>/dev/null") == 0;
   }
@@ -281,10 +286,7 @@ TEST_F(DamagedTest, serves_and_connects_from_a_disk_that_is_full) {
   agent_is_online();
   const ForgedRelease first = first_release();
   ASSERT_EQ(end_agent(), 0);
-  start_where(
-      "copy=$(mktemp -d)\ncp -a \"$1\"/. \"$copy\"\nmount -t tmpfs -o size=2m none \"$1\"\n"
-      "cp -a \"$copy\"/. \"$1\"\nrm -r \"$copy\"\n"
-      "dd if=/dev/zero of=\"$1\"/fill bs=4k 2>/dev/null || true");
+  start_on_disk("size=2m", "dd if=/dev/zero of=\"$1\"/fill bs=4k 2>/dev/null || true");
   expect_service_without_writing(first);
 }
 
@@ -293,10 +295,8 @@ TEST_F(DamagedTest, serves_and_connects_from_a_disk_that_takes_no_more_files) {
   agent_is_online();
   const ForgedRelease first = first_release();
   ASSERT_EQ(end_agent(), 0);
-  start_where(
-      "copy=$(mktemp -d)\ncp -a \"$1\"/. \"$copy\"\nmount -t tmpfs -o size=64m,nr_inodes=300 none \"$1\"\n"
-      "cp -a \"$copy\"/. \"$1\"\nrm -r \"$copy\"\nmkdir \"$1\"/fill\ni=0\n"
-      "while touch \"$1\"/fill/$i 2>/dev/null; do i=$((i + 1)); done");
+  start_on_disk("size=64m,nr_inodes=300",
+                "mkdir \"$1\"/fill\ni=0\nwhile touch \"$1\"/fill/$i 2>/dev/null; do i=$((i + 1)); done");
   expect_service_without_writing(first);
 }
 
