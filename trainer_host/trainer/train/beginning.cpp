@@ -4,6 +4,7 @@
 
 #include "protocol/base/cut_short.hpp"
 #include "protocol/trust/digest.hpp"
+#include "trainer_host/trainer/kinds/adds_to_trained.hpp"
 #include "trainer_host/trainer/models/model_file.hpp"
 #include "trainer_host/trainer/train/output_folder.hpp"
 
@@ -72,6 +73,16 @@ Result<Beginning> resume(const fs::path& path, const TrainConfig& config,
   return Beginning{std::move(progress), std::move(from)};
 }
 
+// What weights of such a shape are copied to: all of the network, all but what it adds, or nothing where they are another's.
+std::optional<models::NamedTensors> targets_of(const std::string& shape, const kinds::Task& task) {
+  models::NamedTensors targets = kinds::state_of(task);
+  if (shape == task.shape()) return targets;
+  const auto* adding = dynamic_cast<const kinds::AddsToTrained*>(&task);
+  if (adding == nullptr || shape != adding->shape_without_added()) return std::nullopt;
+  std::erase_if(targets, [&](const auto& target) { return adding->is_added(target.first); });
+  return targets;
+}
+
 // A new run begins with the same network, and forgets how it was trained.
 Result<Beginning> begin_with(const fs::path& weights, const TrainConfig& config,
                              const kinds::Task& task, Average& average) {
@@ -79,13 +90,14 @@ Result<Beginning> begin_with(const fs::path& weights, const TrainConfig& config,
   auto read = models::description_in(file.about);
   if (!read) return fail(read.error().context("reading " + weights.string()));
   const models::ModelDescription& model = *read;
-  if (model.kind != config.kind || model.shape != task.shape()) {
+  const auto targets = targets_of(model.shape, task);
+  if (model.kind != config.kind || !targets) {
     return fail(ErrorCode::invalid_argument,
                 weights.string() + " holds another network (" + model.kind + " " + cut_short(model.shape, 400) +
                     ") than the configuration's (" + config.kind + " " + cut_short(task.shape(), 400) +
                     "): a run can begin with weights of the same network only");
   }
-  if (const Status copied = models::restore(kinds::state_of(task), kinds::weights_in(file)); !copied) {
+  if (const Status copied = models::restore(*targets, kinds::weights_in(file)); !copied) {
     return fail(copied.error().context("reading " + weights.string()));
   }
   average.begin();
@@ -118,6 +130,7 @@ Result<Beginning> find_beginning(const TrainConfig& config, const TrainOptions& 
     return resume(*checkpoint, config, options, identity, task, optimizer_of, average);
   }
   if (!options.init.empty()) return begin_with(options.init, config, task, average);
+  if (const auto* adding = dynamic_cast<const kinds::AddsToTrained*>(&task)) OUTCROP_CHECK(adding->check_random_beginning());
   Beginning beginning{{}, "begins a new run"};
   beginning.progress.history.columns = column_names(task);
   return beginning;

@@ -232,6 +232,9 @@ TEST_F(Config, reads_a_diffusion_and_says_what_it_cannot_be) {
   ASSERT_THAT(published, IsOk());
   EXPECT_EQ(recipe_of(*published).shape.diffusion->width, 128);
   EXPECT_EQ(recipe_of(*published).shape.latent, 64);
+  EXPECT_EQ(recipe_of(*published).shape.diffusion->drawn(64), 64);
+  EXPECT_EQ(recipe_of(*usual).shape.diffusion->drawn(64), 32);
+  EXPECT_NE(of("latent_model = \"diffusion\"\ndiffusion_components = 16")->fingerprint(), usual->fingerprint());
 
   const auto refused = [](const std::string& words) { return ErrorIs(ErrorCode::invalid_argument, HasSubstr(words)); };
   EXPECT_THAT(of("latent_model = \"diffusion\"\ndiffusion_steps = 0"), refused("model.diffusion_steps: 0 is out of range"));
@@ -241,10 +244,13 @@ TEST_F(Config, reads_a_diffusion_and_says_what_it_cannot_be) {
   EXPECT_THAT(of("preset = \"ub\""), refused("there are: ubdiff-small, ubdiff"));
   EXPECT_THAT(of("diffusion_width = 64"), refused("is of latent_model = \"diffusion\""));
   EXPECT_THAT(of("", "diffusion_from = 2"), refused("train.diffusion_from"));
-  EXPECT_THAT(of("latent_model = \"diffusion\"", "diffusion_from = 1"), refused("train.diffusion_from: 1"));
+  EXPECT_THAT(of("latent_model = \"diffusion\"", "diffusion_from = 0"), refused("train.diffusion_from: 0"));
+  EXPECT_THAT(of("diffusion_components = 8"), refused("is of latent_model = \"diffusion\""));
+  EXPECT_THAT(of("latent_model = \"diffusion\"\ndiffusion_components = 0"), refused("model.diffusion_components: 0"));
+  EXPECT_THAT(of("latent_model = \"diffusion\"\ndiffusion_length = 20"), refused("halve a length of a multiple of 8, not of 20"));
   EXPECT_THAT(of("latent_model = \"diffusion\"", "qat_from = 2"), refused("not trained for int8"));
-  std::string odd = with("latent = 64", "latent = 20\nlatent_model = \"diffusion\"");
-  EXPECT_THAT(read(odd), refused("multiple of 8 values, not of 20"));
+  // Of any latent.
+  EXPECT_THAT(read(with("latent = 64", "latent = 20\nlatent_model = \"diffusion\"")), IsOk());
 }
 
 TEST_F(Config, lets_maps_choose_from_levels) {

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
@@ -513,6 +514,31 @@ TEST_F(Trainer, begins_a_new_run_with_given_weights) {
               ErrorIs(ErrorCode::invalid_argument, HasSubstr(R"("velocity_width":4)")));
   options.init = config.train.out / "checkpoint";
   EXPECT_THAT(train(tiny("from-checkpoint"), options, {}), IsOk());
+}
+
+TEST_F(Trainer, adds_a_diffusion_to_decoders_that_were_trained_without_one) {
+  const TrainConfig decoders = tiny("run");
+  ASSERT_THAT(run(decoders, 1), IsOk());
+  TrainConfig config = with_diffusion("added");
+  recipe_of(config).diffusion_from = 1;
+  EXPECT_THAT(run(config, 1), ErrorIs(ErrorCode::invalid_argument, HasSubstr("(--init WEIGHTS), or take 2 at least")));
+  const fs::path weights = decoders.train.out / "tiny_stage1.weights";
+  TrainOptions options{.checkpoint = {}, .stages = 1, .init = weights};
+  ASSERT_THAT(train(config, options, {}), IsOk());
+  const auto before = models::read_model_file(weights);
+  const auto after = models::read_model_file(config.train.out / (config.name + "_stage1.weights"));
+  ASSERT_THAT(after, IsOk());
+  std::map<std::string, torch::Tensor> tensors(after->tensors.begin(), after->tensors.end());
+  for (const auto& [name, tensor] : before->tensors) {
+    if (!name.starts_with("velocity_decoder.")) continue;
+    EXPECT_TRUE(torch::equal(tensors.at(name), tensor)) << name;
+  }
+  EXPECT_GT(tensors.at("denoiser.trained_steps").item<std::int64_t>(), 0);
+  // Not to others.
+  TrainConfig wide = config;
+  wide.train.out = folder() / "wide";
+  recipe_of(wide).shape.velocity_width = 4;
+  EXPECT_THAT(train(wide, options, {}), ErrorIs(ErrorCode::invalid_argument, HasSubstr("another network")));
 }
 
 TEST_F(Trainer, never_trains_over_what_another_training_left) {

@@ -99,6 +99,10 @@ Result<SplitData> open_samples(const kinds::DataPlaces& places,
   split.training = slice(training, 0, count - held_out);
   split.held_out = places.validation.empty() ? slice(training, count - held_out, held_out)
                                              : slice(validation, 0, validation.size());
+  const auto& folders = places.validation.empty() ? places.train : places.validation;
+  if (folders.size() == 1) {
+    if (auto source = data::synth_source_of(folders.front())) split.held_out_source = *source;
+  }
   split.summary = {.training = split.training.size(),
                    .held_out = split.held_out.size(),
                    .digest = training.digest(),

@@ -8,6 +8,7 @@
 
 #include "protocol/base/error.hpp"
 #include "trainer_host/trainer/data/dataset.hpp"
+#include "trainer_host/trainer/data/synth_source.hpp"
 #include "trainer_host/trainer/kinds/earth/fresh_maps.hpp"
 #include "trainer_host/trainer/kinds/kind.hpp"
 
@@ -49,6 +50,8 @@ struct SplitData {
   Samples held_out;  // may be none
   kinds::DataSummary summary;
   data::Geometry geometry{};
+  // What the folder of held-out samples was made of, where it says so and is one.
+  std::optional<data::SynthSource> held_out_source{};
   // In place of the maps of `training` where a map is trained on; no gathers belong to them.
   std::optional<FreshMaps> fresh{};
 

@@ -93,7 +93,7 @@ Neighbour nearest_to(std::span<const float> map, const earth::Samples& training)
 }
 
 // None for fewer than two.
-std::optional<double> mean_pairwise(const std::vector<std::vector<float>>& maps) {
+std::optional<double> mean_pairwise(const Maps& maps) {
   if (maps.size() < 2) return std::nullopt;
   double sum = 0.0;
   std::size_t pairs = 0;
@@ -105,7 +105,7 @@ std::optional<double> mean_pairwise(const std::vector<std::vector<float>>& maps)
   return sum / static_cast<double>(pairs);
 }
 
-double mean_fine_share(const std::vector<std::vector<float>>& maps, const Geometry& geometry) {
+double mean_fine_share(const Maps& maps, const Geometry& geometry) {
   double sum = 0.0;
   for (const auto& map : maps) sum += fine_share(map, geometry.depth, geometry.width);
   return sum / static_cast<double>(maps.size());
@@ -116,8 +116,7 @@ struct NearestTraining {
   double closest = std::numeric_limits<double>::infinity();
 };
 
-NearestTraining nearest_training(const std::vector<std::vector<float>>& maps,
-                                 const earth::Samples& training) {
+NearestTraining nearest_training(const Maps& maps, const earth::Samples& training) {
   NearestTraining result;
   for (const auto& map : maps) {
     const double distance = nearest_to(map, training).distance;
@@ -171,7 +170,7 @@ GalleryRow reconstructed_row(const std::string& label, const earth::Samples& dat
           .gather_note = note_or_hole(
               values(pair.seismic),
               gather_note(gather_error(data.velocity(i), data.gathers(i), values(pair.seismic), geometry),
-                          "the true map's"))};
+                          "the true"))};
 }
 
 // A generated pair beside what the wave equation makes of its map, and the nearest training map.
@@ -257,12 +256,16 @@ class Comparing {
   void score_baselines();
   Status generate();
   Status add_other_row();
-  Status compare_diffusion(const std::vector<std::vector<float>>& data_maps);
-  Status add_gaussian(const std::vector<std::vector<float>>& data_maps);
+  Status compare_diffusion(const RealMaps& real);
+  Status add_gaussian(const RealMaps& real);
   Status add_equal_noise();
   Status add_strips();
   void judge_physics(std::size_t seed, std::size_t variant, const GeneratedPair& pair,
                      PhysicsSums& sums);
+  [[nodiscard]] bool draws_by_diffusion() const {
+    const LatentDiffusion* diffusion = task_.diffusion();
+    return diffusion != nullptr && diffusion->is_trained() && options_.generated > 0;
+  }
   void step() {
     ++done_;
     if (options_.progress) options_.progress(done_, total_);
@@ -282,7 +285,7 @@ class Comparing {
 
 Result<Comparison> Comparing::run() {
   if (data_.size() == 0) return fail(ErrorCode::invalid_argument, "no samples to evaluate");
-  total_ = data_.size() * (variants_.size() + 1) + options_.generated;
+  total_ = data_.size() * (variants_.size() + 1) + options_.generated * (draws_by_diffusion() ? 2 : 1);
   result_.samples = data_.size();
   OUTCROP_CHECK(score_variants());
   score_baselines();
@@ -373,23 +376,23 @@ torch::Tensor noise_of(torch::jit::Module& generator, std::size_t seed) {
 
 constexpr std::size_t most_at_equal_noise = 16;
 
-Status Comparing::compare_diffusion(const std::vector<std::vector<float>>& data_maps) {
-  const LatentDiffusion* diffusion = task_.diffusion();
-  if (diffusion == nullptr || !diffusion->is_trained() || options_.generated == 0) return {};
-  OUTCROP_CHECK(add_gaussian(data_maps));
+Status Comparing::compare_diffusion(const RealMaps& real) {
+  if (!draws_by_diffusion()) return {};
+  OUTCROP_CHECK(add_gaussian(real));
   OUTCROP_CHECK(add_equal_noise());
   return add_strips();
 }
 
-Status Comparing::add_gaussian(const std::vector<std::vector<float>>& data_maps) {
+Status Comparing::add_gaussian(const RealMaps& real) {
   const LatentPrior prior = task_.diffusion()->space();
   auto generator = models::make_noise(prior.mean.size(0));
-  std::vector<std::vector<float>> maps;
+  Maps maps;
   for (std::size_t i = 0; i < options_.generated; ++i) {
     OUTCROP_TRY(pair, decode_each(*variants_.front().model, out_of_space(prior, noise_of(generator, i + 1))));
     if (all_finite(pair)) maps.push_back(copy(values(pair.velocity)));
+    step();
   }
-  result_.generated.gaussian_distance = distance_of_maps(maps, data_maps, training_, geometry_);
+  result_.generated.gaussian_distance = distance_of_maps(maps, real, geometry_);
   return {};
 }
 
@@ -436,7 +439,7 @@ Status Comparing::add_strips() {
 }
 
 Status Comparing::generate() {
-  std::vector<std::vector<float>> maps;  // of pairs without a hole
+  Maps maps;  // of pairs without a hole
   PhysicsSums physics(variants_, mean_, training_ != nullptr, geometry_);
   for (std::size_t i = 0; i < options_.generated; ++i) {
     OUTCROP_TRY(latent, sample_latent(*variants_.front().model, static_cast<std::int64_t>(i + 1)));
@@ -448,7 +451,7 @@ Status Comparing::generate() {
     step();
   }
   result_.physics = physics.report();
-  std::vector<std::vector<float>> data_maps;
+  Maps data_maps;
   for (std::size_t i = 0; i < std::min(data_.size(), options_.generated); ++i) {
     data_maps.push_back(copy(data_.velocity(i)));
   }
@@ -460,8 +463,10 @@ Status Comparing::generate() {
         share(options_.generated - maps.size(), options_.generated, "generated samples") +
         "; the figures of generated maps leave them out");
   }
-  report.distance = distance_of_maps(maps, data_maps, training_, geometry_);
-  OUTCROP_CHECK(compare_diffusion(data_maps));
+  const RealMaps real = real_maps_beside(options_.generated, task_.split());
+  report.distance = distance_of_maps(maps, real, geometry_);
+  report.reconstructed_distance = distance_of_maps(task_.reconstructed(real.others), real, geometry_);
+  OUTCROP_CHECK(compare_diffusion(real));
   if (!maps.empty()) report.fine = mean_fine_share(maps, geometry_);
   report.data_fine = mean_fine_share(data_maps, geometry_);
   report.diversity = mean_pairwise(maps).value_or(0.0);

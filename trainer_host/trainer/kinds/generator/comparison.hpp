@@ -42,6 +42,8 @@ struct GeneratedReport {
   std::optional<double> closest;         // the smallest of these
   std::optional<double> data_nearest;    // the same mean for the evaluated maps
   std::optional<SetDistance> distance;   // of generated maps from real ones
+  // Of real maps behind encoder and decoder: what no way of drawing latents makes up for.
+  std::optional<SetDistance> reconstructed_distance;
   // Of maps that the Gaussian's latents become by the same decoders, where a diffusion draws latents.
   std::optional<SetDistance> gaussian_distance;
   std::optional<double> fine;            // fine_share(), mean over generated maps

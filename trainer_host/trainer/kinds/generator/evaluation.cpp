@@ -79,6 +79,9 @@ std::string drawn_text_of(const GeneratedReport& generated) {
     text += std::string(generated.fine ? ", " : ". ") + (distance.measure == "frechet" ? "Fréchet" : "kernel") +
             " distance to real maps " + figure(distance.generated, "%.3f") +
             (distance.real ? " (these data: " + figure(distance.real, "%.3f") + ")" : "");
+    if (generated.reconstructed_distance) {
+      text += "; of real maps through encoder and decoder " + figure(generated.reconstructed_distance->generated, "%.3f");
+    }
     if (generated.gaussian_distance) {
       text += "; by a Gaussian's latents, without the diffusion, " + figure(generated.gaussian_distance->generated, "%.3f");
     }
@@ -100,6 +103,9 @@ std::vector<kinds::Evaluation::Figure> drawn_of(const GeneratedReport& generated
     const std::string name = generated.distance->measure + "_distance_" + generated.distance->features.substr(0, 8);
     figures.push_back({name, generated.distance->generated});
     figures.push_back({"data_" + name, generated.distance->real});
+    if (generated.reconstructed_distance) {
+      figures.push_back({"reconstructed_" + name, generated.reconstructed_distance->generated});
+    }
     if (generated.gaussian_distance) {
       figures.push_back({"gaussian_" + name, generated.gaussian_distance->generated});
     }

@@ -19,6 +19,7 @@ constexpr std::int64_t largest_latent = 128;
 constexpr std::int64_t most_levels = 64;
 constexpr std::int64_t width_step = 8;  // of the diffusion: groups of its norms
 constexpr std::int64_t largest_multiplier = 16;
+constexpr std::int64_t largest_length = 256;  // of the diffusion
 constexpr double rate_from_map = 1.5;
 constexpr double usual_gather_share = 0.5;
 
@@ -40,6 +41,8 @@ constexpr const char* help_text = R"(kind = "generator": pairs of velocity maps 
                             # trained on those, which a board runs from noise to a latent (docs/diffusion.md)
   diffusion_width = 64      # channels of that U-Net at full length; a multiple of 8
   diffusion_multipliers = [1, 2, 2, 4]   # of its levels, 1 to 4 of them, each half as long as the one before
+  diffusion_length = 16     # along which that U-Net works
+  diffusion_components = 32 # of latents, those along which they differ most: what that U-Net draws, the Gaussian the others
   diffusion_steps = 16      # from noise to latent, stored in the file: 1 to 256
   preset = "ubdiff-small"   # a diffusion of width 64; or "ubdiff": widths by which the whole has the published size, 263 M
                             # parameters. Whatever else is said counts more
@@ -54,9 +57,10 @@ constexpr const char* help_text = R"(kind = "generator": pairs of velocity maps 
   latent_penalty = 0.01     # on the mean square of the latents
   seismic_in_latent = 0.0   # 0 to 1: share of the gather loss that shapes the latent
   flip = true               # mirror half of the samples
-  diffusion_from = 3        # the first stage that trains the diffusion, and nothing else; and all after it
-  diffusion_rate = 0.04     # its learning rate, times the others'
-  diffusion_draws = 4       # levels of noise at which each step sees each latent)";
+  diffusion_from = 3        # the first stage that trains the diffusion, and nothing else; and all after it; 1 with --init WEIGHTS
+                            # of a generator without one, to whose decoders it is added
+  diffusion_rate = 0.5      # its learning rate, times the others'
+  diffusion_draws = 8       # levels of noise at which each step sees each latent)";
 
 struct Preset {
   const char* name;
@@ -67,7 +71,7 @@ const std::vector<Preset>& presets() {
   static const std::vector<Preset> all{
       {"ubdiff-small", {.diffusion = DiffusionShape{}}},
       {"ubdiff",
-       {.encoder_width = 32, .velocity_width = 64, .seismic_width = 56, .diffusion = DiffusionShape{.width = 128}}}};
+       {.encoder_width = 32, .velocity_width = 64, .seismic_width = 56, .diffusion = DiffusionShape{.width = 128, .length = 64, .components = largest_latent}}}};
   return all;
 }
 
@@ -86,13 +90,13 @@ void read_preset(platform::TomlReader::Table& model, GeneratorShape& shape) {
 }
 
 // What is wrong with it; "" where nothing is.
-std::string fault_of(const DiffusionShape& diffusion, std::int64_t latent) {
+std::string fault_of(const DiffusionShape& diffusion) {
   if (diffusion.width % width_step != 0) {
     return "a width of " + std::to_string(diffusion.width) + " is no multiple of " + std::to_string(width_step);
   }
-  if (latent % diffusion.divisor() == 0) return {};
-  return std::to_string(diffusion.levels()) + " levels halve latents of a multiple of " +
-         std::to_string(diffusion.divisor()) + " values, not of " + std::to_string(latent);
+  if (diffusion.length % diffusion.divisor() == 0) return {};
+  return std::to_string(diffusion.levels()) + " levels halve a length of a multiple of " + std::to_string(diffusion.divisor()) +
+         ", not of " + std::to_string(diffusion.length);
 }
 
 void read_diffusion(kinds::ConfigTables& tables, GeneratorRecipe& recipe) {
@@ -104,7 +108,7 @@ void read_diffusion(kinds::ConfigTables& tables, GeneratorRecipe& recipe) {
   }
   if (latent_model != "diffusion") {
     recipe.shape.diffusion.reset();
-    for (const char* key : {"diffusion_width", "diffusion_multipliers", "diffusion_steps"}) {
+    for (const char* key : {"diffusion_width", "diffusion_multipliers", "diffusion_length", "diffusion_components", "diffusion_steps"}) {
       if (model.has(key)) model.refuse(key, "is of latent_model = \"diffusion\"");
     }
     for (const char* key : {"diffusion_from", "diffusion_rate", "diffusion_draws"}) {
@@ -118,12 +122,14 @@ void read_diffusion(kinds::ConfigTables& tables, GeneratorRecipe& recipe) {
                                           1, largest_multiplier, shape.multipliers.size());
   shape.multipliers = {};
   std::copy(multipliers.begin(), multipliers.end(), shape.multipliers.begin());
+  shape.length = model.integer("diffusion_length", shape.length, 1, largest_length);
+  shape.components = model.integer("diffusion_components", shape.components, 1, largest_latent);
   shape.steps = model.integer("diffusion_steps", shape.steps, 1, noise_steps);
-  if (const std::string fault = fault_of(shape, recipe.shape.latent); !fault.empty()) {
-    model.refuse(shape.width % width_step != 0 ? "diffusion_width" : "diffusion_multipliers", fault);
+  if (const std::string fault = fault_of(shape); !fault.empty()) {
+    model.refuse(shape.width % width_step != 0 ? "diffusion_width" : "diffusion_length", fault);
   }
   recipe.shape.diffusion = shape;
-  recipe.diffusion_from = train.integer("diffusion_from", recipe.diffusion_from, 2, 1'000'000);
+  recipe.diffusion_from = train.integer("diffusion_from", recipe.diffusion_from, 1, 1'000'000);
   recipe.diffusion_rate = train.number("diffusion_rate", recipe.diffusion_rate, 1e-6, 1e3);
   recipe.diffusion_draws = train.integer("diffusion_draws", recipe.diffusion_draws, 1, 256);
   if (train.has("qat_from")) {
@@ -131,17 +137,21 @@ void read_diffusion(kinds::ConfigTables& tables, GeneratorRecipe& recipe) {
   }
 }
 
-Result<DiffusionShape> kept_diffusion(const nlohmann::json& json, std::int64_t latent) {
+Result<DiffusionShape> kept_diffusion(const nlohmann::json& json) {
   DiffusionShape shape;
   OUTCROP_TRY(width, json_integer(json.at("width"), "width", width_step, largest_width));
   OUTCROP_TRY(steps, json_integer(json.at("steps"), "steps", 1, noise_steps));
+  OUTCROP_TRY(length, json_integer(json.at("length"), "length", 1, largest_length));
+  OUTCROP_TRY(components, json_integer(json.at("components"), "components", 1, largest_latent));
   shape.width = width;
+  shape.length = length;
+  shape.components = components;
   shape.steps = steps;
   for (std::size_t i = 0; i < shape.multipliers.size(); ++i) {
     OUTCROP_TRY(multiplier, json_integer(json.at("multipliers").at(i), "multipliers", i == 0 ? 1 : 0, largest_multiplier));
     shape.multipliers[i] = multiplier;
   }
-  if (const std::string fault = fault_of(shape, latent); !fault.empty()) return fail(ErrorCode::invalid_data, fault);
+  if (const std::string fault = fault_of(shape); !fault.empty()) return fail(ErrorCode::invalid_data, fault);
   return shape;
 }
 
@@ -221,7 +231,7 @@ class GeneratorKind final : public kinds::Kind {
         recipe->shape.sponge = sponge;
       }
       if (json.contains("diffusion")) {
-        OUTCROP_TRY(diffusion, kept_diffusion(json.at("diffusion"), recipe->shape.latent));
+        OUTCROP_TRY(diffusion, kept_diffusion(json.at("diffusion")));
         recipe->shape.diffusion = diffusion;
       }
       OUTCROP_TRY(learned, earth::kept_geometry(json));
@@ -249,7 +259,7 @@ std::string fingerprint_of(const GeneratorRecipe& recipe) {
   text.precision(17);
   text << "\nmodel.diffusion_width = " << recipe.shape.diffusion->width << "\nmodel.diffusion_multipliers =";
   for (const std::int64_t multiplier : recipe.shape.diffusion->multipliers) text << ' ' << multiplier;
-  text << "\ntrain.diffusion_from = " << recipe.diffusion_from << "\ntrain.diffusion_rate = " << recipe.diffusion_rate
+  text << "\nmodel.diffusion_components = " << recipe.shape.diffusion->components << "\nmodel.diffusion_length = " << recipe.shape.diffusion->length << "\ntrain.diffusion_from = " << recipe.diffusion_from << "\ntrain.diffusion_rate = " << recipe.diffusion_rate
        << "\ntrain.diffusion_draws = " << recipe.diffusion_draws;
   return text.str();
 }

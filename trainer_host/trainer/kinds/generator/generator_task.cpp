@@ -1,5 +1,6 @@
 #include "trainer_host/trainer/kinds/generator/generator_task.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -94,8 +95,9 @@ std::vector<kinds::Part> GeneratorTask::parts() const {
   return parts;
 }
 
-std::string GeneratorTask::shape() const {
-  const GeneratorShape& shape = recipe_.shape;
+namespace {
+
+std::string shape_text(const GeneratorShape& shape, const data::Geometry& geometry) {
   nlohmann::json json{{"latent", shape.latent},
                       {"encoder_width", shape.encoder_width},
                       {"velocity_width", shape.velocity_width},
@@ -109,10 +111,32 @@ std::string GeneratorTask::shape() const {
   if (shape.diffusion) {
     json["diffusion"] = {{"width", shape.diffusion->width},
                          {"multipliers", shape.diffusion->multipliers},
+                         {"length", shape.diffusion->length},
+                         {"components", shape.diffusion->components},
                          {"steps", shape.diffusion->steps}};
   }
-  earth::keep_geometry(json, data_.geometry);
+  earth::keep_geometry(json, geometry);
   return json_text(json);
+}
+
+}  // namespace
+
+std::string GeneratorTask::shape() const { return shape_text(recipe_.shape, data_.geometry); }
+
+std::string GeneratorTask::shape_without_added() const {
+  if (!diffusion_) return {};
+  GeneratorShape decoders = recipe_.shape;
+  decoders.diffusion.reset();
+  return shape_text(decoders, data_.geometry);
+}
+
+bool GeneratorTask::is_added(std::string_view tensor) const { return tensor.starts_with(denoiser_prefix); }
+
+Status GeneratorTask::check_random_beginning() const {
+  if (!diffusion_ || recipe_.diffusion_from > 1) return {};
+  return fail(ErrorCode::invalid_argument,
+              "train.diffusion_from = 1 trains a diffusion and nothing else, on latents of an encoder that was never trained: "
+              "begin with weights of trained decoders (--init WEIGHTS), or take 2 at least");
 }
 
 Generator GeneratorTask::generator() const {
@@ -304,6 +328,18 @@ torch::Tensor GeneratorTask::encode_all(const earth::Samples& samples, bool mirr
     parts.push_back(encode(mirrored ? maps.flip({3}) : maps).flatten(1));
   }
   return torch::cat(parts);
+}
+
+Maps GeneratorTask::reconstructed(const Maps& maps) {
+  const torch::NoGradGuard no_gradient;
+  Maps made;
+  for (const std::vector<float>& map : maps) {
+    torch::Tensor one = torch::empty({1, 1, recipe_.shape.rows, recipe_.shape.columns});
+    std::ranges::copy(map, one.data_ptr<float>());
+    const torch::Tensor decoded = finish_.maps(velocity_decoder_.forward(encode(one))).contiguous();
+    made.emplace_back(decoded.data_ptr<float>(), decoded.data_ptr<float>() + decoded.numel());
+  }
+  return made;
 }
 
 const torch::Tensor& GeneratorTask::training_latents() {

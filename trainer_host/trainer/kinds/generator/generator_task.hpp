@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "trainer_host/trainer/kinds/adds_to_trained.hpp"
 #include "trainer_host/trainer/kinds/earth/samples.hpp"
 #include "trainer_host/trainer/kinds/generator/batch.hpp"
 #include "trainer_host/trainer/kinds/generator/diffusion/latent_diffusion.hpp"
+#include "trainer_host/trainer/kinds/generator/distances/real_maps.hpp"
 #include "trainer_host/trainer/kinds/generator/gathers/map_gathers.hpp"
 #include "trainer_host/trainer/kinds/generator/generator.hpp"
 #include "trainer_host/trainer/kinds/generator/latent_prior.hpp"
@@ -31,8 +33,8 @@ struct GeneratorRecipe final : kinds::Recipe {
   double gather_share = 0.5;       // of the maps of a batch: those that what makes gathers from maps learns a shot of
   bool online = false;             // trained on maps made afresh in place of the data's own
   std::int64_t diffusion_from = 3;  // the first stage that trains the diffusion, and nothing else; and all after it
-  double diffusion_rate = 0.04;     // its learning rate, times the others'
-  std::int64_t diffusion_draws = 4;  // levels of noise at which a step sees each latent
+  double diffusion_rate = 0.5;      // its learning rate, times the others'
+  std::int64_t diffusion_draws = 8;  // levels of noise at which a step sees each latent
 
   [[nodiscard]] std::string fingerprint() const override;
   [[nodiscard]] const kinds::DataPlaces& places() const override { return data; }
@@ -52,7 +54,7 @@ struct ScoredSamples {
 // as a call, so the gathers' loss takes about 2 % of an epoch's time.
 [[nodiscard]] ScoredSamples scored_each_epoch(std::size_t training, std::size_t held_out);
 
-class GeneratorTask final : public kinds::Task, public kinds::ChangesWithEpochs {
+class GeneratorTask final : public kinds::Task, public kinds::ChangesWithEpochs, public kinds::AddsToTrained {
  public:
   // Precondition: the recipe's shape has the sizes of the data's geometry; `maker` is what it says.
   GeneratorTask(const GeneratorRecipe& recipe, earth::SplitData data, std::uint64_t seed,
@@ -60,6 +62,10 @@ class GeneratorTask final : public kinds::Task, public kinds::ChangesWithEpochs 
 
   [[nodiscard]] std::vector<kinds::Part> parts() const override;
   [[nodiscard]] std::string shape() const override;
+  // A diffusion is added to trained decoders.
+  [[nodiscard]] std::string shape_without_added() const override;
+  [[nodiscard]] bool is_added(std::string_view tensor) const override;
+  [[nodiscard]] Status check_random_beginning() const override;
   [[nodiscard]] const kinds::DataSummary& data() const override { return data_.summary; }
   [[nodiscard]] kinds::Phase phase(std::int64_t stage) const override;
   [[nodiscard]] std::vector<kinds::Column> columns() const override;
@@ -93,6 +99,8 @@ class GeneratorTask final : public kinds::Task, public kinds::ChangesWithEpochs 
   [[nodiscard]] std::optional<std::string> non_finite_place(const Batch& batch);
   // The encoder's latents [N, latent] of all samples, or of them mirrored. In evaluation mode.
   [[nodiscard]] torch::Tensor encode_all(const earth::Samples& samples, bool mirrored = false);
+  // Real maps as encoder and velocity decoder leave them. In evaluation mode.
+  [[nodiscard]] Maps reconstructed(const Maps& maps);
   // encode_all() of the training samples; encoded once until the networks are trained again.
   [[nodiscard]] const torch::Tensor& training_latents();
   [[nodiscard]] const earth::SplitData& split() const { return data_; }

@@ -290,7 +290,35 @@ TEST(LatentPrior, keeps_mean_and_covariance) {
   const auto prior = fit_gaussian(samples);
   EXPECT_TRUE(torch::allclose(prior.mean, torch::full({8}, 3.0F), 0.0, 0.2));
   EXPECT_LT(relative_error(prior.factor.matmul(prior.factor.t()), mix.matmul(mix.t())), 0.05);
-  EXPECT_EQ(prior.factor.triu(1).abs().max().item<float>(), 0.0F);
+}
+
+TEST(LatentPrior, has_its_axes_one_behind_the_other_the_longest_first) {
+  torch::manual_seed(4);
+  const auto samples = torch::randn({500, 128}).matmul(torch::randn({128, 128})) + 3.0;
+  const auto prior = fit_gaussian(samples);
+  const auto factor = prior.factor.to(torch::kDouble);
+  const auto lengths = factor.norm(2, 0);
+  EXPECT_TRUE((lengths.slice(0, 1) <= lengths.slice(0, 0, 127) * (1 + 1e-6)).all().item<bool>());
+  const auto along = factor / lengths;
+  EXPECT_LT((along.t().matmul(along) - torch::eye(128, torch::kDouble)).abs().max().item<double>(), 1e-5);
+  // By LAPACK.
+  const auto covariance = torch::cov(samples.to(torch::kDouble).t());
+  const auto variances = std::get<0>(torch::linalg_eigh(covariance)).flip(0);
+  EXPECT_LT(relative_error(lengths.square() - 1e-3 * covariance.diagonal().mean(), variances), 1e-5);
+}
+
+TEST(LatentPrior, takes_latents_to_the_noise_that_they_are_of_and_back) {
+  torch::manual_seed(4);
+  const auto samples = torch::randn({500, 16}).matmul(torch::randn({16, 16})) + 3.0;
+  const auto there_and_back = [&](const LatentPrior& prior) {
+    EXPECT_LT(relative_error(out_of_space(prior, in_space_of(prior, samples)), samples), 1e-4);
+  };
+  const auto prior = fit_gaussian(samples);
+  there_and_back(prior);
+  EXPECT_NEAR(in_space_of(prior, samples).slice(1, 0, 4).std().item<double>(), 1.0, 0.01);
+  // As files before had it: lower triangular.
+  there_and_back({prior.mean, torch::linalg_cholesky(torch::cov(samples.t()))});
+  EXPECT_THROW((void)in_space_of({prior.mean, torch::ones({16, 16})}, samples), c10::Error);
 }
 
 TEST(LatentPrior, fewer_samples_than_dimensions_still_give_a_factor) {
@@ -357,7 +385,8 @@ TEST(ComposedGenerator, latents_follow_the_prior) {
   const auto latents = generator.get_method("latent")({20000, 5}).toTensor();
   const auto fitted = fit_gaussian(latents);
   EXPECT_TRUE(torch::allclose(fitted.mean, prior.mean, 0.0, 0.03));
-  EXPECT_LT(relative_error(fitted.factor, prior.factor), 0.05);
+  const auto covariance = [](const LatentPrior& of) { return of.factor.matmul(of.factor.t()); };
+  EXPECT_LT(relative_error(covariance(fitted), covariance(prior)), 0.05);
 }
 
 // What phases make up, as the header says it.

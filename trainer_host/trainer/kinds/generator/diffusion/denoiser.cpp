@@ -39,14 +39,13 @@ Module leaf(const std::string& name, std::vector<std::pair<std::string, torch::T
 class DenoiserWriter {
  public:
   DenoiserWriter(const DiffusionShape& shape, std::int64_t latent, const at::Generator& random)
-      : shape_(shape), length_(latent), builder_("__torch__.outcrop.Denoiser", random) {
-    builder_.child("values", leaf("Values", {}, {{"places", torch::arange(latent, torch::kLong)}},
-                                  "    return torch.unsqueeze(torch.index_select(x, 1, self.places), 1)\n"));
-    builder_.child("positions", leaf("Positions", {{"each", torch::zeros({shape.width, latent})}}, {},
-                                     "    return torch.add(x, self.each)\n"));
+      : shape_(shape), drawn_(shape.drawn(latent)), length_(shape.length), builder_("__torch__.outcrop.Denoiser", random) {
+    builder_.child("values", leaf("Values", {}, {{"places", torch::arange(drawn_, torch::kLong)}},
+                                  "    return torch.unsqueeze(torch.index_select(x, 1, self.places), 2)\n"));
     say("s = self.times.forward(torch.select(noised, 1, " + number(latent) + "))");
-    convolution("enter", 1, shape.width, 7, 1, 3);
-    say("x = self.positions.forward(self.enter.forward(self.values.forward(noised)))");
+    convolution("enter", drawn_, shape.width * length_, 1, 1, 0);
+    say("x = torch.reshape(self.enter.forward(self.values.forward(noised)), [-1, " + number(shape.width) + ", " +
+        number(length_) + "])");
     say("first = x");
   }
 
@@ -92,8 +91,8 @@ class DenoiserWriter {
     }
     say("x = torch.cat([x, first], 1)");
     residual("last", 2 * shape_.width, shape_.width);
-    convolution("leave", shape_.width, 1, 1, 1, 0);
-    say("return torch.squeeze(self.leave.forward(x), 1)");
+    convolution("leave", shape_.width * length_, drawn_, 1, 1, 0);
+    say("return torch.squeeze(self.leave.forward(torch.reshape(x, [-1, " + number(shape_.width * length_) + ", 1])), 2)");
   }
 
   // How many numbers of the time all blocks take, and which of them are scales.
@@ -160,6 +159,7 @@ class DenoiserWriter {
   }
 
   DiffusionShape shape_;
+  std::int64_t drawn_;
   std::int64_t length_;
   NetworkBuilder builder_;
   std::string body_;
@@ -190,16 +190,16 @@ Module make_times(const DenoiserWriter& writer, std::int64_t width, const at::Ge
   return times;
 }
 
-void check_length(const DiffusionShape& shape, std::int64_t latent) {
-  TORCH_CHECK(latent % shape.divisor() == 0 && shape.width % groups_of_norm == 0, "a diffusion of ", shape.levels(),
-              " levels and a width of ", shape.width, " is of latents of a multiple of ", shape.divisor(),
-              " values and of widths of a multiple of ", groups_of_norm, ", not of ", latent);
+void check_length(const DiffusionShape& shape) {
+  TORCH_CHECK(shape.length % shape.divisor() == 0 && shape.width % groups_of_norm == 0, "a diffusion of ", shape.levels(),
+              " levels and a width of ", shape.width, " is of lengths of a multiple of ", shape.divisor(),
+              " and of widths of a multiple of ", groups_of_norm, ", not of ", shape.length);
 }
 
 }  // namespace
 
 Module make_denoiser(const DiffusionShape& shape, std::int64_t latent, std::uint64_t seed) {
-  check_length(shape, latent);
+  check_length(shape);
   const at::Generator random = at::detail::createCPUGenerator(seed);
   DenoiserWriter writer(shape, latent, random);
   writer.write();

@@ -109,7 +109,7 @@ LatentDiffusion::Noised LatentDiffusion::noised(const Tensor& values, std::int64
 }
 
 Tensor LatentDiffusion::error_of(const Noised& noised) {
-  return (form_.forward(noised.input) - noised.target).square().mean();
+  return (form_.forward(noised.input) - noised.target.slice(1, 0, shape_.drawn(noised.target.size(1)))).square().mean();
 }
 
 Tensor LatentDiffusion::loss(const Tensor& values, std::int64_t draws, std::uint64_t seed) {
@@ -131,23 +131,6 @@ std::optional<std::string> LatentDiffusion::first_non_finite(const Tensor& value
   Tensor ignored;
   const auto layer = form_.first_non_finite(noised(values, draws, seed).input, ignored);
   return layer ? std::optional("the output of denoiser." + *layer) : std::nullopt;
-}
-
-Tensor in_space_of(const LatentPrior& prior, const Tensor& latents) {
-  // By hand and in double, as the factor was made (latent_prior.cpp): forward substitution, row by row.
-  const auto factor = prior.factor.to(torch::kDouble);
-  const auto centred = (latents - prior.mean).to(torch::kDouble);
-  auto values = torch::empty_like(centred);
-  for (std::int64_t i = 0; i < factor.size(0); ++i) {
-    auto rest = centred.select(1, i);
-    if (i > 0) rest = rest - (values.slice(1, 0, i) * factor[i].slice(0, 0, i)).sum(1);
-    values.select(1, i).copy_(rest / factor[i][i]);
-  }
-  return values.to(torch::kFloat);
-}
-
-Tensor out_of_space(const LatentPrior& prior, const Tensor& values) {
-  return (values.unsqueeze(1) * prior.factor).sum(2) + prior.mean;
 }
 
 }  // namespace outcrop::generator

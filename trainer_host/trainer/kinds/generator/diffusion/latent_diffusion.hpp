@@ -14,7 +14,8 @@ namespace outcrop::generator {
 
 // A diffusion over an encoder's latents (Ho et al. 2020; cosine schedule, v-prediction), as it is trained. It works in the
 // space of the Gaussian's own noise: latent = mean + factor · x. There an untrained denoiser, which answers 0, is the best
-// one that a Gaussian has, and training learns what is not Gaussian.
+// one that a Gaussian has, and training learns what is not Gaussian. Of that space it draws the first `components`, along
+// which latents differ most; along the others they stay Gaussian.
 //
 // All that training changes is in the denoiser's parameters and buffers, so that a checkpoint of the part holds it: how many
 // steps it was trained, and the space that it was trained in, as integers, which no moving average touches.
@@ -40,7 +41,7 @@ class LatentDiffusion {
   // Latents [N, latent] in that space.
   [[nodiscard]] torch::Tensor in_space(const torch::Tensor& latents) const;
 
-  // Mean squared error of v, of values in_space [N, latent], each at `draws` levels of noise. What is drawn depends on how
+  // Mean squared error of v of the components that are drawn, of values in_space [N, latent], each at `draws` levels of noise. What is drawn depends on how
   // many steps it was trained and on `seed`. Counts as a step.
   [[nodiscard]] torch::Tensor loss(const torch::Tensor& values, std::int64_t draws, std::uint64_t seed);
   // The same of values held out: always the same noise.
@@ -63,9 +64,5 @@ class LatentDiffusion {
   torch::Tensor noise_;
   models::TrainingForm form_;
 };
-
-// [N, latent] → [N, latent]: factor⁻¹ · (latent - mean), and mean + factor · x.
-[[nodiscard]] torch::Tensor in_space_of(const LatentPrior& prior, const torch::Tensor& latents);
-[[nodiscard]] torch::Tensor out_of_space(const LatentPrior& prior, const torch::Tensor& values);
 
 }  // namespace outcrop::generator

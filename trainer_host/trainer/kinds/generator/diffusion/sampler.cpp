@@ -11,8 +11,8 @@ namespace {
 
 using torch::Tensor;
 
-// One step down the schedule, `at` being the place of where it stands. A clean value beyond the reach is taken for one at
-// it, and v is that of this one.
+// One step down the schedule, `at` being the place of where it stands. Behind the components that the denoiser draws v is 0,
+// as of any Gaussian. A clean value beyond the reach is taken for one at it, and v is that of this one.
 constexpr const char* step_methods = R"(
 def told(self, noised: Tensor, at: int) -> Tensor:
     return torch.constant_pad_nd(noised, [0, 1], float(at))
@@ -21,7 +21,8 @@ def clean(self, noised: Tensor, v: Tensor, at: int) -> Tensor:
 def within(self, clean: Tensor) -> Tensor:
     return torch.clamp(clean, -self.reach, self.reach)
 def v_at(self, noised: Tensor, at: int) -> Tensor:
-    v = self.denoiser.forward(self.told(noised, at))
+    answered = self.denoiser.forward(self.told(noised, at))
+    v = torch.constant_pad_nd(answered, [0, noised.size(1) - answered.size(1)])
     clean = self.clean(noised, v, at)
     return v + (clean - self.within(clean)) * (1.0 / self.noises[at])
 def stepped(self, noised: Tensor, v: Tensor, before: Tensor, at: int, taken: int) -> Tensor:
@@ -111,7 +112,8 @@ Tensor follow(const Sampler& sampler, const Tensor& noised, std::int64_t steps, 
     const auto place = static_cast<std::size_t>(at);
     const Tensor input = torch::constant_pad_nd(x, {0, 1}, static_cast<double>(at));
     if (told != nullptr) told->push_back(input);
-    Tensor v = denoiser.forward({input}).toTensor();
+    const Tensor answered = denoiser.forward({input}).toTensor();
+    Tensor v = torch::constant_pad_nd(answered, {0, x.size(1) - answered.size(1)});
     const Tensor clean = x * sampler.levels[place].signal - v * sampler.levels[place].noise;
     v = v + (clean - clean.clamp(-sampler.reach, sampler.reach)) / sampler.levels[place].noise;
     x = before.defined() ? x + v * along[place].along + before * along[place].back : x + v * along[place].alone;

@@ -1,10 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "trainer_host/trainer/data/earth_model.hpp"
 #include "trainer_host/trainer/kinds/generator/distances/feature_distance.hpp"
 #include "trainer_host/trainer/kinds/generator/distances/map_encoder.hpp"
+#include "trainer_host/trainer/kinds/generator/distances/set_distance.hpp"
 
 namespace outcrop::generator {
 namespace {
@@ -63,6 +66,34 @@ TEST(MapEncoder, sees_blur_noise_another_family_and_fewer_kinds_of_maps) {
   worse(others + 0.05 * torch::randn_like(others), "75 m/s of noise");
   worse(maps(data::Family::flatvel_a, 12, count), "without faults");
   worse(others.slice(0, 0, 8).repeat({count / 8, 1, 1, 1}), "eight maps again and again");
+}
+
+TEST(RealMaps, of_a_known_family_are_as_many_as_a_frechet_distance_takes) {
+  earth::SplitData data;
+  data.geometry.depth = data.geometry.width = 16;
+  EXPECT_TRUE(real_maps_beside(enough_for_frechet, data).others.empty()) << "of no family that is known";
+  data.held_out_source = data::SynthSource{.family = data::Family::flatvel_a, .seed = 3, .samples = 5};
+  EXPECT_TRUE(real_maps_beside(enough_for_frechet - 1, data).reference.empty());
+
+  const RealMaps real = real_maps_beside(enough_for_frechet, data);
+  ASSERT_EQ(real.others.size(), enough_for_frechet);
+  ASSERT_EQ(real.reference.size(), 4000U);
+  std::vector<float> sixth(data.geometry.map_size());
+  data::make_velocity_map(data::Family::flatvel_a, 3, 5, sixth, data.geometry);
+  EXPECT_EQ(real.others.front(), sixth) << "the folder itself holds those before it";
+  std::set<std::vector<float>> each(real.others.begin(), real.others.end());
+  each.insert(real.reference.begin(), real.reference.end());
+  EXPECT_EQ(each.size(), 6000U) << "none stands on both sides";
+
+  Maps drawn = real.others;
+  for (auto& map : drawn) std::ranges::reverse(map);  // slow rock below fast
+  const auto distance = distance_of_maps(drawn, real, data.geometry);
+  ASSERT_TRUE(distance);
+  EXPECT_EQ(distance->measure, "frechet");
+  EXPECT_EQ(distance->samples, enough_for_frechet);
+  EXPECT_GT(distance->generated, 5 * *distance->real);
+  drawn.resize(100);
+  EXPECT_EQ(distance_of_maps(drawn, real, data.geometry)->measure, "kernel");
 }
 
 }  // namespace

@@ -2,12 +2,10 @@
 
 #include <cstddef>
 #include <optional>
-#include <span>
 #include <string>
-#include <vector>
 
 #include "trainer_host/trainer/data/geometry.hpp"
-#include "trainer_host/trainer/kinds/earth/samples.hpp"
+#include "trainer_host/trainer/kinds/generator/distances/real_maps.hpp"
 
 namespace outcrop::generator {
 
@@ -20,11 +18,8 @@ struct SetDistance {
   std::string features;        // MapEncoder::digest(): figures of another one are no figures to compare with
 };
 
-// `maps` in m/s, of `geometry`, as are `held_out`; both are compared with training maps, 4000 of them at most, where there are
-// any, else generated ones with those held out. Nothing where a set has fewer than two, or maps of fewer than 16
-// rows or columns.
-[[nodiscard]] std::optional<SetDistance> distance_of_maps(const std::vector<std::vector<float>>& maps,
-                                                          const std::vector<std::vector<float>>& held_out,
-                                                          const earth::Samples* training, const data::Geometry& geometry);
+// `maps` in m/s, of `geometry`, as are real ones; both are compared with the reference, where there is any, else generated ones
+// with the others. Nothing where a set has fewer than two, or maps of fewer than 16 rows or columns.
+[[nodiscard]] std::optional<SetDistance> distance_of_maps(const Maps& maps, const RealMaps& real, const data::Geometry& geometry);
 
 }  // namespace outcrop::generator
