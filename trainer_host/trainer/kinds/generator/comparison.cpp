@@ -256,8 +256,8 @@ class Comparing {
   void score_baselines();
   Status generate();
   Status add_other_row();
-  Status compare_diffusion(const RealMaps& real);
-  Status add_gaussian(const RealMaps& real);
+  Status compare_diffusion(const DistanceFromReal& from_real);
+  Status add_gaussian(const DistanceFromReal& from_real);
   Status add_equal_noise();
   Status add_strips();
   void judge_physics(std::size_t seed, std::size_t variant, const GeneratedPair& pair,
@@ -376,14 +376,14 @@ torch::Tensor noise_of(torch::jit::Module& generator, std::size_t seed) {
 
 constexpr std::size_t most_at_equal_noise = 16;
 
-Status Comparing::compare_diffusion(const RealMaps& real) {
+Status Comparing::compare_diffusion(const DistanceFromReal& from_real) {
   if (!draws_by_diffusion()) return {};
-  OUTCROP_CHECK(add_gaussian(real));
+  OUTCROP_CHECK(add_gaussian(from_real));
   OUTCROP_CHECK(add_equal_noise());
   return add_strips();
 }
 
-Status Comparing::add_gaussian(const RealMaps& real) {
+Status Comparing::add_gaussian(const DistanceFromReal& from_real) {
   const LatentPrior prior = task_.diffusion()->space();
   auto generator = models::make_noise(prior.mean.size(0));
   Maps maps;
@@ -392,7 +392,7 @@ Status Comparing::add_gaussian(const RealMaps& real) {
     if (all_finite(pair)) maps.push_back(copy(values(pair.velocity)));
     step();
   }
-  result_.generated.gaussian_distance = distance_of_maps(maps, real, geometry_);
+  result_.generated.gaussian_distance = from_real.of(maps);
   return {};
 }
 
@@ -451,10 +451,7 @@ Status Comparing::generate() {
     step();
   }
   result_.physics = physics.report();
-  Maps data_maps;
-  for (std::size_t i = 0; i < std::min(data_.size(), options_.generated); ++i) {
-    data_maps.push_back(copy(data_.velocity(i)));
-  }
+  const Maps data_maps = first_maps(data_, options_.generated);
   GeneratedReport& report = result_.generated;
   report.samples = options_.generated;
   if (maps.size() < options_.generated) {
@@ -464,9 +461,10 @@ Status Comparing::generate() {
         "; the figures of generated maps leave them out");
   }
   const RealMaps real = real_maps_beside(options_.generated, task_.split());
-  report.distance = distance_of_maps(maps, real, geometry_);
-  report.reconstructed_distance = distance_of_maps(task_.reconstructed(real.others), real, geometry_);
-  OUTCROP_CHECK(compare_diffusion(real));
+  const DistanceFromReal from_real(real, geometry_);
+  report.distance = from_real.of(maps);
+  report.reconstructed_distance = from_real.of(task_.reconstructed(real.others));
+  OUTCROP_CHECK(compare_diffusion(from_real));
   if (!maps.empty()) report.fine = mean_fine_share(maps, geometry_);
   report.data_fine = mean_fine_share(data_maps, geometry_);
   report.diversity = mean_pairwise(maps).value_or(0.0);

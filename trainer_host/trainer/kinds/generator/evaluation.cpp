@@ -100,14 +100,17 @@ std::vector<kinds::Evaluation::Figure> drawn_of(const GeneratedReport& generated
   figures.push_back({"data_fine_share", generated.data_fine});
   if (generated.distance) {
     // Named by the features: by others they are other figures.
-    const std::string name = generated.distance->measure + "_distance_" + generated.distance->features.substr(0, 8);
+    const auto name_of = [](const SetDistance& distance) {
+      return distance.measure + "_distance_" + distance.features.substr(0, 8);
+    };
+    const std::string name = name_of(*generated.distance);
     figures.push_back({name, generated.distance->generated});
     figures.push_back({"data_" + name, generated.distance->real});
     if (generated.reconstructed_distance) {
-      figures.push_back({"reconstructed_" + name, generated.reconstructed_distance->generated});
+      figures.push_back({"reconstructed_" + name_of(*generated.reconstructed_distance), generated.reconstructed_distance->generated});
     }
     if (generated.gaussian_distance) {
-      figures.push_back({"gaussian_" + name, generated.gaussian_distance->generated});
+      figures.push_back({"gaussian_" + name_of(*generated.gaussian_distance), generated.gaussian_distance->generated});
     }
   }
   return figures;

@@ -333,11 +333,13 @@ torch::Tensor GeneratorTask::encode_all(const earth::Samples& samples, bool mirr
 Maps GeneratorTask::reconstructed(const Maps& maps) {
   const torch::NoGradGuard no_gradient;
   Maps made;
-  for (const std::vector<float>& map : maps) {
-    torch::Tensor one = torch::empty({1, 1, recipe_.shape.rows, recipe_.shape.columns});
-    std::ranges::copy(map, one.data_ptr<float>());
-    const torch::Tensor decoded = finish_.maps(velocity_decoder_.forward(encode(one))).contiguous();
-    made.emplace_back(decoded.data_ptr<float>(), decoded.data_ptr<float>() + decoded.numel());
+  for (std::size_t first = 0; first < maps.size(); first += encode_batch) {
+    const auto some = std::span(maps).subspan(first, std::min(encode_batch, maps.size() - first));
+    const torch::Tensor decoded = finish_.maps(velocity_decoder_.forward(encode(stacked(some, data_.geometry)))).contiguous();
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      const float* map = decoded.data_ptr<float>() + i * data_.geometry.map_size();
+      made.emplace_back(map, map + data_.geometry.map_size());
+    }
   }
   return made;
 }

@@ -87,13 +87,14 @@ TEST(RealMaps, of_a_known_family_are_as_many_as_a_frechet_distance_takes) {
 
   Maps drawn = real.others;
   for (auto& map : drawn) std::ranges::reverse(map);  // slow rock below fast
-  const auto distance = distance_of_maps(drawn, real, data.geometry);
+  const DistanceFromReal from_real(real, data.geometry);
+  const auto distance = from_real.of(drawn);
   ASSERT_TRUE(distance);
   EXPECT_EQ(distance->measure, "frechet");
   EXPECT_EQ(distance->samples, enough_for_frechet);
   EXPECT_GT(distance->generated, 5 * *distance->real);
   drawn.resize(100);
-  EXPECT_EQ(distance_of_maps(drawn, real, data.geometry)->measure, "kernel");
+  EXPECT_EQ(from_real.of(drawn)->measure, "kernel");
 }
 
 }  // namespace

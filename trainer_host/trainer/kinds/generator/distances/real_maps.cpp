@@ -7,7 +7,9 @@ namespace {
 
 constexpr std::size_t most_compared = 4000;
 
-Maps first_of(const earth::Samples& samples, std::size_t most) {
+}  // namespace
+
+Maps first_maps(const earth::Samples& samples, std::size_t most) {
   Maps maps;
   for (std::size_t i = 0; i < std::min(samples.size(), most); ++i) {
     const auto map = samples.velocity(i);
@@ -16,10 +18,15 @@ Maps first_of(const earth::Samples& samples, std::size_t most) {
   return maps;
 }
 
-}  // namespace
+torch::Tensor stacked(std::span<const std::vector<float>> maps, const data::Geometry& geometry) {
+  torch::Tensor all = torch::empty({static_cast<std::int64_t>(maps.size()), 1, static_cast<std::int64_t>(geometry.depth),
+                                    static_cast<std::int64_t>(geometry.width)});
+  for (std::size_t i = 0; i < maps.size(); ++i) std::ranges::copy(maps[i], all.data_ptr<float>() + i * geometry.map_size());
+  return all;
+}
 
 RealMaps real_maps_beside(std::size_t generated, const earth::SplitData& data) {
-  RealMaps real{first_of(data.held_out, generated), first_of(data.training, most_compared)};
+  RealMaps real{first_maps(data.held_out, generated), first_maps(data.training, most_compared)};
   if (generated < enough_for_frechet || !data.held_out_source) return real;
   data::SynthSource source = *data.held_out_source;
   const auto fill = [&](Maps& maps, std::size_t wanted) {

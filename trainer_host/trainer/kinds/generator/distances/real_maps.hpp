@@ -1,6 +1,9 @@
 #pragma once
 
+#include <torch/torch.h>
+
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "trainer_host/trainer/kinds/earth/samples.hpp"
@@ -8,6 +11,11 @@
 namespace outcrop::generator {
 
 using Maps = std::vector<std::vector<float>>;  // depth*width velocities in m/s each
+
+// The first of them, `most` at most.
+[[nodiscard]] Maps first_maps(const earth::Samples& samples, std::size_t most);
+// [N, 1, depth, width], m/s.
+[[nodiscard]] torch::Tensor stacked(std::span<const std::vector<float>> maps, const data::Geometry& geometry);
 
 // Below, the bias of the Fréchet distance is larger than what differs.
 inline constexpr std::size_t enough_for_frechet = 2000;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "trainer_host/trainer/data/geometry.hpp"
+#include "trainer_host/trainer/kinds/generator/distances/map_encoder.hpp"
 #include "trainer_host/trainer/kinds/generator/distances/real_maps.hpp"
 
 namespace outcrop::generator {
@@ -18,8 +19,23 @@ struct SetDistance {
   std::string features;        // MapEncoder::digest(): figures of another one are no figures to compare with
 };
 
-// `maps` in m/s, of `geometry`, as are real ones; both are compared with the reference, where there is any, else generated ones
-// with the others. Nothing where a set has fewer than two, or maps of fewer than 16 rows or columns.
-[[nodiscard]] std::optional<SetDistance> distance_of_maps(const Maps& maps, const RealMaps& real, const data::Geometry& geometry);
+// Real maps whose features are known, to hold several sets against.
+class DistanceFromReal {
+ public:
+  DistanceFromReal(const RealMaps& real, const data::Geometry& geometry);
+
+  // `maps` in m/s, of the real ones' geometry; both are compared with the reference, where there is any, else generated ones with
+  // the others. Nothing where a set has fewer than two, or maps of fewer than 16 rows or columns.
+  [[nodiscard]] std::optional<SetDistance> of(const Maps& maps) const;
+
+ private:
+  // Undefined for fewer than two maps, and for those too small.
+  [[nodiscard]] torch::Tensor features_of(const Maps& maps) const;
+
+  MapEncoder encoder_;
+  data::Geometry geometry_;
+  torch::Tensor others_;
+  torch::Tensor reference_;
+};
 
 }  // namespace outcrop::generator
